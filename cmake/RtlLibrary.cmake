@@ -1,0 +1,38 @@
+# librtl.a: every file under src/ but the program in src/cli.
+file(GLOB_RECURSE RTL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cpp)
+file(GLOB_RECURSE RTL_CLI_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.cpp)
+file(GLOB_RECURSE RTL_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cu)
+list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} "")
+
+# Plain .cpp files that call the CUDA runtime or its libraries live in a folder called cuda; those that call
+# a vendor library (and have a stand-in in tests/emulation) in src/kernels/cuda/vendor.
+set(RTL_CUDA_HOST ${RTL_SOURCES})
+list(FILTER RTL_CUDA_HOST INCLUDE REGEX "/src/[a-z]+/cuda/")
+if(RTL_CUDA_HOST)
+  list(REMOVE_ITEM RTL_SOURCES ${RTL_CUDA_HOST})
+endif()
+
+add_library(rtl STATIC ${RTL_SOURCES})
+add_library(rtl::rtl ALIAS rtl)
+target_compile_features(rtl PUBLIC cxx_std_20)
+target_include_directories(rtl
+  PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
+  PRIVATE ${PROJECT_SOURCE_DIR}/src ${DNNL_INCLUDE_DIR} ${CBLAS_INCLUDE_DIR} ${LAPACKE_INCLUDE_DIR} ${HWY_INCLUDE_DIR})
+target_compile_definitions(rtl PRIVATE RTL_VERSION="${PROJECT_VERSION}" OMPI_SKIP_MPICXX)
+target_link_libraries(rtl
+  PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
+    OpenMP::OpenMP_CXX ${DNNL_LIBRARY} ${LAPACKE_LIBRARY} ${OPENBLAS_LIBRARY} ${HWY_LIBRARY})
+
+if(RTL_CUDA_MODE STREQUAL "NVCC")
+  target_sources(rtl PRIVATE ${RTL_CUDA_HOST} ${RTL_CUDA_KERNELS})
+  target_compile_definitions(rtl PRIVATE RTL_WITH_CUDA=1)
+  target_include_directories(rtl PRIVATE ${CUDNN_INCLUDE_DIR})
+  target_compile_options(rtl PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-warn-spills -lineinfo --expt-relaxed-constexpr>)
+  target_link_libraries(rtl PRIVATE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDA::cusolver ${CUDNN_LIBRARY})
+elseif(RTL_CUDA_MODE STREQUAL "EMULATED")
+  list(FILTER RTL_CUDA_HOST EXCLUDE REGEX "/src/kernels/cuda/vendor/")
+  target_sources(rtl PRIVATE ${RTL_CUDA_HOST} ${RTL_CUDA_KERNELS})
+  target_compile_definitions(rtl PRIVATE RTL_WITH_CUDA=1 RTL_CUDA_EMULATED=1)
+  set_source_files_properties(${RTL_CUDA_KERNELS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+  include(${PROJECT_SOURCE_DIR}/tests/emulation/emulation.cmake)
+endif()

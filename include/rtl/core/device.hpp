@@ -1,0 +1,136 @@
+// Where tensors live and operations run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <typeindex>
+#include <vector>
+
+namespace rtl {
+
+enum class DeviceKind : std::uint8_t { cpu, cuda };
+
+/// What a device's caching allocator holds, in bytes.
+struct MemoryStatistics {
+  std::size_t in_use = 0;       ///< handed out and not yet returned
+  std::size_t cached = 0;       ///< returned and kept for the next request
+  std::size_t high_water = 0;   ///< largest value of in_use so far
+  std::size_t allocations = 0;  ///< requests served by the system, not by the cache
+  /// "in use 12.0 MiB, cached 3.0 MiB, high-water mark 15.0 MiB".
+  std::string to_string() const;
+};
+
+namespace detail {
+class Context;
+}
+
+/// A handle to one device. It owns the stream, library handles, workspace and caching allocator, all made on first
+/// use. Copying a Device copies the handle; all copies, and all live handles of one kind, index and thread count,
+/// share one context. Operations on a CUDA device are asynchronous, in order, on the device's own stream; copies to the
+/// host wait.
+///
+/// A context is used by one host thread at a time. For concurrent work make independent devices with `separate()`.
+class Device {
+ public:
+  /// The host. `threads` is the number of OpenMP threads that its operations use; 0 means all that OpenMP grants.
+  /// Results are bit-for-bit reproducible for a fixed number of threads.
+  static Device cpu(int threads = 0);
+  /// CUDA device `index`. Throws NotCompiled in a build without CUDA, DeviceError where there is no such device or no
+  /// driver. In an EMULATED build, index 0 is the emulator.
+  static Device cuda(int index = 0);
+  /// The first CUDA device if the build and the machine have one (a real one, never the emulator), else the host.
+  static Device preferred();
+  /// "cpu" or "cuda" or "cuda:1". Throws ValueError for anything else.
+  static Device parse(const std::string& text, int threads = 0);
+  /// Number of usable CUDA devices; 0 in a build without CUDA and on a machine without a driver. Never throws.
+  static int cuda_count() noexcept;
+
+  DeviceKind kind() const noexcept;
+  bool is_cuda() const noexcept { return kind() == DeviceKind::cuda; }
+  int index() const noexcept;
+  /// OpenMP threads of a host device; 1 for CUDA.
+  int threads() const noexcept;
+  /// "cpu", "cuda:0".
+  std::string name() const;
+  /// Marketing name and memory of the hardware, for reports.
+  std::string description() const;
+  /// A device of the same kind and index with its own stream, handles and allocator.
+  Device separate() const;
+
+  /// Waits for all queued work; throws CudaError if any of it failed.
+  void synchronize() const;
+  MemoryStatistics memory() const;
+  /// Returns cached blocks to the system.
+  void trim() const;
+
+  detail::Context& context() const noexcept { return *context_; }
+  /// Same context: tensors of the two devices may meet in one operation. Host devices always may.
+  friend bool operator==(const Device& a, const Device& b) noexcept;
+
+ private:
+  explicit Device(std::shared_ptr<detail::Context> context) : context_(std::move(context)) {}
+  std::shared_ptr<detail::Context> context_;
+};
+
+namespace detail {
+
+enum class CopyKind : std::uint8_t { within, from_host, to_host };
+
+/// What a kind of device must provide. Kernels reach their library handles through `resource`.
+class Context {
+ public:
+  Context(DeviceKind kind, int index, int threads) : kind_(kind), index_(index), threads_(threads) {}
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  virtual ~Context() = default;
+
+  DeviceKind kind() const noexcept { return kind_; }
+  int index() const noexcept { return index_; }
+  int threads() const noexcept { return threads_; }
+
+  /// 64-byte aligned (host) or 256-byte aligned (CUDA) memory; never null, also for 0 bytes. Throws OutOfMemory.
+  void* allocate(std::size_t bytes);
+  void deallocate(void* pointer) noexcept;
+  MemoryStatistics memory() const noexcept { return statistics_; }
+  void trim() noexcept;
+
+  virtual void copy(void* to, const void* from, std::size_t bytes, CopyKind kind) = 0;
+  virtual void synchronize() = 0;
+  /// cudaStream_t of a CUDA context, null on the host.
+  virtual void* stream() noexcept { return nullptr; }
+  virtual std::string description() const = 0;
+
+  /// One object of type T for this context, made by T{*this} on first use, destroyed with the context.
+  template <typename T>
+  T& resource() {
+    std::shared_ptr<void>& slot = slot_of(std::type_index(typeid(T)));
+    if (!slot) slot = std::make_shared<T>(*this);
+    return *static_cast<T*>(slot.get());
+  }
+
+ protected:
+  virtual void* system_allocate(std::size_t bytes) = 0;  ///< null if there is none
+  virtual void system_free(void* pointer) noexcept = 0;
+  /// Derived destructors call this while their system_free still exists.
+  void release_all() noexcept;
+
+ private:
+  struct Block {
+    void* pointer;
+    std::size_t bytes;
+  };
+  std::shared_ptr<void>& slot_of(std::type_index type);
+
+  DeviceKind kind_;
+  int index_;
+  int threads_;
+  MemoryStatistics statistics_;
+  std::vector<Block> used_;
+  std::vector<Block> cached_;
+  std::vector<std::pair<std::type_index, std::shared_ptr<void>>> resources_;
+};
+
+}  // namespace detail
+}  // namespace rtl

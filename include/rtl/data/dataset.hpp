@@ -1,0 +1,62 @@
+// A labelled data set in memory, on one device.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rtl/core/tensor.hpp"
+
+namespace rtl::data {
+
+/// How stored inputs become network inputs: (value * scale[c] + shift[c]) per channel of u8 images; f32 inputs are used
+/// as they are unless stated.
+enum class Normalization : std::uint8_t {
+  none,      ///< v / 255
+  half,      ///< (v / 255 - 0.5) / 0.5
+  imagenet,  ///< (v / 255 - mean) / std, mean 0.485 0.456 0.406, std 0.229 0.224 0.225
+  cifar      ///< mean 0.4914 0.4822 0.4465, std 0.2470 0.2435 0.2616
+};
+/// "none", "half", "imagenet", "cifar". Parsing throws ValueError.
+std::string to_string(Normalization normalization);
+Normalization parse_normalization(const std::string& text);
+/// scale and shift for `channels` channels, as f32 tensors [channels]. imagenet and cifar exist for 3 channels; for 1
+/// channel their mean over channels is used.
+struct ChannelScaling {
+  Tensor scale;
+  Tensor shift;
+};
+ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device);
+
+/// Samples and labels. Inputs are u8 images [N, H, W, C] or f32 vectors [N, p]; labels are i32 [N] in [0, classes).
+struct Dataset {
+  Tensor inputs;
+  Tensor labels;
+  std::int64_t classes = 0;
+  std::vector<std::string> class_names;  ///< empty if the source has none
+  std::string name;                      ///< the spec or file it came from
+
+  std::int64_t size() const { return labels.count(); }
+  bool has_images() const { return inputs.rank() == 4; }
+  /// Shape of one sample.
+  Shape sample_shape() const;
+  /// The rows in the given order (they may repeat). Throws ValueError for a row outside.
+  Dataset subset(std::span<const std::int64_t> rows) const;
+  Dataset clone() const;
+  /// Throws ValueError unless there is a sample, every label is in range, f32 inputs are finite; and, if
+  /// `for_training`, at least two classes occur and there are at least as many samples as classes.
+  void validate(bool for_training) const;
+  /// Hash of the inputs' bytes and shape (not of the labels): the data part of a feature cache's key.
+  std::uint64_t input_hash() const;
+};
+
+struct TrainTest {
+  Dataset train;
+  Dataset test;
+};
+
+/// Writes the network inputs of `rows` (i64 [m]) to out [m, ...sample], f32 or f64: gathers and normalises in one pass.
+void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out);
+
+}  // namespace rtl::data

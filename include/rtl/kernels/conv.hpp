@@ -1,0 +1,31 @@
+// Two-dimensional convolution (cross-correlation, as in the field). Images are [N, H, W, C], weights
+// [out, in, height, width]; all contiguous. f32 and f64; oneDNN on the host in f32, cuDNN on CUDA.
+// 2 * N * OH * OW * out * in * height * width FLOP a call. Deterministic algorithms only.
+#pragma once
+
+#include <cstdint>
+
+#include "rtl/core/tensor.hpp"
+
+namespace rtl::kernels {
+
+struct Conv2dOptions {
+  int stride = 1;   ///< both directions, positive
+  int padding = 0;  ///< zeros on each side, not negative
+};
+
+/// floor((extent + 2 * padding - kernel) / stride) + 1. Throws ShapeError if that is not positive.
+std::int64_t conv2d_extent(std::int64_t extent, std::int64_t kernel, const Conv2dOptions& options);
+
+/// y = [relu](conv(x, w) [+ bias] [+ residual]). bias [out] and residual (y's shape) may be absent.
+void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
+                    View y, bool relu = false, ConstView residual = {});
+
+/// dx = gradient with respect to x, overwritten.
+void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx);
+
+/// dw (and dbias [out] if given) = gradients with respect to the parameters, overwritten.
+void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
+                             View dbias = {});
+
+}  // namespace rtl::kernels

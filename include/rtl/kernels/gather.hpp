@@ -1,0 +1,19 @@
+// Row gather: how mini-batches leave a data set or a feature cache.
+#pragma once
+
+#include "rtl/core/tensor.hpp"
+
+namespace rtl::kernels {
+
+/// out[i] = table[rows[i]] with conversion to out's dtype. table [n, ...] contiguous (f32, f64, bf16, f16, u8, i32),
+/// rows i64 or i32 [m], out [m, ...] (f32 or f64, or the table's dtype). The caller keeps row numbers in [0, n).
+void gather_rows(const Device& device, ConstView table, ConstView rows, View out);
+
+/// Like gather_rows for u8 images [n, H, W, C] with normalisation: out[..., c] = table[..., c] * scale[c] + shift[c].
+/// scale and shift have out's dtype, [C].
+void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out);
+
+/// table[rows[i]] += values[i]; rows may repeat, the order of additions is fixed. f32, f64.
+void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table);
+
+}  // namespace rtl::kernels

@@ -1,0 +1,22 @@
+// General matrix multiplication: oneDNN or OpenBLAS on the host, cuBLASLt on CUDA (f32 without TF32 unless asked).
+#pragma once
+
+#include <cstdint>
+
+#include "rtl/core/tensor.hpp"
+
+namespace rtl::kernels {
+
+enum class Transpose : std::uint8_t { no, yes };
+enum class Epilogue : std::uint8_t { none, bias, bias_relu, relu };
+
+/// C = epilogue(alpha * op(A) * op(B) + beta * C), row-major. op(A) is [m, k], op(B) [k, n], C [m, n]; the rows may be
+/// strided, neighbours within a row may not. bias is [n] (only with a bias epilogue). f32, f64. With beta == 0, C is
+/// not read. 2mnk FLOP. Throws ShapeError, DTypeError, DeviceError. k == 0 gives epilogue(beta * C).
+void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
+          double beta, View c, Epilogue epilogue = Epilogue::none, ConstView bias = {});
+
+/// out[j] = sum over i of x[i, j]: gradient of a broadcast bias. x [rows, columns] contiguous, out [columns]. f32, f64.
+void column_sums(const Device& device, ConstView x, View out);
+
+}  // namespace rtl::kernels

@@ -1,0 +1,35 @@
+// A network compiled for repeated evaluation: batch norms folded into convolutions, ReLU and residual sums fused, no
+// graph.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "rtl/core/tensor.hpp"
+#include "rtl/layers/network.hpp"
+
+namespace rtl::layers {
+
+/// Always evaluation mode; the network it was made from is not changed and not kept. Weights are copied at
+/// construction. Results agree with Network::forward in evaluation mode within float rounding. f32.
+class FrozenNetwork {
+ public:
+  explicit FrozenNetwork(Network& network);
+  FrozenNetwork(FrozenNetwork&&) noexcept;
+  FrozenNetwork& operator=(FrozenNetwork&&) noexcept;
+  ~FrozenNetwork();
+
+  std::int64_t feature_count() const;
+  std::int64_t classes() const;
+  const Architecture& architecture() const;
+  /// x [N, ...input], normalised; out [N, feature_count].
+  void features(ConstView x, View out);
+  /// out [N, classes].
+  void logits(ConstView x, View out);
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace rtl::layers

@@ -1,0 +1,16 @@
+// Backend functions of "rtl/kernels/conv.hpp": same parameters as the public ones, which have checked them.
+#pragma once
+
+#include "kernels/backend/declare.hpp"
+#include "rtl/kernels/conv.hpp"
+
+namespace rtl::kernels {
+
+RTL_DECLARE_BACKENDS(void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias,
+                                         const Conv2dOptions& options, View y, bool relu, ConstView residual))
+RTL_DECLARE_BACKENDS(void conv2d_backward_data(const Device& device, ConstView dy, ConstView w,
+                                               const Conv2dOptions& options, View dx))
+RTL_DECLARE_BACKENDS(void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy,
+                                                  const Conv2dOptions& options, View dw, View dbias))
+
+}  // namespace rtl::kernels

@@ -1,0 +1,14 @@
+// Backend functions of "rtl/kernels/gather.hpp": same parameters as the public ones, which have checked them.
+#pragma once
+
+#include "kernels/backend/declare.hpp"
+#include "rtl/kernels/gather.hpp"
+
+namespace rtl::kernels {
+
+RTL_DECLARE_BACKENDS(void gather_rows(const Device& device, ConstView table, ConstView rows, View out))
+RTL_DECLARE_BACKENDS(void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale,
+                                        ConstView shift, View out))
+RTL_DECLARE_BACKENDS(void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table))
+
+}  // namespace rtl::kernels

@@ -1,0 +1,57 @@
+#include "kernels/check.hpp"
+
+namespace rtl::kernels::check {
+
+void on_device(std::string_view call, const Device& device, std::initializer_list<Named> views) {
+  for (const Named& named : views) {
+    if (!named.view.given()) throw DeviceError(fmt::format("{}: '{}' is missing", call, named.name));
+    const detail::Context& context = *named.view.context();
+    const bool fits = device.is_cuda() ? &context == &device.context() : context.kind() == DeviceKind::cpu;
+    if (!fits) {
+      throw DeviceError(fmt::format("{}: '{}' lives on {} {}, but the call runs on {}; move it with Tensor::to", call,
+                                    named.name, context.kind() == DeviceKind::cpu ? "cpu" : "cuda", context.index(),
+                                    device.name()));
+    }
+  }
+}
+
+void same_floating(std::string_view call, std::initializer_list<Named> views) {
+  const Named& first = *views.begin();
+  if (first.view.dtype() != DType::f32 && first.view.dtype() != DType::f64) {
+    throw DTypeError(fmt::format("{}: '{}' is {}; f32 or f64 is needed (convert with cast)", call, first.name,
+                                 name_of(first.view.dtype())));
+  }
+  for (const Named& named : views) dtype(call, named, first.view.dtype());
+}
+
+void dtype(std::string_view call, const Named& view, DType wanted) {
+  if (view.view.dtype() != wanted) {
+    throw DTypeError(fmt::format("{}: '{}' is {}, but {} is needed (convert with cast)", call, view.name,
+                                 name_of(view.view.dtype()), name_of(wanted)));
+  }
+}
+
+void shape(std::string_view call, const Named& view, const Shape& wanted) {
+  if (view.view.shape() != wanted) {
+    throw ShapeError(fmt::format("{}: '{}' is {}, but {} is needed", call, view.name, view.view.shape().to_string(),
+                                 wanted.to_string()));
+  }
+}
+
+void rank(std::string_view call, const Named& view, int wanted) {
+  if (view.view.rank() != wanted) {
+    throw ShapeError(
+        fmt::format("{}: '{}' is {}, but rank {} is needed", call, view.name, view.view.shape().to_string(), wanted));
+  }
+}
+
+void contiguous(std::string_view call, std::initializer_list<Named> views) {
+  for (const Named& named : views) {
+    if (!named.view.is_contiguous()) {
+      throw ShapeError(fmt::format("{}: '{}' {} is strided; copy it to a contiguous tensor first", call, named.name,
+                                   named.view.shape().to_string()));
+    }
+  }
+}
+
+}  // namespace rtl::kernels::check
