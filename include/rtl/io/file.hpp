@@ -1,0 +1,89 @@
+// Files: reading whole (plain or .gz), mapping, and writing so that a failure leaves the old file as it was.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rtl::io {
+
+using Bytes = std::vector<std::byte>;
+
+/// What one read may bring into memory unless the caller says otherwise: 16 GiB.
+inline constexpr std::size_t default_read_limit = std::size_t{1} << 34;
+
+/// The whole content of a file, as it is. Throws IoError if it cannot be opened or read (a directory, no permission,
+/// no such file), FormatError if it is longer than `limit` bytes.
+Bytes read_file(const std::string& path, std::size_t limit = default_read_limit);
+
+/// Like read_file; the content of a name that ends in ".gz" is decompressed, members one after another included. Throws
+/// FormatError also for what is no gzip, a truncated or damaged stream, bytes behind the last member, or more than
+/// `limit` bytes of content.
+Bytes read_file_gz(const std::string& path, std::size_t limit = default_read_limit);
+
+/// Decompresses gzip bytes in memory; `name` is what error texts call them.
+Bytes gunzip(std::span<const std::byte> compressed, const std::string& name, std::size_t limit = default_read_limit);
+
+/// True if there is a regular file (or a link to one) of that name. Never throws.
+bool file_exists(const std::string& path) noexcept;
+
+/// A file mapped into memory, read only. The bytes are those of the file while the object lives; cutting the file short
+/// meanwhile makes access to the lost part fatal (SIGBUS), so replace files by renaming, as AtomicFile does.
+class MappedFile {
+ public:
+  /// Throws IoError if the file cannot be opened or mapped. An empty file gives no bytes.
+  explicit MappedFile(const std::string& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(data_), size_}; }
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Writes a file beside its target and renames it there on commit, so that readers see the old content or the new,
+/// never a part, and any failure leaves the old file untouched. The target's permissions are kept; a link is followed.
+/// A target that is a device or a pipe (/dev/stdout) is written directly.
+class AtomicFile {
+ public:
+  /// Throws IoError: no such directory, not writable, the target is a directory.
+  explicit AtomicFile(const std::string& path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  /// Removes what was written unless commit() was reached.
+  ~AtomicFile();
+
+  /// Throws IoError (disk full, file size limit).
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Bytes written so far.
+  std::uint64_t size() const noexcept { return size_; }
+  /// Flushes to the disk (fsync), closes, renames, flushes the directory. Throws IoError, and then the target is as it
+  /// was. Nothing may be written afterwards.
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* action, int error);
+
+  std::string path_;       ///< as the caller wrote it, for error texts
+  std::string target_;     ///< links resolved
+  std::string temporary_;  ///< empty when the target is written directly
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// AtomicFile in one call.
+void write_file(const std::string& path, std::span<const std::byte> bytes);
+void write_file(const std::string& path, std::string_view text);
+
+}  // namespace rtl::io
