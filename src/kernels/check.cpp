@@ -4,7 +4,10 @@ namespace rtl::kernels::check {
 
 void on_device(std::string_view call, const Device& device, std::initializer_list<Named> views) {
   for (const Named& named : views) {
-    if (!named.view.given()) throw DeviceError(fmt::format("{}: '{}' is missing", call, named.name));
+    if (!named.view.given()) {
+      if (named.presence == Presence::optional) continue;
+      throw DeviceError(fmt::format("{}: '{}' is missing; give it memory on {}", call, named.name, device.name()));
+    }
     const detail::Context& context = *named.view.context();
     const bool fits = device.is_cuda() ? &context == &device.context() : context.kind() == DeviceKind::cpu;
     if (!fits) {
@@ -24,22 +27,36 @@ void same_floating(std::string_view call, std::initializer_list<Named> views) {
   for (const Named& named : views) dtype(call, named, first.view.dtype());
 }
 
+void operands(std::string_view call, const Device& device, std::initializer_list<Named> views) {
+  on_device(call, device, views);
+  same_floating(call, views);
+}
+
+void dense_operands(std::string_view call, const Device& device, std::initializer_list<Named> views) {
+  operands(call, device, views);
+  contiguous(call, views);
+}
+
 void dtype(std::string_view call, const Named& view, DType wanted) {
-  if (view.view.dtype() != wanted) {
+  if (view.view.given() && view.view.dtype() != wanted) {
     throw DTypeError(fmt::format("{}: '{}' is {}, but {} is needed (convert with cast)", call, view.name,
                                  name_of(view.view.dtype()), name_of(wanted)));
   }
 }
 
 void shape(std::string_view call, const Named& view, const Shape& wanted) {
-  if (view.view.shape() != wanted) {
+  if (view.view.given() && view.view.shape() != wanted) {
     throw ShapeError(fmt::format("{}: '{}' is {}, but {} is needed", call, view.name, view.view.shape().to_string(),
                                  wanted.to_string()));
   }
 }
 
+void shapes(std::string_view call, std::initializer_list<Named> views, const Shape& wanted) {
+  for (const Named& named : views) shape(call, named, wanted);
+}
+
 void rank(std::string_view call, const Named& view, int wanted) {
-  if (view.view.rank() != wanted) {
+  if (view.view.given() && view.view.rank() != wanted) {
     throw ShapeError(
         fmt::format("{}: '{}' is {}, but rank {} is needed", call, view.name, view.view.shape().to_string(), wanted));
   }
@@ -47,11 +64,33 @@ void rank(std::string_view call, const Named& view, int wanted) {
 
 void contiguous(std::string_view call, std::initializer_list<Named> views) {
   for (const Named& named : views) {
-    if (!named.view.is_contiguous()) {
+    if (named.view.given() && !named.view.is_contiguous()) {
       throw ShapeError(fmt::format("{}: '{}' {} is strided; copy it to a contiguous tensor first", call, named.name,
                                    named.view.shape().to_string()));
     }
   }
+}
+
+void writable(std::string_view call, const Named& view) {
+  for (int axis = 0; axis < view.view.rank(); ++axis) {
+    if (view.view.extent(axis) > 1 && view.view.strides()[static_cast<std::size_t>(axis)] == 0) {
+      throw ShapeError(fmt::format("{}: '{}' {} repeats its elements along axis {} and cannot be written; use a tensor",
+                                   call, view.name, view.view.shape().to_string(), axis));
+    }
+  }
+}
+
+ConstView broadcast(std::string_view call, const Named& view, const Shape& shape) {
+  try {
+    return view.view.broadcast_to(shape);
+  } catch (const ShapeError&) {
+    throw ShapeError(fmt::format("{}: '{}' {} does not broadcast to {}", call, view.name, view.view.shape().to_string(),
+                                 shape.to_string()));
+  }
+}
+
+void value(bool holds, std::string_view call, std::string_view fault) {
+  if (!holds) throw ValueError(fmt::format("{}: {}", call, fault));
 }
 
 }  // namespace rtl::kernels::check

@@ -10,23 +10,43 @@
 
 namespace rtl::kernels::check {
 
-/// A view with the name that error texts use.
+enum class Presence : std::uint8_t { required, optional };
+
+/// A view with the name that error texts use. Only `on_device` looks at the presence; the other checks pass over views
+/// that are not given.
 struct Named {
   std::string_view name;
   ConstView view;
+  Presence presence = Presence::required;
 };
+constexpr Presence optional = Presence::optional;
 
-/// Every view is given and lives where `device` can work on it. Throws DeviceError.
+/// Every required view is given, and each lives where `device` can work on it. Throws DeviceError.
 void on_device(std::string_view call, const Device& device, std::initializer_list<Named> views);
 
 /// All views have the dtype of the first, and it is f32 or f64. Throws DTypeError.
 void same_floating(std::string_view call, std::initializer_list<Named> views);
 
+/// on_device and same_floating.
+void operands(std::string_view call, const Device& device, std::initializer_list<Named> views);
+/// on_device, same_floating and contiguous.
+void dense_operands(std::string_view call, const Device& device, std::initializer_list<Named> views);
+
 void dtype(std::string_view call, const Named& view, DType wanted);
 
 /// Throws ShapeError unless the view has exactly this shape.
 void shape(std::string_view call, const Named& view, const Shape& wanted);
+void shapes(std::string_view call, std::initializer_list<Named> views, const Shape& wanted);
 void rank(std::string_view call, const Named& view, int wanted);
 void contiguous(std::string_view call, std::initializer_list<Named> views);
+
+/// Throws ShapeError if an output repeats an element (stride 0).
+void writable(std::string_view call, const Named& view);
+
+/// The view repeated to `shape` by NumPy's rules. Throws ShapeError.
+ConstView broadcast(std::string_view call, const Named& view, const Shape& shape);
+
+/// Throws ValueError(call + ": " + fault) unless `holds`.
+void value(bool holds, std::string_view call, std::string_view fault);
 
 }  // namespace rtl::kernels::check

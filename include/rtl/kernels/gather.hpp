@@ -6,7 +6,8 @@
 namespace rtl::kernels {
 
 /// out[i] = table[rows[i]] with conversion to out's dtype. table [n, ...] contiguous (f32, f64, bf16, f16, u8, i32),
-/// rows i64 or i32 [m], out [m, ...] (f32 or f64, or the table's dtype). The caller keeps row numbers in [0, n).
+/// rows i64 or i32 [m], out [m, ...] (f32 or f64, or the table's dtype). The caller keeps row numbers in [0, n);
+/// ValueError if rows are asked of a table without any.
 void gather_rows(const Device& device, ConstView table, ConstView rows, View out);
 
 /// Like gather_rows for u8 images [n, H, W, C] with normalisation: out[..., c] = table[..., c] * scale[c] + shift[c].

@@ -28,7 +28,7 @@ struct SgdOptions {
 
 /// g += weight_decay * w + l2sp_strength * (w - start); the first step sets v = g, later ones v = momentum * v + g; w
 /// -= learning_rate * (nesterov ? g + momentum * v : v). `first_step` says whether the momentum buffers hold nothing
-/// yet.
+/// yet. Throws ValueError for Nesterov without momentum.
 void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdOptions& options, bool first_step);
 
 struct AdamOptions {
@@ -41,7 +41,7 @@ struct AdamOptions {
   double l2sp_strength = 0.0;
 };
 
-/// Step number `step` counts from 1 (bias correction). Moments start at zero.
+/// Step number `step` counts from 1 (bias correction); ValueError below 1. Moments start at zero.
 void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamOptions& options,
                std::int64_t step);
 

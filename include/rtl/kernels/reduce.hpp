@@ -16,14 +16,14 @@ enum class ReduceOp : std::uint8_t { sum, mean, maximum, minimum };
 void reduce(const Device& device, ReduceOp op, ConstView x, View y);
 
 /// indices[i] = position of the largest element in row i of x [rows, columns]; the first of equals; NaN counts as
-/// largest. i32.
+/// largest. x contiguous, f32 or f64; indices i32 [rows]. Throws ValueError for rows without elements.
 void argmax_rows(const Device& device, ConstView x, View indices);
 
-/// True if no element is NaN or infinite. f32, f64, bf16, f16. Waits for the device.
+/// True if no element is NaN or infinite. f32, f64, bf16, f16, contiguous. Waits for the device.
 bool all_finite(const Device& device, ConstView x);
 
 /// Column means and (population, divide by n) variances of x [rows, columns] into f64 [columns] each, by a two-pass
-/// algorithm.
+/// algorithm. x contiguous, f32 or f64. Throws ValueError for no rows.
 void column_moments(const Device& device, ConstView x, View mean, View variance);
 
 }  // namespace rtl::kernels

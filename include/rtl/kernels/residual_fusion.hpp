@@ -17,8 +17,8 @@ struct FusionBlock {
 };
 
 /// logits [N, C] = sum over k of s_k m_k x_k W_k^T + bias, W = [W_1 | ... | W_K] being [C, sum p_k], bias [C] or
-/// absent. 2 N C sum(p_k) FLOP; reads every feature once. Throws ShapeError, DTypeError, DeviceError; ValueError
-/// without blocks.
+/// absent. 2 N C sum(p_k) FLOP; reads every feature once. Throws ShapeError (also for a block without
+/// columns), DTypeError, DeviceError; ValueError without blocks.
 void residual_fusion_forward(const Device& device, std::span<const FusionBlock> blocks, ConstView w, ConstView bias,
                              View logits);
 

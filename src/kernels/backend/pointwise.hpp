@@ -1,4 +1,5 @@
-// Backend functions of "rtl/kernels/pointwise.hpp": same parameters as the public ones, which have checked them.
+// Backend functions of "rtl/kernels/pointwise.hpp": same parameters as the public ones, which have checked
+// them. Operands arrive broadcast to the shape of y (stride 0 along repeated axes); y is not empty.
 #pragma once
 
 #include "kernels/backend/declare.hpp"
