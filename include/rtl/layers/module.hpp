@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rtl/autodiff/variable.hpp"
+#include "rtl/layers/frozen_builder.hpp"
 
 namespace rtl::layers {
 
@@ -35,6 +37,20 @@ struct NamedBuffer {
 struct ModuleState {
   std::vector<NamedParameter> parameters;
   std::vector<NamedBuffer> buffers;
+  /// Sum of the parameters' element counts (buffers not counted).
+  std::int64_t parameter_count() const;
+};
+
+/// What a new module needs to make its tensors. The draw of each tensor depends on `seed` and the tensor's full name
+/// only, so two networks of one seed agree wherever a name and shape agree.
+struct Construction {
+  Device device;
+  std::uint64_t seed = 0;
+  DType dtype = DType::f32;
+  /// Name of the module being built with a dot behind it ("layer1.0."), or "".
+  std::string prefix = "";
+  /// The same for a child: prefix + name + ".".
+  Construction child(std::string_view name) const;
 };
 
 class Module {
@@ -47,6 +63,8 @@ class Module {
   virtual Variable forward(const Variable& x, const ForwardContext& context) = 0;
   /// Appends this module's parameters and buffers, each name preceded by `prefix` ("layer1.0." or "").
   virtual void visit(const std::string& prefix, ModuleState& state) = 0;
+  /// Describes the evaluation pass from value x to the result.
+  virtual FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const = 0;
 
   ModuleState state() {
     ModuleState all;
@@ -57,6 +75,8 @@ class Module {
   std::int64_t parameter_count();
   /// Freezes or unfreezes every parameter.
   void set_requires_gradient(bool requires_gradient);
+  /// Forgets the gradients of every parameter.
+  void clear_gradients();
 };
 
 }  // namespace rtl::layers

@@ -10,14 +10,14 @@
 namespace rtl::layers {
 
 /// What is needed to build a network again, kept in checkpoints: name and size of the architecture, input, classes.
-/// `name` is "paper_cnn", "paper_big_cnn", "mlp" or "resnet_cifar"; `variant` is "h0".."h4" for paper_cnn, "20".."56"
-/// for resnet_cifar, hidden widths such as "128,64" for mlp, and empty for paper_big_cnn. Text form "paper_cnn:h2".
+/// The text form, for command lines, is "paper_cnn:h2"; rtl/layers/models.hpp lists names and variants.
 struct Architecture {
-  std::string name;
-  std::string variant;
-  Shape input;  ///< of one sample: [H, W, C], or [features]
+  std::string name;     ///< "paper_cnn", "paper_big_cnn", "mlp" or "resnet_cifar"
+  std::string variant;  ///< size; empty for the default one
+  Shape input;          ///< of one sample: [H, W, C], or [features]
   std::int64_t classes = 0;
   std::string to_string() const { return variant.empty() ? name : name + ":" + variant; }
+  friend bool operator==(const Architecture& a, const Architecture& b) = default;
 };
 
 /// trunk: input to features [N, feature_count]; head: linear to logits [N, classes].
@@ -31,20 +31,43 @@ class Network : public Module {
   virtual Variable head(const Variable& features, const ForwardContext& context) = 0;
   /// Dropout probability that `head` applies to the features while training.
   virtual double head_dropout() const = 0;
+  /// The head's dropout alone, with the very mask that `head` uses: for heads of one's own on these features.
+  Variable drop_features(const Variable& features, const ForwardContext& context) const;
   Variable forward(const Variable& x, const ForwardContext& context) override {
     return head(features(x, context), context);
   }
-  /// Replaces the head by a newly initialised one for another number of classes.
+
+  /// `visit` shows the trunk, then the head.
+  virtual void visit_trunk(const std::string& prefix, ModuleState& state) = 0;
+  virtual void visit_head(const std::string& prefix, ModuleState& state) = 0;
+  void visit(const std::string& prefix, ModuleState& state) final {
+    visit_trunk(prefix, state);
+    visit_head(prefix, state);
+  }
+  virtual FrozenBuilder::Value lower_trunk(FrozenBuilder& builder, FrozenBuilder::Value x) const = 0;
+  virtual FrozenBuilder::Value lower_head(FrozenBuilder& builder, FrozenBuilder::Value features) const = 0;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const final {
+    return lower_head(builder, lower_trunk(builder, x));
+  }
+
+  /// Replaces the head by a newly initialised one for another number of classes. Throws ValueError if there is none.
   virtual void reset_head(std::int64_t classes, std::uint64_t seed) = 0;
-  const Device& device();
+  /// Of the parameters.
+  Device device();
+  DType dtype();
 };
 
-/// Builds a network with PyTorch's default initialisation, drawn from `seed` (the draw of each tensor depends on seed
-/// and the tensor's name only). Throws ValueError for an unknown architecture, listing those that exist.
+/// Builds a network with its architecture's usual initialisation, drawn from `seed` (the draw of each tensor depends on
+/// seed and the tensor's name only). Throws ValueError for an unknown architecture or variant, listing those that
+/// exist, and for an input that is too small for it.
 std::unique_ptr<Network> make_network(const Architecture& architecture, const Device& device, std::uint64_t seed,
                                       DType dtype = DType::f32);
 
 /// A copy with the same weights and buffers on `device`.
 std::unique_ptr<Network> clone(Network& network, const Device& device);
+
+/// Copies parameters and buffers between networks of equal architecture, on any devices. Throws ShapeError naming the
+/// tensor that differs, before anything is copied.
+void copy_state(Module& from, Module& to);
 
 }  // namespace rtl::layers

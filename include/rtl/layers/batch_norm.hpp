@@ -1,0 +1,38 @@
+// Batch normalisation layer (Ioffe and Szegedy 2015) over the last axis.
+#pragma once
+
+#include "rtl/layers/module.hpp"
+
+namespace rtl::layers {
+
+struct BatchNormLayerOptions {
+  std::int64_t channels = 0;
+  double epsilon = 1e-5;
+  double momentum = 0.1;  ///< share of the new batch in the running statistics
+  bool relu = false;      ///< max(., 0) fused behind it
+};
+
+/// Training (context.training): statistics of the batch, and the running ones move. Evaluation: the running statistics,
+/// which do not move. Parameters weight, bias; buffers running_mean, running_var ([channels], 0 and 1 at first).
+/// While its parameters are frozen it always works as in evaluation, so a frozen norm's statistics never move.
+class BatchNorm final : public Module {
+ public:
+  BatchNorm(const BatchNormLayerOptions& options, const Construction& construction);
+  Variable forward(const Variable& x, const ForwardContext& context) override { return forward(x, context, {}); }
+  /// y = [relu](norm(x) + residual); `residual` may be not defined.
+  Variable forward(const Variable& x, const ForwardContext& context, const Variable& residual);
+  void visit(const std::string& prefix, ModuleState& state) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  FrozenBuilder::Norm description() const;
+
+  const BatchNormLayerOptions& options() const noexcept { return options_; }
+
+ private:
+  BatchNormLayerOptions options_;
+  Variable weight_;
+  Variable bias_;
+  Tensor running_mean_;
+  Tensor running_variance_;
+};
+
+}  // namespace rtl::layers

@@ -1,0 +1,39 @@
+// Convolution layer.
+#pragma once
+
+#include "rtl/kernels/conv.hpp"
+#include "rtl/layers/initialization.hpp"
+#include "rtl/layers/module.hpp"
+
+namespace rtl::layers {
+
+struct Conv2dLayerOptions {
+  std::int64_t inputs = 0;   ///< channels
+  std::int64_t outputs = 0;  ///< channels
+  int kernel = 3;            ///< height and width
+  kernels::Conv2dOptions geometry = {.stride = 1, .padding = 1};
+  bool bias = true;
+  bool relu = false;  ///< max(., 0) fused behind it
+  Initialization initialization = Initialization::uniform_fan_in;
+};
+
+/// [N, H, W, inputs] to [N, OH, OW, outputs]; weight [outputs, inputs, kernel, kernel], bias [outputs].
+class Conv2d final : public Module {
+ public:
+  /// Throws ValueError for extents that are not positive.
+  Conv2d(const Conv2dLayerOptions& options, const Construction& construction);
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  void visit(const std::string& prefix, ModuleState& state) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  /// The convolution as the builder wants it, for modules that fuse a norm or a residual sum behind it.
+  FrozenBuilder::Convolution description() const;
+
+  const Conv2dLayerOptions& options() const noexcept { return options_; }
+
+ private:
+  Conv2dLayerOptions options_;
+  Variable weight_;
+  Variable bias_;
+};
+
+}  // namespace rtl::layers

@@ -1,0 +1,93 @@
+// Modules one after the other, and the modules without parameters that go between the others.
+#pragma once
+
+#include <utility>
+
+#include "rtl/kernels/pool.hpp"
+#include "rtl/layers/module.hpp"
+
+namespace rtl::layers {
+
+/// Runs its children in order. A child's parameters are called "<child's name>.<parameter>".
+class Sequential final : public Module {
+ public:
+  /// Returns *this. Modules without parameters need no name.
+  Sequential& add(std::string name, std::unique_ptr<Module> module);
+  Sequential& add(std::unique_ptr<Module> module) { return add("", std::move(module)); }
+  std::size_t size() const noexcept { return children_.size(); }
+
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  void visit(const std::string& prefix, ModuleState& state) override;
+  /// A batch norm right behind a convolution is described as one operation with it.
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+
+ private:
+  struct Child {
+    std::string name;
+    std::unique_ptr<Module> module;
+  };
+  std::vector<Child> children_;
+};
+
+/// A module without parameters or buffers.
+class Stateless : public Module {
+ public:
+  void visit(const std::string&, ModuleState&) final {}
+};
+
+class Relu final : public Stateless {
+ public:
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+};
+
+class MaxPool final : public Stateless {
+ public:
+  explicit MaxPool(const kernels::PoolOptions& options = {}) : options_(options) {}
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+
+ private:
+  kernels::PoolOptions options_;
+};
+
+class AveragePool final : public Stateless {
+ public:
+  explicit AveragePool(const kernels::PoolOptions& options = {}) : options_(options) {}
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+
+ private:
+  kernels::PoolOptions options_;
+};
+
+/// [N, H, W, C] to [N, C].
+class GlobalAveragePool final : public Stateless {
+ public:
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+};
+
+/// [N, H, W, C] to [N, C * H * W] in channel, row, column order.
+class Flatten final : public Stateless {
+ public:
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+};
+
+/// Inverted dropout while training, the identity otherwise. The mask is a function of the context's seed and step and
+/// of `name`, which is to be unique within a network.
+class Dropout final : public Stateless {
+ public:
+  /// Throws ValueError for a probability outside [0, 1).
+  Dropout(double probability, std::string_view name);
+  Variable forward(const Variable& x, const ForwardContext& context) override;
+  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  double probability() const noexcept { return probability_; }
+
+ private:
+  double probability_;
+  std::uint64_t stream_;
+};
+
+}  // namespace rtl::layers

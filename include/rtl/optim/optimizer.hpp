@@ -1,0 +1,105 @@
+// Optimizers with PyTorch's update rules, all parameters in one kernel call (rtl/kernels/optimizer_step.hpp has the
+// equations), with an optional L2-SP pull toward a start point (Li, Grandvalet and Davoine 2018).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "rtl/autodiff/variable.hpp"
+#include "rtl/kernels/optimizer_step.hpp"
+#include "rtl/layers/module.hpp"
+
+namespace rtl::optim {
+
+/// A piece of an optimizer's state on its way to or from a file.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+/// Parameters are given once and shared with the network. A parameter whose gradient is not defined at a step (frozen,
+/// or not used) is left alone in that step, as in PyTorch.
+class Optimizer {
+ public:
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+  virtual ~Optimizer() = default;
+
+  /// Updates every parameter from its gradient; the gradients stay.
+  virtual void step() = 0;
+  /// Forgets all gradients; to be called between steps.
+  void clear_gradients();
+
+  virtual double learning_rate() const = 0;
+  virtual void set_learning_rate(double learning_rate) = 0;
+
+  /// Start point of the L2-SP term for one parameter (by name), a copy of the tensor; without one there is no pull on
+  /// it. Throws ValueError for an unknown name, ShapeError for another shape.
+  void set_start(const std::string& parameter, const Tensor& start);
+  /// The present weights of every parameter become its start point.
+  void start_from_here();
+
+  /// Everything that the next step depends on, apart from weights and options, as tensors on the host: step counts,
+  /// momenta, moments and start points. Loading it into a new optimizer of the same parameters continues bit for bit.
+  virtual std::vector<NamedTensor> state() const;
+  /// Throws ValueError for a missing or unknown name, ShapeError or DTypeError for a tensor of another kind; then
+  /// nothing is changed.
+  virtual void load_state(const std::vector<NamedTensor>& state);
+
+ protected:
+  /// `moments`: number of state tensors of each parameter, named `names` in the state.
+  Optimizer(std::vector<layers::NamedParameter> parameters, std::vector<std::string> moment_names);
+
+  struct Slot {
+    layers::NamedParameter parameter;
+    std::vector<Tensor> moments;  ///< made (zero) when first needed
+    Tensor start;
+    std::int64_t steps = 0;
+  };
+  /// Slots whose gradient is defined, grouped by their number of steps: calls `update(kernel slots, steps before)` for
+  /// each group (nearly always one) and counts the step.
+  template <typename Update>
+  void update_groups(const Update& update);
+  const Device& device() const;
+
+  std::vector<Slot> slots_;
+
+ private:
+  std::vector<std::string> moment_names_;
+  std::vector<kernels::OptimizerSlot> scratch_;
+};
+
+/// Stochastic gradient descent with momentum, Nesterov's form, weight decay.
+class Sgd final : public Optimizer {
+ public:
+  /// Throws ValueError for a negative option, and for Nesterov without momentum.
+  Sgd(std::vector<layers::NamedParameter> parameters, const kernels::SgdOptions& options);
+  void step() override;
+  double learning_rate() const override { return options_.learning_rate; }
+  void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
+
+ private:
+  kernels::SgdOptions options_;
+};
+
+/// Adam (Kingma and Ba 2015); with options.decoupled AdamW (Loshchilov and Hutter 2019).
+class Adam : public Optimizer {
+ public:
+  /// Throws ValueError for options outside PyTorch's ranges.
+  Adam(std::vector<layers::NamedParameter> parameters, const kernels::AdamOptions& options);
+  void step() override;
+  double learning_rate() const override { return options_.learning_rate; }
+  void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
+
+ private:
+  kernels::AdamOptions options_;
+};
+
+/// Adam with decoupled weight decay, 0.01 unless stated.
+class AdamW final : public Adam {
+ public:
+  explicit AdamW(std::vector<layers::NamedParameter> parameters, kernels::AdamOptions options = {.weight_decay = 0.01});
+};
+
+}  // namespace rtl::optim
