@@ -1,0 +1,39 @@
+// How good predictions are: the metrics of REFINE (Xu, Nakada, Zhang and Li 2025), all as fractions of one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "rtl/core/tensor.hpp"
+#include "rtl/data/dataset.hpp"
+
+namespace rtl::transfer {
+
+/// Ranking scores are softmax probabilities of the logits, computed in f64.
+struct Scores {
+  std::int64_t samples = 0;
+  double accuracy = 0;            ///< share of samples whose largest logit is the label's (the first of equals)
+  double auc = 0;                 ///< area under the ROC curve, one class against the rest, plain mean over the classes
+  double auc_weighted = 0;        ///< the same, classes weighted by their frequency
+  double f1 = 0;                  ///< F1 of each class, weighted by its frequency
+  double f1_macro = 0;            ///< F1, plain mean over the classes that occur as label or prediction
+  double min_class_accuracy = 0;  ///< smallest recall of a class that occurs
+  std::vector<double> class_accuracy;   ///< recall of each class; NaN for one without samples
+  std::vector<std::int64_t> confusion;  ///< [classes, classes] counts, row: label, column: prediction
+};
+
+/// Scores of logits [N, classes], row-major. Where a class has no sample (or all of them), its AUC is not defined and
+/// it is left out of the means; with two classes both one-against-rest areas are the usual binary one. If no class has
+/// a defined AUC, it is 0.5. O(classes * N log N). Throws ShapeError, ValueError for no samples, NaN logits or a label
+/// out of range.
+Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes);
+/// The same for logits f32 or f64 on any device.
+Scores score(const Tensor& logits, const data::Dataset& dataset);
+
+/// Area under the ROC curve of ranking `positive` samples above the others: the share of (positive, negative) pairs in
+/// the right order, ties counting one half (Mann-Whitney with average ranks). Throws ValueError unless both kinds
+/// occur.
+double auc(std::span<const double> scores, std::span<const bool> positive);
+
+}  // namespace rtl::transfer

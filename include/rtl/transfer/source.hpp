@@ -1,0 +1,58 @@
+// A pretrained model as a source of features: frozen for good.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "rtl/data/dataset.hpp"
+#include "rtl/layers/network.hpp"
+
+namespace rtl::transfer {
+
+/// The input normalisation that published checkpoints of an architecture expect: imagenet for resnet_cifar, half for
+/// everything else.
+data::Normalization default_normalization(const layers::Architecture& architecture);
+
+/// Hash of every parameter and buffer of a network: names, shapes, dtypes and bytes.
+std::uint64_t weights_hash(layers::Network& network);
+
+/// A network that can only be evaluated: batch norm uses its running statistics and keeps them, dropout is off, no
+/// graph is built, nothing is ever written. A cheap handle: copies share the network. Calls on copies of one source are
+/// serialised, so it may be used from several host threads.
+class FrozenSource {
+ public:
+  /// Takes the network over. `normalization` absent means default_normalization. `name` is for reports; empty means the
+  /// architecture's. Throws ValueError for no network or a weight that is not finite.
+  explicit FrozenSource(std::unique_ptr<layers::Network> network, std::optional<data::Normalization> normalization = {},
+                        std::string name = {});
+
+  const std::string& name() const;
+  const layers::Architecture& architecture() const;
+  data::Normalization normalization() const;
+  const Device& device() const;
+  std::int64_t feature_count() const;
+  std::int64_t classes() const;
+  std::int64_t parameter_count() const;
+  /// weights_hash at construction, which keys the feature cache.
+  std::uint64_t fingerprint() const;
+  /// weights_hash of what is in memory now; equals fingerprint() for ever.
+  std::uint64_t current_hash() const;
+
+  /// Penultimate features f32 [N, feature_count] of every sample, on the source's device; images are normalised as the
+  /// source expects. `batch_size` samples at a time; the result does not depend on it beyond float rounding. Throws
+  /// ShapeError if the samples are not what the source takes, ValueError if a feature is NaN or infinite.
+  Tensor features(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
+  /// Logits of the source's own head, f32 [N, classes].
+  Tensor logits(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
+
+  /// A trainable copy on `device`, with the source's own head.
+  std::unique_ptr<layers::Network> copy_network(const Device& device) const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace rtl::transfer

@@ -1,0 +1,116 @@
+// Training by mini-batches: one loop for pretraining and for every transfer strategy.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "rtl/autodiff/variable.hpp"
+#include "rtl/data/dataset.hpp"
+#include "rtl/layers/network.hpp"
+
+namespace rtl::transfer {
+
+enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
+/// step: the rate is multiplied by `schedule_factor` after every `schedule_epochs` epochs. cosine: from the full rate
+/// to zero over all epochs, along half a cosine.
+enum class ScheduleKind : std::uint8_t { constant, step, cosine };
+std::string to_string(OptimizerKind kind);
+std::string to_string(ScheduleKind kind);
+/// Throw ValueError, listing the names.
+OptimizerKind parse_optimizer(const std::string& text);
+ScheduleKind parse_schedule(const std::string& text);
+
+/// What a progress callback is told, once an epoch.
+struct Progress {
+  std::int64_t epoch = 0;  ///< epochs done, from 1
+  std::int64_t epochs = 0;
+  double loss = 0;     ///< mean training loss of the epoch
+  double seconds = 0;  ///< since this call of train began
+};
+
+/// The defaults are the recipe of REFINE (Xu, Nakada, Zhang and Li 2025): SGD with momentum, no weight decay, no
+/// schedule, the last partial batch kept, the last epoch's weights kept.
+struct TrainingOptions {
+  std::int64_t epochs = 30;
+  std::int64_t batch_size = 64;
+  /// Draws initial weights (by tensor name), shuffles (by epoch), dropout masks (by step) and label flips.
+  std::uint64_t seed = 0;
+  double learning_rate = 0.01;
+  double momentum = 0.9;  ///< SGD only
+  bool nesterov = false;  ///< SGD only
+  OptimizerKind optimizer = OptimizerKind::sgd;
+  double weight_decay = 0;
+  ScheduleKind schedule = ScheduleKind::constant;
+  std::int64_t schedule_epochs = 10;
+  double schedule_factor = 0.1;
+  double label_flips = 0;        ///< probability with which a training label becomes another one
+  bool flip_each_epoch = false;  ///< draw the flips anew in every epoch
+  /// Where to keep the state of an unfinished training; empty keeps none. It is written beside and renamed after every
+  /// `checkpoint_interval` epochs, and removed at the end.
+  std::string checkpoint;
+  std::int64_t checkpoint_interval = 5;
+  /// Go on from `checkpoint` if it is there and belongs to the same training; the result then equals that of an
+  /// uninterrupted run bit for bit. A file of another training is ignored.
+  bool resume = false;
+  std::function<void(const Progress&)> progress = {};
+  /// Asked after every epoch; true ends the training early, with the checkpoint (if any) in place.
+  std::function<bool()> stop = {};
+
+  /// Throws ValueError for a number outside its range.
+  void validate() const;
+  /// Hash of everything that decides the result (not the checkpoint's place, not the callbacks).
+  std::uint64_t hash() const;
+};
+
+/// One mini-batch, on the device of the training.
+struct Batch {
+  Tensor inputs;                 ///< normalised [m, ...sample]; not defined if the model wants none
+  std::vector<Tensor> features;  ///< frozen features [m, p_k] of each source
+  Tensor labels;                 ///< i32 [m]
+};
+
+/// Something that a trainer can train.
+class Trainable {
+ public:
+  Trainable() = default;
+  Trainable(const Trainable&) = delete;
+  Trainable& operator=(const Trainable&) = delete;
+  virtual ~Trainable() = default;
+  virtual autodiff::Variable logits(const Batch& batch, const layers::ForwardContext& context) = 0;
+  /// Everything that training changes: parameters, and buffers such as running statistics.
+  virtual layers::ModuleState state() = 0;
+  virtual bool wants_inputs() const = 0;
+};
+
+/// What a trainer trains on.
+struct TrainingData {
+  const data::Dataset* dataset = nullptr;
+  data::Normalization normalization = data::Normalization::half;  ///< of the inputs, if they are images
+  std::vector<ConstView> features;  ///< f32 [N, p_k] for each source, rows as in the dataset
+};
+
+struct TrainingRecord {
+  std::vector<double> losses;  ///< mean training loss of each epoch, those before a resume included
+  std::int64_t steps = 0;
+  double seconds = 0;     ///< of this call
+  bool complete = false;  ///< false if `stop` ended it
+};
+
+/// Minimises the mean cross-entropy. Epoch e visits the samples in the order of data::BatchSampler(size, batch_size,
+/// seed); step t runs with ForwardContext{true, seed, t}. The same arguments give the same bytes on the same device
+/// with the same number of threads. Nothing is copied to the host within an epoch but the mean loss at its end. Throws
+/// ValueError for an empty data set, one class, fewer samples than classes, NaN in the features, or a loss that is not
+/// finite (naming epoch and remedy).
+TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
+
+/// Pretraining: trains a whole network, head included.
+TrainingRecord train(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
+                     const TrainingOptions& options);
+
+/// Logits f32 [N, classes] of a network in evaluation mode, on its own device.
+Tensor predict(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
+               std::int64_t batch_size = 256);
+
+}  // namespace rtl::transfer
