@@ -1,0 +1,390 @@
+// Elementwise arithmetic, written once: the host loops and the CUDA kernels apply these same functors.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "rtl/core/dtype.hpp"
+#include "rtl/core/macros.hpp"
+#include "rtl/core/random.hpp"
+#include "rtl/kernels/pointwise.hpp"
+
+namespace rtl::kernels::functors {
+
+struct Copy {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return x;
+  }
+};
+
+struct Negate {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return -x;
+  }
+};
+
+struct Absolute {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return std::fabs(x);
+  }
+};
+
+struct Exp {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return std::exp(x);
+  }
+};
+
+struct Log {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return std::log(x);
+  }
+};
+
+struct Sqrt {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return std::sqrt(x);
+  }
+};
+
+struct Square {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return x * x;
+  }
+};
+
+struct Reciprocal {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return T{1} / x;
+  }
+};
+
+/// max(x, 0); NaN stays NaN.
+struct Relu {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return x < T{0} ? T{0} : x;
+  }
+};
+
+struct Sigmoid {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    // exp of a negative number only, so nothing overflows.
+    const T e = std::exp(-std::fabs(x));
+    return (x < T{0} ? e : T{1}) / (T{1} + e);
+  }
+};
+
+struct Tanh {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return std::tanh(x);
+  }
+};
+
+struct Add {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+
+struct Subtract {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a - b;
+  }
+};
+
+struct Multiply {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a * b;
+  }
+};
+
+struct Divide {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a / b;
+  }
+};
+
+/// The larger; NaN if either is NaN.
+struct Maximum {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a > b || a != a ? a : b;
+  }
+};
+
+/// The smaller; NaN if either is NaN.
+struct Minimum {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a < b || a != a ? a : b;
+  }
+};
+
+struct AddRelu {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return Relu()(a + b);
+  }
+};
+
+struct ReluBackward {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T y, T dy) const {
+    return y > T{0} ? dy : T{0};
+  }
+};
+
+/// alpha * x, and alpha * x + beta * y.
+template <typename T>
+struct ScaleAdd {
+  T alpha;
+  T beta;
+  RTL_HOST_DEVICE T operator()(T x) const { return alpha * x; }
+  RTL_HOST_DEVICE T operator()(T x, T y) const { return alpha * x + beta * y; }
+};
+
+/// The single nearest to `value` among those whose last bit records what was cut off ("round to odd"): rounding it
+/// again, to 16 bits, then equals rounding `value` once.
+RTL_HOST_DEVICE inline float round_to_odd(double value) {
+  const float nearest = static_cast<float>(value);
+  const double back = static_cast<double>(nearest);
+  if (back == value || nearest != nearest) return nearest;
+  const auto bits = std::bit_cast<std::uint32_t>(nearest);
+  if ((bits & 1u) != 0) return nearest;
+  // Step from the even neighbour toward the value.
+  const bool outward = (value > back) == (value > 0);
+  return std::bit_cast<float>(outward ? bits + 1 : bits - 1);
+}
+
+/// A double with `value`'s leading 52 bits and a last bit that records the rest, for the same purpose.
+RTL_HOST_DEVICE inline double round_to_odd(std::int64_t value) {
+  const std::uint64_t magnitude =
+      value < 0 ? std::uint64_t{0} - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  if (magnitude < (std::uint64_t{1} << 53)) return static_cast<double>(value);
+  const std::uint64_t kept = ((magnitude >> 11) | ((magnitude & 0x7ffu) != 0 ? 1u : 0u)) << 11;
+  return value < 0 ? -static_cast<double>(kept) : static_cast<double>(kept);
+}
+
+template <typename T>
+inline constexpr bool is_half = std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
+
+/// Float to integer: truncated, saturated, NaN gives 0. Integer to integer: saturated.
+template <typename To, typename From>
+RTL_HOST_DEVICE inline To to_integer(From value) {
+  constexpr bool small = sizeof(To) < sizeof(std::int64_t);
+  constexpr auto lowest = std::is_same_v<To, std::uint8_t>   ? std::int64_t{0}
+                          : std::is_same_v<To, std::int32_t> ? std::int64_t{INT32_MIN}
+                                                             : INT64_MIN;
+  constexpr auto largest = std::is_same_v<To, std::uint8_t>   ? std::int64_t{255}
+                           : std::is_same_v<To, std::int32_t> ? std::int64_t{INT32_MAX}
+                                                              : INT64_MAX;
+  if constexpr (std::is_floating_point_v<From>) {
+    if (value != value) return To{0};
+    if (value <= static_cast<From>(lowest)) return static_cast<To>(lowest);
+    // INT64_MAX and INT32_MAX are not floats: what reaches them saturates.
+    if (value >= static_cast<From>(largest)) return static_cast<To>(largest);
+    return static_cast<To>(value);
+  } else {
+    const auto wide = static_cast<std::int64_t>(value);
+    if (small && wide < lowest) return static_cast<To>(lowest);
+    if (small && wide > largest) return static_cast<To>(largest);
+    return static_cast<To>(wide);
+  }
+}
+
+/// Conversion between any two element types, rounded once to nearest even.
+template <typename To, typename From>
+RTL_HOST_DEVICE inline To convert(From value) {
+  if constexpr (std::is_same_v<To, From>) {
+    return value;
+  } else if constexpr (is_half<From>) {
+    return convert<To>(to_float(value));
+  } else if constexpr (is_half<To>) {
+    float single;
+    if constexpr (std::is_same_v<From, std::int64_t>) {
+      single = round_to_odd(round_to_odd(value));
+    } else if constexpr (std::is_same_v<From, float> || std::is_same_v<From, std::uint8_t>) {
+      single = static_cast<float>(value);
+    } else {
+      single = round_to_odd(static_cast<double>(value));
+    }
+    if constexpr (std::is_same_v<To, bfloat16>) {
+      return to_bfloat16(single);
+    } else {
+      return to_float16(single);
+    }
+  } else if constexpr (std::is_floating_point_v<To>) {
+    return static_cast<To>(value);
+  } else {
+    return to_integer<To>(value);
+  }
+}
+
+/// Element i of dropout's mask, applied to x.
+template <typename T>
+struct Dropout {
+  Philox philox;
+  float probability;
+  T keep_scale;  ///< 1 / (1 - probability)
+  RTL_HOST_DEVICE T operator()(T x, std::uint64_t i) const {
+    return philox.uniform(i) >= probability ? x * keep_scale : T{0};
+  }
+};
+
+template <typename T>
+struct Uniform {
+  Philox philox;
+  T low;
+  T extent;  ///< high - low
+  RTL_HOST_DEVICE T operator()(std::uint64_t i) const {
+    if constexpr (std::is_same_v<T, double>) {
+      return low + extent * philox.uniform_double(i);
+    } else {
+      return low + extent * philox.uniform(i);
+    }
+  }
+};
+
+/// Box-Muller: draws 2j and 2j + 1 are the cosine and the sine branch of block j.
+struct Normal {
+  Philox philox;
+  double mean;
+  double deviation;
+  RTL_HOST_DEVICE double operator()(std::uint64_t i) const {
+    const std::uint64_t even = i & ~std::uint64_t{1};
+    const double radius = std::sqrt(-2.0 * std::log1p(-philox.uniform_double(even)));
+    const double angle = 2.0 * std::numbers::pi * philox.uniform_double(even + 1);
+    return mean + deviation * radius * (i == even ? std::cos(angle) : std::sin(angle));
+  }
+};
+
+/// One element of an SGD step: see sgd_step in "rtl/kernels/optimizer_step.hpp".
+template <typename T>
+struct SgdUpdate {
+  T learning_rate, momentum, weight_decay, l2sp_strength;
+  bool nesterov, first_step;
+  /// `start` is w itself where there is no start point; `v` is passed through without momentum.
+  RTL_HOST_DEVICE void operator()(T& w, T g, T& v, T start) const {
+    g += weight_decay * w + l2sp_strength * (w - start);
+    if (momentum != T{0}) {
+      v = first_step ? g : momentum * v + g;
+      g = nesterov ? g + momentum * v : v;
+    }
+    w -= learning_rate * g;
+  }
+};
+
+/// One element of an Adam or AdamW step.
+template <typename T>
+struct AdamUpdate {
+  T step_size;        ///< learning_rate / (1 - beta1^step)
+  T beta1, rest1;     ///< rest1 = 1 - beta1
+  T beta2, rest2;     ///< rest2 = 1 - beta2
+  T root_correction;  ///< sqrt(1 - beta2^step)
+  T epsilon;
+  T weight_decay;  ///< coupled: into the gradient; 0 for AdamW
+  T shrink;        ///< AdamW: 1 - learning_rate * weight_decay; else 1
+  T l2sp_strength;
+  RTL_HOST_DEVICE void operator()(T& w, T g, T& m, T& v, T start) const {
+    g += weight_decay * w + l2sp_strength * (w - start);
+    m = beta1 * m + rest1 * g;
+    v = beta2 * v + rest2 * g * g;
+    w = shrink * w - step_size * m / (std::sqrt(v) / root_correction + epsilon);
+  }
+};
+
+/// Calls f(functor of op).
+template <typename F>
+void visit(UnaryOp op, F&& f) {
+  switch (op) {
+    case UnaryOp::copy:
+      return f(Copy());
+    case UnaryOp::negate:
+      return f(Negate());
+    case UnaryOp::absolute:
+      return f(Absolute());
+    case UnaryOp::exp:
+      return f(Exp());
+    case UnaryOp::log:
+      return f(Log());
+    case UnaryOp::sqrt:
+      return f(Sqrt());
+    case UnaryOp::square:
+      return f(Square());
+    case UnaryOp::reciprocal:
+      return f(Reciprocal());
+    case UnaryOp::relu:
+      return f(Relu());
+    case UnaryOp::sigmoid:
+      return f(Sigmoid());
+    case UnaryOp::tanh:
+      return f(Tanh());
+  }
+}
+
+template <typename F>
+void visit(BinaryOp op, F&& f) {
+  switch (op) {
+    case BinaryOp::add:
+      return f(Add());
+    case BinaryOp::subtract:
+      return f(Subtract());
+    case BinaryOp::multiply:
+      return f(Multiply());
+    case BinaryOp::divide:
+      return f(Divide());
+    case BinaryOp::maximum:
+      return f(Maximum());
+    case BinaryOp::minimum:
+      return f(Minimum());
+  }
+}
+
+/// Calls f(T()) with the element type of a dtype that a front has checked to be f32 or f64.
+template <typename F>
+void visit_floating(DType dtype, F&& f) {
+  if (dtype == DType::f32) {
+    f(float());
+  } else {
+    f(double());
+  }
+}
+
+/// Calls f(T()) with the element type of any dtype.
+template <typename F>
+void visit_any(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f32:
+      return f(float());
+    case DType::f64:
+      return f(double());
+    case DType::bf16:
+      return f(bfloat16());
+    case DType::f16:
+      return f(float16());
+    case DType::i32:
+      return f(std::int32_t());
+    case DType::i64:
+      return f(std::int64_t());
+    case DType::u8:
+      return f(std::uint8_t());
+  }
+}
+
+}  // namespace rtl::kernels::functors
