@@ -94,14 +94,17 @@ class Registry {
 
 void* Context::allocate(std::size_t bytes) {
   const std::size_t wanted = rounded(bytes);
+  // Room for every block in either list, so that deallocate cannot throw; before any iterator is taken. Doubling, since
+  // reserving one more each time would copy the lists on every call.
+  const std::size_t blocks = used_.size() + cached_.size() + 1;
+  if (used_.capacity() < blocks) used_.reserve(2 * blocks);
+  if (cached_.capacity() < blocks) cached_.reserve(2 * blocks);
   auto best = cached_.end();
   for (auto block = cached_.begin(); block != cached_.end(); ++block) {
     if (block->bytes < wanted || block->bytes > reuse_factor * wanted) continue;
     if (best == cached_.end() || block->bytes < best->bytes) best = block;
   }
   Block block{nullptr, wanted};
-  used_.reserve(used_.size() + 1);
-  cached_.reserve(cached_.size() + used_.size() + 1);
   if (best != cached_.end()) {
     block = *best;
     cached_.erase(best);

@@ -1,0 +1,221 @@
+// Two-dimensional convolution on the host: oneDNN in f32, im2col and OpenBLAS's dgemm in f64.
+#include <cblas.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/backend/conv.hpp"
+#include "kernels/backend/gemm.hpp"
+#include "kernels/cpu/conv_onednn.hpp"
+
+namespace rtl::kernels::cpu {
+namespace {
+
+ConvShape shape_of(const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& options) {
+  return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[2], w[3], options.stride, options.padding};
+}
+
+/// The f64 convolutions, as matrix products with patches: row i of `patches` holds what output pixel i looks at, in the
+/// order kernel row, kernel column, channel, so that each piece of a row is contiguous in x.
+class PatchConvolution {
+ public:
+  PatchConvolution(const Device& device, const ConvShape& shape)
+      : shape_(shape),
+        pixels_(shape.out_height * shape.out_width),
+        width_(shape.kernel_height * shape.kernel_width * shape.channels),
+        images_a_chunk_(std::clamp<std::int64_t>(patch_budget / std::max<std::int64_t>(1, pixels_ * width_), 1,
+                                                 std::max<std::int64_t>(1, shape.images))),
+        patches_({images_a_chunk_ * pixels_, width_}, DType::f64, device),
+        weights_({shape.out_channels, width_}, DType::f64, device) {}
+
+  void pack_weights(const double* w) {
+    for_each_weight([&](std::int64_t plain, std::int64_t packed) { weights()[packed] = w[plain]; });
+  }
+  void unpack_weights(double* w) {
+    for_each_weight([&](std::int64_t plain, std::int64_t packed) { w[plain] = weights()[packed]; });
+  }
+
+  void forward(const double* x, double beta, double* y) {
+    for_each_chunk([&](std::int64_t first, std::int64_t count) {
+      gather(x, first, count);
+      product(CblasNoTrans, CblasTrans, count * pixels_, shape_.out_channels, width_, patches(), width_, weights(),
+              width_, beta, y + first * pixels_ * shape_.out_channels, shape_.out_channels);
+    });
+  }
+
+  void backward_data(const double* dy, double* dx) {
+    for_each_chunk([&](std::int64_t first, std::int64_t count) {
+      product(CblasNoTrans, CblasNoTrans, count * pixels_, width_, shape_.out_channels,
+              dy + first * pixels_ * shape_.out_channels, shape_.out_channels, weights(), width_, 0.0, patches(),
+              width_);
+      scatter(dx, first, count);
+    });
+  }
+
+  void backward_weights(const double* x, const double* dy) {
+    std::fill(weights(), weights() + weights_.count(), 0.0);
+    for_each_chunk([&](std::int64_t first, std::int64_t count) {
+      gather(x, first, count);
+      product(CblasTrans, CblasNoTrans, shape_.out_channels, width_, count * pixels_,
+              dy + first * pixels_ * shape_.out_channels, shape_.out_channels, patches(), width_, 1.0, weights(),
+              width_);
+    });
+  }
+
+ private:
+  static constexpr std::int64_t patch_budget = 1 << 20;  ///< elements of `patches_`: 8 MiB
+
+  double* patches() { return patches_.data_as<double>(); }
+  double* weights() { return weights_.data_as<double>(); }
+
+  static void product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::int64_t m, std::int64_t n, std::int64_t k,
+                      const double* a, std::int64_t lda, const double* b, std::int64_t ldb, double beta, double* c,
+                      std::int64_t ldc) {
+    cblas_dgemm(CblasRowMajor, ta, tb, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), 1.0, a,
+                static_cast<int>(lda), b, static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
+  }
+
+  template <typename Body>
+  void for_each_chunk(Body&& body) {
+    for (std::int64_t first = 0; first < shape_.images; first += images_a_chunk_) {
+      body(first, std::min(images_a_chunk_, shape_.images - first));
+    }
+  }
+
+  template <typename Body>
+  void for_each_weight(Body&& body) {
+    const std::int64_t area = shape_.kernel_height * shape_.kernel_width;
+    for (std::int64_t o = 0; o < shape_.out_channels; ++o) {
+      for (std::int64_t c = 0; c < shape_.channels; ++c) {
+        for (std::int64_t p = 0; p < area; ++p) {
+          body((o * shape_.channels + c) * area + p, o * width_ + p * shape_.channels + c);
+        }
+      }
+    }
+  }
+
+  /// Calls body(patch piece, offset of the pixel in the image or -1 outside) for all pieces of one image's patches.
+  template <typename Body>
+  void for_each_piece(double* patch, Body&& body) const {
+    for (std::int64_t row = 0; row < shape_.out_height; ++row) {
+      for (std::int64_t column = 0; column < shape_.out_width; ++column) {
+        for (std::int64_t i = 0; i < shape_.kernel_height; ++i) {
+          for (std::int64_t j = 0; j < shape_.kernel_width; ++j, patch += shape_.channels) {
+            const std::int64_t r = row * shape_.stride + i - shape_.padding;
+            const std::int64_t c = column * shape_.stride + j - shape_.padding;
+            const bool inside = r >= 0 && r < shape_.height && c >= 0 && c < shape_.width;
+            body(patch, inside ? (r * shape_.width + c) * shape_.channels : -1);
+          }
+        }
+      }
+    }
+  }
+
+  void gather(const double* x, std::int64_t first, std::int64_t count) {
+    const std::int64_t image = shape_.height * shape_.width * shape_.channels;
+    const auto bytes = static_cast<std::size_t>(shape_.channels) * sizeof(double);
+    double* rows = patches();
+#pragma omp parallel for schedule(static)
+    for (std::int64_t n = 0; n < count; ++n) {
+      const double* from = x + (first + n) * image;
+      for_each_piece(rows + n * pixels_ * width_, [&](double* piece, std::int64_t offset) {
+        if (offset < 0) {
+          std::memset(piece, 0, bytes);
+        } else {
+          std::memcpy(piece, from + offset, bytes);
+        }
+      });
+    }
+  }
+
+  void scatter(double* dx, std::int64_t first, std::int64_t count) {
+    const std::int64_t image = shape_.height * shape_.width * shape_.channels;
+    double* rows = patches();
+#pragma omp parallel for schedule(static)
+    for (std::int64_t n = 0; n < count; ++n) {
+      double* to = dx + (first + n) * image;
+      std::fill(to, to + image, 0.0);
+      for_each_piece(rows + n * pixels_ * width_, [&](const double* piece, std::int64_t offset) {
+        if (offset < 0) return;
+        for (std::int64_t c = 0; c < shape_.channels; ++c) to[offset + c] += piece[c];
+      });
+    }
+  }
+
+  ConvShape shape_;
+  std::int64_t pixels_, width_, images_a_chunk_;
+  Tensor patches_, weights_;
+};
+
+void forward_f64(const Device& device, const ConvShape& shape, const double* x, const double* w, const double* bias,
+                 bool relu, const double* residual, double* y) {
+  const std::int64_t rows = shape.images * shape.out_height * shape.out_width;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t o = 0; o < shape.out_channels; ++o) {
+      const std::int64_t at = i * shape.out_channels + o;
+      y[at] = (bias != nullptr ? bias[o] : 0.0) + (residual != nullptr ? residual[at] : 0.0);
+    }
+  }
+  PatchConvolution convolution(device, shape);
+  convolution.pack_weights(w);
+  convolution.forward(x, 1.0, y);
+  if (!relu) return;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < rows * shape.out_channels; ++i) y[i] = y[i] < 0.0 ? 0.0 : y[i];
+}
+
+void fill_zero(View view) { std::memset(view.data(), 0, view.bytes()); }
+
+}  // namespace
+
+void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
+                    View y, bool relu, ConstView residual) {
+  if (y.count() == 0) return;
+  const ConvShape shape = shape_of(x.shape(), w.shape(), y.shape(), options);
+  if (x.dtype() == DType::f64) {
+    forward_f64(device, shape, x.data_as<double>(), w.data_as<double>(),
+                bias.given() ? bias.data_as<double>() : nullptr, relu,
+                residual.given() ? residual.data_as<double>() : nullptr, y.data_as<double>());
+    return;
+  }
+  if (residual.given() && residual.data() != y.data()) std::memcpy(y.data(), residual.data(), y.bytes());
+  onednn_forward(device, shape, x.data_as<float>(), w.data_as<float>(), bias.given() ? bias.data_as<float>() : nullptr,
+                 relu, residual.given(), y.data_as<float>());
+}
+
+void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
+  if (dx.count() == 0) return;
+  if (dy.count() == 0) return fill_zero(dx);
+  const ConvShape shape = shape_of(dx.shape(), w.shape(), dy.shape(), options);
+  if (dx.dtype() == DType::f32) {
+    onednn_backward_data(device, shape, dy.data_as<float>(), w.data_as<float>(), dx.data_as<float>());
+    return;
+  }
+  PatchConvolution convolution(device, shape);
+  convolution.pack_weights(w.data_as<double>());
+  convolution.backward_data(dy.data_as<double>(), dx.data_as<double>());
+}
+
+void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
+                             View dbias) {
+  if (x.count() == 0 || dy.count() == 0 || dw.count() == 0) {
+    fill_zero(dw);
+    if (dbias.given()) fill_zero(dbias);
+    return;
+  }
+  const ConvShape shape = shape_of(x.shape(), dw.shape(), dy.shape(), options);
+  if (x.dtype() == DType::f32) {
+    onednn_backward_weights(device, shape, x.data_as<float>(), dy.data_as<float>(), dw.data_as<float>(),
+                            dbias.given() ? dbias.data_as<float>() : nullptr);
+    return;
+  }
+  PatchConvolution convolution(device, shape);
+  convolution.backward_weights(x.data_as<double>(), dy.data_as<double>());
+  convolution.unpack_weights(dw.data_as<double>());
+  if (dbias.given()) {
+    column_sums(device, dy.reshaped({shape.images * shape.out_height * shape.out_width, shape.out_channels}), dbias);
+  }
+}
+
+}  // namespace rtl::kernels::cpu

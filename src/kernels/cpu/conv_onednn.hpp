@@ -1,0 +1,27 @@
+// f32 convolutions by oneDNN, their primitives made once for each shape and kept in the device's context.
+#pragma once
+
+#include <cstdint>
+
+#include "rtl/core/device.hpp"
+
+namespace rtl::kernels::cpu {
+
+/// Everything that determines a convolution primitive.
+struct ConvShape {
+  std::int64_t images = 0, height = 0, width = 0, channels = 0;  ///< x [images, height, width, channels]
+  std::int64_t out_height = 0, out_width = 0, out_channels = 0;  ///< y [images, out_height, out_width, out_channels]
+  std::int64_t kernel_height = 0, kernel_width = 0;
+  std::int64_t stride = 1, padding = 0;
+  friend bool operator==(const ConvShape&, const ConvShape&) = default;
+};
+
+/// y = [relu](conv(x, w) [+ bias] [+ y]); `add_to_y` says whether y is an input too. bias may be null.
+void onednn_forward(const Device& device, const ConvShape& shape, const float* x, const float* w, const float* bias,
+                    bool relu, bool add_to_y, float* y);
+void onednn_backward_data(const Device& device, const ConvShape& shape, const float* dy, const float* w, float* dx);
+/// dbias may be null.
+void onednn_backward_weights(const Device& device, const ConvShape& shape, const float* x, const float* dy, float* dw,
+                             float* dbias);
+
+}  // namespace rtl::kernels::cpu
