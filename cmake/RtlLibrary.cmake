@@ -17,18 +17,17 @@ add_library(rtl::rtl ALIAS rtl)
 target_compile_features(rtl PUBLIC cxx_std_20)
 target_include_directories(rtl
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
-  PRIVATE ${PROJECT_SOURCE_DIR}/src ${DNNL_INCLUDE_DIR} ${CBLAS_INCLUDE_DIR} ${LAPACKE_INCLUDE_DIR} ${HWY_INCLUDE_DIR})
+  PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(rtl PRIVATE RTL_VERSION="${PROJECT_VERSION}" OMPI_SKIP_MPICXX)
 target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
-    OpenMP::OpenMP_CXX ${DNNL_LIBRARY} ${LAPACKE_LIBRARY} ${OPENBLAS_LIBRARY} ${HWY_LIBRARY})
+    OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
 
 if(RTL_CUDA_MODE STREQUAL "NVCC")
   target_sources(rtl PRIVATE ${RTL_CUDA_HOST} ${RTL_CUDA_KERNELS})
   target_compile_definitions(rtl PRIVATE RTL_WITH_CUDA=1)
-  target_include_directories(rtl PRIVATE ${CUDNN_INCLUDE_DIR})
   target_compile_options(rtl PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-warn-spills -lineinfo --expt-relaxed-constexpr>)
-  target_link_libraries(rtl PRIVATE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDA::cusolver ${CUDNN_LIBRARY})
+  target_link_libraries(rtl PRIVATE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDA::cusolver rtl::cudnn)
 elseif(RTL_CUDA_MODE STREQUAL "EMULATED")
   list(FILTER RTL_CUDA_HOST EXCLUDE REGEX "/src/kernels/cuda/vendor/")
   target_sources(rtl PRIVATE ${RTL_CUDA_HOST} ${RTL_CUDA_KERNELS})
