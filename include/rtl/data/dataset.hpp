@@ -21,13 +21,15 @@ enum class Normalization : std::uint8_t {
 /// "none", "half", "imagenet", "cifar". Parsing throws ValueError.
 std::string to_string(Normalization normalization);
 Normalization parse_normalization(const std::string& text);
-/// scale and shift for `channels` channels, as f32 tensors [channels]. imagenet and cifar exist for 3 channels; for 1
-/// channel their mean over channels is used.
+/// scale and shift for `channels` channels, as f32 or f64 tensors [channels], rounded from double. imagenet and cifar
+/// exist for 3 channels; for 1 channel their mean over channels is used. Throws ValueError for other numbers of
+/// channels.
 struct ChannelScaling {
   Tensor scale;
   Tensor shift;
 };
-ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device);
+ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device,
+                               DType dtype = DType::f32);
 
 /// Samples and labels. Inputs are u8 images [N, H, W, C] or f32 vectors [N, p]; labels are i32 [N] in [0, classes).
 struct Dataset {
@@ -56,7 +58,9 @@ struct TrainTest {
   Dataset test;
 };
 
-/// Writes the network inputs of `rows` (i64 [m]) to out [m, ...sample], f32 or f64: gathers and normalises in one pass.
+/// Writes the network inputs of `rows` (i64 [m], in range) to out [m, ...sample], f32 or f64, on the data set's device:
+/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); for f32 vectors
+/// it is not used.
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out);
 
 }  // namespace rtl::data

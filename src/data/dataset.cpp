@@ -1,0 +1,177 @@
+#include "rtl/data/dataset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "rtl/core/error.hpp"
+#include "rtl/io/hash.hpp"
+#include "rtl/kernels/gather.hpp"
+
+namespace rtl::data {
+namespace {
+
+struct Moments {
+  std::array<double, 3> mean;
+  std::array<double, 3> deviation;
+};
+
+/// Of values in [0, 1].
+Moments moments_of(Normalization normalization) {
+  switch (normalization) {
+    case Normalization::none:
+      return {{0, 0, 0}, {1, 1, 1}};
+    case Normalization::half:
+      return {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
+    case Normalization::imagenet:
+      return {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+    case Normalization::cifar:
+      return {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
+  }
+  throw ValueError("channel_scaling: unknown normalisation");
+}
+
+constexpr std::pair<Normalization, const char*> names[] = {{Normalization::none, "none"},
+                                                           {Normalization::half, "half"},
+                                                           {Normalization::imagenet, "imagenet"},
+                                                           {Normalization::cifar, "cifar"}};
+
+Tensor filled(const std::vector<double>& values, DType dtype, const Device& device) {
+  const Shape shape{static_cast<std::int64_t>(values.size())};
+  if (dtype == DType::f64) return Tensor::from(values, shape, device);
+  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+}
+
+/// The first value of f32 inputs that is not finite, as an error text; empty if all are.
+std::string find_not_finite(const Tensor& inputs, std::int64_t samples) {
+  const std::vector<float> values = inputs.to_vector<float>();
+  const std::int64_t width = inputs.count() / samples;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    const auto at = static_cast<std::int64_t>(i);
+    return fmt::format("sample {}, feature {} is {}; remove or impute it", at / width, at % width, values[i]);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string to_string(Normalization normalization) {
+  for (const auto& [value, name] : names) {
+    if (value == normalization) return name;
+  }
+  throw ValueError("to_string: unknown normalisation");
+}
+
+Normalization parse_normalization(const std::string& text) {
+  for (const auto& [value, name] : names) {
+    if (text == name) return value;
+  }
+  throw ValueError(fmt::format("'{}' is no input normalisation; choose none, half, imagenet or cifar", text));
+}
+
+ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device, DType dtype) {
+  if (dtype != DType::f32 && dtype != DType::f64) {
+    throw DTypeError(fmt::format("channel_scaling: the dtype is {}; give f32 or f64", name_of(dtype)));
+  }
+  const Moments moments = moments_of(normalization);
+  const bool uniform = normalization == Normalization::none || normalization == Normalization::half;
+  if (channels < 1 || (!uniform && channels != 1 && channels != 3)) {
+    throw ValueError(fmt::format("channel_scaling: {} is defined for {} channels, not for {}", to_string(normalization),
+                                 uniform ? "one or more" : "1 or 3", channels));
+  }
+  std::vector<double> scale;
+  std::vector<double> shift;
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const auto i = static_cast<std::size_t>(uniform ? 0 : c);
+    double mean = moments.mean[i];
+    double deviation = moments.deviation[i];
+    if (!uniform && channels == 1) {
+      mean = (moments.mean[0] + moments.mean[1] + moments.mean[2]) / 3;
+      deviation = (moments.deviation[0] + moments.deviation[1] + moments.deviation[2]) / 3;
+    }
+    scale.push_back(1 / (255 * deviation));
+    shift.push_back(-mean / deviation);
+  }
+  return {filled(scale, dtype, device), filled(shift, dtype, device)};
+}
+
+Shape Dataset::sample_shape() const {
+  if (inputs.rank() < 1) throw ShapeError(fmt::format("data set '{}': the inputs have no sample axis", name));
+  return Shape(inputs.shape().extents().subspan(1));
+}
+
+Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
+  for (const std::int64_t row : rows) {
+    if (row < 0 || row >= size()) {
+      throw ValueError(fmt::format("Dataset::subset: row {} is outside the {} samples of '{}'", row, size(), name));
+    }
+  }
+  const Device& device = inputs.device();
+  const auto count = static_cast<std::int64_t>(rows.size());
+  const Tensor chosen = Tensor::from(rows, {count}, device);
+  Dataset part{Tensor(inputs.shape().with(0, count), inputs.dtype(), device), Tensor({count}, labels.dtype(), device),
+               classes, class_names, name};
+  kernels::gather_rows(device, inputs, chosen, part.inputs);
+  kernels::gather_rows(device, labels, chosen, part.labels);
+  return part;
+}
+
+Dataset Dataset::clone() const { return {inputs.clone(), labels.clone(), classes, class_names, name}; }
+
+void Dataset::validate(bool for_training) const {
+  const auto fail = [this](const std::string& fault) {
+    throw ValueError(fmt::format("data set '{}': {}", name, fault));
+  };
+  if (!inputs.defined() || !labels.defined() || labels.rank() != 1 || labels.count() == 0) fail("there is no sample");
+  if (inputs.rank() < 2 || inputs.extent(0) != labels.count()) {
+    fail(fmt::format("inputs {} and labels {} do not fit each other", inputs.shape().to_string(),
+                     labels.shape().to_string()));
+  }
+  const bool fits = has_images() ? inputs.dtype() == DType::u8 : inputs.dtype() == DType::f32 && inputs.rank() == 2;
+  if (!fits || labels.dtype() != DType::i32) {
+    fail(fmt::format(
+        "inputs are {} {} and labels {}; inputs are u8 images [N, H, W, C] or f32 vectors [N, p], labels i32",
+        name_of(inputs.dtype()), inputs.shape().to_string(), name_of(labels.dtype())));
+  }
+  if (inputs.count() == 0) fail(fmt::format("the samples are empty: {}", inputs.shape().to_string()));
+  std::vector<std::int64_t> occurrences(static_cast<std::size_t>(std::max<std::int64_t>(classes, 0)));
+  const std::vector<std::int32_t> values = labels.to_vector<std::int32_t>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || values[i] >= classes)
+      fail(fmt::format("sample {}: label {} out of range [0, {})", i, values[i], classes));
+    ++occurrences[static_cast<std::size_t>(values[i])];
+  }
+  if (inputs.dtype() == DType::f32) {
+    const std::string fault = find_not_finite(inputs, size());
+    if (!fault.empty()) fail(fault);
+  }
+  if (!for_training) return;
+  if (size() < classes)
+    fail(fmt::format("{} samples are fewer than the {} classes; there is too little to train on", size(), classes));
+  const auto occurring =
+      occurrences.size() - static_cast<std::size_t>(std::count(occurrences.begin(), occurrences.end(), 0));
+  if (occurring < 2) fail("all samples have one class; training needs at least two");
+}
+
+std::uint64_t Dataset::input_hash() const {
+  io::Hash64 hash;
+  hash.add(name_of(inputs.dtype()));
+  for (const std::int64_t extent : inputs.shape().extents()) hash.add(static_cast<std::uint64_t>(extent));
+  const Tensor host = inputs.device().is_cuda() ? inputs.to(Device::cpu()) : Tensor();
+  const ConstView values = host.defined() ? host.view() : inputs.view();
+  return hash.add(std::span(static_cast<const std::byte*>(values.data()), values.bytes())).value();
+}
+
+void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out) {
+  const Device& device = dataset.inputs.device();
+  if (dataset.inputs.dtype() == DType::u8) {
+    kernels::gather_images(device, dataset.inputs, rows, scaling.scale, scaling.shift, out);
+  } else {
+    kernels::gather_rows(device, dataset.inputs, rows, out);
+  }
+}
+
+}  // namespace rtl::data

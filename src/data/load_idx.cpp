@@ -1,0 +1,102 @@
+// The idx format of MNIST and its relatives: a magic number (type and rank), big-endian extents, then the values.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "data/loaders.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/io/file.hpp"
+
+namespace rtl::data {
+namespace {
+
+struct IdxFile {
+  std::vector<std::int64_t> extents;
+  std::span<const std::uint8_t> values;  ///< of the content that was parsed
+};
+
+IdxFile parse_idx(const std::string& file, const io::Bytes& content, int least_rank, int most_rank) {
+  const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(content.data()), content.size());
+  constexpr std::size_t magic_bytes = 4;
+  constexpr std::uint8_t unsigned_byte = 8;
+  if (bytes.size() < magic_bytes)
+    throw FormatError(file, fmt::format("has {} bytes, too few for an idx file", bytes.size()));
+  const int rank = bytes[3];
+  if (bytes[0] != 0 || bytes[1] != 0 || bytes[2] != unsigned_byte || rank < least_rank || rank > most_rank) {
+    throw FormatError(file, fmt::format("wrong magic number {:02x}{:02x}{:02x}{:02x}: expected 000008 and rank {}{}",
+                                        bytes[0], bytes[1], bytes[2], bytes[3], least_rank,
+                                        most_rank > least_rank ? fmt::format(" or {}", most_rank) : ""));
+  }
+  const std::size_t header = magic_bytes + 4 * static_cast<std::size_t>(rank);
+  if (bytes.size() < header) throw FormatError(file, "is cut short in its header");
+  IdxFile parsed;
+  for (std::size_t at = magic_bytes; at < header; at += 4) {
+    parsed.extents.push_back(std::int64_t{bytes[at]} << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3]);
+  }
+  parsed.values = bytes.subspan(header);
+  std::int64_t count = 0;
+  try {
+    count = Shape(parsed.extents).count();
+  } catch (const ShapeError& error) {
+    throw FormatError(file, fmt::format("impossible extents: {}", error.what()));
+  }
+  if (static_cast<std::uint64_t>(count) != parsed.values.size()) {
+    throw FormatError(file, fmt::format("the header announces {} = {} values, but {} follow",
+                                        Shape(parsed.extents).to_string(), count, parsed.values.size()));
+  }
+  if (count == 0) throw FormatError(file, "holds no value");
+  return parsed;
+}
+
+/// The file of a part whose name says what it holds: "train-images-idx3-ubyte", "t10k-labels.idx1-ubyte.gz",
+/// "usps_test_images.gz", ...
+std::string find_file(const Spec& spec, Part part, const std::string& what) {
+  std::vector<std::string> found;
+  for (const std::string& name : list_folder(spec.path)) {
+    const bool of_test = name.find("t10k") != std::string::npos || name.find("test") != std::string::npos;
+    const bool of_part = part == Part::test ? of_test : !of_test && name.find("train") != std::string::npos;
+    if (of_part && name.find(what) != std::string::npos) found.push_back(name);
+  }
+  const bool both_forms = found.size() == 2 && found[1] == found[0] + ".gz";
+  if (found.size() == 1 || both_forms) return spec.path + "/" + found.front();
+  throw IoError(
+      spec.path,
+      fmt::format("{} for the {} {}: looked for {}-{}-idx*-ubyte or names with {} and {}, plain or .gz",
+                  found.empty() ? "there is no file" : "several files fit", part == Part::train ? "training" : "test",
+                  what, part == Part::train ? "train" : "t10k", what, part == Part::train ? "train" : "test", what));
+}
+
+std::vector<std::int32_t> read_labels(const std::string& file) {
+  const io::Bytes content = io::read_file_gz(file);
+  const IdxFile parsed = parse_idx(file, content, 1, 1);
+  return {parsed.values.begin(), parsed.values.end()};
+}
+
+}  // namespace
+
+TrainTest load_idx(const Spec& spec) {
+  const Options options(spec, {"classes"});
+  std::optional<std::int64_t> classes;
+  if (options.has("classes")) classes = options.integer("classes", 0, 1, 256);
+  return assemble(spec, options, [&](Part part) {
+    const std::string image_file = find_file(spec, part, "images");
+    const std::string label_file = find_file(spec, part, "labels");
+    const io::Bytes content = io::read_file_gz(image_file);
+    const IdxFile images = parse_idx(image_file, content, 3, 4);
+    const std::vector<std::int32_t> labels = read_labels(label_file);
+    const auto count = static_cast<std::int64_t>(labels.size());
+    if (images.extents[0] != count) {
+      throw FormatError(label_file,
+                        fmt::format("has {} labels for {} images in {}", count, images.extents[0], image_file));
+    }
+    // The training labels, read first where both parts are wanted, fix the classes for the test labels.
+    classes = check_labels(labels, classes, label_file);
+    const std::int64_t channels = images.extents.size() == 4 ? images.extents[3] : 1;
+    const Shape shape{count, images.extents[1], images.extents[2], channels};
+    const Device host = Device::cpu();
+    return Dataset{Tensor::from(images.values, shape, host), Tensor::from(labels, {count}, host), *classes, {}, ""};
+  });
+}
+
+}  // namespace rtl::data

@@ -1,0 +1,287 @@
+#include "rtl/io/safetensors.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "rtl/core/error.hpp"
+
+namespace rtl::io {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t length_bytes = 8;
+constexpr std::uint64_t longest_header = 100'000'000;
+constexpr const char* metadata_key = "__metadata__";
+
+struct DTypeName {
+  const char* name;
+  DType dtype;
+};
+/// The first name of a dtype is the one that is written.
+constexpr DTypeName dtype_names[] = {{"F32", DType::f32},   {"F64", DType::f64}, {"F16", DType::f16},
+                                     {"BF16", DType::bf16}, {"I32", DType::i32}, {"I64", DType::i64},
+                                     {"U8", DType::u8},     {"BOOL", DType::u8}};
+
+std::optional<DType> parse_dtype(const std::string& name) {
+  for (const DTypeName& known : dtype_names) {
+    if (name == known.name) return known.dtype;
+  }
+  return std::nullopt;
+}
+
+const char* written_name(DType dtype) {
+  for (const DTypeName& known : dtype_names) {
+    if (dtype == known.dtype) return known.name;
+  }
+  throw DTypeError(fmt::format("write_safetensors: {} has no safetensors name", name_of(dtype)));
+}
+
+/// Parses the header; unlike the JSON library itself it refuses a key that an object has twice.
+Json parse_header(const std::string& path, std::string_view text) {
+  std::vector<std::set<std::string>> keys;
+  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
+      throw FormatError(path, fmt::format("the header has '{}' twice", value.get<std::string>()));
+    }
+    return true;
+  };
+  try {
+    Json header = Json::parse(text, watch);
+    if (!header.is_object()) throw FormatError(path, "the header is no JSON object");
+    return header;
+  } catch (const Json::parse_error& error) {
+    throw FormatError(path, fmt::format("the header is no valid JSON: {}", error.what()));
+  }
+}
+
+std::uint64_t whole_number(const Json& value, const std::string& path, const std::string& name, const char* what) {
+  if (!value.is_number_unsigned()) {
+    throw FormatError(path, fmt::format("tensor '{}': {} are not all whole numbers from 0 up", name, what));
+  }
+  return value.get<std::uint64_t>();
+}
+
+Shape parse_shape(const Json& value, const std::string& path, const std::string& name) {
+  if (!value.is_array() || value.size() > Shape::max_rank) {
+    throw FormatError(path,
+                      fmt::format("tensor '{}': the shape is no list of at most {} extents", name, Shape::max_rank));
+  }
+  std::vector<std::int64_t> extents;
+  for (const Json& extent : value) {
+    const std::uint64_t number = whole_number(extent, path, name, "the shape's extents");
+    if (number > std::uint64_t{INT64_MAX}) {
+      throw FormatError(path, fmt::format("tensor '{}': the extent {} is beyond 2^63 - 1", name, number));
+    }
+    extents.push_back(static_cast<std::int64_t>(number));
+  }
+  try {
+    return Shape(extents);
+  } catch (const ShapeError& error) {
+    throw FormatError(path, fmt::format("tensor '{}': {}", name, error.what()));
+  }
+}
+
+/// One tensor's entry; its range is checked against its shape and against `data_bytes`. The offset counts from the
+/// beginning of the data.
+TensorEntry parse_entry(const std::string& path, const std::string& name, const Json& value, std::uint64_t data_bytes) {
+  if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets")) {
+    throw FormatError(path, fmt::format("tensor '{}' lacks dtype, shape or data_offsets", name));
+  }
+  const Json& dtype = value["dtype"];
+  const std::optional<DType> known = dtype.is_string() ? parse_dtype(dtype.get<std::string>()) : std::nullopt;
+  if (!known) {
+    throw FormatError(path,
+                      fmt::format("tensor '{}': the dtype {} is not one of F64, F32, F16, BF16, I64, I32, U8, BOOL; "
+                                  "convert it before saving",
+                                  name, dtype.dump()));
+  }
+  const Json& offsets = value["data_offsets"];
+  if (!offsets.is_array() || offsets.size() != 2) {
+    throw FormatError(path, fmt::format("tensor '{}': data_offsets is no pair of numbers", name));
+  }
+  const std::uint64_t begin = whole_number(offsets[0], path, name, "the data_offsets");
+  const std::uint64_t end = whole_number(offsets[1], path, name, "the data_offsets");
+  if (begin > end || end > data_bytes) {
+    throw FormatError(path,
+                      fmt::format("tensor '{}': the range [{}, {}) is not inside the {} bytes of data; the file is cut "
+                                  "short or damaged",
+                                  name, begin, end, data_bytes));
+  }
+  TensorEntry entry{name, *known, parse_shape(value["shape"], path, name), begin, end - begin};
+  const auto count = static_cast<std::uint64_t>(entry.shape.count());
+  if (entry.bytes % size_of(entry.dtype) != 0 || entry.bytes / size_of(entry.dtype) != count) {
+    throw FormatError(path, fmt::format("tensor '{}': {} {} does not fill its range of {} bytes", name,
+                                        name_of(entry.dtype), entry.shape.to_string(), entry.bytes));
+  }
+  return entry;
+}
+
+Metadata parse_metadata(const std::string& path, const Json& value) {
+  Metadata metadata;
+  if (!value.is_object()) throw FormatError(path, "__metadata__ is no JSON object");
+  for (const auto& [key, text] : value.items()) {
+    if (!text.is_string()) throw FormatError(path, fmt::format("the value of '{}' in __metadata__ is no string", key));
+    metadata[key] = text.get<std::string>();
+  }
+  return metadata;
+}
+
+/// The ranges, sorted by position, follow each other from the first byte of data to the last.
+void check_cover(const std::string& path, const std::vector<TensorEntry>& tensors, std::uint64_t data_bytes) {
+  std::uint64_t reached = 0;
+  for (const TensorEntry& entry : tensors) {
+    if (entry.offset != reached) {
+      throw FormatError(
+          path, fmt::format("tensor '{}' begins at byte {} of the data, where {} is expected: the ranges {}",
+                            entry.name, entry.offset, reached, entry.offset < reached ? "overlap" : "leave a hole"));
+    }
+    reached += entry.bytes;
+  }
+  if (reached != data_bytes) {
+    throw FormatError(path, fmt::format("{} bytes follow the last tensor", data_bytes - reached));
+  }
+}
+
+std::string_view header_text(const MappedFile& file) {
+  const std::span<const std::byte> bytes = file.bytes();
+  if (bytes.size() < length_bytes) {
+    throw FormatError(file.path(), fmt::format("has {} bytes, too few for a safetensors file", bytes.size()));
+  }
+  static_assert(std::endian::native == std::endian::little);
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), length_bytes);
+  if (length > longest_header) {
+    throw FormatError(file.path(),
+                      fmt::format("announces a header of {} bytes, more than the format's {}: no safetensors file",
+                                  length, longest_header));
+  }
+  if (length > bytes.size() - length_bytes) {
+    throw FormatError(file.path(),
+                      fmt::format("announces a header of {} bytes, but only {} follow; the file is cut short or "
+                                  "no safetensors file",
+                                  length, bytes.size() - length_bytes));
+  }
+  return {reinterpret_cast<const char*>(bytes.data()) + length_bytes, static_cast<std::size_t>(length)};
+}
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), host_(Device::cpu()) {
+  const std::string_view text = header_text(file_);
+  const std::uint64_t data_begin = length_bytes + text.size();
+  const std::uint64_t data_bytes = file_.bytes().size() - data_begin;
+  const Json header = parse_header(path, text);
+  for (const auto& [name, value] : header.items()) {
+    if (name == metadata_key) {
+      metadata_ = parse_metadata(path, value);
+    } else {
+      tensors_.push_back(parse_entry(path, name, value, data_bytes));
+    }
+  }
+  std::sort(tensors_.begin(), tensors_.end(), [](const TensorEntry& a, const TensorEntry& b) {
+    return std::tie(a.offset, a.bytes, a.name) < std::tie(b.offset, b.bytes, b.name);
+  });
+  check_cover(path, tensors_, data_bytes);
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    tensors_[i].offset += data_begin;
+    index_[tensors_[i].name] = i;
+  }
+}
+
+bool SafetensorsFile::contains(const std::string& name) const noexcept { return index_.find(name) != index_.end(); }
+
+const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
+  const auto found = index_.find(name);
+  if (found != index_.end()) return tensors_[found->second];
+  constexpr std::size_t shown = 8;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(shown, tensors_.size()); ++i) names += (i > 0 ? ", " : "") + tensors_[i].name;
+  throw FormatError(path(), fmt::format("has no tensor '{}'; it has {}: {}{}", name, tensors_.size(), names,
+                                        tensors_.size() > shown ? ", .." : ""));
+}
+
+std::span<const std::byte> SafetensorsFile::bytes(const std::string& name) const {
+  const TensorEntry& found = entry(name);
+  return file_.bytes().subspan(found.offset, found.bytes);
+}
+
+ConstView SafetensorsFile::view(const std::string& name) const {
+  const TensorEntry& found = entry(name);
+  if (found.offset % size_of(found.dtype) != 0) {
+    throw FormatError(path(),
+                      fmt::format("tensor '{}' begins at byte {}, which {} cannot be read from in place; load() "
+                                  "copies it",
+                                  name, found.offset, name_of(found.dtype)));
+  }
+  return {bytes(name).data(), found.dtype, found.shape, host_};
+}
+
+Tensor SafetensorsFile::load(const std::string& name, const Device& device) const {
+  const TensorEntry& found = entry(name);
+  Tensor staged(found.shape, found.dtype, host_);
+  const std::span<const std::byte> content = bytes(name);
+  if (!content.empty()) std::memcpy(staged.view().data(), content.data(), content.size());
+  return device.is_cuda() ? staged.to(device) : std::move(staged);
+}
+
+void write_safetensors(const std::string& path, const std::vector<NamedView>& tensors, const Metadata& metadata) {
+  std::vector<const NamedView*> order;
+  for (const NamedView& tensor : tensors) {
+    if (tensor.first == metadata_key) {
+      throw ValueError(fmt::format("write_safetensors({}): '{}' is reserved", path, metadata_key));
+    }
+    if (!tensor.second.given() || !tensor.second.is_contiguous()) {
+      throw ShapeError(fmt::format("write_safetensors({}): '{}' is {}; give a contiguous tensor", path, tensor.first,
+                                   tensor.second.given() ? "strided" : "missing"));
+    }
+    order.push_back(&tensor);
+  }
+  std::sort(order.begin(), order.end(), [](const NamedView* a, const NamedView* b) {
+    return std::pair(size_of(b->second.dtype()), std::string_view(a->first)) <
+           std::pair(size_of(a->second.dtype()), std::string_view(b->first));
+  });
+  Json header = Json::object();
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  std::uint64_t offset = 0;
+  for (const NamedView* tensor : order) {
+    const auto& [name, view] = *tensor;
+    if (header.contains(name)) throw ValueError(fmt::format("write_safetensors({}): '{}' is given twice", path, name));
+    const std::uint64_t end = offset + view.bytes();
+    header[name] = {
+        {"dtype", written_name(view.dtype())}, {"shape", view.shape().extents()}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const Json::type_error& error) {
+    throw ValueError(fmt::format("write_safetensors({}): a name or metadata is not UTF-8: {}", path, error.what()));
+  }
+  text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');
+  const std::uint64_t length = text.size();
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(text);
+  for (const NamedView* tensor : order) {
+    const ConstView view = tensor->second;
+    Tensor staged;
+    if (view.context()->kind() == DeviceKind::cuda) {
+      staged = Tensor(view.shape(), view.dtype(), Device::cpu());
+      copy_bytes(view, staged);
+    }
+    const void* data = staged.defined() ? std::as_const(staged).view().data() : view.data();
+    file.write({static_cast<const std::byte*>(data), view.bytes()});
+  }
+  file.commit();
+}
+
+}  // namespace rtl::io
