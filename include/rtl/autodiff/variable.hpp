@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
@@ -28,6 +30,7 @@ struct Node {
   bool is_result = false;    ///< made by a recorded operation; false for leaves
   std::int32_t pending = 0;  ///< during backward(): consumers whose contribution has not arrived
   std::vector<Variable> parents;
+  std::vector<Tensor> saved;  ///< what backward needs besides values; freed with it
   std::function<void(Node&)> backward;
 };
 
@@ -68,6 +71,12 @@ class Variable {
   std::shared_ptr<detail::Node> node_;
 };
 
+/// A parameter and its name within the network ("layer1.0.conv1.weight").
+struct NamedParameter {
+  std::string name;
+  Variable variable;
+};
+
 /// While one lives, operations of the calling thread record no graph, whatever their operands require: for evaluating a
 /// network that is being trained. May be nested.
 class NoGraph {
@@ -87,7 +96,7 @@ bool records(std::initializer_list<const Variable*> operands) noexcept;
 
 /// For writing differentiable operations: the result of an operation on `parents`. If none of them requires a gradient,
 /// parents and `backward` are dropped at once. `backward` reaches the operands as node.parents[i]; it must not capture
-/// Variables.
+/// Variables. Tensors it needs go to the result's node()->saved, if the result requires a gradient.
 Variable make_result(Tensor value, std::vector<Variable> parents, std::function<void(detail::Node&)> backward);
 
 /// For writing differentiable operations: adds `gradient` to the variable's; takes it over if it is the first.

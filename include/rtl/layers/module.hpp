@@ -13,6 +13,7 @@
 
 namespace rtl::layers {
 
+using autodiff::NamedParameter;
 using autodiff::Variable;
 
 /// How a forward pass is run. `seed` and `step` choose the dropout masks: equal values give equal masks.
@@ -20,11 +21,6 @@ struct ForwardContext {
   bool training = false;
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
-};
-
-struct NamedParameter {
-  std::string name;
-  Variable variable;
 };
 
 /// A tensor that is part of the state but not trained (running statistics).

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "rtl/autodiff/variable.hpp"
 #include "rtl/kernels/optimizer_step.hpp"
-#include "rtl/layers/module.hpp"
 
 namespace rtl::optim {
 
@@ -42,39 +43,41 @@ class Optimizer {
 
   /// Everything that the next step depends on, apart from weights and options, as tensors on the host: step counts,
   /// momenta, moments and start points. Loading it into a new optimizer of the same parameters continues bit for bit.
-  virtual std::vector<NamedTensor> state() const;
+  std::vector<NamedTensor> state() const;
   /// Throws ValueError for a missing or unknown name, ShapeError or DTypeError for a tensor of another kind; then
   /// nothing is changed.
-  virtual void load_state(const std::vector<NamedTensor>& state);
+  void load_state(const std::vector<NamedTensor>& state);
 
  protected:
-  /// `moments`: number of state tensors of each parameter, named `names` in the state.
-  Optimizer(std::vector<layers::NamedParameter> parameters, std::vector<std::string> moment_names);
+  /// Each parameter has a state tensor for each of `moment_names`. Throws ValueError without parameters, and for two of
+  /// one name.
+  Optimizer(std::vector<autodiff::NamedParameter> parameters, std::vector<std::string> moment_names);
 
+  /// Calls `update(kernel slots, steps before this one)` for the slots whose gradient is defined, grouped by their
+  /// number of steps (nearly always one group), and counts the step.
+  void update_groups(const std::function<void(std::span<const kernels::OptimizerSlot>, std::int64_t)>& update);
+  const Device& device() const;
+
+ private:
   struct Slot {
-    layers::NamedParameter parameter;
+    autodiff::NamedParameter parameter;
     std::vector<Tensor> moments;  ///< made (zero) when first needed
     Tensor start;
     std::int64_t steps = 0;
   };
-  /// Slots whose gradient is defined, grouped by their number of steps: calls `update(kernel slots, steps before)` for
-  /// each group (nearly always one) and counts the step.
-  template <typename Update>
-  void update_groups(const Update& update);
-  const Device& device() const;
+  void make_moments(Slot& slot) const;
 
   std::vector<Slot> slots_;
-
- private:
   std::vector<std::string> moment_names_;
-  std::vector<kernels::OptimizerSlot> scratch_;
+  std::vector<Slot*> pending_;
+  std::vector<kernels::OptimizerSlot> group_;
 };
 
 /// Stochastic gradient descent with momentum, Nesterov's form, weight decay.
 class Sgd final : public Optimizer {
  public:
   /// Throws ValueError for a negative option, and for Nesterov without momentum.
-  Sgd(std::vector<layers::NamedParameter> parameters, const kernels::SgdOptions& options);
+  Sgd(std::vector<autodiff::NamedParameter> parameters, const kernels::SgdOptions& options);
   void step() override;
   double learning_rate() const override { return options_.learning_rate; }
   void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
@@ -87,7 +90,7 @@ class Sgd final : public Optimizer {
 class Adam : public Optimizer {
  public:
   /// Throws ValueError for options outside PyTorch's ranges.
-  Adam(std::vector<layers::NamedParameter> parameters, const kernels::AdamOptions& options);
+  Adam(std::vector<autodiff::NamedParameter> parameters, const kernels::AdamOptions& options);
   void step() override;
   double learning_rate() const override { return options_.learning_rate; }
   void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
@@ -99,7 +102,8 @@ class Adam : public Optimizer {
 /// Adam with decoupled weight decay, 0.01 unless stated.
 class AdamW final : public Adam {
  public:
-  explicit AdamW(std::vector<layers::NamedParameter> parameters, kernels::AdamOptions options = {.weight_decay = 0.01});
+  explicit AdamW(std::vector<autodiff::NamedParameter> parameters,
+                 kernels::AdamOptions options = {.weight_decay = 0.01});
 };
 
 }  // namespace rtl::optim
