@@ -1,0 +1,60 @@
+#include "rtl/layers/network.hpp"
+
+#include <fmt/format.h>
+
+#include "rtl/autodiff/operations.hpp"
+#include "rtl/core/random.hpp"
+#include "rtl/layers/initialization.hpp"
+
+namespace rtl::layers {
+namespace {
+
+/// Both networks' tensors side by side; throws before anything is touched if they differ.
+void check_same(const std::string& name, const std::string& other, const Tensor& from, const Tensor& to) {
+  if (name != other || from.shape() != to.shape() || from.dtype() != to.dtype()) {
+    throw ShapeError(fmt::format("copy_state: {} {} {} cannot go to {} {} {}", name, from.shape().to_string(),
+                                 name_of(from.dtype()), other, to.shape().to_string(), name_of(to.dtype())));
+  }
+}
+
+}  // namespace
+
+Variable Network::drop_features(const Variable& features, const ForwardContext& context) const {
+  if (!context.training) return features;
+  static const std::uint64_t stream = stream_of("features");
+  return autodiff::dropout(features, head_dropout(), context.seed, mix(stream, context.step));
+}
+
+Device Network::device() { return state().parameters.front().variable.device(); }
+DType Network::dtype() { return state().parameters.front().variable.dtype(); }
+
+void copy_state(Module& from, Module& to) {
+  ModuleState source = from.state();
+  ModuleState target = to.state();
+  if (source.parameters.size() != target.parameters.size() || source.buffers.size() != target.buffers.size()) {
+    throw ShapeError(fmt::format("copy_state: {} parameters and {} buffers cannot go to {} and {}",
+                                 source.parameters.size(), source.buffers.size(), target.parameters.size(),
+                                 target.buffers.size()));
+  }
+  for (std::size_t i = 0; i < source.parameters.size(); ++i) {
+    check_same(source.parameters[i].name, target.parameters[i].name, source.parameters[i].variable.value(),
+               target.parameters[i].variable.value());
+  }
+  for (std::size_t i = 0; i < source.buffers.size(); ++i) {
+    check_same(source.buffers[i].name, target.buffers[i].name, *source.buffers[i].tensor, *target.buffers[i].tensor);
+  }
+  for (std::size_t i = 0; i < source.parameters.size(); ++i) {
+    copy_bytes(source.parameters[i].variable.value(), target.parameters[i].variable.value());
+  }
+  for (std::size_t i = 0; i < source.buffers.size(); ++i) {
+    copy_bytes(*source.buffers[i].tensor, *target.buffers[i].tensor);
+  }
+}
+
+std::unique_ptr<Network> clone(Network& network, const Device& device) {
+  std::unique_ptr<Network> copy = make_network(network.architecture(), device, 0, network.dtype());
+  copy_state(network, *copy);
+  return copy;
+}
+
+}  // namespace rtl::layers
