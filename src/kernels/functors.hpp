@@ -8,6 +8,7 @@
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/random.hpp"
+#include "rtl/kernels/optimizer_step.hpp"
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::kernels::functors {
@@ -236,27 +237,33 @@ RTL_HOST_DEVICE inline To convert(From value) {
   }
 }
 
-/// Element i of dropout's mask, applied to x.
+/// Element i of dropout's mask, applied to x. Draws are multiples of 2^-24, so they are compared as integers: draw >=
+/// probability if and only if 2^24 draw >= ceil(2^24 probability).
 template <typename T>
 struct Dropout {
   Philox philox;
-  float probability;
-  T keep_scale;  ///< 1 / (1 - probability)
-  RTL_HOST_DEVICE T operator()(T x, std::uint64_t i) const {
-    return philox.uniform(i) >= probability ? x * keep_scale : T{0};
-  }
+  std::uint32_t threshold;
+  T keep_scale;
+  Dropout(std::uint64_t seed, std::uint64_t stream, double probability)
+      : philox(seed, stream),
+        threshold(static_cast<std::uint32_t>(std::ceil(probability * 0x1p24))),
+        keep_scale(static_cast<T>(1.0 / (1.0 - probability))) {}
+  RTL_HOST_DEVICE T operator()(T x, std::uint64_t i) const { return apply(x, philox.bits(i)); }
+  /// `bits` is draw i of the stream.
+  RTL_HOST_DEVICE T apply(T x, std::uint32_t bits) const { return (bits >> 8) >= threshold ? x * keep_scale : T{0}; }
 };
 
+/// T says how many bits a draw has. The fused operation in f64, rounded once, gives the same bits on every device.
 template <typename T>
 struct Uniform {
   Philox philox;
-  T low;
-  T extent;  ///< high - low
-  RTL_HOST_DEVICE T operator()(std::uint64_t i) const {
+  double low;
+  double extent;  ///< high - low
+  RTL_HOST_DEVICE double operator()(std::uint64_t i) const {
     if constexpr (std::is_same_v<T, double>) {
-      return low + extent * philox.uniform_double(i);
+      return std::fma(extent, philox.uniform_double(i), low);
     } else {
-      return low + extent * philox.uniform(i);
+      return std::fma(extent, static_cast<double>(philox.uniform(i)), low);
     }
   }
 };
@@ -270,7 +277,7 @@ struct Normal {
     const std::uint64_t even = i & ~std::uint64_t{1};
     const double radius = std::sqrt(-2.0 * std::log1p(-philox.uniform_double(even)));
     const double angle = 2.0 * std::numbers::pi * philox.uniform_double(even + 1);
-    return mean + deviation * radius * (i == even ? std::cos(angle) : std::sin(angle));
+    return std::fma(deviation, radius * (i == even ? std::cos(angle) : std::sin(angle)), mean);
   }
 };
 
@@ -308,6 +315,32 @@ struct AdamUpdate {
     w = shrink * w - step_size * m / (std::sqrt(v) / root_correction + epsilon);
   }
 };
+
+template <typename T>
+SgdUpdate<T> sgd_update(const SgdOptions& o, bool first_step) {
+  return {static_cast<T>(o.learning_rate),
+          static_cast<T>(o.momentum),
+          static_cast<T>(o.weight_decay),
+          static_cast<T>(o.l2sp_strength),
+          o.nesterov,
+          first_step};
+}
+
+template <typename T>
+AdamUpdate<T> adam_update(const AdamOptions& o, std::int64_t step) {
+  const double correction1 = 1.0 - std::pow(o.beta1, static_cast<double>(step));
+  const double correction2 = 1.0 - std::pow(o.beta2, static_cast<double>(step));
+  return {static_cast<T>(o.learning_rate / correction1),
+          static_cast<T>(o.beta1),
+          static_cast<T>(1.0 - o.beta1),
+          static_cast<T>(o.beta2),
+          static_cast<T>(1.0 - o.beta2),
+          static_cast<T>(std::sqrt(correction2)),
+          static_cast<T>(o.epsilon),
+          static_cast<T>(o.decoupled ? 0.0 : o.weight_decay),
+          static_cast<T>(o.decoupled ? 1.0 - o.learning_rate * o.weight_decay : 1.0),
+          static_cast<T>(o.l2sp_strength)};
+}
 
 /// Calls f(functor of op).
 template <typename F>

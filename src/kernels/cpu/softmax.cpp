@@ -1,0 +1,148 @@
+// Softmax and cross-entropy on the host: each row through a padded buffer, whole vectors only.
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/backend/softmax.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "kernels/functors.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/softmax.cpp"
+#include "kernels/cpu/targets.hpp"
+// clang-format off
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace rtl::kernels::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Elements that a row's buffer needs.
+template <typename T>
+std::int64_t padded(std::int64_t classes) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  return (classes + lanes - 1) / lanes * lanes;
+}
+
+/// Replaces the padded row by its softmax; returns log(sum(exp(x))).
+template <typename T>
+double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = classes; i < length; ++i) row[i] = -std::numeric_limits<T>::infinity();
+  auto largest = hn::LoadU(d, row);
+  for (std::int64_t i = lanes; i < length; i += lanes) largest = hn::Max(largest, hn::LoadU(d, row + i));
+  largest = hn::MaxOfLanes(d, largest);
+  auto sums = hn::Zero(d);
+  for (std::int64_t i = 0; i < length; i += lanes) {
+    const auto e = hn::Exp(d, hn::Sub(hn::LoadU(d, row + i), largest));
+    hn::StoreU(e, d, row + i);
+    sums = hn::Add(sums, e);
+  }
+  const T sum = hn::GetLane(hn::SumOfLanes(d, sums));
+  const auto scale = hn::Set(d, T{1} / sum);
+  for (std::int64_t i = 0; i < length; i += lanes) hn::StoreU(hn::Mul(hn::LoadU(d, row + i), scale), d, row + i);
+  return std::log(static_cast<double>(sum)) + static_cast<double>(hn::GetLane(largest));
+}
+
+/// Rows [begin, end); returns the sum of their losses if there are labels.
+template <typename T>
+double softmax_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+                    std::int64_t begin, std::int64_t end) {
+  const std::int64_t length = padded<T>(classes);
+  std::vector<T> row(static_cast<std::size_t>(length));
+  const std::size_t bytes = static_cast<std::size_t>(classes) * sizeof(T);
+  double loss = 0;
+  for (std::int64_t i = begin; i < end; ++i) {
+    const T* from = logits + i * classes;
+    const double chosen = labels != nullptr ? static_cast<double>(from[labels[i]]) : 0.0;
+    std::memcpy(row.data(), from, bytes);
+    loss += softmax_row(row.data(), classes, length) - chosen;
+    std::memcpy(probabilities + i * classes, row.data(), bytes);
+  }
+  return loss;
+}
+
+double softmax_target_f32(const float* logits, const std::int32_t* labels, float* probabilities, std::int64_t classes,
+                          std::int64_t begin, std::int64_t end) {
+  return softmax_rows(logits, labels, probabilities, classes, begin, end);
+}
+
+double softmax_target_f64(const double* logits, const std::int32_t* labels, double* probabilities, std::int64_t classes,
+                          std::int64_t begin, std::int64_t end) {
+  return softmax_rows(logits, labels, probabilities, classes, begin, end);
+}
+
+}  // namespace rtl::kernels::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace rtl::kernels::cpu {
+namespace {
+
+HWY_EXPORT(softmax_target_f32);
+HWY_EXPORT(softmax_target_f64);
+
+/// About as many elements as elements_per_thread in the time of a plain loop: exp is dear.
+constexpr std::int64_t cost_of_exp = 8;
+
+template <typename T>
+double softmax_all(ConstView logits, const std::int32_t* labels, View probabilities) {
+  const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
+  const int chunks = chunk_count(rows, grain_of(classes * cost_of_exp));
+  std::vector<double> losses(static_cast<std::size_t>(chunks));
+  parallel_chunks(rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
+    double& loss = losses[static_cast<std::size_t>(chunk)];
+    if constexpr (std::is_same_v<T, float>) {
+      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f32)(logits.data_as<T>(), labels, probabilities.data_as<T>(), classes,
+                                                      begin, end);
+    } else {
+      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f64)(logits.data_as<T>(), labels, probabilities.data_as<T>(), classes,
+                                                      begin, end);
+    }
+  });
+  double total = 0;
+  for (const double loss : losses) total += loss;
+  return total;
+}
+
+}  // namespace
+
+void softmax(const Device&, ConstView logits, View probabilities) {
+  functors::visit_floating(logits.dtype(),
+                           [&](auto zero) { softmax_all<decltype(zero)>(logits, nullptr, probabilities); });
+}
+
+void cross_entropy_forward(const Device&, ConstView logits, ConstView labels, View probabilities, View loss) {
+  functors::visit_floating(logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const double total = softmax_all<T>(logits, labels.data_as<std::int32_t>(), probabilities);
+    *loss.data_as<T>() = static_cast<T>(total / static_cast<double>(logits.extent(0)));
+  });
+}
+
+void cross_entropy_backward(const Device&, ConstView probabilities, ConstView labels, ConstView dloss, View dlogits) {
+  functors::visit_floating(dlogits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t rows = dlogits.extent(0), classes = dlogits.extent(1);
+    const T scale = static_cast<T>(static_cast<double>(*dloss.data_as<T>()) / static_cast<double>(rows));
+    const T* from = probabilities.data_as<T>();
+    const std::int32_t* label = labels.data_as<std::int32_t>();
+    T* to = dlogits.data_as<T>();
+    parallel_ranges(rows, grain_of(classes), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const std::int64_t at = row * classes;
+        const T chosen = (from[at + label[row]] - T{1}) * scale;
+#pragma omp simd
+        for (std::int64_t c = 0; c < classes; ++c) to[at + c] = from[at + c] * scale;
+        to[at + label[row]] = chosen;
+      }
+    });
+  });
+}
+
+}  // namespace rtl::kernels::cpu
+#endif  // HWY_ONCE
