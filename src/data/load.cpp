@@ -20,10 +20,11 @@ struct Kind {
   std::string_view name;
   Loader load;
 };
-constexpr Kind kinds[] = {{"idx", load_idx}, {"cifar10", load_cifar}, {"cifar100", load_cifar}, {"npy", load_npy}};
+constexpr Kind kinds[] = {
+    {"idx", load_idx}, {"cifar10", load_cifar}, {"cifar100", load_cifar}, {"npy", load_npy}, {"glyphs", load_glyphs}};
 constexpr const char* usage =
     "a data SPEC is KIND:PATH?option=value&option=value, with KIND one of idx:DIR, cifar10:DIR, cifar100:DIR, "
-    "npy:X.npy,Y.npy";
+    "npy:X.npy,Y.npy, glyphs: (which needs no path)";
 
 const Kind* find_kind(std::string_view name) {
   const auto* found = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return k.name == name; });

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <climits>
 #include <cstring>
 #include <optional>
@@ -85,13 +86,13 @@ class Deflation {
   z_stream stream_{};
 };
 
-template <typename Number>
+template <std::unsigned_integral Number>
 void append(Bytes& to, Number number) {
   const auto bytes = std::as_bytes(std::span(&number, 1));
   to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
-void append(Bytes& to, std::string_view text) {
+void append_text(Bytes& to, std::string_view text) {
   const auto bytes = std::as_bytes(std::span(text));
   to.insert(to.end(), bytes.begin(), bytes.end());
 }
@@ -121,7 +122,7 @@ Bytes local_header(const Packed& member) {
   Bytes header;
   append(header, local_signature);
   append_common(header, member);
-  append(header, member.file_name);
+  append_text(header, member.file_name);
   return header;
 }
 
@@ -134,7 +135,7 @@ Bytes directory(const std::vector<Packed>& members, std::uint32_t offset) {
     for (int field = 0; field < 3; ++field) append(bytes, std::uint16_t{0});  // comment, disk, internal attributes
     append(bytes, std::uint32_t{0});                                          // external attributes
     append(bytes, member.offset);
-    append(bytes, member.file_name);
+    append_text(bytes, member.file_name);
   }
   const auto size = static_cast<std::uint32_t>(bytes.size());
   const auto count = static_cast<std::uint16_t>(members.size());
