@@ -28,28 +28,30 @@ struct FeatureKey {
   friend bool operator==(const FeatureKey&, const FeatureKey&) = default;
 };
 
-/// Features [rows, columns], f32 or bf16, in memory of their own or in a mapped file. Read only.
+/// Features [rows, columns], f32 or bf16, on the host, in memory of their own or in a mapped file. Read only, so
+/// several threads may use one.
 class FeatureTable {
  public:
+  /// Copies `values` to the host if they are elsewhere.
   explicit FeatureTable(Tensor values);
-  /// `values` lie in `file`, at `offset`.
+  /// The values lie in `file`, at `offset`.
   FeatureTable(io::MappedFile file, std::size_t offset, const Shape& shape, DType dtype);
 
-  /// On the host if mapped, else where the tensor lives. Valid while the table lives.
+  /// Valid while the table lives.
   ConstView view() const;
   bool is_mapped() const noexcept { return file_ != nullptr; }
   std::int64_t rows() const { return view().extent(0); }
   std::int64_t columns() const { return view().extent(1); }
-  /// The chosen rows (all, in order, if null) as an f32 tensor on `device`.
+  /// The chosen rows (all, in order, if null) as an f32 tensor on `device`. Throws ValueError for a row outside.
   Tensor gather(const std::vector<std::int64_t>* rows, const Device& device) const;
 
  private:
+  Device host_;
   Tensor values_;
   std::unique_ptr<io::MappedFile> file_;
   std::size_t offset_ = 0;
   Shape shape_;
   DType dtype_ = DType::f32;
-  Device host_;
 };
 
 /// A file of the cache: 128 bytes of header (magic "RTLFEAT\1", version, key, hash of the values, hash of the header),
@@ -77,6 +79,7 @@ class FeatureCache {
   std::shared_ptr<const FeatureTable> get(const FrozenSource& source, const data::Dataset& dataset);
   /// Where get() keeps an entry on disk; empty without a folder.
   std::string path_of(const FeatureKey& key) const;
+  DType storage() const noexcept { return storage_; }
   Statistics statistics() const;
   /// Forgets what is in memory; files stay.
   void clear();

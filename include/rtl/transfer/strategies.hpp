@@ -83,7 +83,8 @@ class Fitted {
   /// Elements of all tensors that training changed.
   std::int64_t trainable_parameters() const;
   const TrainingRecord& training() const;
-  const std::vector<FrozenSource>& sources() const;
+  /// The frozen sources that it looks at; none for scratch and fine-tune.
+  std::vector<FrozenSource> sources() const;
 
   /// Logits f32 [N, classes] in evaluation mode. Features come from `cache` if given. Throws ShapeError for samples of
   /// another shape than it was fitted to.
@@ -98,6 +99,9 @@ class Fitted {
   void save(const std::string& path) const;
   /// Reads what save() wrote; logits are then bit for bit those of the saved model. Throws IoError, FormatError.
   static Fitted load(const std::string& path, const Device& device);
+
+  /// The model inside, for the library's own use.
+  Model& model() const { return *model_; }
 
  private:
   std::unique_ptr<Model> model_;

@@ -64,11 +64,10 @@ struct TrainingOptions {
   std::uint64_t hash() const;
 };
 
-/// One mini-batch, on the device of the training.
+/// One mini-batch, on the device of the training. Nothing in it requires a gradient.
 struct Batch {
-  Tensor inputs;                 ///< normalised [m, ...sample]; not defined if the model wants none
-  std::vector<Tensor> features;  ///< frozen features [m, p_k] of each source
-  Tensor labels;                 ///< i32 [m]
+  autodiff::Variable inputs;                 ///< normalised [m, ...sample]; not defined if the model wants none
+  std::vector<autodiff::Variable> features;  ///< frozen features [m, p_k] of each source
 };
 
 /// Something that a trainer can train.

@@ -1,0 +1,335 @@
+#include "rtl/transfer/compare.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "rtl/core/random.hpp"
+#include "rtl/data/split.hpp"
+#include "rtl/io/hash.hpp"
+#include "transfer/model.hpp"
+#include "transfer/place.hpp"
+#include "transfer/run_store.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using detail::RunResult;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A strategy as asked for: "refine:balance" is refine with a feature scaling of its own.
+struct Contender {
+  std::string label;
+  std::string strategy;
+  FeatureScaling scaling;
+};
+
+Contender parse_contender(const std::string& label, FeatureScaling default_scaling) {
+  const std::size_t colon = label.find(':');
+  const std::string name = label.substr(0, colon);
+  strategy(name);
+  if (colon == std::string::npos) return {label, name, default_scaling};
+  if (name != "probe" && name != "refine") {
+    throw ValueError(
+        fmt::format("compare: \"{}\": {} looks at no frozen features, so there is nothing to scale", label, name));
+  }
+  return {label, name, parse_feature_scaling(label.substr(colon + 1))};
+}
+
+std::vector<Contender> parse_contenders(const CompareOptions& options, std::size_t sources) {
+  std::vector<std::string> labels{"scratch"};
+  if (options.strategies.empty()) {
+    for (const StrategyInfo& info : strategies()) {
+      if (sources == 1 || info.several_sources) labels.push_back(info.name);
+    }
+  }
+  labels.insert(labels.end(), options.strategies.begin(), options.strategies.end());
+  std::vector<Contender> contenders;
+  std::set<std::string> seen;
+  for (const std::string& label : labels) {
+    if (!seen.insert(label).second) continue;
+    contenders.push_back(parse_contender(label, options.strategy.feature_scaling));
+    const StrategyInfo& info = strategy(contenders.back().strategy);
+    if (info.needs_source && sources == 0) {
+      throw ValueError(fmt::format("compare: {} needs a source, and none is given", label));
+    }
+    if (info.needs_source && !info.several_sources && sources > 1) {
+      throw ValueError(fmt::format("compare: {} takes one source, not {}; name the strategies to run", label, sources));
+    }
+  }
+  return contenders;
+}
+
+struct Job {
+  std::size_t contender = 0;
+  std::size_t seed = 0;
+};
+
+/// All runs of a comparison, spread over worker threads.
+class Runs {
+ public:
+  Runs(const std::vector<FrozenSource>& sources, const data::TrainTest& target, const CompareOptions& options)
+      : sources_(sources),
+        target_(target),
+        options_(options),
+        contenders_(parse_contenders(options, sources.size())),
+        store_(options.state_folder) {
+    for (std::int64_t i = 0; i < options.seeds; ++i)
+      seeds_.push_back(options.first_seed + static_cast<std::uint64_t>(i));
+    for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
+      for (std::size_t contender = 0; contender < contenders_.size(); ++contender) jobs_.push_back({contender, seed});
+    }
+    results_.resize(jobs_.size());
+    data_hash_ = hash_data();
+  }
+
+  const std::vector<Contender>& contenders() const { return contenders_; }
+  const std::vector<std::uint64_t>& seeds() const { return seeds_; }
+  const RunResult& result(std::size_t contender, std::size_t seed) const {
+    return results_[seed * contenders_.size() + contender];
+  }
+
+  /// Computes or reads the frozen features; returns the seconds.
+  double find_features() {
+    const auto start = Clock::now();
+    const bool needed = std::any_of(contenders_.begin(), contenders_.end(), [](const Contender& contender) {
+      return contender.strategy == "probe" || contender.strategy == "refine";
+    });
+    if (needed) {
+      FeatureCache own;
+      FeatureCache* cache = options_.strategy.cache ? options_.strategy.cache : &own;
+      train_tables_ = detail::find_tables(sources_, target_.train, cache);
+      test_tables_ = detail::find_tables(sources_, target_.test, cache);
+    }
+    return seconds_since(start);
+  }
+
+  void run_all() {
+    const int workers = std::clamp<int>(options_.workers, 1, static_cast<int>(jobs_.size()));
+    const Device base = options_.strategy.device.value_or(target_.train.inputs.device());
+    const int threads = options_.threads_per_run > 0 ? options_.threads_per_run : std::max(1, base.threads() / workers);
+    std::vector<std::thread> pool;
+    for (int i = 0; i < workers; ++i) {
+      const Device device = base.is_cuda() ? base.separate() : Device::cpu(threads).separate();
+      pool.emplace_back([this, device] { work(device); });
+    }
+    for (std::thread& thread : pool) thread.join();
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  std::uint64_t hash_data() const {
+    io::Hash64 hash;
+    for (const data::Dataset* part : {&target_.train, &target_.test}) {
+      hash.add(part->input_hash()).add(static_cast<std::uint64_t>(part->classes));
+      hash.add(detail::HostBytes(part->labels).bytes());
+    }
+    return hash.value();
+  }
+
+  void work(const Device& device) {
+    try {
+      const detail::PlacedDataset test(target_.test, device);
+      while (!failed_) {
+        const std::size_t next = next_job_++;
+        if (next >= jobs_.size()) return;
+        results_[next] = run(jobs_[next], *test, device);
+        const std::lock_guard lock(mutex_);
+        ++finished_;
+        report(jobs_[next], {});
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      failed_ = true;
+    }
+  }
+
+  /// To be called with the lock held.
+  void report(const Job& job, const Progress& training) {
+    if (!options_.progress) return;
+    options_.progress({contenders_[job.contender].label, seeds_[job.seed], finished_,
+                       static_cast<std::int64_t>(jobs_.size()), training});
+  }
+
+  TrainingOptions training_options(const Job& job) {
+    TrainingOptions training = options_.training;
+    training.seed = seeds_[job.seed];
+    training.checkpoint = store_.checkpoint(contenders_[job.contender].label, training.seed);
+    training.checkpoint_interval = options_.checkpoint_interval;
+    training.resume = options_.resume;
+    training.progress = [this, job](const Progress& progress) {
+      const std::lock_guard lock(mutex_);
+      report(job, progress);
+    };
+    training.stop = [this] { return failed_ || (options_.stop && options_.stop()); };
+    return training;
+  }
+
+  std::uint64_t fingerprint(const Contender& contender, const TrainingOptions& training,
+                            const StrategyOptions& strategy_options) const {
+    io::Hash64 hash;
+    hash.add(contender.strategy).add(training.hash()).add(strategy_options.hash()).add(data_hash_);
+    hash.add(static_cast<std::uint64_t>(options_.train_samples));
+    for (const FrozenSource& source : sources_) {
+      hash.add(source.fingerprint()).add(data::to_string(source.normalization()));
+    }
+    return hash.value();
+  }
+
+  RunResult run(const Job& job, const data::Dataset& test, const Device& device) {
+    const Contender& contender = contenders_[job.contender];
+    const TrainingOptions training = training_options(job);
+    StrategyOptions strategy_options = options_.strategy;
+    strategy_options.feature_scaling = contender.scaling;
+    const std::uint64_t print = fingerprint(contender, training, strategy_options);
+    if (options_.resume) {
+      if (auto stored = store_.find(contender.label, training.seed, print)) return *std::move(stored);
+    }
+    strategy_options.device = device;
+    const auto start = Clock::now();
+    std::optional<Rows> rows;
+    std::optional<data::Dataset> subset;
+    if (options_.train_samples > 0) {
+      rows = data::random_subset(target_.train.size(), options_.train_samples, training.seed);
+      subset = target_.train.subset(*rows);
+    }
+    const bool blocks = contender.strategy == "probe" || contender.strategy == "refine";
+    const Fitted fitted =
+        detail::fit_on(contender.strategy, contender.strategy == "scratch" ? std::vector<FrozenSource>() : sources_,
+                       subset ? *subset : target_.train, blocks ? train_tables_ : Tables(), rows ? &*rows : nullptr,
+                       training, strategy_options);
+    if (!fitted.training().complete) throw Interrupted("compare: stopped; finished runs are kept in the state folder");
+    RunResult result;
+    result.seconds = seconds_since(start);
+    result.trainable_parameters = fitted.trainable_parameters();
+    result.scores = score(fitted.model().predict(test, test_tables_, nullptr), test);
+    result.influence = fitted.model().influence(test, test_tables_, nullptr);
+    store_.store(contender.label, training.seed, print, result);
+    return result;
+  }
+
+  const std::vector<FrozenSource>& sources_;
+  const data::TrainTest& target_;
+  const CompareOptions& options_;
+  std::vector<Contender> contenders_;
+  detail::RunStore store_;
+  std::vector<std::uint64_t> seeds_;
+  std::vector<Job> jobs_;
+  std::vector<RunResult> results_;
+  std::uint64_t data_hash_ = 0;
+  Tables train_tables_;
+  Tables test_tables_;
+  std::atomic<std::size_t> next_job_ = 0;
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  std::int64_t finished_ = 0;
+  std::exception_ptr failure_;
+};
+
+Statistic gather(const Runs& runs, std::size_t contender, double Scores::*member) {
+  Statistic statistic;
+  for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
+    statistic.values.push_back(runs.result(contender, seed).scores.*member);
+  }
+  const Summary summary = summarize(statistic.values);
+  statistic.mean = summary.mean;
+  statistic.std = summary.std;
+  return statistic;
+}
+
+std::vector<BlockInfluence> mean_influence(const Runs& runs, std::size_t contender) {
+  std::vector<BlockInfluence> mean = runs.result(contender, 0).influence;
+  const auto count = static_cast<double>(runs.seeds().size());
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    mean[k].feature_norm = mean[k].logit_deviation = mean[k].share = 0;
+    for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
+      const BlockInfluence& entry = runs.result(contender, seed).influence.at(k);
+      mean[k].feature_norm += entry.feature_norm / count;
+      mean[k].logit_deviation += entry.logit_deviation / count;
+      mean[k].share += entry.share / count;
+    }
+  }
+  return mean;
+}
+
+StrategyResult summarize_runs(const Runs& runs, std::size_t contender, double confidence) {
+  const Contender& asked = runs.contenders()[contender];
+  StrategyResult result;
+  result.name = asked.label;
+  result.feature_scaling = asked.scaling;
+  result.trainable_parameters = runs.result(contender, 0).trainable_parameters;
+  result.accuracy = gather(runs, contender, &Scores::accuracy);
+  result.auc = gather(runs, contender, &Scores::auc);
+  result.auc_weighted = gather(runs, contender, &Scores::auc_weighted);
+  result.f1 = gather(runs, contender, &Scores::f1);
+  result.f1_macro = gather(runs, contender, &Scores::f1_macro);
+  result.min_class_accuracy = gather(runs, contender, &Scores::min_class_accuracy);
+  std::vector<double> differences;
+  for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
+    const RunResult& run = runs.result(contender, seed);
+    differences.push_back(run.scores.accuracy - runs.result(0, seed).scores.accuracy);
+    result.seconds += run.seconds / static_cast<double>(runs.seeds().size());
+  }
+  result.influence = mean_influence(runs, contender);
+  if (contender == 0) return result;
+  result.difference_from_scratch = t_interval(differences, confidence);
+  result.verdict = judge(result.difference_from_scratch);
+  if (asked.strategy != "refine") return result;
+  for (const BlockInfluence& block : result.influence) {
+    if (block.name != "h" && block.share > dominance_share) result.dominated_by = block.name;
+  }
+  return result;
+}
+
+void validate(const data::TrainTest& target, const CompareOptions& options) {
+  options.training.validate();
+  if (options.seeds < 1) throw ValueError(fmt::format("compare: {} seeds; at least one is needed", options.seeds));
+  if (options.train_samples < 0 || options.train_samples > target.train.size()) {
+    throw ValueError(
+        fmt::format("compare: {} training samples of {}; ask for fewer", options.train_samples, target.train.size()));
+  }
+  if (!(options.confidence > 0 && options.confidence < 1)) {
+    throw ValueError(fmt::format("compare: a confidence of {}; must be inside (0, 1)", options.confidence));
+  }
+  target.train.validate(true);
+  target.test.validate(false);
+  if (target.train.classes != target.test.classes) {
+    throw ValueError(
+        fmt::format("compare: {} classes to train on, {} to test on", target.train.classes, target.test.classes));
+  }
+}
+
+}  // namespace
+
+Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTest& target,
+                   const CompareOptions& options) {
+  validate(target, options);
+  Runs runs(sources, target, options);
+  Comparison comparison;
+  comparison.feature_seconds = runs.find_features();
+  runs.run_all();
+  comparison.target = target.train.name;
+  comparison.device = options.strategy.device.value_or(target.train.inputs.device()).name();
+  for (const FrozenSource& source : sources) comparison.sources.push_back(source.name());
+  comparison.seeds = runs.seeds();
+  comparison.train_samples = options.train_samples > 0 ? options.train_samples : target.train.size();
+  comparison.test_samples = target.test.size();
+  comparison.confidence = options.confidence;
+  for (std::size_t i = 0; i < runs.contenders().size(); ++i) {
+    comparison.strategies.push_back(summarize_runs(runs, i, options.confidence));
+  }
+  return comparison;
+}
+
+}  // namespace rtl::transfer

@@ -1,0 +1,157 @@
+#include "rtl/transfer/metrics.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <numeric>
+
+#include "rtl/core/error.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+void check(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes) {
+  if (labels.empty()) throw ValueError("score: there are no samples");
+  if (classes < 1 || logits.size() != labels.size() * static_cast<std::size_t>(classes)) {
+    throw ShapeError(fmt::format("score: {} logits for {} samples of {} classes; give one for each sample and class",
+                                 logits.size(), labels.size(), classes));
+  }
+  for (const std::int32_t label : labels) {
+    if (label < 0 || label >= classes) throw ValueError(fmt::format("score: label {} of {} classes", label, classes));
+  }
+  if (std::any_of(logits.begin(), logits.end(), [](double value) { return std::isnan(value); })) {
+    throw ValueError("score: the logits hold NaN");
+  }
+}
+
+/// Softmax scores, class by class: [classes, samples].
+std::vector<double> class_scores(std::span<const double> logits, std::size_t samples, std::size_t classes) {
+  std::vector<double> scores(logits.size());
+  std::vector<double> row(classes);
+  for (std::size_t i = 0; i < samples; ++i) {
+    const auto values = logits.subspan(i * classes, classes);
+    const double largest = *std::max_element(values.begin(), values.end());
+    double sum = 0;
+    for (std::size_t c = 0; c < classes; ++c) sum += row[c] = std::exp(values[c] - largest);
+    for (std::size_t c = 0; c < classes; ++c) scores[c * samples + i] = row[c] / sum;
+  }
+  return scores;
+}
+
+struct Counts {
+  std::vector<double> label;       ///< samples of each class
+  std::vector<double> prediction;  ///< predictions of each class
+  std::vector<double> hit;
+};
+
+Counts count(const Scores& scores, std::size_t classes) {
+  Counts counts{std::vector<double>(classes), std::vector<double>(classes), std::vector<double>(classes)};
+  for (std::size_t i = 0; i < classes; ++i) {
+    for (std::size_t j = 0; j < classes; ++j) {
+      const auto number = static_cast<double>(scores.confusion[i * classes + j]);
+      counts.label[i] += number;
+      counts.prediction[j] += number;
+      if (i == j) counts.hit[i] = number;
+    }
+  }
+  return counts;
+}
+
+void add_class_metrics(Scores& scores, const Counts& counts) {
+  const std::size_t classes = counts.label.size();
+  const auto samples = static_cast<double>(scores.samples);
+  double seen = 0, hits = 0;
+  scores.min_class_accuracy = 1;
+  for (std::size_t c = 0; c < classes; ++c) {
+    const double both = counts.label[c] + counts.prediction[c];
+    const double f1 = both > 0 ? 2 * counts.hit[c] / both : 0;
+    scores.f1 += f1 * counts.label[c] / samples;
+    scores.f1_macro += f1;
+    if (both > 0) ++seen;
+    hits += counts.hit[c];
+    const bool occurs = counts.label[c] > 0;
+    const double recall = occurs ? counts.hit[c] / counts.label[c] : std::numeric_limits<double>::quiet_NaN();
+    scores.class_accuracy.push_back(recall);
+    if (occurs) scores.min_class_accuracy = std::min(scores.min_class_accuracy, recall);
+  }
+  scores.accuracy = hits / samples;
+  scores.f1_macro /= seen;
+}
+
+void add_auc(Scores& scores, std::span<const double> by_class, std::span<const std::int32_t> labels,
+             const Counts& counts) {
+  const std::size_t samples = labels.size();
+  const auto positive = std::make_unique<bool[]>(samples);
+  double defined = 0, sum = 0, weight = 0, weighted = 0;
+  for (std::size_t c = 0; c < counts.label.size(); ++c) {
+    if (counts.label[c] == 0 || counts.label[c] == static_cast<double>(samples)) continue;
+    for (std::size_t i = 0; i < samples; ++i) positive[i] = labels[i] == static_cast<std::int32_t>(c);
+    const double area = auc(by_class.subspan(c * samples, samples), {positive.get(), samples});
+    defined += 1;
+    sum += area;
+    weight += counts.label[c];
+    weighted += counts.label[c] * area;
+  }
+  scores.auc = defined > 0 ? sum / defined : 0.5;
+  scores.auc_weighted = defined > 0 ? weighted / weight : 0.5;
+}
+
+}  // namespace
+
+double auc(std::span<const double> scores, std::span<const bool> positive) {
+  if (scores.size() != positive.size()) {
+    throw ShapeError(fmt::format("auc: {} scores, {} marks", scores.size(), positive.size()));
+  }
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
+  double positives = 0, rank_sum = 0;
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin;
+    double tied = 0;
+    for (; end < order.size() && scores[order[end]] == scores[order[begin]]; ++end) tied += positive[order[end]];
+    rank_sum += tied * (static_cast<double>(begin + 1) + static_cast<double>(end)) / 2;
+    positives += tied;
+    begin = end;
+  }
+  const double negatives = static_cast<double>(scores.size()) - positives;
+  if (positives == 0 || negatives == 0) throw ValueError("auc: positive and negative samples must both occur");
+  return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives);
+}
+
+Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes) {
+  check(logits, labels, classes);
+  const auto width = static_cast<std::size_t>(classes);
+  Scores scores;
+  scores.samples = static_cast<std::int64_t>(labels.size());
+  scores.confusion.assign(width * width, 0);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto row = logits.subspan(i * width, width);
+    const auto prediction = static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+    ++scores.confusion[static_cast<std::size_t>(labels[i]) * width + prediction];
+  }
+  const Counts counts = count(scores, width);
+  add_class_metrics(scores, counts);
+  add_auc(scores, class_scores(logits, labels.size(), width), labels, counts);
+  return scores;
+}
+
+Scores score(const Tensor& logits, const data::Dataset& dataset) {
+  if (logits.rank() != 2 || logits.extent(0) != dataset.size() || logits.extent(1) != dataset.classes) {
+    throw ShapeError(fmt::format("score: logits {} for {} samples of {} classes", logits.shape().to_string(),
+                                 dataset.size(), dataset.classes));
+  }
+  std::vector<double> values;
+  if (logits.dtype() == DType::f64) {
+    values = logits.to_vector<double>();
+  } else {
+    const std::vector<float> narrow = logits.to_vector<float>();
+    values.assign(narrow.begin(), narrow.end());
+  }
+  return score(values, dataset.labels.to_vector<std::int32_t>(), dataset.classes);
+}
+
+}  // namespace rtl::transfer

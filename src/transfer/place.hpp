@@ -1,0 +1,55 @@
+// Where data lies: moving data sets between devices and looking at tensors' bytes from the host.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "rtl/core/tensor.hpp"
+#include "rtl/data/dataset.hpp"
+
+namespace rtl::transfer::detail {
+
+/// True if operations on `device` can read what lies on `other`.
+inline bool can_read(const Device& device, const Device& other) {
+  return (!device.is_cuda() && !other.is_cuda()) || device == other;
+}
+
+/// A view of a data set for work on one device: the set itself where the device can read it, else a copy there.
+class PlacedDataset {
+ public:
+  PlacedDataset(const data::Dataset& dataset, const Device& device);
+  const data::Dataset& operator*() const { return *dataset_; }
+  const data::Dataset* operator->() const { return dataset_; }
+
+ private:
+  data::Dataset copy_;
+  const data::Dataset* dataset_;
+};
+
+/// A tensor's bytes on the host: its own if it lies there, else a copy.
+class HostBytes {
+ public:
+  explicit HostBytes(const Tensor& tensor);
+  std::span<const std::byte> bytes() const;
+
+ private:
+  Tensor copy_;
+  const Tensor* tensor_;
+};
+
+/// The network inputs of `rows` (i64, on `device`): normalised images, or vectors as they are; of `dtype`.
+class InputGather {
+ public:
+  InputGather(const data::Dataset& dataset, data::Normalization normalization, const Device& device);
+  Tensor operator()(ConstView rows, DType dtype) const;
+
+ private:
+  const data::Dataset& dataset_;
+  Device device_;
+  data::ChannelScaling scaling_;
+};
+
+/// 0 .. count-1 as i64 on `device`.
+Tensor counting_rows(std::int64_t count, const Device& device);
+
+}  // namespace rtl::transfer::detail

@@ -1,0 +1,127 @@
+#include "rtl/transfer/source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "rtl/io/hash.hpp"
+#include "rtl/kernels/reduce.hpp"
+#include "rtl/layers/frozen_network.hpp"
+#include "transfer/place.hpp"
+
+namespace rtl::transfer {
+
+data::Normalization default_normalization(const layers::Architecture& architecture) {
+  return architecture.name == "resnet_cifar" ? data::Normalization::imagenet : data::Normalization::half;
+}
+
+namespace {
+
+void add_tensor(io::Hash64& hash, const std::string& name, const Tensor& tensor) {
+  hash.add(name).add(tensor.shape().to_string()).add(name_of(tensor.dtype()));
+  hash.add(detail::HostBytes(tensor).bytes());
+}
+
+}  // namespace
+
+std::uint64_t weights_hash(layers::Network& network) {
+  io::Hash64 hash;
+  hash.add(network.architecture().to_string());
+  const layers::ModuleState state = network.state();
+  for (const auto& parameter : state.parameters) add_tensor(hash, parameter.name, parameter.variable.value());
+  for (const auto& buffer : state.buffers) add_tensor(hash, buffer.name, *buffer.tensor);
+  return hash.value();
+}
+
+struct FrozenSource::State {
+  std::unique_ptr<layers::Network> network;
+  std::unique_ptr<layers::FrozenNetwork> frozen;
+  data::Normalization normalization{};
+  std::string name;
+  Device device;
+  std::uint64_t fingerprint = 0;
+  std::mutex mutex;
+
+  using Run = void (layers::FrozenNetwork::*)(ConstView, View);
+  Tensor run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns, Run function);
+};
+
+FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network, std::optional<data::Normalization> normalization,
+                           std::string name) {
+  if (!network) throw ValueError("FrozenSource: there is no network; build or load one first");
+  const Device device = network->device();
+  for (const auto& parameter : network->state().parameters) {
+    if (kernels::all_finite(device, parameter.variable.value())) continue;
+    throw ValueError(fmt::format("FrozenSource: {} of {} holds NaN or infinity; train or download the source again",
+                                 parameter.name, network->architecture().to_string()));
+  }
+  network->set_requires_gradient(false);
+  auto frozen = std::make_unique<layers::FrozenNetwork>(*network);
+  const std::uint64_t fingerprint = weights_hash(*network);
+  if (name.empty()) name = network->architecture().to_string();
+  const auto chosen = normalization.value_or(default_normalization(network->architecture()));
+  state_ = std::make_shared<State>(std::move(network), std::move(frozen), chosen, std::move(name), device, fingerprint);
+}
+
+const std::string& FrozenSource::name() const { return state_->name; }
+const layers::Architecture& FrozenSource::architecture() const { return state_->network->architecture(); }
+data::Normalization FrozenSource::normalization() const { return state_->normalization; }
+const Device& FrozenSource::device() const { return state_->device; }
+std::int64_t FrozenSource::feature_count() const { return state_->network->feature_count(); }
+std::int64_t FrozenSource::classes() const { return state_->network->architecture().classes; }
+std::int64_t FrozenSource::parameter_count() const { return state_->network->parameter_count(); }
+std::uint64_t FrozenSource::fingerprint() const { return state_->fingerprint; }
+
+std::uint64_t FrozenSource::current_hash() const {
+  const std::lock_guard lock(state_->mutex);
+  return weights_hash(*state_->network);
+}
+
+Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns,
+                                Run function) {
+  const layers::Architecture& architecture = network->architecture();
+  if (dataset.sample_shape() != architecture.input) {
+    throw ShapeError(
+        fmt::format("FrozenSource: the samples of {} are {}, but {} takes {}; resize the data or take "
+                    "another source",
+                    dataset.name, dataset.sample_shape().to_string(), name, architecture.input.to_string()));
+  }
+  if (batch_size < 1) throw ValueError("FrozenSource: batch_size must be positive");
+  const std::lock_guard lock(mutex);
+  const detail::PlacedDataset placed(dataset, device);
+  const detail::InputGather gather(*placed, normalization, device);
+  const std::int64_t rows = dataset.size();
+  const Tensor all_rows = detail::counting_rows(rows, device);
+  Tensor out({rows, columns}, DType::f32, device);
+  for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
+    const std::int64_t end = std::min(rows, begin + batch_size);
+    const Tensor inputs = gather(all_rows.view().slice(0, begin, end), DType::f32);
+    (frozen.get()->*function)(inputs, out.view().slice(0, begin, end));
+  }
+  if (!kernels::all_finite(device, out)) {
+    throw ValueError(
+        fmt::format("FrozenSource: {} gives NaN or infinity on {}; check that its input normalisation ({}) "
+                    "is the one it was trained with",
+                    name, dataset.name, data::to_string(normalization)));
+  }
+  return out;
+}
+
+Tensor FrozenSource::features(const data::Dataset& dataset, std::int64_t batch_size) const {
+  return state_->run(dataset, batch_size, feature_count(), &layers::FrozenNetwork::features);
+}
+
+Tensor FrozenSource::logits(const data::Dataset& dataset, std::int64_t batch_size) const {
+  return state_->run(dataset, batch_size, classes(), &layers::FrozenNetwork::logits);
+}
+
+std::unique_ptr<layers::Network> FrozenSource::copy_network(const Device& device) const {
+  const std::lock_guard lock(state_->mutex);
+  auto copy = layers::clone(*state_->network, device);
+  copy->set_requires_gradient(true);
+  return copy;
+}
+
+}  // namespace rtl::transfer

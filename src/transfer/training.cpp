@@ -1,0 +1,263 @@
+#include "rtl/transfer/training.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "rtl/autodiff/operations.hpp"
+#include "rtl/data/label_flips.hpp"
+#include "rtl/data/sampler.hpp"
+#include "rtl/kernels/gather.hpp"
+#include "rtl/kernels/pointwise.hpp"
+#include "rtl/kernels/reduce.hpp"
+#include "rtl/optim/optimizer.hpp"
+#include "rtl/optim/schedule.hpp"
+#include "transfer/checkpoint.hpp"
+#include "transfer/place.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
+                                                 std::vector<layers::NamedParameter> parameters) {
+  if (options.optimizer == OptimizerKind::sgd) {
+    return std::make_unique<optim::Sgd>(std::move(parameters),
+                                        kernels::SgdOptions{.learning_rate = options.learning_rate,
+                                                            .momentum = options.momentum,
+                                                            .nesterov = options.nesterov,
+                                                            .weight_decay = options.weight_decay});
+  }
+  return std::make_unique<optim::Adam>(std::move(parameters),
+                                       kernels::AdamOptions{.learning_rate = options.learning_rate,
+                                                            .weight_decay = options.weight_decay,
+                                                            .decoupled = options.optimizer == OptimizerKind::adamw});
+}
+
+optim::Schedule make_schedule(const TrainingOptions& options) {
+  switch (options.schedule) {
+    case ScheduleKind::constant:
+      return optim::Schedule::constant(options.learning_rate);
+    case ScheduleKind::step:
+      return optim::Schedule::step(options.learning_rate, options.schedule_epochs, options.schedule_factor);
+    case ScheduleKind::cosine:
+      return optim::Schedule::cosine(options.learning_rate, std::max<std::int64_t>(options.epochs, 1));
+  }
+  throw ValueError("TrainingOptions: unknown schedule");
+}
+
+void check_features(const Device& device, const TrainingData& data) {
+  for (const ConstView& features : data.features) {
+    if (features.rank() != 2 || features.extent(0) != data.dataset->size() || features.dtype() != DType::f32) {
+      throw ShapeError(fmt::format("train: features {} {} for {} samples; they must be f32 [samples, features]",
+                                   name_of(features.dtype()), features.shape().to_string(), data.dataset->size()));
+    }
+    if (!kernels::all_finite(device, features)) {
+      throw ValueError("train: the frozen features hold NaN or infinity; check the source and its input normalisation");
+    }
+  }
+}
+
+/// One training from beginning to end.
+class Training {
+ public:
+  Training(Trainable& model, const TrainingData& data, const TrainingOptions& options, const Device& device)
+      : model_(model),
+        data_(data),
+        options_(options),
+        device_(device),
+        dtype_(model.state().parameters.front().variable.dtype()),
+        optimizer_(make_optimizer(options, model.state().parameters)),
+        schedule_(make_schedule(options)),
+        sampler_(data.dataset->size(), options.batch_size, options.seed) {
+    if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, device);
+  }
+
+  TrainingRecord run() {
+    const auto start = Clock::now();
+    prepare();
+    while (epoch() < options_.epochs) {
+      const double loss = run_epoch();
+      record_.losses.push_back(loss);
+      const bool last = epoch() == options_.epochs;
+      const bool stopped = !last && options_.stop && options_.stop();
+      if (!options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0)) {
+        detail::save_checkpoint(options_.checkpoint, fingerprint_, model_, *optimizer_, record_.losses);
+      }
+      if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(start)});
+      if (stopped) break;
+    }
+    record_.complete = epoch() == options_.epochs;
+    if (record_.complete && !options_.checkpoint.empty()) remove_checkpoint();
+    optimizer_->clear_gradients();
+    record_.steps = epoch() * sampler_.batches();
+    record_.seconds = seconds_since(start);
+    return record_;
+  }
+
+ private:
+  std::int64_t epoch() const { return static_cast<std::int64_t>(record_.losses.size()); }
+
+  void prepare() {
+    if (!options_.checkpoint.empty()) {
+      fingerprint_ = detail::training_fingerprint(model_, data_, options_);
+      if (options_.resume) {
+        record_.losses = detail::load_checkpoint(options_.checkpoint, fingerprint_, model_, *optimizer_);
+      }
+    }
+    clean_labels_ = data_.dataset->labels.to_vector<std::int32_t>();
+    optimizer_->clear_gradients();
+  }
+
+  void remove_checkpoint() const {
+    std::error_code ignored;
+    std::filesystem::remove(options_.checkpoint, ignored);
+  }
+
+  /// The epoch's order and labels, on the device.
+  void start_epoch() {
+    sampler_.start_epoch(epoch());
+    rows_ = Tensor::from(sampler_.order(), {data_.dataset->size()}, device_);
+    if (labels_.defined() && !(options_.flip_each_epoch && options_.label_flips > 0)) return;
+    const data::LabelFlips flips{options_.label_flips, options_.seed, options_.flip_each_epoch};
+    const auto labels = options_.label_flips > 0
+                            ? data::flipped_labels(clean_labels_, data_.dataset->classes, flips, epoch())
+                            : clean_labels_;
+    labels_ = Tensor::from(labels, {data_.dataset->size()}, device_);
+  }
+
+  Tensor gather(ConstView table, ConstView rows, DType dtype) const {
+    Tensor out(table.shape().with(0, rows.count()), dtype, device_);
+    kernels::gather_rows(device_, table, rows, out);
+    return out;
+  }
+
+  double run_epoch() {
+    start_epoch();
+    optimizer_->set_learning_rate(schedule_(epoch()));
+    Tensor sum = Tensor::zeros({1}, dtype_, device_);
+    for (std::int64_t index = 0; index < sampler_.batches(); ++index) run_step(index, sum);
+    const double total = dtype_ == DType::f64 ? sum.item<double>() : sum.item<float>();
+    const double loss = total / static_cast<double>(data_.dataset->size());
+    if (!std::isfinite(loss)) {
+      throw ValueError(
+          fmt::format("train: the loss of epoch {} is {}; lower the learning rate (now {}) or scale the "
+                      "inputs",
+                      epoch() + 1, loss, optimizer_->learning_rate()));
+    }
+    return loss;
+  }
+
+  void run_step(std::int64_t index, Tensor& sum) {
+    const std::int64_t begin = index * options_.batch_size;
+    const std::int64_t end = std::min(begin + options_.batch_size, data_.dataset->size());
+    const ConstView rows = rows_.view().slice(0, begin, end);
+    Batch batch;
+    if (inputs_) batch.inputs = autodiff::Variable((*inputs_)(rows, dtype_));
+    for (const ConstView& table : data_.features) {
+      batch.features.emplace_back(gather(table, rows, dtype_));
+    }
+    const auto step = static_cast<std::uint64_t>(epoch() * sampler_.batches() + index);
+    const autodiff::Variable logits = model_.logits(batch, {true, options_.seed, step});
+    const autodiff::Variable loss = autodiff::cross_entropy(logits, gather(labels_, rows, DType::i32));
+    loss.backward();
+    optimizer_->step();
+    optimizer_->clear_gradients();
+    kernels::scale_add(device_, static_cast<double>(end - begin), loss.value(), 1.0, sum);
+  }
+
+  Trainable& model_;
+  const TrainingData& data_;
+  const TrainingOptions& options_;
+  Device device_;
+  DType dtype_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  optim::Schedule schedule_;
+  data::BatchSampler sampler_;
+  std::optional<detail::InputGather> inputs_;
+  std::vector<std::int32_t> clean_labels_;
+  Tensor rows_;
+  Tensor labels_;
+  std::uint64_t fingerprint_ = 0;
+  TrainingRecord record_;
+};
+
+/// A whole network as something to train.
+class WholeNetwork final : public Trainable {
+ public:
+  explicit WholeNetwork(layers::Network& network) : network_(network) {}
+  autodiff::Variable logits(const Batch& batch, const layers::ForwardContext& context) override {
+    return network_.forward(batch.inputs, context);
+  }
+  layers::ModuleState state() override { return network_.state(); }
+  bool wants_inputs() const override { return true; }
+
+ private:
+  layers::Network& network_;
+};
+
+void check_input(const layers::Network& network, const data::Dataset& dataset, const char* call) {
+  const layers::Architecture& architecture = network.architecture();
+  if (dataset.sample_shape() == architecture.input) return;
+  throw ShapeError(fmt::format("{}: the samples of {} are {}, but {} takes {}; build the network for the data's shape",
+                               call, dataset.name, dataset.sample_shape().to_string(), architecture.to_string(),
+                               architecture.input.to_string()));
+}
+
+}  // namespace
+
+TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options) {
+  options.validate();
+  if (!data.dataset) throw ValueError("train: there is no data set");
+  data.dataset->validate(true);
+  const layers::ModuleState state = model.state();
+  if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
+  const Device device = state.parameters.front().variable.device();
+  check_features(device, data);
+  const detail::PlacedDataset placed(*data.dataset, device);
+  TrainingData local = data;
+  local.dataset = &*placed;
+  return Training(model, local, options, device).run();
+}
+
+TrainingRecord train(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
+                     const TrainingOptions& options) {
+  check_input(network, dataset, "train");
+  if (network.architecture().classes != dataset.classes) {
+    throw ShapeError(fmt::format("train: {} has {} classes, {} has {}; reset the network's head",
+                                 network.architecture().to_string(), network.architecture().classes, dataset.name,
+                                 dataset.classes));
+  }
+  WholeNetwork model(network);
+  return train(model, {&dataset, normalization, {}}, options);
+}
+
+Tensor predict(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
+               std::int64_t batch_size) {
+  check_input(network, dataset, "predict");
+  if (batch_size < 1) throw ValueError("predict: batch_size must be positive");
+  const autodiff::NoGraph no_graph;
+  const Device device = network.device();
+  const detail::PlacedDataset placed(dataset, device);
+  const detail::InputGather gather(*placed, normalization, device);
+  const std::int64_t samples = dataset.size();
+  const Tensor rows = detail::counting_rows(samples, device);
+  Tensor out({samples, network.architecture().classes}, DType::f32, device);
+  for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
+    const std::int64_t end = std::min(samples, begin + batch_size);
+    const autodiff::Variable inputs(gather(rows.view().slice(0, begin, end), network.dtype()));
+    const autodiff::Variable logits = network.forward(inputs, {});
+    kernels::cast(device, logits.value(), out.view().slice(0, begin, end));
+  }
+  return out;
+}
+
+}  // namespace rtl::transfer

@@ -1,0 +1,53 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "rtl/io/hash.hpp"
+#include "rtl/transfer/training.hpp"
+#include "transfer/names.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+constexpr std::array<std::string_view, 3> optimizer_names{"sgd", "adam", "adamw"};
+constexpr std::array<std::string_view, 3> schedule_names{"constant", "step", "cosine"};
+
+void require(bool fine, std::string_view rule, double value) {
+  if (!fine) throw ValueError(fmt::format("TrainingOptions: {}, not {}", rule, value));
+}
+
+}  // namespace
+
+std::string to_string(OptimizerKind kind) { return detail::name_at(optimizer_names, kind); }
+std::string to_string(ScheduleKind kind) { return detail::name_at(schedule_names, kind); }
+OptimizerKind parse_optimizer(const std::string& text) {
+  return detail::parse_name<OptimizerKind>(optimizer_names, text, "optimizer");
+}
+ScheduleKind parse_schedule(const std::string& text) {
+  return detail::parse_name<ScheduleKind>(schedule_names, text, "schedule");
+}
+
+void TrainingOptions::validate() const {
+  require(epochs >= 0, "epochs must not be negative", static_cast<double>(epochs));
+  require(batch_size >= 1, "batch_size must be positive", static_cast<double>(batch_size));
+  require(std::isfinite(learning_rate) && learning_rate > 0, "learning_rate must be positive", learning_rate);
+  require(momentum >= 0 && momentum < 1, "momentum must be in [0, 1)", momentum);
+  require(!nesterov || momentum > 0, "nesterov needs a positive momentum", momentum);
+  require(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay must not be negative", weight_decay);
+  require(schedule_epochs >= 1, "schedule_epochs must be positive", static_cast<double>(schedule_epochs));
+  require(std::isfinite(schedule_factor) && schedule_factor > 0, "schedule_factor must be positive", schedule_factor);
+  require(label_flips >= 0 && label_flips <= 1, "label_flips is a probability", label_flips);
+  require(checkpoint_interval >= 1, "checkpoint_interval must be positive", static_cast<double>(checkpoint_interval));
+}
+
+std::uint64_t TrainingOptions::hash() const {
+  const std::string text = fmt::format(
+      "epochs {} batch {} seed {} rate {} momentum {} nesterov {} optimizer {} decay {} schedule {} {} {} flips {} {}",
+      epochs, batch_size, seed, learning_rate, momentum, nesterov, to_string(optimizer), weight_decay,
+      to_string(schedule), schedule_epochs, schedule_factor, label_flips, flip_each_epoch);
+  return io::Hash64().add(text).value();
+}
+
+}  // namespace rtl::transfer
