@@ -1,5 +1,6 @@
 // Fitted models in safetensors files.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <utility>
@@ -15,16 +16,15 @@ using Model = Fitted::Model;
 
 const char* const kind = "rtl fitted model 1";
 
+std::string join(const Shape& shape) { return fmt::format("{}", fmt::join(shape.extents(), ",")); }
+
 std::string source_prefix(std::size_t k) { return fmt::format("source{}.", k); }
 
 void describe(io::Metadata& metadata, const std::string& prefix, const layers::Architecture& architecture,
               data::Normalization normalization) {
   metadata[prefix + "architecture"] = architecture.name;
   metadata[prefix + "variant"] = architecture.variant;
-  std::string input;
-  for (const std::int64_t extent : architecture.input.extents())
-    input += (input.empty() ? "" : ",") + std::to_string(extent);
-  metadata[prefix + "input"] = input;
+  metadata[prefix + "input"] = join(architecture.input);
   metadata[prefix + "classes"] = std::to_string(architecture.classes);
   metadata[prefix + "normalization"] = data::to_string(normalization);
 }
@@ -134,13 +134,10 @@ void Fitted::save(const std::string& path) const {
     layers::save_network(path, *model.network, data::to_string(model.normalization), {{"strategy", model.strategy}});
     return;
   }
-  std::string sample;
-  for (const std::int64_t extent : model.sample.extents())
-    sample += (sample.empty() ? "" : ",") + std::to_string(extent);
   io::Metadata metadata{{"kind", kind},
                         {"strategy", model.strategy},
                         {"classes", std::to_string(model.classes)},
-                        {"sample", sample},
+                        {"sample", join(model.sample)},
                         {"sources", std::to_string(model.blocks.size())}};
   std::vector<io::NamedView> views{{"head.weight", model.weight.value()}, {"head.bias", model.bias.value()}};
   if (model.network) {

@@ -45,7 +45,7 @@ const StrategyInfo& strategy(const std::string& name) {
   std::string known;
   for (const StrategyInfo& info : strategies()) {
     if (info.name == name) return info;
-    known += (known.empty() ? "" : ", ") + info.name;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", info.name);
   }
   throw ValueError(fmt::format("there is no strategy \"{}\"; use one of {}", name, known));
 }
