@@ -153,11 +153,15 @@ void Context::release_all() noexcept {
   used_.clear();
 }
 
-std::shared_ptr<void>& Context::slot_of(std::type_index type) {
-  for (auto& [key, slot] : resources_) {
-    if (key == type) return slot;
+void* Context::find_resource(std::type_index type) const noexcept {
+  for (const auto& [key, resource] : resources_) {
+    if (key == type) return resource.get();
   }
-  return resources_.emplace_back(type, nullptr).second;
+  return nullptr;
+}
+
+void* Context::keep_resource(std::type_index type, std::shared_ptr<void> resource) {
+  return resources_.emplace_back(type, std::move(resource)).second.get();
 }
 
 }  // namespace detail

@@ -77,12 +77,29 @@ TEST(Allocator, ReportsExhaustionWithItsFigures) {
   EXPECT_EQ(device.memory().in_use, 1024u);
 }
 
+struct Outer {
+  explicit Outer(detail::Context& context) : inner(context.resource<Counter>()) {}
+  ~Outer() { seen_at_end = inner.uses; }
+  Counter& inner;
+  static inline int seen_at_end = -1;
+};
+
+TEST(Context, ResourcesOutliveThoseMadeWithThem) {
+  {
+    const Device device = Device::cpu().separate();
+    device.context().resource<Outer>();
+    device.context().resource<Counter>().uses = 42;
+  }
+  EXPECT_EQ(Outer::seen_at_end, 42);
+}
+
 TEST(Context, MakesEachResourceOnce) {
   const Device device = Device::cpu().separate();
+  const int before = Counter::made;
   ++device.context().resource<Counter>().uses;
   ++device.context().resource<Counter>().uses;
   EXPECT_EQ(device.context().resource<Counter>().uses, 2);
-  EXPECT_EQ(Counter::made, 1);
+  EXPECT_EQ(Counter::made, before + 1);
 }
 
 }  // namespace

@@ -102,12 +102,13 @@ class Context {
   virtual void* stream() noexcept { return nullptr; }
   virtual std::string description() const = 0;
 
-  /// One object of type T for this context, made by T{*this} on first use, destroyed with the context.
+  /// One object of type T for this context, made by T(*this) on first use. T's constructor may ask for other resources;
+  /// they outlive it.
   template <typename T>
   T& resource() {
-    std::shared_ptr<void>& slot = slot_of(std::type_index(typeid(T)));
-    if (!slot) slot = std::make_shared<T>(*this);
-    return *static_cast<T*>(slot.get());
+    const std::type_index type(typeid(T));
+    void* found = find_resource(type);
+    return *static_cast<T*>(found != nullptr ? found : keep_resource(type, std::make_shared<T>(*this)));
   }
 
  protected:
@@ -121,7 +122,8 @@ class Context {
     void* pointer;
     std::size_t bytes;
   };
-  std::shared_ptr<void>& slot_of(std::type_index type);
+  void* find_resource(std::type_index type) const noexcept;
+  void* keep_resource(std::type_index type, std::shared_ptr<void> resource);
 
   DeviceKind kind_;
   int index_;
