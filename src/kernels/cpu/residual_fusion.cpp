@@ -1,0 +1,101 @@
+// Residual fusion on the host: one product per block, accumulated into the logits; masks act on the small [N, C] side.
+#include "kernels/backend/residual_fusion.hpp"
+
+#include "kernels/backend/gemm.hpp"
+#include "kernels/backend/pointwise.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "kernels/functors.hpp"
+
+namespace rtl::kernels::cpu {
+namespace {
+
+/// Rows of bf16 features that are widened at a time: they stay in the cache until their product is done.
+constexpr std::int64_t widened_elements = 1 << 16;
+
+/// to[i, c] (+)= keep[i] * from[i, c].
+template <typename T>
+void mask_rows(ConstView from, ConstView keep, View to, bool add) {
+  const std::int64_t columns = to.extent(1);
+  const T* x = from.data_as<T>();
+  const T* factor = keep.data_as<T>();
+  T* y = to.data_as<T>();
+  parallel_ranges(to.extent(0), grain_of(columns), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const T kept = factor[row];
+      for (std::int64_t i = row * columns; i < (row + 1) * columns; ++i) y[i] = kept * x[i] + (add ? y[i] : T{0});
+    }
+  });
+}
+
+void mask_rows(ConstView from, ConstView keep, View to, bool add) {
+  functors::visit_floating(to.dtype(), [&](auto zero) { mask_rows<decltype(zero)>(from, keep, to, add); });
+}
+
+/// Calls f(features as `dtype`, first row, last row) on row ranges that cover the block.
+template <typename F>
+void for_features(const Device& device, ConstView features, DType dtype, const F& f) {
+  const std::int64_t rows = features.extent(0), columns = features.extent(1);
+  if (features.dtype() == dtype) {
+    f(features, std::int64_t{0}, rows);
+    return;
+  }
+  const std::int64_t tile = std::clamp<std::int64_t>(widened_elements / columns, 1, rows);
+  Tensor widened({tile, columns}, dtype, device);
+  for (std::int64_t begin = 0; begin < rows; begin += tile) {
+    const std::int64_t end = std::min(rows, begin + tile);
+    const View part = widened.view().slice(0, 0, end - begin);
+    cpu::cast(device, features.slice(0, begin, end), part);
+    f(ConstView(part), begin, end);
+  }
+}
+
+}  // namespace
+
+void residual_fusion_forward(const Device& device, std::span<const FusionBlock> blocks, ConstView w, ConstView bias,
+                             View logits) {
+  bool started = bias.given();
+  if (started) cpu::scale_add(device, 1.0, bias.broadcast_to(logits.shape()), 0.0, logits);
+  std::int64_t column = 0;
+  Tensor product;
+  for (const FusionBlock& block : blocks) {
+    const ConstView w_block = w.slice(1, column, column + block.features.extent(1));
+    column += block.features.extent(1);
+    const bool masked = block.keep.given();
+    if (masked && !product.defined()) product = Tensor(logits.shape(), logits.dtype(), device);
+    const View target = masked ? product.view() : logits;
+    for_features(device, block.features, w.dtype(), [&](ConstView x, std::int64_t begin, std::int64_t end) {
+      cpu::gemm(device, Transpose::no, Transpose::yes, block.scale, x, w_block, started && !masked ? 1.0 : 0.0,
+                target.slice(0, begin, end), Epilogue::none, {});
+    });
+    if (masked) mask_rows(product, block.keep, logits, started);
+    started = true;
+  }
+}
+
+void residual_fusion_backward(const Device& device, std::span<const FusionBlock> blocks, ConstView w, ConstView dlogits,
+                              View dw, View dbias, std::span<const View> dfeatures) {
+  if (dbias.given()) cpu::column_sums(device, dlogits, dbias);
+  std::int64_t column = 0;
+  Tensor masked;
+  for (std::size_t k = 0; k < blocks.size(); ++k) {
+    const FusionBlock& block = blocks[k];
+    const std::int64_t last = column + block.features.extent(1);
+    ConstView gradient = dlogits;
+    if (block.keep.given()) {
+      if (!masked.defined()) masked = Tensor(dlogits.shape(), dlogits.dtype(), device);
+      mask_rows(dlogits, block.keep, masked, false);
+      gradient = masked.view();
+    }
+    for_features(device, block.features, w.dtype(), [&](ConstView x, std::int64_t begin, std::int64_t end) {
+      cpu::gemm(device, Transpose::yes, Transpose::no, block.scale, gradient.slice(0, begin, end), x,
+                begin > 0 ? 1.0 : 0.0, dw.slice(1, column, last), Epilogue::none, {});
+    });
+    if (k < dfeatures.size() && dfeatures[k].given()) {
+      cpu::gemm(device, Transpose::no, Transpose::no, block.scale, gradient, w.slice(1, column, last), 0.0,
+                dfeatures[k], Epilogue::none, {});
+    }
+    column = last;
+  }
+}
+
+}  // namespace rtl::kernels::cpu
