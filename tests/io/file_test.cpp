@@ -1,0 +1,193 @@
+#include "rtl/io/file.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "rtl/core/error.hpp"
+#include "rtl/core/random.hpp"
+#include "support/gzip.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace rtl::io {
+namespace {
+
+using test::content_of;
+using test::TemporaryFolder;
+
+std::string text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+std::string random_text(std::size_t size) {
+  RandomSequence random(11);
+  std::string text(size, '\0');
+  for (char& c : text) c = static_cast<char>(random.bits() & 15u);
+  return text;
+}
+
+TEST(ReadFile, GivesTheWholeContent) {
+  const TemporaryFolder folder;
+  for (const std::size_t size : {0u, 1u, 1025u, 300000u}) {
+    const std::string text = random_text(size);
+    EXPECT_EQ(text_of(read_file(folder.write("plain", text))), text);
+    EXPECT_EQ(text_of(read_file_gz(folder.write("plain", text))), text);
+    EXPECT_EQ(text_of(read_file_gz(folder.write("packed.gz", test::gzip(text)))), text);
+  }
+  EXPECT_GT(read_file("/proc/self/status").size(), 0u) << "a file that announces size 0";
+}
+
+TEST(ReadFile, JoinsGzipMembers) {
+  const TemporaryFolder folder;
+  const std::string a = random_text(5000), b = "second member";
+  EXPECT_EQ(text_of(read_file_gz(folder.write("two.gz", test::gzip(a) + test::gzip(b)))), a + b);
+}
+
+TEST(ReadFile, KeepsToItsLimit) {
+  const TemporaryFolder folder;
+  const std::string plain = folder.write("plain", std::string(1000, 'x'));
+  EXPECT_EQ(read_file(plain, 1000).size(), 1000u);
+  EXPECT_THROW(read_file(plain, 999), FormatError);
+  const std::string packed = folder.write("bomb.gz", test::gzip(std::string(10'000'000, '\0')));
+  EXPECT_EQ(read_file_gz(packed, 10'000'000).size(), 10'000'000u);
+  EXPECT_THROW(read_file_gz(packed, 9'999'999), FormatError);
+}
+
+TEST(ReadFile, RefusesEveryTruncationAndTrailingBytesOfGzip) {
+  const std::string packed = test::gzip(random_text(600));
+  for (std::size_t size = 0; size < packed.size(); ++size) {
+    const auto bytes = std::as_bytes(std::span(packed)).first(size);
+    EXPECT_THROW(gunzip(bytes, "cut.gz"), FormatError) << size << " of " << packed.size() << " bytes";
+  }
+  for (const std::string& tail : {std::string("x"), std::string(20, '\0'), packed.substr(0, 10)}) {
+    const std::string longer = packed + tail;
+    EXPECT_THROW(gunzip(std::as_bytes(std::span(longer)), "long.gz"), FormatError);
+  }
+}
+
+TEST(ReadFile, SaysWhatIsWrong) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(read_file(folder / "missing"), IoError);
+  EXPECT_THROW(read_file(folder.path()), IoError);
+  try {
+    const std::string packed = test::gzip(random_text(600));
+    read_file_gz(folder.write("cut.gz", packed.substr(0, 100)));
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_EQ(error.file(), folder / "cut.gz");
+    EXPECT_NE(std::string(error.what()).find("truncated .gz"), std::string::npos) << error.what();
+  }
+}
+
+TEST(MappedFile, ShowsTheBytes) {
+  const TemporaryFolder folder;
+  MappedFile mapped(folder.write("file", "content"));
+  const MappedFile moved = std::move(mapped);
+  EXPECT_EQ(text_of({moved.bytes().begin(), moved.bytes().end()}), "content");
+  EXPECT_TRUE(MappedFile(folder.write("empty", "")).bytes().empty());
+  EXPECT_THROW(MappedFile(folder.path()), IoError);
+  EXPECT_THROW(MappedFile("/dev/null"), IoError);
+  EXPECT_THROW(MappedFile(folder / "missing"), IoError);
+}
+
+TEST(AtomicFile, ReplacesOnCommitOnly) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "old");
+  {
+    AtomicFile file(path);
+    file.write("new");
+    EXPECT_EQ(content_of(path), "old");
+    EXPECT_EQ(folder.entries(), 2u);
+  }
+  EXPECT_EQ(content_of(path), "old");
+  EXPECT_EQ(folder.entries(), 1u) << "an abandoned file stays behind";
+  AtomicFile file(path);
+  file.write("new");
+  EXPECT_EQ(file.size(), 3u);
+  file.commit();
+  EXPECT_EQ(content_of(path), "new");
+  EXPECT_EQ(folder.entries(), 1u);
+  EXPECT_THROW(file.write("more"), IoError);
+  EXPECT_THROW(file.commit(), IoError);
+}
+
+TEST(AtomicFile, KeepsPermissionsAndLinks) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "old");
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  ASSERT_EQ(::symlink("file", (folder / "link").c_str()), 0);
+  write_file(folder / "link", std::string_view("new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(content_of(path), "new");
+  struct stat status {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0640u);
+}
+
+TEST(AtomicFile, WritesDevicesDirectly) {
+  write_file("/dev/null", std::string_view("gone"));
+  try {
+    write_file("/dev/full", std::string_view("text"));
+    FAIL();
+  } catch (const IoError& error) {
+    EXPECT_EQ(error.file(), "/dev/full");
+    EXPECT_NE(std::string(error.what()).find("No space left"), std::string::npos) << error.what();
+  }
+}
+
+TEST(AtomicFile, RefusesWhereNothingCanBeWritten) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(AtomicFile(folder.path()), IoError);
+  EXPECT_THROW(AtomicFile(folder / "no/such/folder"), IoError);
+  EXPECT_THROW(AtomicFile("/proc/rtl-test"), IoError);
+  EXPECT_THROW(AtomicFile(folder.write("file", "text") + "/below"), IoError);
+  if (::geteuid() == 0) return;  // root may write everywhere
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0500), 0);
+  EXPECT_THROW(AtomicFile(folder / "new"), IoError);
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0700), 0);
+}
+
+/// Lets files grow to `bytes` only, while it lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+TEST(AtomicFile, KeepsTheOldFileWhenTheDiskIsFull) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("file", "old");
+  {
+    const FileSizeLimit limit(100'000);
+    EXPECT_THROW(write_file(path, std::string_view(random_text(200'000))), IoError);
+    AtomicFile pieces(path);
+    EXPECT_THROW(
+        {
+          for (int i = 0; i < 300; ++i) pieces.write(random_text(1000));
+        },
+        IoError);
+    EXPECT_THROW(pieces.commit(), IoError);
+  }
+  EXPECT_EQ(content_of(path), "old");
+  EXPECT_EQ(folder.entries(), 1u) << "a failed file stays behind";
+}
+
+}  // namespace
+}  // namespace rtl::io
