@@ -1,0 +1,96 @@
+// The one-dimensional transforms of F(4, 3) for winograd.cpp, which includes this once for each vector extension.
+//
+// Interpolation points are 0, +-a, +-b and infinity with a = 1/sqrt(2) and b = sqrt(2), not the usual 0, +-1, +-2:
+// with a b = 1 the entries of the three matrices are of like size, and the rounding error is several times smaller.
+
+#ifndef RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
+#define RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
+namespace rtl::kernels::cpu {
+
+inline constexpr int winograd_tile = 4;                                  // output pixels, each way
+inline constexpr int winograd_size = 6;                                  // input pixels, each way
+inline constexpr int winograd_positions = winograd_size * winograd_size;  // of the transformed domain
+inline constexpr int winograd_panel = 24;                                // tiles are multiplied in multiples of these
+inline constexpr double winograd_a = 0.70710678118654752440;
+inline constexpr double winograd_b = 1.41421356237309504880;
+
+/// result = G filter G^T for a 3x3 filter, in double.
+inline void transform_filter(const double* filter, double* result) {
+  constexpr double a = winograd_a;
+  constexpr double b = winograd_b;
+  // Row i of G is [1, p, p^2] / prod over the other points q of (p - q).
+  constexpr double g[winograd_size][3] = {{1.0, 0.0, 0.0},
+                                          {-1.0 / 1.5, -a / 1.5, -0.5 / 1.5},
+                                          {-1.0 / 1.5, a / 1.5, -0.5 / 1.5},
+                                          {1.0 / 6.0, b / 6.0, 2.0 / 6.0},
+                                          {1.0 / 6.0, -b / 6.0, 2.0 / 6.0},
+                                          {0.0, 0.0, 1.0}};
+  double half[winograd_size][3];
+  for (int i = 0; i < winograd_size; ++i) {
+    for (int j = 0; j < 3; ++j) half[i][j] = g[i][0] * filter[j] + g[i][1] * filter[3 + j] + g[i][2] * filter[6 + j];
+  }
+  for (int i = 0; i < winograd_size; ++i) {
+    for (int j = 0; j < winograd_size; ++j) {
+      result[i * winograd_size + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
+    }
+  }
+}
+
+}  // namespace rtl::kernels::cpu
+#endif  // RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
+
+#if defined(RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_INL
+#undef RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_INL
+#else
+#define RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_INL
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace rtl::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+/// to = B^T x.
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE void transform_input(D d, const V* HWY_RESTRICT x, V* HWY_RESTRICT to) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V a = hn::Set(d, static_cast<float>(winograd_a));
+  const V b = hn::Set(d, static_cast<float>(winograd_b));
+  const V two = hn::Set(d, 2.0F);
+  const V half = hn::Set(d, 0.5F);
+  const V sum = hn::Set(d, 2.5F);
+  const V even_a = hn::NegMulAdd(two, x[2], x[4]);
+  const V odd_a = hn::NegMulAdd(two, x[1], x[3]);
+  const V even_b = hn::NegMulAdd(half, x[2], x[4]);
+  const V odd_b = hn::NegMulAdd(half, x[1], x[3]);
+  to[0] = hn::NegMulAdd(sum, x[2], hn::Add(x[0], x[4]));
+  to[1] = hn::MulAdd(a, odd_a, even_a);
+  to[2] = hn::NegMulAdd(a, odd_a, even_a);
+  to[3] = hn::MulAdd(b, odd_b, even_b);
+  to[4] = hn::NegMulAdd(b, odd_b, even_b);
+  to[5] = hn::NegMulAdd(sum, x[3], hn::Add(x[1], x[5]));
+}
+
+/// to = A^T x.
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE void transform_output(D d, const V* HWY_RESTRICT x, V* HWY_RESTRICT to) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const V a = hn::Set(d, static_cast<float>(winograd_a));
+  const V b = hn::Set(d, static_cast<float>(winograd_b));
+  const V even_a = hn::Add(x[1], x[2]);
+  const V even_b = hn::Add(x[3], x[4]);
+  // a (x1 - x2) and b (x3 - x4): the higher powers are a^3 = a / 2 and b^3 = 2 b.
+  const V odd_a = hn::Mul(a, hn::Sub(x[1], x[2]));
+  const V odd_b = hn::Mul(b, hn::Sub(x[3], x[4]));
+  const V two = hn::Set(d, 2.0F);
+  const V half = hn::Set(d, 0.5F);
+  to[0] = hn::Add(x[0], hn::Add(even_a, even_b));
+  to[1] = hn::Add(odd_a, odd_b);
+  to[2] = hn::MulAdd(half, even_a, hn::Mul(two, even_b));
+  to[3] = hn::Add(x[5], hn::MulAdd(half, odd_a, hn::Mul(two, odd_b)));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace rtl::kernels::cpu
+HWY_AFTER_NAMESPACE();
+#endif  // RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_INL
