@@ -1,4 +1,5 @@
-// Two-dimensional convolution on the host: oneDNN in f32, im2col and OpenBLAS's dgemm in f64.
+// Two-dimensional convolution on the host: f32 by Winograd where that applies and by oneDNN elsewhere, f64 by patches
+// and OpenBLAS's dgemm.
 #include <cblas.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "kernels/backend/conv.hpp"
 #include "kernels/backend/gemm.hpp"
 #include "kernels/cpu/conv_onednn.hpp"
+#include "kernels/cpu/winograd.hpp"
 
 namespace rtl::kernels::cpu {
 namespace {
@@ -165,6 +167,11 @@ void forward_f64(const Device& device, const ConvShape& shape, const double* x, 
   for (std::int64_t i = 0; i < rows * shape.out_channels; ++i) y[i] = y[i] < 0.0 ? 0.0 : y[i];
 }
 
+bool by_winograd(const ConvShape& s) {
+  return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding == 1 &&
+         winograd_fits(s.channels, s.out_channels) && winograd_pays(s.height, s.width);
+}
+
 void fill_zero(View view) { std::memset(view.data(), 0, view.bytes()); }
 
 }  // namespace
@@ -179,15 +186,33 @@ void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bi
                 residual.given() ? residual.data_as<double>() : nullptr, y.data_as<double>());
     return;
   }
+  const float* given_bias = bias.given() ? bias.data_as<float>() : nullptr;
+  if (by_winograd(shape)) {
+    Tensor transformed({winograd_weight_count(shape.channels, shape.out_channels)}, DType::f32, device);
+    winograd_transform_weights(shape.channels, shape.out_channels, w.data_as<float>(), false,
+                               transformed.data_as<float>());
+    winograd_forward(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
+                     x.data_as<float>(), transformed.data_as<float>(),
+                     {given_bias, residual.given() ? residual.data_as<float>() : nullptr, relu}, y.data_as<float>());
+    return;
+  }
   if (residual.given() && residual.data() != y.data()) std::memcpy(y.data(), residual.data(), y.bytes());
-  onednn_forward(device, shape, x.data_as<float>(), w.data_as<float>(), bias.given() ? bias.data_as<float>() : nullptr,
-                 relu, residual.given(), y.data_as<float>());
+  onednn_forward(device, shape, x.data_as<float>(), w.data_as<float>(), given_bias, relu, residual.given(),
+                 y.data_as<float>());
 }
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
   if (dx.count() == 0) return;
   if (dy.count() == 0) return fill_zero(dx);
   const ConvShape shape = shape_of(dx.shape(), w.shape(), dy.shape(), options);
+  if (dx.dtype() == DType::f32 && by_winograd(shape)) {
+    Tensor transformed({winograd_weight_count(shape.channels, shape.out_channels)}, DType::f32, device);
+    winograd_transform_weights(shape.channels, shape.out_channels, w.data_as<float>(), true,
+                               transformed.data_as<float>());
+    winograd_forward(device, {shape.images, shape.height, shape.width, shape.out_channels, shape.channels},
+                     dy.data_as<float>(), transformed.data_as<float>(), {}, dx.data_as<float>());
+    return;
+  }
   if (dx.dtype() == DType::f32) {
     onednn_backward_data(device, shape, dy.data_as<float>(), w.data_as<float>(), dx.data_as<float>());
     return;

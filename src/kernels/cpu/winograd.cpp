@@ -23,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// One block of consecutive tiles (counted over images, tile rows, tile columns) and its places in the workspace.
 struct Block {
-  const ConvShape* shape;
+  const WinogradShape* shape;
   std::int64_t first, count;  ///< tiles
   float* inputs;              ///< [positions][padded tiles][channels], position stride input_stride
   float* products;            ///< [positions][padded tiles][out_channels]
@@ -35,14 +35,14 @@ struct Tile {
   std::int64_t image, row, column;  ///< of its first output pixel
 };
 
-inline Tile tile_at(const ConvShape& s, std::int64_t index) {
+inline Tile tile_at(const WinogradShape& s, std::int64_t index) {
   const std::int64_t across = (s.width + winograd_tile - 1) / winograd_tile;
   const std::int64_t down = (s.height + winograd_tile - 1) / winograd_tile;
   return {index / (across * down), index / across % down * winograd_tile, index % across * winograd_tile};
 }
 
 template <bool kInterior>
-HWY_INLINE void transform_input_tile(const ConvShape& s, const Tile& tile, const float* x, float* to,
+HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, const float* x, float* to,
                                      std::int64_t stride) {
   const hn::CappedTag<float, 16> d;
   constexpr int size = winograd_size;
@@ -59,7 +59,8 @@ HWY_INLINE void transform_input_tile(const ConvShape& s, const Tile& tile, const
       hn::Vec<decltype(d)> column[size];
 #pragma GCC unroll 6
       for (int i = 0; i < size; ++i) {
-        column[i] = kInterior || inside(i, j) ? hn::LoadU(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
+        column[i] =
+            kInterior || inside(i, j) ? hn::LoadU(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
       }
       transform_input(d, column, half[j]);
     }
@@ -77,11 +78,11 @@ HWY_INLINE void transform_input_tile(const ConvShape& s, const Tile& tile, const
 }
 
 HWY_INLINE void transform_inputs(const Block& block, const float* x) {
-  const ConvShape& s = *block.shape;
+  const WinogradShape& s = *block.shape;
   for (std::int64_t t = 0; t < block.count; ++t) {
     const Tile tile = tile_at(s, block.first + t);
-    const bool interior = tile.row > 0 && tile.column > 0 && tile.row + winograd_tile < s.height &&
-                          tile.column + winograd_tile < s.width;
+    const bool interior =
+        tile.row > 0 && tile.column > 0 && tile.row + winograd_tile < s.height && tile.column + winograd_tile < s.width;
     float* to = block.inputs + t * s.channels;
     if (interior) {
       transform_input_tile<true>(s, tile, x, to, block.input_stride);
@@ -170,7 +171,7 @@ HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue& ep
   const hn::CappedTag<float, 16> d;
   constexpr int size = winograd_size;
   constexpr int tile_size = winograd_tile;
-  const ConvShape& s = *block.shape;
+  const WinogradShape& s = *block.shape;
   const std::int64_t outs = s.out_channels;
   for (std::int64_t t = 0; t < block.count; ++t) {
     const Tile tile = tile_at(s, block.first + t);
@@ -211,7 +212,7 @@ HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue& ep
   }
 }
 
-void convolve_tiles(const ConvShape& shape, const float* x, const float* weights, const WinogradEpilogue& epilogue,
+void convolve_tiles(const WinogradShape& shape, const float* x, const float* weights, const WinogradEpilogue& epilogue,
                     float* y, std::int64_t first, std::int64_t count, std::int64_t block_tiles, float* workspace) {
   Block block{&shape, 0, 0, workspace, nullptr, 0, 0};
   // 16 floats more than a power of two keep the positions of one tile out of the same cache set.
@@ -227,6 +228,28 @@ void convolve_tiles(const ConvShape& shape, const float* x, const float* weights
   }
 }
 
+/// All filters that share one row of the transformed matrices, 16 at a time, in double: rounded once, at the end.
+void transform_filters(std::int64_t channels, std::int64_t out_channels, const float* w, bool backward_data,
+                       std::int64_t row, float* transformed) {
+  constexpr std::int64_t group = 16;
+  const std::int64_t columns = backward_data ? channels : out_channels;
+  const std::int64_t column_stride = (backward_data ? 1 : channels) * 9;
+  const float* filters = w + row * (backward_data ? channels : 1) * 9;
+  for (std::int64_t column = 0; column < columns; column += group) {
+    double filter[9][group];
+    double result[winograd_positions][group];
+    for (int i = 0; i < 9; ++i) {
+      const float* from = filters + column * column_stride + (backward_data ? 8 - i : i);
+      for (int lane = 0; lane < group; ++lane) filter[i][lane] = static_cast<double>(from[lane * column_stride]);
+    }
+    transform_filter(filter, result);
+    for (int p = 0; p < winograd_positions; ++p) {
+      float* to = transformed + p * channels * out_channels + row * columns + column;
+      for (int lane = 0; lane < group; ++lane) to[lane] = static_cast<float>(result[p][lane]);
+    }
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace rtl::kernels::cpu
 HWY_AFTER_NAMESPACE();
@@ -234,51 +257,45 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace rtl::kernels::cpu {
 HWY_EXPORT(convolve_tiles);
+HWY_EXPORT(transform_filters);
 
 namespace {
 
 /// As many tiles as keep the block's transformed values within a share of the second-level cache.
-std::int64_t block_tiles_of(const ConvShape& shape) {
+std::int64_t block_tiles_of(const WinogradShape& shape) {
   constexpr std::int64_t budget = 96 * 1024;  // floats
   const std::int64_t wanted = budget / (winograd_positions * (shape.channels + shape.out_channels));
   return std::clamp<std::int64_t>(wanted / winograd_panel, 1, 8) * winograd_panel;
 }
 
-std::int64_t workspace_of(const ConvShape& shape, std::int64_t block_tiles) {
+std::int64_t workspace_of(const WinogradShape& shape, std::int64_t block_tiles) {
   return winograd_positions * (block_tiles * (shape.channels + shape.out_channels) + 32);
 }
 
 }  // namespace
 
-bool winograd_applies(const ConvShape& s) {
-  return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding == 1 && s.channels % 16 == 0 &&
-         s.out_channels % 16 == 0 && s.channels > 0 && s.channels <= 256 && s.out_channels <= 256 && s.height >= 4 &&
-         s.width >= 4;
+bool winograd_fits(std::int64_t channels, std::int64_t out_channels) {
+  // Beyond that the transformed weights leave the second-level cache.
+  constexpr std::int64_t largest = 256;
+  return channels % 16 == 0 && out_channels % 16 == 0 && std::min(channels, out_channels) > 0 &&
+         std::max(channels, out_channels) <= largest;
 }
+
+bool winograd_pays(std::int64_t height, std::int64_t width) { return std::min(height, width) > winograd_tile; }
 
 std::int64_t winograd_weight_count(std::int64_t channels, std::int64_t out_channels) {
   return winograd_positions * channels * out_channels;
 }
 
-void winograd_transform_weights(const Device&, std::int64_t channels, std::int64_t out_channels, const float* w,
-                                bool backward_data, float* transformed) {
+void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, bool backward_data,
+                                float* transformed) {
+  const auto run = HWY_DYNAMIC_DISPATCH(transform_filters);
+  const std::int64_t rows = backward_data ? out_channels : channels;
 #pragma omp parallel for schedule(static) if (channels * out_channels >= 1024)
-  for (std::int64_t o = 0; o < out_channels; ++o) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float* filter = w + (o * channels + c) * 9;
-      double turned[9];
-      for (int i = 0; i < 9; ++i) turned[i] = filter[backward_data ? 8 - i : i];
-      double result[winograd_positions];
-      transform_filter(turned, result);
-      const std::int64_t at = backward_data ? o * channels + c : c * out_channels + o;
-      for (int p = 0; p < winograd_positions; ++p) {
-        transformed[p * channels * out_channels + at] = static_cast<float>(result[p]);
-      }
-    }
-  }
+  for (std::int64_t row = 0; row < rows; ++row) run(channels, out_channels, w, backward_data, row, transformed);
 }
 
-void winograd_forward(const Device& device, const ConvShape& shape, const float* x, const float* transformed,
+void winograd_forward(const Device& device, const WinogradShape& shape, const float* x, const float* transformed,
                       const WinogradEpilogue& epilogue, float* y) {
   const std::int64_t tiles = shape.images * ((shape.height + winograd_tile - 1) / winograd_tile) *
                              ((shape.width + winograd_tile - 1) / winograd_tile);

@@ -4,15 +4,20 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "kernels/cpu/conv_onednn.hpp"
 #include "rtl/core/device.hpp"
 
 namespace rtl::kernels::cpu {
 
-/// Whether the algorithm applies to the shape and is worth it.
-bool winograd_applies(const ConvShape& shape);
+/// A 3x3 convolution with stride 1 and padding 1: x [images, height, width, channels], y the same with out_channels.
+struct WinogradShape {
+  std::int64_t images = 0, height = 0, width = 0, channels = 0, out_channels = 0;
+};
+
+/// Whether the kernel takes these numbers of channels.
+bool winograd_fits(std::int64_t channels, std::int64_t out_channels);
+/// Whether images of this size are large enough to be faster than by the direct form.
+bool winograd_pays(std::int64_t height, std::int64_t width);
 
 /// Number of floats that the transformed weights of in x out channels take.
 std::int64_t winograd_weight_count(std::int64_t channels, std::int64_t out_channels);
@@ -20,8 +25,8 @@ std::int64_t winograd_weight_count(std::int64_t channels, std::int64_t out_chann
 /// Transforms w [out_channels, channels, 3, 3] for winograd_forward. With `backward_data`, w is turned (180 degrees, in
 /// and out exchanged), so that winograd_forward computes the gradient of the input; `channels` and `out_channels` are
 /// still those of w.
-void winograd_transform_weights(const Device& device, std::int64_t channels, std::int64_t out_channels, const float* w,
-                                bool backward_data, float* transformed);
+void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, bool backward_data,
+                                float* transformed);
 
 /// What surrounds the convolution.
 struct WinogradEpilogue {
@@ -32,7 +37,7 @@ struct WinogradEpilogue {
 
 /// y = [relu](conv(x, w) [+ bias] [+ residual]). y must not overlap x. Uses the device's threads, which share the tiles
 /// evenly; the result does not depend on their number.
-void winograd_forward(const Device& device, const ConvShape& shape, const float* x, const float* transformed,
+void winograd_forward(const Device& device, const WinogradShape& shape, const float* x, const float* transformed,
                       const WinogradEpilogue& epilogue, float* y);
 
 }  // namespace rtl::kernels::cpu

@@ -7,34 +7,12 @@
 #define RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
 namespace rtl::kernels::cpu {
 
-inline constexpr int winograd_tile = 4;                                  // output pixels, each way
-inline constexpr int winograd_size = 6;                                  // input pixels, each way
+inline constexpr int winograd_tile = 4;                                   // output pixels, each way
+inline constexpr int winograd_size = 6;                                   // input pixels, each way
 inline constexpr int winograd_positions = winograd_size * winograd_size;  // of the transformed domain
-inline constexpr int winograd_panel = 24;                                // tiles are multiplied in multiples of these
+inline constexpr int winograd_panel = 24;                                 // tiles are multiplied in multiples of these
 inline constexpr double winograd_a = 0.70710678118654752440;
 inline constexpr double winograd_b = 1.41421356237309504880;
-
-/// result = G filter G^T for a 3x3 filter, in double.
-inline void transform_filter(const double* filter, double* result) {
-  constexpr double a = winograd_a;
-  constexpr double b = winograd_b;
-  // Row i of G is [1, p, p^2] / prod over the other points q of (p - q).
-  constexpr double g[winograd_size][3] = {{1.0, 0.0, 0.0},
-                                          {-1.0 / 1.5, -a / 1.5, -0.5 / 1.5},
-                                          {-1.0 / 1.5, a / 1.5, -0.5 / 1.5},
-                                          {1.0 / 6.0, b / 6.0, 2.0 / 6.0},
-                                          {1.0 / 6.0, -b / 6.0, 2.0 / 6.0},
-                                          {0.0, 0.0, 1.0}};
-  double half[winograd_size][3];
-  for (int i = 0; i < winograd_size; ++i) {
-    for (int j = 0; j < 3; ++j) half[i][j] = g[i][0] * filter[j] + g[i][1] * filter[3 + j] + g[i][2] * filter[6 + j];
-  }
-  for (int i = 0; i < winograd_size; ++i) {
-    for (int j = 0; j < winograd_size; ++j) {
-      result[i * winograd_size + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
-    }
-  }
-}
 
 }  // namespace rtl::kernels::cpu
 #endif  // RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
@@ -49,6 +27,36 @@ inline void transform_filter(const double* filter, double* result) {
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu {
 namespace HWY_NAMESPACE {
+
+/// result = G filter G^T for `kGroup` 3x3 filters side by side.
+template <std::int64_t kGroup>
+HWY_INLINE void transform_filter(const double (&filter)[9][kGroup], double (&result)[winograd_positions][kGroup]) {
+  constexpr double a = winograd_a;
+  constexpr double b = winograd_b;
+  // Row i of G is [1, p, p^2] / prod over the other points q of (p - q).
+  constexpr double g[winograd_size][3] = {{1.0, 0.0, 0.0},
+                                          {-1.0 / 1.5, -a / 1.5, -0.5 / 1.5},
+                                          {-1.0 / 1.5, a / 1.5, -0.5 / 1.5},
+                                          {1.0 / 6.0, b / 6.0, 2.0 / 6.0},
+                                          {1.0 / 6.0, -b / 6.0, 2.0 / 6.0},
+                                          {0.0, 0.0, 1.0}};
+  double half[winograd_size][3][kGroup];
+  for (int i = 0; i < winograd_size; ++i) {
+    for (int j = 0; j < 3; ++j) {
+      for (int lane = 0; lane < kGroup; ++lane) {
+        half[i][j][lane] = g[i][0] * filter[j][lane] + g[i][1] * filter[3 + j][lane] + g[i][2] * filter[6 + j][lane];
+      }
+    }
+  }
+  for (int i = 0; i < winograd_size; ++i) {
+    for (int j = 0; j < winograd_size; ++j) {
+      for (int lane = 0; lane < kGroup; ++lane) {
+        result[i * winograd_size + j][lane] =
+            half[i][0][lane] * g[j][0] + half[i][1][lane] * g[j][1] + half[i][2][lane] * g[j][2];
+      }
+    }
+  }
+}
 
 /// to = B^T x.
 template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
