@@ -128,14 +128,11 @@ TrunkAndHead::Parts paper_trunk(const Architecture& architecture, const std::vec
 }
 
 TrunkAndHead::Parts paper_cnn_parts(const Architecture& architecture, const Construction& construction) {
-  static const std::pair<const char*, std::vector<std::int64_t>> sizes[] = {
-      {"", {32, 64, 64, 512}},    {"h0", {16, 32, 32, 128}},   {"h1", {32, 64, 64, 256}},
-      {"h2", {32, 64, 128, 512}}, {"h3", {64, 128, 128, 768}}, {"h4", {64, 128, 256, 1024}}};
-  std::vector<std::int64_t> widths;
-  for (const auto& [name, known] : sizes) {
-    if (architecture.variant == name) widths = known;
+  Architecture spelled_out = architecture;
+  for (const auto& [size, widths] : models::paper_cnn_sizes()) {
+    if (architecture.variant == size) spelled_out.variant = widths;
   }
-  if (widths.empty()) widths = parse_widths(architecture);
+  const std::vector<std::int64_t> widths = parse_widths(spelled_out);
   if (widths.size() != 4) {
     throw ValueError(fmt::format("make_network: {} has {} widths; three of convolutions and one of features are needed",
                                  architecture.to_string(), widths.size()));
@@ -238,6 +235,13 @@ std::unique_ptr<Network> mlp(const MlpOptions& options, const Device& device) {
 std::unique_ptr<Network> resnet_cifar(const ResnetCifarOptions& options, const Device& device) {
   return make_network({"resnet_cifar", std::to_string(options.depth), options.input, options.classes}, device,
                       options.seed, options.dtype);
+}
+
+const std::vector<std::pair<std::string, std::string>>& paper_cnn_sizes() {
+  static const std::vector<std::pair<std::string, std::string>> sizes = {
+      {"", "32-64-64-512"},    {"h0", "16-32-32-128"},   {"h1", "32-64-64-256"},
+      {"h2", "32-64-128-512"}, {"h3", "64-128-128-768"}, {"h4", "64-128-256-1024"}};
+  return sizes;
 }
 
 std::vector<std::string> descriptions() {

@@ -8,21 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "rtl/io/safetensors.hpp"
 #include "rtl/layers/network.hpp"
 
 namespace rtl::layers {
 
-/// A tensor as a file's header lists it.
-struct TensorEntry {
-  std::string name;
-  Shape shape;
-};
-
 /// The architecture whose parameters and buffers are exactly these ("num_batches_tracked" entries and a common prefix
 /// "module." are overlooked; tensors of other names are not). The input's height and width, which no tensor shows for
 /// convolutional networks with a pooled head, are taken to be 32 (28 where the first linear layer says so). Throws
-/// ValueError that lists, for each architecture, the first tensor that does not fit.
-Architecture recognise(const std::vector<TensorEntry>& tensors);
+/// ValueError that lists, for each architecture, the first tensor that does not fit. `name` restricts the choice.
+Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::string& name = "");
 
 /// What a checkpoint held.
 struct LoadedNetwork {
@@ -36,8 +31,8 @@ struct LoadedNetwork {
 void save_network(const std::string& path, Network& network, const std::string& normalization,
                   const std::map<std::string, std::string>& extra = {});
 
-/// Reads a network; parameters that the file holds as f16, bf16 or f64 are converted to `dtype`. `hint` ("resnet_cifar:
-/// 20"; name or text form) overrides metadata and recognition of the architecture. Throws IoError, FormatError naming
+/// Reads a network; parameters that the file holds as f16, bf16 or f64 are converted to `dtype`. `hint` ("resnet_cifar"
+/// or "resnet_cifar:20") says what it has to be. Throws IoError, FormatError naming
 /// the file and the tensor that is missing, superfluous or of the wrong shape.
 LoadedNetwork load_network(const std::string& path, const Device& device, const std::optional<std::string>& hint = {},
                            DType dtype = DType::f32);

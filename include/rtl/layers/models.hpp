@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rtl/layers/network.hpp"
@@ -63,6 +64,9 @@ struct ResnetCifarOptions {
 /// A 3x3 convolution to 16 channels and three stages of n basic blocks (16, 32, 64 channels), global average pooling;
 /// linear. Kaiming-normal weights.
 std::unique_ptr<layers::Network> resnet_cifar(const ResnetCifarOptions& options, const Device& device);
+
+/// Names of the sizes of paper_cnn and their widths: {"", "32-64-64-512"}, {"h0", "16-32-32-128"}, ...
+const std::vector<std::pair<std::string, std::string>>& paper_cnn_sizes();
 
 /// Names of the architectures with their variants, for error texts and help: "paper_cnn[:h0..h4|C1-C2-C3-F]", ...
 std::vector<std::string> descriptions();
