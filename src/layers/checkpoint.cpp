@@ -9,7 +9,6 @@
 #include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/kernels/pointwise.hpp"
-#include "rtl/layers/models.hpp"
 
 namespace rtl::layers {
 namespace {
@@ -20,7 +19,7 @@ struct Transfer {
   Tensor* target;
 };
 
-/// "32,32,3" to numbers.
+/// "32,32,3" to extents.
 std::vector<std::int64_t> parse_numbers(const std::string& path, const std::string& key, const std::string& text) {
   std::vector<std::int64_t> numbers;
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -37,29 +36,17 @@ std::vector<std::int64_t> parse_numbers(const std::string& path, const std::stri
   return numbers;
 }
 
-const std::string& required(const std::string& path, const io::Metadata& metadata, const std::string& key) {
-  const auto found = metadata.find(key);
-  if (found == metadata.end()) {
-    throw FormatError(path, fmt::format("its metadata names an architecture, but '{}' is missing", key));
-  }
-  return found->second;
-}
-
-Architecture from_metadata(const std::string& path, const io::Metadata& metadata) {
-  const auto variant = metadata.find("variant");
-  const std::vector<std::int64_t> input = parse_numbers(path, "input", required(path, metadata, "input"));
-  return {.name = metadata.at("architecture"),
-          .variant = variant == metadata.end() ? "" : variant->second,
-          .input = Shape(input),
-          .classes = parse_numbers(path, "classes", required(path, metadata, "classes")).front()};
-}
-
+/// Sizes always come from the tensors, so that metadata cannot ask for more memory than the file has.
 Architecture architecture_of(const io::SafetensorsFile& file, const std::string& hint) {
-  const std::string name = hint.substr(0, hint.find(':'));
-  const bool labelled = file.metadata().contains("architecture");
+  const io::Metadata& metadata = file.metadata();
+  const auto named = metadata.find("architecture");
+  const auto sized = metadata.find("input");
+  std::optional<Shape> input;
+  if (sized != metadata.end()) input = Shape(parse_numbers(file.path(), "input", sized->second));
   Architecture architecture;
   try {
-    architecture = labelled ? from_metadata(file.path(), file.metadata()) : recognise(file.tensors(), name);
+    architecture = recognise(file.tensors(), named == metadata.end() ? hint.substr(0, hint.find(':')) : named->second,
+                             input ? &*input : nullptr);
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());
   }
@@ -140,12 +127,7 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
                            DType dtype) {
   const io::SafetensorsFile file(path);
   LoadedNetwork loaded;
-  const Architecture architecture = architecture_of(file, hint.value_or(""));
-  try {
-    loaded.network = make_network(architecture, device, 0, dtype);
-  } catch (const ValueError& error) {
-    throw FormatError(path, error.what());
-  }
+  loaded.network = make_network(architecture_of(file, hint.value_or("")), device, 0, dtype);
   fill(file, *loaded.network);
   const auto normalization = file.metadata().find("normalization");
   if (normalization != file.metadata().end()) loaded.normalization = normalization->second;

@@ -127,7 +127,7 @@ TrunkAndHead::Parts paper_trunk(const Architecture& architecture, const std::vec
   return {.trunk = std::move(trunk), .features = features, .head_name = "head", .dropout = 0.5};
 }
 
-TrunkAndHead::Parts paper_cnn_parts(const Architecture& architecture, const Construction& construction) {
+TrunkAndHead::Parts paper_cnn_parts(Architecture& architecture, const Construction& construction) {
   Architecture spelled_out = architecture;
   for (const auto& [size, widths] : models::paper_cnn_sizes()) {
     if (architecture.variant == size) spelled_out.variant = widths;
@@ -137,19 +137,24 @@ TrunkAndHead::Parts paper_cnn_parts(const Architecture& architecture, const Cons
     throw ValueError(fmt::format("make_network: {} has {} widths; three of convolutions and one of features are needed",
                                  architecture.to_string(), widths.size()));
   }
+  architecture.variant = fmt::format("{}", fmt::join(widths, "-"));
+  for (const auto& [size, known] : models::paper_cnn_sizes()) {
+    if (architecture.variant == known) architecture.variant = size;
+  }
   return paper_trunk(architecture, {widths[0], widths[1], widths[2]}, 3, widths[3], construction);
 }
 
-TrunkAndHead::Parts paper_big_cnn_parts(const Architecture& architecture, const Construction& construction) {
+TrunkAndHead::Parts paper_big_cnn_parts(Architecture& architecture, const Construction& construction) {
   if (!architecture.variant.empty()) {
     throw ValueError(fmt::format("make_network: '{}': paper_big_cnn has one size", architecture.to_string()));
   }
   return paper_trunk(architecture, {80, 160, 320, 640, 640, 768}, 5, 2560, construction);
 }
 
-TrunkAndHead::Parts mlp_parts(const Architecture& architecture, const Construction& construction) {
-  const std::vector<std::int64_t> hidden =
-      architecture.variant.empty() ? std::vector<std::int64_t>{128} : parse_widths(architecture);
+TrunkAndHead::Parts mlp_parts(Architecture& architecture, const Construction& construction) {
+  if (architecture.variant.empty()) architecture.variant = "128";
+  const std::vector<std::int64_t> hidden = parse_widths(architecture);
+  architecture.variant = fmt::format("{}", fmt::join(hidden, "-"));
   auto trunk = std::make_unique<Sequential>();
   if (architecture.input.rank() == 3) trunk->add(std::make_unique<Flatten>());
   std::int64_t inputs = architecture.input.count();
@@ -162,9 +167,10 @@ TrunkAndHead::Parts mlp_parts(const Architecture& architecture, const Constructi
   return {.trunk = std::move(trunk), .features = inputs, .head_name = "head"};
 }
 
-TrunkAndHead::Parts resnet_cifar_parts(const Architecture& architecture, const Construction& construction) {
+TrunkAndHead::Parts resnet_cifar_parts(Architecture& architecture, const Construction& construction) {
   check_images(architecture, 4);
-  const std::int64_t depth = architecture.variant.empty() ? 20 : parse_widths(architecture).front();
+  if (architecture.variant.empty()) architecture.variant = "20";
+  const std::int64_t depth = parse_widths(architecture).front();
   if (depth < 8 || depth % 6 != 2) {
     throw ValueError(
         fmt::format("make_network: {}: a CIFAR ResNet has 6n + 2 layers (20, 32, 44, 56)", architecture.to_string()));
@@ -197,7 +203,8 @@ TrunkAndHead::Parts resnet_cifar_parts(const Architecture& architecture, const C
 
 std::unique_ptr<Network> make_network(const Architecture& architecture, const Device& device, std::uint64_t seed,
                                       DType dtype) {
-  using Parts = TrunkAndHead::Parts (*)(const Architecture&, const Construction&);
+  // Each brings the variant into its usual form.
+  using Parts = TrunkAndHead::Parts (*)(Architecture&, const Construction&);
   static constexpr std::pair<std::string_view, Parts> makers[] = {{"paper_cnn", paper_cnn_parts},
                                                                   {"paper_big_cnn", paper_big_cnn_parts},
                                                                   {"mlp", mlp_parts},
@@ -205,7 +212,9 @@ std::unique_ptr<Network> make_network(const Architecture& architecture, const De
   const Construction construction{.device = device, .seed = seed, .dtype = dtype};
   for (const auto& [name, parts] : makers) {
     if (architecture.name == name) {
-      return std::make_unique<TrunkAndHead>(architecture, parts(architecture, construction), construction);
+      Architecture usual = architecture;
+      TrunkAndHead::Parts made = parts(usual, construction);
+      return std::make_unique<TrunkAndHead>(std::move(usual), std::move(made), construction);
     }
   }
   throw ValueError(fmt::format("make_network: '{}' is no architecture; there are {}", architecture.to_string(),

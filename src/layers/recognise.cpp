@@ -54,7 +54,7 @@ std::vector<Shape> weight_chain(const Shapes& shapes, const std::vector<std::str
 }
 
 /// A stack of 3x3 convolutions conv1..convN, a fully connected fc1 and the head.
-Guess guess_paper(const Shapes& shapes, const char* name, int convolutions, int halvings) {
+Guess guess_paper(const Shapes& shapes, const Shape* input, const char* name, int convolutions, int halvings) {
   Guess guess{{name, "", {}, 0}, ""};
   std::vector<std::string> names;
   for (int i = 1; i <= convolutions; ++i) names.push_back(fmt::format("conv{}", i));
@@ -62,22 +62,30 @@ Guess guess_paper(const Shapes& shapes, const char* name, int convolutions, int 
   const std::vector<Shape> chain = weight_chain(shapes, names, guess);
   if (chain.empty()) return guess;
   const std::size_t fc1 = chain.size() - 2;
-  const auto pixels = static_cast<double>(chain[fc1][1] / chain[fc1 - 1][0]);
-  const std::int64_t side = input_side(std::llround(std::sqrt(pixels)), halvings);
-  guess.architecture.input = {side, side, chain[0][1]};
+  const std::int64_t pixels = chain[fc1][1] / chain[fc1 - 1][0];
+  if (input == nullptr) {
+    const auto root = std::llround(std::sqrt(static_cast<double>(pixels)));
+    const std::int64_t side = input_side(root, halvings);
+    guess.architecture.input = {side, side, chain[0][1]};
+  } else {
+    guess.architecture.input = *input;
+    if (input->rank() != 3 || ((*input)[0] >> halvings) * ((*input)[1] >> halvings) != pixels) {
+      guess.fault = fmt::format("fc1.weight {} does not fit inputs {}", chain[fc1].to_string(), input->to_string());
+    }
+  }
   guess.architecture.classes = chain.back()[0];
   if (convolutions == 3) {
     guess.architecture.variant = fmt::format("{}-{}-{}-{}", chain[0][0], chain[1][0], chain[2][0], chain[3][0]);
     for (const auto& [size, widths] : models::paper_cnn_sizes()) {
       if (widths == guess.architecture.variant) guess.architecture.variant = size;
     }
-  } else if (chain[fc1][0] != 2560) {
+  } else if (guess.fault.empty() && chain[fc1][0] != 2560) {
     guess.fault = fmt::format("fc1.weight is {}, not [2560, ...]", chain[fc1].to_string());
   }
   return guess;
 }
 
-Guess guess_mlp(const Shapes& shapes) {
+Guess guess_mlp(const Shapes& shapes, const Shape* input) {
   Guess guess{{"mlp", "", {}, 0}, ""};
   std::vector<std::string> names{"fc1"};
   while (shapes.contains(fmt::format("fc{}.weight", names.size() + 1))) {
@@ -86,7 +94,10 @@ Guess guess_mlp(const Shapes& shapes) {
   names.emplace_back("head");
   const std::vector<Shape> chain = weight_chain(shapes, names, guess);
   if (chain.empty()) return guess;
-  guess.architecture.input = {chain.front()[1]};
+  guess.architecture.input = input == nullptr ? Shape{chain.front()[1]} : *input;
+  if (guess.architecture.input.count() != chain.front()[1]) {
+    guess.fault = fmt::format("fc1.weight {} does not fit inputs {}", chain.front().to_string(), input->to_string());
+  }
   guess.architecture.classes = chain.back()[0];
   for (std::size_t i = 0; i + 1 < chain.size(); ++i) {
     guess.architecture.variant += fmt::format("{}{}", i > 0 ? "-" : "", chain[i][0]);
@@ -94,7 +105,7 @@ Guess guess_mlp(const Shapes& shapes) {
   return guess;
 }
 
-Guess guess_resnet(const Shapes& shapes) {
+Guess guess_resnet(const Shapes& shapes, const Shape* input) {
   Guess guess{{"resnet_cifar", "", {}, 0}, ""};
   std::int64_t blocks = 0;
   while (shapes.contains(fmt::format("layer1.{}.conv1.weight", blocks))) ++blocks;
@@ -106,6 +117,10 @@ Guess guess_resnet(const Shapes& shapes) {
   const std::vector<Shape> head = stem.empty() ? stem : weight_chain(shapes, {"linear"}, guess);
   if (head.empty()) return guess;
   guess.architecture = {"resnet_cifar", std::to_string(6 * blocks + 2), {32, 32, stem[0][1]}, head[0][0]};
+  if (input != nullptr) guess.architecture.input = *input;
+  if (guess.architecture.input.rank() != 3 || guess.architecture.input[2] != stem[0][1]) {
+    guess.fault = fmt::format("conv1.weight {} does not fit inputs {}", stem[0].to_string(), input->to_string());
+  }
   return guess;
 }
 
@@ -153,14 +168,15 @@ std::vector<io::TensorEntry> tensors_of(const Architecture& architecture) {
   return tensors;
 }
 
-Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::string& name) {
+Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::string& name, const Shape* input) {
   Shapes shapes;
   for (const io::TensorEntry& tensor : tensors) {
     if (!is_counter(tensor.name)) shapes.emplace(canonical_name(tensor.name), tensor.shape);
   }
   std::string faults;
-  for (const Guess& guess : {guess_paper(shapes, "paper_cnn", 3, 3), guess_paper(shapes, "paper_big_cnn", 6, 5),
-                             guess_mlp(shapes), guess_resnet(shapes)}) {
+  for (const Guess& guess :
+       {guess_paper(shapes, input, "paper_cnn", 3, 3), guess_paper(shapes, input, "paper_big_cnn", 6, 5),
+        guess_mlp(shapes, input), guess_resnet(shapes, input)}) {
     if (!name.empty() && guess.architecture.name != name) continue;
     const std::string fault = fault_of(shapes, guess);
     if (fault.empty()) return guess.architecture;
@@ -172,6 +188,10 @@ Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::s
   }
   throw ValueError(fmt::format("the {} tensors do not fit {}{}", shapes.size(),
                                name.empty() ? "any known architecture" : name, faults));
+}
+
+Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::string& name) {
+  return recognise(tensors, name, nullptr);
 }
 
 }  // namespace rtl::layers
