@@ -1,0 +1,215 @@
+// The model zoo: sizes, names, initial weights, shapes.
+#include "rtl/layers/models.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "rtl/autodiff/operations.hpp"
+#include "rtl/layers/linear.hpp"
+#include "support/devices.hpp"
+#include "support/random_tensor.hpp"
+
+namespace rtl::layers {
+namespace {
+
+std::int64_t count(const Architecture& architecture) {
+  return make_network(architecture, Device::cpu(), 1)->parameter_count();
+}
+
+std::int64_t trunk_count(Network& network) {
+  ModuleState state;
+  network.visit_trunk("", state);
+  return state.parameter_count();
+}
+
+TEST(Models, HaveTheParameterCountsOfThePapers) {
+  const Shape cifar{32, 32, 3};
+  EXPECT_EQ(count({"paper_big_cnn", "", cifar, 10}), 12'528'298);
+  EXPECT_EQ(count({"paper_big_cnn", "", cifar, 100}), 12'758'788);
+  EXPECT_EQ(count({"paper_cnn", "", cifar, 10}), 586'250);
+  EXPECT_EQ(count({"paper_cnn", "", cifar, 100}), 632'420);
+  EXPECT_EQ(count({"paper_cnn", "32-64-64-128", cifar, 10}), 188'810);
+  EXPECT_EQ(count({"resnet_cifar", "20", cifar, 10}), 269'722);
+  EXPECT_EQ(count({"resnet_cifar", "32", cifar, 10}), 464'154);
+  EXPECT_EQ(count({"resnet_cifar", "44", cifar, 10}), 658'586);
+  EXPECT_EQ(count({"resnet_cifar", "56", cifar, 10}), 853'018);
+  EXPECT_EQ(count({"mlp", "128", {64}, 10}), 64 * 128 + 128 + 128 * 10 + 10);
+}
+
+TEST(Models, RefineAndProbeHaveTheParameterCountsOfThePaper) {
+  const Device device = Device::cpu();
+  const Construction construction{.device = device};
+  const std::unique_ptr<Network> h = models::paper_cnn({}, device);
+  EXPECT_EQ(trunk_count(*h), 581'120);
+  Linear fusion({.inputs = h->feature_count() + 2560, .outputs = 10}, construction);
+  EXPECT_EQ(fusion.parameter_count(), 30'730);
+  EXPECT_EQ(trunk_count(*h) + fusion.parameter_count(), 611'850);
+  EXPECT_EQ(Linear({.inputs = 2560, .outputs = 10}, construction).parameter_count(), 25'610);
+  EXPECT_EQ(models::paper_big_cnn({}, device)->feature_count(), 2560);
+}
+
+TEST(Models, SizesOfHAreThoseOfTheAblation) {
+  const std::pair<const char*, std::int64_t> sizes[] = {
+      {"h0", 81'290}, {"h1", 321'290}, {"h2", 1'147'466}, {"h3", 1'804'554}, {"h4", 4'576'394}};
+  for (const auto& [size, parameters] : sizes) {
+    EXPECT_EQ(count({"paper_cnn", size, {32, 32, 3}, 10}), parameters) << size;
+  }
+}
+
+TEST(Models, NameTensorsAsCheckpointsDo) {
+  const auto names = [](Network& network) {
+    std::vector<std::string> all;
+    for (const NamedParameter& parameter : network.state().parameters) all.push_back(parameter.name);
+    for (const NamedBuffer& buffer : network.state().buffers) all.push_back(buffer.name);
+    return all;
+  };
+  const Device device = Device::cpu();
+  EXPECT_EQ(names(*models::mlp({.inputs = 4, .hidden = {3, 2}}, device)),
+            (std::vector<std::string>{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "head.weight", "head.bias"}));
+  EXPECT_EQ(names(*models::paper_cnn({}, device)),
+            (std::vector<std::string>{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "conv3.weight",
+                                      "conv3.bias", "fc1.weight", "fc1.bias", "head.weight", "head.bias"}));
+  const std::vector<std::string> resnet = names(*models::resnet_cifar({}, device));
+  EXPECT_EQ(resnet.size(), 97u);
+  for (const char* name : {"conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer2.0.bn2.weight",
+                           "layer3.2.bn1.running_var", "linear.weight", "linear.bias"}) {
+    EXPECT_NE(std::find(resnet.begin(), resnet.end(), name), resnet.end()) << name;
+  }
+}
+
+TEST(Models, InitialWeightsFollowPyTorchsDistributions) {
+  const Device device = Device::cpu();
+  const auto expect = [](const Tensor& tensor, double bound, double deviation, const std::string& name) {
+    double sum = 0, squares = 0, largest = 0;
+    for (const float value : tensor.to_vector<float>()) {
+      sum += value;
+      squares += static_cast<double>(value) * value;
+      largest = std::max(largest, std::abs(static_cast<double>(value)));
+    }
+    const auto n = static_cast<double>(tensor.count());
+    if (bound > 0) {
+      EXPECT_LE(largest, bound) << name;
+    }
+    if (n < 1000) return;
+    EXPECT_NEAR(sum / n, 0, 5 * deviation / std::sqrt(n)) << name;
+    EXPECT_NEAR(std::sqrt(squares / n), deviation, 0.05 * deviation) << name;
+  };
+  for (const NamedParameter& parameter : models::paper_cnn({.seed = 5}, device)->state().parameters) {
+    const std::map<std::string, double> fan_in = {
+        {"conv1", 27}, {"conv2", 288}, {"conv3", 576}, {"fc1", 1024}, {"head", 512}};
+    const double bound = 1 / std::sqrt(fan_in.at(parameter.name.substr(0, parameter.name.find('.'))));
+    expect(parameter.variable.value(), bound, bound / std::sqrt(3.0), parameter.name);
+  }
+  for (const NamedParameter& parameter : models::resnet_cifar({.seed = 5}, device)->state().parameters) {
+    const Shape& shape = parameter.variable.shape();
+    if (shape.rank() == 4) {
+      expect(parameter.variable.value(), 0, std::sqrt(2.0 / static_cast<double>(shape.count() / shape[0])),
+             parameter.name);
+    }
+  }
+}
+
+TEST(Models, InitialWeightsDependOnSeedAndNameOnly) {
+  const Device host = Device::cpu();
+  const auto weights = [](Network& network, const std::string& name) {
+    for (const NamedParameter& parameter : network.state().parameters) {
+      if (parameter.name == name) return parameter.variable.value().to_vector<float>();
+    }
+    return std::vector<float>();
+  };
+  const std::unique_ptr<Network> ten = models::paper_cnn({.classes = 10, .seed = 4}, host);
+  for (const Device& device : test::devices()) {
+    const std::unique_ptr<Network> hundred = models::paper_cnn({.classes = 100, .seed = 4}, device);
+    EXPECT_EQ(weights(*ten, "fc1.weight"), weights(*hundred, "fc1.weight"));
+    EXPECT_EQ(weights(*ten, "conv2.bias"), weights(*hundred, "conv2.bias"));
+  }
+  EXPECT_NE(weights(*ten, "fc1.weight"), weights(*models::paper_cnn({.seed = 5}, host), "fc1.weight"));
+  const std::vector<float> head = weights(*ten, "head.weight");
+  ten->reset_head(10, 4);
+  EXPECT_EQ(weights(*ten, "head.weight"), head) << "the same seed and shape give the same head";
+  ten->reset_head(7, 9);
+  EXPECT_EQ(weights(*ten, "head.weight").size(), 7u * 512u);
+  EXPECT_EQ(ten->architecture().classes, 7);
+  EXPECT_THROW(ten->reset_head(0, 1), ValueError);
+}
+
+TEST(Models, ComputeFeaturesAndLogitsOfTheRightShape) {
+  const Architecture all[] = {{"paper_cnn", "h0", {28, 28, 1}, 3},
+                              {"paper_cnn", "8-8-8-16", {17, 9, 3}, 5},
+                              {"mlp", "7-5", {6, 4, 3}, 4},
+                              {"mlp", "", {9}, 4},
+                              {"resnet_cifar", "8", {12, 12, 3}, 6}};
+  for (const Device& device : test::devices()) {
+    for (const Architecture& architecture : all) {
+      SCOPED_TRACE(architecture.to_string() + " on " + device.name());
+      const std::unique_ptr<Network> network = make_network(architecture, device, 2);
+      test::RandomTensors random(1);
+      std::vector<std::int64_t> extents{2};
+      for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
+      const Variable x(random.f32(Shape(extents), device));
+      const Variable features = network->features(x, {});
+      EXPECT_EQ(features.shape(), (Shape{2, network->feature_count()}));
+      const Variable logits = network->head(features, {});
+      EXPECT_EQ(logits.shape(), (Shape{2, architecture.classes}));
+      EXPECT_EQ(logits.value().to_vector<float>(), network->forward(x, {}).value().to_vector<float>());
+      const std::unique_ptr<Network> copy = clone(*network, Device::cpu());
+      EXPECT_EQ(copy->architecture(), network->architecture());
+      EXPECT_THROW(network->forward(Variable(random.f32({2, 3}, device)), {}), ShapeError);
+    }
+  }
+}
+
+TEST(Models, HeadDropoutIsThatOfDropFeatures) {
+  const Device device = Device::cpu();
+  const std::unique_ptr<Network> network = models::paper_cnn({.size = "h0"}, device);
+  EXPECT_EQ(network->head_dropout(), 0.5);
+  test::RandomTensors random(1);
+  const Variable features(random.f32({4, network->feature_count()}, device));
+  const ForwardContext context{.training = true, .seed = 3, .step = 8};
+  EXPECT_EQ(network->head(network->drop_features(features, context), {}).value().to_vector<float>(),
+            network->head(features, context).value().to_vector<float>());
+  EXPECT_EQ(network->drop_features(features, {}).node(), features.node()) << "evaluation drops nothing";
+}
+
+TEST(Models, CloneKeepsEverything) {
+  for (const Device& device : test::devices()) {
+    const std::unique_ptr<Network> network = models::resnet_cifar({.depth = 8, .seed = 3}, device);
+    test::RandomTensors random(1);
+    const Variable x(random.f32({4, 32, 32, 3}, device));
+    network->forward(x, {.training = true});
+    const std::unique_ptr<Network> copy = clone(*network, device);
+    EXPECT_EQ(copy->forward(x, {}).value().to_vector<float>(), network->forward(x, {}).value().to_vector<float>());
+    const std::unique_ptr<Network> other = models::resnet_cifar({.depth = 14}, device);
+    EXPECT_THROW(copy_state(*network, *other), ShapeError);
+  }
+}
+
+TEST(Models, RefuseUnknownArchitecturesAndListTheKnown) {
+  const Device device = Device::cpu();
+  try {
+    make_network({"alexnet", "", {32, 32, 3}, 10}, device, 1);
+    FAIL();
+  } catch (const ValueError& error) {
+    EXPECT_NE(std::string(error.what()).find("resnet_cifar"), std::string::npos) << error.what();
+  }
+  const Architecture bad[] = {{"paper_cnn", "h5", {32, 32, 3}, 10},
+                              {"paper_cnn", "1-2-3", {32, 32, 3}, 10},
+                              {"paper_cnn", "", {7, 32, 3}, 10},
+                              {"paper_cnn", "", {64}, 10},
+                              {"paper_big_cnn", "", {28, 28, 1}, 4},
+                              {"paper_big_cnn", "h1", {32, 32, 3}, 4},
+                              {"resnet_cifar", "21", {32, 32, 3}, 4},
+                              {"resnet_cifar", "2", {32, 32, 3}, 4},
+                              {"mlp", "12--3", {4}, 2},
+                              {"mlp", "-1", {4}, 2},
+                              {"mlp", "12", {4}, 0}};
+  for (const Architecture& architecture : bad) {
+    EXPECT_THROW(make_network(architecture, device, 1), ValueError) << architecture.to_string();
+  }
+}
+
+}  // namespace
+}  // namespace rtl::layers

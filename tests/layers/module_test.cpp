@@ -1,0 +1,180 @@
+// Every layer: gradients in f64 against central differences, with respect to its input and its parameters.
+#include <gtest/gtest.h>
+
+#include "rtl/autodiff/gradient_check.hpp"
+#include "rtl/autodiff/operations.hpp"
+#include "rtl/layers/basic_block.hpp"
+#include "rtl/layers/linear.hpp"
+#include "rtl/layers/models.hpp"
+#include "rtl/layers/sequential.hpp"
+#include "support/devices.hpp"
+#include "support/random_tensor.hpp"
+
+namespace rtl::layers {
+namespace {
+
+Construction construction(const Device& device, DType dtype = DType::f64) {
+  return {.device = device, .seed = 3, .dtype = dtype};
+}
+
+/// Checks d(module)/d(input, parameters) at the input; running statistics may move, they do not matter in training.
+void check_gradients(Module& module, const Shape& input, const Device& device, bool training) {
+  const std::uint64_t seed = test::fresh_seed();
+  SCOPED_TRACE(device.name() + (training ? ", training" : ", evaluation") + ", seed " + std::to_string(seed));
+  test::RandomTensors random(seed);
+  std::vector<Variable> inputs{Variable(random.f64(input, device), true)};
+  for (NamedParameter& parameter : module.state().parameters) {
+    // Away from the initial values, where a norm's gamma is 1 and its beta 0.
+    copy_bytes(random.f64(parameter.variable.shape(), device), parameter.variable.value());
+    inputs.push_back(parameter.variable);
+  }
+  for (const NamedBuffer& buffer : module.state().buffers) {
+    copy_bytes(random.f64(buffer.tensor->shape(), device, 0.5, 1.5), *buffer.tensor);
+  }
+  const ForwardContext context{.training = training, .seed = 7, .step = 3};
+  const autodiff::GradientCheck found =
+      autodiff::gradient_check([&](std::span<const Variable> in) { return module.forward(in[0], context); }, inputs,
+                               {.step = 1e-7, .entries = 20, .seed = seed});
+  // A kink of ReLU or max pooling within 1e-7 of a random point spoils an entry once in 10^5 runs.
+  EXPECT_LT(found.largest_error, 1e-6) << found.where;
+}
+
+void check_layer(const std::function<std::unique_ptr<Module>(const Construction&)>& make, const Shape& input) {
+  for (const Device& device : test::devices()) {
+    const std::unique_ptr<Module> module = make(construction(device));
+    check_gradients(*module, input, device, true);
+    check_gradients(*module, input, device, false);
+  }
+}
+
+TEST(LayerGradients, Linear) {
+  check_layer(
+      [](const Construction& c) { return std::make_unique<Linear>(LinearOptions{.inputs = 5, .outputs = 3}, c); },
+      {4, 5});
+  check_layer(
+      [](const Construction& c) {
+        return std::make_unique<Linear>(LinearOptions{.inputs = 5, .outputs = 3, .bias = false, .relu = true}, c);
+      },
+      {4, 5});
+}
+
+TEST(LayerGradients, Conv2d) {
+  check_layer(
+      [](const Construction& c) {
+        return std::make_unique<Conv2d>(Conv2dLayerOptions{.inputs = 2, .outputs = 3, .relu = true}, c);
+      },
+      {2, 5, 4, 2});
+}
+
+TEST(LayerGradients, BatchNorm) {
+  check_layer(
+      [](const Construction& c) {
+        return std::make_unique<BatchNorm>(BatchNormLayerOptions{.channels = 3, .relu = true}, c);
+      },
+      {2, 3, 3, 3});
+}
+
+TEST(LayerGradients, BasicBlock) {
+  const BasicBlockOptions variants[] = {{.inputs = 2, .outputs = 2},
+                                        {.inputs = 2, .outputs = 4, .stride = 2},
+                                        {.inputs = 2, .outputs = 3, .stride = 2, .shortcut = Shortcut::projection},
+                                        {.inputs = 2, .outputs = 3, .shortcut = Shortcut::projection}};
+  for (const BasicBlockOptions& options : variants) {
+    check_layer([&](const Construction& c) { return std::make_unique<BasicBlock>(options, c); }, {2, 5, 4, 2});
+  }
+}
+
+TEST(LayerGradients, SequentialOfEverything) {
+  check_layer(
+      [](const Construction& c) {
+        auto all = std::make_unique<Sequential>();
+        all->add("conv", std::make_unique<Conv2d>(Conv2dLayerOptions{.inputs = 2, .outputs = 4}, c.child("conv")));
+        all->add("norm", std::make_unique<BatchNorm>(BatchNormLayerOptions{.channels = 4}, c.child("norm")));
+        all->add(std::make_unique<Relu>());
+        all->add(std::make_unique<MaxPool>());
+        all->add(std::make_unique<Dropout>(0.3, "drop"));
+        all->add(std::make_unique<AveragePool>(kernels::PoolOptions{.window = 2, .stride = 1}));
+        all->add(std::make_unique<Flatten>());
+        all->add("fc", std::make_unique<Linear>(LinearOptions{.inputs = 8, .outputs = 3}, c.child("fc")));
+        return all;
+      },
+      {2, 6, 5, 2});
+  check_layer(
+      [](const Construction&) {
+        auto pooled = std::make_unique<Sequential>();
+        pooled->add(std::make_unique<GlobalAveragePool>());
+        return pooled;
+      },
+      {2, 3, 3, 2});
+}
+
+TEST(Sequential, NamesItsChildrensTensors) {
+  const Construction c = construction(Device::cpu());
+  Sequential all;
+  all.add("conv", std::make_unique<Conv2d>(Conv2dLayerOptions{.inputs = 2, .outputs = 4, .bias = false}, c));
+  all.add("norm", std::make_unique<BatchNorm>(BatchNormLayerOptions{.channels = 4}, c));
+  all.add(std::make_unique<Relu>());
+  ModuleState state;
+  all.visit("a.", state);
+  std::vector<std::string> names;
+  for (const NamedParameter& parameter : state.parameters) names.push_back(parameter.name);
+  for (const NamedBuffer& buffer : state.buffers) names.push_back(buffer.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"a.conv.weight", "a.norm.weight", "a.norm.bias", "a.norm.running_mean",
+                                             "a.norm.running_var"}));
+  EXPECT_EQ(all.parameter_count(), 72 + 8);
+}
+
+TEST(BatchNorm, StatisticsMoveInTrainingOnly) {
+  for (const Device& device : test::devices()) {
+    test::RandomTensors random(1);
+    BatchNorm norm({.channels = 3}, construction(device));
+    const Variable x(random.f64({8, 3}, device, 1, 2));
+    const auto statistics = [&] {
+      std::vector<double> all = norm.state().buffers[0].tensor->to_vector<double>();
+      const std::vector<double> variance = norm.state().buffers[1].tensor->to_vector<double>();
+      all.insert(all.end(), variance.begin(), variance.end());
+      return all;
+    };
+    const std::vector<double> before = statistics();
+    EXPECT_EQ(before, (std::vector<double>{0, 0, 0, 1, 1, 1}));
+    norm.forward(x, {.training = false});
+    EXPECT_EQ(statistics(), before);
+    norm.set_requires_gradient(false);
+    norm.forward(x, {.training = true});
+    EXPECT_EQ(statistics(), before) << "a frozen norm keeps its statistics in training too";
+    norm.set_requires_gradient(true);
+    norm.forward(x, {.training = true});
+    EXPECT_NE(statistics(), before);
+  }
+}
+
+TEST(Dropout, MaskFollowsSeedStepAndName) {
+  for (const Device& device : test::devices()) {
+    const Variable x(Tensor::from(std::vector<float>(1025, 1.0f), {1025}, device));
+    const auto mask = [&](const char* name, std::uint64_t seed, std::uint64_t step, bool training = true) {
+      return Dropout(0.5, name)
+          .forward(x, {.training = training, .seed = seed, .step = step})
+          .value()
+          .to_vector<float>();
+    };
+    EXPECT_EQ(mask("a", 1, 2), mask("a", 1, 2));
+    EXPECT_NE(mask("a", 1, 2), mask("b", 1, 2));
+    EXPECT_NE(mask("a", 1, 2), mask("a", 2, 2));
+    EXPECT_NE(mask("a", 1, 2), mask("a", 1, 3));
+    EXPECT_EQ(mask("a", 1, 2, false), std::vector<float>(1025, 1.0f));
+    for (const float value : mask("a", 1, 2)) EXPECT_TRUE(value == 0 || value == 2);
+  }
+  EXPECT_THROW(Dropout(1.0, "a"), ValueError);
+}
+
+TEST(Layers, RefuseExtentsThatAreNotPositive) {
+  const Construction c = construction(Device::cpu());
+  EXPECT_THROW(Linear({.inputs = 0, .outputs = 1}, c), ValueError);
+  EXPECT_THROW(Conv2d({.inputs = 1, .outputs = 0}, c), ValueError);
+  EXPECT_THROW(BatchNorm({.channels = 0}, c), ValueError);
+  EXPECT_THROW(BasicBlock({.inputs = 2, .outputs = 4}, c), ValueError) << "option A needs stride 2";
+  EXPECT_THROW(BasicBlock({.inputs = 2, .outputs = 5, .stride = 2}, c), ValueError);
+}
+
+}  // namespace
+}  // namespace rtl::layers
