@@ -1,0 +1,224 @@
+// rtl inspect: tensors of a checkpoint, statistics of a data set.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+
+#include "cli/commands.hpp"
+#include "cli/json_report.hpp"
+#include "cli/table.hpp"
+#include "rtl/data/load.hpp"
+#include "rtl/io/npy.hpp"
+#include "rtl/io/safetensors.hpp"
+#include "rtl/layers/checkpoint.hpp"
+
+namespace rtl::cli {
+
+namespace {
+
+struct ValueStatistics {
+  double mean = 0, deviation = 0, low = 0, high = 0;
+  std::int64_t not_finite = 0;
+};
+
+template <typename T>
+double as_double(T value) {
+  if constexpr (std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>) {
+    return to_float(value);
+  } else {
+    return static_cast<double>(value);
+  }
+}
+
+template <typename T>
+ValueStatistics statistics_of(const Tensor& tensor) {
+  ValueStatistics result;
+  result.low = INFINITY;
+  result.high = -INFINITY;
+  double squares = 0;
+  std::int64_t count = 0;
+  for (const T& element : tensor.to_vector<T>()) {
+    const double value = as_double(element);
+    if (!std::isfinite(value)) {
+      ++result.not_finite;
+      continue;
+    }
+    ++count;
+    const double step = value - result.mean;
+    result.mean += step / static_cast<double>(count);
+    squares += step * (value - result.mean);
+    result.low = std::min(result.low, value);
+    result.high = std::max(result.high, value);
+  }
+  if (count == 0) return {NAN, NAN, NAN, NAN, result.not_finite};
+  result.deviation = std::sqrt(squares / static_cast<double>(count));
+  return result;
+}
+
+ValueStatistics statistics_of(const Tensor& tensor) {
+  switch (tensor.dtype()) {
+    case DType::f32:
+      return statistics_of<float>(tensor);
+    case DType::f64:
+      return statistics_of<double>(tensor);
+    case DType::bf16:
+      return statistics_of<bfloat16>(tensor);
+    case DType::f16:
+      return statistics_of<float16>(tensor);
+    case DType::i32:
+      return statistics_of<std::int32_t>(tensor);
+    case DType::i64:
+      return statistics_of<std::int64_t>(tensor);
+    case DType::u8:
+      return statistics_of<std::uint8_t>(tensor);
+  }
+  return {};
+}
+
+Json describe_tensor(const std::string& name, const Tensor& tensor) {
+  const auto statistics = statistics_of(tensor);
+  return {{"name", name},
+          {"dtype", std::string(name_of(tensor.dtype()))},
+          {"shape", std::vector<std::int64_t>(tensor.shape().extents().begin(), tensor.shape().extents().end())},
+          {"mean", statistics.mean},
+          {"std", statistics.deviation},
+          {"min", statistics.low},
+          {"max", statistics.high},
+          {"not_finite", statistics.not_finite}};
+}
+
+void add_tensor(Json& json, const std::string& name, const Tensor& tensor) {
+  json["tensors"].push_back(describe_tensor(name, tensor));
+  json["values"] = json["values"].get<std::int64_t>() + tensor.count();
+}
+
+/// What the names and shapes of a checkpoint's tensors say about its architecture; empty if nothing fits.
+std::string architecture_of(const io::SafetensorsFile& file) {
+  std::vector<layers::TensorEntry> entries;
+  for (const auto& entry : file.tensors()) entries.push_back({entry.name, entry.shape});
+  try {
+    const auto architecture = layers::recognise(entries);
+    return fmt::format("{}, input {}, {} classes", architecture.to_string(), architecture.input.to_string(),
+                       architecture.classes);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+Json inspect_file(const std::string& path) {
+  const Device host = Device::cpu();
+  Json json = {{"rtl", RTL_VERSION}, {"file", path}, {"values", std::int64_t{0}}, {"tensors", Json::array()}};
+  if (path.ends_with(".safetensors")) {
+    const io::SafetensorsFile file(path);
+    json["metadata"] = file.metadata();
+    json["architecture"] = architecture_of(file);
+    for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
+  } else if (path.ends_with(".npy") || path.ends_with(".npy.gz")) {
+    add_tensor(json, "", io::read_npy(path, host));
+  } else if (path.ends_with(".npz")) {
+    const io::NpzFile file(path);
+    for (const auto& name : file.names()) add_tensor(json, name, file.load(name, host));
+  } else {
+    throw FormatError(path,
+                      "its name ends in none of .safetensors, .npy, .npy.gz and .npz; a data set is named by a "
+                      "SPEC such as cifar10:DIR");
+  }
+  return json;
+}
+
+void print_file(const Json& json) {
+  Table table({"tensor", "dtype", "shape", "mean", "std", "min", "max"});
+  table.align_left(2);
+  for (const auto& tensor : json["tensors"]) {
+    const auto number = [&](const char* key) { return fmt::format("{:.4g}", tensor[key].get<double>()); };
+    std::string shape = tensor["shape"].dump();
+    const auto bad = tensor["not_finite"].get<std::int64_t>();
+    table.add({tensor["name"].get<std::string>(), tensor["dtype"].get<std::string>(), std::move(shape), number("mean"),
+               number("std"), number("min"), bad == 0 ? number("max") : fmt::format("{} not finite", bad)});
+  }
+  fmt::print("{}\n{} tensors, {} values\n", table.to_string(), json["tensors"].size(),
+             grouped(json["values"].get<std::int64_t>()));
+  if (json.contains("architecture") && !json["architecture"].get<std::string>().empty()) {
+    fmt::print("architecture: {}\n", json["architecture"].get<std::string>());
+  }
+  if (json.contains("metadata")) {
+    for (const auto& [key, value] : json["metadata"].items()) fmt::print("{}: {}\n", key, value.get<std::string>());
+  }
+}
+
+Json describe_part(const data::Dataset& part) {
+  Json counts = Json::array();
+  std::vector<std::int64_t> per_class(static_cast<std::size_t>(part.classes), 0);
+  for (const auto label : part.labels.to_vector<std::int32_t>()) ++per_class.at(static_cast<std::size_t>(label));
+  const Shape sample = part.sample_shape();
+  Json inputs = describe_tensor("inputs", part.inputs);
+  inputs.erase("name");
+  return {{"samples", part.size()},
+          {"sample_shape", std::vector<std::int64_t>(sample.extents().begin(), sample.extents().end())},
+          {"inputs", inputs},
+          {"class_counts", per_class}};
+}
+
+Json inspect_data(const std::string& spec) {
+  const auto parts = data::load(spec, Device::cpu());
+  return {{"rtl", RTL_VERSION},
+          {"data", spec},
+          {"classes", parts.train.classes},
+          {"class_names", parts.train.class_names},
+          {"train", describe_part(parts.train)},
+          {"test", describe_part(parts.test)}};
+}
+
+void print_data(const Json& json) {
+  Table table({"part", "samples", "sample", "dtype", "mean", "std", "min", "max", "samples a class"});
+  for (const char* part : {"train", "test"}) {
+    const Json& facts = json[part];
+    const auto number = [&](const char* key) { return fmt::format("{:.4g}", facts["inputs"][key].get<double>()); };
+    const auto counts = facts["class_counts"].get<std::vector<std::int64_t>>();
+    const auto [low, high] = std::minmax_element(counts.begin(), counts.end());
+    std::string balance = "none";
+    if (!counts.empty()) balance = *low == *high ? fmt::format("{}", *low) : fmt::format("{} to {}", *low, *high);
+    table.add({part, grouped(facts["samples"].get<std::int64_t>()), facts["sample_shape"].dump(),
+               facts["inputs"]["dtype"].get<std::string>(), number("mean"), number("std"), number("min"), number("max"),
+               balance});
+  }
+  fmt::print("{}\n{} classes", table.to_string(), json["classes"].get<std::int64_t>());
+  const auto names = json["class_names"].get<std::vector<std::string>>();
+  for (std::size_t i = 0; i < names.size(); ++i) fmt::print("{}{}", i == 0 ? ": " : ", ", names[i]);
+  fmt::print("\n");
+}
+
+bool is_data_spec(const std::string& what) {
+  if (std::filesystem::exists(what)) return false;
+  try {
+    data::Spec::parse(what);
+    return true;
+  } catch (const ValueError&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app) {
+  auto* command = app.add_subcommand("inspect", "Tensors of a checkpoint, statistics of a data set");
+  struct Arguments {
+    std::string what;
+    std::string json;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE|SPEC", arguments->what, "a .safetensors, .npy or .npz file, or a data set")->required();
+  command->add_option("--json", arguments->json, "write the same facts to FILE (- is standard output)");
+  command->callback([arguments] {
+    check_writable(arguments->json);
+    const bool is_data = is_data_spec(arguments->what);
+    const Json json = is_data ? inspect_data(arguments->what) : inspect_file(arguments->what);
+    if (arguments->json != "-") is_data ? print_data(json) : print_file(json);
+    write_json(arguments->json, json);
+  });
+}
+
+}  // namespace rtl::cli

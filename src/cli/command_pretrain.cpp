@@ -1,0 +1,140 @@
+// rtl pretrain: trains a source and saves it as safetensors.
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "cli/commands.hpp"
+#include "cli/data_argument.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/json_report.hpp"
+#include "cli/progress.hpp"
+#include "cli/table.hpp"
+#include "cli/training_arguments.hpp"
+#include "rtl/data/split.hpp"
+#include "rtl/io/file.hpp"
+#include "rtl/layers/checkpoint.hpp"
+#include "rtl/transfer/metrics.hpp"
+#include "rtl/transfer/training.hpp"
+
+namespace rtl::cli {
+
+namespace {
+
+struct Arguments {
+  std::string data;
+  std::string model = "paper_cnn";
+  std::string out;
+  std::string json;
+  std::uint64_t seed = 1;
+  bool resume = false;
+  DeviceArguments device;
+  TrainingArguments training;
+};
+
+layers::Architecture parse_model(const std::string& text, const data::Dataset& dataset) {
+  const auto colon = text.find(':');
+  layers::Architecture architecture;
+  architecture.name = text.substr(0, colon);
+  if (colon != std::string::npos) architecture.variant = text.substr(colon + 1);
+  architecture.input = dataset.sample_shape();
+  architecture.classes = dataset.classes;
+  return architecture;
+}
+
+data::Dataset training_part(data::Dataset all, const Arguments& arguments) {
+  auto part = drop_first(std::move(all), arguments.training.train_offset);
+  const auto limit = arguments.training.train_limit;
+  if (limit > 0) part = part.subset(data::random_subset(part.size(), limit, arguments.seed));
+  part.validate(true);
+  return part;
+}
+
+transfer::TrainingRecord train(layers::Network& network, const data::Dataset& part, const Arguments& arguments) {
+  auto options = arguments.training.training();
+  options.seed = arguments.seed;
+  options.checkpoint = arguments.out + ".unfinished";
+  options.resume = arguments.resume;
+  ProgressBar bar;
+  options.progress = [&](const transfer::Progress& now) {
+    bar.show(static_cast<double>(now.epoch) / static_cast<double>(now.epochs),
+             fmt::format("epoch {}/{}, loss {:.4f}", now.epoch, now.epochs, now.loss));
+  };
+  return transfer::train(network, part, arguments.training.parsed_normalization(), options);
+}
+
+std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part) {
+  const auto& options = arguments.training.options;
+  return {{"rtl", RTL_VERSION},
+          {"training.data", part.name},
+          {"training.samples", fmt::format("{}", part.size())},
+          {"training.epochs", fmt::format("{}", options.epochs)},
+          {"training.seed", fmt::format("{}", arguments.seed)},
+          {"training.label_flips",
+           fmt::format("{}{}", options.label_flips, options.flip_each_epoch ? ", drawn anew in every epoch" : "")}};
+}
+
+void run(const Arguments& arguments) {
+  const auto training = arguments.training.training();
+  const auto normalization = arguments.training.parsed_normalization();
+  check_data_spec("--data", arguments.data);
+  check_writable(arguments.out);
+  check_writable(arguments.json);
+  const Device device = arguments.device.open();
+  auto parts = data::load(arguments.data, device);
+  const auto part = training_part(std::move(parts.train), arguments);
+  auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
+
+  const auto record = train(*network, part, arguments);
+  if (!record.complete) {
+    throw Error(fmt::format("interrupted after {} of {} epochs; the same command with --resume goes on",
+                            record.losses.size(), training.epochs));
+  }
+  const auto scores = [&](const data::Dataset& dataset) {
+    return transfer::score(transfer::predict(*network, dataset, normalization), dataset).accuracy;
+  };
+  const double train_accuracy = scores(part);
+  const double test_accuracy = scores(parts.test);
+  layers::save_network(arguments.out, *network, data::to_string(normalization), describe_training(arguments, part));
+
+  const Json json = {{"rtl", RTL_VERSION},
+                     {"device", device.name()},
+                     {"data", arguments.data},
+                     {"model", network->architecture().to_string()},
+                     {"out", arguments.out},
+                     {"seed", arguments.seed},
+                     {"parameters", network->parameter_count()},
+                     {"train_samples", part.size()},
+                     {"losses", record.losses},
+                     {"train_accuracy", train_accuracy},
+                     {"test_accuracy", test_accuracy},
+                     {"seconds", record.seconds}};
+  if (arguments.json != "-") {
+    fmt::print("{} with {} parameters on {} samples of {}\n", network->architecture().to_string(),
+               grouped(network->parameter_count()), grouped(part.size()), part.name);
+    fmt::print("loss {:.4f} after {} epochs in {}\n", record.losses.empty() ? 0.0 : record.losses.back(),
+               record.losses.size(), duration(record.seconds));
+    fmt::print("accuracy {:.2f} % on the training samples (true labels), {:.2f} % on the {} test samples\n",
+               100 * train_accuracy, 100 * test_accuracy, grouped(parts.test.size()));
+    fmt::print("written: {}\n", arguments.out);
+  }
+  write_json(arguments.json, json);
+}
+
+}  // namespace
+
+void add_pretrain_command(CLI::App& app) {
+  auto* command = app.add_subcommand("pretrain", "Train a source and save it as safetensors");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("--data", arguments->data, "SPEC of the data set")->required();
+  command->add_option("--model", arguments->model, model_help())->capture_default_str();
+  command->add_option("--out", arguments->out, "the .safetensors file to write")->required();
+  command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
+  command->add_option("--seed", arguments->seed, "draws initial weights, order, dropout and label flips")
+      ->capture_default_str();
+  command->add_flag("--resume", arguments->resume, "go on from OUT.unfinished, which an interrupted run leaves");
+  arguments->device.add_to(*command);
+  arguments->training.add_to(*command);
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace rtl::cli

@@ -1,0 +1,238 @@
+// rtl transfer: every strategy against training from scratch, on one target.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cli/command_line.hpp"
+#include "cli/commands.hpp"
+#include "cli/data_argument.hpp"
+#include "cli/html_report.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/json_report.hpp"
+#include "cli/model_spec.hpp"
+#include "cli/progress.hpp"
+#include "cli/strategy_list.hpp"
+#include "cli/table.hpp"
+#include "cli/training_arguments.hpp"
+#include "cli/verdict_text.hpp"
+#include "rtl/io/file.hpp"
+#include "rtl/transfer/compare.hpp"
+
+namespace rtl::cli {
+
+namespace {
+
+struct Arguments {
+  std::string sources;
+  std::string target;
+  std::string strategies = "all";
+  std::string feature_scaling = "raw";
+  double feature_scale = 1;
+  std::string model;
+  std::int64_t seeds = 5;
+  std::uint64_t first_seed = 1;
+  std::string cache_folder;
+  std::string state_folder;
+  bool resume = false;
+  std::string json;
+  std::string html;
+  DeviceArguments device;
+  TrainingArguments training;
+};
+
+/// Training losses as the comparison reports them, by strategy and epoch; the sum over the seeds and their number.
+class LossRecorder {
+ public:
+  void add(const transfer::CompareProgress& now) {
+    if (now.training.epoch < 1) return;
+    auto& curve = sums_[now.strategy];
+    const auto index = static_cast<std::size_t>(now.training.epoch) - 1;
+    if (curve.size() <= index) curve.resize(index + 1);
+    curve[index].first += now.training.loss;
+    curve[index].second += 1;
+  }
+  LossCurves means() const {
+    LossCurves curves;
+    for (const auto& [strategy, sums] : sums_) {
+      for (const auto& [sum, count] : sums) curves[strategy].push_back(count > 0 ? sum / count : 0);
+    }
+    return curves;
+  }
+
+ private:
+  std::map<std::string, std::vector<std::pair<double, double>>> sums_;
+};
+
+transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
+  transfer::CompareOptions options;
+  const StrategyList list = parse_strategies(arguments.strategies, arguments.feature_scaling, source_count);
+  options.strategies = list.names;
+  options.strategy.feature_scaling = list.default_scaling;
+  options.strategy.feature_scale = arguments.feature_scale;
+  options.strategy.model = arguments.model;
+  options.strategy.normalization = arguments.training.parsed_normalization();
+  options.training = arguments.training.training();
+  options.seeds = arguments.seeds;
+  options.first_seed = arguments.first_seed;
+  options.train_samples = arguments.training.train_limit;
+  options.resume = arguments.resume;
+  options.state_folder = arguments.state_folder;
+  if (options.resume && options.state_folder.empty()) options.state_folder = "rtl-state";
+  options.stop = interrupted;
+  return options;
+}
+
+void print(const transfer::Comparison& comparison) {
+  Table table({"strategy", "trained", "accuracy %", "minus scratch", "interval", "verdict", "time a run"});
+  table.align_left(5);
+  for (const auto& result : comparison.strategies) {
+    const auto& difference = result.difference_from_scratch;
+    const bool reference = result.name == "scratch";
+    const bool interval = !reference && comparison.seeds.size() > 1;
+    table.add({result.name, grouped(result.trainable_parameters),
+               fmt::format("{} ± {}", percent(result.accuracy.mean), percent(result.accuracy.std)),
+               reference ? "" : points(difference.mean),
+               interval ? fmt::format("{} to {}", points(difference.low), points(difference.high)) : "",
+               reference ? "" : transfer::to_string(result.verdict), duration(result.seconds)});
+  }
+  fmt::print("{}", table.to_string());
+  for (const auto& note : describe_dominance(comparison)) fmt::print("\n{}\n", note);
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
+Protocol describe_protocol(const Arguments& arguments, const transfer::Comparison& comparison,
+                           const std::vector<transfer::FrozenSource>& sources, const transfer::CompareOptions& options,
+                           const Device& device, double seconds) {
+  std::vector<std::string> described;
+  for (const auto& source : sources) {
+    described.push_back(fmt::format("{} ({}, {} features, {} classes, inputs '{}')", source.name(),
+                                    source.architecture().to_string(), source.feature_count(), source.classes(),
+                                    data::to_string(source.normalization())));
+  }
+  const auto& training = options.training;
+  Protocol protocol = {
+      {"command", command_line()},
+      {"target", comparison.target},
+      {"samples",
+       fmt::format("{} for training{}, {} for the test", grouped(comparison.train_samples),
+                   options.train_samples > 0 ? " (drawn by the seed)" : "", grouped(comparison.test_samples))},
+      {"sources", described.empty() ? "none" : join(described)},
+      {"scratch and h",
+       options.strategy.model.empty() ? "paper_cnn for images, mlp for vectors" : options.strategy.model},
+      {"training", fmt::format("{}, learning rate {}, momentum {}, weight decay {}, {} schedule, {} epochs, batches of "
+                               "{}",
+                               transfer::to_string(training.optimizer), training.learning_rate, training.momentum,
+                               training.weight_decay, transfer::to_string(training.schedule), training.epochs,
+                               training.batch_size)},
+      {"seeds", fmt::format("{} to {}", comparison.seeds.front(), comparison.seeds.back())},
+      {"feature scaling", fmt::format("{} where the strategy names none; c = {} for balance", arguments.feature_scaling,
+                                      options.strategy.feature_scale)}};
+  if (training.label_flips > 0) {
+    protocol.push_back({"label flips", fmt::format("{}{}", training.label_flips,
+                                                   training.flip_each_epoch ? ", drawn anew in every epoch" : "")});
+  }
+  protocol.push_back({"machine", fmt::format("{}: {}; {} run(s) at a time, {} thread(s) a run", device.name(),
+                                             device.description(), options.workers, options.threads_per_run)});
+  protocol.push_back({"time", fmt::format("{} in all, {} of it for the frozen features", duration(seconds),
+                                          duration(comparison.feature_seconds))});
+  protocol.push_back({"program", "rtl " RTL_VERSION});
+  return protocol;
+}
+
+void write_html(const Arguments& arguments, const transfer::Comparison& comparison, const Protocol& protocol,
+                const LossCurves& losses) {
+  const Charts charts = draw_charts(comparison, losses);
+  if (!charts.problem.empty()) fmt::print(stderr, "rtl: {}\n", charts.problem);
+  io::write_file(arguments.html, html_report(comparison, protocol, charts));
+}
+
+void run(const Arguments& arguments) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<ModelSpec> specs;
+  for (const auto& text : split_list(arguments.sources)) specs.push_back(ModelSpec::parse(text));
+  auto options = compare_options(arguments, specs.size());
+  check_data_spec("--target", arguments.target);
+  check_writable(arguments.json);
+  if (arguments.html == "-") throw UsageError("--html takes a file");
+  check_writable(arguments.html);
+
+  const Device device = arguments.device.open();
+  std::vector<transfer::FrozenSource> sources;
+  for (const auto& spec : specs) sources.push_back(load_source(spec, device));
+  auto target = data::load(arguments.target, device);
+  target.train = drop_first(std::move(target.train), arguments.training.train_offset);
+  // One thread a run: the numbers then do not depend on how many threads there are.
+  options.workers = device.is_cuda() ? 1 : device.threads();
+  options.threads_per_run = 1;
+  auto cache = arguments.cache_folder.empty() ? std::make_unique<transfer::FeatureCache>()
+                                              : std::make_unique<transfer::FeatureCache>(arguments.cache_folder);
+  options.strategy.cache = cache.get();
+
+  LossRecorder losses;
+  transfer::Comparison comparison;
+  {
+    ProgressBar bar;
+    options.progress = [&](const transfer::CompareProgress& now) {
+      losses.add(now);
+      bar.show(static_cast<double>(now.run) / static_cast<double>(std::max<std::int64_t>(now.runs, 1)),
+               fmt::format("run {}/{}: {}, seed {}, epoch {}, loss {:.4f}", std::min(now.run + 1, now.runs), now.runs,
+                           now.strategy, now.seed, now.training.epoch, now.training.loss));
+    };
+    comparison = transfer::compare(sources, target, options);
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (arguments.json != "-") print(comparison);
+  write_json(arguments.json, to_json(comparison));
+  if (!arguments.html.empty()) {
+    write_html(arguments, comparison,
+               describe_protocol(arguments, comparison, sources, options, device, seconds.count()), losses.means());
+  }
+}
+
+void add_options(CLI::App& command, Arguments& arguments) {
+  command.add_option(
+      "--source", arguments.sources,
+      "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize=half|imagenet|cifar|none]");
+  command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
+  command
+      .add_option("--strategy", arguments.strategies,
+                  "all or NAME[,NAME..]; NAME:SCALING gives one its own feature scaling: refine:balance. scratch is "
+                  "always run")
+      ->capture_default_str();
+  command
+      .add_option("--feature-scaling", arguments.feature_scaling,
+                  "raw, standardize or balance, for probe and refine; a list runs them with each")
+      ->capture_default_str();
+  command.add_option("--feature-scale", arguments.feature_scale, "c of balance (features / deviation * c / sqrt(p))")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--model", arguments.model, "of scratch and of the residual encoder h; " + model_help());
+  command.add_option("--seeds", arguments.seeds, "number of paired runs")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--first-seed", arguments.first_seed, "seed of the first run")->capture_default_str();
+  command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
+  command.add_option("--html", arguments.html, "write a report with charts to FILE");
+  command.add_option("--feature-cache", arguments.cache_folder, "keep frozen features in this folder for later calls");
+  command.add_option("--state", arguments.state_folder, "keep finished and unfinished runs in this folder");
+  command.add_flag("--resume", arguments.resume, "go on from the state folder (rtl-state unless --state names one)");
+}
+
+}  // namespace
+
+void add_transfer_command(CLI::App& app) {
+  auto* command = app.add_subcommand("transfer", "Adapt sources to a target by several strategies and compare them");
+  auto arguments = std::make_shared<Arguments>();
+  add_options(*command, *arguments);
+  arguments->device.add_to(*command);
+  arguments->training.add_to(*command);
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace rtl::cli

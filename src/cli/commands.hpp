@@ -1,0 +1,21 @@
+// The commands of the program. Each function adds one subcommand; parsing it runs it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <stdexcept>
+
+namespace rtl::cli {
+
+/// The command line asks for something that cannot be asked for: exit code 2, as for an unknown option.
+class UsageError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+void add_info_command(CLI::App& app);
+void add_inspect_command(CLI::App& app);
+void add_pretrain_command(CLI::App& app);
+void add_predict_command(CLI::App& app);
+void add_strategies_command(CLI::App& app);
+void add_transfer_command(CLI::App& app);
+
+}  // namespace rtl::cli

@@ -1,0 +1,53 @@
+// The program rtl: exit codes are 0 done, 1 failed, 2 wrong usage.
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "cli/commands.hpp"
+#include "cli/interrupt.hpp"
+
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app(
+      "Residual transfer learning: adapts pretrained sources to a small target data set, and says honestly "
+      "whether that helped.");
+  app.name("rtl");
+  app.set_version_flag("--version", RTL_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "A SPEC names a data set: idx:DIR, cifar10:DIR, cifar100:DIR, npy:X.npy,Y.npy or glyphs: (built in), with\n"
+      "options behind it: 'cifar100:DIR?labels=fine&limit=4000'. `rtl COMMAND --help` lists a command's options.");
+  rtl::cli::add_info_command(app);
+  rtl::cli::add_inspect_command(app);
+  rtl::cli::add_pretrain_command(app);
+  rtl::cli::add_predict_command(app);
+  rtl::cli::add_strategies_command(app);
+  rtl::cli::add_transfer_command(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const rtl::cli::UsageError& error) {
+    fmt::print(stderr, "rtl: {}\nRun with --help for more information.\n", error.what());
+    return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    rtl::cli::install_interrupt_handler();
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("rtl: out of memory\n", stderr);
+  } catch (const std::exception& error) {
+    std::fputs("rtl: ", stderr);
+    std::fputs(error.what(), stderr);
+    std::fputs("\n", stderr);
+  }
+  return 1;
+}

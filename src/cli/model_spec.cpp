@@ -1,0 +1,86 @@
+#include "cli/model_spec.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "cli/commands.hpp"
+#include "rtl/layers/checkpoint.hpp"
+
+namespace rtl::cli {
+
+namespace {
+
+constexpr std::array<std::string_view, 4> architectures = {"paper_cnn", "paper_big_cnn", "mlp", "resnet_cifar"};
+
+/// Takes "NAME:" or "NAME:VARIANT:" off the front of `path` if NAME is an architecture.
+std::optional<std::string> take_architecture(std::string& path) {
+  const auto colon = path.find(':');
+  if (colon == std::string::npos) return {};
+  const std::string name = path.substr(0, colon);
+  if (std::find(architectures.begin(), architectures.end(), name) == architectures.end()) return {};
+  auto end = colon;
+  const auto second = path.find(':', colon + 1);
+  const std::string variant = second == std::string::npos ? "" : path.substr(colon + 1, second - colon - 1);
+  if (!variant.empty() && variant.find_first_of("/.") == std::string::npos) end = second;
+  std::string architecture = path.substr(0, end);
+  path.erase(0, end + 1);
+  return architecture;
+}
+
+}  // namespace
+
+ModelSpec ModelSpec::parse(const std::string& text) {
+  ModelSpec spec;
+  const auto question = text.find('?');
+  spec.file = text.substr(0, question);
+  if (!std::filesystem::exists(spec.file)) spec.architecture = take_architecture(spec.file);
+  if (spec.file.empty()) throw UsageError(fmt::format("'{}' names no file; write [ARCHITECTURE:]FILE", text));
+  if (question != std::string::npos) {
+    const std::string option = text.substr(question + 1);
+    const std::string key = "normalize=";
+    if (!option.starts_with(key)) {
+      throw UsageError(fmt::format("'{}': the only option of a model is normalize=half|imagenet|cifar|none", text));
+    }
+    try {
+      spec.normalization = data::parse_normalization(option.substr(key.size()));
+    } catch (const ValueError& error) {
+      throw UsageError(fmt::format("'{}': {}", text, error.what()));
+    }
+  }
+  return spec;
+}
+
+std::string stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device) {
+  auto loaded = layers::load_network(spec.file, device, spec.architecture);
+  auto normalization = spec.normalization;
+  if (!normalization && !loaded.normalization.empty()) {
+    try {
+      normalization = data::parse_normalization(loaded.normalization);
+    } catch (const ValueError& error) {
+      throw FormatError(spec.file, fmt::format("metadata 'normalization': {}", error.what()));
+    }
+  }
+  return transfer::FrozenSource(std::move(loaded.network), normalization, stem(spec.file));
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const auto comma = std::min(text.find(',', begin), text.size());
+    const auto first = text.find_first_not_of(' ', begin);
+    if (first < comma) {
+      const auto last = text.find_last_not_of(' ', comma - 1);
+      parts.push_back(text.substr(first, last - first + 1));
+    }
+    begin = comma + 1;
+  }
+  return parts;
+}
+
+}  // namespace rtl::cli

@@ -1,0 +1,32 @@
+// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=half|imagenet|cifar|none].
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rtl/data/dataset.hpp"
+#include "rtl/transfer/source.hpp"
+
+namespace rtl::cli {
+
+struct ModelSpec {
+  std::optional<std::string> architecture;  ///< "resnet_cifar:20"
+  std::string file;
+  std::optional<data::Normalization> normalization;
+
+  /// Throws UsageError for an unknown option or normalisation, and for no file.
+  static ModelSpec parse(const std::string& text);
+};
+
+/// The file's name without folders and ending.
+std::string stem(const std::string& path);
+
+/// Loads a network and freezes it. Its input normalisation is the spec's, else the file's, else what published
+/// checkpoints of its architecture expect.
+transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device);
+
+/// Comma-separated parts, blanks around them removed, empty ones left out.
+std::vector<std::string> split_list(const std::string& text);
+
+}  // namespace rtl::cli

@@ -1,0 +1,42 @@
+// The options that training commands share, and what they mean to the library.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "rtl/core/device.hpp"
+#include "rtl/data/dataset.hpp"
+#include "rtl/transfer/training.hpp"
+
+namespace rtl::cli {
+
+/// --device and --threads.
+struct DeviceArguments {
+  std::string device = "preferred";
+  int threads = 0;
+
+  void add_to(CLI::App& command);
+  /// Throws UsageError for a text that names no device; DeviceError or NotCompiled where it does not exist.
+  Device open() const;
+};
+
+/// --epochs, --batch-size, ... The defaults are those of transfer::TrainingOptions.
+struct TrainingArguments {
+  transfer::TrainingOptions options;
+  std::string optimizer = "sgd";
+  std::string schedule = "constant";
+  std::string normalization = "half";
+  std::int64_t train_limit = 0;
+  std::int64_t train_offset = 0;
+
+  void add_to(CLI::App& command);
+  /// options with the named members filled in. Throws UsageError for values outside their range.
+  transfer::TrainingOptions training() const;
+  data::Normalization parsed_normalization() const;
+};
+
+/// Drops the first `offset` samples. Throws ValueError if none is left.
+data::Dataset drop_first(data::Dataset dataset, std::int64_t offset);
+
+}  // namespace rtl::cli

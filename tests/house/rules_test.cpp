@@ -1,0 +1,138 @@
+// Rules that a compiler does not check: which floor may include which, how long a file may be, and that rtl.hpp has
+// everything.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path root = RTL_SOURCE_DIR;
+
+/// Floor of each module, as in docs/architecture.md. Modules of one floor do not include each other, but for those
+/// listed in `neighbours`.
+const std::map<std::string, int> floors = {{"core", 1},    {"kernels", 2}, {"dist", 2},     {"autodiff", 3},
+                                           {"solvers", 3}, {"io", 3},      {"data", 3},     {"layers", 4},
+                                           {"optim", 4},   {"theory", 4},  {"transfer", 5}, {"cli", 6}};
+/// Loaders are made of file readers.
+const std::set<std::pair<std::string, std::string>> neighbours = {{"data", "io"}};
+
+std::vector<fs::path> source_files(const std::vector<std::string>& folders) {
+  const std::set<std::string> endings = {".hpp", ".cpp", ".cu", ".cuh", ".h", ".inc"};
+  std::vector<fs::path> files;
+  for (const auto& folder : folders) {
+    if (!fs::exists(root / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (entry.is_regular_file() && endings.contains(entry.path().extension().string())) files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<std::string> lines_of(const fs::path& file) {
+  std::ifstream stream(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string name_of(const fs::path& file) { return fs::relative(file, root).generic_string(); }
+
+/// The module that owns include/rtl/<module>/.. or src/<module>/..; none for include/rtl/rtl.hpp.
+std::optional<std::string> module_of(const std::string& name) {
+  static const std::regex pattern("(?:include/rtl|src)/([a-z]+)/.*");
+  std::smatch match;
+  if (!std::regex_match(name, match, pattern)) return {};
+  return match[1].str();
+}
+
+/// The module whose header an #include line names: "rtl/core/error.hpp" or a private "kernels/check.hpp".
+std::optional<std::string> included_module(const std::string& line) {
+  static const std::regex pattern(R"(\s*#\s*include\s*["<](?:rtl/)?([a-z]+)/[^">]*[">].*)");
+  std::smatch match;
+  if (!std::regex_match(line, match, pattern) || !floors.contains(match[1].str())) return {};
+  return match[1].str();
+}
+
+bool may_include(const std::string& from, const std::string& to) {
+  return from == to || floors.at(to) < floors.at(from) || neighbours.contains({from, to});
+}
+
+TEST(Rules, FloorsUseOnlyFloorsBelow) {
+  int includes = 0;
+  for (const auto& file : source_files({"include", "src"})) {
+    const auto name = name_of(file);
+    const auto module = module_of(name);
+    if (!module) continue;
+    ASSERT_TRUE(floors.contains(*module))
+        << name << ": unknown module; give it a floor in docs/architecture.md and here";
+    for (const auto& line : lines_of(file)) {
+      const auto included = included_module(line);
+      if (!included) continue;
+      ++includes;
+      EXPECT_TRUE(may_include(*module, *included)) << name << " (floor " << floors.at(*module) << "): " << line;
+    }
+  }
+  EXPECT_GT(includes, 50) << "the #include lines were not read";
+}
+
+TEST(Rules, FloorsRejectWhatTheyShould) {
+  EXPECT_TRUE(may_include("transfer", "layers"));
+  EXPECT_TRUE(may_include("data", "io"));
+  EXPECT_FALSE(may_include("io", "data"));
+  EXPECT_FALSE(may_include("core", "kernels"));
+  EXPECT_FALSE(may_include("layers", "optim"));
+  EXPECT_EQ(included_module("#include \"rtl/layers/module.hpp\"").value_or(""), "layers");
+  EXPECT_EQ(included_module("  #  include \"kernels/cpu/threads.hpp\"  // why").value_or(""), "kernels");
+  EXPECT_FALSE(included_module("#include <sys/mman.h>").has_value());
+}
+
+TEST(Rules, TheLibraryKnowsNoCommandLine) {
+  static const std::regex forbidden(R"(\s*#\s*include\s*[<"](CLI/|cli/|iostream|spdlog).*)");
+  for (const auto& file : source_files({"include", "src"})) {
+    const auto name = name_of(file);
+    if (name.starts_with("src/cli/")) continue;
+    for (const auto& line : lines_of(file)) EXPECT_FALSE(std::regex_match(line, forbidden)) << name << ": " << line;
+  }
+}
+
+TEST(Rules, FilesAreShort) {
+  const auto files = source_files({"include", "src", "tests", "bench", "examples"});
+  EXPECT_GT(files.size(), 50u);
+  for (const auto& file : files) {
+    const auto count = lines_of(file).size();
+    EXPECT_LT(count, 500u) << name_of(file) << ": if a file needs a table of contents, it is two files";
+  }
+}
+
+TEST(Rules, HeadersSayWhatTheyAreFor) {
+  for (const auto& file : source_files({"include"})) {
+    const auto lines = lines_of(file);
+    ASSERT_FALSE(lines.empty()) << name_of(file);
+    EXPECT_TRUE(lines.front().starts_with("//")) << name_of(file) << ": begins without a word on what it is for";
+    EXPECT_NE(std::find(lines.begin(), lines.end(), "#pragma once"), lines.end()) << name_of(file);
+  }
+}
+
+TEST(Rules, TheUmbrellaHeaderHasEveryPublicHeader) {
+  const auto lines = lines_of(root / "include/rtl/rtl.hpp");
+  for (const auto& file : source_files({"include/rtl"})) {
+    const auto name = fs::relative(file, root / "include").generic_string();
+    if (name == "rtl/rtl.hpp") continue;
+    EXPECT_NE(std::find(lines.begin(), lines.end(), fmt::format("#include \"{}\"", name)), lines.end())
+        << name << " is missing in rtl/rtl.hpp";
+  }
+}
+
+}  // namespace
