@@ -72,6 +72,7 @@ void contiguous(std::string_view call, std::initializer_list<Named> views) {
 }
 
 void writable(std::string_view call, const Named& view) {
+  if (view.view.count() == 0) return;
   for (int axis = 0; axis < view.view.rank(); ++axis) {
     if (view.view.extent(axis) > 1 && view.view.strides()[static_cast<std::size_t>(axis)] == 0) {
       throw ShapeError(fmt::format("{}: '{}' {} repeats its elements along axis {} and cannot be written; use a tensor",

@@ -81,26 +81,44 @@ void backward_tiles(D d, const NormBackward<T>& p, std::int64_t start, std::int6
   }
 }
 
-/// sums[j] = sum of x over the groups of one block, and the same of (x - mean)^2 if there is a mean.
+/// sums[j] = sum of x over the groups of one block.
 template <class D, typename T>
-void block_sums(D d, const T* x, const T* mean, std::int64_t groups, std::int64_t period, T* sums) {
+void block_sums(D d, const T* x, std::int64_t groups, std::int64_t period, T* sums) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t j = 0; j < period; j += lanes) {
-    const auto centre = mean != nullptr ? hn::LoadU(d, mean + j) : hn::Zero(d);
     auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
-    const auto add = [&](std::int64_t group, auto& sum) HWY_ATTR {
-      const auto v = hn::Sub(hn::LoadU(d, x + group * period + j), centre);
-      sum = mean != nullptr ? hn::MulAdd(v, v, sum) : hn::Add(sum, v);
-    };
     std::int64_t group = 0;
     for (; group + 4 <= groups; group += 4) {
-      add(group, s0);
-      add(group + 1, s1);
-      add(group + 2, s2);
-      add(group + 3, s3);
+      s0 = hn::Add(s0, hn::LoadU(d, x + group * period + j));
+      s1 = hn::Add(s1, hn::LoadU(d, x + (group + 1) * period + j));
+      s2 = hn::Add(s2, hn::LoadU(d, x + (group + 2) * period + j));
+      s3 = hn::Add(s3, hn::LoadU(d, x + (group + 3) * period + j));
     }
-    for (; group < groups; ++group) add(group, s0);
+    for (; group < groups; ++group) s0 = hn::Add(s0, hn::LoadU(d, x + group * period + j));
     hn::StoreU(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), d, sums + j);
+  }
+}
+
+/// sums[j] = sum of x - centre, squares[j] = sum of (x - centre)^2 over the groups of one block.
+template <class D, typename T>
+void block_deviations(D d, const T* x, const T* centre, std::int64_t groups, std::int64_t period, T* sums, T* squares) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t j = 0; j < period; j += lanes) {
+    const auto middle = hn::LoadU(d, centre + j);
+    auto s0 = hn::Zero(d), s1 = s0, q0 = s0, q1 = s0;
+    const auto add = [&](std::int64_t group, auto& sum, auto& square) HWY_ATTR {
+      const auto v = hn::Sub(hn::LoadU(d, x + group * period + j), middle);
+      sum = hn::Add(sum, v);
+      square = hn::MulAdd(v, v, square);
+    };
+    std::int64_t group = 0;
+    for (; group + 2 <= groups; group += 2) {
+      add(group, s0, q0);
+      add(group + 1, s1, q1);
+    }
+    if (group < groups) add(group, s0, q0);
+    hn::StoreU(hn::Add(s0, s1), d, sums + j);
+    hn::StoreU(hn::Add(q0, q1), d, squares + j);
   }
 }
 
@@ -140,11 +158,15 @@ void for_blocks(std::int64_t groups, std::int64_t period, const F& f) {
   for (std::int64_t group = 0; group < groups; group += size) f(group, std::min(size, groups - group));
 }
 
-/// Room for the sums of one period, and their addition to the channels.
+/// Room for the sums of one period, and their totals for the channels.
 template <typename T>
 struct PeriodSums {
   explicit PeriodSums(std::int64_t period) : values(static_cast<std::size_t>(period)) {}
   T* data() { return values.data(); }
+  void total(double* channels_out, std::int64_t channels, std::int64_t period) const {
+    std::fill_n(channels_out, channels, 0.0);
+    add_to(channels_out, channels, period);
+  }
   void add_to(double* channels_out, std::int64_t channels, std::int64_t period) const {
     for (std::int64_t phase = 0; phase < period; phase += channels) {
       for (std::int64_t c = 0; c < channels; ++c) {
@@ -155,30 +177,34 @@ struct PeriodSums {
   std::vector<T> values;
 };
 
-/// Statistics of a block of rows, then of all blocks: Chan, Golub and LeVeque 1979.
+/// Statistics of a block of rows about (nearly) the block's mean, then of all blocks: Chan, Golub and LeVeque 1979. The
+/// second look at a block finds it in the cache.
 template <typename T>
 void statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out) {
   std::vector<double> sum(static_cast<std::size_t>(channels)), squares(sum.size());
   std::vector<T> centre(static_cast<std::size_t>(period_of<T>(channels)));
-  PeriodSums<T> partial(static_cast<std::int64_t>(centre.size()));
+  PeriodSums<T> sums(period_of<T>(channels)), products(period_of<T>(channels));
   in_two_widths<T>(channels, begin, end, [&](auto d, std::int64_t start, std::int64_t groups, std::int64_t period) {
     for_blocks<T>(groups, period, [&](std::int64_t group, std::int64_t count) {
       const T* block = x + start + group * period;
       const double rows = static_cast<double>(count * (period / channels)), before = out.count;
-      std::fill(sum.begin(), sum.end(), 0.0);
-      std::fill(squares.begin(), squares.end(), 0.0);
-      block_sums(d, block, static_cast<const T*>(nullptr), count, period, partial.data());
-      partial.add_to(sum.data(), channels, period);
-      for (std::int64_t j = 0; j < period; ++j) {
-        centre[static_cast<std::size_t>(j)] = static_cast<T>(sum[static_cast<std::size_t>(j % channels)] / rows);
+      block_sums(d, block, count, period, sums.data());
+      sums.total(sum.data(), channels, period);
+      for (std::int64_t c = 0; c < channels; ++c)
+        centre[static_cast<std::size_t>(c)] = static_cast<T>(sum[static_cast<std::size_t>(c)] / rows);
+      for (std::int64_t j = channels; j < period; ++j) {
+        centre[static_cast<std::size_t>(j)] = centre[static_cast<std::size_t>(j - channels)];
       }
-      block_sums(d, block, static_cast<const T*>(centre.data()), count, period, partial.data());
-      partial.add_to(squares.data(), channels, period);
+      block_deviations(d, block, static_cast<const T*>(centre.data()), count, period, sums.data(), products.data());
+      sums.total(sum.data(), channels, period);
+      products.total(squares.data(), channels, period);
       out.count = before + rows;
+      const double share = rows / out.count, weight = before * share;
       for (std::int64_t c = 0; c < channels; ++c) {
-        const double delta = sum[static_cast<std::size_t>(c)] / rows - out.mean[c];
-        out.mean[c] += delta * (rows / out.count);
-        out.squares[c] += squares[static_cast<std::size_t>(c)] + delta * delta * (before * rows / out.count);
+        const auto i = static_cast<std::size_t>(c);
+        const double left = sum[i] / rows, delta = static_cast<double>(centre[i]) + left - out.mean[c];
+        out.mean[c] += delta * share;
+        out.squares[c] += squares[i] - left * sum[i] + delta * delta * weight;
       }
     });
   });

@@ -260,13 +260,23 @@ class Reduction {
   bool across_ = false;
 };
 
-/// column sums of x, or of (x - mean)^2, divided by the rows.
+constexpr std::int64_t rows_per_block = 64;
+
+/// Column sums of x, or of (x - mean)^2, divided by the rows.
 void column_means(ConstView x, const double* mean, double* out) {
   const std::int64_t rows = x.extent(0), columns = x.extent(1);
   const int chunks = chunk_count(rows, grain_of(columns));
   std::vector<double> partial(static_cast<std::size_t>(chunks * columns));
   parallel_chunks(rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(moment_rows_target)(x, mean, partial.data() + chunk * columns, begin, end);
+    // Sums of sums: the rounding errors of many rows stay those of few.
+    std::vector<double> block(static_cast<std::size_t>(columns));
+    for (std::int64_t row = begin; row < end; row += rows_per_block) {
+      std::fill(block.begin(), block.end(), 0.0);
+      HWY_DYNAMIC_DISPATCH(moment_rows_target)(x, mean, block.data(), row, std::min(end, row + rows_per_block));
+      for (std::int64_t c = 0; c < columns; ++c) {
+        partial[static_cast<std::size_t>(chunk * columns + c)] += block[static_cast<std::size_t>(c)];
+      }
+    }
   });
   for (std::int64_t c = 0; c < columns; ++c) {
     double sum = 0;

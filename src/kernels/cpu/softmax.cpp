@@ -38,7 +38,9 @@ double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
   largest = hn::MaxOfLanes(d, largest);
   auto sums = hn::Zero(d);
   for (std::int64_t i = 0; i < length; i += lanes) {
-    const auto e = hn::Exp(d, hn::Sub(hn::LoadU(d, row + i), largest));
+    const auto x = hn::Sub(hn::LoadU(d, row + i), largest);
+    // Exp is not defined for NaN, which has to come through.
+    const auto e = hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
     hn::StoreU(e, d, row + i);
     sums = hn::Add(sums, e);
   }
