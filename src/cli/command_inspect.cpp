@@ -97,10 +97,8 @@ void add_tensor(Json& json, const std::string& name, const Tensor& tensor) {
 
 /// What the names and shapes of a checkpoint's tensors say about its architecture; empty if nothing fits.
 std::string architecture_of(const io::SafetensorsFile& file) {
-  std::vector<layers::TensorEntry> entries;
-  for (const auto& entry : file.tensors()) entries.push_back({entry.name, entry.shape});
   try {
-    const auto architecture = layers::recognise(entries);
+    const auto architecture = layers::recognise(file.tensors());
     return fmt::format("{}, input {}, {} classes", architecture.to_string(), architecture.input.to_string(),
                        architecture.classes);
   } catch (const Error&) {
