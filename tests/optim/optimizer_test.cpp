@@ -1,6 +1,7 @@
 // Optimizers against the update rules of PyTorch's documentation, written out here in double.
 #include "rtl/optim/optimizer.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -63,7 +64,7 @@ class Problem {
       const std::vector<double> zeros(w.size());
       references_.push_back({w, zeros, zeros, zeros, {}, 0});
       parameters_.push_back(
-          {"layer" + std::to_string(parameters_.size()) + ".weight", Variable(Tensor::from(w, shape, device), true)});
+          {fmt::format("layer{}.weight", parameters_.size()), Variable(Tensor::from(w, shape, device), true)});
     }
   }
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
@@ -114,7 +115,7 @@ TEST(Sgd, FollowsTheUpdateRule) {
   const std::uint64_t seed = test::fresh_seed();
   for (const Device& device : test::devices()) {
     for (const kernels::SgdOptions& options : variants) {
-      SCOPED_TRACE(device.name() + ", seed " + std::to_string(seed));
+      SCOPED_TRACE(fmt::format("{}, seed {}", device.name(), seed));
       Problem problem(seed, device);
       Sgd optimizer(problem.parameters(), options);
       if (options.l2sp_strength > 0) problem.set_starts(optimizer);
@@ -133,7 +134,7 @@ TEST(Adam, FollowsTheUpdateRule) {
   const std::uint64_t seed = test::fresh_seed();
   for (const Device& device : test::devices()) {
     for (const kernels::AdamOptions& options : variants) {
-      SCOPED_TRACE(device.name() + ", seed " + std::to_string(seed));
+      SCOPED_TRACE(fmt::format("{}, seed {}", device.name(), seed));
       Problem problem(seed, device);
       Adam optimizer(problem.parameters(), options);
       if (options.l2sp_strength > 0) problem.set_starts(optimizer);
@@ -172,7 +173,7 @@ std::vector<float> trajectory(const Make& make, bool interrupted, const Device& 
   const auto parameters_of = [&](std::vector<Tensor> weights) {
     std::vector<NamedParameter> parameters;
     for (Tensor& weight : weights) {
-      parameters.push_back({"p" + std::to_string(parameters.size()), Variable(std::move(weight), true)});
+      parameters.push_back({fmt::format("p{}", parameters.size()), Variable(std::move(weight), true)});
     }
     return parameters;
   };

@@ -1,0 +1,99 @@
+// The published CIFAR-10 ResNets on real images: logits against an independent implementation, and the number of
+// images of cifar10_test_2000 that each classifies correctly.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include "rtl/data/load.hpp"
+#include "rtl/io/npy.hpp"
+#include "rtl/kernels/reduce.hpp"
+#include "rtl/layers/checkpoint.hpp"
+#include "support/devices.hpp"
+#include "support/real_data.hpp"
+
+namespace rtl::layers {
+namespace {
+
+std::string model(int depth) { return "models/resnet" + std::to_string(depth) + "_cifar10.safetensors"; }
+
+class PublishedResnet : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override {
+    RTL_NEEDS_REAL_DATA(model(GetParam()));
+    RTL_NEEDS_REAL_DATA("images/cifar10/cifar10_test_2000.bin.gz");
+  }
+
+  /// Images [begin, begin + count) of the test set, as the networks want them.
+  Tensor images(std::int64_t begin, std::int64_t count, const Device& device) {
+    if (!test_.inputs.defined()) {
+      const data::TrainTest loaded =
+          data::load("cifar10:" + test::real_data("images/cifar10") + "?split=test", Device::cpu());
+      test_ = loaded.test.clone();
+    }
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = begin + static_cast<std::int64_t>(i);
+    const Device host = Device::cpu();
+    Tensor x({count, 32, 32, 3}, DType::f32, host);
+    data::gather_inputs(test_, Tensor::from(rows, {count}, host),
+                        data::channel_scaling(data::Normalization::imagenet, 3, host), x);
+    return x.to(device);
+  }
+  std::unique_ptr<Network> load(const Device& device) {
+    return load_network(test::real_data(model(GetParam())), device).network;
+  }
+  static Tensor evaluate(Network& network, Tensor x) {
+    const autodiff::NoGraph off;
+    return std::move(network.forward(Variable(std::move(x)), {}).value());
+  }
+
+  data::Dataset test_;
+};
+
+TEST_P(PublishedResnet, GivesTheGoldenLogits) {
+  const std::string name = "golden/resnet" + std::to_string(GetParam()) + "_cifar10_logits_first256.npy";
+  RTL_NEEDS_REAL_DATA(name);
+  const std::vector<float> golden = io::read_npy(test::real_data(name), Device::cpu()).to_vector<float>();
+  for (const Device& device : test::devices()) {
+    // The emulator runs a few images only, for time's sake.
+    const bool emulated = device.is_cuda() && std::string(RTL_CUDA_MODE) == "EMULATED";
+    const std::int64_t count = emulated ? 8 : 256;
+    const std::unique_ptr<Network> network = load(device);
+    const std::vector<float> logits = evaluate(*network, images(0, count, device)).to_vector<float>();
+    ASSERT_EQ(logits.size(), static_cast<std::size_t>(count * 10));
+    double largest = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      largest = std::max(largest, std::abs(static_cast<double>(logits[i]) - golden[i]));
+    }
+    RecordProperty("largest_difference_on_" + device.name().substr(0, 4), std::to_string(largest));
+    EXPECT_LT(largest, 1e-4) << device.name();
+  }
+}
+
+TEST_P(PublishedResnet, ClassifiesAsManyTestImagesAsPublished) {
+  const std::map<int, int> published = {{20, 1836}, {32, 1860}, {44, 1869}, {56, 1861}};
+  const Device device = Device::cpu();
+  const std::unique_ptr<Network> network = load(device);
+  constexpr std::int64_t batch = 250;
+  int correct = 0;
+  for (std::int64_t begin = 0; begin < 2000; begin += batch) {
+    const Tensor logits = evaluate(*network, images(begin, batch, device));
+    Tensor predicted({batch}, DType::i32, device);
+    kernels::argmax_rows(device, logits, predicted);
+    const std::vector<std::int32_t> classes = predicted.to_vector<std::int32_t>();
+    const std::vector<std::int32_t> labels = test_.labels.to_vector<std::int32_t>();
+    for (std::int64_t i = 0; i < batch; ++i) {
+      correct += classes[static_cast<std::size_t>(i)] == labels[static_cast<std::size_t>(begin + i)] ? 1 : 0;
+    }
+  }
+  RecordProperty("correct", correct);
+  EXPECT_LE(std::abs(correct - published.at(GetParam())), 1) << correct;
+}
+
+INSTANTIATE_TEST_SUITE_P(Depth, PublishedResnet, testing::Values(20, 32, 44, 56),
+                         [](const auto& info) { return std::to_string(info.param); });
+
+}  // namespace
+}  // namespace rtl::layers
