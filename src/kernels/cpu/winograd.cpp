@@ -9,11 +9,12 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/winograd.cpp"
+#include "kernels/cpu/targets.hpp"
+// clang-format off
 #include <hwy/foreach_target.h>
-// Must come after foreach_target.h.
 #include <hwy/highway.h>
-
 #include "kernels/cpu/winograd_transform-inl.hpp"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu {

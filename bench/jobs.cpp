@@ -1,0 +1,13 @@
+#include "jobs.hpp"
+
+namespace rtl::bench {
+
+const std::vector<JobMaker>& all_jobs() {
+  static const std::vector<JobMaker> jobs = {{"resnet20_features", resnet20_features},
+                                             {"resnet20_train", resnet20_train},
+                                             {"mlp_head", mlp_head},
+                                             {"mlp_head_20_seeds", mlp_head_20_seeds}};
+  return jobs;
+}
+
+}  // namespace rtl::bench

@@ -1,0 +1,35 @@
+// The jobs: pieces of work that users wait for, as opposed to single kernels.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "measure.hpp"
+
+namespace rtl::bench {
+
+/// A job that is set up and ready to run.
+struct Job {
+  std::string name;
+  std::string unit;        ///< of the rate: "images/s"
+  double units = 0;        ///< that one run does
+  double flop = 0;         ///< for one unit
+  double bytes = 0;        ///< to and from memory, for one unit; 0 where arithmetic is all that matters
+  std::string arithmetic;  ///< how `flop` was counted
+  std::function<void()> run;
+};
+
+/// Makes a job when its turn comes, so that only one job's memory exists at a time.
+struct JobMaker {
+  std::string name;
+  std::function<Job(const Settings&)> make;
+};
+const std::vector<JobMaker>& all_jobs();
+
+Job resnet20_features(const Settings& settings);
+Job resnet20_train(const Settings& settings);
+Job mlp_head(const Settings& settings);
+Job mlp_head_20_seeds(const Settings& settings);
+
+}  // namespace rtl::bench

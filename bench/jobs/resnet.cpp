@@ -1,0 +1,80 @@
+// ResNet-20 on 32x32 pictures: features of a frozen network, and a training step.
+#include <memory>
+
+#include "jobs.hpp"
+#include "random_values.hpp"
+#include "rtl/autodiff/operations.hpp"
+#include "rtl/layers/frozen_network.hpp"
+#include "rtl/layers/models.hpp"
+#include "rtl/optim/optimizer.hpp"
+
+namespace rtl::bench {
+namespace {
+
+constexpr std::int64_t batch = 128;
+
+/// Multiplications of one picture's pass, by kind of convolution.
+struct Multiplications {
+  double first = 3.0 * 16 * 9 * 1024;
+  double halving = 16.0 * 32 * 9 * 256 + 32.0 * 64 * 9 * 64;
+  double square = 6 * 16.0 * 16 * 9 * 1024 + 5 * 32.0 * 32 * 9 * 256 + 5 * 64.0 * 64 * 9 * 64;
+};
+/// F(4x4, 3x3) multiplies 36 times for 16 outputs, the direct form 144 times.
+constexpr double winograd = 36.0 / 144.0;
+
+struct Features {
+  explicit Features(const Device& device)
+      : network(*models::resnet_cifar({}, device)),
+        x(random_values({batch, 32, 32, 3}, device, 1)),
+        out({batch, 64}, DType::f32, device) {}
+  layers::FrozenNetwork network;
+  Tensor x, out;
+};
+
+struct Training {
+  explicit Training(const Device& device)
+      : network(models::resnet_cifar({}, device)),
+        x(random_values({batch, 32, 32, 3}, device, 1)),
+        labels(random_integers(batch, 10, device, 2)),
+        optimizer(network->state().parameters, {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 1e-4}) {}
+  void step() {
+    optimizer.clear_gradients();
+    autodiff::cross_entropy(network->forward(x, {.training = true}), labels).backward();
+    optimizer.step();
+  }
+  std::unique_ptr<layers::Network> network;
+  autodiff::Variable x;
+  Tensor labels;
+  optim::Sgd optimizer;
+};
+
+}  // namespace
+
+Job resnet20_features(const Settings& settings) {
+  const auto state = std::make_shared<Features>(Device::cpu(settings.threads));
+  const Multiplications m;
+  return {.name = "resnet20_features",
+          .unit = "images/s",
+          .units = batch,
+          .flop = 2 * (m.first + m.halving + winograd * m.square),
+          .arithmetic = "3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its transforms",
+          .run = [state] { state->network.features(state->x, state->out); }};
+}
+
+Job resnet20_train(const Settings& settings) {
+  const auto state = std::make_shared<Training>(Device::cpu(settings.threads));
+  const Multiplications m;
+  const double forward = m.first + m.halving + winograd * m.square;
+  const double data = m.halving + winograd * m.square;
+  const double weights = m.first + m.halving + m.square;
+  return {.name = "resnet20_train",
+          .unit = "images/s",
+          .units = batch,
+          .flop = 2 * (forward + data + weights),
+          .arithmetic =
+              "forward and data gradients of 3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its "
+              "transforms; weight gradients direct",
+          .run = [state] { state->step(); }};
+}
+
+}  // namespace rtl::bench

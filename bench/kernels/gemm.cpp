@@ -1,0 +1,48 @@
+// Matrix products of heads and of plain size.
+#include "rtl/kernels/gemm.hpp"
+
+#include <fmt/format.h>
+
+#include "kernels.hpp"
+
+namespace rtl::bench {
+namespace {
+
+using kernels::Transpose;
+
+void add_gemm(const Device& device, KernelCases& cases, std::int64_t m, std::int64_t n, std::int64_t k, Transpose ta,
+              Transpose tb, bool bias_relu) {
+  const bool a_turned = ta == Transpose::yes;
+  const bool b_turned = tb == Transpose::yes;
+  const Shared a = shared_values(a_turned ? Shape{k, m} : Shape{m, k}, device);
+  const Shared b = shared_values(b_turned ? Shape{n, k} : Shape{k, n}, device);
+  const Shared bias = shared_values({n}, device);
+  const Shared c = shared_zeros({m, n}, DType::f32, device);
+  const double flop = 2.0 * static_cast<double>(m * n) * static_cast<double>(k);
+  cases.push_back({"gemm",
+                   fmt::format("m={} n={} k={} {}{}{}", m, n, k, a_turned ? 'T' : 'N', b_turned ? 'T' : 'N',
+                               bias_relu ? " bias+relu" : ""),
+                   flop, static_cast<double>(a->bytes() + b->bytes() + c->bytes()),
+                   [device, ta, tb, bias_relu, a, b, bias, c] {
+                     kernels::gemm(device, ta, tb, 1.0, *a, *b, 0.0, *c,
+                                   bias_relu ? kernels::Epilogue::bias_relu : kernels::Epilogue::none,
+                                   bias_relu ? ConstView(*bias) : ConstView());
+                   }});
+}
+
+}  // namespace
+
+void add_gemm_kernels(const Device& device, KernelCases& cases) {
+  add_gemm(device, cases, 512, 128, 64, Transpose::no, Transpose::yes, true);
+  add_gemm(device, cases, 512, 10, 128, Transpose::no, Transpose::yes, false);
+  add_gemm(device, cases, 128, 64, 512, Transpose::yes, Transpose::no, false);
+  add_gemm(device, cases, 10, 128, 512, Transpose::yes, Transpose::no, false);
+  add_gemm(device, cases, 512, 128, 10, Transpose::no, Transpose::no, false);
+  add_gemm(device, cases, 1024, 1024, 1024, Transpose::no, Transpose::no, false);
+  const Shared x = shared_values({4096, 128}, device);
+  const Shared sums = shared_zeros({128}, DType::f32, device);
+  cases.push_back({"column_sums", "4096x128", static_cast<double>(x->count()), static_cast<double>(x->bytes()),
+                   [device, x, sums] { kernels::column_sums(device, *x, *sums); }});
+}
+
+}  // namespace rtl::bench

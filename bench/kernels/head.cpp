@@ -1,0 +1,71 @@
+// What a head on cached features needs: row gathers, fused blocks of features, softmax and loss.
+#include <array>
+
+#include "kernels.hpp"
+#include "rtl/kernels/gather.hpp"
+#include "rtl/kernels/pointwise.hpp"
+#include "rtl/kernels/residual_fusion.hpp"
+#include "rtl/kernels/softmax.hpp"
+
+namespace rtl::bench {
+namespace {
+
+void add_gathers(const Device& device, KernelCases& cases) {
+  const Shared table = shared_values({50000, 64}, device);
+  const auto picked = std::make_shared<Tensor>(random_integers(4096, 50000, device, 3));
+  const Shared out = shared_zeros({4096, 64}, DType::f32, device);
+  const auto moved = 2 * static_cast<double>(out->bytes());
+  cases.push_back(
+      {"gather_rows", "4096 of 50000x64", 0, moved, [=] { kernels::gather_rows(device, *table, *picked, *out); }});
+  cases.push_back({"scatter_add_rows", "4096 into 50000x64", static_cast<double>(out->count()), 1.5 * moved,
+                   [=] { kernels::scatter_add_rows(device, *out, *picked, *table); }});
+  const Shared pictures = shared_zeros({5000, 32, 32, 3}, DType::u8, device);
+  const auto chosen = std::make_shared<Tensor>(random_integers(512, 5000, device, 4));
+  const Shared scale = shared_values({3}, device);
+  const Shared batch = shared_zeros({512, 32, 32, 3}, DType::f32, device);
+  cases.push_back({"gather_images", "512 of 5000x32x32x3", 2 * static_cast<double>(batch->count()),
+                   1.25 * static_cast<double>(batch->bytes()),
+                   [=] { kernels::gather_images(device, *pictures, *chosen, *scale, *scale, *batch); }});
+}
+
+void add_fusion(const Device& device, KernelCases& cases) {
+  constexpr std::int64_t n = 512, inner = 512, source = 64, classes = 100;
+  const Shared h = shared_values({n, inner}, device);
+  const Shared f = shared_values({n, source}, device);
+  const Shared w = shared_values({classes, inner + source}, device);
+  const Shared bias = shared_values({classes}, device);
+  const Shared logits = shared_values({n, classes}, device);
+  const Shared dw = shared_zeros(w->shape(), DType::f32, device);
+  const Shared dh = shared_zeros(h->shape(), DType::f32, device);
+  const double flop = 2.0 * n * classes * (inner + source);
+  const auto bytes = static_cast<double>(h->bytes() + f->bytes() + w->bytes() + logits->bytes());
+  const auto blocks = [=] { return std::array{kernels::FusionBlock{*h}, kernels::FusionBlock{*f}}; };
+  cases.push_back({"residual_fusion_forward", "512x(512+64)->100", flop, bytes,
+                   [=] { kernels::residual_fusion_forward(device, blocks(), *w, *bias, *logits); }});
+  cases.push_back({"residual_fusion_backward", "512x(512+64)->100", flop + 2.0 * n * classes * inner, 2 * bytes, [=] {
+                     const std::array<View, 2> gradients{*dh, View()};
+                     kernels::residual_fusion_backward(device, blocks(), *w, *logits, *dw, *bias, gradients);
+                   }});
+}
+
+}  // namespace
+
+void add_head_kernels(const Device& device, KernelCases& cases) {
+  add_gathers(device, cases);
+  add_fusion(device, cases);
+  const Shared logits = shared_values({4096, 100}, device);
+  const Shared probabilities = shared_zeros(logits->shape(), DType::f32, device);
+  const Shared dlogits = shared_zeros(logits->shape(), DType::f32, device);
+  const Shared loss = shared_zeros({1}, DType::f32, device);
+  const auto labels = std::make_shared<Tensor>(random_integers(4096, 100, device, 5));
+  const auto count = static_cast<double>(logits->count());
+  const auto bytes = 2 * static_cast<double>(logits->bytes());
+  cases.push_back(
+      {"softmax", "4096x100", 5 * count, bytes, [=] { kernels::softmax(device, *logits, *probabilities); }});
+  cases.push_back({"cross_entropy_forward", "4096x100", 5 * count, bytes,
+                   [=] { kernels::cross_entropy_forward(device, *logits, *labels, *probabilities, *loss); }});
+  cases.push_back({"cross_entropy_backward", "4096x100", count, bytes,
+                   [=] { kernels::cross_entropy_backward(device, *probabilities, *labels, *loss, *dlogits); }});
+}
+
+}  // namespace rtl::bench

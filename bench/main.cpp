@@ -1,0 +1,96 @@
+// rtl_bench: measures jobs and kernels beside the machine's rooflines and the peers that are installed, prints a table
+// and writes JSON.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+
+#include "report.hpp"
+#include "rtl/kernels/host_libraries.hpp"
+
+namespace rtl::bench {
+namespace {
+
+struct Options {
+  Settings settings;
+  std::string json_file;
+  std::string only;
+  bool no_jobs = false;
+  bool no_kernels = false;
+};
+
+void print_job(const nlohmann::json& job) {
+  fmt::print("{:<20} {:>9.0f} {:<9} {:>3.0f} % of {:.0f} ({})\n", job["name"].get<std::string>(),
+             job["rate"].get<double>(), job["unit"].get<std::string>(),
+             100 * job["rate"].get<double>() / job["limit"].get<double>(), job["limit"].get<double>(),
+             job["limit_from"].get<std::string>());
+  for (const auto& peer : job["peers"]) {
+    fmt::print("    {:<32} {:>9.0f}   ours is {:.2f} times that\n", peer["name"].get<std::string>(),
+               peer["rate"].get<double>(), peer["ratio"].get<double>());
+  }
+}
+
+void print_kernel(const nlohmann::json& kernel) {
+  fmt::print("{:<30} {:<30} {:>10.1f} us {:>8.1f} GB/s {:>8.1f} GFLOP/s {:>6.1f} % of {}\n",
+             kernel["name"].get<std::string>(), kernel["sizes"].get<std::string>(),
+             kernel["microseconds"].get<double>(), kernel["gb_s"].get<double>(), kernel["gflops"].get<double>(),
+             kernel["percent_of_roofline"].get<double>(), kernel["limit_from"].get<std::string>());
+}
+
+void run(const Options& options) {
+  const std::string warning = kernels::host_blas_warning();
+  if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
+  const Roofline roofline = measure_roofline(options.settings);
+  nlohmann::json report{{"machine", describe_machine(options.settings, roofline)},
+                        {"jobs", nlohmann::json::array()},
+                        {"kernels", nlohmann::json::array()}};
+  fmt::print("{}: {:.1f} GFLOP/s in f32, {:.1f} GB/s ({})\n", report["machine"]["device"].get<std::string>(),
+             roofline.flops * 1e-9, roofline.bandwidth * 1e-9, clock_name(options.settings));
+  if (!options.no_jobs) {
+    std::string why_not;
+    std::optional<Peer> peer = Peer::start(options.settings, why_not);
+    if (!peer) fmt::print("{}\n", why_not);
+    report["machine"]["peers"] = peer ? peer->name() : why_not;
+    for (const JobMaker& maker : all_jobs()) {
+      if (!options.only.empty() && options.only != maker.name) continue;
+      report["jobs"].push_back(measure_job(options.settings, roofline, maker.make(options.settings), peer));
+      print_job(report["jobs"].back());
+    }
+  }
+  if (!options.no_kernels) {
+    report["kernels"] = measure_kernels(options.settings, roofline, options.only);
+    for (const auto& kernel : report["kernels"]) print_kernel(kernel);
+  }
+  std::ofstream file(options.json_file);
+  file << report.dump(2) << "\n";
+  file.close();
+  if (!file) throw std::runtime_error(options.json_file + " could not be written");
+}
+
+}  // namespace
+}  // namespace rtl::bench
+
+int main(int argc, char** argv) {
+  rtl::bench::Options options;
+  CLI::App app("Benchmarks of rtl: jobs and kernels beside rooflines and peers", "bench/run");
+  app.add_option("--threads", options.settings.threads, "threads of the host device")->check(CLI::PositiveNumber);
+  app.add_flag("--quick", options.settings.quick, "few repetitions: to see that everything runs");
+  app.add_option("--json", options.json_file, "where the results are written")->required();
+  app.add_option("--only", options.only, "one job or kernel function");
+  app.add_flag("--no-jobs", options.no_jobs, "kernels only");
+  app.add_flag("--no-kernels", options.no_kernels, "jobs only");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& fault) {
+    return app.exit(fault) == 0 ? 0 : 2;
+  }
+  try {
+    rtl::bench::run(options);
+  } catch (const std::exception& fault) {
+    fmt::print(stderr, "bench/run: {}\n", fault.what());
+    return 1;
+  }
+  return 0;
+}

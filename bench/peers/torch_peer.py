@@ -1,0 +1,149 @@
+"""PyTorch beside rtl: does a job once when asked, and says how long it took.
+
+usage: torch_peer.py THREADS, then lines "JOB SETTING" on standard input; one line of JSON answers each.
+With one thread the clock is processor time, as in rtl_bench.
+"""
+
+import json
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+THREADS = int(sys.argv[1])
+CLOCK = time.process_time if THREADS == 1 else time.perf_counter
+torch.set_num_threads(THREADS)
+torch.manual_seed(0)
+BATCH = 128
+HEAD_SAMPLES, HEAD_BATCH = 50000, 512
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.added = stride, outputs - inputs
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.stride > 1 or self.added:
+            half = self.added // 2
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.added - half))
+        return F.relu(x + y)
+
+
+class ResNet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        blocks, inputs = [], 16
+        for outputs, stride in ((16, 1), (32, 2), (64, 2)):
+            for index in range(3):
+                blocks.append(Block(inputs, outputs, stride if index == 0 else 1))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.linear = nn.Linear(64, 10)
+
+    def features(self, x):
+        return self.blocks(F.relu(self.bn1(self.conv1(x)))).mean((2, 3))
+
+    def forward(self, x):
+        return self.linear(self.features(x))
+
+
+def resnet(setting):
+    model, x = ResNet20(), torch.randn(BATCH, 3, 32, 32)
+    if setting.startswith("channels_last"):
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    return model, x
+
+
+def resnet20_features(setting):
+    model, x = resnet(setting)
+    model.eval()
+    run = model.features
+    if setting.endswith("jit"):
+        # The linear layer, 10 x 64 a picture, comes along.
+        with torch.inference_mode():
+            run = torch.jit.optimize_for_inference(torch.jit.trace(model, x))
+
+    def once():
+        with torch.inference_mode():
+            run(x)
+        return BATCH
+
+    return once
+
+
+def resnet20_train(setting):
+    model, x = resnet(setting)
+    y = torch.randint(0, 10, (BATCH,))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=1e-4)
+
+    def once():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        return BATCH
+
+    return once
+
+
+def head_epoch(features, labels):
+    head = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    optimizer = torch.optim.SGD(head.parameters(), 0.1, 0.9)
+
+    def epoch():
+        order = torch.randperm(HEAD_SAMPLES)
+        steps = 0
+        for begin in range(0, HEAD_SAMPLES - HEAD_BATCH + 1, HEAD_BATCH):
+            rows = order[begin : begin + HEAD_BATCH]
+            optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(head(features[rows]), labels[rows]).backward()
+            optimizer.step()
+            steps += 1
+        return steps
+
+    return epoch
+
+
+def mlp_head(_):
+    return head_epoch(torch.randn(HEAD_SAMPLES, 64), torch.randint(0, 10, (HEAD_SAMPLES,)))
+
+
+def mlp_head_20_seeds(_):
+    features, labels = torch.randn(HEAD_SAMPLES, 64), torch.randint(0, 10, (HEAD_SAMPLES,))
+    epochs = [head_epoch(features, labels) for _ in range(20)]
+    return lambda: sum(epoch() for epoch in epochs)
+
+
+JOBS = {
+    "resnet20_features": (resnet20_features, ["nchw", "channels_last", "jit", "channels_last_jit"]),
+    "resnet20_train": (resnet20_train, ["nchw", "channels_last"]),
+    "mlp_head": (mlp_head, ["sgd"]),
+    "mlp_head_20_seeds": (mlp_head_20_seeds, ["sgd"]),
+}
+
+
+def main():
+    prepared = {}
+    greeting = {"name": "torch " + torch.__version__, "jobs": {name: job[1] for name, job in JOBS.items()}}
+    print(json.dumps(greeting), flush=True)
+    for line in sys.stdin:
+        job, setting = line.split()
+        if (job, setting) not in prepared:
+            prepared[job, setting] = JOBS[job][0](setting)
+            prepared[job, setting]()  # warms up
+            prepared[job, setting]()
+        begin = CLOCK()
+        units = prepared[job, setting]()
+        print(json.dumps({"seconds": CLOCK() - begin, "units": units}), flush=True)
+
+
+main()

@@ -1,0 +1,102 @@
+#include "report.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <map>
+
+#include "kernels.hpp"
+#include "rtl/kernels/host_libraries.hpp"
+
+namespace rtl::bench {
+namespace {
+
+using nlohmann::json;
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+}
+
+}  // namespace
+
+json describe_machine(const Settings& settings, const Roofline& roofline) {
+  return {{"date", today()},
+          {"device", Device::cpu(settings.threads).description()},
+          {"threads", settings.threads},
+          {"clock", clock_name(settings)},
+          {"rtl", RTL_VERSION},
+          {"openblas", kernels::host_blas_configuration()},
+          {"openblas_core", kernels::host_blas_core()},
+          {"openblas_warning", kernels::host_blas_warning()},
+          {"onednn", kernels::host_dnnl_version()},
+          {"peak_gflops_f32", roofline.flops * 1e-9},
+          {"bandwidth_gb_s", roofline.bandwidth * 1e-9}};
+}
+
+json measure_job(const Settings& settings, const Roofline& roofline, const Job& job, std::optional<Peer>& peer) {
+  const int repetitions = settings.quick ? 3 : 11;
+  const std::vector<std::string> peer_settings = peer ? peer->settings_of(job.name) : std::vector<std::string>{};
+  Timings ours;
+  std::map<std::string, Timings> theirs;
+  std::map<std::string, double> their_units;
+  job.run();
+  for (int i = 0; i < repetitions; ++i) {
+    ours.seconds.push_back(time_once(settings, job.run));
+    for (const std::string& setting : peer_settings) {
+      const PeerTiming timing = peer->run(job.name, setting);
+      theirs[setting].seconds.push_back(timing.seconds);
+      their_units[setting] = timing.units;
+    }
+  }
+  const double rate = job.units / ours.median();
+  const Limit limit = limit_of(roofline, job.flop, job.bytes);
+  json peers = json::array();
+  for (const std::string& setting : peer_settings) {
+    const double their_rate = their_units[setting] / theirs[setting].median();
+    peers.push_back({{"name", peer->name() + " " + setting},
+                     {"rate", their_rate},
+                     {"ratio", rate / their_rate},
+                     {"spread", theirs[setting].spread()}});
+  }
+  return {{"name", job.name},
+          {"threads", settings.threads},
+          {"rate", rate},
+          {"unit", job.unit},
+          {"spread", ours.spread()},
+          {"repetitions", repetitions},
+          {"limit", limit.rate},
+          {"limit_from", limit.from + "; " + job.arithmetic},
+          {"peers", peers}};
+}
+
+json measure_kernels(const Settings& settings, const Roofline& roofline, const std::string& only) {
+  json results = json::array();
+  const Device device = Device::cpu(settings.threads);
+  for (const KernelFamily family : all_kernel_families()) {
+    KernelCases cases;
+    family(device, cases);
+    for (const KernelCase& kernel : cases) {
+      if (!only.empty() && only != kernel.name) continue;
+      const Timings timings = time_repeatedly(settings, kernel.run, 3, settings.quick ? 0.005 : 0.1);
+      const double seconds = timings.median();
+      const Limit limit = limit_of(roofline, kernel.flop, kernel.bytes);
+      results.push_back({{"name", kernel.name},
+                         {"sizes", kernel.sizes},
+                         {"threads", settings.threads},
+                         {"microseconds", seconds * 1e6},
+                         {"spread", timings.spread()},
+                         {"bytes", kernel.bytes},
+                         {"flop", kernel.flop},
+                         {"gb_s", kernel.bytes / seconds * 1e-9},
+                         {"gflops", kernel.flop / seconds * 1e-9},
+                         {"percent_of_roofline", 100 / (limit.rate * seconds)},
+                         {"limit_from", limit.from}});
+    }
+  }
+  return results;
+}
+
+}  // namespace rtl::bench
