@@ -137,13 +137,19 @@ class Runs {
     return hash.value();
   }
 
+  /// Each worker has data of its own, since a device serves one thread at a time.
+  data::TrainTest copy_target(const Device& device) {
+    const std::lock_guard lock(mutex_);
+    return {detail::copy_to(target_.train, device), detail::copy_to(target_.test, device)};
+  }
+
   void work(const Device& device) {
     try {
-      const detail::PlacedDataset test(target_.test, device);
+      const data::TrainTest target = copy_target(device);
       while (!failed_) {
         const std::size_t next = next_job_++;
         if (next >= jobs_.size()) return;
-        results_[next] = run(jobs_[next], *test, device);
+        results_[next] = run(jobs_[next], target, device);
         const std::lock_guard lock(mutex_);
         ++finished_;
         report(jobs_[next], {});
@@ -187,7 +193,7 @@ class Runs {
     return hash.value();
   }
 
-  RunResult run(const Job& job, const data::Dataset& test, const Device& device) {
+  RunResult run(const Job& job, const data::TrainTest& target, const Device& device) {
     const Contender& contender = contenders_[job.contender];
     const TrainingOptions training = training_options(job);
     StrategyOptions strategy_options = options_.strategy;
@@ -201,20 +207,20 @@ class Runs {
     std::optional<Rows> rows;
     std::optional<data::Dataset> subset;
     if (options_.train_samples > 0) {
-      rows = data::random_subset(target_.train.size(), options_.train_samples, training.seed);
-      subset = target_.train.subset(*rows);
+      rows = data::random_subset(target.train.size(), options_.train_samples, training.seed);
+      subset = target.train.subset(*rows);
     }
     const bool blocks = contender.strategy == "probe" || contender.strategy == "refine";
     const Fitted fitted =
         detail::fit_on(contender.strategy, contender.strategy == "scratch" ? std::vector<FrozenSource>() : sources_,
-                       subset ? *subset : target_.train, blocks ? train_tables_ : Tables(), rows ? &*rows : nullptr,
+                       subset ? *subset : target.train, blocks ? train_tables_ : Tables(), rows ? &*rows : nullptr,
                        training, strategy_options);
     if (!fitted.training().complete) throw Interrupted("compare: stopped; finished runs are kept in the state folder");
     RunResult result;
     result.seconds = seconds_since(start);
     result.trainable_parameters = fitted.trainable_parameters();
-    result.scores = score(fitted.model().predict(test, test_tables_, nullptr), test);
-    result.influence = fitted.model().influence(test, test_tables_, nullptr);
+    result.scores = score(fitted.model().predict(target.test, test_tables_, nullptr), target.test);
+    result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
     store_.store(contender.label, training.seed, print, result);
     return result;
   }

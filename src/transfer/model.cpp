@@ -125,7 +125,7 @@ Tensor Fitted::Model::predict(const data::Dataset& dataset, const Tables& tables
   if (!fused()) return transfer::predict(*network, dataset, normalization, evaluation_batch);
   const autodiff::NoGraph no_graph;
   const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, device);
+  const detail::InputGather gather(*placed, normalization, DType::f32, device);
   const std::int64_t samples = dataset.size();
   const Tensor order = detail::counting_rows(samples, device);
   std::vector<Tensor> features;
@@ -134,7 +134,7 @@ Tensor Fitted::Model::predict(const data::Dataset& dataset, const Tables& tables
   for (std::int64_t begin = 0; begin < samples; begin += evaluation_batch) {
     const std::int64_t end = std::min(samples, begin + evaluation_batch);
     Batch batch;
-    if (network) batch.inputs = Variable(gather(order.view().slice(0, begin, end), DType::f32));
+    if (network) batch.inputs = Variable(gather(order.view().slice(0, begin, end)));
     for (const Tensor& table : features) {
       const ConstView part = table.view().slice(0, begin, end);
       Tensor copy(part.shape(), DType::f32, device);
@@ -155,12 +155,12 @@ std::vector<BlockInfluence> Fitted::Model::influence(const data::Dataset& datase
   std::vector<std::pair<std::string, Tensor>> parts;
   if (network) {
     const detail::PlacedDataset placed(dataset, device);
-    const detail::InputGather gather(*placed, normalization, device);
+    const detail::InputGather gather(*placed, normalization, DType::f32, device);
     const Tensor order = detail::counting_rows(samples, device);
     Tensor h({samples, network->feature_count()}, DType::f32, device);
     for (std::int64_t begin = 0; begin < samples; begin += evaluation_batch) {
       const std::int64_t end = std::min(samples, begin + evaluation_batch);
-      const Variable inputs(gather(order.view().slice(0, begin, end), DType::f32));
+      const Variable inputs(gather(order.view().slice(0, begin, end)));
       copy_bytes(network->features(inputs, {}).value(), h.view().slice(0, begin, end));
     }
     parts.emplace_back("h", std::move(h));

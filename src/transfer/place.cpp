@@ -4,17 +4,16 @@
 #include <vector>
 
 #include "rtl/kernels/gather.hpp"
-#include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::transfer::detail {
 
+data::Dataset copy_to(const data::Dataset& dataset, const Device& device) {
+  return {dataset.inputs.to(device), dataset.labels.to(device), dataset.classes, dataset.class_names, dataset.name};
+}
+
 PlacedDataset::PlacedDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {
   if (can_read(device, dataset.inputs.device())) return;
-  copy_.inputs = dataset.inputs.to(device);
-  copy_.labels = dataset.labels.to(device);
-  copy_.classes = dataset.classes;
-  copy_.class_names = dataset.class_names;
-  copy_.name = dataset.name;
+  copy_ = copy_to(dataset, device);
   dataset_ = &copy_;
 }
 
@@ -28,26 +27,20 @@ std::span<const std::byte> HostBytes::bytes() const {
   return {static_cast<const std::byte*>(tensor_->view().data()), tensor_->bytes()};
 }
 
-InputGather::InputGather(const data::Dataset& dataset, data::Normalization normalization, const Device& device)
-    : dataset_(dataset), device_(device) {
-  if (dataset.has_images()) scaling_ = data::channel_scaling(normalization, dataset.inputs.extent(3), device);
+InputGather::InputGather(const data::Dataset& dataset, data::Normalization normalization, DType dtype,
+                         const Device& device)
+    : dataset_(dataset), dtype_(dtype), device_(device) {
+  if (!dataset.has_images()) return;
+  scaling_ = data::channel_scaling(normalization, dataset.inputs.extent(3), device, dtype);
 }
 
-Tensor InputGather::operator()(ConstView rows, DType dtype) const {
-  Tensor out(dataset_.inputs.shape().with(0, rows.count()), dtype, device_);
-  if (!dataset_.has_images()) {
-    kernels::gather_rows(device_, dataset_.inputs, rows, out);
-    return out;
-  }
-  if (dtype == scaling_.scale.dtype()) {
+Tensor InputGather::operator()(ConstView rows) const {
+  Tensor out(dataset_.inputs.shape().with(0, rows.count()), dtype_, device_);
+  if (dataset_.has_images()) {
     kernels::gather_images(device_, dataset_.inputs, rows, scaling_.scale, scaling_.shift, out);
-    return out;
+  } else {
+    kernels::gather_rows(device_, dataset_.inputs, rows, out);
   }
-  Tensor scale(scaling_.scale.shape(), dtype, device_);
-  Tensor shift(scaling_.shift.shape(), dtype, device_);
-  kernels::cast(device_, scaling_.scale, scale);
-  kernels::cast(device_, scaling_.shift, shift);
-  kernels::gather_images(device_, dataset_.inputs, rows, scale, shift, out);
   return out;
 }
 

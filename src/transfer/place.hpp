@@ -14,6 +14,9 @@ inline bool can_read(const Device& device, const Device& other) {
   return (!device.is_cuda() && !other.is_cuda()) || device == other;
 }
 
+/// A copy on another device.
+data::Dataset copy_to(const data::Dataset& dataset, const Device& device);
+
 /// A view of a data set for work on one device: the set itself where the device can read it, else a copy there.
 class PlacedDataset {
  public:
@@ -37,14 +40,16 @@ class HostBytes {
   const Tensor* tensor_;
 };
 
-/// The network inputs of `rows` (i64, on `device`): normalised images, or vectors as they are; of `dtype`.
+/// The network inputs of `rows` (i64, on `device`): normalised images, or vectors as they are. Works on `device` alone,
+/// so several threads may gather from one data set.
 class InputGather {
  public:
-  InputGather(const data::Dataset& dataset, data::Normalization normalization, const Device& device);
-  Tensor operator()(ConstView rows, DType dtype) const;
+  InputGather(const data::Dataset& dataset, data::Normalization normalization, DType dtype, const Device& device);
+  Tensor operator()(ConstView rows) const;
 
  private:
   const data::Dataset& dataset_;
+  DType dtype_;
   Device device_;
   data::ChannelScaling scaling_;
 };

@@ -91,13 +91,13 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   if (batch_size < 1) throw ValueError("FrozenSource: batch_size must be positive");
   const std::lock_guard lock(mutex);
   const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, device);
+  const detail::InputGather gather(*placed, normalization, DType::f32, device);
   const std::int64_t rows = dataset.size();
   const Tensor all_rows = detail::counting_rows(rows, device);
   Tensor out({rows, columns}, DType::f32, device);
   for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
     const std::int64_t end = std::min(rows, begin + batch_size);
-    const Tensor inputs = gather(all_rows.view().slice(0, begin, end), DType::f32);
+    const Tensor inputs = gather(all_rows.view().slice(0, begin, end));
     (frozen.get()->*function)(inputs, out.view().slice(0, begin, end));
   }
   if (!kernels::all_finite(device, out)) {

@@ -78,7 +78,7 @@ class Training {
         optimizer_(make_optimizer(options, model.state().parameters)),
         schedule_(make_schedule(options)),
         sampler_(data.dataset->size(), options.batch_size, options.seed) {
-    if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, device);
+    if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, dtype_, device);
   }
 
   TrainingRecord run() {
@@ -161,7 +161,7 @@ class Training {
     const std::int64_t end = std::min(begin + options_.batch_size, data_.dataset->size());
     const ConstView rows = rows_.view().slice(0, begin, end);
     Batch batch;
-    if (inputs_) batch.inputs = autodiff::Variable((*inputs_)(rows, dtype_));
+    if (inputs_) batch.inputs = autodiff::Variable((*inputs_)(rows));
     for (const ConstView& table : data_.features) {
       batch.features.emplace_back(gather(table, rows, dtype_));
     }
@@ -247,13 +247,13 @@ Tensor predict(layers::Network& network, const data::Dataset& dataset, data::Nor
   const autodiff::NoGraph no_graph;
   const Device device = network.device();
   const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, device);
+  const detail::InputGather gather(*placed, normalization, network.dtype(), device);
   const std::int64_t samples = dataset.size();
   const Tensor rows = detail::counting_rows(samples, device);
   Tensor out({samples, network.architecture().classes}, DType::f32, device);
   for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
     const std::int64_t end = std::min(samples, begin + batch_size);
-    const autodiff::Variable inputs(gather(rows.view().slice(0, begin, end), network.dtype()));
+    const autodiff::Variable inputs(gather(rows.view().slice(0, begin, end)));
     const autodiff::Variable logits = network.forward(inputs, {});
     kernels::cast(device, logits.value(), out.view().slice(0, begin, end));
   }
