@@ -1,0 +1,223 @@
+// Comparisons: pairing, verdicts, workers, interruption.
+#include "rtl/transfer/compare.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "transfer/support.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using testing::Folder;
+
+/// Few noisy target samples in many dimensions; a source that was trained on many of the same kind.
+data::TrainTest target(const Device& device) {
+  return {testing::make_vectors(1, 24, 40, 3, 2.0, device), testing::make_vectors(2, 300, 40, 3, 2.0, device)};
+}
+
+FrozenSource good_source(const Device& device) {
+  auto network = testing::make("mlp", "16", {40}, 3, 3, device);
+  TrainingOptions options = testing::quick(20);
+  train(*network, testing::make_vectors(5, 600, 40, 3, 2.0, device), data::Normalization::half, options);
+  return FrozenSource(std::move(network), {}, "good");
+}
+
+/// Features that carry nothing of the label and are huge.
+FrozenSource useless_source(const Device& device) {
+  auto network = testing::make("mlp", "16", {40}, 3, 4, device);
+  for (const auto& parameter : network->state().parameters) {
+    Tensor& value = parameter.variable.value();
+    const bool first = parameter.name == "fc1.weight";
+    for (std::int64_t i = 0; i < value.count(); ++i) {
+      value.data_as<float>()[i] *= first && i % 40 < 3 ? 0.0F : 40.0F;
+    }
+  }
+  return FrozenSource(std::move(network), {}, "useless");
+}
+
+CompareOptions small_options() {
+  CompareOptions options;
+  options.seeds = 4;
+  options.training = testing::quick(12);
+  options.strategy.model = "mlp:12";
+  return options;
+}
+
+const StrategyResult& result_of(const Comparison& comparison, const std::string& name) {
+  return *std::find_if(comparison.strategies.begin(), comparison.strategies.end(),
+                       [&](const StrategyResult& result) { return result.name == name; });
+}
+
+void expect_equal(const Comparison& a, const Comparison& b) {
+  ASSERT_EQ(a.strategies.size(), b.strategies.size());
+  for (std::size_t i = 0; i < a.strategies.size(); ++i) {
+    SCOPED_TRACE(a.strategies[i].name);
+    EXPECT_EQ(a.strategies[i].name, b.strategies[i].name);
+    EXPECT_EQ(a.strategies[i].accuracy.values, b.strategies[i].accuracy.values);
+    EXPECT_EQ(a.strategies[i].auc.values, b.strategies[i].auc.values);
+    EXPECT_EQ(a.strategies[i].f1.values, b.strategies[i].f1.values);
+    EXPECT_EQ(a.strategies[i].trainable_parameters, b.strategies[i].trainable_parameters);
+    ASSERT_EQ(a.strategies[i].influence.size(), b.strategies[i].influence.size());
+    for (std::size_t k = 0; k < a.strategies[i].influence.size(); ++k) {
+      EXPECT_EQ(a.strategies[i].influence[k].share, b.strategies[i].influence[k].share);
+    }
+  }
+}
+
+TEST(Compare, SaysThatAGoodSourceHelps) {
+  const Device device = Device::cpu(1);
+  const Comparison comparison = compare({good_source(device)}, target(device), small_options());
+  ASSERT_EQ(comparison.strategies.size(), 4U);
+  EXPECT_EQ(comparison.strategies[0].name, "scratch");
+  EXPECT_EQ(comparison.strategies[0].verdict, Verdict::undecided);
+  EXPECT_EQ(comparison.seeds, (std::vector<std::uint64_t>{1, 2, 3, 4}));
+  EXPECT_EQ(comparison.train_samples, 24);
+  const StrategyResult& probe_result = result_of(comparison, "probe");
+  EXPECT_EQ(probe_result.verdict, Verdict::helps);
+  EXPECT_EQ(probe_result.trainable_parameters, 16 * 3 + 3);
+  const Summary summary = summarize(probe_result.accuracy.values);
+  EXPECT_EQ(probe_result.accuracy.mean, summary.mean);
+  EXPECT_EQ(probe_result.accuracy.std, summary.std);
+  EXPECT_NEAR(probe_result.difference_from_scratch.mean,
+              probe_result.accuracy.mean - comparison.strategies[0].accuracy.mean, 1e-12);
+}
+
+TEST(Compare, SaysThatAUselessSourceHurtsAndWhichBlockDominates) {
+  const Device device = Device::cpu(1);
+  CompareOptions options = small_options();
+  options.strategies = {"probe", "refine", "refine:balance"};
+  const data::TrainTest easy{testing::make_vectors(1, 150, 40, 3, 4.0, device),
+                             testing::make_vectors(2, 300, 40, 3, 4.0, device)};
+  const Comparison comparison = compare({useless_source(device)}, easy, options);
+  EXPECT_EQ(result_of(comparison, "probe").verdict, Verdict::hurts);
+  EXPECT_EQ(result_of(comparison, "refine").verdict, Verdict::hurts);
+  EXPECT_EQ(result_of(comparison, "refine").dominated_by, "useless");
+  EXPECT_NE(result_of(comparison, "refine:balance").verdict, Verdict::hurts);
+  EXPECT_EQ(result_of(comparison, "refine:balance").dominated_by, "");
+  EXPECT_EQ(result_of(comparison, "refine:balance").feature_scaling, FeatureScaling::balance);
+}
+
+TEST(Compare, ResultsDoNotDependOnTheWorkers) {
+  const Device device = Device::cpu(1);
+  CompareOptions options = small_options();
+  options.train_samples = 20;
+  options.threads_per_run = 1;
+  const FrozenSource source = good_source(device);
+  const data::TrainTest data = target(device);
+  const Comparison one = compare({source}, data, options);
+  options.workers = 3;
+  expect_equal(one, compare({source}, data, options));
+}
+
+TEST(Compare, RunsOnTheAccelerator) {
+  if (Device::cuda_count() == 0) GTEST_SKIP() << "no CUDA device in this build";
+  const Device device = Device::cuda(0);
+  CompareOptions options = small_options();
+  options.seeds = 2;
+  options.training.epochs = 2;
+  options.train_samples = 20;
+  auto network = testing::make("mlp", "16", {40}, 3, 3, device);
+  const Comparison comparison = compare({FrozenSource(std::move(network))}, target(device), options);
+  EXPECT_EQ(comparison.strategies.size(), 4U);
+  EXPECT_EQ(comparison.device, "cuda:0");
+}
+
+TEST(Compare, StoppedAndResumedEqualsUninterrupted) {
+  const Device device = Device::cpu(1);
+  const FrozenSource source = good_source(device);
+  const data::TrainTest data = target(device);
+  CompareOptions options = small_options();
+  options.seeds = 2;
+  const Comparison whole = compare({source}, data, options);
+  const Folder folder;
+  options.state_folder = folder / "runs";
+  options.checkpoint_interval = 2;
+  options.resume = true;
+  int epochs = 0;
+  options.stop = [&epochs] { return ++epochs == 30; };
+  EXPECT_THROW(compare({source}, data, options), Interrupted);
+  options.stop = nullptr;
+  int again = 0;
+  options.progress = [&again](const CompareProgress& progress) { again += progress.training.epoch > 0; };
+  expect_equal(whole, compare({source}, data, options));
+  EXPECT_LT(again, 2 * 4 * 12 - 22);
+  again = 0;
+  expect_equal(whole, compare({source}, data, options));
+  EXPECT_EQ(again, 0);  // everything was there
+  options.training.learning_rate = 0.02;
+  compare({source}, data, options);
+  EXPECT_EQ(again, 2 * 4 * 12);  // other options: nothing of it counts
+}
+
+TEST(Compare, KilledAndResumedEqualsUninterrupted) {
+  const Device device = Device::cpu(1);
+  const FrozenSource source = good_source(device);
+  const data::TrainTest data = target(device);
+  CompareOptions options = small_options();
+  options.seeds = 2;
+  const Comparison whole = compare({source}, data, options);
+  const Folder folder;
+  options.state_folder = folder / "runs";
+  options.checkpoint_interval = 1;
+  options.resume = true;
+  for (const int after : {7, 20, 33}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int epochs = 0;
+      options.progress = [&](const CompareProgress& progress) {
+        epochs += progress.training.epoch > 0;
+        if (epochs == after) ::kill(::getpid(), SIGKILL);
+      };
+      compare({source}, data, options);
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+  }
+  expect_equal(whole, compare({source}, data, options));
+}
+
+TEST(Compare, DamagedStateIsRunAgain) {
+  const Device device = Device::cpu(1);
+  const FrozenSource source = good_source(device);
+  const data::TrainTest data = target(device);
+  CompareOptions options = small_options();
+  options.seeds = 2;
+  options.strategies = {"probe"};
+  const Folder folder;
+  options.state_folder = folder.path();
+  const Comparison whole = compare({source}, data, options);
+  options.resume = true;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    io::write_file(entry.path().string(), "{\"run\": 3");
+  }
+  expect_equal(whole, compare({source}, data, options));
+}
+
+TEST(Compare, BadArgumentsAreNamed) {
+  const Device device = Device::cpu(1);
+  const FrozenSource source = good_source(device);
+  const data::TrainTest data = target(device);
+  const auto attempt = [&](auto change, const std::vector<FrozenSource>& sources) {
+    CompareOptions options = small_options();
+    change(options);
+    compare(sources, data, options);
+  };
+  EXPECT_THROW(attempt([](auto& options) { options.seeds = 0; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.strategies = {"prob"}; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.strategies = {"probe:half"}; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.strategies = {"scratch:raw"}; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.strategies = {"probe"}; }, {}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.strategies = {"probe"}; }, {source, source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.train_samples = 25; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.confidence = 1; }, {source}), ValueError);
+}
+
+}  // namespace
+}  // namespace rtl::transfer

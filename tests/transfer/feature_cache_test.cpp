@@ -1,0 +1,217 @@
+// The feature cache: reuse, damage, foreign entries, killed and concurrent writers.
+#include "rtl/transfer/feature_cache.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "transfer/support.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using testing::Folder;
+
+class FeatureCacheTest : public ::testing::Test {
+ protected:
+  FeatureCacheTest()
+      : device_(Device::cpu(1)),
+        data_(testing::make_vectors(3, 41, 6, 3, 2.0, device_)),
+        source_(testing::make("mlp", "9", {6}, 3, 5, device_)) {}
+
+  FeatureKey key(DType storage = DType::f32) const { return FeatureKey::of(source_, data_, storage); }
+  std::vector<float> expected() const { return source_.features(data_).to_vector<float>(); }
+  std::vector<float> found(FeatureCache& cache) const {
+    return cache.get(source_, data_)->gather(nullptr, device_).to_vector<float>();
+  }
+
+  Device device_;
+  data::Dataset data_;
+  FrozenSource source_;
+  Folder folder_;
+};
+
+std::string read(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+TEST_F(FeatureCacheTest, ComputesOnceAndReadsBack) {
+  FeatureCache first(folder_.path());
+  EXPECT_TRUE(testing::same_bytes(found(first), expected()));
+  EXPECT_TRUE(testing::same_bytes(found(first), expected()));
+  EXPECT_EQ(first.statistics().computed, 1);
+  EXPECT_EQ(first.statistics().reused, 1);
+  FeatureCache second(folder_.path());
+  EXPECT_TRUE(testing::same_bytes(found(second), expected()));
+  EXPECT_EQ(second.statistics().computed, 0);
+  EXPECT_EQ(second.statistics().read, 1);
+  EXPECT_TRUE(second.get(source_, data_)->is_mapped());
+  EXPECT_EQ(folder_.files(), 1U);
+}
+
+TEST_F(FeatureCacheTest, WorksInMemoryAlone) {
+  FeatureCache cache;
+  EXPECT_TRUE(testing::same_bytes(found(cache), expected()));
+  found(cache);
+  EXPECT_EQ(cache.statistics().computed, 1);
+  EXPECT_EQ(cache.path_of(key()), "");
+  cache.clear();
+  found(cache);
+  EXPECT_EQ(cache.statistics().computed, 2);
+}
+
+TEST_F(FeatureCacheTest, Bf16HalvesTheBytesAndRoundsToNearest) {
+  FeatureCache cache(folder_.path(), DType::bf16);
+  const std::vector<float> values = found(cache), exact = expected();
+  for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(values[i], to_float(to_bfloat16(exact[i])));
+  EXPECT_EQ(std::filesystem::file_size(cache.path_of(key(DType::bf16))), 128 + exact.size() * 2);
+  EXPECT_NE(cache.path_of(key(DType::bf16)), cache.path_of(key(DType::f32)));
+  FeatureCache again(folder_.path(), DType::bf16);
+  EXPECT_TRUE(testing::same_bytes(found(again), values));
+  EXPECT_EQ(again.statistics().read, 1);
+  EXPECT_THROW(FeatureCache(folder_.path(), DType::f16), DTypeError);
+}
+
+TEST_F(FeatureCacheTest, EveryPartOfTheKeyCounts) {
+  const FeatureKey plain = key();
+  const data::Dataset other_data = testing::make_vectors(4, 41, 6, 3, 2.0, device_);
+  const FrozenSource other_source(testing::make("mlp", "9", {6}, 3, 6, device_));
+  const FrozenSource other_normalization(testing::make("mlp", "9", {6}, 3, 5, device_), data::Normalization::cifar);
+  EXPECT_NE(FeatureKey::of(source_, other_data, DType::f32).hash(), plain.hash());
+  EXPECT_NE(FeatureKey::of(other_source, data_, DType::f32).hash(), plain.hash());
+  EXPECT_NE(FeatureKey::of(other_normalization, data_, DType::f32).hash(), plain.hash());
+  EXPECT_NE(key(DType::bf16).hash(), plain.hash());
+  const FrozenSource twin(testing::make("mlp", "9", {6}, 3, 5, device_));
+  EXPECT_EQ(FeatureKey::of(twin, data_, DType::f32), plain);
+}
+
+TEST_F(FeatureCacheTest, AnyDamageIsFoundAndMended) {
+  FeatureCache writer(folder_.path());
+  found(writer);
+  const std::string path = writer.path_of(key()), whole = read(path);
+  std::vector<std::string> damaged{"", whole.substr(0, 50), whole.substr(0, whole.size() - 1), whole + "x"};
+  for (const std::size_t at : {std::size_t{0}, std::size_t{8}, std::size_t{20}, std::size_t{75}, std::size_t{100},
+                               std::size_t{127}, std::size_t{128}, whole.size() - 1}) {
+    damaged.push_back(whole);
+    damaged.back()[at] = static_cast<char>(damaged.back()[at] ^ 4);
+  }
+  for (std::size_t i = 0; i < damaged.size(); ++i) {
+    SCOPED_TRACE(i);
+    io::write_file(path, damaged[i]);
+    FeatureCache cache(folder_.path());
+    EXPECT_TRUE(testing::same_bytes(found(cache), expected()));
+    EXPECT_EQ(cache.statistics().rejected, 1);
+    EXPECT_EQ(cache.statistics().computed, 1);
+    EXPECT_EQ(read(path), whole);
+  }
+}
+
+TEST_F(FeatureCacheTest, ForeignEntryIsNotUsed) {
+  const FrozenSource other(testing::make("mlp", "9", {6}, 3, 6, device_));
+  FeatureCache cache(folder_.path());
+  cache.get(other, data_);
+  std::filesystem::copy_file(cache.path_of(FeatureKey::of(other, data_, DType::f32)), cache.path_of(key()));
+  EXPECT_TRUE(testing::same_bytes(found(cache), expected()));
+  EXPECT_EQ(cache.statistics().rejected, 1);
+}
+
+TEST_F(FeatureCacheTest, UnwritableFolderStillGivesFeatures) {
+  FeatureCache cache(folder_.path());
+  std::filesystem::create_directory(cache.path_of(key()));  // nothing can be renamed onto a directory
+  EXPECT_TRUE(testing::same_bytes(found(cache), expected()));
+  EXPECT_EQ(cache.statistics().write_failures, 1);
+  io::write_file(folder_ / "file", "text");
+  EXPECT_THROW(FeatureCache(folder_ / "file"), IoError);
+}
+
+TEST_F(FeatureCacheTest, KilledWriterLeavesNoEntry) {
+  const std::string entry = FeatureCache(folder_.path()).path_of(key());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    io::AtomicFile file(entry);
+    file.write(std::string(4096, 'x'));
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_FALSE(io::file_exists(entry));
+  EXPECT_EQ(folder_.files(), 1U);  // what it had written beside
+  FeatureCache cache(folder_.path());
+  EXPECT_EQ(folder_.files(), 0U);
+  EXPECT_TRUE(testing::same_bytes(found(cache), expected()));
+  EXPECT_EQ(cache.statistics().rejected, 0);
+}
+
+TEST_F(FeatureCacheTest, WritersKilledAtAnyTimeDoNoHarm) {
+  for (int delay = 0; delay < 12; ++delay) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      while (true) {
+        const Device device = Device::cpu(1).separate();
+        FeatureCache cache(folder_.path());
+        FeatureTable table(Tensor::zeros({1, 1}, DType::f32, device));
+        io::write_file(cache.path_of(FeatureKey{1, 2, 3, 1, 1, DType::f32}), std::string(1 << 16, 'y'));
+      }
+    }
+    ::usleep(static_cast<useconds_t>(500 + 700 * delay));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const std::string written = FeatureCache(folder_.path()).path_of(FeatureKey{1, 2, 3, 1, 1, DType::f32});
+    if (io::file_exists(written)) EXPECT_EQ(read(written).size(), std::size_t{1} << 16);
+    FeatureCache cache(folder_.path());
+    EXPECT_TRUE(testing::same_bytes(found(cache), expected()));
+  }
+}
+
+TEST_F(FeatureCacheTest, ConcurrentWritersAgree) {
+  const std::vector<float> values = expected();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int repeat = 0; repeat < 10; ++repeat) {
+        FeatureCache cache(folder_.path());
+        const auto table = cache.get(source_, data_);
+        const std::vector<float> rows = table->gather(nullptr, Device::cpu(1).separate()).to_vector<float>();
+        EXPECT_TRUE(testing::same_bytes(rows, values));
+        std::error_code ignored;
+        if (repeat % 3 == 0) std::filesystem::remove(cache.path_of(key()), ignored);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(FeatureCacheTest, GatherTakesRowsInAnyOrder) {
+  FeatureCache cache(folder_.path());
+  const auto table = cache.get(source_, data_);
+  const std::vector<std::int64_t> rows{40, 0, 7, 7};
+  const std::vector<float> all = expected(), chosen = table->gather(&rows, device_).to_vector<float>();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t j = 0; j < 9; ++j) EXPECT_EQ(chosen[i * 9 + j], all[static_cast<std::size_t>(rows[i]) * 9 + j]);
+  }
+  const std::vector<std::int64_t> outside{41};
+  EXPECT_THROW(table->gather(&outside, device_), ValueError);
+}
+
+TEST_F(FeatureCacheTest, NaNInFeaturesIsAnError) {
+  auto network = testing::make("mlp", "9", {6}, 3, 5, device_);
+  network->state().parameters.front().variable.value().data_as<float>()[0] = NAN;
+  EXPECT_THROW(FrozenSource{std::move(network)}, ValueError);
+  auto large = testing::make("mlp", "9", {6}, 3, 5, device_);
+  Tensor& weight = large->state().parameters.front().variable.value();
+  for (std::int64_t i = 0; i < weight.count(); ++i) weight.data_as<float>()[i] = 3e38F;
+  const FrozenSource source(std::move(large));
+  FeatureCache cache(folder_.path());
+  EXPECT_THROW(cache.get(source, data_), ValueError);
+  EXPECT_EQ(folder_.files(), 0U);
+}
+
+}  // namespace
+}  // namespace rtl::transfer
