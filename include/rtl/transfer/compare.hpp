@@ -24,20 +24,20 @@ struct CompareProgress {
 struct CompareOptions {
   /// Names, each optionally with a feature scaling of its own: "refine", "refine:standardize". Empty: all. scratch is
   /// always run, and first.
-  std::vector<std::string> strategies;
+  std::vector<std::string> strategies = {};
   std::int64_t seeds = 5;
   std::uint64_t first_seed = 1;  ///< run i uses seed first_seed + i for everything
   /// Training samples a run uses, a subset drawn by its seed (the same for all strategies); 0: all.
   std::int64_t train_samples = 0;
-  TrainingOptions training;  ///< its seed, checkpoint, resume, progress and stop are set by the comparison
-  StrategyOptions strategy;  ///< its device is set by the comparison
+  TrainingOptions training = {};  ///< its seed, checkpoint, resume, progress and stop are set by the comparison
+  StrategyOptions strategy = {};  ///< its device is set by the comparison
   double confidence = 0.95;
   /// Runs at a time, each on a device of its own (Device::separate). Results depend on the threads of a run's device,
   /// not on how many run beside it.
   int workers = 1;
   int threads_per_run = 0;  ///< of host devices; 0: the data's device's threads divided by `workers`
   /// Folder for a file a run (and the checkpoint of unfinished ones); empty keeps none.
-  std::string state_folder;
+  std::string state_folder = {};
   bool resume = false;                   ///< take over finished runs and go on with unfinished ones
   std::int64_t checkpoint_interval = 5;  ///< epochs
   /// Called by one thread at a time.

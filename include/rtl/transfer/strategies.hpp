@@ -33,7 +33,7 @@ enum class HeadStart : std::uint8_t {
 struct StrategyOptions {
   /// Residual encoder h and scratch model, "NAME" or "NAME:VARIANT" of layers::Architecture. Empty: paper_cnn for
   /// images, mlp for vectors.
-  std::string model;
+  std::string model = {};
   data::Normalization normalization = data::Normalization::half;  ///< of the inputs of h and scratch
   FeatureScaling feature_scaling = FeatureScaling::raw;           ///< probe and refine
   double feature_scale = 1;                                       ///< c of `balance`

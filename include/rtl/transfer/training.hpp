@@ -49,7 +49,7 @@ struct TrainingOptions {
   bool flip_each_epoch = false;  ///< draw the flips anew in every epoch
   /// Where to keep the state of an unfinished training; empty keeps none. It is written beside and renamed after every
   /// `checkpoint_interval` epochs, and removed at the end.
-  std::string checkpoint;
+  std::string checkpoint = {};
   std::int64_t checkpoint_interval = 5;
   /// Go on from `checkpoint` if it is there and belongs to the same training; the result then equals that of an
   /// uninterrupted run bit for bit. A file of another training is ignored.
