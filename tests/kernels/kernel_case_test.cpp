@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <map>
+#include <regex>
 #include <set>
 
 #include "support/devices.hpp"
@@ -206,6 +209,54 @@ INSTANTIATE_TEST_SUITE_P(Kernels, KernelCases, testing::Range(std::size_t{0}, ca
                            const KernelCase& c = cases()[info.param];
                            return c.function + "_" + c.label;
                          });
+
+/// Names of the functions that a header declares at the start of a line.
+std::set<std::string> functions_of(const std::filesystem::path& header) {
+  std::ifstream file(header);
+  const std::regex declaration(R"(^(?:void|bool|std::int64_t)\s+(\w+)\()");
+  std::set<std::string> names;
+  for (std::string line; std::getline(file, line);) {
+    std::smatch match;
+    if (std::regex_search(line, match, declaration)) names.insert(match[1]);
+  }
+  return names;
+}
+
+/// All text of the kernel benchmarks.
+std::string benchmark_text() {
+  std::string text;
+  const std::filesystem::path folder = RTL_SOURCE_DIR "/bench/kernels";
+  if (!std::filesystem::exists(folder)) return text;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream file(entry.path());
+    text.append(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  return text;
+}
+
+std::set<std::string> public_kernels() {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(RTL_SOURCE_DIR "/include/rtl/kernels")) {
+    names.merge(functions_of(entry.path()));
+  }
+  return names;
+}
+
+TEST(KernelCoverage, EveryPublicKernelHasACase) {
+  const std::set<std::string> names = public_kernels();
+  const std::string benchmarks = benchmark_text();
+  EXPECT_GT(names.size(), 30u);
+  for (const std::string& name : names) {
+    if (!benchmarks.empty() && name != "conv2d_extent") {
+      EXPECT_NE(benchmarks.find(name), std::string::npos) << "'" << name << "' has no benchmark in bench/kernels";
+    }
+    EXPECT_TRUE(makers().contains(name) || plain().contains(name))
+        << "'" << name << "' has no case: see tests/support/kernel_case.hpp";
+  }
+  for (const auto& [name, maker] : makers()) {
+    EXPECT_TRUE(names.contains(name)) << "cases are registered for '" << name << "', which no public header declares";
+  }
+}
 
 }  // namespace
 

@@ -1,0 +1,194 @@
+#include "rtl/kernels/conv.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "rtl/core/error.hpp"
+#include "support/kernel_case.hpp"
+
+namespace rtl::test {
+namespace {
+
+using kernels::Conv2dOptions;
+
+struct Geometry {
+  std::int64_t n, h, w, in, out, kernel;
+  int stride = 1, padding = 0;
+  Conv2dOptions options() const { return {stride, padding}; }
+  std::int64_t oh() const { return (h + 2 * padding - kernel) / stride + 1; }
+  std::int64_t ow() const { return (w + 2 * padding - kernel) / stride + 1; }
+  Shape x() const { return {n, h, w, in}; }
+  Shape weights() const { return {out, in, kernel, kernel}; }
+  Shape y() const { return {n, oh(), ow(), out}; }
+  std::string name() const {
+    return fmt::format("{}x{}x{}x{}_to_{}_k{}_s{}_p{}", n, h, w, in, out, kernel, stride, padding);
+  }
+};
+
+const std::vector<Geometry> geometries = {
+    {1, 1, 1, 1, 1, 1},       {2, 5, 7, 3, 4, 3, 1, 1},  {1, 6, 6, 16, 16, 3, 1, 1}, {2, 8, 8, 16, 32, 3, 2, 1},
+    {1, 9, 9, 5, 7, 5, 1, 0}, {2, 6, 5, 4, 31, 3, 1, 0}, {1, 7, 7, 33, 2, 1, 2, 0},  {3, 4, 4, 2, 3, 4, 4, 2}};
+
+/// Calls f(y index, x index, w index) for every product of the convolution.
+template <typename F>
+void for_products(const Geometry& g, const F& f) {
+  for (std::int64_t i = 0; i < g.y().count() * g.in * g.kernel * g.kernel; ++i) {
+    const std::int64_t kw = i % g.kernel, kh = i / g.kernel % g.kernel, c = i / (g.kernel * g.kernel) % g.in;
+    const std::int64_t y = i / (g.kernel * g.kernel * g.in), o = y % g.out, position = y / g.out;
+    const std::int64_t row = position / g.ow() % g.oh() * g.stride - g.padding + kh;
+    const std::int64_t column = position % g.ow() * g.stride - g.padding + kw;
+    if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
+    const std::int64_t n = position / (g.oh() * g.ow());
+    f(static_cast<std::size_t>(y), static_cast<std::size_t>(((n * g.h + row) * g.w + column) * g.in + c),
+      static_cast<std::size_t>(((o * g.in + c) * g.kernel + kh) * g.kernel + kw));
+  }
+}
+
+struct Extras {
+  bool bias, relu, residual;
+  std::string name() const {
+    return fmt::format("{}{}{}", bias ? "_bias" : "", relu ? "_relu" : "", residual ? "_residual" : "");
+  }
+};
+
+Expected forward_of(const Geometry& g, const Extras& e, const Reals& x, const Reals& w, const Reals& bias,
+                    const Reals& residual) {
+  const auto count = static_cast<std::size_t>(g.y().count());
+  Expected y{Reals(count, 0), Reals(count, 0)};
+  for_products(g, [&](std::size_t to, std::size_t from, std::size_t weight) {
+    y.value[to] += x[from] * w[weight];
+    y.scale[to] += std::fabs(x[from] * w[weight]);
+  });
+  for (std::size_t i = 0; i < count; ++i) {
+    const long double added = (e.bias ? bias[i % static_cast<std::size_t>(g.out)] : 0) + (e.residual ? residual[i] : 0);
+    y.value[i] += added;
+    y.scale[i] += std::fabs(added);
+    if (e.relu && y.value[i] < 0) y.value[i] = 0;
+  }
+  return y;
+}
+
+/// Sums of `terms` products in any order, by Higham and Mary 2019 as in gemm_test.cpp. f32 convolutions may use
+/// Winograd's algorithm, whose transforms multiply the constant.
+double roundoffs_of(std::int64_t terms) { return 4 + 4 * std::sqrt(static_cast<double>(terms)); }
+
+ConstView given_if(bool given, const View& view) { return given ? ConstView(view) : ConstView(); }
+
+const bool forward_registered = register_cases("conv2d_forward", [](Random& random) {
+  std::vector<KernelCase> cases;
+  const auto add = [&](const Geometry& g, const Extras& e) {
+    KernelCase c;
+    c.label = g.name() + e.name();
+    c.inputs = {{"x", g.x(), random.normal(g.x())},
+                {"w", g.weights(), random.normal(g.weights())},
+                {"bias", {g.out}, random.normal({g.out})},
+                {"residual", g.y(), random.normal(g.y())}};
+    c.outputs = {{"y", g.y(), roundoffs_of(g.in * g.kernel * g.kernel)}};
+    c.run = [=](const Device& device, auto& in, auto& out) {
+      kernels::conv2d_forward(device, in[0], in[1], given_if(e.bias, in[2]), g.options(), out[0], e.relu,
+                              given_if(e.residual, in[3]));
+    };
+    c.reference = [=](auto& in, auto&) { return std::vector<Expected>{forward_of(g, e, in[0], in[1], in[2], in[3])}; };
+    cases.push_back(c);
+  };
+  for (const Geometry& g : geometries) add(g, {false, false, false});
+  for (const Extras& e : {Extras{true, false, false},
+                          {true, true, false},
+                          {true, true, true},
+                          {false, true, false},
+                          {false, false, true},
+                          {true, false, true},
+                          {false, true, true}}) {
+    add(geometries[1], e);
+    add(geometries[3], e);
+  }
+  add({0, 4, 4, 3, 2, 3, 1, 1}, {true, true, true});
+  return cases;
+});
+
+const bool data_registered = register_cases("conv2d_backward_data", [](Random& random) {
+  std::vector<KernelCase> cases;
+  std::vector<Geometry> all = geometries;
+  all.push_back({0, 4, 4, 3, 2, 3, 1, 1});
+  for (const Geometry& g : all) {
+    KernelCase c;
+    c.label = g.name();
+    c.inputs = {{"dy", g.y(), random.normal(g.y())},
+                {"w", g.weights(), random.normal(g.weights())},
+                {"x", g.x(), random.normal(g.x())}};
+    c.outputs = {{"dx", g.x(), roundoffs_of(g.out * g.kernel * g.kernel)}};
+    c.run = [g](const Device& device, auto& in, auto& out) {
+      kernels::conv2d_backward_data(device, in[0], in[1], g.options(), out[0]);
+    };
+    c.reference = [g](auto& in, auto&) {
+      Expected dx{Reals(in[2].size(), 0), Reals(in[2].size(), 0)};
+      for_products(g, [&](std::size_t to, std::size_t from, std::size_t weight) {
+        dx.value[from] += in[0][to] * in[1][weight];
+        dx.scale[from] += std::fabs(in[0][to] * in[1][weight]);
+      });
+      return std::vector<Expected>{dx};
+    };
+    if (g.x().count() > 0) c.gradients = {{0, 2}};
+    c.loss = [g](auto& in) { return dot(in[0], forward_of(g, {}, in[2], in[1], {}, {}).value); };
+    cases.push_back(c);
+  }
+  return cases;
+});
+
+const bool weights_registered = register_cases("conv2d_backward_weights", [](Random& random) {
+  std::vector<KernelCase> cases;
+  const auto add = [&](const Geometry& g, bool biased) {
+    KernelCase c;
+    c.label = g.name() + (biased ? "_bias" : "");
+    c.inputs = {{"x", g.x(), random.normal(g.x())},
+                {"dy", g.y(), random.normal(g.y())},
+                {"w", g.weights(), random.normal(g.weights())},
+                {"bias", {g.out}, random.normal({g.out})}};
+    const double roundoffs = roundoffs_of(g.n * g.oh() * g.ow());
+    c.outputs = {{"dw", g.weights(), roundoffs}, {"dbias", {g.out}, roundoffs}};
+    c.run = [=](const Device& device, auto& in, auto& out) {
+      kernels::conv2d_backward_weights(device, in[0], in[1], g.options(), out[0], biased ? out[1] : View());
+    };
+    c.reference = [=](auto& in, auto&) {
+      Expected dw{Reals(in[2].size(), 0), Reals(in[2].size(), 0)};
+      const auto outputs = static_cast<std::size_t>(g.out);
+      // An absent dbias stays poisoned.
+      Expected dbias{Reals(outputs, biased ? 0 : NAN), Reals(outputs, 0)};
+      for_products(g, [&](std::size_t to, std::size_t from, std::size_t weight) {
+        dw.value[weight] += in[1][to] * in[0][from];
+        dw.scale[weight] += std::fabs(in[1][to] * in[0][from]);
+      });
+      for (std::size_t i = 0; i < in[1].size(); ++i) {
+        dbias.value[i % outputs] += in[1][i];
+        dbias.scale[i % outputs] += std::fabs(in[1][i]);
+      }
+      return std::vector<Expected>{dw, dbias};
+    };
+    c.gradients = {{0, 2}};
+    if (biased) c.gradients.push_back({1, 3});
+    c.loss = [=](auto& in) { return dot(in[1], forward_of(g, {biased, false, false}, in[0], in[2], in[3], {}).value); };
+    cases.push_back(c);
+  };
+  for (const Geometry& g : geometries) add(g, false);
+  add(geometries[1], true);
+  add(geometries[5], true);
+  add({0, 4, 4, 3, 2, 3, 1, 1}, true);
+  return cases;
+});
+
+const bool extent_covered = covered_by_plain_test("conv2d_extent");
+
+TEST(Conv2d, ExtentFollowsTheFormulaAndRefusesWhatDoesNotFit) {
+  EXPECT_EQ(kernels::conv2d_extent(32, 3, {1, 1}), 32);
+  EXPECT_EQ(kernels::conv2d_extent(32, 3, {2, 1}), 16);
+  EXPECT_EQ(kernels::conv2d_extent(28, 5, {1, 0}), 24);
+  EXPECT_EQ(kernels::conv2d_extent(3, 3, {7, 0}), 1);
+  EXPECT_THROW(kernels::conv2d_extent(2, 3, {1, 0}), ShapeError);
+  EXPECT_THROW(kernels::conv2d_extent(8, 3, {0, 0}), ValueError);
+  EXPECT_THROW(kernels::conv2d_extent(8, 3, {1, -1}), ValueError);
+}
+
+}  // namespace
+}  // namespace rtl::test

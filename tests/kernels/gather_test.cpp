@@ -1,0 +1,114 @@
+#include "rtl/kernels/gather.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/kernel_case.hpp"
+
+namespace rtl::test {
+namespace {
+
+struct Sizes {
+  std::int64_t table, rows, length;
+  std::string name() const { return fmt::format("{}_of_{}_by_{}", rows, table, length); }
+};
+
+const std::vector<Sizes> all_sizes = {{1, 1, 1}, {31, 33, 31}, {33, 5, 1025}, {1025, 31, 3}, {7, 0, 5}, {64, 300, 64}};
+
+const bool gather_rows_registered = register_cases("gather_rows", [](Random& random) {
+  std::vector<KernelCase> cases;
+  const auto add = [&](const Sizes& s, DType from, DType to, DType index) {
+    KernelCase c;
+    c.label = fmt::format("{}_{}_to_{}_{}", s.name(), rtl::name_of(from), rtl::name_of(to), rtl::name_of(index));
+    const Shape table{s.table, s.length};
+    const Reals values = is_floating(from) ? random.normal(table) : random.below(table, 200);
+    c.inputs = {{"table", table, values, from},
+                {"rows", {s.rows}, random.below({s.rows}, static_cast<std::uint64_t>(s.table)), index}};
+    c.outputs = {{"out", {s.rows, s.length}, 1, 0, {}, to}};
+    c.dtypes = {to};
+    c.run = [](const Device& device, auto& in, auto& out) { kernels::gather_rows(device, in[0], in[1], out[0]); };
+    c.reference = [length = static_cast<std::size_t>(s.length)](auto& in, auto&) {
+      Reals out;
+      for (const long double row : in[1]) {
+        const std::size_t at = static_cast<std::size_t>(row) * length;
+        for (std::size_t j = 0; j < length; ++j) out.push_back(in[0][at + j]);
+      }
+      return std::vector<Expected>{{out}};
+    };
+    cases.push_back(c);
+  };
+  for (const Sizes& s : all_sizes) {
+    add(s, DType::f32, DType::f32, DType::i64);
+    add(s, DType::bf16, DType::f32, DType::i32);
+  }
+  const Sizes small{9, 12, 33};
+  for (const DType from : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::u8, DType::i32}) {
+    for (const DType to : {DType::f32, DType::f64}) add(small, from, to, DType::i64);
+    if (from != DType::f32 && from != DType::f64) add(small, from, from, DType::i32);
+  }
+  return cases;
+});
+
+const bool gather_images_registered = register_cases("gather_images", [](Random& random) {
+  std::vector<KernelCase> cases;
+  for (const Shape& table : {Shape{9, 8, 8, 3}, Shape{5, 5, 7, 1}, Shape{3, 3, 3, 33}, Shape{40, 32, 32, 3}}) {
+    for (const std::int64_t rows : {0, 1, 31}) {
+      KernelCase c;
+      c.label = fmt::format("{}_of_{}x{}x{}x{}", rows, table[0], table[1], table[2], table[3]);
+      const Shape channels{table[3]};
+      c.inputs = {{"table", table, random.below(table, 256), DType::u8},
+                  {"rows", {rows}, random.below({rows}, static_cast<std::uint64_t>(table[0])), DType::i64},
+                  {"scale", channels, random.uniform(channels, 0.001, 0.02)},
+                  {"shift", channels, random.normal(channels)}};
+      c.outputs = {{"out", table.with(0, rows), 2}};
+      c.run = [](const Device& device, auto& in, auto& out) {
+        kernels::gather_images(device, in[0], in[1], in[2], in[3], out[0]);
+      };
+      c.reference = [size = static_cast<std::size_t>(table[1] * table[2] * table[3])](auto& in, auto&) {
+        Expected out;
+        for (const long double row : in[1]) {
+          for (std::size_t i = 0; i < size; ++i) {
+            const std::size_t c = i % in[2].size();
+            const long double product = in[0][static_cast<std::size_t>(row) * size + i] * in[2][c];
+            out.value.push_back(product + in[3][c]);
+            out.scale.push_back(product + std::fabs(in[3][c]));
+          }
+        }
+        return std::vector<Expected>{out};
+      };
+      cases.push_back(c);
+    }
+  }
+  return cases;
+});
+
+const bool scatter_registered = register_cases("scatter_add_rows", [](Random& random) {
+  std::vector<KernelCase> cases;
+  for (const Sizes& s : all_sizes) {
+    KernelCase c;
+    c.label = s.name();
+    const Shape values{s.rows, s.length}, table{s.table, s.length};
+    c.inputs = {{"values", values, random.normal(values)},
+                {"rows", {s.rows}, random.below({s.rows}, static_cast<std::uint64_t>(s.table)), DType::i32}};
+    // One addition for every row that names the target: some tens at most here.
+    c.outputs = {{"table", table, 33, 0, random.normal(table)}};
+    c.run = [](const Device& device, auto& in, auto& out) { kernels::scatter_add_rows(device, in[0], in[1], out[0]); };
+    c.reference = [length = static_cast<std::size_t>(s.length)](auto& in, auto& initial) {
+      Expected out{initial[0], {}};
+      for (const long double value : initial[0]) out.scale.push_back(std::fabs(value));
+      for (std::size_t i = 0; i < in[0].size(); ++i) {
+        const std::size_t at = static_cast<std::size_t>(in[1][i / length]) * length + i % length;
+        out.value[at] += in[0][i];
+        out.scale[at] += std::fabs(in[0][i]);
+      }
+      return std::vector<Expected>{out};
+    };
+    cases.push_back(c);
+  }
+  return cases;
+});
+
+}  // namespace
+}  // namespace rtl::test
