@@ -1,0 +1,152 @@
+// Winograd's convolution and convolutions with prepared weights, against a plain reference in double.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "rtl/kernels/conv.hpp"
+#include "rtl/kernels/prepared_conv.hpp"
+#include "support/devices.hpp"
+#include "support/guarded.hpp"
+#include "support/random_tensor.hpp"
+
+namespace rtl::kernels {
+namespace {
+
+struct Case {
+  std::int64_t images, height, width, in, out;
+  int kernel = 3;
+  Conv2dOptions options = {.stride = 1, .padding = 1};
+};
+
+/// Tiles of 4x4 that fit and that do not, more tiles than a block and fewer than a panel, every width of panel; and
+/// convolutions that are none of Winograd's.
+const std::vector<Case> cases = {{3, 32, 32, 16, 16},
+                                 {2, 16, 16, 32, 32},
+                                 {5, 8, 8, 64, 64},
+                                 {1, 5, 5, 16, 16},
+                                 {2, 7, 9, 16, 48},
+                                 {1, 33, 31, 32, 80},
+                                 {1, 6, 13, 48, 112},
+                                 {1, 5, 6, 96, 256},
+                                 {9, 5, 5, 16, 32},
+                                 {0, 8, 8, 16, 16},
+                                 {2, 4, 9, 16, 16},
+                                 {2, 9, 9, 3, 16},
+                                 {2, 9, 9, 8, 24},
+                                 {2, 9, 9, 16, 32, 3, {2, 1}},
+                                 {2, 6, 6, 16, 16, 1, {1, 0}}};
+
+struct Reference {
+  std::vector<double> value, scale;  ///< scale: the sum of the terms' magnitudes
+};
+
+Reference reference(const Case& c, const std::vector<float>& x, const std::vector<float>& w,
+                    const std::vector<float>& bias, const std::vector<float>& residual) {
+  const std::int64_t height = conv2d_extent(c.height, c.kernel, c.options);
+  const std::int64_t width = conv2d_extent(c.width, c.kernel, c.options);
+  Reference y;
+  for (std::int64_t at = 0; at < c.images * height * width * c.out; ++at) {
+    const std::int64_t o = at % c.out, column = at / c.out % width, row = at / c.out / width % height;
+    const std::int64_t image = at / c.out / width / height;
+    double sum = static_cast<double>(bias[o]) + residual[at];
+    double scale = std::abs(static_cast<double>(bias[o])) + std::abs(residual[at]);
+    for (std::int64_t i = 0; i < c.kernel; ++i) {
+      for (std::int64_t j = 0; j < c.kernel; ++j) {
+        const std::int64_t r = row * c.options.stride + i - c.options.padding;
+        const std::int64_t s = column * c.options.stride + j - c.options.padding;
+        if (r < 0 || r >= c.height || s < 0 || s >= c.width) continue;
+        for (std::int64_t k = 0; k < c.in; ++k) {
+          const double term = static_cast<double>(x[((image * c.height + r) * c.width + s) * c.in + k]) *
+                              w[((o * c.in + k) * c.kernel + i) * c.kernel + j];
+          sum += term;
+          scale += std::abs(term);
+        }
+      }
+    }
+    y.value.push_back(std::max(0.0, sum));
+    y.scale.push_back(scale);
+  }
+  return y;
+}
+
+class PreparedConvolution : public testing::TestWithParam<Case> {};
+
+TEST_P(PreparedConvolution, AgreesWithTheReferenceAndWithConv2dForward) {
+  const Case& c = GetParam();
+  test::RandomTensors random(test::fresh_seed());
+  const Device host = Device::cpu();
+  const std::int64_t height = conv2d_extent(c.height, c.kernel, c.options);
+  const std::int64_t width = conv2d_extent(c.width, c.kernel, c.options);
+  const Shape result{c.images, height, width, c.out};
+  const Tensor x = random.f32({c.images, c.height, c.width, c.in}, host);
+  const Tensor w = random.f32({c.out, c.in, c.kernel, c.kernel}, host);
+  const Tensor bias = random.f32({c.out}, host);
+  const Tensor residual = random.f32(result, host);
+  const Reference expected =
+      reference(c, x.to_vector<float>(), w.to_vector<float>(), bias.to_vector<float>(), residual.to_vector<float>());
+  std::vector<std::byte> first;
+  for (const Device& device : test::devices_and_threads()) {
+    SCOPED_TRACE(test::name_of(device));
+    const Tensor device_x = x.to(device), device_w = w.to(device), device_bias = bias.to(device);
+    const Tensor device_residual = residual.to(device);
+    const PreparedConv2d prepared(device, device_w, device_bias, c.options);
+    test::Guarded y(result, DType::f32, device, 1);
+    prepared.forward(device, device_x, y.view(), true, device_residual);
+    ASSERT_TRUE(y.intact());
+    const test::Reals values = y.read();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      // Unit roundoffs of the sum of magnitudes: the direct form shows 3 on these sizes, F(4x4, 3x3) 10.
+      ASSERT_NEAR(static_cast<double>(values[i]), expected.value[i], 32 * 0x1p-24 * expected.scale[i] + 1e-30) << i;
+    }
+    test::Guarded plain(result, DType::f32, device);
+    conv2d_forward(device, device_x, device_w, device_bias, c.options, plain.view(), true, device_residual);
+    EXPECT_EQ(y.raw(), plain.raw()) << "prepared weights must not change a bit";
+    if (device.is_cuda()) continue;
+    if (first.empty()) first = y.raw();
+    EXPECT_EQ(y.raw(), first) << "the number of threads must not change a bit";
+    Tensor in_place = device_residual.clone();
+    prepared.forward(device, device_x, in_place, true, in_place);
+    test::Guarded copy(result, DType::f32, device);
+    copy_bytes(in_place, copy.view());
+    EXPECT_EQ(copy.raw(), first) << "the residual may be the result";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, PreparedConvolution, testing::ValuesIn(cases), [](const auto& info) {
+  const Case& c = info.param;
+  return std::to_string(c.images) + "x" + std::to_string(c.height) + "x" + std::to_string(c.width) + "_" +
+         std::to_string(c.in) + "to" + std::to_string(c.out) + "_k" + std::to_string(c.kernel) + "s" +
+         std::to_string(c.options.stride);
+});
+
+TEST(PreparedConv2d, RefusesWhatDoesNotFit) {
+  const Device device = Device::cpu(1);
+  const Tensor w = Tensor::zeros({16, 16, 3, 3}, DType::f32, device);
+  const Tensor short_bias = Tensor::zeros({15}, DType::f32, device);
+  EXPECT_THROW(PreparedConv2d(device, w, short_bias, {.padding = 1}), ShapeError);
+  const PreparedConv2d prepared(device, w, {}, {.padding = 1});
+  const Tensor x = Tensor::zeros({1, 8, 8, 16}, DType::f32, device);
+  const Tensor narrow = Tensor::zeros({1, 8, 8, 8}, DType::f32, device);
+  Tensor y({1, 8, 8, 16}, DType::f32, device);
+  Tensor small({1, 7, 8, 16}, DType::f32, device);
+  EXPECT_THROW(prepared.forward(device, x, small), ShapeError);
+  EXPECT_THROW(prepared.forward(device, narrow, y), ShapeError);
+  Tensor doubles({1, 8, 8, 16}, DType::f64, device);
+  EXPECT_THROW(prepared.forward(device, x, doubles), DTypeError);
+}
+
+TEST(PreparedConv2d, PassesNanThroughRelu) {
+  const Device device = Device::cpu(1);
+  std::vector<float> values(8 * 8 * 16, 1.0F);
+  values[0] = std::nanf("");
+  const Tensor x = Tensor::from(values, {1, 8, 8, 16}, device);
+  test::RandomTensors random(test::fresh_seed());
+  const PreparedConv2d prepared(device, random.f32({16, 16, 3, 3}, device), {}, {.padding = 1});
+  Tensor y({1, 8, 8, 16}, DType::f32, device);
+  prepared.forward(device, x, y, true);
+  EXPECT_TRUE(std::isnan(y.to_vector<float>()[0]));
+}
+
+}  // namespace
+}  // namespace rtl::kernels
