@@ -187,6 +187,7 @@ class Runs {
     io::Hash64 hash;
     hash.add(contender.strategy).add(training.hash()).add(strategy_options.hash()).add(data_hash_);
     hash.add(static_cast<std::uint64_t>(options_.train_samples));
+    if (!strategy(contender.strategy).needs_source) return hash.value();
     for (const FrozenSource& source : sources_) {
       hash.add(source.fingerprint()).add(data::to_string(source.normalization()));
     }
