@@ -23,29 +23,30 @@ inline std::uint64_t seed() {
   return value;
 }
 
+/// The standard library's generator: tests of the random kernels would otherwise check them against themselves.
 class Random {
  public:
-  explicit Random(std::uint64_t stream) : sequence_(seed(), stream) {}
+  explicit Random(std::uint64_t stream) : engine_(mix(seed(), stream)) {}
 
   Reals normal(const Shape& shape, double mean = 0, double deviation = 1) {
-    return make(shape, [&] { return mean + deviation * sequence_.normal(); });
+    return make(shape, std::normal_distribution<double>(mean, deviation));
   }
   Reals uniform(const Shape& shape, double low, double high) {
-    return make(shape, [&] { return low + (high - low) * sequence_.uniform(); });
+    return make(shape, std::uniform_real_distribution<double>(low, high));
   }
   /// Whole numbers in [0, bound).
   Reals below(const Shape& shape, std::uint64_t bound) {
-    return make(shape, [&] { return static_cast<double>(sequence_.below(bound)); });
+    return make(shape, std::uniform_int_distribution<std::uint64_t>(0, bound - 1));
   }
 
  private:
-  template <typename F>
-  static Reals make(const Shape& shape, const F& f) {
+  template <typename Distribution>
+  Reals make(const Shape& shape, Distribution distribution) {
     Reals values(static_cast<std::size_t>(shape.count()));
-    for (long double& value : values) value = f();
+    for (long double& value : values) value = static_cast<long double>(distribution(engine_));
     return values;
   }
-  RandomSequence sequence_;
+  std::mt19937_64 engine_;
 };
 
 }  // namespace rtl::test
