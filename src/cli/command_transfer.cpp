@@ -41,29 +41,6 @@ struct Arguments {
   TrainingArguments training;
 };
 
-/// Training losses as the comparison reports them, by strategy and epoch; the sum over the seeds and their number.
-class LossRecorder {
- public:
-  void add(const transfer::CompareProgress& now) {
-    if (now.training.epoch < 1) return;
-    auto& curve = sums_[now.strategy];
-    const auto index = static_cast<std::size_t>(now.training.epoch) - 1;
-    if (curve.size() <= index) curve.resize(index + 1);
-    curve[index].first += now.training.loss;
-    curve[index].second += 1;
-  }
-  LossCurves means() const {
-    LossCurves curves;
-    for (const auto& [strategy, sums] : sums_) {
-      for (const auto& [sum, count] : sums) curves[strategy].push_back(count > 0 ? sum / count : 0);
-    }
-    return curves;
-  }
-
- private:
-  std::map<std::string, std::vector<std::pair<double, double>>> sums_;
-};
-
 transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
   transfer::CompareOptions options;
   const StrategyList list = parse_strategies(arguments.strategies, arguments.feature_scaling, source_count);
@@ -145,9 +122,8 @@ Protocol describe_protocol(const Arguments& arguments, const transfer::Compariso
   return protocol;
 }
 
-void write_html(const Arguments& arguments, const transfer::Comparison& comparison, const Protocol& protocol,
-                const LossCurves& losses) {
-  const Charts charts = draw_charts(comparison, losses);
+void write_html(const Arguments& arguments, const transfer::Comparison& comparison, const Protocol& protocol) {
+  const Charts charts = draw_charts(comparison);
   if (!charts.problem.empty()) fmt::print(stderr, "rtl: {}\n", charts.problem);
   io::write_file(arguments.html, html_report(comparison, protocol, charts));
 }
@@ -174,12 +150,10 @@ void run(const Arguments& arguments) {
                                               : std::make_unique<transfer::FeatureCache>(arguments.cache_folder);
   options.strategy.cache = cache.get();
 
-  LossRecorder losses;
   transfer::Comparison comparison;
   {
     ProgressBar bar;
     options.progress = [&](const transfer::CompareProgress& now) {
-      losses.add(now);
       bar.show(static_cast<double>(now.run) / static_cast<double>(std::max<std::int64_t>(now.runs, 1)),
                fmt::format("run {}/{}: {}, seed {}, epoch {}, loss {:.4f}", std::min(now.run + 1, now.runs), now.runs,
                            now.strategy, now.seed, now.training.epoch, now.training.loss));
@@ -191,7 +165,7 @@ void run(const Arguments& arguments) {
   write_json(arguments.json, to_json(comparison));
   if (!arguments.html.empty()) {
     write_html(arguments, comparison,
-               describe_protocol(arguments, comparison, sources, options, device, seconds.count()), losses.means());
+               describe_protocol(arguments, comparison, sources, options, device, seconds.count()));
   }
 }
 

@@ -31,6 +31,7 @@ Json to_json(const transfer::StrategyResult& result) {
         {"low", result.difference_from_scratch.low},
         {"high", result.difference_from_scratch.high}}},
       {"verdict", transfer::to_string(result.verdict)},
+      {"losses", result.losses},
       {"dominated_by", result.dominated_by.empty() ? Json() : Json(result.dominated_by)},
       {"influence", influence}};
 }

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -40,7 +42,7 @@ class TemporaryFolder {
 
 /// The <svg> element of gnuplot's output without what an HTML page does not need: prologue, name spaces, the title
 /// "Gnuplot" that browsers would show as a tip.
-std::string svg_element(const std::string& document) {
+std::string svg_element(const std::string& name, const std::string& document) {
   const auto cut = [](std::string& text, const std::string& from, const std::string& to) {
     for (auto begin = text.find(from); begin != std::string::npos; begin = text.find(from, begin)) {
       const auto end = text.find(to, begin + from.size());
@@ -55,10 +57,17 @@ std::string svg_element(const std::string& document) {
   cut(svg, " xmlns:xlink=\"", "\"");
   cut(svg, "<title>Gnuplot", "</title>");
   cut(svg, "<desc>", "</desc>");
+  // Charts stand in one page: their elements' names must differ.
+  for (const char* reference : {"id='", "href='#", "url(#"}) {
+    const std::string before = reference;
+    for (auto at = svg.find(before); at != std::string::npos; at = svg.find(before, at + before.size())) {
+      svg.insert(at + before.size(), name + "-");
+    }
+  }
   return svg;
 }
 
-std::string run_gnuplot(const std::string& script, int width, int height) {
+std::string run_gnuplot(const std::string& name, const std::string& script, int width, int height) {
   const TemporaryFolder folder;
   const std::string output = folder.path() + "/chart.svg";
   const std::string errors = folder.path() + "/errors.txt";
@@ -76,7 +85,7 @@ std::string run_gnuplot(const std::string& script, int width, int height) {
     const auto bytes = io::read_file(path);
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
-  std::string svg = svg_element(text_of(output));
+  std::string svg = svg_element(name, text_of(output));
   if (failed || svg.find("</svg>") == std::string::npos) {
     throw Error(fmt::format("gnuplot failed: {}", text_of(errors)));
   }
@@ -110,6 +119,8 @@ std::string strategy_axis(const transfer::Comparison& comparison, bool with_scra
       tics, -row + 0.4);
 }
 
+constexpr std::array<const char*, 8> curve_colors = {"#1f3a5f", "#d1793b", "#2a9d8f", "#b5446e",
+                                                     "#6f5bb5", "#7a8f2a", "#3a86c8", "#8c564b"};
 constexpr int row_height = 34;
 constexpr int frame_height = 90;
 constexpr int chart_width = 820;
@@ -132,7 +143,7 @@ std::string accuracy_chart(const transfer::Comparison& comparison) {
                              "set xlabel 'accuracy on the test samples, %'\n"
                              "plot $means using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "
                              "$seeds using 1:($2-0.22) with points pt 6 ps 0.35 lc rgb '#57606a'\n";
-  return run_gnuplot(script, chart_width, frame_height + static_cast<int>(row) * row_height);
+  return run_gnuplot("accuracy", script, chart_width, frame_height + static_cast<int>(row) * row_height);
 }
 
 std::string difference_chart(const transfer::Comparison& comparison) {
@@ -152,37 +163,37 @@ std::string difference_chart(const transfer::Comparison& comparison) {
     ++row;
   }
   if (row == 0) return {};
-  const std::string script =
-      fmt::format("$rows << EOD\n{}EOD\n$seeds << EOD\n{}EOD\n", rows, seeds) + strategy_axis(comparison, false) +
-      "set xlabel 'accuracy minus that of scratch with the same seed, percentage points'\n"
-      "set xzeroaxis\nset arrow 1 from 0, graph 0 to 0, graph 1 nohead lw 1.6 lc rgb '#24292f' front\n"
-      "set xrange [*<0:0<*]\n"
-      "plot $rows using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "
-      "$seeds using 1:($2-0.22) with points pt 6 ps 0.35 lc rgb '#57606a'\n";
-  return run_gnuplot(script, chart_width, frame_height + static_cast<int>(row) * row_height);
+  const std::string script = fmt::format("$rows << EOD\n{}EOD\n$seeds << EOD\n{}EOD\n", rows, seeds) +
+                             strategy_axis(comparison, false) +
+                             "set xlabel 'accuracy minus that of scratch with the same seed, percentage points'\n"
+                             "set arrow 1 from 0, graph 0 to 0, graph 1 nohead lw 1.6 lc rgb '#24292f' front\n"
+                             "set xrange [*<0:0<*]\n"
+                             "plot $rows using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "
+                             "$seeds using 1:($2-0.22) with points pt 6 ps 0.35 lc rgb '#57606a'\n";
+  return run_gnuplot("differences", script, chart_width, frame_height + static_cast<int>(row) * row_height);
 }
 
-std::string loss_chart(const transfer::Comparison& comparison, const LossCurves& losses) {
+std::string loss_chart(const transfer::Comparison& comparison) {
   std::string blocks, plots;
-  int index = 0;
+  std::size_t index = 0, epochs = 0;
   for (const auto& result : comparison.strategies) {
-    const auto found = losses.find(result.name);
-    if (found == losses.end() || found->second.empty()) continue;
+    if (result.losses.empty()) continue;
+    epochs = std::max(epochs, result.losses.size());
     blocks += fmt::format("$curve{} << EOD\n", index);
-    for (std::size_t epoch = 0; epoch < found->second.size(); ++epoch) {
-      blocks += fmt::format("{} {}\n", epoch + 1, found->second[epoch]);
+    for (std::size_t epoch = 0; epoch < result.losses.size(); ++epoch) {
+      blocks += fmt::format("{} {}\n", epoch + 1, result.losses[epoch]);
     }
     blocks += "EOD\n";
-    plots += fmt::format("{}$curve{} using 1:2 with linespoints lw 2 pt 7 ps 0.25 lt {} title '{}'",
-                         index == 0 ? "plot " : ", ", index, index + 1, result.name);
+    plots += fmt::format("{}$curve{} using 1:2 with linespoints lw 2 pt 7 ps 0.25 lc rgb '{}' title '{}'",
+                         index == 0 ? "plot " : ", ", index, curve_colors[index % curve_colors.size()], result.name);
     ++index;
   }
   if (index == 0) return {};
-  return run_gnuplot(blocks +
-                         "set xlabel 'epoch'\nset ylabel 'mean training loss'\nset border 3\nset tics nomirror\n"
-                         "set grid lc rgb '#d0d7de' lt 1\nset key outside right top\nset yrange [0:*]\n" +
-                         plots + "\n",
-                     chart_width, 380);
+  const std::string frame = fmt::format(
+      "set xlabel 'epoch'\nset ylabel 'mean training loss'\nset border 3\nset tics nomirror\nset xtics {}\n"
+      "set grid lc rgb '#d0d7de' lt 1\nset key outside right top Left reverse\nset xrange [0:{}]\nset yrange [0:*]\n",
+      std::max<std::size_t>(1, (epochs + 5) / 10), epochs);
+  return run_gnuplot("losses", blocks + frame + plots + "\n", chart_width, 380);
 }
 
 }  // namespace
@@ -199,7 +210,7 @@ std::string gnuplot_version() {
   return text.substr(0, text.find_first_of(" \n"));
 }
 
-Charts draw_charts(const transfer::Comparison& comparison, const LossCurves& losses) {
+Charts draw_charts(const transfer::Comparison& comparison) {
   Charts charts;
   if (gnuplot_version().empty()) {
     charts.problem = "gnuplot was not found, so there are no charts. Install the package gnuplot-nox.";
@@ -208,7 +219,7 @@ Charts draw_charts(const transfer::Comparison& comparison, const LossCurves& los
   try {
     charts.accuracy = accuracy_chart(comparison);
     charts.differences = difference_chart(comparison);
-    charts.losses = loss_chart(comparison, losses);
+    charts.losses = loss_chart(comparison);
   } catch (const Error& error) {
     charts.problem = error.what();
   }

@@ -49,11 +49,15 @@ std::vector<std::string> describe_dominance(const transfer::Comparison& comparis
         h_norm = block.feature_norm;
       }
     }
+    const std::string amount = share > 0.995 ? "more than 99" : fmt::format("{:.0f}", 100 * share);
+    const bool balanced = result.feature_scaling == transfer::FeatureScaling::balance;
     notes.push_back(fmt::format(
-        "In {} the frozen block {} dominates: it makes {:.0f} % of the logits' variance (root mean square of its "
-        "feature norm {:.1f}, of h {:.1f}). A residual encoder protects against a poor source only while it can "
-        "outweigh the frozen features, which is a matter of their scale; --feature-scaling balance evens the scales.",
-        result.name, result.dominated_by, 100 * share, block_norm, h_norm));
+        "In {} the frozen block {} dominates: it makes {} % of the logits' variance (root mean square of its feature "
+        "norm {:.1f}, of h {:.1f}). The residual encoder protects against a poor source only while it can outweigh the "
+        "frozen features, which is a matter of their scale{}.",
+        result.name, result.dominated_by, amount, block_norm, h_norm,
+        balanced ? "; a smaller --feature-scale gives them less weight"
+                 : "; --feature-scaling balance evens the scales"));
   }
   return notes;
 }

@@ -222,6 +222,7 @@ class Runs {
     result.trainable_parameters = fitted.trainable_parameters();
     result.scores = score(fitted.model().predict(target.test, test_tables_, nullptr), target.test);
     result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
+    result.losses = fitted.training().losses;
     store_.store(contender.label, training.seed, print, result);
     return result;
   }
@@ -270,6 +271,16 @@ std::vector<BlockInfluence> mean_influence(const Runs& runs, std::size_t contend
   return mean;
 }
 
+std::vector<double> mean_losses(const Runs& runs, std::size_t contender) {
+  std::vector<double> mean(runs.result(contender, 0).losses.size());
+  const auto count = static_cast<double>(runs.seeds().size());
+  for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
+    const std::vector<double>& losses = runs.result(contender, seed).losses;
+    for (std::size_t epoch = 0; epoch < mean.size(); ++epoch) mean[epoch] += losses.at(epoch) / count;
+  }
+  return mean;
+}
+
 StrategyResult summarize_runs(const Runs& runs, std::size_t contender, double confidence) {
   const Contender& asked = runs.contenders()[contender];
   StrategyResult result;
@@ -289,6 +300,7 @@ StrategyResult summarize_runs(const Runs& runs, std::size_t contender, double co
     result.seconds += run.seconds / static_cast<double>(runs.seeds().size());
   }
   result.influence = mean_influence(runs, contender);
+  result.losses = mean_losses(runs, contender);
   if (contender == 0) return result;
   result.difference_from_scratch = t_interval(differences, confidence);
   result.verdict = judge(result.difference_from_scratch);

@@ -63,7 +63,8 @@ json encode(const RunResult& result) {
   return {{"scores", encode(result.scores)},
           {"trainable_parameters", result.trainable_parameters},
           {"seconds", result.seconds},
-          {"influence", influence}};
+          {"influence", influence},
+          {"losses", result.losses}};
 }
 
 RunResult decode(const json& value) {
@@ -75,6 +76,7 @@ RunResult decode(const json& value) {
     result.influence.push_back({entry.at("name"), entry.at("features"), entry.at("feature_norm"),
                                 entry.at("logit_deviation"), entry.at("share")});
   }
+  value.at("losses").get_to(result.losses);
   return result;
 }
 

@@ -16,6 +16,7 @@ struct RunResult {
   std::int64_t trainable_parameters = 0;
   double seconds = 0;
   std::vector<BlockInfluence> influence;
+  std::vector<double> losses;  ///< mean training loss of each epoch
 };
 
 class RunStore {

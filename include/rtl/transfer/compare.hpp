@@ -65,6 +65,7 @@ struct StrategyResult {
   Interval difference_from_scratch;  ///< of accuracy, paired by seed
   Verdict verdict = Verdict::undecided;
   std::vector<BlockInfluence> influence;  ///< mean over the seeds, on the test part; empty without blocks
+  std::vector<double> losses;             ///< mean training loss of each epoch, mean over the seeds
   /// A frozen block has more than `dominance_share` of the logits' variance: the protection that refine owes to h is
   /// weak there. Name of the block, or empty.
   std::string dominated_by;
