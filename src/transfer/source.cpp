@@ -36,6 +36,7 @@ std::uint64_t weights_hash(layers::Network& network) {
 }
 
 struct FrozenSource::State {
+  explicit State(const Device& where) : device(where) {}
   std::unique_ptr<layers::Network> network;
   std::unique_ptr<layers::FrozenNetwork> frozen;
   data::Normalization normalization{};
@@ -62,7 +63,12 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network, std::option
   const std::uint64_t fingerprint = weights_hash(*network);
   if (name.empty()) name = network->architecture().to_string();
   const auto chosen = normalization.value_or(default_normalization(network->architecture()));
-  state_ = std::make_shared<State>(std::move(network), std::move(frozen), chosen, std::move(name), device, fingerprint);
+  state_ = std::make_shared<State>(device);
+  state_->network = std::move(network);
+  state_->frozen = std::move(frozen);
+  state_->normalization = chosen;
+  state_->name = std::move(name);
+  state_->fingerprint = fingerprint;
 }
 
 const std::string& FrozenSource::name() const { return state_->name; }

@@ -100,6 +100,26 @@ TEST(Compare, SaysThatAUselessSourceHurts) {
   EXPECT_EQ(result_of(comparison, "refine:balance").feature_scaling, FeatureScaling::balance);
 }
 
+TEST(Compare, NamesABlockThatDominates) {
+  const Device device = Device::cpu(1);
+  const auto network = good_source(device).copy_network(device);
+  layers::ModuleState trunk;
+  network->visit_trunk("", trunk);
+  for (const auto& parameter : trunk.parameters) {
+    Tensor& value = parameter.variable.value();
+    for (std::int64_t i = 0; i < value.count(); ++i) value.data_as<float>()[i] *= 6;
+  }
+  const FrozenSource loud(layers::clone(*network, device), {}, "loud");
+  CompareOptions options = small_options();
+  options.strategies = {"probe", "refine", "refine:balance"};
+  const Comparison comparison = compare({loud}, target(device), options);
+  EXPECT_EQ(result_of(comparison, "probe").dominated_by, "");  // it has no other block
+  EXPECT_EQ(result_of(comparison, "refine").dominated_by, "loud");
+  EXPECT_GT(result_of(comparison, "refine").influence.at(1).share, dominance_share);
+  EXPECT_LT(result_of(comparison, "refine:balance").influence.at(1).share,
+            result_of(comparison, "refine").influence.at(1).share);
+}
+
 TEST(Compare, ResultsDoNotDependOnTheWorkers) {
   const Device device = Device::cpu(1);
   CompareOptions options = small_options();
