@@ -6,7 +6,8 @@ const std::vector<JobMaker>& all_jobs() {
   static const std::vector<JobMaker> jobs = {{"resnet20_features", resnet20_features},
                                              {"resnet20_train", resnet20_train},
                                              {"mlp_head", mlp_head},
-                                             {"mlp_head_20_seeds", mlp_head_20_seeds}};
+                                             {"mlp_head_20_seeds", mlp_head_20_seeds},
+                                             {"transfer_main_job", transfer_main_job}};
   return jobs;
 }
 

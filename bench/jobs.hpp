@@ -31,5 +31,6 @@ Job resnet20_features(const Settings& settings);
 Job resnet20_train(const Settings& settings);
 Job mlp_head(const Settings& settings);
 Job mlp_head_20_seeds(const Settings& settings);
+Job transfer_main_job(const Settings& settings);
 
 }  // namespace rtl::bench

@@ -123,11 +123,53 @@ def mlp_head_20_seeds(_):
     return lambda: sum(epoch() for epoch in epochs)
 
 
+class PaperCnn(nn.Module):
+    """REFINE's residual encoder, its features beside the frozen ones before one linear layer."""
+
+    def __init__(self, frozen, classes):
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = (nn.Conv2d(i, o, 3, 1, 1) for i, o in ((3, 32), (32, 64), (64, 64)))
+        self.fc1, self.head = nn.Linear(1024, 512), nn.Linear(512 + frozen, classes)
+
+    def forward(self, x, frozen):
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.max_pool2d(F.relu(conv(x)), 2)
+        h = F.dropout(F.relu(self.fc1(x.flatten(1))), 0.5, self.training)
+        return self.head(torch.cat((h, frozen), 1))
+
+
+def transfer_main_job(setting):
+    images, classes, epochs, batch = 512, 100, 4, 64
+    pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, classes, (images,))
+    layout = torch.channels_last if setting == "channels_last" else torch.contiguous_format
+    source = ResNet20().eval().to(memory_format=layout)
+
+    def inputs(rows):
+        return ((pixels[rows] / 255 - 0.5) / 0.5).to(memory_format=layout)
+
+    def once():
+        with torch.inference_mode():
+            parts = [source.features(inputs(slice(i, i + BATCH))) for i in range(0, images, BATCH)]
+        frozen = torch.cat(parts).clone()
+        model = PaperCnn(64, classes).to(memory_format=layout)
+        optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
+        for _ in range(epochs):
+            for rows in torch.randperm(images).split(batch):
+                optimizer.zero_grad(set_to_none=True)
+                F.cross_entropy(model(inputs(rows), frozen[rows]), labels[rows]).backward()
+                optimizer.step()
+        return images * epochs
+
+    return once
+
+
 JOBS = {
     "resnet20_features": (resnet20_features, ["nchw", "channels_last", "jit", "channels_last_jit"]),
     "resnet20_train": (resnet20_train, ["nchw", "channels_last"]),
     "mlp_head": (mlp_head, ["sgd"]),
     "mlp_head_20_seeds": (mlp_head_20_seeds, ["sgd"]),
+    "transfer_main_job": (transfer_main_job, ["nchw", "channels_last"]),
 }
 
 
