@@ -17,9 +17,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
-/// Elements [begin, end) of one slot. Without a start point the weights stand in for it: no pull.
+/// Elements [begin, end) of one slot. Without a start point the weights stand in for it: no pull. The update comes by
+/// value: its factors cannot change with what the loop writes.
 template <typename T>
-void sgd_range(const functors::SgdUpdate<T>& update, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
+void sgd_range(functors::SgdUpdate<T> update, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
   T* w = slot.weight.data_as<T>();
   const T* g = slot.gradient.data_as<T>();
   const T* start = slot.start.given() ? slot.start.data_as<T>() : w;
@@ -37,8 +38,7 @@ void sgd_range(const functors::SgdUpdate<T>& update, const OptimizerSlot& slot, 
 }
 
 template <typename T>
-void adam_range(const functors::AdamUpdate<T>& update, const OptimizerSlot& slot, std::int64_t begin,
-                std::int64_t end) {
+void adam_range(functors::AdamUpdate<T> update, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
   T* w = slot.weight.data_as<T>();
   const T* g = slot.gradient.data_as<T>();
   const T* start = slot.start.given() ? slot.start.data_as<T>() : w;

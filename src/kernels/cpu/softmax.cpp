@@ -1,4 +1,4 @@
-// Softmax and cross-entropy on the host: each row through a padded buffer, whole vectors only.
+// Softmax and cross-entropy on the host: long rows through a padded buffer, short ones transposed, a row a lane.
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -27,6 +27,15 @@ std::int64_t padded(std::int64_t classes) {
   return (classes + lanes - 1) / lanes * lanes;
 }
 
+constexpr std::int64_t longest_short_row = 32, most_lanes = 16;
+
+/// exp(x - largest). Highway's Exp is not defined for NaN, which has to come through.
+template <class D, class V>
+V shifted_exp(D d, V x, V largest) {
+  const V shifted = hn::Sub(x, largest);
+  return hn::IfThenElse(hn::IsNaN(shifted), shifted, hn::Exp(d, shifted));
+}
+
 /// Replaces the padded row by its softmax; returns log(sum(exp(x))).
 template <typename T>
 double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
@@ -38,9 +47,7 @@ double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
   largest = hn::MaxOfLanes(d, largest);
   auto sums = hn::Zero(d);
   for (std::int64_t i = 0; i < length; i += lanes) {
-    const auto x = hn::Sub(hn::LoadU(d, row + i), largest);
-    // Exp is not defined for NaN, which has to come through.
-    const auto e = hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
+    const auto e = shifted_exp(d, hn::LoadU(d, row + i), largest);
     hn::StoreU(e, d, row + i);
     sums = hn::Add(sums, e);
   }
@@ -52,8 +59,8 @@ double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
 
 /// Rows [begin, end); returns the sum of their losses if there are labels.
 template <typename T>
-double softmax_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
-                    std::int64_t begin, std::int64_t end) {
+double softmax_long_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+                         std::int64_t begin, std::int64_t end) {
   const std::int64_t length = padded<T>(classes);
   std::vector<T> row(static_cast<std::size_t>(length));
   const std::size_t bytes = static_cast<std::size_t>(classes) * sizeof(T);
@@ -66,6 +73,62 @@ double softmax_rows(const T* logits, const std::int32_t* labels, T* probabilitie
     std::memcpy(probabilities + i * classes, row.data(), bytes);
   }
   return loss;
+}
+
+/// Softmax down the columns of tile [classes][lanes]; logs[lane] = log(sum(exp(x))).
+template <typename T>
+void softmax_columns(T* tile, std::int64_t classes, T* logs) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t count = classes * lanes;
+  auto largest = hn::LoadU(d, tile);
+  for (std::int64_t i = lanes; i < count; i += lanes) largest = hn::Max(largest, hn::LoadU(d, tile + i));
+  auto sum = hn::Zero(d);
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const auto e = shifted_exp(d, hn::LoadU(d, tile + i), largest);
+    hn::StoreU(e, d, tile + i);
+    sum = hn::Add(sum, e);
+  }
+  const auto scale = hn::Div(hn::Set(d, T{1}), sum);
+  for (std::int64_t i = 0; i < count; i += lanes) hn::StoreU(hn::Mul(hn::LoadU(d, tile + i), scale), d, tile + i);
+  hn::StoreU(hn::Add(hn::Log(d, sum), largest), d, logs);
+}
+
+/// The same for rows so short that a vector holds one element of each of several rows.
+template <typename T>
+double softmax_short_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+                          std::int64_t begin, std::int64_t end) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  T tile[longest_short_row * most_lanes], logs[most_lanes];
+  double loss = 0;
+  for (std::int64_t row = begin; row < end; row += lanes) {
+    const std::int64_t rows = end - row < lanes ? end - row : lanes;
+    const T* from = logits + row * classes;
+    // Lanes without a row repeat the last one.
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const T* source = from + (lane < rows ? lane : rows - 1) * classes;
+      for (std::int64_t c = 0; c < classes; ++c) tile[c * lanes + lane] = source[c];
+    }
+    double chosen = 0;
+    for (std::int64_t lane = 0; labels != nullptr && lane < rows; ++lane) {
+      chosen += static_cast<double>(from[lane * classes + labels[row + lane]]);
+    }
+    softmax_columns(tile, classes, logs);
+    for (std::int64_t lane = 0; lane < rows; ++lane) {
+      loss += static_cast<double>(logs[lane]);
+      T* to = probabilities + (row + lane) * classes;
+      for (std::int64_t c = 0; c < classes; ++c) to[c] = tile[c * lanes + lane];
+    }
+    loss -= chosen;
+  }
+  return loss;
+}
+
+template <typename T>
+double softmax_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+                    std::int64_t begin, std::int64_t end) {
+  if (classes > longest_short_row) return softmax_long_rows(logits, labels, probabilities, classes, begin, end);
+  return softmax_short_rows(logits, labels, probabilities, classes, begin, end);
 }
 
 double softmax_target_f32(const float* logits, const std::int32_t* labels, float* probabilities, std::int64_t classes,
