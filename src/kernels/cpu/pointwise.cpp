@@ -96,6 +96,32 @@ void relu_backward_target(ConstView y, ConstView dy, View dx) {
                            [&](auto zero) { binary_view<functors::ReluBackward, decltype(zero)>({}, y, dy, dx); });
 }
 
+template <typename From, typename To>
+void cast_row(const From* x, std::int64_t step_x, To* y, std::int64_t step_y, std::int64_t length) {
+  if (step_x == 1 && step_y == 1) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < length; ++i) y[i] = functors::convert<To>(x[i]);
+  } else {
+    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = functors::convert<To>(x[i * step_x]);
+  }
+}
+
+template <typename From, typename To>
+void cast_view(ConstView x, View y) {
+  const StridedLoop<2> loop(y.shape(), {x.strides(), y.strides()});
+  const From* from = x.data_as<From>();
+  To* to = y.data_as<To>();
+  loop.run([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
+    cast_row(from + at[0], loop.step(0), to + at[1], loop.step(1), length);
+  });
+}
+
+void cast_target(ConstView x, View y) {
+  functors::visit_any(x.dtype(), [&](auto from) {
+    functors::visit_any(y.dtype(), [&](auto to) { cast_view<decltype(from), decltype(to)>(x, y); });
+  });
+}
+
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -107,6 +133,7 @@ HWY_EXPORT(binary_target);
 HWY_EXPORT(scale_add_target);
 HWY_EXPORT(add_relu_target);
 HWY_EXPORT(relu_backward_target);
+HWY_EXPORT(cast_target);
 
 void unary(const Device&, UnaryOp op, ConstView x, View y) { HWY_DYNAMIC_DISPATCH(unary_target)(op, x, y); }
 
@@ -136,33 +163,7 @@ void fill(const Device&, double value, View y) {
   });
 }
 
-namespace {
-
-template <typename From, typename To>
-void cast_view(ConstView x, View y) {
-  const StridedLoop<2> loop(y.shape(), {x.strides(), y.strides()});
-  const From* from = x.data_as<From>();
-  To* to = y.data_as<To>();
-  loop.run([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
-    const std::int64_t step_x = loop.step(0), step_y = loop.step(1);
-    if (step_x == 1 && step_y == 1) {
-#pragma omp simd
-      for (std::int64_t i = 0; i < length; ++i) to[at[1] + i] = functors::convert<To>(from[at[0] + i]);
-    } else {
-      for (std::int64_t i = 0; i < length; ++i) {
-        to[at[1] + i * step_y] = functors::convert<To>(from[at[0] + i * step_x]);
-      }
-    }
-  });
-}
-
-}  // namespace
-
-void cast(const Device&, ConstView x, View y) {
-  functors::visit_any(x.dtype(), [&](auto from) {
-    functors::visit_any(y.dtype(), [&](auto to) { cast_view<decltype(from), decltype(to)>(x, y); });
-  });
-}
+void cast(const Device&, ConstView x, View y) { HWY_DYNAMIC_DISPATCH(cast_target)(x, y); }
 
 }  // namespace rtl::kernels::cpu
 #endif  // HWY_ONCE

@@ -26,14 +26,34 @@ struct PoolShapes {
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
-/// One window position against the best so far. NaN wins and stays.
-template <typename T>
-void keep_larger(const T* x, std::int32_t position, T* best, std::int32_t* winner, std::int64_t channels) {
-#pragma omp simd
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const bool wins = !(x[c] <= best[c]) && best[c] == best[c];
-    best[c] = wins ? x[c] : best[c];
-    winner[c] = wins ? position : winner[c];
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Largest elements of the window at `corner` for as many channels as d has lanes. NaN wins and stays.
+template <class D, typename T>
+void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
+                std::int32_t* winners) {
+  // Positions are held in the width of the elements, so that one mask serves both.
+  using Position = hwy::MakeSigned<T>;
+  const hn::Rebind<Position, D> di;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto best = hn::LoadU(d, image + corner * s.channels + c);
+  auto winner = hn::Set(di, static_cast<Position>(corner));
+  for (std::int64_t row = 0; row < s.window; ++row) {
+    for (std::int64_t column = row == 0 ? 1 : 0; column < s.window; ++column) {
+      const std::int64_t position = corner + row * s.width + column;
+      const auto x = hn::LoadU(d, image + position * s.channels + c);
+      const auto wins = hn::AndNot(hn::IsNaN(best), hn::Not(hn::Le(x, best)));
+      best = hn::IfThenElse(wins, x, best);
+      winner = hn::IfThenElse(hn::RebindMask(di, wins), hn::Set(di, static_cast<Position>(position)), winner);
+    }
+  }
+  hn::StoreU(best, d, y + c);
+  if constexpr (sizeof(T) == sizeof(std::int32_t)) {
+    hn::StoreU(winner, di, winners + c);
+  } else {
+    Position wide[hn::MaxLanes(D())];
+    hn::StoreU(winner, di, wide);
+    for (std::int64_t lane = 0; lane < lanes; ++lane) winners[c + lane] = static_cast<std::int32_t>(wide[lane]);
   }
 }
 
@@ -58,19 +78,18 @@ void scale_elements(const T* from, T scale, T* to, std::int64_t count) {
 /// Rows [begin, end) of the output, counted over all images.
 template <typename T>
 void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std::int64_t begin, std::int64_t end) {
+  const hn::ScalableTag<T> d;
+  const hn::CappedTag<T, 1> one;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t row = begin; row < end; ++row) {
     const T* image = x + row / s.out_height * s.height * s.width * s.channels;
     const std::int64_t top = row % s.out_height * s.stride;
     for (std::int64_t column = 0; column < s.out_width; ++column) {
       const std::int64_t out = (row * s.out_width + column) * s.channels;
       const std::int64_t corner = top * s.width + column * s.stride;
-      copy_elements(image + corner * s.channels, y + out, s.channels);
-      std::fill_n(winners + out, s.channels, static_cast<std::int32_t>(corner));
-      for (std::int64_t at = 1; at < s.window * s.window; ++at) {
-        const std::int64_t position = corner + at / s.window * s.width + at % s.window;
-        keep_larger(image + position * s.channels, static_cast<std::int32_t>(position), y + out, winners + out,
-                    s.channels);
-      }
+      std::int64_t c = 0;
+      for (; c + lanes <= s.channels; c += lanes) max_window(d, s, image, corner, c, y + out, winners + out);
+      for (; c < s.channels; ++c) max_window(one, s, image, corner, c, y + out, winners + out);
     }
   }
 }

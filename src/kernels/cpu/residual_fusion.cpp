@@ -10,7 +10,7 @@ namespace rtl::kernels::cpu {
 namespace {
 
 /// Rows of bf16 features that are widened at a time: they stay in the cache until their product is done.
-constexpr std::int64_t widened_elements = 1 << 16;
+constexpr std::int64_t widened_elements = 1 << 18;
 
 /// to[i, c] (+)= keep[i] * from[i, c].
 template <typename T>
