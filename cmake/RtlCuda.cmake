@@ -20,7 +20,7 @@ endif()
 
 if(RTL_CUDA_MODE STREQUAL "NVCC")
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80 90)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90 100 120)
   endif()
   enable_language(CUDA)
   # CMake 3.25 does not know that nvcc 13 takes -std=c++20.

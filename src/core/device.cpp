@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/memory_guard.hpp"
 #include "rtl/core/error.hpp"
 #if RTL_WITH_CUDA
 #include "core/cuda/context.hpp"
@@ -124,6 +125,7 @@ void* Context::allocate(std::size_t bytes) {
   used_.push_back(block);
   statistics_.in_use += block.bytes;
   statistics_.high_water = std::max(statistics_.high_water, statistics_.in_use);
+  open_block(kind_, block.pointer, bytes, block.bytes);
   return block.pointer;
 }
 
@@ -131,6 +133,7 @@ void Context::deallocate(void* pointer) noexcept {
   // Recent allocations are returned first, so the search starts at the end.
   for (auto block = used_.rbegin(); block != used_.rend(); ++block) {
     if (block->pointer != pointer) continue;
+    close_block(kind_, block->pointer, block->bytes);
     cached_.push_back(*block);
     statistics_.in_use -= block->bytes;
     statistics_.cached += block->bytes;

@@ -33,7 +33,7 @@ class Operands {
   /// A matrix whose rows are not next to each other.
   View strided(std::int64_t rows, std::int64_t columns) { return (*this)({rows, columns + 1}).slice(1, 0, columns); }
 
-  const Device& device;
+  const Device device;
 
  private:
   std::vector<Tensor> kept_;

@@ -1,0 +1,392 @@
+// Compiled without -fsanitize, as fiber.cpp is; the kernels are compiled with it.
+#include "emulation/scheduler.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "emulation/language.hpp"
+#include "fiber.hpp"
+
+uint3 threadIdx{};
+uint3 blockIdx{};
+dim3 blockDim;
+dim3 gridDim;
+
+namespace emulation {
+namespace {
+
+enum class State : std::uint8_t { fresh, ready, at_barrier, at_warp, done };
+enum class Order : std::uint8_t { forward, reverse, shuffled };
+
+struct Thread {
+  uint3 index{};
+  unsigned number = 0;
+  State state = State::fresh;
+  Fiber* fiber = nullptr;
+  std::source_location where;  // while at_barrier or at_warp
+  bool predicate = false;      // brought to a barrier, then the barrier's answer
+  WarpCall* call = nullptr;    // while at_warp
+};
+
+/// Unwinds a suspended thread of a launch that has failed.
+struct Cancelled {};
+
+std::string to_string(const uint3& index) {
+  return "(" + std::to_string(index.x) + "," + std::to_string(index.y) + "," + std::to_string(index.z) + ")";
+}
+
+std::string to_string(const std::source_location& where) {
+  return std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
+
+bool same_place(const std::source_location& a, const std::source_location& b) {
+  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+}
+
+/// The exact-size pieces of shared memory of one block.
+class SharedMemory {
+ public:
+  ~SharedMemory() { clear(); }
+  void* get(const void* key, std::size_t bytes) {
+    for (const Piece& piece : pieces_) {
+      if (piece.key == key) return piece.pointer;
+    }
+    total_ += bytes;
+    if (total_ > limit) {
+      throw Fault("the block uses " + std::to_string(total_) + " bytes of shared memory; at most " +
+                  std::to_string(limit) + " can be had");
+    }
+    void* pointer = std::malloc(bytes);
+    if (pointer == nullptr) throw std::bad_alloc();
+    std::memset(pointer, 0xff, bytes);
+    pieces_.push_back({key, pointer});
+    return pointer;
+  }
+  void clear() {
+    for (const Piece& piece : pieces_) std::free(piece.pointer);
+    pieces_.clear();
+    total_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t limit = 48 * 1024;
+  struct Piece {
+    const void* key;
+    void* pointer;
+  };
+  std::vector<Piece> pieces_;
+  std::size_t total_ = 0;
+};
+
+class Scheduler {
+ public:
+  void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
+           const void* arguments);
+  bool synchronize_block(bool predicate, const std::source_location& where);
+  void synchronize_warp(WarpCall& call);
+  void* shared(const void* key, std::size_t bytes) { return shared_.get(key, bytes); }
+  void* dynamic_shared();
+  const Thread& current() const { return *current_; }
+  [[noreturn]] void fail(const std::string& what, const std::source_location& where) const;
+
+ private:
+  void read_order();
+  void begin_block(std::size_t number);
+  void run_block();
+  bool run_pass();
+  void open_barrier();
+  void cancel();
+  void enter(Thread& thread);
+  void resume(Thread& thread);
+  void suspend();
+  void call_thread() noexcept;
+  Thread* next_in_pass();
+  static void fiber_main(void* scheduler);
+
+  std::string order_text_ = "forward";
+  Order order_ = Order::forward;
+  std::mt19937 random_;
+
+  void (*body_)(const void*) = nullptr;
+  const void* arguments_ = nullptr;
+  std::size_t dynamic_bytes_ = 0;
+  SharedMemory shared_;
+  std::vector<Thread> threads_;
+  std::vector<unsigned> sequence_;  // thread numbers in the order of a pass
+  std::size_t position_ = 0;        // in sequence_, during a pass
+  Thread* current_ = nullptr;
+  Fiber host_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<Fiber*> idle_;
+  std::exception_ptr fault_;
+  bool cancelling_ = false;
+};
+
+void Scheduler::read_order() {
+  const char* given = std::getenv("RTL_EMULATION_ORDER");
+  const std::string text = given == nullptr ? "forward" : given;
+  if (text == order_text_) return;
+  constexpr std::string_view shuffled = "shuffled:";
+  unsigned seed = 0;
+  bool understood = text == "forward" || text == "reverse";
+  if (text.starts_with(shuffled)) {
+    const auto [stop, error] = std::from_chars(text.data() + shuffled.size(), text.data() + text.size(), seed);
+    understood = error == std::errc() && stop == text.data() + text.size();
+  }
+  if (!understood) {
+    throw Fault("RTL_EMULATION_ORDER is '" + text + "'; it may be forward, reverse or shuffled:SEED");
+  }
+  order_ = text == "forward" ? Order::forward : text == "reverse" ? Order::reverse : Order::shuffled;
+  random_.seed(seed);
+  order_text_ = text;
+}
+
+void Scheduler::run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
+                    const void* arguments) {
+  read_order();
+  const std::uint64_t count = std::uint64_t{block.x} * block.y * block.z;
+  if (count == 0 || count > 1024 || block.z > 64)
+    throw Fault("a block has " + std::to_string(count) + " threads; 1 to 1024 are possible");
+  if (grid.x > 0x7fffffffu || grid.y > 65535u || grid.z > 65535u) throw Fault("the grid is too large along an axis");
+  body_ = thread;
+  arguments_ = arguments;
+  dynamic_bytes_ = shared_bytes;
+  gridDim = grid;
+  blockDim = block;
+  threads_.resize(count);
+  sequence_.resize(count);
+  std::iota(sequence_.begin(), sequence_.end(), 0u);
+  if (order_ == Order::reverse) std::reverse(sequence_.begin(), sequence_.end());
+
+  std::vector<std::size_t> blocks(std::size_t{grid.x} * grid.y * grid.z);
+  std::iota(blocks.begin(), blocks.end(), std::size_t{0});
+  if (order_ == Order::reverse) std::reverse(blocks.begin(), blocks.end());
+  if (order_ == Order::shuffled) std::shuffle(blocks.begin(), blocks.end(), random_);
+  for (const std::size_t number : blocks) {
+    begin_block(number);
+    run_block();
+    shared_.clear();
+    if (fault_) std::rethrow_exception(std::exchange(fault_, nullptr));
+  }
+}
+
+void Scheduler::begin_block(std::size_t number) {
+  const auto x = static_cast<unsigned>(number % gridDim.x);
+  const auto y = static_cast<unsigned>(number / gridDim.x % gridDim.y);
+  blockIdx = {x, y, static_cast<unsigned>(number / gridDim.x / gridDim.y)};
+  for (unsigned i = 0; i < threads_.size(); ++i) {
+    threads_[i] = Thread{};
+    threads_[i].number = i;
+    threads_[i].index = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
+  }
+}
+
+void Scheduler::run_block() {
+  while (!fault_) {
+    const bool progress = run_pass();
+    if (fault_ || progress) continue;
+    if (std::ranges::all_of(threads_, [](const Thread& thread) { return thread.state == State::done; })) return;
+    open_barrier();
+  }
+  cancel();
+}
+
+/// Lets every thread that can run do so, once. False if there was none.
+bool Scheduler::run_pass() {
+  if (order_ == Order::shuffled) std::shuffle(sequence_.begin(), sequence_.end(), random_);
+  bool progress = false;
+  for (position_ = 0; position_ < sequence_.size() && !fault_; ++position_) {
+    Thread& thread = threads_[sequence_[position_]];
+    if (thread.state != State::fresh && thread.state != State::ready) continue;
+    resume(thread);
+    progress = true;
+  }
+  return progress;
+}
+
+/// Nobody can run: either all threads wait at one barrier, which opens, or the kernel is wrong.
+void Scheduler::open_barrier() {
+  const Thread* waiting = nullptr;
+  bool answer = false;
+  std::string what;
+  for (const Thread& thread : threads_) {
+    if (thread.state == State::at_warp) what = "a warp primitive that not all lanes of its mask reach";
+    if (thread.state != State::at_barrier) continue;
+    if (waiting != nullptr && !same_place(waiting->where, thread.where)) {
+      what = "threads of a block wait at different barriers, " + to_string(thread.where) + " and";
+    }
+    waiting = &thread;
+    answer = answer || thread.predicate;
+  }
+  const auto arrived = std::ranges::count(threads_, State::at_barrier, &Thread::state);
+  if (what.empty() && arrived != static_cast<std::ptrdiff_t>(threads_.size())) {
+    what = "a barrier that only " + std::to_string(arrived) + " of " + std::to_string(threads_.size()) +
+           " threads of the block reach (the others have returned)";
+  }
+  if (!what.empty()) {
+    const auto stuck = std::ranges::find_if(threads_, [](const Thread& thread) { return thread.state != State::done; });
+    current_ = &*stuck;
+    fault_ = std::make_exception_ptr(Fault("block " + to_string(blockIdx) + ", thread " + to_string(stuck->index) +
+                                           ": " + what + " at " + to_string(stuck->where)));
+    return;
+  }
+  for (Thread& thread : threads_) {
+    thread.state = State::ready;
+    thread.predicate = answer;
+  }
+}
+
+/// Unwinds the suspended threads of a failed launch, so that their fibers can be used again.
+void Scheduler::cancel() {
+  cancelling_ = true;
+  for (Thread& thread : threads_) {
+    if (thread.fiber != nullptr) resume(thread);
+  }
+  cancelling_ = false;
+}
+
+void Scheduler::enter(Thread& thread) {
+  current_ = &thread;
+  threadIdx = thread.index;
+}
+
+void Scheduler::resume(Thread& thread) {
+  if (thread.fiber == nullptr) {
+    if (idle_.empty()) {
+      fibers_.push_back(std::make_unique<Fiber>(&Scheduler::fiber_main, this));
+      idle_.push_back(fibers_.back().get());
+    }
+    thread.fiber = idle_.back();
+    idle_.pop_back();
+  }
+  enter(thread);
+  Fiber::switch_from_to(host_, *thread.fiber);
+}
+
+void Scheduler::suspend() {
+  Fiber::switch_from_to(*current_->fiber, host_);
+  if (cancelling_) throw Cancelled{};
+}
+
+void Scheduler::call_thread() noexcept {
+  try {
+    body_(arguments_);
+  } catch (const Cancelled&) {
+    // The launch's own fault is already known.
+  } catch (...) {
+    if (!fault_) fault_ = std::current_exception();
+  }
+  current_->state = State::done;
+}
+
+/// The thread that follows in the pass, if it has not begun: it can take over the fiber of one that has ended.
+Thread* Scheduler::next_in_pass() {
+  if (fault_ || position_ + 1 >= sequence_.size()) return nullptr;
+  Thread& next = threads_[sequence_[position_ + 1]];
+  if (next.state != State::fresh) return nullptr;
+  ++position_;
+  return &next;
+}
+
+void Scheduler::fiber_main(void* scheduler) {
+  auto& self = *static_cast<Scheduler*>(scheduler);
+  while (true) {
+    self.call_thread();
+    Fiber* fiber = std::exchange(self.current_->fiber, nullptr);
+    if (Thread* next = self.next_in_pass()) {
+      next->fiber = fiber;
+      self.enter(*next);
+      continue;
+    }
+    self.idle_.push_back(fiber);
+    Fiber::switch_from_to(*fiber, self.host_);
+  }
+}
+
+bool Scheduler::synchronize_block(bool predicate, const std::source_location& where) {
+  Thread& thread = *current_;
+  thread.state = State::at_barrier;
+  thread.where = where;
+  thread.predicate = predicate;
+  suspend();
+  return thread.predicate;
+}
+
+void Scheduler::synchronize_warp(WarpCall& call) {
+  Thread& own = *current_;
+  const unsigned first = own.number / 32 * 32;
+  if ((call.mask >> (own.number - first) & 1u) == 0) {
+    fail("a lane that calls a warp primitive is not in its mask", call.where);
+  }
+  own.state = State::at_warp;
+  own.where = call.where;
+  own.call = &call;
+  const WarpCall* lanes[32] = {};
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if ((call.mask >> lane & 1u) == 0) continue;
+    if (first + lane >= threads_.size()) fail("the mask of a warp primitive names a lane beyond the block", call.where);
+    const Thread& other = threads_[first + lane];
+    if (other.state == State::done) fail("the mask of a warp primitive names a lane that has returned", call.where);
+    if (other.state != State::at_warp) return suspend();
+    if (other.call->mask != call.mask || !same_place(other.where, call.where)) {
+      fail("lanes of a warp meet at different primitives, or with different masks", call.where);
+    }
+    lanes[lane] = other.call;
+  }
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if (lanes[lane] == nullptr) continue;
+    Thread& other = threads_[first + lane];
+    other.call->resolve(*other.call, lanes);
+    other.state = State::ready;
+  }
+  // Waiting for its own turn keeps the last lane to arrive from always being the first to go on.
+  suspend();
+}
+
+void* Scheduler::dynamic_shared() {
+  if (dynamic_bytes_ == 0) fail("dynamic shared memory is used, but the launch gives none", std::source_location());
+  return shared_.get(this, dynamic_bytes_);
+}
+
+void Scheduler::fail(const std::string& what, const std::source_location& where) const {
+  throw Fault("block " + to_string(blockIdx) + ", thread " + to_string(current_->index) + ": " + what + " at " +
+              to_string(where));
+}
+
+/// One for the process: threadIdx and its kin are global, as they are in CUDA.
+Scheduler& scheduler() {
+  static Scheduler instance;
+  return instance;
+}
+
+}  // namespace
+
+void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
+         const void* arguments) {
+  static std::mutex turn;
+  const std::lock_guard lock(turn);
+  scheduler().run(grid, block, shared_bytes, thread, arguments);
+}
+
+bool synchronize_block(bool predicate, const std::source_location& where) {
+  return scheduler().synchronize_block(predicate, where);
+}
+void synchronize_warp(WarpCall& call) { scheduler().synchronize_warp(call); }
+void* shared_memory(const void* key, std::size_t bytes) { return scheduler().shared(key, bytes); }
+void* dynamic_shared_memory() { return scheduler().dynamic_shared(); }
+unsigned lane_index() { return scheduler().current().number % 32; }
+void fail(const char* what, const std::source_location& where) { scheduler().fail(what, where); }
+
+}  // namespace emulation
