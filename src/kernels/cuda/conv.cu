@@ -1,0 +1,92 @@
+#include "kernels/backend/conv.hpp"
+
+#include "kernels/backend/gemm.hpp"
+#include "kernels/backend/pointwise.hpp"
+#include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/patch_convolution.hpp"
+#include "kernels/cuda/vendor/dnn.hpp"
+#include "kernels/functors.hpp"
+
+namespace rtl::kernels::cuda {
+namespace {
+
+/// Weights in the order [out, height, width, in], in which channels lie together as they do in the images.
+class PackedWeights {
+ public:
+  PackedWeights(const Device& device, const Shape& weights, DType dtype)
+      : memory_(device, weights.count() * static_cast<std::int64_t>(size_of(dtype))),
+        view_(memory_.get(), dtype, {weights[0], weights[2], weights[3], weights[1]}, device) {}
+  PackedWeights(const Device& device, const ConstView& w) : PackedWeights(device, w.shape(), w.dtype()) {
+    cuda::unary(device, UnaryOp::copy, w.permuted({0, 2, 3, 1}), view_);
+  }
+  void unpack(const Device& device, const View& w) const {
+    cuda::unary(device, UnaryOp::copy, view_.permuted({0, 3, 1, 2}), w);
+  }
+  const View& view() const { return view_; }
+
+ private:
+  Scratch<std::byte> memory_;
+  View view_;
+};
+
+/// y = [relu](y [+ bias] [+ residual]).
+template <int width, typename T>
+__global__ void finish_convolution(std::int64_t count, std::int64_t channels, const T* bias, const T* residual,
+                                   bool relu, T* y) {
+  for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    auto value = load_pack<width>(y, i);
+    Pack<T, width> offset{}, added{};
+    if (bias != nullptr) offset = load_pack<width>(bias, i % channels);
+    if (residual != nullptr) added = load_pack<width>(residual, i);
+    for (int k = 0; k < width; ++k) {
+      value.value[k] = value.value[k] + offset.value[k] + added.value[k];
+      if (relu) value.value[k] = functors::Relu()(value.value[k]);
+    }
+    store_pack<width>(y, i, value);
+  }
+}
+
+template <typename T>
+void finish(const Device& device, const ConstView& bias, const View& y, bool relu, const ConstView& residual) {
+  const T* offset = bias.given() ? bias.data_as<T>() : nullptr;
+  const T* added = residual.given() ? residual.data_as<T>() : nullptr;
+  const std::int64_t channels = y.extent(3);
+  const auto start = [&](auto width) {
+    const std::int64_t count = y.count() / width;
+    launch(finish_convolution<width(), T>, blocks_for(count), block_size, 0, activate(device), count, channels / width,
+           offset, added, relu, y.data_as<T>());
+  };
+  with_pack_width<T>(channels, start, offset, added, y.data_as<T>());
+}
+
+}  // namespace
+
+void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
+                    View y, bool relu, ConstView residual) {
+  const PackedWeights packed(device, w);
+  if (!vendor::conv2d_forward(device, x, packed.view(), options, y)) {
+    patch_forward(device, x, packed.view(), options, y);
+  }
+  if (!bias.given() && !residual.given() && !relu) return;
+  functors::visit_floating(y.dtype(),
+                           [&](auto element) { finish<decltype(element)>(device, bias, y, relu, residual); });
+}
+
+void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
+  const PackedWeights packed(device, w);
+  if (!vendor::conv2d_backward_data(device, dy, packed.view(), options, dx)) {
+    patch_backward_data(device, dy, packed.view(), options, dx);
+  }
+}
+
+void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
+                             View dbias) {
+  const PackedWeights packed(device, dw.shape(), dw.dtype());
+  if (!vendor::conv2d_backward_weights(device, x, dy, options, packed.view())) {
+    patch_backward_weights(device, x, dy, options, packed.view());
+  }
+  packed.unpack(device, dw);
+  if (dbias.given()) cuda::column_sums(device, dy.reshaped({dy.count() / dy.extent(3), dy.extent(3)}), dbias);
+}
+
+}  // namespace rtl::kernels::cuda

@@ -1,0 +1,120 @@
+// Reductions of any kind in a fixed order. The data is seen as a matrix of rows x columns; every column is reduced over
+// its rows. The caller says what an element is (a strided view, a squared deviation, a value with its position), how
+// two are combined, and what becomes of a column's result.
+#pragma once
+
+#include <bit>
+
+#include "kernels/cuda/launch.cuh"
+
+namespace rtl::kernels::cuda {
+
+// Each block takes `lanes` neighbouring columns and a range of rows; each thread every (block_size / lanes)th row of
+// it, in order; then a tree in shared memory.
+template <typename Total, typename Term, typename Combine, typename Finish>
+__global__ void __launch_bounds__(block_size)
+    reduce_kernel(std::int64_t rows, std::int64_t columns, std::int64_t rows_per_split, int lanes, Total identity,
+                  const __grid_constant__ Term term, Combine combine, Finish finish) {
+  RTL_SHARED(Total, partial, [block_size]);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % lanes, line = thread / lanes, lines = block_size / lanes;
+  const std::int64_t column = std::int64_t{blockIdx.x} * lanes + lane;
+  const std::int64_t begin = blockIdx.y * rows_per_split;
+  const std::int64_t end = begin + rows_per_split < rows ? begin + rows_per_split : rows;
+  Total total = identity;
+  if (column < columns) {
+#pragma unroll 4
+    for (std::int64_t row = begin + line; row < end; row += lines) total = combine(total, term(row, column));
+  }
+  partial[thread] = total;
+  for (int half = lines / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (line < half) partial[thread] = combine(partial[thread], partial[thread + half * lanes]);
+  }
+  // Line 0 of a column is the thread that wrote its result.
+  if (line == 0 && column < columns) finish(column, blockIdx.y, partial[thread]);
+}
+
+template <typename Total>
+struct StorePartial {
+  Total* partials;  // [columns, splits]
+  std::int64_t splits;
+  __device__ void operator()(std::int64_t column, std::int64_t split, const Total& total) const {
+    partials[column * splits + split] = total;
+  }
+};
+
+template <typename Total>
+struct LoadPartial {
+  const Total* partials;
+  std::int64_t splits;
+  __device__ Total operator()(std::int64_t split, std::int64_t column) const {
+    return partials[column * splits + split];
+  }
+};
+
+/// Neighbouring threads read neighbouring rows (`rows`: a column lies along memory) or neighbouring columns.
+enum class Neighbours { rows, columns };
+
+struct ReductionShape {
+  int lanes;
+  std::int64_t splits;
+  std::int64_t rows_per_split;
+};
+
+/// Depends on the sizes only, so that the order of additions is the same on every GPU.
+inline ReductionShape shape_of_reduction(std::int64_t rows, std::int64_t columns, Neighbours neighbours) {
+  constexpr std::int64_t wanted_blocks = 1024, rows_per_thread = 8;
+  const auto power = [](std::int64_t count, std::int64_t most) {
+    return static_cast<std::int64_t>(
+        std::bit_ceil(static_cast<std::uint64_t>(std::clamp<std::int64_t>(count, 1, most))));
+  };
+  std::int64_t lanes = block_size / power(rows, block_size);
+  if (neighbours == Neighbours::columns) lanes = std::max(lanes, power(columns, warp_size));
+  const std::int64_t rows_per_block = block_size / lanes * rows_per_thread;
+  const std::int64_t most = std::max<std::int64_t>(1, wanted_blocks / ceil_divide(columns, lanes));
+  const std::int64_t splits = std::clamp<std::int64_t>(ceil_divide(rows, rows_per_block), 1, most);
+  return {static_cast<int>(lanes), splits, ceil_divide(rows, splits)};
+}
+
+/// For every column: finish(column, 0, combination of term(row, column) over all rows). One launch, or two with a
+/// partial result per range of rows between them.
+template <typename Total, typename Term, typename Combine, typename Finish>
+void reduce_columns(const Device& device, std::int64_t rows, std::int64_t columns, Neighbours neighbours,
+                    const Total& identity, const Term& term, const Combine& combine, const Finish& finish) {
+  const cudaStream_t stream = activate(device);
+  const auto grid = [&](const ReductionShape& shape) {
+    return dim3(static_cast<unsigned>(ceil_divide(columns, shape.lanes)), static_cast<unsigned>(shape.splits));
+  };
+  const ReductionShape shape = shape_of_reduction(rows, columns, neighbours);
+  if (shape.splits == 1) {
+    launch(reduce_kernel<Total, Term, Combine, Finish>, grid(shape), block_size, 0, stream, rows, columns,
+           shape.rows_per_split, shape.lanes, identity, term, combine, finish);
+    return;
+  }
+  const Scratch<Total> partials(device, columns * shape.splits);
+  using Store = StorePartial<Total>;
+  using Load = LoadPartial<Total>;
+  launch(reduce_kernel<Total, Term, Combine, Store>, grid(shape), block_size, 0, stream, rows, columns,
+         shape.rows_per_split, shape.lanes, identity, term, combine, Store{partials.get(), shape.splits});
+  ReductionShape last = shape_of_reduction(shape.splits, columns, Neighbours::rows);
+  last.splits = 1;
+  launch(reduce_kernel<Total, Load, Combine, Finish>, grid(last), block_size, 0, stream, shape.splits, columns,
+         shape.splits, last.lanes, identity, Load{partials.get(), shape.splits}, combine, finish);
+}
+
+/// Several sums at once.
+template <int count>
+struct Sums {
+  double value[count];
+};
+
+struct AddSums {
+  template <int count>
+  __device__ Sums<count> operator()(Sums<count> a, const Sums<count>& b) const {
+    for (int i = 0; i < count; ++i) a.value[i] += b.value[i];
+    return a;
+  }
+};
+
+}  // namespace rtl::kernels::cuda

@@ -1,0 +1,213 @@
+// Matrix products by cuBLASLt. Full precision (no TF32), and only algorithms whose sums have a fixed order.
+#include <cublasLt.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <map>
+#include <memory>
+#include <type_traits>
+
+#include "kernels/cuda/stream.hpp"
+#include "kernels/cuda/vendor/blas.hpp"
+
+#define RTL_CUBLAS_CHECK(call) check((call), #call)
+
+namespace rtl::kernels::cuda::vendor {
+namespace {
+
+void check(cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw CudaError(
+      fmt::format("{} failed with {} ({})", call, cublasLtGetStatusName(status), cublasLtGetStatusString(status)));
+}
+
+template <auto destroy>
+struct Destroy {
+  template <typename T>
+  void operator()(T* object) const {
+    destroy(object);
+  }
+};
+template <typename Handle, auto destroy>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<destroy>>;
+
+/// Everything that the choice of an algorithm depends on.
+struct Problem {
+  DType dtype;
+  bool transpose_a, transpose_b, keeps_c;
+  Epilogue epilogue;
+  std::int64_t m, n, k, lda, ldb, ldc;
+  std::uint32_t a_alignment, b_alignment, c_alignment;
+  auto operator<=>(const Problem&) const = default;
+};
+
+// The library thinks in columns, so it is asked for C^T = op(B)^T op(A)^T: what is a row-major matrix to us is the
+// transposed column-major one to it, and B comes first.
+class Plan {
+ public:
+  Plan(cublasLtHandle_t handle, const Problem& problem) : problem_(problem) {
+    const bool is_double = problem.dtype == DType::f64;
+    type_ = is_double ? CUDA_R_64F : CUDA_R_32F;
+    cublasLtMatmulDesc_t description = nullptr;
+    RTL_CUBLAS_CHECK(
+        cublasLtMatmulDescCreate(&description, is_double ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, type_));
+    description_.reset(description);
+    set(CUBLASLT_MATMUL_DESC_TRANSA, problem.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, problem.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(problem.epilogue));
+    first_ =
+        layout(problem.transpose_b ? problem.k : problem.n, problem.transpose_b ? problem.n : problem.k, problem.ldb);
+    second_ =
+        layout(problem.transpose_a ? problem.m : problem.k, problem.transpose_a ? problem.k : problem.m, problem.lda);
+    result_ = layout(problem.n, problem.m, problem.ldc);
+    choose(handle);
+  }
+
+  /// False if the library has no algorithm for this problem.
+  bool usable() const { return usable_; }
+
+  void run(cublasLtHandle_t handle, const Device& device, double alpha, const void* a, const void* b, double beta,
+           void* c, const void* bias) {
+    if (bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    const float single[2] = {static_cast<float>(alpha), static_cast<float>(beta)};
+    const double wide[2] = {alpha, beta};
+    const bool is_double = problem_.dtype == DType::f64;
+    const void* scale_product = is_double ? static_cast<const void*>(&wide[0]) : &single[0];
+    const void* scale_before = is_double ? static_cast<const void*>(&wide[1]) : &single[1];
+    const Scratch<std::byte> workspace(device, static_cast<std::int64_t>(choice_.workspaceSize));
+    RTL_CUBLAS_CHECK(cublasLtMatmul(handle, description_.get(), scale_product, b, first_.get(), a, second_.get(),
+                                    scale_before, c, result_.get(), c, result_.get(), &choice_.algo, workspace.get(),
+                                    choice_.workspaceSize, activate(device)));
+  }
+
+ private:
+  using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+  using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+
+  static cublasLtEpilogue_t epilogue_of(Epilogue epilogue) {
+    switch (epilogue) {
+      case Epilogue::none:
+        break;
+      case Epilogue::bias:
+        return CUBLASLT_EPILOGUE_BIAS;
+      case Epilogue::bias_relu:
+        return CUBLASLT_EPILOGUE_RELU_BIAS;
+      case Epilogue::relu:
+        return CUBLASLT_EPILOGUE_RELU;
+    }
+    return CUBLASLT_EPILOGUE_DEFAULT;
+  }
+
+  template <typename T>
+  void set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
+    RTL_CUBLAS_CHECK(cublasLtMatmulDescSetAttribute(description_.get(), attribute, &value, sizeof value));
+  }
+
+  Layout layout(std::int64_t rows, std::int64_t columns, std::int64_t stride) const {
+    cublasLtMatrixLayout_t made = nullptr;
+    RTL_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(&made, type_, static_cast<std::uint64_t>(rows),
+                                                static_cast<std::uint64_t>(columns), stride));
+    return Layout(made);
+  }
+
+  void choose(cublasLtHandle_t handle) {
+    cublasLtMatmulPreference_t made = nullptr;
+    RTL_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&made));
+    const Preference preference(made);
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
+      RTL_CUBLAS_CHECK(cublasLtMatmulPreferenceSetAttribute(made, attribute, &value, sizeof value));
+    };
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::size_t{32} << 20);
+    // Split sums may only be added in a second step, whose order is fixed; not in place, as they come.
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, problem_.b_alignment);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, problem_.a_alignment);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, problem_.c_alignment);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, problem_.c_alignment);
+    int found = 0;
+    const cublasStatus_t status =
+        cublasLtMatmulAlgoGetHeuristic(handle, description_.get(), first_.get(), second_.get(), result_.get(),
+                                       result_.get(), preference.get(), 1, &choice_, &found);
+    usable_ = status == CUBLAS_STATUS_SUCCESS && found > 0 && choice_.state == CUBLAS_STATUS_SUCCESS;
+  }
+
+  Problem problem_;
+  cudaDataType_t type_;
+  Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> description_;
+  Layout first_, second_, result_;
+  cublasLtMatmulHeuristicResult_t choice_{};
+  bool usable_ = false;
+};
+
+/// A context's handle and the plans made so far.
+class Blas {
+ public:
+  explicit Blas(detail::Context&) {
+    cublasLtHandle_t handle = nullptr;
+    RTL_CUBLAS_CHECK(cublasLtCreate(&handle));
+    handle_.reset(handle);
+  }
+  cublasLtHandle_t handle() const { return handle_.get(); }
+  Plan& plan(const Problem& problem) {
+    const auto [place, is_new] = plans_.try_emplace(problem);
+    if (is_new) place->second = std::make_unique<Plan>(handle(), problem);
+    return *place->second;
+  }
+
+ private:
+  Owned<cublasLtHandle_t, cublasLtDestroy> handle_;
+  std::map<Problem, std::unique_ptr<Plan>> plans_;
+};
+
+/// The largest power of two, up to 256, that divides the address.
+std::uint32_t alignment_of(const void* data) {
+  const auto address = reinterpret_cast<std::uintptr_t>(data) | 256u;
+  return std::uint32_t{1} << std::countr_zero(address);
+}
+
+std::int64_t row_stride(const ConstView& matrix) {
+  return std::max(matrix.strides()[0], std::max<std::int64_t>(matrix.extent(1), 1));
+}
+
+}  // namespace
+
+bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
+          const ConstView& b, double beta, const View& c, Epilogue epilogue, const ConstView& bias) {
+  activate(device);
+  auto& blas = device.context().resource<Blas>();
+  Problem problem{c.dtype(),
+                  transpose_a == Transpose::yes,
+                  transpose_b == Transpose::yes,
+                  beta != 0,
+                  epilogue,
+                  c.extent(0),
+                  c.extent(1),
+                  a.extent(transpose_a == Transpose::yes ? 0 : 1),
+                  row_stride(a),
+                  row_stride(b),
+                  row_stride(c),
+                  alignment_of(a.data()),
+                  alignment_of(b.data()),
+                  alignment_of(c.data())};
+  // Fused epilogues exist for f32 only, and want an aligned bias.
+  const bool may_fuse = c.dtype() == DType::f32 && (!bias.given() || alignment_of(bias.data()) >= 16);
+  if (epilogue != Epilogue::none && may_fuse) {
+    Plan& fused = blas.plan(problem);
+    if (fused.usable()) {
+      fused.run(blas.handle(), device, alpha, a.data(), b.data(), beta, c.data(), bias.given() ? bias.data() : nullptr);
+      return true;
+    }
+  }
+  problem.epilogue = Epilogue::none;
+  Plan& plain = blas.plan(problem);
+  if (!plain.usable()) {
+    throw CudaError(fmt::format("gemm: cuBLASLt has no algorithm for m={} n={} k={} in {} on {}", problem.m, problem.n,
+                                problem.k, name_of(problem.dtype), device.description()));
+  }
+  plain.run(blas.handle(), device, alpha, a.data(), b.data(), beta, c.data(), nullptr);
+  return epilogue == Epilogue::none;
+}
+
+}  // namespace rtl::kernels::cuda::vendor

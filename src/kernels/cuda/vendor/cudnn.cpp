@@ -1,0 +1,238 @@
+// Convolutions by cuDNN. Only algorithms that say of themselves that they are deterministic, that multiply in full
+// precision (no TF32), and that sum the products themselves (no Winograd or FFT, which lose digits).
+#include <cudnn.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <limits>
+#include <map>
+#include <memory>
+#include <span>
+#include <type_traits>
+
+#include "kernels/cuda/stream.hpp"
+#include "kernels/cuda/vendor/dnn.hpp"
+
+#define RTL_CUDNN_CHECK(call) check((call), #call)
+
+// cuDNN 9 marks the calls for single operations as deprecated in favour of its graphs, which have no interface for C++
+// without another library. They work, and what one needs of them is all in this file.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace rtl::kernels::cuda::vendor {
+namespace {
+
+void check(cudnnStatus_t status, const char* call) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  throw CudaError(fmt::format("{} failed with {}", call, cudnnGetErrorString(status)));
+}
+
+template <auto destroy>
+struct Destroy {
+  template <typename T>
+  void operator()(T* object) const {
+    destroy(object);
+  }
+};
+
+/// A cuDNN object that owns itself.
+template <typename Handle, auto create, auto destroy>
+class Owned {
+ public:
+  Owned() {
+    Handle made = nullptr;
+    check(create(&made), "creating a cuDNN object");
+    object_.reset(made);
+  }
+  Handle get() const { return object_.get(); }
+
+ private:
+  std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<destroy>> object_;
+};
+
+using Library = Owned<cudnnHandle_t, cudnnCreate, cudnnDestroy>;
+using Images = Owned<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
+using Filter = Owned<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
+using Convolution =
+    Owned<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
+
+enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+
+/// Everything that the choice of an algorithm depends on: x [N, H, W, C], w [out, height, width, in], y's extents.
+struct Problem {
+  Direction direction;
+  DType dtype;
+  std::array<int, 4> x, w, y;
+  int stride, padding;
+  auto operator<=>(const Problem&) const = default;
+};
+
+bool may_use(cudnnConvolutionFwdAlgo_t algorithm) {
+  return algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM ||
+         algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM || algorithm == CUDNN_CONVOLUTION_FWD_ALGO_GEMM;
+}
+bool may_use(cudnnConvolutionBwdDataAlgo_t algorithm) { return algorithm == CUDNN_CONVOLUTION_BWD_DATA_ALGO_1; }
+bool may_use(cudnnConvolutionBwdFilterAlgo_t algorithm) { return algorithm == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1; }
+
+class Plan {
+ public:
+  Plan(cudnnHandle_t handle, const Problem& problem) : problem_(problem) {
+    const cudnnDataType_t type = problem.dtype == DType::f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
+    describe(x_, type, problem.x);
+    describe(y_, type, problem.y);
+    RTL_CUDNN_CHECK(cudnnSetFilter4dDescriptor(w_.get(), type, CUDNN_TENSOR_NHWC, problem.w[0], problem.w[3],
+                                               problem.w[1], problem.w[2]));
+    RTL_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(convolution_.get(), problem.padding, problem.padding,
+                                                    problem.stride, problem.stride, 1, 1, CUDNN_CROSS_CORRELATION,
+                                                    type));
+    RTL_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution_.get(), CUDNN_FMA_MATH));
+    choose(handle);
+  }
+
+  /// `from` and `other` are the operands in the order of the direction's call, `to` the result. False if the library
+  /// does not take this problem.
+  bool run(cudnnHandle_t handle, const Device& device, const void* from, const void* other, void* to) {
+    if (!usable_) return false;
+    const double wide[2] = {1.0, 0.0};
+    const float single[2] = {1.0f, 0.0f};
+    const bool is_double = problem_.dtype == DType::f64;
+    const void* one = is_double ? static_cast<const void*>(&wide[0]) : &single[0];
+    const void* zero = is_double ? static_cast<const void*>(&wide[1]) : &single[1];
+    const Scratch<std::byte> workspace(device, static_cast<std::int64_t>(workspace_bytes_));
+    RTL_CUDNN_CHECK(cudnnSetStream(handle, activate(device)));
+    cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
+    switch (problem_.direction) {
+      case Direction::forward:
+        status = cudnnConvolutionForward(handle, one, x_.get(), from, w_.get(), other, convolution_.get(), forward_,
+                                         workspace.get(), workspace_bytes_, zero, y_.get(), to);
+        break;
+      case Direction::backward_data:
+        status = cudnnConvolutionBackwardData(handle, one, w_.get(), other, y_.get(), from, convolution_.get(), data_,
+                                              workspace.get(), workspace_bytes_, zero, x_.get(), to);
+        break;
+      case Direction::backward_weights:
+        status = cudnnConvolutionBackwardFilter(handle, one, x_.get(), from, y_.get(), other, convolution_.get(),
+                                                weights_, workspace.get(), workspace_bytes_, zero, w_.get(), to);
+        break;
+    }
+    // Some cases are only refused when they are to run; then they are not tried again.
+    usable_ = status != CUDNN_STATUS_NOT_SUPPORTED;
+    if (usable_) check(status, "cuDNN convolution");
+    return usable_;
+  }
+
+ private:
+  static constexpr std::size_t most_workspace = std::size_t{256} << 20;
+
+  static void describe(const Images& images, cudnnDataType_t type, const std::array<int, 4>& extents) {
+    RTL_CUDNN_CHECK(cudnnSetTensor4dDescriptor(images.get(), CUDNN_TENSOR_NHWC, type, extents[0], extents[3],
+                                               extents[1], extents[2]));
+  }
+
+  void choose(cudnnHandle_t handle) {
+    switch (problem_.direction) {
+      case Direction::forward: {
+        std::array<cudnnConvolutionFwdAlgoPerf_t, CUDNN_CONVOLUTION_FWD_ALGO_COUNT> found;
+        int count = 0;
+        const auto status =
+            cudnnGetConvolutionForwardAlgorithm_v7(handle, x_.get(), w_.get(), convolution_.get(), y_.get(),
+                                                   static_cast<int>(found.size()), &count, found.data());
+        return take_best(status, std::span(found.data(), static_cast<std::size_t>(count)), forward_);
+      }
+      case Direction::backward_data: {
+        std::array<cudnnConvolutionBwdDataAlgoPerf_t, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT> found;
+        int count = 0;
+        const auto status =
+            cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, w_.get(), y_.get(), convolution_.get(), x_.get(),
+                                                        static_cast<int>(found.size()), &count, found.data());
+        return take_best(status, std::span(found.data(), static_cast<std::size_t>(count)), data_);
+      }
+      case Direction::backward_weights: {
+        std::array<cudnnConvolutionBwdFilterAlgoPerf_t, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT> found;
+        int count = 0;
+        const auto status =
+            cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, x_.get(), y_.get(), convolution_.get(), w_.get(),
+                                                          static_cast<int>(found.size()), &count, found.data());
+        return take_best(status, std::span(found.data(), static_cast<std::size_t>(count)), weights_);
+      }
+    }
+  }
+
+  /// The list is sorted, the expected fastest first.
+  template <typename Found, typename Algorithm>
+  void take_best(cudnnStatus_t status, std::span<Found> found, Algorithm& algorithm) {
+    if (status != CUDNN_STATUS_SUCCESS) return;
+    for (const Found& candidate : found) {
+      if (candidate.status != CUDNN_STATUS_SUCCESS || candidate.determinism != CUDNN_DETERMINISTIC) continue;
+      if (candidate.mathType != CUDNN_FMA_MATH && candidate.mathType != CUDNN_DEFAULT_MATH) continue;
+      if (candidate.memory > most_workspace || !may_use(candidate.algo)) continue;
+      algorithm = candidate.algo;
+      workspace_bytes_ = candidate.memory;
+      usable_ = true;
+      return;
+    }
+  }
+
+  Problem problem_;
+  Images x_, y_;
+  Filter w_;
+  Convolution convolution_;
+  cudnnConvolutionFwdAlgo_t forward_{};
+  cudnnConvolutionBwdDataAlgo_t data_{};
+  cudnnConvolutionBwdFilterAlgo_t weights_{};
+  std::size_t workspace_bytes_ = 0;
+  bool usable_ = false;
+};
+
+/// A context's handle and the plans made so far.
+class Dnn {
+ public:
+  explicit Dnn(detail::Context&) {}
+  cudnnHandle_t handle() const { return library_.get(); }
+  Plan& plan(const Problem& problem) {
+    const auto [place, is_new] = plans_.try_emplace(problem);
+    if (is_new) place->second = std::make_unique<Plan>(handle(), problem);
+    return *place->second;
+  }
+
+ private:
+  Library library_;
+  std::map<Problem, std::unique_ptr<Plan>> plans_;
+};
+
+/// False if an extent is too large for the library.
+bool narrow(const Shape& shape, std::array<int, 4>& out) {
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (shape.extents()[i] > std::numeric_limits<int>::max()) return false;
+    out[i] = static_cast<int>(shape.extents()[i]);
+  }
+  return shape.count() <= std::numeric_limits<int>::max();
+}
+
+bool convolve(const Device& device, Direction direction, const Shape& x, const Shape& w, const Shape& y,
+              const Conv2dOptions& options, const ConstView& from, const ConstView& other, const View& to) {
+  Problem problem{direction, to.dtype(), {}, {}, {}, options.stride, options.padding};
+  if (!narrow(x, problem.x) || !narrow(w, problem.w) || !narrow(y, problem.y)) return false;
+  activate(device);
+  auto& dnn = device.context().resource<Dnn>();
+  return dnn.plan(problem).run(dnn.handle(), device, from.data(), other.data(), to.data());
+}
+
+}  // namespace
+
+bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
+                    const View& y) {
+  return convolve(device, Direction::forward, x.shape(), w.shape(), y.shape(), options, x, w, y);
+}
+
+bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
+                          const View& dx) {
+  return convolve(device, Direction::backward_data, dx.shape(), w.shape(), dy.shape(), options, dy, w, dx);
+}
+
+bool conv2d_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
+                             const Conv2dOptions& options, const View& dw) {
+  return convolve(device, Direction::backward_weights, x.shape(), dw.shape(), dy.shape(), options, x, dy, dw);
+}
+
+}  // namespace rtl::kernels::cuda::vendor
