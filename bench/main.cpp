@@ -33,10 +33,14 @@ void print_job(const nlohmann::json& job) {
 }
 
 void print_kernel(const nlohmann::json& kernel) {
-  fmt::print("{:<30} {:<30} {:>10.1f} us {:>8.1f} GB/s {:>8.1f} GFLOP/s {:>6.1f} % of {}\n",
-             kernel["name"].get<std::string>(), kernel["sizes"].get<std::string>(),
-             kernel["microseconds"].get<double>(), kernel["gb_s"].get<double>(), kernel["gflops"].get<double>(),
-             kernel["percent_of_roofline"].get<double>(), kernel["limit_from"].get<std::string>());
+  fmt::print("{:<30} {:<30} {:>10.1f} us {:>8.1f} GB/s {:>8.1f} GFLOP/s", kernel["name"].get<std::string>(),
+             kernel["sizes"].get<std::string>(), kernel["microseconds"].get<double>(), kernel["gb_s"].get<double>(),
+             kernel["gflops"].get<double>());
+  if (kernel.contains("percent_of_roofline")) {
+    fmt::print(" {:>6.1f} % of {}", kernel["percent_of_roofline"].get<double>(),
+               kernel["limit_from"].get<std::string>());
+  }
+  fmt::print("\n");
 }
 
 void run(const Options& options) {
@@ -76,6 +80,7 @@ int main(int argc, char** argv) {
   rtl::bench::Options options;
   CLI::App app("Benchmarks of rtl: jobs and kernels beside rooflines and peers", "bench/run");
   app.add_option("--threads", options.settings.threads, "threads of the host device")->check(CLI::PositiveNumber);
+  app.add_option("--device", options.settings.device, "where the kernels run: cpu or cuda:N (and then no jobs)");
   app.add_flag("--quick", options.settings.quick, "few repetitions: to see that everything runs");
   app.add_option("--json", options.json_file, "where the results are written")->required();
   app.add_option("--only", options.only, "one job or kernel function");
@@ -83,6 +88,7 @@ int main(int argc, char** argv) {
   app.add_flag("--no-kernels", options.no_kernels, "jobs only");
   try {
     app.parse(argc, argv);
+    options.no_jobs = options.no_jobs || options.settings.device != "cpu";
   } catch (const CLI::ParseError& fault) {
     return app.exit(fault) == 0 ? 0 : 2;
   }

@@ -6,8 +6,14 @@
 
 namespace rtl::bench {
 
+namespace {
+
+bool counts_processor_time(const Settings& settings) { return settings.threads == 1 && settings.device == "cpu"; }
+
+}  // namespace
+
 double clock_seconds(const Settings& settings) {
-  if (settings.threads == 1) {
+  if (counts_processor_time(settings)) {
     timespec now{};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
@@ -15,7 +21,9 @@ double clock_seconds(const Settings& settings) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-const char* clock_name(const Settings& settings) { return settings.threads == 1 ? "processor time" : "wall time"; }
+const char* clock_name(const Settings& settings) {
+  return counts_processor_time(settings) ? "processor time" : "wall time";
+}
 
 double Timings::median() const {
   std::vector<double> sorted = seconds;

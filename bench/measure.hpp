@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace rtl::bench {
@@ -10,9 +11,11 @@ namespace rtl::bench {
 struct Settings {
   int threads = 1;
   bool quick = false;
+  std::string device = "cpu";  ///< of the kernels; jobs run on the host
 };
 
-/// Seconds of processor time with one thread (other programs on the machine then disturb little), else of wall time.
+/// Seconds of processor time with one thread of the host (other programs on the machine then disturb little), else of
+/// wall time.
 double clock_seconds(const Settings& settings);
 const char* clock_name(const Settings& settings);
 
