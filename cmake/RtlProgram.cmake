@@ -1,10 +1,15 @@
-# The program rtl: the only place that knows command lines, progress bars and plots.
+# The program rtl: the only place that knows command lines, progress bars and plots. All but main is an object library,
+# which its tests use too.
 if(RTL_CLI_SOURCES)
   find_package(CLI11 REQUIRED)
-  add_executable(rtl_program ${RTL_CLI_SOURCES})
+  list(FILTER RTL_CLI_SOURCES EXCLUDE REGEX "/main\\.cpp$")
+  add_library(rtl_cli OBJECT ${RTL_CLI_SOURCES})
+  target_include_directories(rtl_cli PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(rtl_cli PUBLIC RTL_VERSION="${PROJECT_VERSION}" PRIVATE RTL_BUILD_TYPE="${CMAKE_BUILD_TYPE}"
+    RTL_CUDA_BUILD="${RTL_CUDA_MODE}" RTL_COMPILER="${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+  target_link_libraries(rtl_cli PUBLIC rtl rtl_options CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json)
+
+  add_executable(rtl_program ${PROJECT_SOURCE_DIR}/src/cli/main.cpp)
   set_target_properties(rtl_program PROPERTIES OUTPUT_NAME rtl RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-  target_include_directories(rtl_program PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_compile_definitions(rtl_program PRIVATE RTL_VERSION="${PROJECT_VERSION}" RTL_BUILD_TYPE="${CMAKE_BUILD_TYPE}"
-    RTL_CUDA_MODE="${RTL_CUDA_MODE}" RTL_COMPILER="${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
-  target_link_libraries(rtl_program PRIVATE rtl rtl_options CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json)
+  target_link_libraries(rtl_program PRIVATE rtl_cli)
 endif()

@@ -4,18 +4,19 @@
 
 int main() {
   const auto device = rtl::Device::preferred();
-  const auto pretraining = rtl::data::load("glyphs:?domain=source&train=600&test=200", device);
-  const auto target = rtl::data::load("glyphs:?train=200&test=200", device);
+  const auto pretraining = rtl::data::load("glyphs:?domain=source&train=1000&test=200", device);
+  const auto target = rtl::data::load("glyphs:?train=500&test=500", device);
   rtl::transfer::TrainingOptions training;
-  training.epochs = 3;
+  training.epochs = 15;
+  training.learning_rate = 0.03;
 
   auto network = rtl::models::paper_cnn(
-      {.size = "8-8-8-32", .classes = pretraining.train.classes, .input = pretraining.train.sample_shape()}, device);
+      {.size = "16-16-32-64", .classes = pretraining.train.classes, .input = pretraining.train.sample_shape()}, device);
   rtl::transfer::train(*network, pretraining.train, rtl::data::Normalization::half, training);
   const rtl::transfer::FrozenSource source(std::move(network));
 
   rtl::transfer::StrategyOptions options;
-  options.model = "paper_cnn:8-8-8-32";
+  options.model = "paper_cnn:16-16-32-64";
   const auto refined = rtl::transfer::refine({source}, target.train, training, options);
   const auto scratch = rtl::transfer::scratch(target.train, training, options);
   std::printf("accuracy: refine %.1f %%, scratch %.1f %%\n",

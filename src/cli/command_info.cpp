@@ -22,7 +22,7 @@ Json collect() {
   for (int i = 0; i < Device::cuda_count(); ++i) devices.push_back(describe(Device::cuda(i)));
   const std::string warning = kernels::host_blas_warning();
   return {{"rtl", RTL_VERSION},
-          {"build", {{"type", RTL_BUILD_TYPE}, {"cuda", RTL_CUDA_MODE}, {"compiler", RTL_COMPILER}}},
+          {"build", {{"type", RTL_BUILD_TYPE}, {"cuda", RTL_CUDA_BUILD}, {"compiler", RTL_COMPILER}}},
           {"devices", devices},
           {"preferred_device", Device::preferred().name()},
           {"libraries",

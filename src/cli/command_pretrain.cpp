@@ -77,6 +77,7 @@ void run(const Arguments& arguments) {
   const auto training = arguments.training.training();
   const auto normalization = arguments.training.parsed_normalization();
   check_data_spec("--data", arguments.data);
+  check_model("--model", arguments.model);
   check_writable(arguments.out);
   check_writable(arguments.json);
   const Device device = arguments.device.open();

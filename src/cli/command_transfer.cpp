@@ -134,6 +134,7 @@ void run(const Arguments& arguments) {
   for (const auto& text : split_list(arguments.sources)) specs.push_back(ModelSpec::parse(text));
   auto options = compare_options(arguments, specs.size());
   check_data_spec("--target", arguments.target);
+  if (!arguments.model.empty()) check_model("--model", arguments.model);
   check_writable(arguments.json);
   if (arguments.html == "-") throw UsageError("--html takes a file");
   check_writable(arguments.html);

@@ -15,6 +15,14 @@ void check_data_spec(const std::string& option, const std::string& spec) {
   }
 }
 
+void check_model(const std::string& option, const std::string& model) {
+  const std::string name = model.substr(0, model.find(':'));
+  for (const auto& description : models::descriptions()) {
+    if (description.substr(0, description.find('[')) == name) return;
+  }
+  throw UsageError(fmt::format("{}: there is no '{}'; {}", option, name, model_help()));
+}
+
 std::string model_help() {
   std::string text = "architecture:";
   for (const auto& description : models::descriptions()) text += " " + description;

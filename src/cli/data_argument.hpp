@@ -10,6 +10,9 @@ namespace rtl::cli {
 /// Throws UsageError, naming the option, if `spec` is not a SPEC.
 void check_data_spec(const std::string& option, const std::string& spec);
 
+/// Throws UsageError, naming the option, unless `model` is NAME or NAME:VARIANT with a NAME that exists.
+void check_model(const std::string& option, const std::string& model);
+
 /// The architectures there are, for --help.
 std::string model_help();
 

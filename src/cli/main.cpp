@@ -3,11 +3,23 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
 
 namespace {
+
+/// CLI11 would only say that a subcommand is required.
+void check_command(CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::string commands;
+  for (const auto* command : app.get_subcommands({})) {
+    if (command->get_name() == argv[1]) return;
+    commands += " " + command->get_name();
+  }
+  throw rtl::cli::UsageError(fmt::format("there is no command '{}'; there are:{}", argv[1], commands));
+}
 
 int run(int argc, char** argv) {
   CLI::App app(
@@ -26,6 +38,7 @@ int run(int argc, char** argv) {
   rtl::cli::add_strategies_command(app);
   rtl::cli::add_transfer_command(app);
   try {
+    check_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;

@@ -1,0 +1,84 @@
+// Wrong usage: exit code 2, a message that names what is wrong, and nothing written.
+#include <gtest/gtest.h>
+
+#include "cli/program.hpp"
+
+namespace rtl::test {
+namespace {
+
+struct WrongUsage {
+  std::vector<std::string> arguments;
+  std::string message;  ///< a part of what must be said
+};
+
+class Usage : public testing::TestWithParam<WrongUsage> {};
+
+TEST_P(Usage, IsRefused) {
+  const Workplace place;
+  const auto outcome = place.run(GetParam().arguments);
+  EXPECT_EQ(outcome.code, 2) << outcome.output << outcome.errors;
+  EXPECT_NE(outcome.errors.find(GetParam().message), std::string::npos) << outcome.errors;
+  EXPECT_TRUE(place.files().empty());
+}
+
+const std::string glyphs = "glyphs:?train=60&test=30";
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, Usage,
+    testing::Values(
+        WrongUsage{{}, "subcommand"}, WrongUsage{{"fly"}, "fly"}, WrongUsage{{"info", "--colour"}, "--colour"},
+        WrongUsage{{"inspect"}, "FILE|SPEC"}, WrongUsage{{"pretrain", "--data", glyphs}, "--out"},
+        WrongUsage{{"pretrain", "--data", "glyph:", "--out", "s.safetensors"}, "glyph"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--epochs", "many"}, "--epochs"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--epochs", "-1"}, "epochs"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--label-flips", "1.5"}, "--label-flips"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--optimizer", "newton"}, "newton"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--normalize", "loud"}, "loud"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--device", "tpu"}, "tpu"},
+        WrongUsage{{"pretrain", "--data", glyphs, "--out", "s.safetensors", "--model", "alexnet"}, "alexnet"},
+        WrongUsage{{"predict", "--data", glyphs}, "--model"},
+        WrongUsage{{"predict", "--model", "s.safetensors?normalize=loud", "--data", glyphs}, "loud"},
+        WrongUsage{{"predict", "--model", "s.safetensors?loud=1", "--data", glyphs}, "normalize="},
+        WrongUsage{{"transfer", "--source", "s.safetensors"}, "--target"},
+        WrongUsage{{"transfer", "--target", "cifar10"}, "cifar10"},
+        WrongUsage{{"transfer", "--target", glyphs, "--strategy", "hope"}, "hope"},
+        WrongUsage{{"transfer", "--target", glyphs, "--strategy", "probe"}, "--source"},
+        WrongUsage{{"transfer", "--target", glyphs, "--source", "a,b", "--strategy", "probe"}, "one --source"},
+        WrongUsage{{"transfer", "--target", glyphs, "--source", "a", "--strategy", "refine:loud"}, "loud"},
+        WrongUsage{{"transfer", "--target", glyphs, "--source", "a", "--strategy", "fine-tune:balance"}, "fine-tune"},
+        WrongUsage{{"transfer", "--target", glyphs, "--feature-scaling", "loud"}, "loud"},
+        WrongUsage{{"transfer", "--target", glyphs, "--feature-scale", "0"}, "--feature-scale"},
+        WrongUsage{{"transfer", "--target", glyphs, "--seeds", "0"}, "--seeds"},
+        WrongUsage{{"transfer", "--target", glyphs, "--model", "alexnet"}, "alexnet"},
+        WrongUsage{{"transfer", "--target", glyphs, "--html", "-"}, "--html"}));
+
+TEST(Help, ListsEveryCommand) {
+  const Workplace place;
+  const auto outcome = place.run({"--help"});
+  EXPECT_EQ(outcome.code, 0);
+  for (const char* command : {"info", "inspect", "pretrain", "predict", "strategies", "transfer"}) {
+    EXPECT_NE(outcome.output.find(command), std::string::npos) << command;
+    EXPECT_EQ(place.run({command, "--help"}).code, 0) << command;
+  }
+}
+
+TEST(Help, ListsEveryOptionOfTheProtocol) {
+  const Workplace place;
+  const auto help = place.run({"transfer", "--help"}).output;
+  for (const char* option :
+       {"--model", "--epochs", "--batch-size", "--learning-rate", "--train-limit", "--train-offset", "--label-flips",
+        "--flip-each-epoch", "--feature-scaling", "--feature-scale", "--device", "--threads", "--resume", "--seeds",
+        "--strategy", "--source", "--target", "--json", "--html"}) {
+    EXPECT_NE(help.find(option), std::string::npos) << option;
+  }
+}
+
+TEST(Help, VersionIsPrinted) {
+  const Workplace place;
+  const auto outcome = place.run({"--version"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.output.find('.'), std::string::npos);
+}
+
+}  // namespace
+}  // namespace rtl::test

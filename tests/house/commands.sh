@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs every command of docs/cli.md as it stands: blocks marked sh always, those marked sh-data where RTL_DATA is.
+# commands.sh PROGRAM_FOLDER SOURCE_FOLDER
+set -euo pipefail
+export PATH=$1:$PATH
+document=$2/docs/cli.md
+export RTL_DATA=${RTL_DATA:-$2/../shared/data}
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here"
+
+# Prints the commands of all blocks with this mark.
+blocks() {
+  awk -v mark="\`\`\`$1" '$0 == mark { inside = 1; next } $0 == "```" { inside = 0 } inside' "$document"
+}
+
+blocks sh >commands
+[ "$(grep -c '^rtl ' commands)" -ge 8 ] || { echo "docs/cli.md has lost its commands"; exit 1; }
+bash -euxo pipefail commands
+for file in source.safetensors logits.npy predict.json result.json result.html; do
+  [ -s "$file" ] || { echo "docs/cli.md did not write $file"; exit 1; }
+done
+if [ -d "$RTL_DATA" ]; then
+  blocks sh-data >commands
+  bash -euxo pipefail commands
+else
+  echo "RTL_DATA ($RTL_DATA) is not there: the commands on real data were not run"
+fi
