@@ -9,12 +9,13 @@
 #include <regex>
 #include <set>
 
+#include "support/paths.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl {
 namespace {
 
-const std::filesystem::path source_folder = RTL_SOURCE_DIR;
+const std::filesystem::path source_folder = test::source_folder();
 
 std::string text_of(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -24,7 +25,7 @@ std::string text_of(const std::filesystem::path& path) {
 nlohmann::json run_bench(const std::string& arguments) {
   const test::TemporaryFolder folder;
   const std::string json = (std::filesystem::path(folder.path()) / "bench.json").string();
-  const std::string command = "RTL_PEERS_PYTHON= RTL_BENCH='" RTL_BINARY_DIR "/bench/rtl_bench' '" +
+  const std::string command = "RTL_PEERS_PYTHON= RTL_BENCH='" + test::binary_folder() + "/bench/rtl_bench' '" +
                               (source_folder / "bench/run").string() + "' --quick " + arguments + " --json '" + json +
                               "' > /dev/null";
   EXPECT_EQ(std::system(command.c_str()), 0) << command;

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "support/paths.hpp"
+
 namespace rtl::test {
 
 namespace fs = std::filesystem;
@@ -26,7 +28,7 @@ Workplace::~Workplace() {
 }
 
 pid_t Workplace::start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) const {
-  std::vector<std::string> words = {RTL_BINARY_DIR "/rtl"};
+  std::vector<std::string> words = {binary_folder() + "/rtl"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
   for (auto& word : words) pointers.push_back(word.data());

@@ -8,11 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path root = RTL_SOURCE_DIR;
+const fs::path root = rtl::test::source_folder();
 
 std::vector<fs::path> documents() {
   std::vector<fs::path> files;

@@ -13,11 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path root = RTL_SOURCE_DIR;
+const fs::path root = rtl::test::source_folder();
 
 /// Floor of each module, as in docs/architecture.md. Modules of one floor do not include each other, but for those
 /// listed in `neighbours`.

@@ -14,6 +14,7 @@
 
 #include "support/devices.hpp"
 #include "support/guarded.hpp"
+#include "support/paths.hpp"
 
 namespace rtl::test {
 namespace {
@@ -225,7 +226,7 @@ std::set<std::string> functions_of(const std::filesystem::path& header) {
 /// All text of the kernel benchmarks.
 std::string benchmark_text() {
   std::string text;
-  const std::filesystem::path folder = RTL_SOURCE_DIR "/bench/kernels";
+  const std::filesystem::path folder = test::source_folder() + "/bench/kernels";
   if (!std::filesystem::exists(folder)) return text;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream file(entry.path());
@@ -236,7 +237,7 @@ std::string benchmark_text() {
 
 std::set<std::string> public_kernels() {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(RTL_SOURCE_DIR "/include/rtl/kernels")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() + "/include/rtl/kernels")) {
     names.merge(functions_of(entry.path()));
   }
   return names;

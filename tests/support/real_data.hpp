@@ -7,12 +7,14 @@
 #include <filesystem>
 #include <string>
 
+#include "support/paths.hpp"
+
 namespace rtl::test {
 
 /// The path of a file or folder of the real data, whether it exists or not.
 inline std::string real_data(const std::string& name) {
   const char* given = std::getenv("RTL_DATA");
-  return std::string(given != nullptr ? given : RTL_SOURCE_DIR "/../shared/data") + "/" + name;
+  return (given != nullptr ? given : source_folder() + "/../shared/data") + "/" + name;
 }
 
 }  // namespace rtl::test

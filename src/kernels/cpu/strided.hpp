@@ -9,6 +9,25 @@
 
 namespace rtl::kernels::cpu {
 
+/// A callable by reference: what walks rows is compiled once, not once for each operation.
+template <std::size_t Operands>
+class RowFunction {
+ public:
+  template <typename F>
+  explicit RowFunction(const F& f)
+      : object_(&f),
+        call_([](const void* object, const std::array<std::int64_t, Operands>& offsets, std::int64_t length) {
+          (*static_cast<const F*>(object))(offsets, length);
+        }) {}
+  void operator()(const std::array<std::int64_t, Operands>& offsets, std::int64_t length) const {
+    call_(object_, offsets, length);
+  }
+
+ private:
+  const void* object_;
+  void (*call_)(const void*, const std::array<std::int64_t, Operands>&, std::int64_t);
+};
+
 /// `Operands` views of one shape, cut into rows along their last (merged) axis.
 template <std::size_t Operands>
 class StridedLoop {
@@ -26,6 +45,11 @@ class StridedLoop {
   /// Calls f(offsets of the operands' first elements, length) on pieces of rows, in parallel.
   template <typename F>
   void run(const F& f) const {
+    run_rows(RowFunction<Operands>(f));
+  }
+
+ private:
+  void run_rows(const RowFunction<Operands>& f) const {
     if (rows_ == 1) {
       parallel_ranges(row_length(), elements_per_thread, [&](std::int64_t begin, std::int64_t end) {
         std::array<std::int64_t, Operands> offsets;
@@ -39,7 +63,6 @@ class StridedLoop {
     }
   }
 
- private:
   /// Appends an axis, or merges it with the one before if every operand continues from one to the other.
   void add_axis(std::int64_t extent, const std::array<Strides, Operands>& strides, std::size_t axis) {
     if (extent == 1) return;
@@ -74,5 +97,9 @@ class StridedLoop {
   std::array<std::int64_t, Shape::max_rank> extents_{};
   std::array<Strides, Operands> strides_{};
 };
+
+extern template class StridedLoop<1>;
+extern template class StridedLoop<2>;
+extern template class StridedLoop<3>;
 
 }  // namespace rtl::kernels::cpu
