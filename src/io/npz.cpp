@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <concepts>
 #include <climits>
+#include <concepts>
 #include <cstring>
 #include <optional>
 #include <set>

@@ -56,8 +56,8 @@ class NpzFile {
 };
 
 /// Writes a .npz archive beside its target and renames it. The bytes depend on the arguments alone (no time stamps).
-/// Throws ValueError for a name that is given twice or empty, arrays of 2 GiB and archives of 3.75 GiB or more; DTypeError
-/// for bf16; IoError.
+/// Throws ValueError for a name that is given twice or empty, arrays of 2 GiB and archives of 3.75 GiB or more;
+/// DTypeError for bf16; IoError.
 void write_npz(const std::string& path, const std::vector<std::pair<std::string, ConstView>>& arrays,
                bool compress = false);
 
