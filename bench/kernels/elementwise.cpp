@@ -37,8 +37,8 @@ void add_reductions(const Device& device, KernelCases& cases, const Shared& a) {
   const auto bytes = static_cast<double>(a->bytes());
   const Shared sums = shared_zeros({rows, 1}, DType::f32, device);
   const Shared winners = shared_zeros({rows}, DType::i32, device);
-  const Shared mean = shared_zeros({columns}, DType::f32, device);
-  const Shared variance = shared_zeros({columns}, DType::f32, device);
+  const Shared mean = shared_zeros({columns}, DType::f64, device);
+  const Shared variance = shared_zeros({columns}, DType::f64, device);
   cases.push_back(
       {"reduce", sizes + " rows", count, bytes, [=] { kernels::reduce(device, kernels::ReduceOp::sum, *a, *sums); }});
   cases.push_back({"argmax_rows", sizes, count, bytes, [=] { kernels::argmax_rows(device, *a, *winners); }});
