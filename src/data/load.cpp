@@ -79,7 +79,7 @@ std::string Spec::to_string() const {
   std::string text = kind + ":" + path;
   char separator = '?';
   for (const auto& [name, value] : options) {
-    text += separator + name + "=" + value;
+    text.append(1, separator).append(name).append(1, '=').append(value);
     separator = '&';
   }
   return text;

@@ -161,7 +161,7 @@ void widen(std::span<const std::byte> from, std::byte* to) {
   for (std::size_t i = 0; i < from.size() / sizeof(From); ++i) {
     From value;
     std::memcpy(&value, from.data() + i * sizeof(From), sizeof(From));
-    const To wide = value;
+    const auto wide = static_cast<To>(value);  // NOLINT(bugprone-signed-char-misuse): i1 is a number
     std::memcpy(to + i * sizeof(To), &wide, sizeof(To));
   }
 }
