@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
+#include <span>
+#include <vector>
 
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
@@ -56,7 +58,8 @@ void check_round_trip(const std::vector<T>& values, const Shape& shape) {
     const Tensor read = read_npy(folder / "x.npy", device);
     EXPECT_EQ(read.shape(), shape);
     EXPECT_EQ(read.dtype(), dtype_of<T>());
-    EXPECT_EQ(std::memcmp(read.to_vector<T>().data(), values.data(), values.size() * sizeof(T)), 0);
+    const std::vector<T> back = read.to_vector<T>();
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(back)), std::as_bytes(std::span(values))));
   }
 }
 
