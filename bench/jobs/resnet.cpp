@@ -66,12 +66,14 @@ Job resnet20_train(const Settings& settings) {
   const Multiplications m;
   const double forward = m.first + m.halving + winograd * m.square;
   const double data = m.halving + winograd * m.square;
-  const double weights = m.first + m.halving + winograd * m.square;
+  const double weights = m.first + m.halving + m.square;
   return {.name = "resnet20_train",
           .unit = "images/s",
           .units = batch,
           .flop = 2 * (forward + data + weights),
-          .arithmetic = "3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its transforms",
+          .arithmetic =
+              "forward and data gradients of 3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its "
+              "transforms; weight gradients direct",
           .run = [state] { state->step(); }};
 }
 

@@ -230,14 +230,6 @@ void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, co
     return;
   }
   const ConvShape shape = shape_of(x.shape(), dw.shape(), dy.shape(), options);
-  if (x.dtype() == DType::f32 && by_winograd(shape) && winograd_weights_pay(shape.images, shape.height, shape.width)) {
-    winograd_backward_weights(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
-                              x.data_as<float>(), dy.data_as<float>(), dw.data_as<float>());
-    if (dbias.given()) {
-      column_sums(device, dy.reshaped({shape.images * shape.out_height * shape.out_width, shape.out_channels}), dbias);
-    }
-    return;
-  }
   if (x.dtype() == DType::f32) {
     onednn_backward_weights(device, shape, x.data_as<float>(), dy.data_as<float>(), dw.data_as<float>(),
                             dbias.given() ? dbias.data_as<float>() : nullptr);

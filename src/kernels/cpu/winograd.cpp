@@ -13,7 +13,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-#include "kernels/cpu/winograd_tiles-inl.hpp"
+#include "kernels/cpu/winograd_transform-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -30,6 +30,68 @@ struct Block {
   float* products;            ///< [positions][padded tiles][out_channels]
   std::int64_t input_stride, product_stride;
 };
+
+/// Where a tile lies.
+struct Tile {
+  std::int64_t image, row, column;  ///< of its first output pixel
+};
+
+inline Tile tile_at(const WinogradShape& s, std::int64_t index) {
+  const std::int64_t across = (s.width + winograd_tile - 1) / winograd_tile;
+  const std::int64_t down = (s.height + winograd_tile - 1) / winograd_tile;
+  return {index / (across * down), index / across % down * winograd_tile, index % across * winograd_tile};
+}
+
+template <bool kInterior>
+HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, const float* x, float* to,
+                                     std::int64_t stride) {
+  const hn::CappedTag<float, 16> d;
+  constexpr int size = winograd_size;
+  const std::int64_t row_stride = s.width * s.channels;
+  const float* corner = x + ((tile.image * s.height + tile.row - 1) * s.width + tile.column - 1) * s.channels;
+  const auto inside = [&](int i, int j) {
+    return tile.row - 1 + i >= 0 && tile.row - 1 + i < s.height && tile.column - 1 + j >= 0 &&
+           tile.column - 1 + j < s.width;
+  };
+  for (std::int64_t c = 0; c < s.channels; c += static_cast<std::int64_t>(hn::Lanes(d))) {
+    hn::Vec<decltype(d)> half[size][size];
+#pragma GCC unroll 6
+    for (int j = 0; j < size; ++j) {
+      hn::Vec<decltype(d)> column[size];
+#pragma GCC unroll 6
+      for (int i = 0; i < size; ++i) {
+        column[i] =
+            kInterior || inside(i, j) ? hn::LoadU(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
+      }
+      transform_input(d, column, half[j]);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < size; ++i) {
+      hn::Vec<decltype(d)> line[size];
+      hn::Vec<decltype(d)> done[size];
+#pragma GCC unroll 6
+      for (int j = 0; j < size; ++j) line[j] = half[j][i];
+      transform_input(d, line, done);
+#pragma GCC unroll 6
+      for (int j = 0; j < size; ++j) hn::Store(done[j], d, to + (i * size + j) * stride + c);
+    }
+  }
+}
+
+HWY_INLINE void transform_inputs(const Block& block, const float* x) {
+  const WinogradShape& s = *block.shape;
+  for (std::int64_t t = 0; t < block.count; ++t) {
+    const Tile tile = tile_at(s, block.first + t);
+    const bool interior =
+        tile.row > 0 && tile.column > 0 && tile.row + winograd_tile < s.height && tile.column + winograd_tile < s.width;
+    float* to = block.inputs + t * s.channels;
+    if (interior) {
+      transform_input_tile<true>(s, tile, x, to, block.input_stride);
+    } else {
+      transform_input_tile<false>(s, tile, x, to, block.input_stride);
+    }
+  }
+}
 
 /// products[tiles, kVectors vectors] = inputs[tiles, channels] * weights[channels, ...]. kChannels is the number of
 /// channels where it is known to the compiler (else 0): then all addresses are one register plus a constant.
@@ -161,7 +223,7 @@ void convolve_tiles(const WinogradShape& shape, const float* x, const float* wei
   for (std::int64_t begin = first; begin < first + count; begin += block_tiles) {
     block.first = begin;
     block.count = std::min(block_tiles, first + count - begin);
-    transform_inputs(shape, block.first, block.count, x, block.inputs, block.input_stride);
+    transform_inputs(block, x);
     multiply(block, weights);
     transform_outputs(block, epilogue, y);
   }

@@ -40,13 +40,4 @@ struct WinogradEpilogue {
 void winograd_forward(const Device& device, const WinogradShape& shape, const float* x, const float* transformed,
                       const WinogradEpilogue& epilogue, float* y);
 
-/// Whether there are enough tiles for winograd_backward_weights to be faster than the direct form.
-bool winograd_weights_pay(std::int64_t images, std::int64_t height, std::int64_t width);
-
-/// dw [out_channels, channels, 3, 3] = gradient with respect to the weights, from x and dy (y's shape): the transpose
-/// of the same algorithm. Every thread sums over its share of the tiles; the shares are then added in the threads'
-/// order.
-void winograd_backward_weights(const Device& device, const WinogradShape& shape, const float* x, const float* dy,
-                               float* dw);
-
 }  // namespace rtl::kernels::cpu

@@ -14,13 +14,6 @@ inline constexpr int winograd_positions = winograd_size * winograd_size;  // of 
 inline constexpr int winograd_panel = 24;                                 // tiles are multiplied in multiples of these
 inline constexpr double winograd_a = 0.70710678118654752440;
 inline constexpr double winograd_b = 1.41421356237309504880;
-/// G: row i is [1, p, p^2] / prod over the other finite points q of (p - q), the last row that of infinity.
-inline constexpr double winograd_filter[winograd_size][3] = {{1.0, 0.0, 0.0},
-                                                             {-1.0 / 1.5, -winograd_a / 1.5, -0.5 / 1.5},
-                                                             {-1.0 / 1.5, winograd_a / 1.5, -0.5 / 1.5},
-                                                             {1.0 / 6.0, winograd_b / 6.0, 2.0 / 6.0},
-                                                             {1.0 / 6.0, -winograd_b / 6.0, 2.0 / 6.0},
-                                                             {0.0, 0.0, 1.0}};
 
 }  // namespace rtl::kernels::cpu
 #endif  // RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
@@ -39,21 +32,28 @@ namespace HWY_NAMESPACE {
 /// result = G filter G^T for `kGroup` 3x3 filters side by side.
 template <std::int64_t kGroup>
 HWY_INLINE void transform_filter(const double (&filter)[9][kGroup], double (&result)[winograd_positions][kGroup]) {
+  constexpr double a = winograd_a;
+  constexpr double b = winograd_b;
+  // Row i of G is [1, p, p^2] / prod over the other points q of (p - q).
+  constexpr double g[winograd_size][3] = {{1.0, 0.0, 0.0},
+                                          {-1.0 / 1.5, -a / 1.5, -0.5 / 1.5},
+                                          {-1.0 / 1.5, a / 1.5, -0.5 / 1.5},
+                                          {1.0 / 6.0, b / 6.0, 2.0 / 6.0},
+                                          {1.0 / 6.0, -b / 6.0, 2.0 / 6.0},
+                                          {0.0, 0.0, 1.0}};
   double half[winograd_size][3][kGroup];
   for (int i = 0; i < winograd_size; ++i) {
     for (int j = 0; j < 3; ++j) {
       for (int lane = 0; lane < kGroup; ++lane) {
-        half[i][j][lane] = winograd_filter[i][0] * filter[j][lane] + winograd_filter[i][1] * filter[3 + j][lane] +
-                           winograd_filter[i][2] * filter[6 + j][lane];
+        half[i][j][lane] = g[i][0] * filter[j][lane] + g[i][1] * filter[3 + j][lane] + g[i][2] * filter[6 + j][lane];
       }
     }
   }
   for (int i = 0; i < winograd_size; ++i) {
     for (int j = 0; j < winograd_size; ++j) {
       for (int lane = 0; lane < kGroup; ++lane) {
-        result[i * winograd_size + j][lane] = half[i][0][lane] * winograd_filter[j][0] +
-                                              half[i][1][lane] * winograd_filter[j][1] +
-                                              half[i][2][lane] * winograd_filter[j][2];
+        result[i * winograd_size + j][lane] =
+            half[i][0][lane] * g[j][0] + half[i][1][lane] * g[j][1] + half[i][2][lane] * g[j][2];
       }
     }
   }
@@ -78,24 +78,6 @@ HWY_INLINE void transform_input(D d, const V* HWY_RESTRICT x, V* HWY_RESTRICT to
   to[3] = hn::MulAdd(b, odd_b, even_b);
   to[4] = hn::NegMulAdd(b, odd_b, even_b);
   to[5] = hn::NegMulAdd(sum, x[3], hn::Add(x[1], x[5]));
-}
-
-/// to = A x: the transpose of transform_output, from 4 values to 6.
-template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
-HWY_INLINE void transform_output_gradient(D d, const V* HWY_RESTRICT x, V* HWY_RESTRICT to) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const V two = hn::Set(d, 2.0F);
-  const V half = hn::Set(d, 0.5F);
-  const V even_a = hn::MulAdd(half, x[2], x[0]);
-  const V even_b = hn::MulAdd(two, x[2], x[0]);
-  const V odd_a = hn::Mul(hn::Set(d, static_cast<float>(winograd_a)), hn::MulAdd(half, x[3], x[1]));
-  const V odd_b = hn::Mul(hn::Set(d, static_cast<float>(winograd_b)), hn::MulAdd(two, x[3], x[1]));
-  to[0] = x[0];
-  to[1] = hn::Add(even_a, odd_a);
-  to[2] = hn::Sub(even_a, odd_a);
-  to[3] = hn::Add(even_b, odd_b);
-  to[4] = hn::Sub(even_b, odd_b);
-  to[5] = x[3];
 }
 
 /// to = A^T x.
