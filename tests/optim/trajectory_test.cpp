@@ -116,7 +116,8 @@ class Trajectory : public testing::TestWithParam<DType> {
     const std::vector<double> losses = golden_tensor("forward.safetensors", "loss_" + name);
     const bool wide = GetParam() == DType::f64;
     for (int i = 0; i < 10; ++i) {
-      EXPECT_NEAR(step(optimizer), losses[static_cast<std::size_t>(i)], wide ? 1e-6 : 1e-4) << name << ", step " << i;
+      // The f32 losses may differ by what an update that is off by 1e-2 of its length changes: they fall by 0.55.
+      EXPECT_NEAR(step(optimizer), losses[static_cast<std::size_t>(i)], wide ? 1e-6 : 1e-3) << name << ", step " << i;
       if (i == 0 && name == "sgd") {
         EXPECT_LT(compare_weights("weights_sgd_01.safetensors").second, 1e-7);
       }
