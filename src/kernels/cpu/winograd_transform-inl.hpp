@@ -1,8 +1,8 @@
 // The one-dimensional transforms of F(4, 3) for winograd.cpp, which includes this once for each vector extension.
 //
 // Interpolation points are 0, +-a, +-b and infinity with a = 1/sqrt(2) and b = sqrt(2), not the usual 0, +-1, +-2:
-// with a b = 1 the entries of the three matrices are of like size, and the rounding error is 2.3 times smaller (root mean
-// square, 64 channels).
+// with a b = 1 the entries of the three matrices are of like size, and the rounding error is 2.3 times smaller (root
+// mean square, 64 channels).
 
 #ifndef RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
 #define RTL_KERNELS_CPU_WINOGRAD_TRANSFORM_CONSTANTS
