@@ -218,6 +218,7 @@ TEST(Emulator, DivergenceEndsTheLaunchWithAnError) {
 }
 
 TEST(Emulator, ErrorsNameThePlace) {
+  const OrderScope scope("forward");
   const std::string text = fault_of([] { run(barrier_after_return, dim3(1, 2), 64, 0); });
   EXPECT_NE(text.find("block (0,0,0), thread (0,0,0)"), std::string::npos) << text;
   EXPECT_NE(text.find("emulator_test.cpp:"), std::string::npos) << text;
