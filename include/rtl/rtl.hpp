@@ -48,6 +48,7 @@
 #include "rtl/layers/sequential.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "rtl/optim/schedule.hpp"
+#include "rtl/solvers/ridge_path.hpp"
 #include "rtl/transfer/compare.hpp"
 #include "rtl/transfer/feature_cache.hpp"
 #include "rtl/transfer/metrics.hpp"
