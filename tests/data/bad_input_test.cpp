@@ -66,7 +66,7 @@ std::vector<Case> folder_cases() {
   };
 }
 
-std::vector<Case> image_cases() {
+std::vector<Case> idx_cases() {
   using Folder = const TemporaryFolder&;
   const char* images = "idx/train-images-idx3-ubyte";
   const char* labels = "idx/train-labels-idx1-ubyte";
@@ -126,6 +126,12 @@ std::vector<Case> image_cases() {
          f.write("idx/t10k-images-idx3-ubyte", test::idx({2, 1, 1}, {1, 2}));
        },
        Type::format, "idx", "one shape"},
+  };
+}
+
+std::vector<Case> cifar_cases() {
+  using Folder = const TemporaryFolder&;
+  return {
       {"empty cifar", ten, [](Folder f) { f.write("cifar10/x_train_2.bin", ""); }, Type::format,
        "cifar10/x_train_2.bin", "no multiple"},
       {"cifar size", ten, [](Folder f) { f.write("cifar10/x_train_2.bin", test::cifar({{1}}) + "x"); }, Type::format,
@@ -155,14 +161,14 @@ std::vector<Case> image_cases() {
   };
 }
 
-std::vector<Case> npy_cases() {
+std::string floats(const std::vector<float>& values, const Shape& shape) { return test::npy(values, shape); }
+std::string ints(const std::vector<std::int32_t>& values) {
+  return test::npy(values, {static_cast<std::int64_t>(values.size())});
+}
+
+std::vector<Case> npy_feature_cases() {
   using Folder = const TemporaryFolder&;
   const char* x = "npy/x.npy";
-  const char* y = "npy/y.npy";
-  const auto floats = [](std::vector<float> values, const Shape& shape) { return test::npy(values, shape); };
-  const auto ints = [](std::vector<std::int32_t> values) {
-    return test::npy(values, {static_cast<std::int64_t>(values.size())});
-  };
   return {
       {"empty npy", pair, [=](Folder f) { f.write(x, ""); }, Type::format, x, "wrong magic number"},
       {"NaN in features", pair,
@@ -190,6 +196,13 @@ std::vector<Case> npy_cases() {
          f.write(x, floats({}, {8, 0}));
        },
        Type::format, x, "holds no value"},
+  };
+}
+
+std::vector<Case> npy_label_cases() {
+  using Folder = const TemporaryFolder&;
+  const char* y = "npy/y.npy";
+  return {
       {"float labels", pair,
        [=](Folder f) {
          f.write(y, floats({0, 1, 0, 1, 0, 1, 0, 1}, {8}));
@@ -270,10 +283,12 @@ TEST(BadInput, Folders) {
   for (const Case& bad : folder_cases()) check(bad);
 }
 TEST(BadInput, Images) {
-  for (const Case& bad : image_cases()) check(bad);
+  for (const Case& bad : idx_cases()) check(bad);
+  for (const Case& bad : cifar_cases()) check(bad);
 }
 TEST(BadInput, Arrays) {
-  for (const Case& bad : npy_cases()) check(bad);
+  for (const Case& bad : npy_feature_cases()) check(bad);
+  for (const Case& bad : npy_label_cases()) check(bad);
 }
 
 TEST(BadInput, TheValidFilesAreValid) {
