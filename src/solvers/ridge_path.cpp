@@ -1,0 +1,396 @@
+#include "rtl/solvers/ridge_path.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "rtl/kernels/gemm.hpp"
+#include "rtl/kernels/pointwise.hpp"
+#include "rtl/kernels/ridge_path.hpp"
+#include "solvers/arguments.hpp"
+#include "solvers/ridge_scores.hpp"
+
+namespace rtl::solvers {
+namespace {
+
+using kernels::Transpose;
+
+/// Where a Gram matrix is left for the singular values: well before its limit, so that results stay good to 1e-6.
+constexpr double comfortable_share = 1e-10;
+
+ScoreBasis basis_of(const RidgeRows& rows) {
+  return {static_cast<double>(rows.rows()), static_cast<double>(rows.rows_of_positive_weight()), rows.has_intercept(),
+          rows.outputs()};
+}
+
+Spectrum factorise(std::string_view call, const RidgeRows& rows, std::span<const double> penalties,
+                   const RidgeOptions& options) {
+  switch (options.method) {
+    case RidgeMethod::primal:
+      return primal_spectrum(call, rows);
+    case RidgeMethod::dual:
+      return dual_spectrum(call, rows);
+    case RidgeMethod::svd:
+      return singular_spectrum(call, rows);
+    case RidgeMethod::automatic:
+      break;
+  }
+  Spectrum spectrum = rows.features() <= rows.rows() ? primal_spectrum(call, rows) : dual_spectrum(call, rows);
+  if (penalties.empty() || rows.arithmetic() == DType::f32) return spectrum;
+  const double total = *std::min_element(penalties.begin(), penalties.end()) * static_cast<double>(rows.rows());
+  return total < spectrum.least_total(comfortable_share) ? singular_spectrum(call, rows) : std::move(spectrum);
+}
+
+}  // namespace
+
+double penalty_from_sklearn(double alpha, double n) {
+  if (!(n > 0)) throw ValueError(fmt::format("penalty_from_sklearn: n is {}; it must be positive", n));
+  return alpha / n;
+}
+
+double penalty_to_sklearn(double penalty, double n) {
+  if (!(n > 0)) throw ValueError(fmt::format("penalty_to_sklearn: n is {}; it must be positive", n));
+  return penalty * n;
+}
+
+std::vector<double> logarithmic_penalties(double low, double high, std::int64_t count) {
+  if (!(low > 0) || !(high >= low) || !std::isfinite(high) || count < 1 || (count == 1 && low != high)) {
+    throw ValueError(
+        fmt::format("logarithmic_penalties: {} penalties from {} to {}; 0 < low <= high and at least one "
+                    "are needed (low == high for one)",
+                    count, low, high));
+  }
+  std::vector<double> penalties(static_cast<std::size_t>(count), low);
+  for (std::int64_t i = 1; i < count; ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(count - 1);
+    penalties[static_cast<std::size_t>(i)] = std::exp(std::log(low) + share * (std::log(high) - std::log(low)));
+  }
+  penalties.back() = high;
+  return penalties;
+}
+
+struct RidgePath::State {
+  RidgeRows rows;
+  RidgeMethod method = RidgeMethod::primal;
+  bool leave_one_out;
+  Spectrum spectrum;
+  std::vector<double> eigenvalues, rotated;  ///< as the public accessors give them
+  RidgeScores scores;
+
+  State(const Device& device, ConstView x, ConstView y, std::span<const double> penalties, const RidgeOptions& options)
+      : rows("RidgePath", device, x, y, options), leave_one_out(options.leave_one_out) {
+    arguments::check_penalties("RidgePath", penalties);
+    if (rows.arithmetic() == DType::f32 && options.method == RidgeMethod::svd) {
+      throw ValueError("RidgePath: f32 arithmetic has the methods primal and dual only; use f64 with svd");
+    }
+    if (leave_one_out && rows.has_intercept() && rows.rows_of_positive_weight() < 2) {
+      throw ValueError(
+          "RidgePath: a single row determines the intercept, nothing is left when it is left out; use at least two "
+          "rows, "
+          "no intercept, or leave_one_out = false");
+    }
+    spectrum = factorise("RidgePath", rows, penalties, options);
+    method = spectrum.form == SpectrumForm::gram ? RidgeMethod::primal
+             : spectrum.right.defined()          ? RidgeMethod::svd
+                                                 : RidgeMethod::dual;
+    expose();
+    if (!penalties.empty()) scores = evaluate("RidgePath", penalties);
+  }
+
+  /// The min(n, p) largest eigenvalues with the targets along them, ascending.
+  void expose() {
+    const auto r = static_cast<std::size_t>(std::min(rows.rows(), rows.features()));
+    const auto k = static_cast<std::size_t>(rows.outputs());
+    eigenvalues.assign(r, 0.0);
+    rotated.assign(r * k, 0.0);
+    std::vector<std::size_t> order(spectrum.eigenvalues.size());
+    for (std::size_t j = 0; j < order.size(); ++j) order[j] = j;
+    std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+      return spectrum.eigenvalues[a] > spectrum.eigenvalues[b];
+    });
+    const double least = spectrum.largest() * std::max(spectrum.resolution * 1e-3, 1e-300);
+    for (std::size_t i = 0; i < std::min(r, order.size()); ++i) {
+      const double eigenvalue = spectrum.eigenvalues[order[i]];
+      eigenvalues[r - 1 - i] = eigenvalue;
+      if (!(eigenvalue > least)) continue;
+      const double scale = spectrum.form == SpectrumForm::gram ? 1 / std::sqrt(eigenvalue) : 1.0;
+      for (std::size_t o = 0; o < k; ++o) {
+        rotated[(r - 1 - i) * k + o] = scale * spectrum.rotated[order[i] * k + o];
+      }
+    }
+  }
+
+  double total(double penalty) const { return penalty * static_cast<double>(rows.rows()); }
+
+  double smallest_penalty() const {
+    return std::max(0.0, spectrum.least_total(spectrum.resolution) / static_cast<double>(rows.rows()));
+  }
+
+  void check(std::string_view call, std::span<const double> penalties) const {
+    arguments::check_penalties(call, penalties);
+    for (const double penalty : penalties) {
+      if (penalty == 0 && !spectrum.full_column_rank) {
+        throw ValueError(
+            fmt::format("{}: penalty 0, but the columns of x {}{} are linearly dependent: the solution is "
+                        "not unique; use a positive penalty",
+                        call, rows.x().shape().to_string(), rows.has_intercept() ? ", centred," : ""));
+      }
+      if (penalty >= smallest_penalty()) continue;
+      throw ValueError(
+          fmt::format("{}: penalty {} is lost in the rounding errors of this factorisation, which resolves "
+                      "{} and more; construct the path with RidgeMethod::svd in f64 or raise the penalty",
+                      call, penalty, smallest_penalty()));
+    }
+  }
+
+  /// The intercept's leverage of rows [begin, end), where the components do not show it.
+  std::vector<double> taken(std::int64_t begin, std::int64_t end) const {
+    if (!rows.has_intercept() || spectrum.form == SpectrumForm::complement) return {};
+    std::vector<double> shares;
+    for (std::int64_t i = begin; i < end; ++i) shares.push_back(rows.weight(i) / static_cast<double>(rows.rows()));
+    return shares;
+  }
+
+  /// Calls use(first row, block, number of rows) with prepared rows, block by block.
+  template <typename F>
+  void for_each_block(const F& use) const {
+    const std::int64_t step = rows.block_rows();
+    Tensor block({step, rows.features() + rows.outputs()}, rows.arithmetic(), rows.device());
+    for (std::int64_t begin = 0; begin < rows.rows(); begin += step) {
+      const std::int64_t end = std::min(rows.rows(), begin + step);
+      const View part = block.view().slice(0, 0, end - begin);
+      rows.prepare(begin, end, part);
+      use(begin, end, part);
+    }
+  }
+
+  RidgeScores evaluate(std::string_view call, std::span<const double> penalties) const {
+    check(call, penalties);
+    const ScoreBasis basis = basis_of(rows);
+    RidgeScores scores = scores_of_spectrum(spectrum, basis, penalties);
+    if (!leave_one_out || penalties.empty()) return scores;
+    const bool in_f64 = spectrum.form != SpectrumForm::gram;
+    PathScorer scorer(rows.device(), spectrum, basis, penalties, in_f64 ? DType::f64 : rows.arithmetic());
+    if (in_f64) {
+      const Tensor targets = spectrum.form == SpectrumForm::singular ? rows.all_targets() : Tensor();
+      scorer.add_components(spectrum.left, targets.defined() ? targets.view() : ConstView(), taken(0, rows.rows()));
+    } else {
+      for_each_block(
+          [&](std::int64_t begin, std::int64_t end, ConstView block) { scorer.add_rows(block, taken(begin, end)); });
+    }
+    set_sums(scores, scorer.sums(), basis);
+    return scores;
+  }
+
+  Tensor filtered(double penalty) const {
+    return Tensor::from(spectrum.filtered(total(penalty), rows.outputs()), {spectrum.components(), rows.outputs()},
+                        rows.device());
+  }
+
+  Tensor coefficients(double penalty) const {
+    const Device& device = rows.device();
+    Tensor result = Tensor::zeros({rows.features(), rows.outputs()}, DType::f64, device);
+    if (rows.centre().given()) kernels::unary(device, kernels::UnaryOp::copy, rows.centre(), result);
+    if (spectrum.components() == 0) return result;
+    const Tensor scaled = filtered(penalty);
+    if (spectrum.right.defined()) {
+      kernels::gemm(device, Transpose::yes, Transpose::no, 1.0, spectrum.right, scaled, 1.0, result);
+      return result;
+    }
+    Tensor rows_share({rows.rows(), rows.outputs()}, DType::f64, device);
+    kernels::gemm(device, Transpose::yes, Transpose::no, 1.0, spectrum.left, scaled, 0.0, rows_share);
+    const std::int64_t step = rows.block_rows();
+    Tensor block({step, rows.features() + rows.outputs()}, DType::f64, device);
+    for (std::int64_t begin = 0; begin < rows.rows(); begin += step) {
+      const std::int64_t end = std::min(rows.rows(), begin + step);
+      const View part = block.view().slice(0, 0, end - begin);
+      rows.prepare(begin, end, part);
+      kernels::gemm(device, Transpose::yes, Transpose::no, 1.0, part.slice(1, 0, rows.features()),
+                    rows_share.view().slice(0, begin, end), 1.0, result);
+    }
+    return result;
+  }
+
+  Tensor intercept(const Tensor& coefficients) const {
+    const Device& device = rows.device();
+    Tensor result = Tensor::zeros({rows.outputs()}, DType::f64, device);
+    if (!rows.has_intercept()) return result;
+    kernels::unary(device, kernels::UnaryOp::copy, rows.y_means(), result);
+    kernels::gemm(device, Transpose::no, Transpose::no, -1.0, rows.x_means().view().reshaped({1, rows.features()}),
+                  coefficients, 1.0, result.view().reshaped({1, rows.outputs()}));
+    return result;
+  }
+
+  Tensor predict(std::string_view call, ConstView x, double penalty) const {
+    x = arguments::matrix(call, rows.device(), "x", x);
+    if (x.extent(1) != rows.features()) {
+      throw ShapeError(fmt::format("{}: 'x' is {}, but the path was fitted to {} columns", call, x.shape().to_string(),
+                                   rows.features()));
+    }
+    const Device& device = rows.device();
+    const Tensor weights = coefficients(penalty), bias = intercept(weights);
+    Tensor result({x.extent(0), rows.outputs()}, DType::f64, device);
+    const std::int64_t step = std::min(x.extent(0), rows.block_rows());
+    for (std::int64_t begin = 0; begin < x.extent(0); begin += step) {
+      const std::int64_t end = std::min(x.extent(0), begin + step);
+      ConstView part = x.slice(0, begin, end);
+      Tensor wide;
+      if (x.dtype() != DType::f64) {
+        wide = Tensor(part.shape(), DType::f64, device);
+        kernels::center_rows(device, part, {}, {}, wide);
+        part = wide;
+      }
+      kernels::gemm(device, Transpose::no, Transpose::no, 1.0, part, weights, 0.0, result.view().slice(0, begin, end),
+                    kernels::Epilogue::bias, bias);
+    }
+    return result;
+  }
+
+  Tensor residuals(std::string_view call, double penalty) const {
+    Tensor result = predict(call, rows.x(), penalty);
+    Tensor y(result.shape(), DType::f64, rows.device());
+    kernels::cast(rows.device(), rows.y(), y);
+    kernels::binary(rows.device(), kernels::BinaryOp::subtract, y, result, result);
+    return result;
+  }
+
+  /// Residuals [k, n] of the prepared rows, and 1 less the leverage of each row.
+  struct RowErrors {
+    std::vector<double> errors, margins;
+  };
+
+  RowErrors row_errors(double penalty) const {
+    const Device& device = rows.device();
+    const std::int64_t n = rows.rows(), k = rows.outputs();
+    RowErrors result{std::vector<double>(static_cast<std::size_t>(n * k)),
+                     std::vector<double>(static_cast<std::size_t>(n))};
+    const std::int64_t components = spectrum.components();
+    std::vector<double> filter(static_cast<std::size_t>(components)), weighted(spectrum.rotated);
+    for (std::size_t j = 0; j < filter.size(); ++j) {
+      filter[j] = spectrum.row_filter(j, total(penalty));
+      for (std::int64_t o = 0; o < k; ++o)
+        weighted[j * static_cast<std::size_t>(k) + static_cast<std::size_t>(o)] *= filter[j];
+    }
+    const Tensor filters = Tensor::from(filter, {1, components}, device);
+    const Tensor coefficients = Tensor::from(weighted, {components, k}, device);
+    const bool complement = spectrum.form == SpectrumForm::complement;
+    const auto use = [&](std::int64_t begin, std::int64_t end, ConstView basis, ConstView targets) {
+      Tensor squares(basis.shape(), DType::f64, device), shares({1, end - begin}, DType::f64, device);
+      Tensor errors({k, end - begin}, DType::f64, device);
+      if (!complement) kernels::unary(device, kernels::UnaryOp::copy, targets, errors);
+      kernels::gemm(device, Transpose::yes, Transpose::no, complement ? 1.0 : -1.0, coefficients, basis,
+                    complement ? 0.0 : 1.0, errors);
+      kernels::unary(device, kernels::UnaryOp::square, basis, squares);
+      kernels::gemm(device, Transpose::no, Transpose::no, 1.0, filters, squares, 0.0, shares);
+      const std::vector<double> share = shares.to_vector<double>(), error = errors.to_vector<double>();
+      const std::vector<double> intercept_share = taken(begin, end);
+      for (std::int64_t i = begin; i < end; ++i) {
+        const auto at = static_cast<std::size_t>(i - begin);
+        const double own = intercept_share.empty() ? 0.0 : intercept_share[at];
+        result.margins[static_cast<std::size_t>(i)] = complement ? share[at] : 1 - own - share[at];
+        for (std::int64_t o = 0; o < k; ++o) {
+          result.errors[static_cast<std::size_t>(o * n + i)] = error[static_cast<std::size_t>(o * (end - begin)) + at];
+        }
+      }
+    };
+    if (spectrum.form == SpectrumForm::gram) {
+      const std::int64_t p = rows.features(), step = rows.block_rows();
+      Tensor block({step, p + k}, DType::f64, device);
+      for (std::int64_t begin = 0; begin < n; begin += step) {
+        const std::int64_t end = std::min(n, begin + step);
+        const View part = block.view().slice(0, 0, end - begin);
+        rows.prepare(begin, end, part);
+        Tensor basis({components, end - begin}, DType::f64, device);
+        kernels::gemm(device, Transpose::no, Transpose::yes, 1.0, spectrum.right, part.slice(1, 0, p), 0.0, basis);
+        use(begin, end, basis, part.slice(1, p, p + k).permuted({1, 0}));
+      }
+    } else {
+      const Tensor targets = complement ? Tensor() : rows.all_targets();
+      use(0, n, spectrum.left, targets.defined() ? targets.view() : ConstView());
+    }
+    return result;
+  }
+
+  Tensor leave_one_out_residuals(double penalty) const {
+    const RowErrors found = row_errors(penalty);
+    const std::vector<double> plain = residuals("RidgePath::leave_one_out_residuals", penalty).to_vector<double>();
+    const std::int64_t n = rows.rows(), k = rows.outputs();
+    std::vector<double> result(static_cast<std::size_t>(n * k));
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double margin = found.margins[static_cast<std::size_t>(i)], weight = rows.weight(i);
+      for (std::int64_t o = 0; o < k; ++o) {
+        const auto at = static_cast<std::size_t>(i * k + o);
+        const double error =
+            weight > 0 ? found.errors[static_cast<std::size_t>(o * n + i)] / std::sqrt(weight) : plain[at];
+        result[at] = margin > 64 * 0x1p-53 ? error / margin : std::numeric_limits<double>::infinity();
+      }
+    }
+    return Tensor::from(result, {n, k}, rows.device());
+  }
+};
+
+RidgePath::RidgePath(const Device& device, ConstView x, ConstView y, std::span<const double> penalties,
+                     const RidgeOptions& options)
+    : state_(std::make_unique<State>(device, x, y, penalties, options)) {}
+RidgePath::RidgePath(RidgePath&&) noexcept = default;
+RidgePath& RidgePath::operator=(RidgePath&&) noexcept = default;
+RidgePath::~RidgePath() = default;
+
+std::int64_t RidgePath::rows() const noexcept { return state_->rows.rows(); }
+std::int64_t RidgePath::features() const noexcept { return state_->rows.features(); }
+std::int64_t RidgePath::outputs() const noexcept { return state_->rows.outputs(); }
+const Device& RidgePath::device() const noexcept { return state_->rows.device(); }
+RidgeMethod RidgePath::method() const noexcept { return state_->method; }
+const RidgeScores& RidgePath::scores() const noexcept { return state_->scores; }
+const std::vector<double>& RidgePath::eigenvalues() const noexcept { return state_->eigenvalues; }
+const std::vector<double>& RidgePath::rotated_targets() const noexcept { return state_->rotated; }
+const std::vector<double>& RidgePath::sum_squares() const noexcept { return state_->spectrum.squares; }
+double RidgePath::smallest_penalty() const noexcept { return state_->smallest_penalty(); }
+
+RidgeScores RidgePath::evaluate(std::span<const double> penalties) const {
+  return state_->evaluate("RidgePath::evaluate", penalties);
+}
+
+Tensor RidgePath::coefficients(double penalty) const {
+  state_->check("RidgePath::coefficients", {&penalty, 1});
+  return state_->coefficients(penalty);
+}
+
+Tensor RidgePath::intercept(double penalty) const {
+  state_->check("RidgePath::intercept", {&penalty, 1});
+  return state_->intercept(state_->coefficients(penalty));
+}
+
+Tensor RidgePath::predict(ConstView x, double penalty) const {
+  state_->check("RidgePath::predict", {&penalty, 1});
+  return state_->predict("RidgePath::predict", x, penalty);
+}
+
+Tensor RidgePath::leave_one_out_residuals(double penalty) const {
+  state_->check("RidgePath::leave_one_out_residuals", {&penalty, 1});
+  return state_->leave_one_out_residuals(penalty);
+}
+
+Tensor RidgePath::residuals(double penalty) const {
+  state_->check("RidgePath::residuals", {&penalty, 1});
+  return state_->residuals("RidgePath::residuals", penalty);
+}
+
+Tensor RidgePath::leverages(double penalty) const {
+  state_->check("RidgePath::leverages", {&penalty, 1});
+  std::vector<double> values = state_->row_errors(penalty).margins;
+  for (double& value : values) value = 1 - value;
+  return Tensor::from(values, {rows()}, device());
+}
+
+double RidgePath::condition(double penalty) const {
+  state_->check("RidgePath::condition", {&penalty, 1});
+  const std::vector<double>& values = state_->eigenvalues;
+  const double total = state_->total(penalty);
+  const double least = features() > rows() ? 0.0 : values.front();
+  return (values.back() + total) / (least + total);
+}
+
+}  // namespace rtl::solvers
