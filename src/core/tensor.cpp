@@ -67,8 +67,8 @@ BasicView<Element> BasicView<Element>::broadcast_to(const Shape& shape) const {
   for (int axis = 0; fits && axis < rank(); ++axis) {
     const std::int64_t extent = shape_[axis];
     fits = extent == shape[axis + added] || extent == 1;
-    if (fits)
-      strides[static_cast<std::size_t>(axis + added)] = extent == 1 ? 0 : strides_[static_cast<std::size_t>(axis)];
+    const auto from = static_cast<std::size_t>(axis), to = from + static_cast<std::size_t>(added);
+    if (fits) strides[to] = extent == 1 ? 0 : strides_[from];
   }
   if (!fits) {
     throw ShapeError(

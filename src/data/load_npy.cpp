@@ -46,7 +46,8 @@ Tensor read_inputs(const std::string& file) {
   }
   if (inputs.count() == 0) throw FormatError(file, fmt::format("holds no value: {}", inputs.shape().to_string()));
   if (images && rank == 3) {
-    return std::move(inputs).reshaped({inputs.extent(0), inputs.extent(1), inputs.extent(2), 1});
+    const Shape shape{inputs.extent(0), inputs.extent(1), inputs.extent(2), 1};
+    return std::move(inputs).reshaped(shape);
   }
   if (images) return inputs;
   const std::int64_t width = inputs.extent(1);

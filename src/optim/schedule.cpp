@@ -23,8 +23,10 @@ Schedule Schedule::cosine(double base, std::int64_t total, double minimum) {
 
 double Schedule::operator()(std::int64_t step) const {
   switch (kind_) {
-    case Kind::step:
-      return base_ * std::pow(parameter_, static_cast<double>(step / length_));
+    case Kind::step: {
+      const std::int64_t drops = step / length_;
+      return base_ * std::pow(parameter_, static_cast<double>(drops));
+    }
     case Kind::cosine: {
       if (step >= length_) return parameter_;
       const double phase = std::numbers::pi * static_cast<double>(step) / static_cast<double>(length_);

@@ -21,14 +21,15 @@ constexpr std::int64_t block_bytes = 16384;
 
 template <typename T>
 std::int64_t period_of(std::int64_t channels) {
-  return std::lcm(channels, static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>())));
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  return channels * (lanes / std::gcd(channels, lanes));
 }
 
 /// Runs f(d, first element, row groups, period) on all of rows [begin, end): once with whole vectors on groups of rows
 /// that make up a period, and once element by element on the rows that are left.
 template <typename T, typename F>
 void in_two_widths(std::int64_t channels, std::int64_t begin, std::int64_t end, const F& f) {
-  const std::int64_t period = period_of<T>(channels), rows_per_group = period / channels;
+  const std::int64_t period = period_of<T>(channels), rows_per_group = std::max<std::int64_t>(1, period / channels);
   const std::int64_t groups = (end - begin) / rows_per_group;
   if (groups > 0) f(hn::ScalableTag<T>(), begin * channels, groups, period);
   const std::int64_t left = begin + groups * rows_per_group;
@@ -187,7 +188,8 @@ void statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int6
   in_two_widths<T>(channels, begin, end, [&](auto d, std::int64_t start, std::int64_t groups, std::int64_t period) {
     for_blocks<T>(groups, period, [&](std::int64_t group, std::int64_t count) {
       const T* block = x + start + group * period;
-      const double rows = static_cast<double>(count * (period / channels)), before = out.count;
+      const std::int64_t rows_per_group = period / channels;
+      const double rows = static_cast<double>(count * rows_per_group), before = out.count;
       block_sums(d, block, count, period, sums.data());
       sums.total(sum.data(), channels, period);
       for (std::int64_t c = 0; c < channels; ++c)
