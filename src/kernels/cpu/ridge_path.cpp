@@ -55,17 +55,26 @@ void center_typed(const ConstView& x, const double* shift, const double* scale, 
   });
 }
 
-/// C = A B with rows of the given strides.
-void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b, std::int64_t ldb,
-              double* c) {
+/// C = A B with k > 0 and rows of the given strides.
+void multiply_some(std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b, std::int64_t ldb,
+                   double* c) {
   cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k),
               1, a, static_cast<int>(k), b, static_cast<int>(ldb), 0, c, static_cast<int>(n));
 }
-void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, std::int64_t ldb,
-              float* c) {
+void multiply_some(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, std::int64_t ldb,
+                   float* c) {
   const dnnl_status_t status = dnnl_sgemm('N', 'N', m, n, k, 1, a, k, b, ldb, 0, c, n);
   if (status != dnnl_success) {
     throw Error(fmt::format("ridge_path_errors: oneDNN's sgemm failed with status {}", static_cast<int>(status)));
+  }
+}
+
+template <typename T>
+void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, std::int64_t ldb, T* c) {
+  if (k == 0) {
+    std::fill(c, c + m * n, T(0));
+  } else if (m > 0) {
+    multiply_some(m, n, k, a, b, ldb, c);
   }
 }
 
