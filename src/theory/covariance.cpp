@@ -1,13 +1,13 @@
 #include "rtl/theory/covariance.hpp"
 
 #include <fmt/format.h>
-#include <lapacke.h>
 
 #include <algorithm>
 #include <cmath>
 #include <string>
 
 #include "rtl/core/error.hpp"
+#include "rtl/kernels/linear_algebra.hpp"
 #include "solvers/domain.hpp"
 
 namespace rtl::theory {
@@ -79,11 +79,9 @@ Covariance Covariance::dense(ConstView matrix) {
   const auto p = static_cast<std::size_t>(matrix.extent(0));
   check_symmetric(values, p);
   std::vector<double> eigenvalues(p);
-  const auto size = static_cast<lapack_int>(p);
-  // The matrix is symmetric, so column-major LAPACK leaves eigenvector i in row i.
-  if (LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', size, values.data(), size, eigenvalues.data()) != 0) {
-    throw Error("Covariance::dense: the eigenvalue iteration did not converge");
-  }
+  const Device cpu = Device::cpu();
+  kernels::symmetric_eigen(cpu, View(values.data(), DType::f64, matrix.shape(), cpu),
+                           View(eigenvalues.data(), DType::f64, {matrix.extent(0)}, cpu));
   const double largest = std::max(eigenvalues.back(), 0.0);
   for (double& value : eigenvalues) {
     if (value < -tolerance * largest || (largest == 0 && value < 0)) {

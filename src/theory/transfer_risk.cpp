@@ -15,7 +15,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-void check(const char* call, const RidgeFit& fit) {
+void check(const char* call, const RidgeSetting& fit) {
   domain::positive(call, "samples", fit.samples);
   domain::not_negative(call, "noise", fit.noise);
   domain::not_negative(call, "penalty", fit.penalty);
@@ -34,7 +34,7 @@ struct Shrunk {
   double test_error = 0;         // (w' P S P w + noise) / (1 - D)
 };
 
-Shrunk shrink(const Covariance& inputs, std::span<const double> w, const RidgeFit& fit) {
+Shrunk shrink(const Covariance& inputs, std::span<const double> w, const RidgeSetting& fit) {
   const auto s = inputs.eigenvalues();
   Shrunk result;
   result.level = effective_penalty(s, fit.penalty, fit.samples);
@@ -64,13 +64,13 @@ double times(double factor, double error) { return factor == 0 ? 0 : factor * er
 
 }  // namespace
 
-double ridge_risk(const Covariance& inputs, std::span<const double> w, const RidgeFit& fit) {
+double ridge_risk(const Covariance& inputs, std::span<const double> w, const RidgeSetting& fit) {
   check("ridge_risk", fit);
   check("ridge_risk", "w", w, inputs.dimension());
   return shrink(inputs, inputs.coordinates(w), fit).test_error - fit.noise;
 }
 
-double centre_error(const Covariance& inputs, std::span<const double> w0, const RidgeFit& source,
+double centre_error(const Covariance& inputs, std::span<const double> w0, const RidgeSetting& source,
                     std::span<const double> w1, const Covariance& weight) {
   check("centre_error", source);
   check("centre_error", "w0", w0, inputs.dimension());
@@ -96,7 +96,7 @@ LinearTransfer::LinearTransfer(Covariance source_inputs, std::span<const double>
   change_ = basis_change(source_inputs_, target_inputs_);
 }
 
-LinearTransfer::Parts LinearTransfer::parts(const RidgeFit& source, const RidgeFit& target) const {
+LinearTransfer::Parts LinearTransfer::parts(const RidgeSetting& source, const RidgeSetting& target) const {
   check("LinearTransfer", source);
   check("LinearTransfer", target);
   const Shrunk shrunk = shrink(source_inputs_, w0_, source);
@@ -121,7 +121,7 @@ LinearTransfer::Parts LinearTransfer::parts(const RidgeFit& source, const RidgeF
   return parts;
 }
 
-TransferRisk LinearTransfer::risk(const RidgeFit& source, const RidgeFit& target) const {
+TransferRisk LinearTransfer::risk(const RidgeSetting& source, const RidgeSetting& target) const {
   const Parts at = parts(source, target);
   TransferRisk risk;
   risk.source = at.source_risk;
@@ -132,7 +132,7 @@ TransferRisk LinearTransfer::risk(const RidgeFit& source, const RidgeFit& target
   return risk;
 }
 
-double LinearTransfer::critical_scale(const RidgeFit& source, const RidgeFit& target) const {
+double LinearTransfer::critical_scale(const RidgeSetting& source, const RidgeSetting& target) const {
   const Parts at = parts(source, target);
   if (at.norm == 0) return 0;
   return at.inner > 0 ? at.norm / (2 * at.inner) : infinity;

@@ -110,8 +110,9 @@ TEST(Domain, TransferRisk) {
   EXPECT_THROW(LinearTransfer(three, w3, two, w2), ShapeError);
   EXPECT_THROW(LinearTransfer(three, std::vector<double>{1, 2, not_a_number}, three, w3), ValueError);
   const LinearTransfer transfer(three, w3, three, w3);
-  const RidgeFit good{5, 1, 1};
-  for (const RidgeFit& bad : {RidgeFit{0, 1, 1}, RidgeFit{5, -1, 1}, RidgeFit{5, 1, -1}, RidgeFit{5, 1, infinity}}) {
+  const RidgeSetting good{5, 1, 1};
+  for (const RidgeSetting& bad :
+       {RidgeSetting{0, 1, 1}, RidgeSetting{5, -1, 1}, RidgeSetting{5, 1, -1}, RidgeSetting{5, 1, infinity}}) {
     EXPECT_THROW(transfer.risk(bad, good), ValueError);
     EXPECT_THROW(transfer.risk(good, bad), ValueError);
     EXPECT_THROW(transfer.critical_scale(bad, good), ValueError);

@@ -82,7 +82,7 @@ TEST(Golden, AnisotropicTransfer) {
   ASSERT_EQ(rows.size(), 5u);
   for (const auto& row : rows) {
     const auto p = static_cast<std::int64_t>(row["p"]);
-    const RidgeFit source{row["n0"], row["s02"], row["tau0"]}, target{row["n1"], row["s12"], row["tau1"]};
+    const RidgeSetting source{row["n0"], row["s02"], row["tau0"]}, target{row["n1"], row["s12"], row["tau1"]};
     const Covariance inputs0 = Covariance::power_law(p, row["alpha0"]),
                      inputs1 = Covariance::power_law(p, row["alpha1"]);
     const LinearTransfer transfer(inputs0, flat_unit_vector(p), inputs1, flat_unit_vector(p, row["rho"]));

@@ -14,7 +14,7 @@
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
 #include "support/random.hpp"
-#include "theory/random_case.hpp"
+#include "support/random_case.hpp"
 
 namespace rtl::theory {
 namespace {
@@ -44,8 +44,8 @@ TEST(Identity, SpectralFormulasGiveTheIsotropicOnes) {
   RandomCase random(2);
   for (int i = 0; i < repetitions; ++i) {
     const auto p = static_cast<std::int64_t>(random.whole(3, 40));
-    const RidgeFit source{random.logarithmic(2, 200), random.logarithmic(0.01, 10), random.logarithmic(1e-3, 30)};
-    const RidgeFit target{random.logarithmic(2, 200), random.logarithmic(0.01, 10), random.logarithmic(1e-3, 30)};
+    const RidgeSetting source{random.logarithmic(2, 200), random.logarithmic(0.01, 10), random.logarithmic(1e-3, 30)};
+    const RidgeSetting target{random.logarithmic(2, 200), random.logarithmic(0.01, 10), random.logarithmic(1e-3, 30)};
     const double alignment = random.uniform(-1, 3), apart = random.uniform(0, 2);
     std::vector<double> w0(static_cast<std::size_t>(p), 0.0), w1 = w0;
     w0[0] = 1;
@@ -238,7 +238,7 @@ TEST(Identity, MatricesThatCommuteGiveTheSpectralFormulas) {
     const auto s0 = random.spectrum(p), s1 = random.spectrum(p), w0 = random.normal(p);
     auto w1 = w0;
     for (double& value : w1) value += random.uniform(-0.3, 0.3);
-    const RidgeFit source{random.logarithmic(5, 60), 0.5, random.logarithmic(1e-2, 3)}, target{11, 0.3, 0.2};
+    const RidgeSetting source{random.logarithmic(5, 60), 0.5, random.logarithmic(1e-2, 3)}, target{11, 0.3, 0.2};
     const LinearTransfer flat(Covariance::diagonal(s0), w0, Covariance::diagonal(s1), w1);
     const LinearTransfer turned(Covariance::dense(test::matrix(rotation, s0)), test::turn(rotation, w0),
                                 Covariance::dense(test::matrix(rotation, s1)), test::turn(rotation, w1));
@@ -261,7 +261,7 @@ TEST(Identity, CriticalScaleIsWhereTheRisksMeet) {
     const auto w0 = random.normal(p);
     auto w1 = w0;
     for (double& value : w1) value += random.uniform(-0.3, 0.3);
-    const RidgeFit source{30, 0.5, 0.3}, target{9, 0.2, random.logarithmic(0.01, 1)};
+    const RidgeSetting source{30, 0.5, 0.3}, target{9, 0.2, random.logarithmic(0.01, 1)};
     const double scale = LinearTransfer(inputs0, w0, inputs1, w1).critical_scale(source, target);
     if (std::isinf(scale)) continue;
     for (double& value : w1) value *= scale;

@@ -8,7 +8,7 @@
 
 #include "rtl/theory/double_divergence.hpp"
 #include "rtl/theory/featurized_risk.hpp"
-#include "theory/random_case.hpp"
+#include "support/random_case.hpp"
 
 namespace rtl::theory {
 namespace {

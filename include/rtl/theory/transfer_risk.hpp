@@ -14,8 +14,8 @@
 
 namespace rtl::theory {
 
-/// One ridge fit. Functions throw ValueError unless samples > 0, noise >= 0, penalty >= 0, all finite.
-struct RidgeFit {
+/// How one ridge regression is fitted. Functions throw ValueError unless samples > 0, noise >= 0, penalty >= 0, all finite.
+struct RidgeSetting {
   double samples = 0;
   double noise = 0;    ///< variance
   double penalty = 0;  ///< per sample
@@ -27,14 +27,14 @@ struct RidgeFit {
 ///
 /// Infinite at the interpolation threshold (D = 1). Throws ShapeError if `w` does not fit. O(p), with eigenvectors
 /// O(p^2).
-double ridge_risk(const Covariance& inputs, std::span<const double> w, const RidgeFit& fit);
+double ridge_risk(const Covariance& inputs, std::span<const double> w, const RidgeSetting& fit);
 
 /// E (w0_hat - w1)' W (w0_hat - w1) for any weight W:
 ///
 ///     ||(I - P) w0 - w1||_W^2 + mu_W (w0' P S0 P w0 + noise),   mu_W = (1/n) tr[W S0 (S0 + kappa)^-2] / (1 - D).
 ///
 /// Throws ShapeError if the sizes differ. O(p) if both are diagonal, otherwise one product of p x p matrices.
-double centre_error(const Covariance& inputs, std::span<const double> w0, const RidgeFit& source,
+double centre_error(const Covariance& inputs, std::span<const double> w0, const RidgeSetting& source,
                     std::span<const double> w1, const Covariance& weight);
 
 struct TransferRisk {
@@ -55,13 +55,13 @@ class LinearTransfer {
 
   /// transfer = centre_error with W1 = kappa1^2 (S1 + kappa1)^-1 S1 (S1 + kappa1)^-1 / (1 - D1), plus the noise part;
   /// scratch the same with w1' W1 w1. Transfer helps iff transfer < scratch: the target enters through W1 alone.
-  TransferRisk risk(const RidgeFit& source, const RidgeFit& target) const;
+  TransferRisk risk(const RidgeSetting& source, const RidgeSetting& target) const;
 
   /// The decision boundary: the c >= 0 at which transfer and scratch have equal risks for the target c w1; transfer
   /// helps for every larger one. Infinite if it helps for none. With isotropic inputs and w1 = w0 it is
   /// critical_alignment of isotropic.hpp, the same for every target fit; otherwise it depends on the target's samples
   /// and penalty.
-  double critical_scale(const RidgeFit& source, const RidgeFit& target) const;
+  double critical_scale(const RidgeSetting& source, const RidgeSetting& target) const;
 
  private:
   struct Parts {
@@ -71,7 +71,7 @@ class LinearTransfer {
     double target_noise = 0;
     double source_risk = 0;
   };
-  Parts parts(const RidgeFit& source, const RidgeFit& target) const;
+  Parts parts(const RidgeSetting& source, const RidgeSetting& target) const;
 
   Covariance source_inputs_;
   Covariance target_inputs_;

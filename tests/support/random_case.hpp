@@ -1,4 +1,4 @@
-// Random inputs of the theory's tests.
+// Random spectra, rotations and vectors for tests, from the seed that failures print.
 #pragma once
 
 #include <cmath>
