@@ -9,4 +9,5 @@ set_source_files_properties(${RTL_EMULATOR} PROPERTIES COMPILE_OPTIONS "-fno-san
 if(RTL_SANITIZE)
   set_source_files_properties(${RTL_EMULATOR} PROPERTIES COMPILE_DEFINITIONS RTL_EMULATION_ASAN=1)
 endif()
-target_sources(rtl PRIVATE ${RTL_EMULATOR} ${RTL_EMULATION_DIR}/blas.cpp ${RTL_EMULATION_DIR}/dnn.cpp)
+target_sources(rtl PRIVATE ${RTL_EMULATOR} ${RTL_EMULATION_DIR}/blas.cpp ${RTL_EMULATION_DIR}/dnn.cpp
+  ${RTL_EMULATION_DIR}/solver.cpp)

@@ -119,8 +119,8 @@ KernelCase gram_case(const GramProblem& g, Random& random) {
   const Shape x = batched ? Shape{g.batch, g.n, g.p} : Shape{g.n, width};
   const Shape out = batched ? Shape{g.batch, order, order} : Shape{order, order};
   c.inputs = {{"x", x, random.normal(x)}};
-  c.outputs = {
-      {"g", out, 4 + 4 * std::sqrt(static_cast<double>(inner)), 0, g.beta != 0 ? random.normal(out) : Reals()}};
+  c.outputs = {{"g", out, 4 + 4 * std::sqrt(static_cast<double>(inner)), 0,
+                g.beta != 0 || batched ? random.normal(out) : Reals()}};
   c.run = [g](const Device& device, auto& in, auto& out) {
     const ConstView x = g.padding > 0 ? in[0].slice(1, 0, g.p) : in[0];
     kernels::gram(device, g.of, g.alpha, x, g.beta, out[0]);
@@ -128,7 +128,7 @@ KernelCase gram_case(const GramProblem& g, Random& random) {
   c.reference = [=](auto& in, auto& initial) {
     Expected e{Reals(static_cast<std::size_t>(count * order * order), std::nanl("")), {}};
     if (!initial[0].empty()) e.value = initial[0];
-    e.scale.assign(e.value.size(), 1);
+    e.scale.assign(e.value.size(), batched ? 1e290L : 1);  // above the diagonal: anything in a batch
     for (std::int64_t b = 0; b < count; ++b) {
       for (std::int64_t i = 0; i < order; ++i) {
         for (std::int64_t j = 0; j <= i; ++j) {

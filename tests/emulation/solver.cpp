@@ -1,0 +1,77 @@
+// The stand-in for cuSOLVER and cuBLAS: LAPACK and OpenBLAS on emulated device memory, which is host memory.
+#include "kernels/cuda/vendor/solver.hpp"
+
+#include <lapacke.h>
+
+#include <cblas.h>
+
+#include <vector>
+
+#include "host_view.hpp"
+#include "kernels/backend/linear_algebra.hpp"
+
+namespace rtl::kernels::cuda::vendor {
+
+using emulation::on_host;
+
+void gram(const Device&, GramOf of, double alpha, const ConstView& x, double beta, const View& g) {
+  const Device host = Device::cpu(1);
+  cpu::gram(host, of, alpha, on_host(x, host), beta, on_host(g, host));
+}
+
+void batched_gemm(const Device&, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
+                  const ConstView& b, double beta, const View& c) {
+  const Device host = Device::cpu(1);
+  cpu::batched_gemm(host, transpose_a, transpose_b, alpha, on_host(a, host), on_host(b, host), beta, on_host(c, host));
+}
+
+std::int64_t symmetric_eigen(const Device&, const View& a, const View& values) {
+  const Device host = Device::cpu(1);
+  return cpu::symmetric_eigen(host, on_host(a, host), on_host(values, host));
+}
+
+std::int64_t cholesky_factor(const Device&, const View& a) {
+  const Device host = Device::cpu(1);
+  return cpu::cholesky_factor(host, on_host(a, host));
+}
+
+void triangular_solve(const Device&, Transpose transpose, const ConstView& factor, const View& b) {
+  const auto n = static_cast<int>(b.extent(0)), m = static_cast<int>(b.extent(1));
+  const CBLAS_TRANSPOSE turn = transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
+  if (b.dtype() == DType::f64) {
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, turn, CblasNonUnit, n, m, 1, factor.data_as<double>(), n,
+                b.data_as<double>(), m);
+  } else {
+    cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, turn, CblasNonUnit, n, m, 1, factor.data_as<float>(), n,
+                b.data_as<float>(), m);
+  }
+}
+
+void qr_factor(const Device&, const View& columns, const View& scalars) {
+  const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
+  const int info = columns.dtype() == DType::f64
+                       ? LAPACKE_dgeqrf(LAPACK_COL_MAJOR, r, c, columns.data_as<double>(), r, scalars.data_as<double>())
+                       : LAPACKE_sgeqrf(LAPACK_COL_MAJOR, r, c, columns.data_as<float>(), r, scalars.data_as<float>());
+  if (info != 0) throw CudaError("qr_factor: LAPACK's geqrf failed");
+}
+
+void qr_form(const Device&, const View& columns, const ConstView& scalars) {
+  const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
+  const int info =
+      columns.dtype() == DType::f64
+          ? LAPACKE_dorgqr(LAPACK_COL_MAJOR, r, c, c, columns.data_as<double>(), r, scalars.data_as<double>())
+          : LAPACKE_sorgqr(LAPACK_COL_MAJOR, r, c, c, columns.data_as<float>(), r, scalars.data_as<float>());
+  if (info != 0) throw CudaError("qr_form: LAPACK's orgqr failed");
+}
+
+bool svd(const Device&, const View& columns, const View& left, const View& values, const View& right) {
+  const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
+  const int info = columns.dtype() == DType::f64
+                       ? LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', r, c, columns.data_as<double>(), r,
+                                        values.data_as<double>(), left.data_as<double>(), r, right.data_as<double>(), c)
+                       : LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'S', r, c, columns.data_as<float>(), r,
+                                        values.data_as<float>(), left.data_as<float>(), r, right.data_as<float>(), c);
+  return info == 0;
+}
+
+}  // namespace rtl::kernels::cuda::vendor
