@@ -56,6 +56,7 @@
 #include "rtl/solvers/feature_map.hpp"
 #include "rtl/solvers/feature_optimum.hpp"
 #include "rtl/solvers/featurization.hpp"
+#include "rtl/solvers/gram_stream.hpp"
 #include "rtl/solvers/ridge_path.hpp"
 #include "rtl/solvers/task_ensemble.hpp"
 #include "rtl/theory/covariance.hpp"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/ridge_path.hpp"
 
@@ -57,6 +58,41 @@ std::vector<double> host_values(std::string_view call, const Device& device, std
   Tensor wide({count}, DType::f64, device);
   kernels::cast(device, view, wide);
   return wide.to_vector<double>();
+}
+
+std::vector<double> weights(std::string_view call, const Device& device, ConstView view, std::int64_t count) {
+  std::vector<double> values = host_values(call, device, "sample_weights", view, count);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i]) && values[i] >= 0) continue;
+    throw ValueError(
+        fmt::format("{}: sample_weights[{}] is {}; weights are finite and not negative", call, i, values[i]));
+  }
+  return values;
+}
+
+Tensor predict(std::string_view call, const Device& device, ConstView x, const Tensor& coefficients,
+               const Tensor& intercept) {
+  if (x.extent(1) != coefficients.extent(0)) {
+    throw ShapeError(fmt::format("{}: 'x' is {}, but the path was fitted to {} columns", call, x.shape().to_string(),
+                                 coefficients.extent(0)));
+  }
+  Tensor result({x.extent(0), coefficients.extent(1)}, DType::f64, device);
+  // f32 rows are widened some at a time.
+  constexpr std::int64_t most_rows = 4096;
+  const std::int64_t step = x.dtype() == DType::f64 ? std::max<std::int64_t>(1, x.extent(0)) : most_rows;
+  for (std::int64_t begin = 0; begin < x.extent(0); begin += step) {
+    const std::int64_t end = std::min(x.extent(0), begin + step);
+    ConstView part = x.slice(0, begin, end);
+    Tensor wide;
+    if (x.dtype() != DType::f64) {
+      wide = Tensor(part.shape(), DType::f64, device);
+      kernels::center_rows(device, part, {}, {}, wide);
+      part = wide;
+    }
+    kernels::gemm(device, kernels::Transpose::no, kernels::Transpose::no, 1.0, part, coefficients, 0.0,
+                  result.view().slice(0, begin, end), kernels::Epilogue::bias, intercept);
+  }
+  return result;
 }
 
 void check_penalties(std::string_view call, std::span<const double> penalties) {

@@ -124,25 +124,9 @@ struct RidgePath::State {
 
   double total(double penalty) const { return penalty * static_cast<double>(rows.rows()); }
 
-  double smallest_penalty() const {
-    return std::max(0.0, spectrum.least_total(spectrum.resolution) / static_cast<double>(rows.rows()));
-  }
-
   void check(std::string_view call, std::span<const double> penalties) const {
-    arguments::check_penalties(call, penalties);
-    for (const double penalty : penalties) {
-      if (penalty == 0 && !spectrum.full_column_rank) {
-        throw ValueError(
-            fmt::format("{}: penalty 0, but the columns of x {}{} are linearly dependent: the solution is "
-                        "not unique; use a positive penalty",
-                        call, rows.x().shape().to_string(), rows.has_intercept() ? ", centred," : ""));
-      }
-      if (penalty >= smallest_penalty()) continue;
-      throw ValueError(
-          fmt::format("{}: penalty {} is lost in the rounding errors of this factorisation, which resolves "
-                      "{} and more; construct the path with RidgeMethod::svd in f64 or raise the penalty",
-                      call, penalty, smallest_penalty()));
-    }
+    check_resolved(call, fmt::format("x {}{}", rows.x().shape().to_string(), rows.has_intercept() ? ", centred," : ""),
+                   spectrum, static_cast<double>(rows.rows()), penalties);
   }
 
   /// The intercept's leverage of rows [begin, end), where the components do not show it.
@@ -225,27 +209,8 @@ struct RidgePath::State {
 
   Tensor predict(std::string_view call, ConstView x, double penalty) const {
     x = arguments::matrix(call, rows.device(), "x", x);
-    if (x.extent(1) != rows.features()) {
-      throw ShapeError(fmt::format("{}: 'x' is {}, but the path was fitted to {} columns", call, x.shape().to_string(),
-                                   rows.features()));
-    }
-    const Device& device = rows.device();
-    const Tensor weights = coefficients(penalty), bias = intercept(weights);
-    Tensor result({x.extent(0), rows.outputs()}, DType::f64, device);
-    const std::int64_t step = std::min(x.extent(0), rows.block_rows());
-    for (std::int64_t begin = 0; begin < x.extent(0); begin += step) {
-      const std::int64_t end = std::min(x.extent(0), begin + step);
-      ConstView part = x.slice(0, begin, end);
-      Tensor wide;
-      if (x.dtype() != DType::f64) {
-        wide = Tensor(part.shape(), DType::f64, device);
-        kernels::center_rows(device, part, {}, {}, wide);
-        part = wide;
-      }
-      kernels::gemm(device, Transpose::no, Transpose::no, 1.0, part, weights, 0.0, result.view().slice(0, begin, end),
-                    kernels::Epilogue::bias, bias);
-    }
-    return result;
+    const Tensor weights = coefficients(penalty);
+    return arguments::predict(call, rows.device(), x, weights, intercept(weights));
   }
 
   Tensor residuals(std::string_view call, double penalty) const {
@@ -347,7 +312,9 @@ const RidgeScores& RidgePath::scores() const noexcept { return state_->scores; }
 const std::vector<double>& RidgePath::eigenvalues() const noexcept { return state_->eigenvalues; }
 const std::vector<double>& RidgePath::rotated_targets() const noexcept { return state_->rotated; }
 const std::vector<double>& RidgePath::sum_squares() const noexcept { return state_->spectrum.squares; }
-double RidgePath::smallest_penalty() const noexcept { return state_->smallest_penalty(); }
+double RidgePath::smallest_penalty() const noexcept {
+  return solvers::smallest_penalty(state_->spectrum, static_cast<double>(rows()));
+}
 
 RidgeScores RidgePath::evaluate(std::span<const double> penalties) const {
   return state_->evaluate("RidgePath::evaluate", penalties);

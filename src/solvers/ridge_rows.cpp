@@ -45,15 +45,8 @@ RidgeRows::RidgeRows(std::string_view call, const Device& device, ConstView x, C
 }
 
 void RidgeRows::take_weights(std::string_view call, ConstView weights) {
-  weights_ = arguments::host_values(call, device_, "sample_weights", weights, rows());
-  double sum = 0;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    if (!(weights_[i] >= 0) || std::isinf(weights_[i])) {
-      throw ValueError(
-          fmt::format("{}: sample_weights[{}] is {}; weights are finite and not negative", call, i, weights_[i]));
-    }
-    sum += weights_[i];
-  }
+  weights_ = arguments::weights(call, device_, weights, rows());
+  const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
   if (sum == 0) throw ValueError(fmt::format("{}: all sample_weights are 0", call));
   positive_ = std::count_if(weights_.begin(), weights_.end(), [](double weight) { return weight > 0; });
   std::vector<double> roots(weights_.size());

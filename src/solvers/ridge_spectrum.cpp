@@ -1,5 +1,7 @@
 #include "solvers/ridge_spectrum.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,6 +11,7 @@
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/ridge_path.hpp"
+#include "solvers/arguments.hpp"
 
 namespace rtl::solvers {
 namespace {
@@ -254,6 +257,29 @@ Spectrum singular_spectrum(std::string_view call, const RidgeRows& rows) {
   rotate_targets(rows, spectrum);
   spectrum.full_column_rank = spectrum.components() == p && p > 0 && spectrum.least() > 0;
   return spectrum;
+}
+
+double smallest_penalty(const Spectrum& spectrum, double weight) {
+  return std::max(0.0, spectrum.least_total(spectrum.resolution) / weight);
+}
+
+void check_resolved(std::string_view call, std::string_view problem, const Spectrum& spectrum, double weight,
+                    std::span<const double> penalties) {
+  arguments::check_penalties(call, penalties);
+  const double smallest = smallest_penalty(spectrum, weight);
+  for (const double penalty : penalties) {
+    if (penalty == 0 && !spectrum.full_column_rank) {
+      throw ValueError(
+          fmt::format("{}: penalty 0, but the columns of {} are linearly dependent: the solution is not "
+                      "unique; use a positive penalty",
+                      call, problem));
+    }
+    if (penalty >= smallest) continue;
+    throw ValueError(
+        fmt::format("{}: penalty {} is lost in the rounding errors of this factorisation of {}, which "
+                    "resolves {} and more; raise the penalty or use RidgePath with RidgeMethod::svd in f64",
+                    call, penalty, problem, smallest));
+  }
 }
 
 }  // namespace rtl::solvers

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
@@ -47,5 +49,12 @@ Spectrum singular_spectrum(std::string_view call, const RidgeRows& rows);
 /// The primal spectrum of a Gram matrix [X R]'[X R], f64 [p + k, p + k], lower triangle (zeros above).
 Spectrum spectrum_of_gram(const Device& device, const Tensor& gram, std::int64_t features, std::int64_t rows,
                           double resolution);
+
+/// Throws ValueError for penalties that are no penalties, for 0 where the solution is not unique, and for those that
+/// the spectrum does not resolve. `problem` names it in the texts, `weight` is what penalties are multiplied by.
+void check_resolved(std::string_view call, std::string_view problem, const Spectrum& spectrum, double weight,
+                    std::span<const double> penalties);
+/// Below it, penalties are not resolved.
+double smallest_penalty(const Spectrum& spectrum, double weight);
 
 }  // namespace rtl::solvers
