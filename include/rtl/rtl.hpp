@@ -65,6 +65,7 @@
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/kappa.hpp"
 #include "rtl/theory/phase_diagram.hpp"
+#include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
 #include "rtl/transfer/compare.hpp"

@@ -14,7 +14,7 @@ namespace rtl::test {
 
 class RandomCase {
  public:
-  explicit RandomCase(std::uint64_t stream) : engine_(mix(seed(), stream)) {}
+  explicit RandomCase(std::uint64_t stream, std::uint64_t seed = test::seed()) : engine_(mix(seed, stream)) {}
 
   static std::string trace() { return "RTL_TEST_SEED=" + std::to_string(seed()); }
 
