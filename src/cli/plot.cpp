@@ -67,31 +67,6 @@ std::string svg_element(const std::string& name, const std::string& document) {
   return svg;
 }
 
-std::string run_gnuplot(const std::string& name, const std::string& script, int width, int height) {
-  const TemporaryFolder folder;
-  const std::string output = folder.path() + "/chart.svg";
-  const std::string errors = folder.path() + "/errors.txt";
-  const std::string command = fmt::format("gnuplot >/dev/null 2>'{}'", errors);
-  bool failed = true;
-  if (FILE* pipe = popen(command.c_str(), "w")) {
-    fmt::print(pipe,
-               "set terminal svg size {},{} dynamic font 'Helvetica,Arial,sans-serif' fontscale 0.95 background "
-               "'#ffffff'\nset output '{}'\nset encoding utf8\nset termoption noenhanced\n{}",
-               width, height, output, script);
-    failed = pclose(pipe) != 0;
-  }
-  const auto text_of = [](const std::string& path) {
-    if (!io::file_exists(path)) return std::string();
-    const auto bytes = io::read_file(path);
-    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  };
-  std::string svg = svg_element(name, text_of(output));
-  if (failed || svg.find("</svg>") == std::string::npos) {
-    throw Error(fmt::format("gnuplot failed: {}", text_of(errors)));
-  }
-  return svg;
-}
-
 const char* verdict_color(const transfer::StrategyResult& result) {
   if (result.name == "scratch") return "0x1f3a5f";
   switch (result.verdict) {
@@ -143,7 +118,7 @@ std::string accuracy_chart(const transfer::Comparison& comparison) {
                              "set xlabel 'accuracy on the test samples, %'\n"
                              "plot $means using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "
                              "$seeds using 1:($2-0.22) with points pt 6 ps 0.35 lc rgb '#57606a'\n";
-  return run_gnuplot("accuracy", script, chart_width, frame_height + static_cast<int>(row) * row_height);
+  return draw_svg("accuracy", script, chart_width, frame_height + static_cast<int>(row) * row_height);
 }
 
 std::string difference_chart(const transfer::Comparison& comparison) {
@@ -170,7 +145,7 @@ std::string difference_chart(const transfer::Comparison& comparison) {
                              "set xrange [*<0:0<*]\n"
                              "plot $rows using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "
                              "$seeds using 1:($2-0.22) with points pt 6 ps 0.35 lc rgb '#57606a'\n";
-  return run_gnuplot("differences", script, chart_width, frame_height + static_cast<int>(row) * row_height);
+  return draw_svg("differences", script, chart_width, frame_height + static_cast<int>(row) * row_height);
 }
 
 std::string loss_chart(const transfer::Comparison& comparison) {
@@ -193,7 +168,7 @@ std::string loss_chart(const transfer::Comparison& comparison) {
       "set xlabel 'epoch'\nset ylabel 'mean training loss'\nset border 3\nset tics nomirror\nset xtics {}\n"
       "set grid lc rgb '#d0d7de' lt 1\nset key outside right top Left reverse\nset xrange [0:{}]\nset yrange [0:*]\n",
       std::max<std::size_t>(1, (epochs + 5) / 10), epochs);
-  return run_gnuplot("losses", blocks + frame + plots + "\n", chart_width, 380);
+  return draw_svg("losses", blocks + frame + plots + "\n", chart_width, 380);
 }
 
 }  // namespace
@@ -208,6 +183,31 @@ std::string gnuplot_version() {
   if (!text.starts_with(name)) return {};
   text.erase(0, name.size());
   return text.substr(0, text.find_first_of(" \n"));
+}
+
+std::string draw_svg(const std::string& name, const std::string& script, int width, int height) {
+  const TemporaryFolder folder;
+  const std::string output = folder.path() + "/chart.svg";
+  const std::string errors = folder.path() + "/errors.txt";
+  const std::string command = fmt::format("gnuplot >/dev/null 2>'{}'", errors);
+  bool failed = true;
+  if (FILE* pipe = popen(command.c_str(), "w")) {
+    fmt::print(pipe,
+               "set terminal svg size {},{} dynamic font 'Helvetica,Arial,sans-serif' fontscale 0.95 background "
+               "'#ffffff'\nset output '{}'\nset encoding utf8\nset termoption noenhanced\n{}",
+               width, height, output, script);
+    failed = pclose(pipe) != 0;
+  }
+  const auto text_of = [](const std::string& path) {
+    if (!io::file_exists(path)) return std::string();
+    const auto bytes = io::read_file(path);
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  std::string svg = svg_element(name, text_of(output));
+  if (failed || svg.find("</svg>") == std::string::npos) {
+    throw Error(fmt::format("gnuplot failed: {}", text_of(errors)));
+  }
+  return svg;
 }
 
 Charts draw_charts(const transfer::Comparison& comparison) {
