@@ -145,20 +145,32 @@ TEST(DegenerateRidge, PenaltyZeroIsLeastSquares) {
   }
 }
 
+/// Its last column is the first one, but for a part of size `apart`.
+ReferenceProblem nearly_repeated(long double apart, Random& random) {
+  ReferenceProblem problem = random_problem(40, 4, 1, random, true, false, false);
+  for (std::int64_t i = 0; i < 40; ++i) {
+    problem.x(i, 3) = static_cast<double>(problem.x(i, 0) + apart * problem.x(i, 3));
+  }
+  return problem;
+}
+
 TEST(DegenerateRidge, IllConditionedColumnsGoToTheSingularValues) {
   const Device device = Device::cpu();
   Random random(37);
-  ReferenceProblem problem = random_problem(40, 4, 1, random, true, false, false);
-  for (std::int64_t i = 0; i < 40; ++i)
-    problem.x(i, 3) = static_cast<double>(problem.x(i, 0) + 1e-6L * problem.x(i, 3));
-  const Problem given(problem, device);
+  const Problem given(nearly_repeated(1e-5L, random), device);
   const RidgePath path(device, given.x, given.y, std::vector<double>{1e-17}, given.options);
   EXPECT_EQ(path.method(), RidgeMethod::svd);
   // Coefficients along the column that is almost repeated are as uncertain as the problem itself; predictions are not.
-  const auto fit = test::reference_fit(problem, given.total(1e-17));
+  const auto fit = test::reference_fit(given.reference, given.total(1e-17));
   Matrix want(40, 1);
-  for (std::int64_t i = 0; i < 40; ++i) want(i, 0) = test::reference_prediction(problem, fit, i, 0);
+  for (std::int64_t i = 0; i < 40; ++i) want(i, 0) = test::reference_prediction(given.reference, fit, i, 0);
   expect_close(path.predict(given.x, 1e-17).to_vector<double>(), want.doubles(), 1e-7, "predictions");
+}
+
+TEST(DegenerateRidge, AGramMatrixRefusesWhatItDoesNotResolve) {
+  const Device device = Device::cpu();
+  Random random(39);
+  const Problem given(nearly_repeated(1e-8L, random), device);
   RidgeOptions options = given.options;
   options.method = RidgeMethod::primal;
   EXPECT_THROW(RidgePath(device, given.x, given.y, std::vector<double>{1e-17}, options), ValueError);
