@@ -11,6 +11,7 @@
 
 #include "data/loaders.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/data/split.hpp"
 
 namespace rtl::data {
 namespace {
@@ -20,11 +21,11 @@ struct Kind {
   std::string_view name;
   Loader load;
 };
-constexpr Kind kinds[] = {
-    {"idx", load_idx}, {"cifar10", load_cifar}, {"cifar100", load_cifar}, {"npy", load_npy}, {"glyphs", load_glyphs}};
+constexpr Kind kinds[] = {{"idx", load_idx}, {"cifar10", load_cifar},     {"cifar100", load_cifar}, {"npy", load_npy},
+                          {"csv", load_csv}, {"svmlight", load_svmlight}, {"glyphs", load_glyphs}};
 constexpr const char* usage =
     "a data SPEC is KIND:PATH?option=value&option=value, with KIND one of idx:DIR, cifar10:DIR, cifar100:DIR, "
-    "npy:X.npy,Y.npy, glyphs: (which needs no path)";
+    "npy:X.npy,Y.npy, csv:FILE?label=NAME, svmlight:FILE, glyphs: (which needs no path)";
 
 const Kind* find_kind(std::string_view name) {
   const auto* found = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return k.name == name; });
@@ -169,6 +170,35 @@ TrainTest assemble(const Spec& spec, const Options& options, const PartLoader& l
                                   parts.train.sample_shape().to_string(), parts.test.sample_shape().to_string()));
   }
   return parts;
+}
+
+TrainTest assemble_files(const Spec& spec, const Options& options,
+                         const std::function<Dataset(const std::string&, Part)>& read) {
+  if (options.has("test")) {
+    if (options.has("test_fraction") || options.has("seed")) {
+      throw ValueError(fmt::format("SPEC '{}': test= names the test part; test_fraction and seed do not go with it",
+                                   spec.to_string()));
+    }
+    const std::string test = options.text("test", "");
+    return assemble(spec, options, [&](Part part) { return read(part == Part::train ? spec.path : test, part); });
+  }
+  constexpr double default_fraction = 0.2;
+  const double fraction = options.number("test_fraction", default_fraction, 0, 1);
+  const auto seed = static_cast<std::uint64_t>(options.integer("seed", 0, 0, INT64_MAX));
+  const Dataset whole = read(spec.path, Part::train);
+  Split split = stratified_split(whole.labels.to_vector<std::int32_t>(), whole.classes, fraction, seed);
+  return assemble(spec, options, [&](Part part) {
+    std::vector<std::int64_t>& rows = part == Part::train ? split.first : split.second;
+    if (rows.empty()) {
+      throw ValueError(
+          fmt::format("SPEC '{}': test_fraction={} leaves the {} part empty; take another fraction or "
+                      "split={}",
+                      spec.to_string(), fraction, part == Part::train ? "training" : "test",
+                      part == Part::train ? "test" : "train"));
+    }
+    std::sort(rows.begin(), rows.end());
+    return whole.subset(rows);
+  });
 }
 
 Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end) {

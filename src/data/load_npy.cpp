@@ -6,7 +6,6 @@
 
 #include "data/loaders.hpp"
 #include "rtl/core/error.hpp"
-#include "rtl/data/split.hpp"
 #include "rtl/io/npy.hpp"
 
 namespace rtl::data {
@@ -97,37 +96,12 @@ Dataset read_pair(const Files& files, std::optional<std::int64_t> classes) {
 
 TrainTest load_npy(const Spec& spec) {
   const Options options(spec, {"test", "test_fraction", "seed", "classes"});
-  const Files files = parse_pair(spec.path, "npy:" + spec.path);
   std::optional<std::int64_t> classes;
   if (options.has("classes")) classes = options.integer("classes", 0, 1, INT32_MAX);
-  if (options.has("test")) {
-    if (options.has("test_fraction") || options.has("seed")) {
-      throw ValueError(fmt::format("SPEC '{}': test= names the test part; test_fraction and seed do not go with it",
-                                   spec.to_string()));
-    }
-    const Files test = parse_pair(options.text("test", ""), "test");
-    return assemble(spec, options, [&](Part part) {
-      Dataset dataset = read_pair(part == Part::train ? files : test, classes);
-      classes = dataset.classes;
-      return dataset;
-    });
-  }
-  constexpr double default_fraction = 0.2;
-  const double fraction = options.number("test_fraction", default_fraction, 0, 1);
-  const auto seed = static_cast<std::uint64_t>(options.integer("seed", 0, 0, INT64_MAX));
-  const Dataset whole = read_pair(files, classes);
-  Split split = stratified_split(whole.labels.to_vector<std::int32_t>(), whole.classes, fraction, seed);
-  return assemble(spec, options, [&](Part part) {
-    std::vector<std::int64_t>& rows = part == Part::train ? split.first : split.second;
-    if (rows.empty()) {
-      throw ValueError(
-          fmt::format("SPEC '{}': test_fraction={} leaves the {} part empty; take another fraction or "
-                      "split={}",
-                      spec.to_string(), fraction, part == Part::train ? "training" : "test",
-                      part == Part::train ? "test" : "train"));
-    }
-    std::sort(rows.begin(), rows.end());
-    return whole.subset(rows);
+  return assemble_files(spec, options, [&](const std::string& path, Part part) {
+    Dataset dataset = read_pair(parse_pair(path, part == Part::train ? "npy:" + path : "test"), classes);
+    classes = dataset.classes;
+    return dataset;
   });
 }
 

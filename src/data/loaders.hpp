@@ -42,6 +42,12 @@ using PartLoader = std::function<Dataset(Part)>;
 /// Applies split, limit and offset.
 TrainTest assemble(const Spec& spec, const Options& options, const PartLoader& load_part);
 
+/// For kinds whose test part is another file (test=) or a share of each class (test_fraction, seed): applies those,
+/// then as `assemble`. `read` gets a SPEC's path, or the value of test=; where both are wanted the training file comes
+/// first. The kind's known options must include the three.
+TrainTest assemble_files(const Spec& spec, const Options& options,
+                         const std::function<Dataset(const std::string& path, Part part)>& read);
+
 /// Rows [begin, end) of a host data set.
 Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end);
 
@@ -56,6 +62,8 @@ std::vector<std::string> list_folder(const std::string& folder);
 TrainTest load_idx(const Spec& spec);
 TrainTest load_cifar(const Spec& spec);
 TrainTest load_npy(const Spec& spec);
+TrainTest load_csv(const Spec& spec);
+TrainTest load_svmlight(const Spec& spec);
 TrainTest load_glyphs(const Spec& spec);
 
 }  // namespace rtl::data

@@ -40,6 +40,8 @@ void write_valid(const TemporaryFolder& folder) {
   folder.write("cifar100/test.bin", test::cifar({{1, 2}}));
   folder.write("npy/x.npy", test::npy(std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}, {8, 1}));
   folder.write("npy/y.npy", test::npy(std::vector<std::int32_t>{0, 1, 0, 1, 0, 1, 0, 1}, {8}));
+  folder.write("t.csv", "size,kind\n1,a\n2,b\n3,a\n4,b\n");
+  folder.write("t.svmlight", "-1 1:1 2:2\n1 2:1\n-1 1:3\n1 1:4\n");
 }
 
 void remove(const std::string& path) { std::filesystem::remove_all(path); }
@@ -48,6 +50,8 @@ constexpr const char* idx_spec = "idx:%/idx";
 constexpr const char* ten = "cifar10:%/cifar10";
 constexpr const char* hundred = "cifar100:%/cifar100";
 constexpr const char* pair = "npy:%/npy/x.npy,%/npy/y.npy";
+constexpr const char* csv = "csv:%/t.csv?label=kind&test_fraction=0&split=train";
+constexpr const char* svmlight = "svmlight:%/t.svmlight?test_fraction=0&split=train";
 
 std::vector<Case> folder_cases() {
   using Folder = const TemporaryFolder&;
@@ -243,6 +247,39 @@ std::vector<Case> npy_label_cases() {
   };
 }
 
+/// What the files' own tests (csv_test, svmlight_test) have not.
+std::vector<Case> table_cases() {
+  using Folder = const TemporaryFolder&;
+  const char* t = "t.csv";
+  const char* s = "t.svmlight";
+  return {
+      {"missing csv", csv, [=](Folder f) { remove(f / t); }, Type::io, t, "No such file"},
+      {"empty csv", csv, [=](Folder f) { f.write(t, ""); }, Type::format, t, "is empty"},
+      {"ragged csv", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\n2,b,c\n"); }, Type::format, t, "line 3"},
+      {"text among numbers", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\nbig,b\n"); }, Type::format, t,
+       "line 3, column 'size'"},
+      {"missing value", csv, [=](Folder f) { f.write(t, "size,kind\n?,a\n2,b\n"); }, Type::format, t,
+       "line 2: column 'size' has no value"},
+      {"nothing left", "csv:%/t.csv?label=kind&missing=drop", [=](Folder f) { f.write(t, "size,kind\n?,a\n,b\n"); },
+       Type::format, t, "no row without a missing value"},
+      {"missing label", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\n2,\n"); }, Type::format, t,
+       "line 3: the label"},
+      {"too large for f32", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\n1e39,b\n"); }, Type::format, t,
+       "line 3, column 'size': 1e+39 is too large"},
+      {"no label option", "csv:%/t.csv", [](Folder) {}, Type::value, t, "which column holds the classes"},
+      {"no such label", "csv:%/t.csv?label=colour", [](Folder) {}, Type::value, t, "no column 'colour'"},
+      {"one class in csv", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\n2,a\n"); }, Type::value, t, "one class"},
+      {"empty svmlight", svmlight, [=](Folder f) { f.write(s, "\n"); }, Type::format, s, "no sample"},
+      {"text in svmlight", svmlight, [=](Folder f) { f.write(s, "1 1:1\n-1 1:one\n"); }, Type::format, s, "line 2"},
+      {"unsorted svmlight", svmlight, [=](Folder f) { f.write(s, "1 2:1 1:1\n"); }, Type::format, s, "line 1: index 1"},
+      {"narrow svmlight", "svmlight:%/t.svmlight?features=1", [](Folder) {}, Type::format, s, "line 1: index 2"},
+      {"targets of regression", svmlight, [=](Folder f) { f.write(s, "1 1:1\n0.5 1:1\n"); }, Type::format, s,
+       "line 2: the target 0.5 is no whole number"},
+      {"class not named", "svmlight:%/t.svmlight?classes=1,2", [](Folder) {}, Type::format, s,
+       "line 1: the label '-1' is none"},
+  };
+}
+
 std::string expanded(std::string spec, const std::string& folder) {
   for (std::size_t at = 0; (at = spec.find("%/", at)) != std::string::npos;) spec.replace(at, 1, folder);
   return spec;
@@ -291,11 +328,17 @@ TEST(BadInput, Arrays) {
   for (const Case& bad : npy_label_cases()) check(bad);
 }
 
+TEST(BadInput, Tables) {
+  for (const Case& bad : table_cases()) check(bad);
+}
+
 TEST(BadInput, TheValidFilesAreValid) {
   const TemporaryFolder folder;
   write_valid(folder);
   EXPECT_NO_THROW(use(expanded(idx_spec, folder.path())));
   EXPECT_NO_THROW(use(expanded(pair, folder.path())));
+  EXPECT_NO_THROW(use(expanded(csv, folder.path())));
+  EXPECT_NO_THROW(use(expanded(svmlight, folder.path())));
   EXPECT_NO_THROW(load(expanded(ten, folder.path()), Device::cpu()));
   EXPECT_NO_THROW(load(expanded(hundred, folder.path()), Device::cpu()));
 }
@@ -311,7 +354,9 @@ TEST(BadInput, RandomDamageNeverCrashes) {
                             {idx_spec, "idx/train-labels-idx1-ubyte"},
                             {ten, "cifar10/x_test_1.bin.gz"},
                             {pair, "npy/x.npy"},
-                            {pair, "npy/y.npy"}};
+                            {pair, "npy/y.npy"},
+                            {csv, "t.csv"},
+                            {svmlight, "t.svmlight"}};
   RandomSequence random(4711);
   for (const Target& target : targets) {
     const std::string valid = test::content_of(folder / target.file);

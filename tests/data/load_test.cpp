@@ -1,5 +1,6 @@
 #include "rtl/data/load.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +20,7 @@ std::vector<std::int32_t> labels_of(const Dataset& dataset) { return dataset.lab
 std::string fault_of(const std::string& spec) {
   try {
     (void)load(spec, Device::cpu());
-  } catch (const ValueError& error) {
+  } catch (const Error& error) {
     return error.what();
   }
   return {};
@@ -179,6 +180,56 @@ TEST(Load, ReadsNpyTestFilesAndImages) {
   const std::string doubles = folder.write("d.npy", test::npy(std::vector<double>{1.5, 2, 3, 4}, {4, 1}));
   const TrainTest narrowed = load("npy:" + doubles + "," + y + "?test_fraction=0&split=train", Device::cpu());
   EXPECT_EQ(narrowed.train.inputs.to_vector<float>(), (std::vector<float>{1.5f, 2, 3, 4}));
+}
+
+TEST(Load, ReadsCsv) {
+  const TemporaryFolder folder;
+  std::string text = "size;kind;note;weight\n";
+  for (int i = 0; i < 20; ++i) {
+    text += fmt::format("{};{};\"n;{}\";{}\n", i, i % 2 == 0 ? "oak" : "fir", i, i == 7 ? "?" : "0.5");
+  }
+  const std::string spec = "csv:" + folder.write("trees.csv", text) + "?label=kind&drop=note";
+  EXPECT_NE(fault_of(spec).find("line 9: column 'weight' has no value"), std::string::npos) << fault_of(spec);
+  const TrainTest all = load(spec + "&missing=drop&test_fraction=0&split=train", Device::cpu());
+  EXPECT_EQ(all.train.inputs.shape(), (Shape{19, 2}));
+  EXPECT_EQ(all.train.class_names, (std::vector<std::string>{"fir", "oak"}));
+  EXPECT_EQ(labels_of(all.train)[0], 1);
+  EXPECT_EQ(all.train.inputs.to_vector<float>()[15], 0.5f);
+  EXPECT_EQ(all.train.inputs.to_vector<float>()[14], 8) << "row 7 is left out";
+  const TrainTest parts = load(spec + ",weight&seed=3", Device::cpu());
+  EXPECT_EQ(parts.train.inputs.shape(), (Shape{16, 1}));
+  EXPECT_EQ(parts.test.size(), 4);
+
+  const std::string other = folder.write("other.csv", "size,kind,note,weight\n1,oak,x,2\n");
+  const TrainTest two = load(spec + "&missing=drop&test=" + other, Device::cpu());
+  EXPECT_EQ(labels_of(two.test), (std::vector<std::int32_t>{1})) << "by the training file's classes";
+  const std::string strange = folder.write("strange.csv", "size,kind,note,weight\n1,elm,x,2\n");
+  EXPECT_NE(fault_of(spec + "&missing=drop&test=" + strange).find("'elm' is none of the classes fir, oak"),
+            std::string::npos);
+  const std::string swapped = folder.write("swapped.csv", "weight,kind,note,size\n1,oak,x,2\n");
+  EXPECT_NE(fault_of(spec + "&missing=drop&test=" + swapped).find("has the columns weight, size"), std::string::npos);
+  const TrainTest named =
+      load("csv:" + other + "?label=2&drop=3&classes=elm,oak&split=train&test_fraction=0", Device::cpu());
+  EXPECT_EQ(named.train.classes, 2);
+  EXPECT_EQ(labels_of(named.train), (std::vector<std::int32_t>{1}));
+}
+
+TEST(Load, ReadsSvmlight) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 10; ++i) text += fmt::format("{} 1:{} 3:1\n", i % 2 == 0 ? "-1" : "+1", i + 1);
+  const std::string spec = "svmlight:" + folder.write("t.svmlight", text);
+  const TrainTest parts = load(spec, Device::cpu());
+  EXPECT_EQ(parts.train.inputs.shape(), (Shape{8, 3}));
+  EXPECT_EQ(parts.test.size(), 2);
+  EXPECT_EQ(parts.train.class_names, (std::vector<std::string>{"-1", "1"}));
+  EXPECT_EQ(load(spec + "?features=5", Device::cpu()).train.inputs.extent(1), 5);
+  EXPECT_EQ(load(spec + "?first_index=0", Device::cpu()).train.inputs.extent(1), 4);
+  EXPECT_EQ(load(spec + "?classes=-1,0,1", Device::cpu()).train.classes, 3);
+  const std::string test = folder.write("test.svmlight", "1 2:1\n");
+  const TrainTest two = load(spec + "?test=" + test, Device::cpu());
+  EXPECT_EQ(two.test.inputs.to_vector<float>(), (std::vector<float>{0, 1, 0})) << "as wide as the training file";
+  EXPECT_EQ(labels_of(two.test), (std::vector<std::int32_t>{1}));
 }
 
 }  // namespace

@@ -1,9 +1,15 @@
 // The loaders on real files.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
+#include "rtl/core/error.hpp"
+#include "rtl/data/csv.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/svmlight.hpp"
 #include "rtl/io/npy.hpp"
 #include "support/devices.hpp"
 #include "support/real_data.hpp"
@@ -93,6 +99,74 @@ TEST(RealData, Idx) {
   EXPECT_EQ(usps.train.inputs.shape(), (Shape{7291, 16, 16, 1}));
   EXPECT_EQ(usps.test.size(), 2007);
   EXPECT_EQ(counts(usps.train), (std::vector<std::int64_t>{1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644}));
+}
+
+TEST(RealData, Wine) {
+  RTL_NEEDS_REAL_DATA("tabular/wine_quality");
+  const CsvTable red = read_csv(test::real_data("tabular/wine_quality/winequality-red.csv"));
+  const CsvTable white = read_csv(test::real_data("tabular/wine_quality/winequality-white.csv"));
+  EXPECT_EQ(red.values.shape(), (Shape{1599, 12}));
+  EXPECT_EQ(white.values.shape(), (Shape{4898, 12}));
+  EXPECT_EQ(red.delimiter, ';');
+  EXPECT_EQ(red.columns, white.columns);
+  EXPECT_EQ(red.columns[0], "fixed acidity");
+  EXPECT_EQ(red.column("quality"), 11);
+  double sum = 0;
+  for (std::int64_t row = 0; row < red.rows(); ++row) sum += red.values.data_as<double>()[row * 12 + 11];
+  EXPECT_EQ(sum, 9012) << "all qualities";
+  const std::string spec = "csv:" + test::real_data("tabular/wine_quality/winequality-red.csv") + "?label=quality";
+  EXPECT_EQ(load(spec, Device::cpu()).train.class_names, (std::vector<std::string>{"3", "4", "5", "6", "7", "8"}));
+  EXPECT_EQ(load(spec + "&classes=3,4,5,6,7,8,9", Device::cpu()).train.classes, 7);
+}
+
+TEST(RealData, HeartDisease) {
+  struct Site {
+    const char* name;
+    std::int64_t rows;
+    std::int64_t complete;
+  };
+  for (const Site site :
+       {Site{"cleveland", 303, 297}, {"hungarian", 294, 1}, {"switzerland", 123, 0}, {"va", 200, 1}}) {
+    const std::string name = fmt::format("tabular/heart_disease/processed.{}.data", site.name);
+    RTL_NEEDS_REAL_DATA(name);
+    const CsvTable table = read_csv(test::real_data(name), {.label = "14"});
+    EXPECT_FALSE(table.header);
+    EXPECT_EQ(table.values.shape(), (Shape{site.rows, 13}));
+    const std::vector<double> values = table.values.to_vector<double>();
+    std::int64_t complete = 0;
+    for (auto row = values.begin(); row != values.end(); row += 13) {
+      if (std::none_of(row, row + 13, [](double value) { return std::isnan(value); })) ++complete;
+    }
+    EXPECT_EQ(complete, site.complete) << site.name;
+  }
+}
+
+TEST(RealData, Housing) {
+  RTL_NEEDS_REAL_DATA("tabular/california_housing");
+  const std::string file = test::real_data("tabular/california_housing/housing.csv.gz");
+  EXPECT_THROW(read_csv(file), FormatError) << "a column of text";
+  const CsvTable table = read_csv(file, {.label = "ocean_proximity"});
+  EXPECT_EQ(table.values.shape(), (Shape{20640, 9}));
+  EXPECT_EQ(table.classes, (std::vector<std::string>{"<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN"}));
+  const std::vector<double> values = table.values.to_vector<double>();
+  EXPECT_EQ(std::count_if(values.begin(), values.end(), [](double value) { return std::isnan(value); }), 207);
+  const TrainTest parts = load("csv:" + file + "?label=ocean_proximity&missing=drop", Device::cpu());
+  EXPECT_EQ(parts.train.size() + parts.test.size(), 20433);
+}
+
+TEST(RealData, AmazonReviews) {
+  for (const char* domain : {"books", "dvd", "electronics", "kitchen"}) {
+    const std::string name = fmt::format("text/amazon_reviews/{}", domain);
+    RTL_NEEDS_REAL_DATA(name + "_train.svmlight.gz");
+    const std::string train = test::real_data(name + "_train.svmlight.gz");
+    const std::string test = test::real_data(name + "_test2000.svmlight.gz");
+    EXPECT_THROW(read_svmlight(train), FormatError) << "counts from 0";
+    const TrainTest parts = load("svmlight:" + train + "?first_index=0&features=5000&test=" + test, Device::cpu());
+    EXPECT_EQ(parts.train.inputs.shape(), (Shape{2000, 5000}));
+    EXPECT_EQ(parts.test.size(), 2000);
+    EXPECT_EQ(counts(parts.train), equally(2, 1000));
+    parts.train.validate(true);
+  }
 }
 
 }  // namespace

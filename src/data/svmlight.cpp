@@ -1,0 +1,145 @@
+#include "rtl/data/svmlight.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "data/text_table.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/io/file.hpp"
+
+namespace rtl::data {
+namespace {
+
+constexpr std::int64_t most_features = std::int64_t{1} << 31;
+
+/// Collects the stored values of all lines, for the dense form's width may show in the last one only.
+class SvmlightParser {
+ public:
+  SvmlightParser(const std::string& file, std::int64_t features, std::int64_t first_index)
+      : file_(file), features_(features), first_index_(first_index) {}
+
+  void parse(std::string_view text) {
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(text.size(), line.size() + 1));
+      ++line_;
+      parse_line(trimmed(line.substr(0, line.find('#'))));
+    }
+  }
+
+  SvmlightData finish() {
+    if (targets_.empty()) throw FormatError(file_, "holds no sample");
+    const std::int64_t width = features_ > 0 ? features_ : widest_;
+    if (width == 0) throw FormatError(file_, "holds no feature");
+    const auto rows = static_cast<std::int64_t>(targets_.size());
+    const double bytes = static_cast<double>(rows) * static_cast<double>(width) * sizeof(float);
+    if (bytes > static_cast<double>(io::default_read_limit)) {
+      throw FormatError(file_, fmt::format("{} samples of {} features would take {:.0f} GiB in dense form", rows, width,
+                                           bytes / (1 << 30)));
+    }
+    const Device host = Device::cpu();
+    Tensor dense = Tensor::zeros({rows, width}, DType::f32, host);
+    float* row = dense.data_as<float>();
+    std::size_t at = 0;
+    for (const std::size_t end : ends_) {
+      for (; at < end; ++at) row[stored_[at].column] = stored_[at].value;
+      row += width;
+    }
+    return {std::move(dense), Tensor::from(targets_, {rows}, host), std::move(lines_)};
+  }
+
+ private:
+  struct Stored {
+    std::uint32_t column;
+    float value;
+  };
+
+  [[noreturn]] void fail(const std::string& fault) const {
+    throw FormatError(file_, fmt::format("line {}: {}", line_, fault));
+  }
+
+  static std::string_view take_word(std::string_view& line) {
+    const std::string_view word = line.substr(0, line.find_first_of(" \t"));
+    line = trimmed(line.substr(word.size()));
+    return word;
+  }
+
+  double finite(std::string_view text, const char* what) const {
+    const auto number = parse_number(text);
+    if (!number) fail(fmt::format("the {} {} is no number", what, shown(text)));
+    if (!std::isfinite(*number)) fail(fmt::format("the {} {} is not finite", what, shown(text)));
+    return *number;
+  }
+
+  void parse_line(std::string_view line) {
+    if (line.empty()) return;
+    targets_.push_back(finite(take_word(line), "target"));
+    lines_.push_back(line_);
+    std::int64_t last = -1;
+    while (!line.empty()) {
+      const std::string_view word = take_word(line);
+      const auto colon = word.find(':');
+      if (colon == std::string_view::npos) fail(fmt::format("{} is not index:value", shown(word)));
+      const std::int64_t column = parse_index(word.substr(0, colon));
+      if (column <= last) {
+        fail(fmt::format("index {} {}; indices must ascend", column + first_index_,
+                         column == last ? "is there twice" : "stands behind a larger one"));
+      }
+      last = column;
+      const std::string_view text = word.substr(colon + 1);
+      const auto value = static_cast<float>(finite(text, "value"));
+      if (!std::isfinite(value)) fail(fmt::format("the value {} is too large for float32", shown(text)));
+      stored_.push_back({static_cast<std::uint32_t>(column), value});
+    }
+    widest_ = std::max(widest_, last + 1);
+    ends_.push_back(stored_.size());
+  }
+
+  std::int64_t parse_index(std::string_view text) const {
+    std::int64_t index = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+    if (error == std::errc::invalid_argument || end != text.data() + text.size()) {
+      fail(fmt::format("the index {} is no whole number", shown(text)));
+    }
+    const std::int64_t highest = (features_ > 0 ? features_ : most_features) - 1 + first_index_;
+    if (error != std::errc{} || index < first_index_ || index > highest) {
+      fail(fmt::format("index {} out of range [{}, {}]{}", text, first_index_, highest,
+                       index == 0 && first_index_ == 1 ? "; this file counts from 0: say first_index=0" : ""));
+    }
+    return index - first_index_;
+  }
+
+  const std::string& file_;
+  std::int64_t features_;
+  std::int64_t first_index_;
+  std::int64_t line_ = 0;
+  std::int64_t widest_ = 0;
+  std::vector<double> targets_;
+  std::vector<std::int64_t> lines_;
+  std::vector<std::size_t> ends_;  ///< behind each sample's values in stored_
+  std::vector<Stored> stored_;
+};
+
+}  // namespace
+
+SvmlightData read_svmlight(const std::string& path, std::int64_t features, const SvmlightOptions& options) {
+  if (features < 0 || features > most_features) {
+    throw ValueError(fmt::format("read_svmlight: features is {}; give 0 (as many as the file needs) to {}", features,
+                                 most_features));
+  }
+  if (options.first_index != 0 && options.first_index != 1) {
+    throw ValueError(fmt::format("read_svmlight: first_index is {}; it is 0 or 1", options.first_index));
+  }
+  const io::Bytes content = io::read_file_gz(path);
+  SvmlightParser parser(path, features, options.first_index);
+  parser.parse(std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
+  return parser.finish();
+}
+
+}  // namespace rtl::data
