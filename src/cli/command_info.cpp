@@ -21,16 +21,18 @@ Json collect() {
   Json devices = Json::array({describe(Device::cpu())});
   for (int i = 0; i < Device::cuda_count(); ++i) devices.push_back(describe(Device::cuda(i)));
   const std::string warning = kernels::host_blas_warning();
-  return {{"rtl", RTL_VERSION},
-          {"build", {{"type", RTL_BUILD_TYPE}, {"cuda", RTL_CUDA_BUILD}, {"compiler", RTL_COMPILER}}},
-          {"devices", devices},
-          {"preferred_device", Device::preferred().name()},
-          {"libraries",
-           {{"openblas", kernels::host_blas_configuration()},
-            {"openblas_core", kernels::host_blas_core()},
-            {"onednn", kernels::host_dnnl_version()},
-            {"gnuplot", gnuplot_version()}}},
-          {"warnings", warning.empty() ? Json::array() : Json::array({warning})}};
+  return {
+      {"rtl", RTL_VERSION},
+      {"build",
+       {{"type", RTL_BUILD_TYPE}, {"cuda", RTL_CUDA_BUILD}, {"compiler", RTL_COMPILER_NAME " " RTL_COMPILER_VERSION}}},
+      {"devices", devices},
+      {"preferred_device", Device::preferred().name()},
+      {"libraries",
+       {{"openblas", kernels::host_blas_configuration()},
+        {"openblas_core", kernels::host_blas_core()},
+        {"onednn", kernels::host_dnnl_version()},
+        {"gnuplot", gnuplot_version()}}},
+      {"warnings", warning.empty() ? Json::array() : Json::array({warning})}};
 }
 
 void print(const Json& info) {
