@@ -306,6 +306,7 @@ RidgePath::~RidgePath() = default;
 std::int64_t RidgePath::rows() const noexcept { return state_->rows.rows(); }
 std::int64_t RidgePath::features() const noexcept { return state_->rows.features(); }
 std::int64_t RidgePath::outputs() const noexcept { return state_->rows.outputs(); }
+bool RidgePath::has_intercept() const noexcept { return state_->rows.has_intercept(); }
 const Device& RidgePath::device() const noexcept { return state_->rows.device(); }
 RidgeMethod RidgePath::method() const noexcept { return state_->method; }
 const RidgeScores& RidgePath::scores() const noexcept { return state_->scores; }

@@ -102,6 +102,7 @@ class RidgePath {
   std::int64_t rows() const noexcept;
   std::int64_t features() const noexcept;
   std::int64_t outputs() const noexcept;
+  bool has_intercept() const noexcept;
   const Device& device() const noexcept;
   /// What `automatic` became.
   RidgeMethod method() const noexcept;

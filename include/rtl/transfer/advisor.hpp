@@ -1,0 +1,118 @@
+// "Should I transfer, and how?" for linear models: the decision, the choice, and what it is expected to bring.
+//
+// The target model minimises (1/n) ||Y - X W - 1 b'||^2 + tau1 ||W - C||^2 (solvers/ridge_path.hpp), and the question
+// is which centre C to take from one or several sources: none (scratch), a source's solution at some source penalty
+// tau0, or a scaled or mixed one. Everything is judged by exact leave-one-out errors on the target's own rows, the
+// estimation of scales and mixing matrices left out along with the row. Notation and section numbers: digest l2sp.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rtl/solvers/l2sp_source.hpp"
+
+namespace rtl::transfer {
+
+enum class CentreKind : std::uint8_t {
+  scratch,  ///< C = 0
+  source,   ///< C = w0_hat(tau0) of one source
+  scaled,   ///< C = sum over sources s of alpha_s w0_hat_s(tauS_s): one regression coefficient per source (3.5)
+  mixed,    ///< C = [w0_hat_1(tauS_1), ..] A, A [sum of k_s, k] ridge-regressed on the target: other label sets (A8)
+};
+std::string to_string(CentreKind kind);
+
+enum class AdvisorRule : std::uint8_t {
+  /// W = trust W_transfer + (1 - trust) W_scratch with trust = Phi(z), z the mean of the paired differences of squared
+  /// leave-one-out errors over its standard error: the normal approximation's probability that transfer is better.
+  average,
+  choose,  ///< trust is 1 if the mean difference is positive, otherwise 0
+};
+
+struct AdvisorOptions {
+  bool intercept = true;
+  AdvisorRule rule = AdvisorRule::average;
+  /// tau1 candidates; empty: 33 penalties that span the target (solvers::spanning_penalties).
+  std::vector<double> target_penalties = {};
+  /// tau0 candidates are these multiples of each source's tauS, and the transfer-optimal tau0 by the spectrum rule
+  /// (3.4) with the estimated alignment. 1 is always tried. Used where the label sets agree.
+  std::vector<double> source_penalty_factors = {0.1, 10, 100};
+};
+
+/// One way to transfer (or not), at its best tau1.
+struct AdvisorCandidate {
+  CentreKind kind = CentreKind::scratch;
+  std::size_t source = 0;          ///< which one (kind source)
+  double source_penalty = 0;       ///< tau0 (kind source)
+  std::vector<double> scales;      ///< alpha_s (kind scaled)
+  double mixing_penalty = 0;    ///< of A, per sample (kind mixed)
+  double target_penalty = 0;       ///< tau1
+  double leave_one_out = 0;        ///< mean squared leave-one-out error over rows and outputs
+  double gain = 0;                 ///< scratch's leave_one_out minus this one's
+  double gain_standard_error = 0;  ///< of the paired differences, row by row
+};
+
+enum class Decision : std::uint8_t { transfer, do_not_transfer, unclear };
+std::string to_string(Decision decision);
+
+/// What is known about one source (where the label sets agree; otherwise only its penalty).
+struct SourceAdvice {
+  double optimal_penalty = 0;   ///< tauS, by marginal likelihood
+  double transfer_penalty = 0;  ///< tau0* by the spectrum rule with `alignment`; infinite for alignment <= 0
+  double alignment = 0;         ///< rho_hat = <y1, g> / <g, g>, g = X1 w0_hat(tauS), centred with an intercept (A5)
+  double alignment_standard_error = 0;
+  double z = 0;                           ///< (alignment - 1/2) / standard error
+  Decision decision = Decision::unclear;  ///< A6: transfer for z > 1, do not for z < -1. Of this centre, unscaled.
+  /// a1 (mean y1^2 - mean (y1 - g)^2): the risk that the source's solution at tauS saves over scratch at scratch's own
+  /// tau1, if inputs were isotropic (3.3); compare `AdvisorReport::gain`, which assumes nothing.
+  double predicted_gain = 0;
+};
+
+struct AdvisorReport {
+  std::vector<SourceAdvice> sources;
+  std::vector<AdvisorCandidate> candidates;  ///< [0] is scratch
+  std::size_t best_transfer = 0;             ///< index of the transfer candidate that is weighed against scratch
+  double trust = 0;                          ///< weight of that candidate; see AdvisorRule
+  double leave_one_out = 0;                  ///< of the resulting model, given the trust
+  double gain = 0;                           ///< scratch's leave-one-out error minus this
+  double gain_standard_error = 0;
+};
+
+/// Examines and fits when made; what it returns afterwards is the resulting linear model.
+///
+/// The candidate weighed against scratch is the scaled (mixed) centre or a source at tauS, whichever has the smaller
+/// leave-one-out error; another tau0 replaces it only if better by more than a standard error, so that a grid does not
+/// fit the noise of a few rows. Measured on real data in docs/results/linear-transfer.md.
+///
+/// Cost: one factorisation of the target, whose outputs are the k targets and each candidate's predictions, m columns
+/// together; n r m FLOP for each tau1 (r = min(n, p)), and n (sum of k_s)^2 for a mixing matrix.
+/// Deterministic for a fixed number of threads.
+class TransferAdvisor {
+ public:
+  /// x [n, p], y [n, k] or [n] of the target, read only during the call; f32 or f64, on the sources' device. Sources
+  /// all have p features; if all have k outputs, outputs correspond by position, otherwise centres are mixed.
+  /// Throws ShapeError, DTypeError, DeviceError; ValueError as RidgePath does (so for n = 1 with an intercept), for no
+  /// source, and for a factor that is not positive.
+  TransferAdvisor(const Device& device, std::span<const solvers::L2SPSource* const> sources, ConstView x, ConstView y,
+                  const AdvisorOptions& options = {});
+  TransferAdvisor(const Device& device, const solvers::L2SPSource& source, ConstView x, ConstView y,
+                  const AdvisorOptions& options = {});
+
+  const AdvisorReport& report() const noexcept { return report_; }
+  const Tensor& coefficients() const noexcept { return coefficients_; }  ///< [p, k], f64
+  const Tensor& intercept() const noexcept { return intercept_; }        ///< [k], f64; zeros without an intercept
+  /// X W + b [m, k], f64, for x [m, p].
+  Tensor predict(ConstView x) const;
+  /// The model of one candidate of the report, at its own tau1: for comparisons.
+  const Tensor& candidate_coefficients(std::size_t candidate) const;
+  const Tensor& candidate_intercept(std::size_t candidate) const;
+
+ private:
+  Device device_;
+  AdvisorReport report_;
+  Tensor coefficients_, intercept_;
+  std::vector<Tensor> candidate_coefficients_, candidate_intercepts_;
+};
+
+}  // namespace rtl::transfer

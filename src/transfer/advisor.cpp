@@ -1,0 +1,466 @@
+#include "rtl/transfer/advisor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "rtl/kernels/gemm.hpp"
+#include "rtl/kernels/pointwise.hpp"
+#include "rtl/theory/isotropic.hpp"
+#include "rtl/theory/source_penalty.hpp"
+#include "transfer/advisor_centres.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using solvers::L2SPSource;
+using solvers::RidgePath;
+
+constexpr const char* call = "TransferAdvisor";
+
+struct Block {
+  std::size_t source = 0;
+  double penalty = 0;
+  std::int64_t first = 0, columns = 0;  ///< among the prediction columns
+};
+
+/// The solutions whose predictions stand beside the targets: of every source the one at tauS first.
+struct Solutions {
+  std::vector<Block> blocks;
+  std::vector<Block> optimal;  ///< those at tauS, one a source
+  bool same_outputs = true;
+  std::int64_t columns = 0;
+
+  Block add(std::size_t source, double penalty, std::int64_t width) {
+    for (const Block& known : blocks) {
+      if (known.source == source && known.penalty == penalty) return known;
+    }
+    blocks.push_back({source, penalty, columns, width});
+    columns += width;
+    return blocks.back();
+  }
+};
+
+std::vector<double> host_matrix(const Device& device, ConstView view) {
+  Tensor copy(view.shape(), DType::f64, device);
+  kernels::cast(device, view, copy);
+  return copy.to_vector<double>();
+}
+
+/// Phi(z)
+double normal_probability(double z) { return 0.5 * std::erfc(-z / std::sqrt(2.0)); }
+
+double z_of(double mean, double standard_error) {
+  if (standard_error > 0) return mean / standard_error;
+  return mean > 0 ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
+}
+
+struct Paired {
+  double mean = 0, standard_error = 0;
+};
+
+/// Mean over rows of a - b, with its standard error.
+Paired paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  const auto n = static_cast<double>(a.size());
+  Paired result;
+  for (std::size_t i = 0; i < a.size(); ++i) result.mean += (a[i] - b[i]) / n;
+  if (a.size() < 2) return result;
+  double squares = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) squares += std::pow(a[i] - b[i] - result.mean, 2);
+  result.standard_error = std::sqrt(squares / (n - 1) / n);
+  return result;
+}
+
+double mean_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+/// A centre with its leave-one-out residuals at its best tau1.
+struct Judged {
+  Centre centre;
+  std::vector<double> residuals;    ///< [rows, outputs]
+  std::vector<double> row_squares;  ///< mean over outputs
+};
+
+/// The work of TransferAdvisor's constructor, on host copies of small things.
+class Examination {
+ public:
+  Examination(const Device& device, std::span<const L2SPSource* const> sources, ConstView x, ConstView y,
+              const AdvisorOptions& options)
+      : device_(device), sources_(sources), x_(x), y_(y), options_(options) {
+    if (sources.empty()) throw ValueError(fmt::format("{}: no source is given", call));
+    for (const double factor : options.source_penalty_factors) {
+      if (!(factor > 0) || !std::isfinite(factor)) {
+        throw ValueError(fmt::format("{}: source_penalty_factors holds {}; factors are positive", call, factor));
+      }
+    }
+    check_shapes();
+    choose_solutions();
+    stand_beside();
+  }
+
+  AdvisorReport judge() {
+    AdvisorReport report;
+    const RidgePath path(device_, x_, beside_, {}, {.intercept = options_.intercept});
+    penalties_ = options_.target_penalties.empty() ? solvers::spanning_penalties(path, 33) : options_.target_penalties;
+    add_centres();
+    score(path);
+    report.sources = advise(path);
+    decide(report);
+    for (const Judged& judged : judged_) report.candidates.push_back(judged.centre.candidate);
+    collect_models(path);
+    return report;
+  }
+  std::vector<Tensor> coefficients, intercepts;  ///< of each candidate, once judged
+
+ private:
+  void check_shapes() {
+    if (!x_.given() || x_.rank() != 2) {
+      throw ShapeError(fmt::format("{}: 'x' is {}; a matrix [n, p] is needed", call, x_.shape().to_string()));
+    }
+    if (!y_.given() || y_.rank() < 1 || y_.rank() > 2 || y_.extent(0) != x_.extent(0)) {
+      throw ShapeError(fmt::format("{}: 'y' is {} beside 'x' {}; [n, k] or [n] is needed", call, y_.shape().to_string(),
+                                   x_.shape().to_string()));
+    }
+    columns_.rows = x_.extent(0);
+    columns_.outputs = y_.rank() == 2 ? y_.extent(1) : 1;
+    columns_.intercept = options_.intercept;
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      if (sources_[s]->features() != x_.extent(1)) {
+        throw ShapeError(fmt::format("{}: source {} has {} features, the target {}", call, s, sources_[s]->features(),
+                                     x_.extent(1)));
+      }
+      solutions_.same_outputs = solutions_.same_outputs && sources_[s]->outputs() == columns_.outputs;
+    }
+  }
+
+  void choose_solutions() {
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      solutions_.optimal.push_back(solutions_.add(s, sources_[s]->prior().penalty, sources_[s]->outputs()));
+    }
+    if (!solutions_.same_outputs) return;
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      const double optimal = sources_[s]->prior().penalty;
+      for (const double factor : options_.source_penalty_factors) add_penalty(s, factor * optimal);
+      const double transfer = transfer_penalty(s);
+      if (std::isfinite(transfer)) add_penalty(s, transfer);
+    }
+  }
+  void add_penalty(std::size_t s, double penalty) {
+    penalty = std::max(penalty, sources_[s]->path().smallest_penalty());
+    if (penalty > 0) solutions_.add(s, penalty, columns_.outputs);
+  }
+
+  /// A source solution's predictions for the target's rows, without its intercept: [n, k_s].
+  std::vector<double> predictions(const Block& block) const {
+    const L2SPSource& source = *sources_[block.source];
+    std::vector<double> values = host_matrix(device_, source.path().predict(x_, block.penalty));
+    const std::vector<double> intercept = source.intercept(block.penalty).to_vector<double>();
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] -= intercept[i % intercept.size()];
+    return values;
+  }
+
+  /// rho_hat of a source's predictions g, for targets y, both [n, k] and centred where that applies: slope, its
+  /// standard error, and the mean of y^2 - (y - g)^2.
+  struct Slope {
+    double value = 0, standard_error = 0, saved = 0;
+  };
+  Slope slope(std::vector<double> g) const {
+    std::vector<double> y = host_matrix(device_, y_);
+    if (columns_.intercept) {
+      subtract_means(g, columns_.outputs);
+      subtract_means(y, columns_.outputs);
+    }
+    double gg = 0, gy = 0, residual = 0;
+    for (std::size_t i = 0; i < g.size(); ++i) gg += g[i] * g[i], gy += g[i] * y[i];
+    Slope result;
+    if (!(gg > 0)) return result;
+    result.value = gy / gg;
+    for (std::size_t i = 0; i < g.size(); ++i) residual += std::pow(y[i] - result.value * g[i], 2);
+    result.standard_error = std::sqrt(residual / static_cast<double>(g.size()) / gg);
+    result.saved = (2 * gy - gg) / static_cast<double>(g.size());
+    return result;
+  }
+
+  double transfer_penalty(std::size_t s) const {
+    const double rho = slope(predictions(solutions_.optimal[s])).value;
+    std::vector<double> spectrum = sources_[s]->path().eigenvalues();
+    for (double& value : spectrum) value /= static_cast<double>(sources_[s]->rows());
+    const std::vector<double> weights(spectrum.size(), 1.0);
+    return theory::finite_sample_transfer_penalty(spectrum, weights, sources_[s]->prior().penalty, rho);
+  }
+
+  static void subtract_means(std::vector<double>& values, std::int64_t width) {
+    const auto columns = static_cast<std::size_t>(width);
+    const std::size_t rows = values.size() / columns;
+    std::vector<double> means(columns);
+    for (std::size_t i = 0; i < values.size(); ++i) means[i % columns] += values[i] / static_cast<double>(rows);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] -= means[i % columns];
+  }
+
+  /// Makes the matrix [Y | predictions] whose leave-one-out residuals give those of every centre: the residual of
+  /// Y - X C is linear in its columns.
+  void stand_beside() {
+    columns_.predictions = solutions_.columns;
+    const std::int64_t width = columns_.width();
+    columns_.values.resize(static_cast<std::size_t>(columns_.rows * width));
+    const auto place = [&](const std::vector<double>& from, std::int64_t first, std::int64_t count) {
+      for (std::int64_t i = 0; i < columns_.rows; ++i) {
+        std::copy_n(from.data() + i * count, count, columns_.values.data() + i * width + first);
+      }
+    };
+    place(host_matrix(device_, y_), 0, columns_.outputs);
+    for (const Block& block : solutions_.blocks) {
+      place(predictions(block), columns_.outputs + block.first, block.columns);
+    }
+    beside_ = Tensor::from(columns_.values, {columns_.rows, width}, device_);
+    if (columns_.intercept) subtract_means(columns_.values, width);
+  }
+
+  void add_centres() {
+    judged_.push_back({});  // scratch
+    if (!solutions_.same_outputs) {
+      judged_.push_back({mixed_centre(columns_), {}, {}});
+      return;
+    }
+    std::vector<std::int64_t> firsts;
+    for (const Block& block : solutions_.optimal) firsts.push_back(block.first);
+    judged_.push_back({scaled_centre(columns_, firsts), {}, {}});
+    for (const Block& block : solutions_.blocks) {
+      Centre centre;
+      centre.candidate.kind = CentreKind::source;
+      centre.candidate.source = block.source;
+      centre.candidate.source_penalty = block.penalty;
+      centre.terms = {{block.first, 1.0}};
+      judged_.push_back({std::move(centre), {}, {}});
+    }
+  }
+
+  void score(const RidgePath& path) {
+    const auto k = static_cast<std::size_t>(columns_.outputs);
+    for (Judged& judged : judged_) judged.centre.candidate.leave_one_out = std::numeric_limits<double>::infinity();
+    std::vector<double> residuals(static_cast<std::size_t>(columns_.rows) * k);
+    for (const double penalty : penalties_) {
+      const std::vector<double> errors = path.leave_one_out_residuals(penalty).to_vector<double>();
+      for (Judged& judged : judged_) {
+        double sum = 0;
+        for (std::int64_t i = 0; i < columns_.rows; ++i) {
+          double* row = residuals.data() + static_cast<std::size_t>(i) * k;
+          judged.centre.left_out(i, errors.data() + i * columns_.width(), columns_.outputs, row);
+          for (std::size_t j = 0; j < k; ++j) sum += row[j] * row[j];
+        }
+        const double mean = sum / static_cast<double>(residuals.size());
+        AdvisorCandidate& candidate = judged.centre.candidate;
+        if (!(mean < candidate.leave_one_out)) continue;
+        candidate.leave_one_out = mean;
+        candidate.target_penalty = penalty;
+        judged.residuals = residuals;
+      }
+    }
+    for (Judged& judged : judged_) {
+      if (judged.residuals.empty()) {
+        throw ValueError(
+            fmt::format("{}: no target penalty gives finite leave-one-out errors; give larger ones", call));
+      }
+      judged.row_squares = row_squares(judged.residuals);
+    }
+    for (Judged& judged : judged_) {
+      const Paired gain = paired_difference(judged_.front().row_squares, judged.row_squares);
+      judged.centre.candidate.gain = gain.mean;
+      judged.centre.candidate.gain_standard_error = gain.standard_error;
+    }
+  }
+  std::vector<double> row_squares(const std::vector<double>& residuals) const {
+    const auto k = static_cast<std::size_t>(columns_.outputs);
+    std::vector<double> squares(residuals.size() / k);
+    for (std::size_t i = 0; i < residuals.size(); ++i)
+      squares[i / k] += residuals[i] * residuals[i] / static_cast<double>(k);
+    return squares;
+  }
+
+  std::vector<SourceAdvice> advise(const RidgePath& path) const {
+    std::vector<SourceAdvice> advice;
+    double trace = 0;
+    for (const double value : path.eigenvalues()) trace += value;
+    const auto n = static_cast<double>(path.rows()), p = static_cast<double>(path.features());
+    const double variance = trace / (n * p);
+    for (const Block& block : solutions_.optimal) {
+      SourceAdvice one;
+      one.optimal_penalty = block.penalty;
+      if (solutions_.same_outputs) {
+        const Slope found = slope(predictions(block));
+        one.transfer_penalty = transfer_penalty(block.source);
+        one.alignment = found.value;
+        one.alignment_standard_error = found.standard_error;
+        one.z = z_of(found.value - 0.5, found.standard_error);
+        if (std::fabs(one.z) > 1) one.decision = one.z > 0 ? Decision::transfer : Decision::do_not_transfer;
+        if (variance > 0) {
+          const double penalty = judged_.front().centre.candidate.target_penalty / variance;
+          one.predicted_gain = theory::isotropic_target(p / n, penalty).bias * found.saved;
+        }
+      }
+      advice.push_back(one);
+    }
+    return advice;
+  }
+
+  void decide(AdvisorReport& report) const {
+    // The centres at tauS first; another tau0 must be better than the best of them by more than a standard error.
+    std::size_t best = 1;
+    const auto at_optimum = [&](const AdvisorCandidate& candidate) {
+      return candidate.kind != CentreKind::source ||
+             candidate.source_penalty == solutions_.optimal[candidate.source].penalty;
+    };
+    for (std::size_t c = 2; c < judged_.size(); ++c) {
+      const AdvisorCandidate& candidate = judged_[c].centre.candidate;
+      if (at_optimum(candidate) && candidate.leave_one_out < judged_[best].centre.candidate.leave_one_out) best = c;
+    }
+    const std::size_t base = best;
+    for (std::size_t c = 2; c < judged_.size(); ++c) {
+      const Paired better = paired_difference(judged_[base].row_squares, judged_[c].row_squares);
+      const bool beats = !at_optimum(judged_[c].centre.candidate) && better.mean > better.standard_error;
+      if (beats && judged_[c].centre.candidate.leave_one_out < judged_[best].centre.candidate.leave_one_out) best = c;
+    }
+    const AdvisorCandidate& chosen = judged_[best].centre.candidate;
+    report.best_transfer = best;
+    report.trust = options_.rule == AdvisorRule::choose
+                       ? (chosen.gain > 0 ? 1.0 : 0.0)
+                       : normal_probability(z_of(chosen.gain, chosen.gain_standard_error));
+    std::vector<double> residuals = judged_[best].residuals;
+    for (std::size_t i = 0; i < residuals.size(); ++i) {
+      residuals[i] = report.trust * residuals[i] + (1 - report.trust) * judged_.front().residuals[i];
+    }
+    const std::vector<double> squares = row_squares(residuals);
+    const Paired gain = paired_difference(judged_.front().row_squares, squares);
+    report.leave_one_out = mean_of(squares);
+    report.gain = gain.mean;
+    report.gain_standard_error = gain.standard_error;
+  }
+
+  /// Every candidate's W = C + (coefficients for Y) - (coefficients for X C), and its intercept.
+  void collect_models(const RidgePath& path) {
+    const std::int64_t p = path.features(), k = columns_.outputs, width = columns_.width();
+    for (const Judged& judged : judged_) {
+      const double penalty = judged.centre.candidate.target_penalty;
+      const std::vector<double> all = path.coefficients(penalty).to_vector<double>();
+      const std::vector<double> offsets = path.intercept(penalty).to_vector<double>();
+      std::vector<double> w(static_cast<std::size_t>(p * k)), b(offsets.begin(), offsets.begin() + k);
+      for (std::int64_t i = 0; i < p; ++i) std::copy_n(all.data() + i * width, k, w.data() + i * k);
+      for (const Block& block : solutions_.blocks) add_block(judged.centre, block, all, offsets, w, b);
+      coefficients.push_back(Tensor::from(w, {p, k}, device_));
+      intercepts.push_back(Tensor::from(b, {k}, device_));
+    }
+  }
+  void add_block(const Centre& centre, const Block& block, const std::vector<double>& all,
+                 const std::vector<double>& offsets, std::vector<double>& w, std::vector<double>& b) const {
+    const std::int64_t p = x_.extent(1), k = columns_.outputs, width = columns_.width();
+    std::vector<double> map(static_cast<std::size_t>(block.columns * k));  // from the block's columns to outputs
+    for (const Centre::Term& term : centre.terms) {
+      if (term.first != block.first) continue;
+      for (std::int64_t j = 0; j < k; ++j) map[static_cast<std::size_t>(j * k + j)] = term.scale;
+    }
+    if (!centre.matrix.empty()) std::copy_n(centre.matrix.data() + block.first * k, map.size(), map.data());
+    if (std::all_of(map.begin(), map.end(), [](double value) { return value == 0; })) return;
+    const std::vector<double> solution = sources_[block.source]->coefficients(block.penalty).to_vector<double>();
+    for (std::int64_t c = 0; c < block.columns; ++c) {
+      const std::int64_t column = k + block.first + c;
+      for (std::int64_t j = 0; j < k; ++j) {
+        const double factor = map[static_cast<std::size_t>(c * k + j)];
+        if (factor == 0) continue;
+        b[static_cast<std::size_t>(j)] -= factor * offsets[static_cast<std::size_t>(column)];
+        for (std::int64_t i = 0; i < p; ++i) {
+          w[static_cast<std::size_t>(i * k + j)] +=
+              factor * (solution[static_cast<std::size_t>(i * block.columns + c)] -
+                        all[static_cast<std::size_t>(i * width + column)]);
+        }
+      }
+    }
+  }
+
+  const Device& device_;
+  std::span<const L2SPSource* const> sources_;
+  ConstView x_, y_;
+  const AdvisorOptions& options_;
+  Solutions solutions_;
+  TargetColumns columns_;
+  Tensor beside_;
+  std::vector<double> penalties_;
+  std::vector<Judged> judged_;
+};
+
+/// trust * a + (1 - trust) * b
+Tensor average(const Device& device, const Tensor& a, const Tensor& b, double trust) {
+  std::vector<double> left = a.to_vector<double>(), right = b.to_vector<double>();
+  for (std::size_t i = 0; i < left.size(); ++i) left[i] = trust * left[i] + (1 - trust) * right[i];
+  return Tensor::from(left, a.shape(), device);
+}
+
+}  // namespace
+
+std::string to_string(CentreKind kind) {
+  switch (kind) {
+    case CentreKind::scratch:
+      return "scratch";
+    case CentreKind::source:
+      return "source";
+    case CentreKind::scaled:
+      return "scaled";
+    case CentreKind::mixed:
+      return "mixed";
+  }
+  return {};
+}
+
+std::string to_string(Decision decision) {
+  switch (decision) {
+    case Decision::transfer:
+      return "transfer";
+    case Decision::do_not_transfer:
+      return "do not transfer";
+    case Decision::unclear:
+      return "unclear";
+  }
+  return {};
+}
+
+TransferAdvisor::TransferAdvisor(const Device& device, std::span<const L2SPSource* const> sources, ConstView x,
+                                 ConstView y, const AdvisorOptions& options)
+    : device_(device) {
+  Examination examination(device, sources, x, y, options);
+  report_ = examination.judge();
+  candidate_coefficients_ = std::move(examination.coefficients);
+  candidate_intercepts_ = std::move(examination.intercepts);
+  const std::size_t best = report_.best_transfer;
+  coefficients_ = average(device, candidate_coefficients_[best], candidate_coefficients_[0], report_.trust);
+  intercept_ = average(device, candidate_intercepts_[best], candidate_intercepts_[0], report_.trust);
+}
+
+TransferAdvisor::TransferAdvisor(const Device& device, const L2SPSource& source, ConstView x, ConstView y,
+                                 const AdvisorOptions& options)
+    : TransferAdvisor(device, std::vector<const L2SPSource*>{&source}, x, y, options) {}
+
+Tensor TransferAdvisor::predict(ConstView x) const {
+  if (!x.given() || x.rank() != 2 || x.extent(1) != coefficients_.extent(0)) {
+    throw ShapeError(
+        fmt::format("{}::predict: 'x' is {}; [m, {}] is needed", call, x.shape().to_string(), coefficients_.extent(0)));
+  }
+  Tensor wide(x.shape(), DType::f64, device_);
+  kernels::cast(device_, x, wide);
+  Tensor out({x.extent(0), coefficients_.extent(1)}, DType::f64, device_);
+  kernels::gemm(device_, kernels::Transpose::no, kernels::Transpose::no, 1, wide, coefficients_, 0, out,
+                kernels::Epilogue::bias, intercept_);
+  return out;
+}
+
+const Tensor& TransferAdvisor::candidate_coefficients(std::size_t candidate) const {
+  return candidate_coefficients_.at(candidate);
+}
+const Tensor& TransferAdvisor::candidate_intercept(std::size_t candidate) const {
+  return candidate_intercepts_.at(candidate);
+}
+
+}  // namespace rtl::transfer
