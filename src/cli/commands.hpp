@@ -17,5 +17,6 @@ void add_pretrain_command(CLI::App& app);
 void add_predict_command(CLI::App& app);
 void add_strategies_command(CLI::App& app);
 void add_transfer_command(CLI::App& app);
+void add_ridge_command(CLI::App& app);
 
 }  // namespace rtl::cli

@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
   rtl::cli::add_predict_command(app);
   rtl::cli::add_strategies_command(app);
   rtl::cli::add_transfer_command(app);
+  rtl::cli::add_ridge_command(app);
   try {
     check_command(app, argc, argv);
     app.parse(argc, argv);

@@ -154,16 +154,7 @@ class TableBuilder {
     for (const auto& name : names_) {
       if (!seen.insert(name).second) throw FormatError(file, fmt::format("two columns are called {}", shown(name)));
     }
-    kept_.assign(names_.size(), true);
-    if (!options.label.empty()) {
-      label_ = required_column(file, names_, options.label);
-      kept_[*label_] = false;
-    }
-    for (const auto& name : options.drop) {
-      const std::size_t column = required_column(file, names_, name);
-      if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is dropped too", file, name));
-      kept_[column] = false;
-    }
+    choose(options);
   }
 
   void add(const std::vector<std::string>& fields, std::int64_t line) {
@@ -203,6 +194,25 @@ class TableBuilder {
   }
 
  private:
+  /// Finds the label column and those to keep.
+  void choose(const CsvOptions& options) {
+    kept_.assign(names_.size(), options.columns.empty());
+    if (!options.label.empty()) {
+      label_ = required_column(file_, names_, options.label);
+      kept_[*label_] = false;
+    }
+    for (const auto& name : options.columns) {
+      const std::size_t column = required_column(file_, names_, name);
+      if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is kept too", file_, name));
+      kept_[column] = true;
+    }
+    for (const auto& name : options.drop) {
+      const std::size_t column = required_column(file_, names_, name);
+      if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is dropped too", file_, name));
+      kept_[column] = false;
+    }
+  }
+
   double number(const std::string& text, std::size_t column, std::int64_t line) const {
     if (is_missing(text)) return std::numeric_limits<double>::quiet_NaN();
     const auto value = parse_number(text);

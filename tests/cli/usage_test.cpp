@@ -56,7 +56,7 @@ TEST(Help, ListsEveryCommand) {
   const Workplace place;
   const auto outcome = place.run({"--help"});
   EXPECT_EQ(outcome.code, 0);
-  for (const char* command : {"info", "inspect", "pretrain", "predict", "strategies", "transfer"}) {
+  for (const char* command : {"info", "inspect", "pretrain", "predict", "strategies", "transfer", "ridge"}) {
     EXPECT_NE(outcome.output.find(command), std::string::npos) << command;
     EXPECT_EQ(place.run({command, "--help"}).code, 0) << command;
   }

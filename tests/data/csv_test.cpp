@@ -76,6 +76,8 @@ TEST(Csv, OrdersClasses) {
   EXPECT_EQ(numbers.classes, (Names{"9", "10"}));
   EXPECT_EQ(numbers.labels, (std::vector<std::int32_t>{1, 0, 0}));
   EXPECT_EQ(numbers.columns, (Names{"3"}));
+  EXPECT_EQ(values_of(read_csv(file, {.columns = {"3", "1"}})), (std::vector<double>{10, 1, 9, 2, 9, 3}))
+      << "in the file's order";
   const CsvTable given = read_csv(file, {.label = "2", .classes = {"c", "b", "a"}});
   EXPECT_EQ(given.classes, (Names{"c", "b", "a"}));
   EXPECT_EQ(given.labels, (std::vector<std::int32_t>{2, 1, 2}));
@@ -153,6 +155,8 @@ TEST(Csv, RefusesWhatOptionsCannotMean) {
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.label = "3"}), "no column '3'");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.drop = {"z"}}), "no column 'z'");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.label = "b", .drop = {"b"}}), "dropped too");
+  EXPECT_PRED2(contains, fault_of<ValueError>(file, {.label = "b", .columns = {"b"}}), "kept too");
+  EXPECT_PRED2(contains, fault_of<ValueError>(file, {.columns = {"z"}}), "no column 'z'");
   EXPECT_PRED2(contains, fault_of<FormatError>(file, {.drop = {"a", "b"}}), "no column of numbers");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.classes = {"x"}}), "no label column");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.delimiter = '"'}), "cannot be the delimiter");

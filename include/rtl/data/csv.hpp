@@ -22,6 +22,8 @@ struct CsvOptions {
   CsvHeader header = CsvHeader::detect;
   /// The column of class labels, text or numbers, by name or number (1 is the first); empty: there is none.
   std::string label = {};
+  /// The columns to keep, by name or number; they stay in the file's order. Empty: all but the label and `drop`.
+  std::vector<std::string> columns = {};
   /// Columns to leave out, by name or number; they may hold text.
   std::vector<std::string> drop = {};
   /// The classes in the order of their indices, where the file alone does not say (another file of the same problem has

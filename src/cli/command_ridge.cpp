@@ -1,0 +1,255 @@
+// rtl ridge: ridge regression over a grid of penalties, with exact leave-one-out errors.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "cli/array_argument.hpp"
+#include "cli/commands.hpp"
+#include "cli/json_report.hpp"
+#include "cli/table.hpp"
+#include "cli/training_arguments.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/io/npy.hpp"
+#include "rtl/solvers/ridge_path.hpp"
+
+namespace rtl::cli {
+
+namespace {
+
+constexpr const char* convention =
+    "(1/n) ||Y - X W - b||^2 + penalty ||W - W0||^2, b without penalty; scikit-learn's alpha is n penalty";
+constexpr const char* methods[] = {"automatic", "primal", "dual", "svd"};
+
+struct Arguments {
+  std::string features;
+  std::string targets;
+  std::string start;
+  std::string weights;
+  std::string penalties;
+  std::string method = "automatic";
+  std::string coefficients;
+  std::string json;
+  bool no_intercept = false;
+  bool f32 = false;
+  DeviceArguments device;
+};
+
+struct Problem {
+  Tensor features;                ///< [n, p]
+  Tensor targets;                 ///< [n, k]
+  std::optional<Tensor> start;    ///< [p, k]
+  std::optional<Tensor> weights;  ///< [n]
+  double total_weight = 0;        ///< n without weights
+};
+
+double parse_penalty(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value) || value < 0) {
+    throw UsageError(fmt::format("--penalties: '{}' is no penalty; give a number that is 0 or larger", text));
+  }
+  return value;
+}
+
+/// LO:HI:COUNT, or penalties with commas between.
+std::vector<double> parse_penalties(const std::string& text) {
+  const bool grid = text.find(':') != std::string::npos;
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find(grid ? ':' : ',', at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  std::vector<double> penalties;
+  if (!grid) {
+    for (const auto& part : parts) penalties.push_back(parse_penalty(part));
+    return penalties;
+  }
+  constexpr std::int64_t most = 1'000'000;
+  std::int64_t count = 0;
+  if (parts.size() == 3) std::from_chars(parts[2].data(), parts[2].data() + parts[2].size(), count);
+  if (parts.size() != 3 || std::to_string(count) != parts[2] || count < 1 || count > most) {
+    throw UsageError(fmt::format("--penalties: '{}' is not LO:HI:COUNT with COUNT from 1 to {}, as in 1e-6:1e2:50",
+                                 text, grouped(most)));
+  }
+  try {
+    return solvers::logarithmic_penalties(parse_penalty(parts[0]), parse_penalty(parts[1]), count);
+  } catch (const ValueError& error) {
+    throw UsageError(fmt::format("--penalties: {}", error.what()));
+  }
+}
+
+solvers::RidgeMethod parse_method(const std::string& name) {
+  const auto* found = std::find(std::begin(methods), std::end(methods), name);
+  return static_cast<solvers::RidgeMethod>(found - std::begin(methods));
+}
+
+std::string name_of(solvers::RidgeMethod method) { return methods[static_cast<std::size_t>(method)]; }
+
+template <typename T>
+double sum_of(const Tensor& values) {
+  const std::vector<T> all = values.to_vector<T>();
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
+
+Problem read_problem(const Arguments& arguments, const Device& device) {
+  const Tensor features = read_array("--features", arguments.features);
+  const std::int64_t n = features.extent(0);
+  const std::int64_t p = features.rank() == 2 ? features.extent(1) : 1;
+  const Tensor targets = read_array("--targets", arguments.targets);
+  const std::int64_t k = targets.rank() == 2 ? targets.extent(1) : 1;
+  if (targets.extent(0) != n) {
+    throw ShapeError(fmt::format("{} has {} rows, {} has {}; each sample needs both", arguments.features, n,
+                                 arguments.targets, targets.extent(0)));
+  }
+  Problem problem;
+  problem.features = features.to(device).reshaped({n, p});
+  problem.targets = targets.to(device).reshaped({n, k});
+  problem.total_weight = static_cast<double>(n);
+  if (!arguments.start.empty()) {
+    problem.start = read_array("--start", arguments.start, p, k, "[features, outputs]").to(device);
+  }
+  if (!arguments.weights.empty()) {
+    const Tensor weights = read_array("--weights", arguments.weights, n, 1, "one a sample");
+    const auto values = weights.dtype() == DType::f64 ? weights.to_vector<double>() : std::vector<double>();
+    const auto narrow = weights.dtype() == DType::f32 ? weights.to_vector<float>() : std::vector<float>();
+    problem.total_weight =
+        std::accumulate(values.begin(), values.end(), 0.0) + std::accumulate(narrow.begin(), narrow.end(), 0.0);
+    problem.weights = weights.to(device).reshaped({n});
+  }
+  return problem;
+}
+
+/// Which lines of a long grid are printed: some evenly, and those around the best.
+std::vector<std::size_t> printed_lines(std::size_t count, std::size_t best) {
+  constexpr std::size_t all = 15, even = 9;
+  std::set<std::size_t> lines;
+  for (std::size_t i = 0; i < std::min(count, all); ++i) lines.insert(i);
+  if (count > all) {
+    lines.clear();
+    for (std::size_t i = 0; i < even; ++i) lines.insert(i * (count - 1) / (even - 1));
+    for (std::size_t i = best - std::min<std::size_t>(best, 2); i <= std::min(best + 2, count - 1); ++i)
+      lines.insert(i);
+  }
+  return {lines.begin(), lines.end()};
+}
+
+void print(const solvers::RidgePath& path, double total_weight) {
+  const auto& scores = path.scores();
+  Table table({"penalty", "leave-one-out", "GCV", "degrees of freedom", ""});
+  table.align_left(4);
+  const auto lines = printed_lines(scores.penalties.size(), scores.best);
+  for (const std::size_t l : lines) {
+    table.add({fmt::format("{:.6g}", scores.penalties[l]), fmt::format("{:.6g}", scores.leave_one_out[l]),
+               fmt::format("{:.6g}", scores.gcv[l]), fmt::format("{:.2f}", scores.degrees_of_freedom[l]),
+               l == scores.best ? "best" : ""});
+  }
+  const auto counted = [](std::int64_t count, const char* what) {
+    return fmt::format("{} {}{}", grouped(count), what, count == 1 ? "" : "s");
+  };
+  fmt::print("{}, {}, {}; {}\n\n{}", counted(path.rows(), "sample"), counted(path.features(), "feature"),
+             counted(path.outputs(), "output"), name_of(path.method()), table.to_string());
+  if (lines.size() < scores.penalties.size()) {
+    fmt::print("({} of {} penalties)\n", lines.size(), scores.penalties.size());
+  }
+  fmt::print("\nbest penalty {:.6g} (per sample), in scikit-learn alpha = {:.6g}\n", path.best_penalty(),
+             solvers::penalty_to_sklearn(path.best_penalty(), total_weight));
+}
+
+/// Where the grid may be too short; empty if it is not.
+std::string end_of_grid(const solvers::RidgeScores& scores) {
+  if (scores.penalties.size() < 2) return {};
+  const auto [low, high] = std::minmax_element(scores.penalties.begin(), scores.penalties.end());
+  const double best = scores.best_penalty();
+  if ((best != *low && best != *high) || *low == *high || best == 0) return {};
+  return fmt::format("the best penalty, {:.6g}, is the {} of the grid: a {} one may be better; widen --penalties", best,
+                     best == *low ? "smallest" : "largest", best == *low ? "smaller" : "larger");
+}
+
+Json report(const Arguments& arguments, const solvers::RidgePath& path, double total_weight,
+            const std::string& warning) {
+  const auto& scores = path.scores();
+  return {
+      {"rtl", RTL_VERSION},
+      {"device", path.device().name()},
+      {"n", path.rows()},
+      {"p", path.features()},
+      {"outputs", path.outputs()},
+      {"convention", convention},
+      {"method", name_of(path.method())},
+      {"arithmetic", arguments.f32 ? "f32" : "f64"},
+      {"penalties", scores.penalties},
+      {"leave_one_out", scores.leave_one_out},
+      {"gcv", scores.gcv},
+      {"degrees_of_freedom", scores.degrees_of_freedom},
+      {"best", {{"index", scores.best}, {"penalty", scores.best_penalty()}}},
+      {"sklearn_alpha", solvers::penalty_to_sklearn(scores.best_penalty(), total_weight)},
+      {"intercept", arguments.no_intercept ? Json() : Json(path.intercept(scores.best_penalty()).to_vector<double>())},
+      {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
+      {"warnings", warning.empty() ? Json::array() : Json::array({warning})}};
+}
+
+void run(const Arguments& arguments) {
+  const std::vector<double> penalties = parse_penalties(arguments.penalties);
+  solvers::RidgeOptions options;
+  options.intercept = !arguments.no_intercept;
+  options.method = parse_method(arguments.method);
+  options.arithmetic = arguments.f32 ? solvers::RidgeArithmetic::f32 : solvers::RidgeArithmetic::f64;
+  if (arguments.f32 && options.method == solvers::RidgeMethod::svd) {
+    throw UsageError("--f32 does not go with --method svd, which is for problems that need every digit");
+  }
+  if (!arguments.coefficients.empty() && arguments.coefficients == arguments.json) {
+    throw UsageError(fmt::format("--coefficients and --json are both {}", arguments.json));
+  }
+  check_writable(arguments.coefficients);
+  check_writable(arguments.json);
+  const Device device = arguments.device.open();
+  const Problem problem = read_problem(arguments, device);
+  if (problem.start) options.centre = *problem.start;
+  if (problem.weights) options.sample_weights = *problem.weights;
+  const solvers::RidgePath path(device, problem.features, problem.targets, penalties, options);
+  const std::string warning = end_of_grid(path.scores());
+  const Json json = report(arguments, path, problem.total_weight, warning);
+  if (!arguments.coefficients.empty()) {
+    io::write_npy(arguments.coefficients, path.coefficients(path.best_penalty()));
+  }
+  write_json(arguments.json, json);
+  if (arguments.json != "-") print(path, problem.total_weight);
+  if (arguments.json != "-" && !arguments.coefficients.empty()) {
+    fmt::print("coefficients written: {}\n", arguments.coefficients);
+  }
+  if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
+}
+
+}  // namespace
+
+void add_ridge_command(CLI::App& app) {
+  auto* command = app.add_subcommand("ridge", "Ridge regression over many penalties, with exact leave-one-out errors");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("--features", arguments->features, fmt::format("X, [samples, features]: {}", array_help))
+      ->required();
+  command->add_option("--targets", arguments->targets, "Y, [samples, outputs] or [samples], likewise")->required();
+  command->add_option("--penalties", arguments->penalties, "LO:HI:COUNT, evenly in the logarithm; or P,P,..")
+      ->required();
+  command->add_option("--start", arguments->start,
+                      "W0, [features, outputs]: coefficients are drawn to it, not to 0 (L2-SP)");
+  command->add_option("--weights", arguments->weights, "[samples]: how often each sample counts");
+  command->add_flag("--no-intercept", arguments->no_intercept, "fit through the origin");
+  command->add_option("--method", arguments->method, "automatic, primal, dual or svd")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(methods), std::end(methods))))
+      ->capture_default_str();
+  command->add_flag("--f32", arguments->f32, "large products in single precision: faster, less exact");
+  command->add_option("--coefficients", arguments->coefficients,
+                      "write W of the best penalty, [features, outputs], to this .npy");
+  command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
+  arguments->device.add_to(*command);
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace rtl::cli
