@@ -18,6 +18,8 @@ struct Job {
   double bytes = 0;        ///< to and from memory, for one unit; 0 where arithmetic is all that matters
   std::string arithmetic;  ///< how `flop` was counted
   std::function<void()> run;
+  /// What the last run found, where that can be compared with what peers find.
+  std::function<std::string()> result = {};
 };
 
 /// Makes a job when its turn comes, so that only one job's memory exists at a time.
@@ -31,6 +33,8 @@ Job resnet20_features(const Settings& settings);
 Job resnet20_train(const Settings& settings);
 Job mlp_head(const Settings& settings);
 Job mlp_head_20_seeds(const Settings& settings);
+Job ridge_path(const Settings& settings);
+Job ridge_path_f32(const Settings& settings);
 Job transfer_main_job(const Settings& settings);
 
 }  // namespace rtl::bench

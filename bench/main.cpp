@@ -4,7 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 
 #include "report.hpp"
@@ -21,14 +23,36 @@ struct Options {
   bool no_kernels = false;
 };
 
+/// A temporary folder for what jobs and peers share.
+class DataFolder {
+ public:
+  DataFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "rtl-bench-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~DataFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  DataFolder(const DataFolder&) = delete;
+  DataFolder& operator=(const DataFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 void print_job(const nlohmann::json& job) {
-  fmt::print("{:<20} {:>9.0f} {:<9} {:>3.0f} % of {:.0f} ({})\n", job["name"].get<std::string>(),
+  fmt::print("{:<20} {:>9.4g} {:<9} {:>3.0f} % of {:.4g} ({})\n", job["name"].get<std::string>(),
              job["rate"].get<double>(), job["unit"].get<std::string>(),
              100 * job["rate"].get<double>() / job["limit"].get<double>(), job["limit"].get<double>(),
              job["limit_from"].get<std::string>());
+  if (job.contains("result")) fmt::print("    found {}\n", job["result"].get<std::string>());
   for (const auto& peer : job["peers"]) {
-    fmt::print("    {:<32} {:>9.0f}   ours is {:.2f} times that\n", peer["name"].get<std::string>(),
-               peer["rate"].get<double>(), peer["ratio"].get<double>());
+    fmt::print("    {:<32} {:>9.4g}   ours is {:.2f} times that{}\n", peer["name"].get<std::string>(),
+               peer["rate"].get<double>(), peer["ratio"].get<double>(),
+               peer.contains("result") ? "; found " + peer["result"].get<std::string>() : std::string());
   }
 }
 
@@ -54,12 +78,18 @@ void run(const Options& options) {
              roofline.flops * 1e-9, roofline.bandwidth * 1e-9, clock_name(options.settings));
   if (!options.no_jobs) {
     std::string why_not;
-    std::optional<Peer> peer = Peer::start(options.settings, why_not);
-    if (!peer) fmt::print("{}\n", why_not);
-    report["machine"]["peers"] = peer ? peer->name() : why_not;
+    const DataFolder folder;
+    Settings settings = options.settings;
+    settings.data_folder = folder.path();
+    std::vector<Peer> peers = Peer::start_all(settings, why_not);
+    if (!why_not.empty()) fmt::print("{}\n", why_not);
+    std::string names;
+    for (const Peer& peer : peers) names += (names.empty() ? "" : ", ") + peer.name();
+    report["machine"]["peers"] = peers.empty() ? why_not : names;
+    if (peers.empty()) settings.data_folder.clear();
     for (const JobMaker& maker : all_jobs()) {
       if (!options.only.empty() && options.only != maker.name) continue;
-      report["jobs"].push_back(measure_job(options.settings, roofline, maker.make(options.settings), peer));
+      report["jobs"].push_back(measure_job(settings, roofline, maker.make(settings), peers));
       print_job(report["jobs"].back());
     }
   }

@@ -12,6 +12,7 @@ struct Settings {
   int threads = 1;
   bool quick = false;
   std::string device = "cpu";  ///< of the kernels; jobs run on the host
+  std::string data_folder;     ///< where jobs leave inputs for their peers; empty: there are none
 };
 
 /// Seconds of processor time with one thread of the host (other programs on the machine then disturb little), else of

@@ -1,5 +1,6 @@
 #include "peers.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,17 +13,28 @@
 
 namespace rtl::bench {
 
-std::optional<Peer> Peer::start(const Settings& settings, std::string& why_not) {
+std::vector<Peer> Peer::start_all(const Settings& settings, std::string& why_not) {
   const char* python = std::getenv("RTL_PEERS_PYTHON");
+  std::vector<Peer> peers;
   if (python == nullptr || *python == '\0') {
     why_not = "RTL_PEERS_PYTHON is not set: no peers are measured";
-    return std::nullopt;
+    return peers;
   }
+  for (const char* script : {"torch_peer.py", "ridge_peer.py"}) {
+    if (std::optional<Peer> peer = start(settings, script, why_not)) peers.push_back(std::move(*peer));
+  }
+  return peers;
+}
+
+std::optional<Peer> Peer::start(const Settings& settings, const char* script_name, std::string& why_not) {
+  const char* python = std::getenv("RTL_PEERS_PYTHON");
   const char* folder = std::getenv("RTL_PEERS");
-  const std::string script = std::string(folder != nullptr ? folder : RTL_PEERS_DIRECTORY) + "/torch_peer.py";
+  const std::string script = std::string(folder != nullptr ? folder : RTL_PEERS_DIRECTORY) + "/" + script_name;
   std::array<int, 2> down{};
   std::array<int, 2> up{};
-  if (pipe(down.data()) != 0 || pipe(up.data()) != 0) throw std::runtime_error("peers: no pipes");
+  // Closed on exec, or the next peer would keep this one's input open.
+  if (pipe2(down.data(), O_CLOEXEC) != 0 || pipe2(up.data(), O_CLOEXEC) != 0)
+    throw std::runtime_error("peers: no pipes");
   const int process = fork();
   if (process < 0) throw std::runtime_error("peers: no process");
   if (process == 0) {
@@ -30,7 +42,7 @@ std::optional<Peer> Peer::start(const Settings& settings, std::string& why_not) 
     dup2(up[1], STDOUT_FILENO);
     for (const int end : {down[0], down[1], up[0], up[1]}) close(end);
     const std::string threads = std::to_string(settings.threads);
-    execlp(python, python, script.c_str(), threads.c_str(), nullptr);
+    execlp(python, python, script.c_str(), threads.c_str(), settings.data_folder.c_str(), nullptr);
     _exit(127);
   }
   close(down[0]);
@@ -38,7 +50,7 @@ std::optional<Peer> Peer::start(const Settings& settings, std::string& why_not) 
   Peer peer(process, fdopen(down[1], "w"), fdopen(up[0], "r"));
   const auto greeting = nlohmann::json::parse(peer.read_line(), nullptr, false);
   if (greeting.is_discarded()) {
-    why_not = fmt::format("{} {} did not start: no peers are measured", python, script);
+    why_not += fmt::format("{} {} did not start: its peers are not measured. ", python, script);
     return std::nullopt;
   }
   peer.name_ = greeting.at("name").get<std::string>();
@@ -79,7 +91,7 @@ PeerTiming Peer::run(const std::string& job, const std::string& setting) {
   if (answer.is_discarded() || !answer.contains("seconds")) {
     throw std::runtime_error(fmt::format("{} failed in job {} with {}", name_, job, setting));
   }
-  return {answer.at("seconds").get<double>(), answer.at("units").get<double>()};
+  return {answer.at("seconds").get<double>(), answer.at("units").get<double>(), answer.value("result", std::string())};
 }
 
 }  // namespace rtl::bench

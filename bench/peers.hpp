@@ -16,12 +16,14 @@ namespace rtl::bench {
 struct PeerTiming {
   double seconds = 0;
   double units = 0;
+  std::string result;  ///< what it found; empty where that is not compared
 };
 
 class Peer {
  public:
-  /// Starts RTL_PEERS_PYTHON on torch_peer.py. Empty, with the reason in `why_not`, if there is none.
-  static std::optional<Peer> start(const Settings& settings, std::string& why_not);
+  /// Starts RTL_PEERS_PYTHON on each script that it has the libraries for. What did not start, and why, is in
+  /// `why_not`.
+  static std::vector<Peer> start_all(const Settings& settings, std::string& why_not);
   Peer(Peer&& other) noexcept;
   Peer& operator=(Peer&&) = delete;
   ~Peer();
@@ -34,6 +36,7 @@ class Peer {
   PeerTiming run(const std::string& job, const std::string& setting);
 
  private:
+  static std::optional<Peer> start(const Settings& settings, const char* script, std::string& why_not);
   Peer(int process, std::FILE* to, std::FILE* from);
   std::string read_line();
 

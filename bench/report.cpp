@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <ctime>
-#include <map>
 
 #include "kernels.hpp"
 #include "rtl/kernels/host_libraries.hpp"
@@ -36,40 +35,54 @@ json describe_machine(const Settings& settings, const Roofline& roofline) {
           {"bandwidth_gb_s", roofline.bandwidth * 1e-9}};
 }
 
-json measure_job(const Settings& settings, const Roofline& roofline, const Job& job, std::optional<Peer>& peer) {
+json measure_job(const Settings& settings, const Roofline& roofline, const Job& job, std::vector<Peer>& peers) {
+  constexpr double too_long = 15;
+  struct Rival {
+    Peer* peer;
+    std::string setting, result;
+    double units = 0;
+    Timings timings;
+  };
   const int repetitions = settings.quick ? 3 : 11;
-  const std::vector<std::string> peer_settings = peer ? peer->settings_of(job.name) : std::vector<std::string>{};
+  std::vector<Rival> rivals;
+  for (Peer& peer : peers) {
+    for (const std::string& setting : peer.settings_of(job.name)) rivals.push_back({&peer, setting, "", 0, {}});
+  }
   Timings ours;
-  std::map<std::string, Timings> theirs;
-  std::map<std::string, double> their_units;
   job.run();
   for (int i = 0; i < repetitions; ++i) {
     ours.seconds.push_back(time_once(settings, job.run));
-    for (const std::string& setting : peer_settings) {
-      const PeerTiming timing = peer->run(job.name, setting);
-      theirs[setting].seconds.push_back(timing.seconds);
-      their_units[setting] = timing.units;
+    for (Rival& rival : rivals) {
+      if (i > 0 && rival.timings.seconds.front() > too_long) continue;
+      const PeerTiming timing = rival.peer->run(job.name, rival.setting);
+      rival.timings.seconds.push_back(timing.seconds);
+      rival.units = timing.units;
+      rival.result = timing.result;
     }
   }
   const double rate = job.units / ours.median();
   const Limit limit = limit_of(roofline, job.flop, job.bytes);
-  json peers = json::array();
-  for (const std::string& setting : peer_settings) {
-    const double their_rate = their_units[setting] / theirs[setting].median();
-    peers.push_back({{"name", peer->name() + " " + setting},
-                     {"rate", their_rate},
-                     {"ratio", rate / their_rate},
-                     {"spread", theirs[setting].spread()}});
+  json measured_peers = json::array();
+  for (const Rival& rival : rivals) {
+    const double their_rate = rival.units / rival.timings.median();
+    measured_peers.push_back({{"name", rival.peer->name() + " " + rival.setting},
+                              {"rate", their_rate},
+                              {"ratio", rate / their_rate},
+                              {"repetitions", rival.timings.seconds.size()},
+                              {"spread", rival.timings.spread()}});
+    if (!rival.result.empty()) measured_peers.back()["result"] = rival.result;
   }
-  return {{"name", job.name},
-          {"threads", settings.threads},
-          {"rate", rate},
-          {"unit", job.unit},
-          {"spread", ours.spread()},
-          {"repetitions", repetitions},
-          {"limit", limit.rate},
-          {"limit_from", limit.from + "; " + job.arithmetic},
-          {"peers", peers}};
+  json measured{{"name", job.name},
+                {"threads", settings.threads},
+                {"rate", rate},
+                {"unit", job.unit},
+                {"spread", ours.spread()},
+                {"repetitions", repetitions},
+                {"limit", limit.rate},
+                {"limit_from", limit.from + "; " + job.arithmetic},
+                {"peers", measured_peers}};
+  if (job.result) measured["result"] = job.result();
+  return measured;
 }
 
 json measure_kernels(const Settings& settings, const Roofline& roofline, const std::string& only) {
