@@ -52,6 +52,7 @@
 #include "rtl/layers/sequential.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "rtl/optim/schedule.hpp"
+#include "rtl/solvers/batched_ridge.hpp"
 #include "rtl/solvers/blended_ridge.hpp"
 #include "rtl/solvers/descend_featurization.hpp"
 #include "rtl/solvers/effective_penalty.hpp"
