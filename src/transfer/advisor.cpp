@@ -98,6 +98,7 @@ class Examination {
         throw ValueError(fmt::format("{}: source_penalty_factors holds {}; factors are positive", call, factor));
       }
     }
+    if (!std::isfinite(options.favour)) throw ValueError(fmt::format("{}: favour is {}", call, options.favour));
     check_shapes();
     choose_solutions();
     stand_beside();
@@ -308,34 +309,64 @@ class Examination {
     return advice;
   }
 
+  bool at_optimum(const AdvisorCandidate& candidate) const {
+    return candidate.kind != CentreKind::source ||
+           candidate.source_penalty == solutions_.optimal[candidate.source].penalty;
+  }
+
+  /// Squared leave-one-out errors, row by row, of a weighted average of the candidates' models.
+  std::vector<double> blended_squares(const std::vector<double>& weights) const {
+    std::vector<double> residuals(judged_.front().residuals.size());
+    for (std::size_t c = 0; c < judged_.size(); ++c) {
+      for (std::size_t i = 0; weights[c] != 0 && i < residuals.size(); ++i) {
+        residuals[i] += weights[c] * judged_[c].residuals[i];
+      }
+    }
+    return row_squares(residuals);
+  }
+
+  /// The weight of what has the errors `b` beside what has the errors `a`.
+  double weight_of_second(const std::vector<double>& a, const std::vector<double>& b, double favour) const {
+    const Paired gain = paired_difference(a, b);
+    if (options_.rule == AdvisorRule::choose) return gain.mean > 0 ? 1 : 0;
+    return normal_probability(z_of(gain.mean, gain.standard_error) + favour);
+  }
+
+  /// Weights of the candidates but scratch: sources at tauS and the scaled (or mixed) centre; another tau0 replaces
+  /// them only if it is better by more than a standard error.
+  std::vector<double> transfer_weights() const {
+    std::vector<double> weights(judged_.size());
+    std::size_t source = 0;
+    for (std::size_t c = 2; c < judged_.size(); ++c) {
+      const bool better =
+          source == 0 || judged_[c].centre.candidate.leave_one_out < judged_[source].centre.candidate.leave_one_out;
+      if (at_optimum(judged_[c].centre.candidate) && better) source = c;
+    }
+    weights[1] = source == 0 ? 1 : weight_of_second(judged_[source].row_squares, judged_[1].row_squares, 0);
+    if (source != 0) weights[source] = 1 - weights[1];
+    const std::vector<double> base = blended_squares(weights);
+    std::size_t best = 0;
+    for (std::size_t c = 2; c < judged_.size(); ++c) {
+      if (at_optimum(judged_[c].centre.candidate)) continue;
+      const Paired better = paired_difference(base, judged_[c].row_squares);
+      const double least =
+          best == 0 ? std::numeric_limits<double>::infinity() : judged_[best].centre.candidate.leave_one_out;
+      if (better.mean > better.standard_error && judged_[c].centre.candidate.leave_one_out < least) best = c;
+    }
+    if (best == 0) return weights;
+    weights.assign(weights.size(), 0);
+    weights[best] = 1;
+    return weights;
+  }
+
   void decide(AdvisorReport& report) const {
-    // The centres at tauS first; another tau0 must be better than the best of them by more than a standard error.
-    std::size_t best = 1;
-    const auto at_optimum = [&](const AdvisorCandidate& candidate) {
-      return candidate.kind != CentreKind::source ||
-             candidate.source_penalty == solutions_.optimal[candidate.source].penalty;
-    };
-    for (std::size_t c = 2; c < judged_.size(); ++c) {
-      const AdvisorCandidate& candidate = judged_[c].centre.candidate;
-      if (at_optimum(candidate) && candidate.leave_one_out < judged_[best].centre.candidate.leave_one_out) best = c;
-    }
-    const std::size_t base = best;
-    for (std::size_t c = 2; c < judged_.size(); ++c) {
-      const Paired better = paired_difference(judged_[base].row_squares, judged_[c].row_squares);
-      const bool beats = !at_optimum(judged_[c].centre.candidate) && better.mean > better.standard_error;
-      if (beats && judged_[c].centre.candidate.leave_one_out < judged_[best].centre.candidate.leave_one_out) best = c;
-    }
-    const AdvisorCandidate& chosen = judged_[best].centre.candidate;
-    report.best_transfer = best;
-    report.trust = options_.rule == AdvisorRule::choose
-                       ? (chosen.gain > 0 ? 1.0 : 0.0)
-                       : normal_probability(z_of(chosen.gain, chosen.gain_standard_error));
-    std::vector<double> residuals = judged_[best].residuals;
-    for (std::size_t i = 0; i < residuals.size(); ++i) {
-      residuals[i] = report.trust * residuals[i] + (1 - report.trust) * judged_.front().residuals[i];
-    }
-    const std::vector<double> squares = row_squares(residuals);
-    const Paired gain = paired_difference(judged_.front().row_squares, squares);
+    const std::vector<double>& scratch = judged_.front().row_squares;
+    report.weights = transfer_weights();
+    report.trust = weight_of_second(scratch, blended_squares(report.weights), options_.favour);
+    for (double& weight : report.weights) weight *= report.trust;
+    report.weights[0] = 1 - report.trust;
+    const std::vector<double> squares = blended_squares(report.weights);
+    const Paired gain = paired_difference(scratch, squares);
     report.leave_one_out = mean_of(squares);
     report.gain = gain.mean;
     report.gain_standard_error = gain.standard_error;
@@ -392,11 +423,14 @@ class Examination {
   std::vector<Judged> judged_;
 };
 
-/// trust * a + (1 - trust) * b
-Tensor average(const Device& device, const Tensor& a, const Tensor& b, double trust) {
-  std::vector<double> left = a.to_vector<double>(), right = b.to_vector<double>();
-  for (std::size_t i = 0; i < left.size(); ++i) left[i] = trust * left[i] + (1 - trust) * right[i];
-  return Tensor::from(left, a.shape(), device);
+Tensor weighted_sum(const Device& device, const std::vector<Tensor>& tensors, const std::vector<double>& weights) {
+  std::vector<double> sum(static_cast<std::size_t>(tensors.front().count()));
+  for (std::size_t c = 0; c < tensors.size(); ++c) {
+    if (weights[c] == 0) continue;
+    const std::vector<double> values = tensors[c].to_vector<double>();
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += weights[c] * values[i];
+  }
+  return Tensor::from(sum, tensors.front().shape(), device);
 }
 
 }  // namespace
@@ -434,9 +468,8 @@ TransferAdvisor::TransferAdvisor(const Device& device, std::span<const L2SPSourc
   report_ = examination.judge();
   candidate_coefficients_ = std::move(examination.coefficients);
   candidate_intercepts_ = std::move(examination.intercepts);
-  const std::size_t best = report_.best_transfer;
-  coefficients_ = average(device, candidate_coefficients_[best], candidate_coefficients_[0], report_.trust);
-  intercept_ = average(device, candidate_intercepts_[best], candidate_intercepts_[0], report_.trust);
+  coefficients_ = weighted_sum(device, candidate_coefficients_, report_.weights);
+  intercept_ = weighted_sum(device, candidate_intercepts_, report_.weights);
 }
 
 TransferAdvisor::TransferAdvisor(const Device& device, const L2SPSource& source, ConstView x, ConstView y,

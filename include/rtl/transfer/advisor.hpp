@@ -24,15 +24,18 @@ enum class CentreKind : std::uint8_t {
 std::string to_string(CentreKind kind);
 
 enum class AdvisorRule : std::uint8_t {
-  /// W = trust W_transfer + (1 - trust) W_scratch with trust = Phi(z), z the mean of the paired differences of squared
-  /// leave-one-out errors over its standard error: the normal approximation's probability that transfer is better.
+  /// Of two models the second gets the weight Phi(z), z being the mean of the paired differences of squared
+  /// leave-one-out errors over its standard error: the normal approximation's probability that it is the better one.
   average,
-  choose,  ///< trust is 1 if the mean difference is positive, otherwise 0
+  choose,  ///< the weight is 1 if the mean difference is positive, otherwise 0
 };
 
 struct AdvisorOptions {
   bool intercept = true;
   AdvisorRule rule = AdvisorRule::average;
+  /// Added to z where transfer is weighed against scratch: what is believed beforehand, in standard errors. Somebody
+  /// who offers a source usually has a reason.
+  double favour = 0.5;
   /// tau1 candidates; empty: 33 penalties that span the target (solvers::spanning_penalties).
   std::vector<double> target_penalties = {};
   /// tau0 candidates are these multiples of each source's tauS, and the transfer-optimal tau0 by the spectrum rule
@@ -46,7 +49,7 @@ struct AdvisorCandidate {
   std::size_t source = 0;          ///< which one (kind source)
   double source_penalty = 0;       ///< tau0 (kind source)
   std::vector<double> scales;      ///< alpha_s (kind scaled)
-  double mixing_penalty = 0;    ///< of A, per sample (kind mixed)
+  double mixing_penalty = 0;       ///< of A, per sample (kind mixed)
   double target_penalty = 0;       ///< tau1
   double leave_one_out = 0;        ///< mean squared leave-one-out error over rows and outputs
   double gain = 0;                 ///< scratch's leave_one_out minus this one's
@@ -72,18 +75,19 @@ struct SourceAdvice {
 struct AdvisorReport {
   std::vector<SourceAdvice> sources;
   std::vector<AdvisorCandidate> candidates;  ///< [0] is scratch
-  std::size_t best_transfer = 0;             ///< index of the transfer candidate that is weighed against scratch
-  double trust = 0;                          ///< weight of that candidate; see AdvisorRule
-  double leave_one_out = 0;                  ///< of the resulting model, given the trust
+  std::vector<double> weights;               ///< of the candidates' models in the resulting one; they sum to 1
+  double trust = 0;                          ///< how much of it is transfer: 1 - weights[0]
+  double leave_one_out = 0;                  ///< of the resulting model, given the weights
   double gain = 0;                           ///< scratch's leave-one-out error minus this
   double gain_standard_error = 0;
 };
 
 /// Examines and fits when made; what it returns afterwards is the resulting linear model.
 ///
-/// The candidate weighed against scratch is the scaled (mixed) centre or a source at tauS, whichever has the smaller
-/// leave-one-out error; another tau0 replaces it only if better by more than a standard error, so that a grid does not
-/// fit the noise of a few rows. Measured on real data in docs/results/linear-transfer.md.
+/// What is weighed against scratch is the scaled centre's model weighed against that of the best single source at tauS
+/// (or the mixed centre's alone); another tau0 replaces both only if better by more than a standard error, so that a
+/// grid does not fit the noise of a few rows. The result is the weighted average of the candidates' coefficients.
+/// Measured on real data in docs/results/linear-transfer.md.
 ///
 /// Cost: one factorisation of the target, whose outputs are the k targets and each candidate's predictions, m columns
 /// together; n r m FLOP for each tau1 (r = min(n, p)), and n (sum of k_s)^2 for a mixing matrix.
