@@ -3,10 +3,15 @@
 namespace rtl::bench {
 
 const std::vector<JobMaker>& all_jobs() {
-  static const std::vector<JobMaker> jobs = {
-      {"resnet20_features", resnet20_features}, {"resnet20_train", resnet20_train}, {"mlp_head", mlp_head},
-      {"mlp_head_20_seeds", mlp_head_20_seeds}, {"ridge_path", ridge_path},         {"ridge_path_f32", ridge_path_f32},
-      {"transfer_main_job", transfer_main_job}};
+  static const std::vector<JobMaker> jobs = {{"resnet20_features", resnet20_features},
+                                             {"resnet20_train", resnet20_train},
+                                             {"mlp_head", mlp_head},
+                                             {"mlp_head_20_seeds", mlp_head_20_seeds},
+                                             {"ridge_path", ridge_path},
+                                             {"ridge_path_f32", ridge_path_f32},
+                                             {"ridge_heads", ridge_heads},
+                                             {"ridge_heads_loop", ridge_heads_loop},
+                                             {"transfer_main_job", transfer_main_job}};
   return jobs;
 }
 

@@ -35,6 +35,8 @@ Job mlp_head(const Settings& settings);
 Job mlp_head_20_seeds(const Settings& settings);
 Job ridge_path(const Settings& settings);
 Job ridge_path_f32(const Settings& settings);
+Job ridge_heads(const Settings& settings);
+Job ridge_heads_loop(const Settings& settings);
 Job transfer_main_job(const Settings& settings);
 
 }  // namespace rtl::bench

@@ -11,6 +11,7 @@
 #include "rtl/io/npy.hpp"
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/pointwise.hpp"
+#include "rtl/solvers/batched_ridge.hpp"
 #include "rtl/solvers/ridge_path.hpp"
 
 namespace rtl::bench {
@@ -74,8 +75,38 @@ Job path_job(const char* name, const Settings& settings, bool narrow) {
       .result = [best] { return fmt::format("best penalty {}", *best); }};
 }
 
+/// 300 heads of 512 features and 200 rows: 100 penalties by leave-one-out and the best one's coefficients.
+Job heads_job(const char* name, const Settings& settings, bool together) {
+  const std::int64_t heads = settings.quick ? 20 : 300, n = 200, p = 512;
+  const Device device = Device::cpu(settings.threads);
+  auto problem = std::make_shared<Problem>(make_problem(device, heads * n, p, 1));
+  const std::vector<double> grid = solvers::logarithmic_penalties(1e-4, 1e3, 100);
+  const auto rows = static_cast<double>(n);
+  return {
+      .name = name,
+      .unit = "heads/s",
+      .units = static_cast<double>(heads),
+      .flop = 2 * (rows * rows * static_cast<double>(p) + 9 * rows * rows * rows + 4 * rows * rows * 100),
+      .arithmetic = "n^2 p + 9 n^3 + 4 n^2 L in f64, at half the f32 peak",
+      .run = [=] {
+        const ConstView x = problem->x.view().reshaped({heads, n, p}), y = problem->y.view().reshaped({heads, n, 1});
+        if (together) {
+          solvers::batched_ridge(device, x, y, grid);
+          return;
+        }
+        for (std::int64_t head = 0; head < heads; ++head) {
+          const solvers::RidgePath path(device, x.slice(0, head, head + 1).reshaped({n, p}),
+                                        y.slice(0, head, head + 1).reshaped({n, 1}), grid);
+          path.coefficients(path.best_penalty());
+          path.intercept(path.best_penalty());
+        }
+      }};
+}
+
 }  // namespace
 
+Job ridge_heads(const Settings& settings) { return heads_job("ridge_heads", settings, true); }
+Job ridge_heads_loop(const Settings& settings) { return heads_job("ridge_heads_loop", settings, false); }
 Job ridge_path(const Settings& settings) { return path_job("ridge_path", settings, false); }
 Job ridge_path_f32(const Settings& settings) { return path_job("ridge_path_f32", settings, true); }
 

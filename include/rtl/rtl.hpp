@@ -61,6 +61,7 @@
 #include "rtl/solvers/featurization.hpp"
 #include "rtl/solvers/gram_stream.hpp"
 #include "rtl/solvers/l2sp_source.hpp"
+#include "rtl/solvers/randomized_svd.hpp"
 #include "rtl/solvers/ridge_path.hpp"
 #include "rtl/solvers/task_ensemble.hpp"
 #include "rtl/theory/covariance.hpp"
