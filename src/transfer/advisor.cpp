@@ -11,6 +11,7 @@
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "transfer/advisor_centres.hpp"
+#include "transfer/paired.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -49,36 +50,6 @@ std::vector<double> host_matrix(const Device& device, ConstView view) {
   return copy.to_vector<double>();
 }
 
-/// Phi(z)
-double normal_probability(double z) { return 0.5 * std::erfc(-z / std::sqrt(2.0)); }
-
-double z_of(double mean, double standard_error) {
-  if (standard_error > 0) return mean / standard_error;
-  return mean > 0 ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
-}
-
-struct Paired {
-  double mean = 0, standard_error = 0;
-};
-
-/// Mean over rows of a - b, with its standard error.
-Paired paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  const auto n = static_cast<double>(a.size());
-  Paired result;
-  for (std::size_t i = 0; i < a.size(); ++i) result.mean += (a[i] - b[i]) / n;
-  if (a.size() < 2) return result;
-  double squares = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) squares += std::pow(a[i] - b[i] - result.mean, 2);
-  result.standard_error = std::sqrt(squares / (n - 1) / n);
-  return result;
-}
-
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
 /// A centre with its leave-one-out residuals at its best tau1.
 struct Judged {
   Centre centre;
@@ -100,6 +71,8 @@ class Examination {
     }
     if (!std::isfinite(options.favour)) throw ValueError(fmt::format("{}: favour is {}", call, options.favour));
     check_shapes();
+    wide_ = Tensor(x_.shape(), DType::f64, device_);
+    kernels::cast(device_, x_, wide_);
     choose_solutions();
     stand_beside();
   }
@@ -158,11 +131,10 @@ class Examination {
 
   /// A source solution's predictions for the target's rows, without its intercept: [n, k_s].
   std::vector<double> predictions(const Block& block) const {
-    const L2SPSource& source = *sources_[block.source];
-    std::vector<double> values = host_matrix(device_, source.path().predict(x_, block.penalty));
-    const std::vector<double> intercept = source.intercept(block.penalty).to_vector<double>();
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] -= intercept[i % intercept.size()];
-    return values;
+    Tensor values({columns_.rows, block.columns}, DType::f64, device_);
+    kernels::gemm(device_, kernels::Transpose::no, kernels::Transpose::no, 1, wide_,
+                  sources_[block.source]->coefficients(block.penalty), 0, values);
+    return values.to_vector<double>();
   }
 
   /// rho_hat of a source's predictions g, for targets y, both [n, k] and centred where that applies: slope, its
@@ -418,7 +390,8 @@ class Examination {
   const AdvisorOptions& options_;
   Solutions solutions_;
   TargetColumns columns_;
-  Tensor beside_;
+  Tensor wide_;    ///< x as f64
+  Tensor beside_;  ///< [Y | predictions]
   std::vector<double> penalties_;
   std::vector<Judged> judged_;
 };
