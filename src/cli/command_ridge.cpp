@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "cli/array_argument.hpp"
 #include "cli/commands.hpp"
@@ -98,30 +99,33 @@ double sum_of(const Tensor& values) {
   return std::accumulate(all.begin(), all.end(), 0.0);
 }
 
+/// On the device; host memory is not copied.
+Tensor placed(Tensor values, const Device& device) { return device.is_cuda() ? values.to(device) : std::move(values); }
+
 Problem read_problem(const Arguments& arguments, const Device& device) {
-  const Tensor features = read_array("--features", arguments.features);
+  Tensor features = read_array("--features", arguments.features);
   const std::int64_t n = features.extent(0);
   const std::int64_t p = features.rank() == 2 ? features.extent(1) : 1;
-  const Tensor targets = read_array("--targets", arguments.targets);
+  Tensor targets = read_array("--targets", arguments.targets);
   const std::int64_t k = targets.rank() == 2 ? targets.extent(1) : 1;
   if (targets.extent(0) != n) {
     throw ShapeError(fmt::format("{} has {} rows, {} has {}; each sample needs both", arguments.features, n,
                                  arguments.targets, targets.extent(0)));
   }
   Problem problem;
-  problem.features = features.to(device).reshaped({n, p});
-  problem.targets = targets.to(device).reshaped({n, k});
+  problem.features = placed(std::move(features), device).reshaped({n, p});
+  problem.targets = placed(std::move(targets), device).reshaped({n, k});
   problem.total_weight = static_cast<double>(n);
   if (!arguments.start.empty()) {
-    problem.start = read_array("--start", arguments.start, p, k, "[features, outputs]").to(device);
+    problem.start = placed(read_array("--start", arguments.start, p, k, "[features, outputs]"), device);
   }
   if (!arguments.weights.empty()) {
-    const Tensor weights = read_array("--weights", arguments.weights, n, 1, "one a sample");
+    Tensor weights = read_array("--weights", arguments.weights, n, 1, "one a sample");
     const auto values = weights.dtype() == DType::f64 ? weights.to_vector<double>() : std::vector<double>();
     const auto narrow = weights.dtype() == DType::f32 ? weights.to_vector<float>() : std::vector<float>();
     problem.total_weight =
         std::accumulate(values.begin(), values.end(), 0.0) + std::accumulate(narrow.begin(), narrow.end(), 0.0);
-    problem.weights = weights.to(device).reshaped({n});
+    problem.weights = placed(std::move(weights), device).reshaped({n});
   }
   return problem;
 }
