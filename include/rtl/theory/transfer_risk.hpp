@@ -14,7 +14,8 @@
 
 namespace rtl::theory {
 
-/// How one ridge regression is fitted. Functions throw ValueError unless samples > 0, noise >= 0, penalty >= 0, all finite.
+/// How one ridge regression is fitted. Functions throw ValueError unless samples > 0, noise >= 0, penalty >= 0, all
+/// finite.
 struct RidgeSetting {
   double samples = 0;
   double noise = 0;    ///< variance
