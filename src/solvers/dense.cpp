@@ -13,6 +13,9 @@
 namespace rtl::solvers {
 namespace {
 
+/// Threads that share a small piece of work only wait for each other.
+Device host_for(double operations) { return Device::cpu(operations < 5e8 ? 1 : 0); }
+
 constexpr double tolerance = 1e-10;  // of the largest entry or eigenvalue, for asymmetry and negative eigenvalues
 
 template <typename T>
@@ -101,7 +104,8 @@ Dense symmetric_copy(std::string_view call, std::string_view name, ConstView vie
 
 void multiply_into(Dense& out, double alpha, const Dense& a, Transpose transpose_a, const Dense& b,
                    Transpose transpose_b, double beta) {
-  kernels::gemm(Device::cpu(), transpose_a, transpose_b, alpha, a.view(), b.view(), beta, out.view());
+  const double operations = 2.0 * static_cast<double>(a.rows() * a.columns()) * static_cast<double>(out.columns());
+  kernels::gemm(host_for(operations), transpose_a, transpose_b, alpha, a.view(), b.view(), beta, out.view());
 }
 
 Dense multiply(const Dense& a, const Dense& b) {
@@ -122,13 +126,23 @@ Dense transposed_multiply(const Dense& a, const Dense& b) {
   return out;
 }
 
+void factor_cholesky(Dense& a) {
+  const auto n = static_cast<double>(a.rows());
+  kernels::cholesky_factor(host_for(n * n * n / 3), a.view());
+}
+
+void solve_cholesky(const Dense& factor, Dense& b) {
+  const auto n = static_cast<double>(factor.rows());
+  kernels::cholesky_solve(host_for(2 * n * n * static_cast<double>(b.columns())), factor.view(), b.view());
+}
+
 Eigen eigen(Dense symmetric) {
   Eigen result;
   result.values.resize(static_cast<std::size_t>(symmetric.rows()));
   result.vectors = std::move(symmetric);
-  const Device cpu = Device::cpu();
-  kernels::symmetric_eigen(cpu, result.vectors.view(),
-                           View(result.values.data(), DType::f64, {result.vectors.rows()}, cpu));
+  const auto n = static_cast<double>(result.vectors.rows());
+  kernels::symmetric_eigen(host_for(9 * n * n * n), result.vectors.view(),
+                           View(result.values.data(), DType::f64, {result.vectors.rows()}, Device::cpu()));
   return result;
 }
 

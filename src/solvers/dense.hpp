@@ -63,6 +63,10 @@ Dense multiply(const Dense& a, const Dense& b);
 Dense multiply_transposed(const Dense& a, const Dense& b);  ///< a b'
 Dense transposed_multiply(const Dense& a, const Dense& b);  ///< a' b
 
+/// The lower triangle of L with A = LL' in place of that of `a`; then b <- A^-1 b. Throw as kernels::cholesky_factor.
+void factor_cholesky(Dense& a);
+void solve_cholesky(const Dense& factor, Dense& b);
+
 /// Eigenvalues, ascending, and eigenvectors in the rows.
 struct Eigen {
   std::vector<double> values;

@@ -5,7 +5,6 @@
 
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
-#include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/solvers/descend_featurization.hpp"
 #include "solvers/dense.hpp"
 #include "solvers/domain.hpp"
@@ -60,7 +59,7 @@ EpisodeData copy(const char* call, const Episode& episode, std::int64_t inputs) 
 
 /// (X M X' + n penalty)^-1 b, from the features X B.
 Dense solve(const Dense& factor, Dense b) {
-  kernels::cholesky_solve(Device::cpu(), factor.view(), b.view());
+  solve_cholesky(factor, b);
   return b;
 }
 
@@ -70,7 +69,7 @@ double loss(const Dense& matrix, const EpisodeData& data, double penalty, Dense&
   Dense factor = multiply_transposed(features, features);
   factor.symmetrize();
   factor.add_to_diagonal(static_cast<double>(n) * penalty);
-  kernels::cholesky_factor(Device::cpu(), factor.view());
+  factor_cholesky(factor);
 
   const Dense right = transposed_multiply(data.x, solve(factor, data.y));  // X' A y
   const Dense right_features = transposed_multiply(matrix, right);         // B' X' A y

@@ -9,7 +9,6 @@
 
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
-#include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/solvers/effective_penalty.hpp"
 #include "rtl/solvers/featurization.hpp"
 #include "solvers/dense.hpp"

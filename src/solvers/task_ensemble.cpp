@@ -7,7 +7,6 @@
 #include <functional>
 
 #include "rtl/core/error.hpp"
-#include "rtl/kernels/linear_algebra.hpp"
 #include "solvers/dense.hpp"
 #include "solvers/domain.hpp"
 
@@ -52,32 +51,30 @@ Dense low_rank_and_floor(Dense whitened, std::int64_t rank) {
   return spectral(decomposed, [](double value) { return std::max(value, 0.0); });
 }
 
-/// Eigenvalues up to the most negative one's magnitude are noise; their mean replaces them.
+/// Eigenvalues up to the most negative one's magnitude are noise; the mean of their positive parts replaces them.
 void edge_cut(std::vector<double>& ascending) {
   const double edge = std::max(-ascending.front(), 0.0);
   double sum = 0;
   std::size_t count = 0;
-  while (count < ascending.size() && ascending[count] <= edge) sum += ascending[count++];
+  while (count < ascending.size() && ascending[count] <= edge) sum += std::max(ascending[count++], 0.0);
   if (count == 0) return;
-  const double floor = std::max(sum / static_cast<double>(count), 0.0);
-  std::fill_n(ascending.begin(), count, floor);
+  std::fill_n(ascending.begin(), count, sum / static_cast<double>(count));
 }
 
 /// One task's part of an iteration: mu mu' - K Z' (Z K Z' + noise)^-1 Z K is added to `sum`.
 void add_posterior(Dense& sum, const Dense& inputs, const Dense& targets, const Dense& whitened, double noise) {
-  const Device cpu = Device::cpu();
   const std::int64_t n = inputs.rows(), p = inputs.columns();
   const Dense cross = multiply(inputs, whitened);  // Z K [n, p]
   Dense factor = multiply_transposed(cross, inputs);
   factor.symmetrize();
   factor.add_to_diagonal(noise);
-  kernels::cholesky_factor(cpu, factor.view());
+  factor_cholesky(factor);
   Dense right(n, p + 1);  // [Z K, y]
   for (std::int64_t i = 0; i < n; ++i) {
     std::copy_n(cross.row(i), p, right.row(i));
     right(i, p) = targets(i, 0);
   }
-  kernels::cholesky_solve(cpu, factor.view(), right.view());
+  solve_cholesky(factor, right);
   Dense solved(n, p), weights(n, 1);
   for (std::int64_t i = 0; i < n; ++i) {
     std::copy_n(right.row(i), p, solved.row(i));

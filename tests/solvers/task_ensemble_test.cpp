@@ -90,11 +90,11 @@ TEST_F(TaskEnsembleTest, MomentsAreTheProductsOfHalves) {
   double sum = 0, count = 0;
   for (const double value : raw) {
     if (value > edge) continue;
-    sum += value;
+    sum += std::max(value, 0.0);
     ++count;
   }
   values = raw;
-  for (double& value : values) value = value > edge ? value : std::max(sum / count, 0.0);
+  for (double& value : values) value = value > edge ? value : sum / count;
   const TaskCovariance floored = ensemble().moments(MomentCleaning::floor);
   test::expect_near(test::rows(floored.whitened), rebuilt(), 1e-9);
   test::expect_near(test::rows(floored.omega), test::times(test::times(whitener, rebuilt()), whitener), 1e-8);

@@ -25,7 +25,8 @@ struct TaskCovariance {
 
 enum class MomentCleaning : std::uint8_t {
   clip,   ///< negative eigenvalues become 0
-  floor,  ///< eigenvalues up to the most negative one's magnitude are noise: their mean (at least 0) replaces them all
+  floor,  ///< eigenvalues up to the most negative one's magnitude are noise: the mean of their positive parts replaces
+          ///< them
 };
 
 struct EmOptions {
