@@ -9,7 +9,6 @@
 
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
-#include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/theory/kappa.hpp"
 #include "solvers/dense.hpp"
 #include "solvers/domain.hpp"
@@ -60,11 +59,10 @@ Dense column(const std::vector<double>& values) {
   return result;
 }
 
-Dense noisy(Dense targets, double variance, std::uint64_t seed, std::uint64_t stream) {
-  const auto noise = standard_normals(seed, stream, targets.rows());
-  for (std::int64_t i = 0; i < targets.rows(); ++i)
-    targets(i, 0) += std::sqrt(variance) * noise[static_cast<std::size_t>(i)];
-  return targets;
+std::vector<double> noise_of(double variance, std::int64_t count, std::uint64_t seed, std::uint64_t stream) {
+  auto noise = standard_normals(seed, stream, count);
+  for (double& value : noise) value *= std::sqrt(variance);
+  return noise;
 }
 
 /// Ridge coefficients of every penalty in the columns [p, L], by one eigendecomposition.
@@ -94,11 +92,11 @@ class RidgeMap {
     factor_ = dual_ ? multiply_transposed(x, x) : transposed_multiply(x, x);
     factor_.symmetrize();
     factor_.add_to_diagonal(static_cast<double>(x.rows()) * penalty);
-    kernels::cholesky_factor(Device::cpu(), factor_.view());
+    factor_cholesky(factor_);
   }
   Dense operator()(Dense right) const {
     if (!dual_) right = transposed_multiply(x_, right);
-    kernels::cholesky_solve(Device::cpu(), factor_.view(), right.view());
+    solve_cholesky(factor_, right);
     return dual_ ? transposed_multiply(x_, right) : right;
   }
 
@@ -178,11 +176,37 @@ TransferSimulation::TransferSimulation(Covariance source_inputs, std::vector<dou
 }
 
 TransferDraw TransferSimulation::draw(std::uint64_t seed) const {
-  const Dense w0 = column(w0_);
   const auto n0 = static_cast<std::int64_t>(source_.samples), n1 = static_cast<std::int64_t>(target_.samples);
   const Dense x0 = gaussian_rows(source_inputs_, n0, seed, source_rows);
-  const Dense fits = ridge_path(x0, noisy(multiply(x0, w0), source_.noise, seed, source_noise), penalties_);
-  const std::int64_t count = fits.columns(), p = w0.rows();
+  const Dense x1 = gaussian_rows(target_inputs_, n1, seed, target_rows);
+  const Tensor fits = fit_source(x0.view(), noise_of(source_.noise, n0, seed, source_noise));
+  return evaluate(fits, x1.view(), noise_of(target_.noise, n1, seed, target_noise));
+}
+
+Tensor TransferSimulation::fit_source(ConstView inputs, std::span<const double> noise0) const {
+  constexpr const char* call = "TransferSimulation::fit_source";
+  const Dense x0 = solvers::dense_copy(call, "x0", inputs), w0 = column(w0_);
+  if (x0.columns() != w0.rows()) {
+    throw ShapeError(fmt::format("{}: x0 is {}; it must be [n, {}]", call, inputs.shape().to_string(), w0.rows()));
+  }
+  domain::count(call, "noise0", noise0.size(), static_cast<std::size_t>(x0.rows()));
+  Dense y0 = multiply(x0, w0);
+  for (std::int64_t i = 0; i < y0.rows(); ++i) y0(i, 0) += noise0[static_cast<std::size_t>(i)];
+  return ridge_path(x0, y0, penalties_).tensor();
+}
+
+TransferDraw TransferSimulation::evaluate(ConstView source_fits, ConstView inputs,
+                                          std::span<const double> noise1) const {
+  constexpr const char* call = "TransferSimulation::evaluate";
+  const Dense fits = solvers::dense_copy(call, "source_fits", source_fits),
+              x1 = solvers::dense_copy(call, "x1", inputs);
+  const Dense w0 = column(w0_);
+  const std::int64_t count = static_cast<std::int64_t>(penalties_.size()), p = w0.rows();
+  if (fits.rows() != p || fits.columns() != count || x1.columns() != p) {
+    throw ShapeError(fmt::format("{}: source_fits is {}, x1 is {}; they must be [{}, {}] and [n, {}]", call,
+                                 source_fits.shape().to_string(), inputs.shape().to_string(), p, count, p));
+  }
+  domain::count(call, "noise1", noise1.size(), static_cast<std::size_t>(x1.rows()));
 
   // Columns: the source fits, w0, w_perp. What the target's fit leaves of them is v - R X v.
   Dense columns(p, count + 2), errors(p, count);
@@ -194,10 +218,9 @@ TransferDraw TransferSimulation::draw(std::uint64_t seed) const {
     columns(i, count) = w0(i, 0);
     columns(i, count + 1) = apart_[static_cast<std::size_t>(i)];
   }
-  const Dense x1 = gaussian_rows(target_inputs_, n1, seed, target_rows);
   const RidgeMap fit(x1, target_.penalty);
   const Dense learnt = fit(multiply(x1, columns));
-  const Dense noise = fit(noisy(Dense(n1, 1), target_.noise, seed, target_noise));
+  const Dense noise = fit(column({noise1.begin(), noise1.end()}));
   for (std::int64_t i = 0; i < p; ++i) {
     for (std::int64_t l = 0; l < count + 2; ++l) columns(i, l) -= learnt(i, l);
     columns(i, count + 1) = noise(i, 0) - columns(i, count + 1);

@@ -98,8 +98,9 @@ TEST(Domain, Covariance) {
   EXPECT_THROW(dense({1, 2, 2, 1}, {2, 2}), ValueError) << "eigenvalue -1";
   EXPECT_THROW(dense({1, not_a_number, not_a_number, 1}, {2, 2}), ValueError);
   EXPECT_THROW(Covariance::dense(Tensor::zeros({2, 2}, DType::f32, Device::cpu())), DTypeError);
-  EXPECT_EQ(dense({1, 1, 1, 1}, {2, 2}).eigenvalues()[0], 0) << "rounding below zero";
-  EXPECT_EQ(dense({0, 0, 0, 0}, {2, 2}).eigenvalues()[1], 0);
+  const Covariance singular = dense({1, 1, 1, 1}, {2, 2}), zero = dense({0, 0, 0, 0}, {2, 2});
+  EXPECT_EQ(singular.eigenvalues()[0], 0) << "rounding below zero";
+  EXPECT_EQ(zero.eigenvalues()[1], 0);
   EXPECT_THROW(Covariance::isotropic(3).coordinates(std::vector<double>{1, 2}), ShapeError);
 }
 

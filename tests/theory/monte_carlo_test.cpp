@@ -59,7 +59,8 @@ struct TransferCase {
 
 Covariance rotated(std::int64_t p, double exponent, std::uint64_t stream) {
   test::RandomCase random(stream, first_seed());
-  const auto spectrum = Covariance::power_law(p, exponent).eigenvalues();
+  const Covariance law = Covariance::power_law(p, exponent);
+  const auto spectrum = law.eigenvalues();
   return Covariance::dense(test::matrix(random.rotation(p), {spectrum.begin(), spectrum.end()}));
 }
 
@@ -158,8 +159,8 @@ void expect_features(const std::string& name, const Covariance& features, const 
 
 /// Task spectrum of sum 1.
 std::vector<double> power_tasks(std::int64_t p, double exponent) {
-  const auto law = Covariance::power_law(p, exponent).eigenvalues();
-  std::vector<double> tasks(law.begin(), law.end());
+  const Covariance law = Covariance::power_law(p, exponent);
+  std::vector<double> tasks(law.eigenvalues().begin(), law.eigenvalues().end());
   for (double& task : tasks) task /= static_cast<double>(p);
   return tasks;
 }
@@ -169,8 +170,8 @@ TEST(MonteCarlo, RandomFeatures) {
   const Covariance tasks = Covariance::diagonal(power_tasks(p, 1));
   expect_features("with a penalty", rotated(p, 0.5, 84), tasks, 0.5, 0.1, 300);
   expect_features("least norm, more directions than samples", rotated(p, 0.5, 85), tasks, 0.2, 0, 150);
-  const auto law = Covariance::power_law(p, 1).eigenvalues();
-  std::vector<double> few(law.begin(), law.end());
+  const Covariance law = Covariance::power_law(p, 1);
+  std::vector<double> few(law.eigenvalues().begin(), law.eigenvalues().end());
   std::fill(few.begin() + 60, few.end(), 0.0);
   test::RandomCase random(86, first_seed());
   const Covariance narrow = Covariance::dense(test::matrix(random.rotation(p), few));

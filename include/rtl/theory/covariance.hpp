@@ -26,9 +26,11 @@ class Covariance {
 
   std::int64_t dimension() const noexcept { return static_cast<std::int64_t>(eigenvalues_.size()); }
   /// In the order of the eigenvectors: of the dimensions for a diagonal covariance, else rising.
-  std::span<const double> eigenvalues() const noexcept { return eigenvalues_; }
+  std::span<const double> eigenvalues() const& noexcept { return eigenvalues_; }
+  std::span<const double> eigenvalues() const&& = delete;  // it would look at what is gone
   /// Row-major [p, p], row i the eigenvector of eigenvalue i; empty stands for the identity.
-  std::span<const double> eigenvectors() const noexcept { return eigenvectors_; }
+  std::span<const double> eigenvectors() const& noexcept { return eigenvectors_; }
+  std::span<const double> eigenvectors() const&& = delete;
   bool is_diagonal() const noexcept { return eigenvectors_.empty(); }
   /// Coordinates of `vector` along the eigenvectors. Throws ShapeError unless it has p values. 2 p^2 FLOP.
   std::vector<double> coordinates(std::span<const double> vector) const;

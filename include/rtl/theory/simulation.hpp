@@ -52,6 +52,11 @@ class TransferSimulation {
 
   /// Throws ValueError if the target's or, at a penalty of 0, the source's normal equations are singular.
   TransferDraw draw(std::uint64_t seed) const;
+  /// The same in two steps, for samples that were drawn elsewhere. Coefficients [p, L] of the source fits to inputs
+  /// x0 [n0, p], f64, and targets x0 w0 + noise0:
+  Tensor fit_source(ConstView x0, std::span<const double> noise0) const;
+  /// and the risks with such fits, for target inputs x1 [n1, p] and noise1.
+  TransferDraw evaluate(ConstView source_fits, ConstView x1, std::span<const double> noise1) const;
   const std::vector<double>& penalties() const noexcept { return penalties_; }
 
  private:
