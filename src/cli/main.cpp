@@ -11,14 +11,15 @@
 namespace {
 
 /// CLI11 would only say that a subcommand is required.
-void check_command(CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
+void check_command(CLI::App& app, int argc, char** argv, int position) {
+  const auto known = app.get_subcommands({});
+  if (known.empty() || argc <= position || argv[position][0] == '-') return;
   std::string commands;
-  for (const auto* command : app.get_subcommands({})) {
-    if (command->get_name() == argv[1]) return;
+  for (auto* command : known) {
+    if (command->get_name() == argv[position]) return check_command(*command, argc, argv, position + 1);
     commands += " " + command->get_name();
   }
-  throw rtl::cli::UsageError(fmt::format("there is no command '{}'; there are:{}", argv[1], commands));
+  throw rtl::cli::UsageError(fmt::format("there is no command '{}'; there are:{}", argv[position], commands));
 }
 
 int run(int argc, char** argv) {
@@ -37,11 +38,12 @@ int run(int argc, char** argv) {
   rtl::cli::add_inspect_command(app);
   rtl::cli::add_pretrain_command(app);
   rtl::cli::add_predict_command(app);
+  rtl::cli::add_reproduce_command(app);
   rtl::cli::add_strategies_command(app);
   rtl::cli::add_transfer_command(app);
   rtl::cli::add_ridge_command(app);
   try {
-    check_command(app, argc, argv);
+    check_command(app, argc, argv, 1);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;

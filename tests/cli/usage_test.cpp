@@ -50,13 +50,21 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{{"transfer", "--target", glyphs, "--feature-scale", "0"}, "--feature-scale"},
         WrongUsage{{"transfer", "--target", glyphs, "--seeds", "0"}, "--seeds"},
         WrongUsage{{"transfer", "--target", glyphs, "--model", "alexnet"}, "alexnet"},
-        WrongUsage{{"transfer", "--target", glyphs, "--html", "-"}, "--html"}));
+        WrongUsage{{"transfer", "--target", glyphs, "--html", "-"}, "--html"}, WrongUsage{{"reproduce"}, "subcommand"},
+        WrongUsage{{"reproduce", "fermat"}, "optimal-features"},
+        WrongUsage{{"reproduce", "l2sp", "--quick", "--full"}, "--full"},
+        WrongUsage{{"reproduce", "l2sp", "--html", "-"}, "--html"},
+        WrongUsage{{"reproduce", "l2sp", "--seed", "-1"}, "--seed"},
+        WrongUsage{{"reproduce", "l2sp", "--only", "none"}, "published, averaged"},
+        WrongUsage{{"reproduce", "optimal-features", "--only", "none", "--json", "r.json", "--csv", "r"},
+                   "divergence"}));
 
 TEST(Help, ListsEveryCommand) {
   const Workplace place;
   const auto outcome = place.run({"--help"});
   EXPECT_EQ(outcome.code, 0);
-  for (const char* command : {"info", "inspect", "pretrain", "predict", "strategies", "transfer", "ridge"}) {
+  for (const char* command :
+       {"info", "inspect", "pretrain", "predict", "strategies", "transfer", "ridge", "reproduce"}) {
     EXPECT_NE(outcome.output.find(command), std::string::npos) << command;
     EXPECT_EQ(place.run({command, "--help"}).code, 0) << command;
   }

@@ -1,0 +1,83 @@
+#include "cli/reproduce_features.hpp"
+
+#include <cmath>
+
+#include "rtl/theory/simulation.hpp"
+
+namespace rtl::cli {
+
+namespace features {
+
+std::vector<double> power_tasks(std::int64_t count, double exponent) {
+  const auto inputs = theory::Covariance::power_law(count, exponent);
+  const auto law = inputs.eigenvalues();
+  std::vector<double> tasks(law.begin(), law.end());
+  for (double& task : tasks) task /= static_cast<double>(count);
+  return tasks;
+}
+
+std::vector<double> orthonormal_rows(std::int64_t count, std::int64_t p, std::uint64_t seed) {
+  std::vector<double> rows = theory::standard_normals(seed, 400, count * p);
+  for (std::int64_t i = 0; i < count; ++i) {
+    double* row = rows.data() + i * p;
+    for (int pass = 0; pass < 2; ++pass) {
+      for (std::int64_t k = 0; k < i; ++k) {
+        const double* other = rows.data() + k * p;
+        double along = 0;
+        for (std::int64_t j = 0; j < p; ++j) along += row[j] * other[j];
+        for (std::int64_t j = 0; j < p; ++j) row[j] -= along * other[j];
+      }
+    }
+    double square = 0;
+    for (std::int64_t j = 0; j < p; ++j) square += row[j] * row[j];
+    for (std::int64_t j = 0; j < p; ++j) row[j] /= std::sqrt(square);
+  }
+  return rows;
+}
+
+Tensor combine(const std::vector<double>& rows, const std::vector<double>& values, std::int64_t p) {
+  std::vector<double> sum(static_cast<std::size_t>(p * p), 0.0);
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    const double* row = rows.data() + static_cast<std::int64_t>(k) * p;
+    for (std::int64_t i = 0; i < p; ++i) {
+      for (std::int64_t j = 0; j < p; ++j) sum[static_cast<std::size_t>(i * p + j)] += values[k] * (row[i] * row[j]);
+    }
+  }
+  return Tensor::from(sum, {p, p}, Device::cpu());
+}
+
+void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& values, double formula) {
+  const theory::Average mean = theory::average(values);
+  result.claims.push_back({name + ": mean of draws by formula, 1 % and four standard errors", formula, mean.mean,
+                           .01 * std::abs(formula) + 4 * mean.error});
+}
+
+}  // namespace features
+
+namespace {
+
+Reproduction reproduce(const ReproductionOptions& options) {
+  Reproduction result;
+  result.paper = "optimal-features";
+  result.title = "Optimal features for scarce downstream data";
+  result.protocol = {
+      {"risk", "expected total squared test error of ridge regression on features, averaged over tasks"},
+      {"draws", "Gaussian inputs; a draw averages exactly over tasks and noise, given two independent input samples"},
+      {"penalties", "per sample; minimum norm means penalty 0"}};
+  const bool full = options.effort == Effort::full;
+  run_parts({{"divergence", full ? 4.0 : 1.0, features::divergence},
+             {"phases", full ? 4.0 : 1.0, features::phases},
+             {"decomposition", full ? 8.0 : 2.0, features::decomposition},
+             {"descent", 1, features::descent},
+             {"learning", full ? 20.0 : 3.0, features::learning}},
+            options, result);
+  return result;
+}
+
+}  // namespace
+
+void add_optimal_features_study(CLI::App& command) {
+  add_study(command, "optimal-features", "Optimal features for scarce downstream data", reproduce);
+}
+
+}  // namespace rtl::cli

@@ -1,0 +1,270 @@
+// Featurized regressions drawn at random against the risk formula; gradient descent and minimax against closed forms.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cli/reproduce_features.hpp"
+#include "rtl/kernels/gemm.hpp"
+#include "rtl/solvers/descend_featurization.hpp"
+#include "rtl/solvers/featurization.hpp"
+#include "rtl/theory/featurized_risk.hpp"
+#include "rtl/theory/simulation.hpp"
+
+namespace rtl::cli::features {
+
+namespace {
+
+using theory::Covariance;
+
+struct Case {
+  std::string name;
+  Covariance features;
+  Covariance tasks;
+  double noise;
+  double penalty;
+  std::int64_t samples;
+};
+
+double compare(Reproduction& result, const Case& one, int draws, std::uint64_t seed) {
+  const theory::FeatureSimulation simulation(one.features, one.tasks, one.noise, one.penalty, one.samples);
+  std::vector<double> risk, bias, input, interaction;
+  for (int i = 0; i < draws; ++i) {
+    const auto draw = simulation.draw(seed * 1'000'000 + static_cast<std::uint64_t>(i));
+    risk.push_back(draw.risk);
+    bias.push_back(draw.bias);
+    input.push_back(draw.input_variance);
+    interaction.push_back(draw.interaction_variance);
+  }
+  const auto formula =
+      theory::featurized_risk(one.features, one.tasks, one.noise, one.penalty, static_cast<double>(one.samples));
+  claim_average(result, one.name + ", R", risk, formula.risk);
+  claim_average(result, one.name + ", bias", bias, formula.bias);
+  claim_average(result, one.name + ", V_X", input, formula.input_variance);
+  claim_average(result, one.name + ", V_Xe", interaction, formula.interaction_variance);
+  return formula.risk;
+}
+
+/// a b a for symmetric a.
+Tensor around(const Tensor& a, const Tensor& b) {
+  const Device cpu = Device::cpu();
+  const std::int64_t p = a.extent(0);
+  Tensor half({p, p}, DType::f64, cpu), whole({p, p}, DType::f64, cpu);
+  kernels::gemm(cpu, kernels::Transpose::no, kernels::Transpose::no, 1, a, b, 0, half);
+  kernels::gemm(cpu, kernels::Transpose::no, kernels::Transpose::no, 1, half, a, 0, whole);
+  auto values = whole.to_vector<double>();
+  for (std::int64_t i = 0; i < p; ++i) {
+    for (std::int64_t j = 0; j < i; ++j)
+      values[i * p + j] = values[j * p + i] = (values[i * p + j] + values[j * p + i]) / 2;
+  }
+  return Tensor::from(values, {p, p}, cpu);
+}
+
+std::vector<double> spectrum_of(const Covariance& covariance) {
+  return {covariance.eigenvalues().begin(), covariance.eigenvalues().end()};
+}
+
+/// Input and task covariances that do not commute, T of trace 1.
+struct Problem {
+  Problem(std::int64_t dimension, double exponent, std::uint64_t seed)
+      : p(dimension),
+        sigma(combine(orthonormal_rows(p, p, seed), spectrum_of(Covariance::power_law(p, exponent)), p)),
+        omega(combine(orthonormal_rows(p, p, seed + 1), power_tasks(p, 1.2), p)),
+        root(combine(orthonormal_rows(p, p, seed), roots(spectrum_of(Covariance::power_law(p, exponent))), p)),
+        tasks(Covariance::dense(around(root, omega))) {}
+  static std::vector<double> roots(std::vector<double> values) {
+    for (double& value : values) value = std::sqrt(value);
+    return values;
+  }
+  /// K of a map.
+  Covariance features(const solvers::FeatureMap& map) const { return Covariance::dense(around(root, map.metric())); }
+
+  std::int64_t p;
+  Tensor sigma, omega, root;
+  Covariance tasks;
+};
+
+void compare_optima(Reproduction& result, const ReproductionOptions& options, int draws) {
+  const Problem problem(240, 1, options.seed * 10 + 5);
+  const double noise = .2, samples = 90;
+  using solvers::FeatureGoal;
+  const auto best = [&](FeatureGoal goal) {
+    return solvers::optimal_featurization(problem.sigma, problem.omega, noise, samples, {.goal = goal});
+  };
+  std::vector<std::pair<std::string, double>> risks;
+  const auto add = [&](const std::string& name, const solvers::FeatureMap& map, double penalty) {
+    risks.emplace_back(
+        name, compare(result, {name, problem.features(map), problem.tasks, noise, penalty, 90}, draws, options.seed));
+    options.progress(.5 + .1 * static_cast<double>(risks.size()), name);
+  };
+  const auto bayes = best(FeatureGoal::bayes), soft = best(FeatureGoal::soft), hard = best(FeatureGoal::hard);
+  add("non-commuting, Bayes features", bayes.map, bayes.optimum.penalty);
+  add("non-commuting, soft features", soft.map, 0);
+  add("non-commuting, hard features", hard.map, 0);
+  add("non-commuting, ground truth", bayes.map, 0);
+  add("non-commuting, identity", solvers::identity_features(problem.p), 0);
+  const double optimum = std::min(risks[1].second, risks[2].second);
+  for (std::size_t i = 3; i < risks.size(); ++i) {
+    result.claims.push_back({risks[i].first + ": not below the best minimum-norm features", optimum, risks[i].second, 0,
+                             Relation::at_least});
+  }
+  for (std::int64_t rank = 10; rank <= 80; rank += 10) {
+    const auto axes = solvers::principal_components(problem.sigma, rank);
+    const double risk = theory::featurized_risk(problem.features(axes), problem.tasks, noise, 0, samples).risk;
+    result.claims.push_back(
+        {fmt::format("non-commuting, {} principal components: not below the best minimum-norm features", rank), optimum,
+         risk, 0, Relation::at_least});
+  }
+}
+
+/// Where Omega is a multiple of I, the hard optimum spans principal axes.
+void claim_principal_components(Reproduction& result, const ReproductionOptions& options) {
+  const std::int64_t p = 60;
+  const double noise = .1, samples = 40;
+  const Problem problem(p, 1.5, options.seed * 10 + 8);
+  const Tensor isotropic =
+      combine(orthonormal_rows(p, p, 1), std::vector<double>(static_cast<std::size_t>(p), 1.0 / p), p);
+  const auto hard =
+      solvers::optimal_featurization(problem.sigma, isotropic, noise, samples, {.goal = solvers::FeatureGoal::hard});
+  const auto axes = solvers::principal_components(problem.sigma, hard.optimum.rank);
+  const Covariance tasks = Covariance::dense(around(problem.root, isotropic));
+  const double risk = theory::featurized_risk(problem.features(axes), tasks, noise, 0, samples).risk;
+  result.claims.push_back(
+      {fmt::format("unstructured tasks: {} principal components have the risk of the hard optimum", hard.optimum.rank),
+       hard.optimum.risk, risk, 1e-9 * hard.optimum.risk});
+}
+
+Series gaps(const std::string& name, const std::vector<double>& risks, double optimum) {
+  Series series{name, Series::Kind::line, {}, {}, {}};
+  double least = risks.front();
+  for (std::size_t i = 0; i < risks.size(); ++i) {
+    least = std::min(least, risks[i]);
+    series.x.push_back(static_cast<double>(i) + 1);
+    series.y.push_back(std::max(least - optimum, 1e-12));
+  }
+  return series;
+}
+
+}  // namespace
+
+void decomposition(Reproduction& result, const ReproductionOptions& options) {
+  const bool full = options.effort == Effort::full;
+  const int draws = full ? 60 : 12;
+  const std::int64_t p = 250;
+  const Covariance tasks = Covariance::diagonal(power_tasks(p, 1)), law = Covariance::power_law(p, .5);
+  const auto wide = orthonormal_rows(p, p, options.seed * 10 + 1);
+  const std::vector<double> few(60, 1.0);
+  const Case cases[] = {
+      {"random features with a penalty", Covariance::dense(combine(wide, spectrum_of(law), p)), tasks, .5, .1, 300},
+      {"random features, least norm", Covariance::dense(combine(wide, spectrum_of(law), p)), tasks, .2, 0, 120},
+      {"60 random directions, least norm", Covariance::dense(combine(wide, few, p)), tasks, .3, 0, 200},
+      {"identity, least norm", Covariance::isotropic(p), tasks, .2, 0, 100}};
+  double done = 0;
+  for (const Case& one : cases) {
+    options.progress(.5 * done++ / 4, one.name);
+    compare(result, one, draws, options.seed);
+  }
+  compare_optima(result, options, full ? 60 : 10);
+  claim_principal_components(result, options);
+
+  Figure figure{
+      "decomposition",
+      "Bias and variances of the identity featurization",
+      "p = 250, task eigenvalues 1/i, noise 0.2, minimum norm. Lines: the formula. Points: draws, two standard errors.",
+      "samples n",
+      "part of the test error",
+      false,
+      true,
+      {}};
+  Series bias{"bias", Series::Kind::line, {}, {}, {}}, input{"V_X", Series::Kind::line, {}, {}, {}},
+      interaction{"V_Xe", Series::Kind::line, {}, {}, {}};
+  const Covariance white = Covariance::isotropic(p);
+  for (double n = 20; n < 500; n += 5) {
+    if (std::abs(n - static_cast<double>(p)) < 10) continue;
+    const auto risk = theory::featurized_risk(white, tasks, .2, 0, n);
+    for (Series* series : {&bias, &input, &interaction}) series->x.push_back(n);
+    bias.y.push_back(std::max(risk.bias, 1e-6));
+    input.y.push_back(std::max(risk.input_variance, 1e-6));
+    interaction.y.push_back(risk.interaction_variance);
+  }
+  Series points[3] = {{"bias: draws", Series::Kind::points, {}, {}, {}},
+                      {"V_X: draws", Series::Kind::points, {}, {}, {}},
+                      {"V_Xe: draws", Series::Kind::points, {}, {}, {}}};
+  for (const std::int64_t n : {40, 80, 120, 160, 200}) {
+    const theory::FeatureSimulation simulation(white, tasks, .2, 0, n);
+    std::vector<double> parts[3];
+    for (int i = 0; i < draws; ++i) {
+      const auto draw = simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i));
+      parts[0].push_back(draw.bias);
+      parts[1].push_back(draw.input_variance);
+      parts[2].push_back(draw.interaction_variance);
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto mean = theory::average(parts[i]);
+      points[i].x.push_back(static_cast<double>(n));
+      points[i].y.push_back(mean.mean);
+      points[i].error.push_back(2 * mean.error);
+    }
+  }
+  figure.series = {bias, points[0], input, points[1], interaction, points[2]};
+  result.figures.push_back(figure);
+}
+
+void descent(Reproduction& result, const ReproductionOptions& options) {
+  const std::int64_t p = 40;
+  const double noise = .1, samples = 20;
+  const Problem problem(p, 1, options.seed * 10 + 3);
+  using solvers::FeatureGoal;
+  const auto best = [&](FeatureGoal goal) {
+    return solvers::optimal_featurization(problem.sigma, problem.omega, noise, samples, {.goal = goal}).optimum.risk;
+  };
+  const double soft = best(FeatureGoal::soft), bayes = best(FeatureGoal::bayes);
+  auto first = theory::standard_normals(options.seed, 500, p * p);  // B B' is about the identity
+  for (double& value : first) value /= std::sqrt(static_cast<double>(p));
+  const Tensor start = Tensor::from(first, {p, p}, Device::cpu());
+  const auto free =
+      solvers::descend_featurization(problem.sigma, problem.omega, start, noise, 0, samples, {.iterations = 300});
+  const auto steps = solvers::descend_featurization(problem.sigma, problem.omega, start, noise, 0, samples,
+                                                    {.iterations = 400, .constraint = [](View) {}});
+  const auto ridge =
+      solvers::descend_featurization(problem.sigma, problem.omega, start, noise, .02, samples, {.iterations = 2000});
+  result.claims.push_back(
+      {"descent without penalty (L-BFGS): reaches the soft optimum", soft, free.map.facts().expected_risk, 1e-4});
+  result.claims.push_back({"descent without penalty (normalised steps): reaches the soft optimum", soft,
+                           steps.map.facts().expected_risk, 1e-3});
+  result.claims.push_back(
+      {"descent with penalty (L-BFGS): reaches the Bayes optimum", bayes, ridge.map.facts().expected_risk, 1e-4});
+  result.claims.push_back({"descent: never below the Bayes optimum", bayes,
+                           std::min(ridge.map.facts().expected_risk, free.map.facts().expected_risk), 1e-9,
+                           Relation::at_least});
+  Figure figure{"descent",
+                "Gradient descent on the expected risk",
+                "p = 40, n = 20, from random features.",
+                "iteration",
+                "risk above the closed form",
+                true,
+                true,
+                {}};
+  figure.series = {gaps("no penalty, L-BFGS", free.risks, soft),
+                   gaps("no penalty, normalised steps", steps.risks, soft),
+                   gaps("penalty 0.02, L-BFGS", ridge.risks, bayes)};
+  result.figures.push_back(figure);
+  options.progress(.5, "minimax");
+
+  const std::int64_t wide = 60;
+  std::vector<Tensor> kinds;
+  for (std::uint64_t j = 0; j < 5; ++j) {
+    kinds.push_back(combine(orthonormal_rows(3, wide, options.seed * 100 + j), std::vector<double>(3, 1.0 / 3), wide));
+  }
+  const std::vector<ConstView> views(kinds.begin(), kinds.end());
+  const Tensor white =
+      combine(orthonormal_rows(wide, wide, 1), std::vector<double>(static_cast<std::size_t>(wide), 1.0), wide);
+  const auto uniform = solvers::minimax_featurization(white, views, noise, 30, 1);
+  const auto minimax = solvers::minimax_featurization(white, views, noise, 30, 1000);
+  result.claims.push_back({"minimax over five kinds of tasks, 1000 iterations: gap", 0,
+                           minimax.worst_risk - minimax.lower_bound, 5e-4, Relation::at_most});
+  result.claims.push_back({"minimax: worst risk is not above that of equal weights", uniform.worst_risk,
+                           minimax.worst_risk, 0, Relation::at_most});
+}
+
+}  // namespace rtl::cli::features

@@ -1,0 +1,226 @@
+// The two peaks of the ground-truth featurization, and the phases of the best one.
+#include <fmt/core.h>
+
+#include <cmath>
+#include <functional>
+
+#include "cli/reproduce_features.hpp"
+#include "rtl/solvers/feature_optimum.hpp"
+#include "rtl/theory/double_divergence.hpp"
+#include "rtl/theory/featurized_risk.hpp"
+#include "rtl/theory/phase_diagram.hpp"
+#include "rtl/theory/simulation.hpp"
+
+namespace rtl::cli::features {
+
+namespace {
+
+using theory::Covariance;
+
+Series curve(const std::string& name, const std::vector<double>& x, const std::function<double(double)>& function) {
+  Series series{name, Series::Kind::line, x, {}, {}};
+  for (const double value : x) series.y.push_back(function(value));
+  return series;
+}
+
+/// Mean risk of draws at several numbers of samples, with its claim at each.
+Series simulated(Reproduction& result, const std::string& name, const std::string& claim,
+                 const std::vector<double>& features, const std::vector<double>& tasks, double noise,
+                 const std::vector<std::int64_t>& samples, int draws, std::uint64_t seed) {
+  Series series{name, Series::Kind::points, {}, {}, {}};
+  for (const std::int64_t n : samples) {
+    const theory::FeatureSimulation simulation(Covariance::diagonal(features), Covariance::diagonal(tasks), noise, 0,
+                                               n);
+    std::vector<double> risks;
+    for (int i = 0; i < draws; ++i)
+      risks.push_back(simulation.draw(seed * 1'000'000 + static_cast<std::uint64_t>(i)).risk);
+    const double formula = theory::featurized_risk(features, tasks, noise, 0, static_cast<double>(n)).risk;
+    claim_average(result, fmt::format("{}, n {}", claim, n), risks, formula);
+    const theory::Average mean = theory::average(risks);
+    series.x.push_back(static_cast<double>(n));
+    series.y.push_back(mean.mean);
+    series.error.push_back(2 * mean.error);
+  }
+  return series;
+}
+
+void append(Series& to, const Series& from) {
+  to.x.insert(to.x.end(), from.x.begin(), from.x.end());
+  to.y.insert(to.y.end(), from.y.begin(), from.y.end());
+  to.error.insert(to.error.end(), from.error.begin(), from.error.end());
+}
+
+/// Positions at which the curve is above both neighbours.
+std::vector<double> peaks(const std::vector<double>& x, const std::vector<double>& y) {
+  std::vector<double> found;
+  for (std::size_t i = 1; i + 1 < y.size(); ++i) {
+    if (y[i] > y[i - 1] && y[i] > y[i + 1]) found.push_back(x[i]);
+  }
+  return found;
+}
+
+constexpr double table_noises[] = {.01, .05, .1, .5, 1};
+struct TableRow {
+  double dimensions;
+  double critical[5];  // 0: hard for every effective rank
+};
+constexpr TableRow table[] = {{1.2, {.90707, .87272, .85995, 0, 0}},
+                              {1.5, {.86341, .80000, .77080, 0, 0}},
+                              {2, {.82497, .73939, .69779, .60339, 0}},
+                              {4, {.75265, .63456, .57724, .44382, .39265}},
+                              {10, {.66505, .52120, .45521, .31075, .25815}}};
+
+void claim_table(Reproduction& result) {
+  Figure figure{
+      "phase_diagram",
+      "Where soft selection of features beats hard selection",
+      "k equal task eigenvalues among p directions, n samples. Above a curve the best features for a minimum-norm "
+      "learner are soft. Points: the published table.",
+      "noise",
+      "critical effective rank k / n",
+      true,
+      false,
+      {}};
+  for (const TableRow& row : table) {
+    const std::string name = fmt::format("p/n {}", row.dimensions);
+    Series line{name, Series::Kind::line, {}, {}, {}}, points{name + ": table", Series::Kind::points, {}, {}, {}};
+    for (double noise = .01; noise < 1.0001; noise *= 1.04) {
+      const auto range = theory::soft_range(row.dimensions, noise);
+      if (!range) break;
+      line.x.push_back(noise);
+      line.y.push_back(range->low);
+    }
+    for (std::size_t i = 0; i < std::size(table_noises); ++i) {
+      const auto range = theory::soft_range(row.dimensions, table_noises[i]);
+      const std::string claim =
+          fmt::format("critical effective rank, p/n {}, noise {}", row.dimensions, table_noises[i]);
+      result.claims.push_back(
+          {row.critical[i] > 0 ? claim : claim + " (0: hard always)", row.critical[i], range ? range->low : 0, .5e-5});
+      if (row.critical[i] == 0) continue;
+      points.x.push_back(table_noises[i]);
+      points.y.push_back(row.critical[i]);
+    }
+    figure.series.push_back(line);
+    figure.series.push_back(points);
+  }
+  result.figures.push_back(figure);
+}
+
+}  // namespace
+
+void divergence(Reproduction& result, const ReproductionOptions& options) {
+  constexpr double noise = .1;
+  const auto tasks = [](double weak_energy) { return theory::spectrum({100, 200, 1, weak_energy}); };
+  const auto risk = [&](double weak_energy, double n) {
+    return theory::ground_truth_risk(tasks(weak_energy), noise, n);
+  };
+  const std::pair<double, double> first_peak[] = {
+      {.1, .5847}, {.01, .6805}, {.001, 1.6890}, {1e-4, 5.0853}, {1e-6, 50.076}};
+  for (const auto& [energy, expected] : first_peak) {
+    result.claims.push_back({fmt::format("ground truth, weak energy {}: R at n = r1 = 100", energy), expected,
+                             risk(energy, 100), expected > 10 ? 5e-4 : 5e-5});
+  }
+  result.claims.push_back({"ground truth: R at n = 299, below the second peak", 30.05, risk(.001, 299), 5e-3});
+  result.claims.push_back({"ground truth: R at n = 301, above the second peak", 30.1, risk(.001, 301), 5e-4});
+  result.claims.push_back({"ground truth: R at n = 600", .2, risk(.001, 600), 5e-5});
+
+  std::vector<double> samples;
+  for (double n = 20; n < 600.5; n += 2) samples.push_back(n == 300 ? 300.5 : n);
+  Figure figure{
+      "double_divergence",
+      "The ground-truth features diverge twice",
+      "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws, two standard "
+      "errors. The best features for a minimum-norm learner have no peak.",
+      "samples n",
+      "total test error",
+      false,
+      true,
+      {}};
+  for (const double energy : {.1, .001, 1e-6}) {
+    figure.series.push_back(
+        curve(fmt::format("weak energy {}", energy), samples, [&](double n) { return risk(energy, n); }));
+  }
+  figure.series.push_back(curve("best features, weak energy 0.001", samples,
+                                [&](double n) { return solvers::minimum_norm_optimum(tasks(.001), noise, n).risk; }));
+  const auto at = peaks(samples, figure.series[1].y);
+  result.claims.push_back(
+      {"ground truth, weak energy 0.001: number of peaks of the curve", 2, static_cast<double>(at.size()), 0});
+  result.claims.push_back(
+      {"ground truth, weak energy 0.001: the first peak is at n = r1", 100, at.empty() ? 0 : at.front(), 0});
+  result.claims.push_back(
+      {"ground truth, weak energy 0.001: the second peak is at n = r1 + r2", 300, at.empty() ? 0 : at.back(), 1});
+  const auto optimum = peaks(samples, figure.series[3].y);
+  result.claims.push_back(
+      {"best features, weak energy 0.001: number of peaks", 0, static_cast<double>(optimum.size()), 0});
+  options.progress(.2, "double divergence");
+  // At the thresholds themselves draws scatter without end; they are taken where 1 - D > 0.05.
+  const std::vector<std::int64_t> drawn = {40, 70, 90, 100, 110, 130, 170, 220, 260, 340, 400, 500};
+  figure.series.push_back(simulated(result, "weak energy 0.001: draws", "ground truth, weak energy 0.001", tasks(.001),
+                                    tasks(.001), noise, drawn, options.effort == Effort::full ? 60 : 10, options.seed));
+  result.figures.push_back(figure);
+}
+
+void phases(Reproduction& result, const ReproductionOptions& options) {
+  claim_table(result);
+  constexpr double noise = .1;
+  const auto tasks = power_tasks(400, 1.5);
+  struct Row {
+    double samples, soft, hard, ground_truth;
+    int rank;  // 0: not published
+  };
+  const Row rows[] = {{50, .300119, .373947, .317177, 14},
+                      {100, .252564, .290341, 0, 0},
+                      {200, .264377, .229623, .296058, 49},
+                      {300, .433110, .202212, .472429, 0}};
+  for (const Row& row : rows) {
+    const std::string at = fmt::format("power law 1.5, n {}", row.samples);
+    const auto hard = solvers::hard_optimum(tasks, noise, row.samples);
+    result.claims.push_back(
+        {at + ": soft optimum", row.soft, solvers::soft_optimum(tasks, noise, row.samples).risk, 5e-7});
+    result.claims.push_back({at + ": hard optimum", row.hard, hard.risk, 5e-7});
+    if (row.rank > 0) {
+      result.claims.push_back(
+          {at + ": directions of the hard optimum", static_cast<double>(row.rank), static_cast<double>(hard.rank), 0});
+    }
+    if (row.ground_truth > 0) {
+      result.claims.push_back(
+          {at + ": ground truth", row.ground_truth, theory::ground_truth_risk(tasks, noise, row.samples), 5e-7});
+    }
+  }
+  std::vector<double> samples;
+  for (double n = 20; n < 396; n += 4) samples.push_back(n);
+  Figure figure{
+      "samples",
+      "The optima along the number of samples",
+      "Task eigenvalues i^-1.5, p = 400, noise 0.1. Between n = 100 and 200 the best minimum-norm features turn from "
+      "soft to hard. Points: draws, two standard errors.",
+      "samples n",
+      "total test error",
+      false,
+      false,
+      {}};
+  figure.series = {
+      curve("bayes", samples, [&](double n) { return solvers::bayes_optimum(tasks, noise, n).risk; }),
+      curve("soft", samples, [&](double n) { return std::min(.8, solvers::soft_optimum(tasks, noise, n).risk); }),
+      curve("hard", samples, [&](double n) { return solvers::hard_optimum(tasks, noise, n).risk; }),
+      curve("ground truth", samples,
+            [&](double n) { return std::min(.8, theory::ground_truth_risk(tasks, noise, n)); })};
+  options.progress(.3, "phases");
+  const int draws = options.effort == Effort::full ? 40 : 6;
+  const std::vector<std::int64_t> drawn = {50, 100, 200, 300};
+  figure.series.push_back(simulated(result, "ground truth: draws", "power law 1.5, ground truth", tasks, tasks, noise,
+                                    drawn, draws, options.seed));
+  Series soft_points{"soft: draws", Series::Kind::points, {}, {}, {}},
+      hard_points{"hard: draws", Series::Kind::points, {}, {}, {}};
+  for (const std::int64_t n : drawn) {
+    const auto soft = solvers::soft_optimum(tasks, noise, static_cast<double>(n)).spectrum;
+    const auto hard = solvers::hard_optimum(tasks, noise, static_cast<double>(n)).spectrum;
+    append(soft_points, simulated(result, "", "power law 1.5, soft", soft, tasks, noise, {n}, draws, options.seed));
+    append(hard_points, simulated(result, "", "power law 1.5, hard", hard, tasks, noise, {n}, draws, options.seed));
+  }
+  figure.series.push_back(soft_points);
+  figure.series.push_back(hard_points);
+  result.figures.push_back(figure);
+}
+
+}  // namespace rtl::cli::features

@@ -1,0 +1,29 @@
+// The parts of `rtl reproduce l2sp` and what they share.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "cli/reproduction.hpp"
+#include "rtl/theory/covariance.hpp"
+
+namespace rtl::cli::l2sp {
+
+/// 0.5, 0.55 .. 1.5, the alignments of the published curves.
+std::vector<double> alignments();
+/// The published grid of penalties: 50 from 0.01 to 100.
+std::vector<double> penalties();
+
+/// The curves of figures 2a and 2b with the published seeds, against the published means and intervals.
+void published_curves(Reproduction& result, const ReproductionOptions& options);
+/// Means over many draws against the formulas: risk curves, ratio of penalties, reversal, scaled centre.
+void averaged_curves(Reproduction& result, const ReproductionOptions& options);
+/// Source, transfer and scratch risks of several settings, commuting and not.
+void risks(Reproduction& result, const ReproductionOptions& options);
+/// Whether transfer helps: not the target's business with isotropic inputs, and a flip without.
+void decision(Reproduction& result, const ReproductionOptions& options);
+
+/// The position of a smooth function's minimum over log(x), by golden section.
+double minimise_logarithmic(const std::function<double(double)>& function, double low, double high);
+
+}  // namespace rtl::cli::l2sp

@@ -1,0 +1,283 @@
+// Means over many draws against the formulas, every draw with its own w0.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cli/reproduce_l2sp.hpp"
+#include "rtl/theory/isotropic.hpp"
+#include "rtl/theory/simulation.hpp"
+#include "rtl/theory/source_penalty.hpp"
+#include "rtl/theory/transfer_risk.hpp"
+
+namespace rtl::cli::l2sp {
+
+namespace {
+
+constexpr std::int64_t dimension = 500;
+constexpr theory::RidgeSetting target = {50, .01, .1};
+
+struct Setting {
+  std::string name;
+  double source_samples;
+  double exponent;
+};
+
+/// What the formulas say, the direction of w0 being random.
+class Formula {
+ public:
+  explicit Formula(const Setting& setting)
+      : setting_(setting), inputs_(theory::Covariance::power_law(dimension, setting.exponent)) {}
+
+  theory::TransferRisk risk(double alignment, double penalty) const {
+    const std::vector<double> w0(dimension, 1 / std::sqrt(static_cast<double>(dimension)));
+    std::vector<double> w1 = w0;
+    for (double& value : w1) value *= alignment;
+    return theory::LinearTransfer(inputs_, w0, inputs_, w1).risk({setting_.source_samples, 1, penalty}, target);
+  }
+  double source_penalty() const { return static_cast<double>(dimension) / setting_.source_samples; }
+  double transfer_penalty(double alignment) const {
+    if (setting_.exponent == 0) {
+      return theory::transfer_optimal_penalty(dimension / setting_.source_samples, 1, alignment).penalty;
+    }
+    return minimise_logarithmic([&](double penalty) { return risk(alignment, penalty).transfer; }, 1e-3, 1e3);
+  }
+  const theory::Covariance& inputs() const { return inputs_; }
+
+ private:
+  Setting setting_;
+  theory::Covariance inputs_;
+};
+
+/// Draws at the published grid, then tauS*, then tau0* of every alignment.
+struct Draws {
+  std::vector<double> grid;
+  std::vector<double> transfer_penalties;
+  std::vector<theory::TransferDraw> draws;
+
+  std::int64_t source_index() const { return static_cast<std::int64_t>(grid.size()); }
+  std::int64_t transfer_index(std::size_t alignment) const {
+    return source_index() + 1 + static_cast<std::int64_t>(alignment);
+  }
+  template <typename Value>
+  theory::Average mean(const Value& value) const {
+    std::vector<double> values;
+    for (const auto& draw : draws) values.push_back(value(draw));
+    return theory::average(values);
+  }
+};
+
+Draws simulate(const Setting& setting, const Formula& formula, int count, std::uint64_t seed,
+               const std::function<void(double)>& progress) {
+  Draws result;
+  result.grid = penalties();
+  auto all = result.grid;
+  all.push_back(formula.source_penalty());
+  for (const double rho : alignments()) {
+    result.transfer_penalties.push_back(formula.transfer_penalty(rho));
+    all.push_back(result.transfer_penalties.back());
+  }
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t number = seed * 1'000'000 + static_cast<std::uint64_t>(i);
+    auto w0 = theory::standard_normals(number, 100, dimension);
+    double square = 0;
+    for (const double value : w0) square += value * value;
+    for (double& value : w0) value /= std::sqrt(square);
+    const theory::TransferSimulation simulation(formula.inputs(), w0, formula.inputs(), std::vector<double>(dimension),
+                                                {setting.source_samples, 1, 0}, target, all);
+    result.draws.push_back(simulation.draw(number));
+    progress(static_cast<double>(i + 1) / count);
+  }
+  return result;
+}
+
+/// The minimum of the parabola through the lowest point of a curve over log(x) and its neighbours.
+double interpolated_minimum(const std::vector<double>& x, const std::vector<double>& y) {
+  std::size_t i = static_cast<std::size_t>(std::min_element(y.begin(), y.end()) - y.begin());
+  i = std::clamp<std::size_t>(i, 1, y.size() - 2);
+  const double step = std::log(x[i + 1] / x[i]), curvature = y[i + 1] - 2 * y[i] + y[i - 1];
+  return x[i] * std::exp(step * (y[i - 1] - y[i + 1]) / (2 * curvature));
+}
+
+std::vector<double> mean_curve(const Draws& draws, double alignment, std::size_t begin, std::size_t end) {
+  std::vector<double> curve(draws.grid.size(), 0.0);
+  for (std::size_t i = begin; i < end; ++i) {
+    for (std::size_t l = 0; l < curve.size(); ++l) {
+      curve[l] +=
+          draws.draws[i].transfer_risk(static_cast<std::int64_t>(l), alignment) / static_cast<double>(end - begin);
+    }
+  }
+  return curve;
+}
+
+/// tau0* of the mean risk curve, with a standard error from ten groups of draws.
+theory::Average best_penalty(const Draws& draws, double alignment) {
+  constexpr std::size_t groups = 10;
+  std::vector<double> parts;
+  for (std::size_t group = 0; group < groups; ++group) {
+    const std::size_t begin = group * draws.draws.size() / groups, end = (group + 1) * draws.draws.size() / groups;
+    parts.push_back(interpolated_minimum(draws.grid, mean_curve(draws, alignment, begin, end)));
+  }
+  theory::Average result = theory::average(parts);
+  result.mean = interpolated_minimum(draws.grid, mean_curve(draws, alignment, 0, draws.draws.size()));
+  return result;
+}
+
+void claim_risk_curves(Reproduction& result, const Setting& setting, const Formula& formula, const Draws& draws) {
+  for (const double rho : {.5, 1.0, 1.5}) {
+    const auto curve = mean_curve(draws, rho, 0, draws.draws.size());
+    double furthest = 0;
+    for (std::size_t l = 0; l < curve.size(); ++l) {
+      furthest = std::max(furthest, std::abs(curve[l] / formula.risk(rho, draws.grid[l]).transfer - 1));
+    }
+    result.claims.push_back(
+        {fmt::format("{}, rho {:.2f}: mean transfer risk over all penalties, largest deviation from "
+                     "the formula",
+                     setting.name, rho),
+         0, furthest, .01, Relation::at_most});
+  }
+}
+
+void claim_ratios(Reproduction& result, const Setting& setting, const Formula& formula, const Draws& draws,
+                  Figure& figure) {
+  Series line{setting.name, Series::Kind::line, {}, {}, {}},
+      points{setting.name + ": mean of draws", Series::Kind::points, {}, {}, {}};
+  const auto rhos = alignments();
+  for (std::size_t k = 0; k < rhos.size(); ++k) {
+    const double expected = draws.transfer_penalties[k] / formula.source_penalty();
+    const theory::Average measured = best_penalty(draws, rhos[k]);
+    const double ratio = measured.mean / formula.source_penalty(), error = measured.error / formula.source_penalty();
+    line.x.push_back(rhos[k]);
+    line.y.push_back(expected);
+    points.x.push_back(rhos[k]);
+    points.y.push_back(ratio);
+    points.error.push_back(error);
+    result.claims.push_back(
+        {fmt::format("{}, rho {:.2f}: best penalty of the mean curve by tauS*, 1 %", setting.name, rhos[k]), expected,
+         ratio, .01 * expected});
+    if (std::abs(rhos[k] - 1) > .01) {
+      result.claims.push_back({fmt::format("{}, rho {:.2f}: reversal, the best penalty lies {} tauS*", setting.name,
+                                           rhos[k], rhos[k] < 1 ? "above" : "below"),
+                               1, ratio, 0, rhos[k] < 1 ? Relation::at_least : Relation::at_most});
+    }
+  }
+  figure.series.push_back(line);
+  figure.series.push_back(points);
+}
+
+/// Gains of the three centres over scratch, paired.
+void claim_scaled(Reproduction& result, const Setting& setting, const Draws& draws) {
+  Figure figure{
+      "scaled_" + std::to_string(result.figures.size()),
+      "What the centre is worth: " + setting.name,
+      "Mean gain over scratch of the source model at its own best penalty, at the best one for the target, and "
+      "scaled by rho. Bars: two standard errors.",
+      "alignment rho",
+      "risk of scratch minus risk of transfer",
+      false,
+      false,
+      {}};
+  Series own{"source-optimal", Series::Kind::points, {}, {}, {}},
+      best{"transfer-optimal", Series::Kind::points, {}, {}, {}}, scaled{"scaled", Series::Kind::points, {}, {}, {}};
+  const auto rhos = alignments();
+  for (std::size_t k = 0; k < rhos.size(); ++k) {
+    const double rho = rhos[k];
+    const auto at_source = [&](const theory::TransferDraw& draw) {
+      return draw.transfer_risk(draws.source_index(), rho);
+    };
+    const auto at_best = [&](const theory::TransferDraw& draw) {
+      return draw.transfer_risk(draws.transfer_index(k), rho);
+    };
+    const auto at_scaled = [&](const theory::TransferDraw& draw) {
+      return draw.transfer_risk(draws.source_index(), rho, rho);
+    };
+    const auto add = [&](Series& series, const auto& risk) {
+      const auto gain =
+          draws.mean([&](const theory::TransferDraw& draw) { return draw.scratch_risk(rho) - risk(draw); });
+      series.x.push_back(rho);
+      series.y.push_back(gain.mean);
+      series.error.push_back(2 * gain.error);
+    };
+    add(own, at_source);
+    add(best, at_best);
+    add(scaled, at_scaled);
+    const auto lead = draws.mean([&](const theory::TransferDraw& draw) { return at_best(draw) - at_scaled(draw); });
+    result.claims.push_back(
+        {fmt::format("{}, rho {:.2f}: the scaled centre is not worse than tau0*, two standard errors", setting.name,
+                     rho),
+         0, lead.mean, 2 * lead.error, Relation::at_least});
+    if (rho == .5 && setting.exponent == 0) {
+      const auto even =
+          draws.mean([&](const theory::TransferDraw& draw) { return draw.scratch_risk(rho) - at_source(draw); });
+      result.claims.push_back({setting.name + ", rho 0.50: at tauS* transfer breaks even, two standard errors", 0,
+                               even.mean, 2 * even.error});
+    }
+  }
+  figure.series = {own, best, scaled};
+  result.figures.push_back(figure);
+}
+
+Figure risk_figure(const Setting& setting, const Formula& formula, const Draws& draws) {
+  Figure figure{"risk_" + std::to_string(static_cast<int>(10 * setting.exponent)),
+                "Transfer risk by source penalty: " + setting.name,
+                "Lines: the formula. Points: means of the draws, with two standard errors.",
+                "source penalty tau0",
+                "transfer risk",
+                true,
+                true,
+                {}};
+  for (const double rho : {.5, 1.0, 1.5}) {
+    const std::string name = fmt::format("rho {}", rho);
+    Series line{name, Series::Kind::line, {}, {}, {}}, points{name + ": draws", Series::Kind::points, {}, {}, {}};
+    for (std::size_t l = 0; l < draws.grid.size(); ++l) {
+      line.x.push_back(draws.grid[l]);
+      line.y.push_back(formula.risk(rho, draws.grid[l]).transfer);
+      if (l % 4 != 0) continue;
+      const auto mean = draws.mean(
+          [&](const theory::TransferDraw& draw) { return draw.transfer_risk(static_cast<std::int64_t>(l), rho); });
+      points.x.push_back(draws.grid[l]);
+      points.y.push_back(mean.mean);
+      points.error.push_back(2 * mean.error);
+    }
+    figure.series.push_back(line);
+    figure.series.push_back(points);
+  }
+  return figure;
+}
+
+}  // namespace
+
+void averaged_curves(Reproduction& result, const ReproductionOptions& options) {
+  const bool full = options.effort == Effort::full;
+  std::vector<Setting> settings = {{"isotropic, gamma 2", 250, 0}};
+  if (full) {
+    settings.push_back({"isotropic, gamma 5", 100, 0});
+    settings.push_back({"isotropic, gamma 0.625", 800, 0});
+    settings.push_back({"exponent 0.5", 250, .5});
+    settings.push_back({"exponent 1", 250, 1});
+  }
+  const int count = full ? 4000 : 1000;
+  Figure ratios{"ratio_averaged",
+                "The ratio of the penalties, means of many draws",
+                "Lines: the formula. Points: the minimum of the mean risk curve, with a standard error.",
+                "alignment rho",
+                "tau0* / tauS*",
+                false,
+                true,
+                {}};
+  double done = 0;
+  for (const Setting& setting : settings) {
+    const Formula formula(setting);
+    const Draws draws = simulate(setting, formula, count, options.seed, [&](double fraction) {
+      options.progress((done + fraction) / static_cast<double>(settings.size()), setting.name);
+    });
+    ++done;
+    claim_risk_curves(result, setting, formula, draws);
+    claim_ratios(result, setting, formula, draws, ratios);
+    claim_scaled(result, setting, draws);
+    if (setting.source_samples == 250) result.figures.push_back(risk_figure(setting, formula, draws));
+  }
+  result.figures.push_back(ratios);
+}
+
+}  // namespace rtl::cli::l2sp

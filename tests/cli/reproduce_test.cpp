@@ -1,0 +1,186 @@
+// rtl reproduce: claims, exit codes, and the JSON, CSV and HTML files of its quick parts.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cli/commands.hpp"
+#include "cli/numpy_random.hpp"
+#include "cli/plot.hpp"
+#include "cli/program.hpp"
+#include "cli/reproduction.hpp"
+#include "rtl/core/error.hpp"
+
+namespace rtl::test {
+namespace {
+
+using nlohmann::json;
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+/// The keys and types that docs/cli.md promises, the sums, and that the claims say what their numbers say.
+void check_facts(const json& facts, const std::string& paper) {
+  EXPECT_EQ(facts.at("paper"), paper);
+  EXPECT_EQ(facts.at("effort"), "quick");
+  EXPECT_GT(facts.at("seconds").get<double>(), 0);
+  EXPECT_TRUE(facts.at("rtl").is_string());
+  const json& claims = facts.at("claims");
+  ASSERT_FALSE(claims.empty());
+  std::size_t passed = 0;
+  for (const json& claim : claims) {
+    const double measured = claim.at("measured"), expected = claim.at("expected"), tolerance = claim.at("tolerance");
+    const std::string relation = claim.at("relation");
+    const bool holds = relation == "within"     ? std::abs(measured - expected) <= tolerance
+                       : relation == "at least" ? measured >= expected - tolerance
+                                                : measured <= expected + tolerance;
+    EXPECT_EQ(claim.at("passed"), holds) << claim;
+    EXPECT_GE(tolerance, 0) << claim;
+    EXPECT_FALSE(claim.at("name").get<std::string>().empty());
+    passed += holds ? 1 : 0;
+  }
+  EXPECT_EQ(facts.at("passed"), passed);
+  EXPECT_EQ(facts.at("failed"), claims.size() - passed);
+  for (const json& figure : facts.at("figures")) {
+    EXPECT_TRUE(figure.at("title").is_string());
+    for (const json& series : figure.at("series")) {
+      EXPECT_TRUE(series.at("kind") == "line" || series.at("kind") == "points") << series.at("name");
+      EXPECT_EQ(series.at("x").size(), series.at("y").size()) << series.at("name");
+      EXPECT_TRUE(series.at("error").empty() || series.at("error").size() == series.at("x").size());
+    }
+  }
+}
+
+/// Runs one part; every claim of it must hold. Gives its JSON.
+json run_part(const Workplace& place, const std::string& paper, const std::string& part) {
+  const auto outcome =
+      place.run({"reproduce", paper, "--only", part, "--json", "r.json", "--csv", "tables", "--html", "r.html"});
+  EXPECT_EQ(outcome.code, 0) << outcome.output << outcome.errors;
+  EXPECT_EQ(outcome.output.find("FAIL"), std::string::npos) << outcome.output;
+  const json facts = place.json("r.json");
+  check_facts(facts, paper);
+  EXPECT_EQ(facts.at("failed"), 0);
+  EXPECT_EQ(lines(place.read("tables/claims.csv")), facts.at("claims").size() + 1);
+  for (const json& figure : facts.at("figures")) {
+    std::size_t rows = 1;
+    for (const json& series : figure.at("series")) rows += series.at("x").size();
+    EXPECT_EQ(lines(place.read("tables/" + figure.at("name").get<std::string>() + ".csv")), rows);
+  }
+  const std::string html = place.read("r.html");
+  EXPECT_NE(html.find("</html>"), std::string::npos);
+  EXPECT_NE(html.find("passed"), std::string::npos);
+  std::size_t charts = 0;
+  for (auto at = html.find("<svg"); at != std::string::npos; at = html.find("<svg", at + 1)) ++charts;
+  EXPECT_EQ(charts, cli::gnuplot_version().empty() ? 0 : facts.at("figures").size());
+  return facts;
+}
+
+TEST(Reproduce, PublishedCurvesToTheirLastDigit) {
+  const Workplace place;
+  const json facts = run_part(place, "l2sp", "published");
+  bool found = false;
+  for (const json& claim : facts.at("claims")) {
+    if (!claim.at("name").get<std::string>().starts_with("gamma 2: largest deviation")) continue;
+    found = true;
+    EXPECT_LT(claim.at("measured").get<double>(), 1e-6);
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(Reproduce, PhasesOfTheBestFeatures) { run_part(Workplace(), "optimal-features", "phases"); }
+
+TEST(Reproduce, DescentReachesTheClosedForms) { run_part(Workplace(), "optimal-features", "descent"); }
+
+TEST(Reproduce, IsAFunctionOfTheSeed) {
+  const Workplace place;
+  const auto claims = [&](const char* seed) {
+    const auto outcome =
+        place.run({"reproduce", "optimal-features", "--only", "descent", "--seed", seed, "--json", "-"});
+    const json facts = json::parse(outcome.output);
+    EXPECT_EQ(std::to_string(facts.at("seed").get<int>()), seed);
+    return facts.at("claims");
+  };
+  const json first = claims("3");
+  EXPECT_EQ(first, claims("3"));
+  EXPECT_NE(first, claims("4"));
+}
+
+TEST(Reproduce, AFailedClaimFailsTheCommandAndIsWritten) {
+  const Workplace place;
+  CLI::App app;
+  bool quick = false;
+  cli::add_study(app, "study", "", [&](const cli::ReproductionOptions& options) {
+    quick = options.effort == cli::Effort::quick;
+    cli::Reproduction result;
+    result.paper = "study";
+    result.claims = {{"right", 1, 1.05, .1}, {"wrong, \"clearly\"", 1, 1.2, .1}};
+    return result;
+  });
+  try {
+    app.parse("study --json " + place.path("r.json") + " --csv " + place.path("tables"));
+    FAIL() << "the claim passed";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "1 of 2 claims failed");
+  }
+  EXPECT_TRUE(quick);
+  check_facts(place.json("r.json"), "study");
+  EXPECT_EQ(place.json("r.json").at("failed"), 1);
+  EXPECT_NE(place.read("tables/claims.csv").find("\"wrong, \"\"clearly\"\"\",1.2"), std::string::npos);
+}
+
+TEST(Claim, ComparesAsItsRelationSays) {
+  using cli::Claim;
+  using cli::Relation;
+  EXPECT_TRUE((Claim{"", 1, 1.5, .5}.passed()));
+  EXPECT_FALSE((Claim{"", 1, 1.5, .4}.passed()));
+  EXPECT_TRUE((Claim{"", 1, .75, .25, Relation::at_least}.passed()));
+  EXPECT_TRUE((Claim{"", 1, 9, 0, Relation::at_least}.passed()));
+  EXPECT_FALSE((Claim{"", 1, .5, .25, Relation::at_least}.passed()));
+  EXPECT_TRUE((Claim{"", 1, 1.25, .25, Relation::at_most}.passed()));
+  EXPECT_FALSE((Claim{"", 1, 1.5, .25, Relation::at_most}.passed()));
+  const double nothing = std::numeric_limits<double>::quiet_NaN();
+  for (const Relation relation : {Relation::within, Relation::at_least, Relation::at_most}) {
+    EXPECT_FALSE((Claim{"", 1, nothing, 1, relation}.passed()));
+    EXPECT_FALSE((Claim{"", 1, 1, nothing, relation}.passed()));
+  }
+}
+
+TEST(RunParts, RunsAllOrTheNamedOneAndTellsItsProgress) {
+  std::string ran;
+  double last = -1;
+  const auto part = [&ran](const std::string& name, double weight) {
+    return cli::ReproductionPart{name, weight,
+                                 [&ran, name](cli::Reproduction&, const cli::ReproductionOptions& options) {
+                                   ran += name;
+                                   options.progress(1, name);
+                                 }};
+  };
+  const std::vector<cli::ReproductionPart> parts = {part("a", 1), part("b", 3)};
+  cli::ReproductionOptions options;
+  options.progress = [&last](double fraction, const std::string&) {
+    EXPECT_GE(fraction, last);
+    last = fraction;
+  };
+  cli::Reproduction result;
+  cli::run_parts(parts, options, result);
+  EXPECT_EQ(ran, "ab");
+  EXPECT_DOUBLE_EQ(last, 1);
+  options.progress = {};
+  options.only = "b";
+  cli::run_parts(parts, options, result);
+  EXPECT_EQ(ran, "abb");
+  options.only = "c";
+  EXPECT_THROW(cli::run_parts(parts, options, result), cli::UsageError);
+}
+
+TEST(NumpyRandom, GivesTheLegacyNumbers) {
+  cli::NumpyRandom random(42);
+  for (const double expected : {0.4967141530112327, -0.13826430117118466, 0.6476885381006925, 1.5230298564080254}) {
+    EXPECT_DOUBLE_EQ(random.normal(), expected);
+  }
+}
+
+}  // namespace
+}  // namespace rtl::test
