@@ -8,7 +8,8 @@ if(RTL_CLI_SOURCES)
   target_compile_definitions(rtl_cli PUBLIC RTL_VERSION="${PROJECT_VERSION}" PRIVATE RTL_BUILD_TYPE="${CMAKE_BUILD_TYPE}"
     RTL_CUDA_BUILD="${RTL_CUDA_MODE}"
     RTL_COMPILER_NAME="${CMAKE_CXX_COMPILER_ID}" RTL_COMPILER_VERSION="${CMAKE_CXX_COMPILER_VERSION}")
-  target_link_libraries(rtl_cli PUBLIC rtl rtl_options CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json)
+  target_link_libraries(rtl_cli PUBLIC rtl rtl_options CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json
+    PRIVATE OpenMP::OpenMP_CXX)
 
   add_executable(rtl_program ${PROJECT_SOURCE_DIR}/src/cli/main.cpp)
   set_target_properties(rtl_program PROPERTIES OUTPUT_NAME rtl RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})

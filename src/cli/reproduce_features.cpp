@@ -1,5 +1,7 @@
 #include "cli/reproduce_features.hpp"
 
+#include "cli/draws.hpp"
+
 #include <cmath>
 
 #include "rtl/theory/simulation.hpp"
@@ -44,6 +46,13 @@ Tensor combine(const std::vector<double>& rows, const std::vector<double>& value
     }
   }
   return Tensor::from(sum, {p, p}, Device::cpu());
+}
+
+std::vector<theory::FeatureDraw> draw(const theory::FeatureSimulation& simulation, int count,
+                                      const ReproductionOptions& options) {
+  return simulate_draws(
+      count, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
+      [](double) {});
 }
 
 void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& values, double formula) {

@@ -4,6 +4,7 @@
 #include "cli/reproduction.hpp"
 #include "rtl/core/tensor.hpp"
 #include "rtl/theory/covariance.hpp"
+#include "rtl/theory/simulation.hpp"
 
 namespace rtl::cli::features {
 
@@ -24,6 +25,10 @@ std::vector<double> power_tasks(std::int64_t count, double exponent);
 std::vector<double> orthonormal_rows(std::int64_t count, std::int64_t p, std::uint64_t seed);
 /// sum_k values[k] r_k r_k' of such rows: [p, p].
 Tensor combine(const std::vector<double>& rows, const std::vector<double>& values, std::int64_t p);
+
+/// Draws with numbers from 0, several at a time.
+std::vector<theory::FeatureDraw> draw(const theory::FeatureSimulation& simulation, int count,
+                                      const ReproductionOptions& options);
 
 /// Adds the claim that a mean of draws agrees with its formula within 1 % and four standard errors.
 void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& values, double formula);

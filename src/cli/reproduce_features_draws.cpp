@@ -26,11 +26,10 @@ struct Case {
   std::int64_t samples;
 };
 
-double compare(Reproduction& result, const Case& one, int draws, std::uint64_t seed) {
+double compare(Reproduction& result, const Case& one, int draws, const ReproductionOptions& options) {
   const theory::FeatureSimulation simulation(one.features, one.tasks, one.noise, one.penalty, one.samples);
   std::vector<double> risk, bias, input, interaction;
-  for (int i = 0; i < draws; ++i) {
-    const auto draw = simulation.draw(seed * 1'000'000 + static_cast<std::uint64_t>(i));
+  for (const theory::FeatureDraw& draw : features::draw(simulation, draws, options)) {
     risk.push_back(draw.risk);
     bias.push_back(draw.bias);
     input.push_back(draw.input_variance);
@@ -94,7 +93,7 @@ void compare_optima(Reproduction& result, const ReproductionOptions& options, in
   std::vector<std::pair<std::string, double>> risks;
   const auto add = [&](const std::string& name, const solvers::FeatureMap& map, double penalty) {
     risks.emplace_back(
-        name, compare(result, {name, problem.features(map), problem.tasks, noise, penalty, 90}, draws, options.seed));
+        name, compare(result, {name, problem.features(map), problem.tasks, noise, penalty, 90}, draws, options));
     options.progress(.5 + .1 * static_cast<double>(risks.size()), name);
   };
   const auto bayes = best(FeatureGoal::bayes), soft = best(FeatureGoal::soft), hard = best(FeatureGoal::hard);
@@ -162,7 +161,7 @@ void decomposition(Reproduction& result, const ReproductionOptions& options) {
   double done = 0;
   for (const Case& one : cases) {
     options.progress(.5 * done++ / 4, one.name);
-    compare(result, one, draws, options.seed);
+    compare(result, one, draws, options);
   }
   compare_optima(result, options, full ? 60 : 10);
   claim_principal_components(result, options);
@@ -193,8 +192,7 @@ void decomposition(Reproduction& result, const ReproductionOptions& options) {
   for (const std::int64_t n : {40, 80, 120, 160, 200}) {
     const theory::FeatureSimulation simulation(white, tasks, .2, 0, n);
     std::vector<double> parts[3];
-    for (int i = 0; i < draws; ++i) {
-      const auto draw = simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i));
+    for (const theory::FeatureDraw& draw : features::draw(simulation, draws, options)) {
       parts[0].push_back(draw.bias);
       parts[1].push_back(draw.input_variance);
       parts[2].push_back(draw.interaction_variance);

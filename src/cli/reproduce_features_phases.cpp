@@ -26,14 +26,13 @@ Series curve(const std::string& name, const std::vector<double>& x, const std::f
 /// Mean risk of draws at several numbers of samples, with its claim at each.
 Series simulated(Reproduction& result, const std::string& name, const std::string& claim,
                  const std::vector<double>& features, const std::vector<double>& tasks, double noise,
-                 const std::vector<std::int64_t>& samples, int draws, std::uint64_t seed) {
+                 const std::vector<std::int64_t>& samples, int draws, const ReproductionOptions& options) {
   Series series{name, Series::Kind::points, {}, {}, {}};
   for (const std::int64_t n : samples) {
     const theory::FeatureSimulation simulation(Covariance::diagonal(features), Covariance::diagonal(tasks), noise, 0,
                                                n);
     std::vector<double> risks;
-    for (int i = 0; i < draws; ++i)
-      risks.push_back(simulation.draw(seed * 1'000'000 + static_cast<std::uint64_t>(i)).risk);
+    for (const theory::FeatureDraw& one : features::draw(simulation, draws, options)) risks.push_back(one.risk);
     const double formula = theory::featurized_risk(features, tasks, noise, 0, static_cast<double>(n)).risk;
     claim_average(result, fmt::format("{}, n {}", claim, n), risks, formula);
     const theory::Average mean = theory::average(risks);
@@ -129,8 +128,8 @@ void divergence(Reproduction& result, const ReproductionOptions& options) {
   Figure figure{
       "double_divergence",
       "The ground-truth features diverge twice",
-      "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws, two standard "
-      "errors. The best features for a minimum-norm learner have no peak.",
+      "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws of a larger "
+      "problem with the same ratios, two standard errors. The best features for a minimum-norm learner have no peak.",
       "samples n",
       "total test error",
       false,
@@ -153,10 +152,19 @@ void divergence(Reproduction& result, const ReproductionOptions& options) {
   result.claims.push_back(
       {"best features, weak energy 0.001: number of peaks", 0, static_cast<double>(optimum.size()), 0});
   options.progress(.2, "double divergence");
-  // At the thresholds themselves draws scatter without end; they are taken where 1 - D > 0.05.
-  const std::vector<std::int64_t> drawn = {40, 70, 90, 100, 110, 130, 170, 220, 260, 340, 400, 500};
-  figure.series.push_back(simulated(result, "weak energy 0.001: draws", "ground truth, weak energy 0.001", tasks(.001),
-                                    tasks(.001), noise, drawn, options.effort == Effort::full ? 60 : 10, options.seed));
+  // Beside the thresholds finite problems lie above the formula, by about 1 / (distance in samples); the draws are of
+  // a larger problem with the same ratios, and keep away.
+  const bool full = options.effort == Effort::full;
+  const int scale = full ? 4 : 2;
+  const auto large = theory::spectrum({100 * scale, 200 * scale, 1, .001});
+  std::vector<std::int64_t> drawn = {40, 60, 100, 150, 180, 420, 500};
+  for (std::int64_t& n : drawn) n *= scale;
+  Series draws =
+      simulated(result, "weak energy 0.001: draws",
+                fmt::format("ground truth, weak energy 0.001, {} and {} directions", 100 * scale, 200 * scale), large,
+                large, noise, drawn, full ? 16 : 6, options);
+  for (double& n : draws.x) n /= scale;
+  figure.series.push_back(draws);
   result.figures.push_back(figure);
 }
 
@@ -209,14 +217,14 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
   const int draws = options.effort == Effort::full ? 40 : 6;
   const std::vector<std::int64_t> drawn = {50, 100, 200, 300};
   figure.series.push_back(simulated(result, "ground truth: draws", "power law 1.5, ground truth", tasks, tasks, noise,
-                                    drawn, draws, options.seed));
+                                    drawn, draws, options));
   Series soft_points{"soft: draws", Series::Kind::points, {}, {}, {}},
       hard_points{"hard: draws", Series::Kind::points, {}, {}, {}};
   for (const std::int64_t n : drawn) {
     const auto soft = solvers::soft_optimum(tasks, noise, static_cast<double>(n)).spectrum;
     const auto hard = solvers::hard_optimum(tasks, noise, static_cast<double>(n)).spectrum;
-    append(soft_points, simulated(result, "", "power law 1.5, soft", soft, tasks, noise, {n}, draws, options.seed));
-    append(hard_points, simulated(result, "", "power law 1.5, hard", hard, tasks, noise, {n}, draws, options.seed));
+    append(soft_points, simulated(result, "", "power law 1.5, soft", soft, tasks, noise, {n}, draws, options));
+    append(hard_points, simulated(result, "", "power law 1.5, hard", hard, tasks, noise, {n}, draws, options));
   }
   figure.series.push_back(soft_points);
   figure.series.push_back(hard_points);

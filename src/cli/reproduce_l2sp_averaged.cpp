@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/draws.hpp"
 #include "cli/reproduce_l2sp.hpp"
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/simulation.hpp"
@@ -77,7 +78,7 @@ Draws simulate(const Setting& setting, const Formula& formula, int count, std::u
     result.transfer_penalties.push_back(formula.transfer_penalty(rho));
     all.push_back(result.transfer_penalties.back());
   }
-  for (int i = 0; i < count; ++i) {
+  const auto draw = [&](std::int64_t i) {
     const std::uint64_t number = seed * 1'000'000 + static_cast<std::uint64_t>(i);
     auto w0 = theory::standard_normals(number, 100, dimension);
     double square = 0;
@@ -85,9 +86,9 @@ Draws simulate(const Setting& setting, const Formula& formula, int count, std::u
     for (double& value : w0) value /= std::sqrt(square);
     const theory::TransferSimulation simulation(formula.inputs(), w0, formula.inputs(), std::vector<double>(dimension),
                                                 {setting.source_samples, 1, 0}, target, all);
-    result.draws.push_back(simulation.draw(number));
-    progress(static_cast<double>(i + 1) / count);
-  }
+    return simulation.draw(number);
+  };
+  result.draws = simulate_draws(count, draw, progress);
   return result;
 }
 
@@ -209,8 +210,8 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Draws& dra
     if (rho == .5 && setting.exponent == 0) {
       const auto even =
           draws.mean([&](const theory::TransferDraw& draw) { return draw.scratch_risk(rho) - at_source(draw); });
-      result.claims.push_back({setting.name + ", rho 0.50: at tauS* transfer breaks even, two standard errors", 0,
-                               even.mean, 2 * even.error});
+      result.claims.push_back({setting.name + ", rho 0.50: at tauS* transfer breaks even, three standard errors", 0,
+                               even.mean, 3 * even.error});
     }
   }
   figure.series = {own, best, scaled};

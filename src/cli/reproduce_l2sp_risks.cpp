@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "cli/draws.hpp"
 #include "cli/reproduce_l2sp.hpp"
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/simulation.hpp"
@@ -66,7 +67,8 @@ void claim(Reproduction& result, const std::string& name, const std::vector<doub
                            .01 * std::abs(formula) + 4 * mean.error});
 }
 
-void compare(Reproduction& result, const Setting& setting, std::uint64_t seed) {
+void compare(Reproduction& result, const Setting& setting, std::uint64_t seed,
+             const std::function<void(double)>& progress) {
   const std::int64_t p = setting.source_inputs.dimension();
   const auto w0 = normalised(theory::standard_normals(seed, 300, p), 1);
   auto apart = theory::standard_normals(seed, 301, p);
@@ -79,8 +81,10 @@ void compare(Reproduction& result, const Setting& setting, std::uint64_t seed) {
   const theory::TransferSimulation simulation(setting.source_inputs, w0, setting.target_inputs, apart, setting.source,
                                               setting.target, {setting.source.penalty});
   std::vector<double> source, transfer, scratch;
-  for (int i = 0; i < setting.draws; ++i) {
-    const auto draw = simulation.draw(seed * 1'000'000 + static_cast<std::uint64_t>(i));
+  const auto draws = simulate_draws(
+      setting.draws, [&](std::int64_t i) { return simulation.draw(seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
+      progress);
+  for (const theory::TransferDraw& draw : draws) {
     source.push_back(draw.source_risk(0));
     transfer.push_back(draw.transfer_risk(0, setting.alignment));
     scratch.push_back(draw.scratch_risk(setting.alignment));
@@ -183,8 +187,10 @@ void risks(Reproduction& result, const ReproductionOptions& options) {
   }
   double done = 0;
   for (const Setting& setting : settings) {
-    options.progress(done++ / static_cast<double>(settings.size()), setting.name);
-    compare(result, setting, options.seed);
+    const auto count = static_cast<double>(settings.size());
+    compare(result, setting, options.seed,
+            [&](double fraction) { options.progress((done + fraction) / count, setting.name); });
+    ++done;
   }
   // Published values of the formulas.
   const auto transfer = [](double ratio0, double ratio1, double alignment, double target_norm, double noise0,
@@ -217,11 +223,10 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
     const theory::TransferSimulation simulation(two_levels, problem.w0, two_levels, problem.apart, flip_source, target,
                                                 {flip_source.penalty});
     std::vector<double> gains;
-    for (int i = 0; i < 300; ++i) {
-      const auto draw = simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i));
-      gains.push_back(draw.scratch_risk(1) - draw.transfer_risk(0, 1));
-      options.progress(i / 300.0, "decision");
-    }
+    const auto draws = simulate_draws(
+        300, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
+        [&](double fraction) { options.progress(fraction, "decision"); });
+    for (const auto& draw : draws) gains.push_back(draw.scratch_risk(1) - draw.transfer_risk(0, 1));
     const auto gain = theory::average(gains);
     const bool positive = formula_gain(problem, two_levels, target) > 0;
     result.claims.push_back({fmt::format("decision, two levels of inputs, n1 {}, tau1 {}: z of the simulated gain",

@@ -85,6 +85,13 @@ Dense ridge_path(const Dense& x, const Dense& y, const std::vector<double>& pena
   return dual ? transposed_multiply(x, back) : back;
 }
 
+Dense source_path(const Dense& x0, const std::vector<double>& w0, std::span<const double> noise0,
+                  const std::vector<double>& penalties) {
+  Dense y0 = multiply(x0, column(w0));
+  for (std::int64_t i = 0; i < y0.rows(); ++i) y0(i, 0) += noise0[static_cast<std::size_t>(i)];
+  return ridge_path(x0, y0, penalties);
+}
+
 /// The linear map r -> (X'X + n penalty)^-1 X' r for several columns r.
 class RidgeMap {
  public:
@@ -179,20 +186,18 @@ TransferDraw TransferSimulation::draw(std::uint64_t seed) const {
   const auto n0 = static_cast<std::int64_t>(source_.samples), n1 = static_cast<std::int64_t>(target_.samples);
   const Dense x0 = gaussian_rows(source_inputs_, n0, seed, source_rows);
   const Dense x1 = gaussian_rows(target_inputs_, n1, seed, target_rows);
-  const Tensor fits = fit_source(x0.view(), noise_of(source_.noise, n0, seed, source_noise));
-  return evaluate(fits, x1.view(), noise_of(target_.noise, n1, seed, target_noise));
+  const Dense fits = source_path(x0, w0_, noise_of(source_.noise, n0, seed, source_noise), penalties_);
+  return evaluate(fits.view(), x1.view(), noise_of(target_.noise, n1, seed, target_noise));
 }
 
 Tensor TransferSimulation::fit_source(ConstView inputs, std::span<const double> noise0) const {
   constexpr const char* call = "TransferSimulation::fit_source";
-  const Dense x0 = solvers::dense_copy(call, "x0", inputs), w0 = column(w0_);
-  if (x0.columns() != w0.rows()) {
-    throw ShapeError(fmt::format("{}: x0 is {}; it must be [n, {}]", call, inputs.shape().to_string(), w0.rows()));
+  const Dense x0 = solvers::dense_copy(call, "x0", inputs);
+  if (x0.columns() != static_cast<std::int64_t>(w0_.size())) {
+    throw ShapeError(fmt::format("{}: x0 is {}; it must be [n, {}]", call, inputs.shape().to_string(), w0_.size()));
   }
   domain::count(call, "noise0", noise0.size(), static_cast<std::size_t>(x0.rows()));
-  Dense y0 = multiply(x0, w0);
-  for (std::int64_t i = 0; i < y0.rows(); ++i) y0(i, 0) += noise0[static_cast<std::size_t>(i)];
-  return ridge_path(x0, y0, penalties_).tensor();
+  return source_path(x0, w0_, noise0, penalties_).tensor();
 }
 
 TransferDraw TransferSimulation::evaluate(ConstView source_fits, ConstView inputs,

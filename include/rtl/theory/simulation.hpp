@@ -50,7 +50,8 @@ class TransferSimulation {
                      std::vector<double> apart, const RidgeSetting& source, const RidgeSetting& target,
                      std::vector<double> penalties);
 
-  /// Throws ValueError if the target's or, at a penalty of 0, the source's normal equations are singular.
+  /// May be called by several threads at a time. Throws ValueError if the target's or, at a penalty of 0, the source's
+  /// normal equations are singular.
   TransferDraw draw(std::uint64_t seed) const;
   /// The same in two steps, for samples that were drawn elsewhere. Coefficients [p, L] of the source fits to inputs
   /// x0 [n0, p], f64, and targets x0 w0 + noise0:
@@ -85,7 +86,8 @@ class FeatureSimulation {
   /// Throws ShapeError, ValueError as featurized_risk; samples must be whole.
   FeatureSimulation(const Covariance& features, const Covariance& tasks, double noise, double penalty,
                     std::int64_t samples);
-  /// Throws ValueError if the normal equations are singular (penalty 0 at n = rank).
+  /// May be called by several threads at a time. Throws ValueError if the normal equations are singular (penalty 0 at
+  /// n = rank).
   FeatureDraw draw(std::uint64_t seed) const;
 
  private:
