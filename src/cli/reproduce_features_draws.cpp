@@ -148,7 +148,7 @@ Series gaps(const std::string& name, const std::vector<double>& risks, double op
 
 void decomposition(Reproduction& result, const ReproductionOptions& options) {
   const bool full = options.effort == Effort::full;
-  const int draws = full ? 60 : 12;
+  const int draws = full ? 80 : 40;
   const std::int64_t p = 250;
   const Covariance tasks = Covariance::diagonal(power_tasks(p, 1)), law = Covariance::power_law(p, .5);
   const auto wide = orthonormal_rows(p, p, options.seed * 10 + 1);
@@ -163,7 +163,7 @@ void decomposition(Reproduction& result, const ReproductionOptions& options) {
     options.progress(.5 * done++ / 4, one.name);
     compare(result, one, draws, options);
   }
-  compare_optima(result, options, full ? 60 : 10);
+  compare_optima(result, options, draws);
   claim_principal_components(result, options);
 
   Figure figure{

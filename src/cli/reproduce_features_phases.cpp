@@ -162,7 +162,7 @@ void divergence(Reproduction& result, const ReproductionOptions& options) {
   Series draws =
       simulated(result, "weak energy 0.001: draws",
                 fmt::format("ground truth, weak energy 0.001, {} and {} directions", 100 * scale, 200 * scale), large,
-                large, noise, drawn, full ? 16 : 6, options);
+                large, noise, drawn, 24, options);
   for (double& n : draws.x) n /= scale;
   figure.series.push_back(draws);
   result.figures.push_back(figure);
@@ -214,7 +214,7 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
       curve("ground truth", samples,
             [&](double n) { return std::min(.8, theory::ground_truth_risk(tasks, noise, n)); })};
   options.progress(.3, "phases");
-  const int draws = options.effort == Effort::full ? 40 : 6;
+  const int draws = options.effort == Effort::full ? 60 : 24;
   const std::vector<std::int64_t> drawn = {50, 100, 200, 300};
   figure.series.push_back(simulated(result, "ground truth: draws", "power law 1.5, ground truth", tasks, tasks, noise,
                                     drawn, draws, options));
