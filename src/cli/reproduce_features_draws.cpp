@@ -178,7 +178,7 @@ void decomposition(Reproduction& result, const ReproductionOptions& options) {
   Series bias{"bias", Series::Kind::line, {}, {}, {}}, input{"V_X", Series::Kind::line, {}, {}, {}},
       interaction{"V_Xe", Series::Kind::line, {}, {}, {}};
   const Covariance white = Covariance::isotropic(p);
-  for (double n = 20; n < 500; n += 5) {
+  for (const double n : steps(20, 495, 5)) {
     if (std::abs(n - static_cast<double>(p)) < 10) continue;
     const auto risk = theory::featurized_risk(white, tasks, .2, 0, n);
     for (Series* series : {&bias, &input, &interaction}) series->x.push_back(n);

@@ -1,6 +1,7 @@
 // The two peaks of the ground-truth featurization, and the phases of the best one.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -83,7 +84,7 @@ void claim_table(Reproduction& result) {
   for (const TableRow& row : table) {
     const std::string name = fmt::format("p/n {}", row.dimensions);
     Series line{name, Series::Kind::line, {}, {}, {}}, points{name + ": table", Series::Kind::points, {}, {}, {}};
-    for (double noise = .01; noise < 1.0001; noise *= 1.04) {
+    for (const double noise : logarithmic_steps(.01, 1, 1.04)) {
       const auto range = theory::soft_range(row.dimensions, noise);
       if (!range) break;
       line.x.push_back(noise);
@@ -123,8 +124,8 @@ void divergence(Reproduction& result, const ReproductionOptions& options) {
   result.claims.push_back({"ground truth: R at n = 301, above the second peak", 30.1, risk(.001, 301), 5e-4});
   result.claims.push_back({"ground truth: R at n = 600", .2, risk(.001, 600), 5e-5});
 
-  std::vector<double> samples;
-  for (double n = 20; n < 600.5; n += 2) samples.push_back(n == 300 ? 300.5 : n);
+  std::vector<double> samples = steps(20, 600, 2);
+  std::replace(samples.begin(), samples.end(), 300.0, 300.5);  // infinite at 300
   Figure figure{
       "double_divergence",
       "The ground-truth features diverge twice",
@@ -195,8 +196,7 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
           {at + ": ground truth", row.ground_truth, theory::ground_truth_risk(tasks, noise, row.samples), 5e-7});
     }
   }
-  std::vector<double> samples;
-  for (double n = 20; n < 396; n += 4) samples.push_back(n);
+  const std::vector<double> samples = steps(20, 392, 4);
   Figure figure{
       "samples",
       "The optima along the number of samples",

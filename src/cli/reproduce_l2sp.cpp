@@ -6,15 +6,11 @@ namespace rtl::cli {
 
 namespace l2sp {
 
-std::vector<double> alignments() {
-  std::vector<double> values;
-  for (int i = 0; i <= 20; ++i) values.push_back(.5 + i / 20.0);
-  return values;
-}
+std::vector<double> alignments() { return steps(.5, 1.5, .05); }
 
 std::vector<double> penalties() {
-  std::vector<double> values;
-  for (int i = 0; i < 50; ++i) values.push_back(std::pow(10.0, -2 + 4.0 * i / 49));
+  std::vector<double> values(50);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::pow(10.0, -2 + 4.0 * static_cast<double>(i) / 49);
   return values;
 }
 

@@ -122,7 +122,7 @@ Series points(const std::string& name, const std::vector<double>& x, const Curve
 
 Series formula_line(const std::string& name, double ratio) {
   Series series{name, Series::Kind::line, {}, {}, {}};
-  for (double rho = .5; rho < 1.5001; rho += .01) {
+  for (const double rho : steps(.5, 1.5, .01)) {
     series.x.push_back(rho);
     series.y.push_back(theory::transfer_optimal_penalty(ratio, 1, rho).penalty / ratio);
   }

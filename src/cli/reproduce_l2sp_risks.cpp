@@ -222,11 +222,11 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
   for (const RidgeSetting& target : targets) {
     const theory::TransferSimulation simulation(two_levels, problem.w0, two_levels, problem.apart, flip_source, target,
                                                 {flip_source.penalty});
-    std::vector<double> gains;
     const auto draws = simulate_draws(
         300, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
         [&](double fraction) { options.progress(fraction, "decision"); });
-    for (const auto& draw : draws) gains.push_back(draw.scratch_risk(1) - draw.transfer_risk(0, 1));
+    std::vector<double> gains(draws.size());
+    for (std::size_t i = 0; i < draws.size(); ++i) gains[i] = draws[i].scratch_risk(1) - draws[i].transfer_risk(0, 1);
     const auto gain = theory::average(gains);
     const bool positive = formula_gain(problem, two_levels, target) > 0;
     result.claims.push_back({fmt::format("decision, two levels of inputs, n1 {}, tau1 {}: z of the simulated gain",
@@ -248,7 +248,7 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
   for (const double samples : {50.0, 100.0, 400.0}) {
     Series anisotropic{fmt::format("two levels, n1 {}", samples), Series::Kind::line, {}, {}, {}},
         isotropic{fmt::format("isotropic, n1 {}", samples), Series::Kind::line, {}, {}, {}};
-    for (double penalty = .003; penalty < 10; penalty *= 1.15) {
+    for (const double penalty : logarithmic_steps(.003, 10, 1.15)) {
       const RidgeSetting target = {samples, .05, penalty};
       anisotropic.x.push_back(penalty);
       anisotropic.y.push_back(formula_gain(problem, two_levels, target));

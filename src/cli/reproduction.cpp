@@ -93,6 +93,19 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
+std::vector<double> steps(double first, double last, double step) {
+  const auto count = static_cast<std::size_t>(std::floor((last - first) / step + 1e-9)) + 1;
+  std::vector<double> values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = first + step * static_cast<double>(i);
+  return values;
+}
+
+std::vector<double> logarithmic_steps(double first, double last, double factor) {
+  std::vector<double> values = steps(0, std::log(last / first), std::log(factor));
+  for (double& value : values) value = first * std::exp(value);
+  return values;
+}
+
 bool Claim::passed() const noexcept {
   switch (relation) {
     case Relation::within:

@@ -37,6 +37,10 @@ struct Series {
   std::vector<double> error;  ///< half the length of the bars; empty: none
 };
 
+/// first, first + step .. not beyond last; or first, first * factor ..
+std::vector<double> steps(double first, double last, double step);
+std::vector<double> logarithmic_steps(double first, double last, double factor);
+
 struct Figure {
   std::string name;  ///< of its CSV file, and unique
   std::string title;

@@ -175,6 +175,16 @@ TEST(RunParts, RunsAllOrTheNamedOneAndTellsItsProgress) {
   EXPECT_THROW(cli::run_parts(parts, options, result), cli::UsageError);
 }
 
+TEST(Steps, ReachTheirEnd) {
+  EXPECT_EQ(cli::steps(1, 3, 1), (std::vector<double>{1, 2, 3}));
+  const auto alignments = cli::steps(.5, 1.5, .05);
+  ASSERT_EQ(alignments.size(), 21);
+  EXPECT_NEAR(alignments.back(), 1.5, 1e-15);
+  const auto decades = cli::logarithmic_steps(.01, 50, 10);
+  ASSERT_EQ(decades.size(), 4);
+  EXPECT_NEAR(decades.back(), 10, 1e-13);
+}
+
 TEST(NumpyRandom, GivesTheLegacyNumbers) {
   cli::NumpyRandom random(42);
   for (const double expected : {0.4967141530112327, -0.13826430117118466, 0.6476885381006925, 1.5230298564080254}) {
