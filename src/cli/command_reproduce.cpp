@@ -9,8 +9,8 @@
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
 #include "cli/progress.hpp"
+#include "cli/reproduce_linear_transfer.hpp"
 #include "cli/reproduction.hpp"
-#include "cli/table.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
@@ -28,20 +28,6 @@ struct Arguments {
   std::string html;
   std::string csv;
 };
-
-void print(const Reproduction& reproduction) {
-  Table table({"claim", "measured", "", "expected", "tolerance", ""});
-  table.align_left(2);
-  table.align_left(5);
-  for (const Claim& claim : reproduction.claims) {
-    const char* relation = claim.relation == Relation::within     ? "~"
-                           : claim.relation == Relation::at_least ? ">="
-                                                                  : "<=";
-    table.add({claim.name, fmt::format("{:.6g}", claim.measured), relation, fmt::format("{:.6g}", claim.expected),
-               fmt::format("{:.2g}", claim.tolerance), claim.passed() ? "pass" : "FAIL"});
-  }
-  fmt::print("{}", table.to_string());
-}
 
 void run(const Arguments& arguments, const std::function<Reproduction(const ReproductionOptions&)>& study) {
   if (arguments.full && arguments.quick) throw UsageError("--quick and --full exclude each other");
@@ -107,6 +93,7 @@ void add_reproduce_command(CLI::App& app) {
   command->require_subcommand(1);
   add_l2sp_study(*command);
   add_optimal_features_study(*command);
+  add_linear_transfer_study(*command);
 }
 
 }  // namespace rtl::cli

@@ -44,7 +44,8 @@ Reproduction reproduce(const ReproductionOptions& options) {
   run_parts({{"published", options.effort == Effort::full ? 7.0 : 1.0, l2sp::published_curves},
              {"averaged", options.effort == Effort::full ? 14.0 : 1.2, l2sp::averaged_curves},
              {"risks", 1, l2sp::risks},
-             {"decision", .3, l2sp::decision}},
+             {"decision", .3, l2sp::decision},
+             {"advisor", options.effort == Effort::full ? 2.0 : .5, l2sp::advisor}},
             options, result);
   return result;
 }

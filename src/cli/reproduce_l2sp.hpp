@@ -23,6 +23,9 @@ void risks(Reproduction& result, const ReproductionOptions& options);
 /// Whether transfer helps: not the target's business with isotropic inputs, and a flip without.
 void decision(Reproduction& result, const ReproductionOptions& options);
 
+/// The advisor on the tabulated configurations: its mean risk beside the best tabulated rule's and scratch's.
+void advisor(Reproduction& result, const ReproductionOptions& options);
+
 /// The position of a smooth function's minimum over log(x), by golden section.
 double minimise_logarithmic(const std::function<double(double)>& function, double low, double high);
 

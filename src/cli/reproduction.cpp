@@ -8,6 +8,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/plot.hpp"
+#include "cli/table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
 
@@ -194,6 +195,21 @@ void write_csv(const std::string& folder, const Reproduction& reproduction) {
   }
 }
 
+void print(const Reproduction& reproduction) {
+  for (const auto& [title, text] : reproduction.tables) fmt::print("{}\n", text);
+  Table table({"claim", "measured", "", "expected", "tolerance", ""});
+  table.align_left(2);
+  table.align_left(5);
+  for (const Claim& claim : reproduction.claims) {
+    const char* relation = claim.relation == Relation::within     ? "~"
+                           : claim.relation == Relation::at_least ? ">="
+                                                                  : "<=";
+    table.add({claim.name, fmt::format("{:.6g}", claim.measured), relation, fmt::format("{:.6g}", claim.expected),
+               fmt::format("{:.2g}", claim.tolerance), claim.passed() ? "pass" : "FAIL"});
+  }
+  fmt::print("{}", table.to_string());
+}
+
 std::string html_report(const Reproduction& reproduction) {
   const std::int64_t failed = reproduction.failed();
   std::string html = claim_table(reproduction);
@@ -201,6 +217,9 @@ std::string html_report(const Reproduction& reproduction) {
     html += "<p class=\"note\">gnuplot was not found, so there are no charts. Install the package gnuplot-nox.</p>\n";
   } else {
     for (const Figure& figure : reproduction.figures) html += html_figure(chart(figure), figure.title, figure.caption);
+  }
+  for (const auto& [title, text] : reproduction.tables) {
+    html += "<h2>" + html_escape(title) + "</h2>\n<div class=\"scroll\"><pre>" + html_escape(text) + "</pre></div>\n";
   }
   return html_page(reproduction.title,
                    fmt::format("{} claims, {} passed, {} failed.", reproduction.claims.size(),

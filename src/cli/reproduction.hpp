@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/html_page.hpp"
@@ -58,6 +59,8 @@ struct Reproduction {
   Protocol protocol;
   std::vector<Claim> claims;
   std::vector<Figure> figures;
+  /// Text with aligned columns, printed before the claims and shown in the page: {title, table}.
+  std::vector<std::pair<std::string, std::string>> tables;
   std::int64_t failed() const;
 };
 
@@ -98,6 +101,8 @@ void add_optimal_features_study(CLI::App& reproduce);
 Json to_json(const Reproduction& reproduction);
 /// claims.csv and one file a figure (series, x, y, error) into the folder, which is made.
 void write_csv(const std::string& folder, const Reproduction& reproduction);
+/// Tables and claims, on standard output.
+void print(const Reproduction& reproduction);
 /// One self-contained page: claims, charts, protocol. Says why there are no charts if gnuplot is not there.
 std::string html_report(const Reproduction& reproduction);
 
