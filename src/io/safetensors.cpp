@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t length_bytes = 8;
 constexpr std::uint64_t longest_header = 100'000'000;
+constexpr int deepest_nesting = 16;
 constexpr const char* metadata_key = "__metadata__";
 
 struct DTypeName {
@@ -43,10 +44,14 @@ const char* written_name(DType dtype) {
   throw DTypeError(fmt::format("write_safetensors: {} has no safetensors name", name_of(dtype)));
 }
 
-/// Parses the header; unlike the JSON library itself it refuses a key that an object has twice.
+/// Parses the header; unlike the JSON library itself it refuses a key that an object has twice and nesting that no
+/// header has, which exhausts the stack of whatever walks through it.
 Json parse_header(const std::string& path, std::string_view text) {
   std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (depth > deepest_nesting) {
+      throw FormatError(path, fmt::format("the header is nested more than {} levels deep", deepest_nesting));
+    }
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
@@ -102,7 +107,7 @@ TensorEntry parse_entry(const std::string& path, const std::string& name, const 
     throw FormatError(path,
                       fmt::format("tensor '{}': the dtype {} is not one of F64, F32, F16, BF16, I64, I32, U8, BOOL; "
                                   "convert it before saving",
-                                  name, dtype.dump()));
+                                  name, dtype.is_primitive() ? dtype.dump() : "(no text)"));
   }
   const Json& offsets = value["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2) {

@@ -13,6 +13,16 @@
 namespace rtl::transfer {
 namespace {
 
+/// Softmax and ranking are not defined for what is not finite.
+void check_finite(const char* call, const char* what, std::span<const double> values) {
+  const auto wild = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
+  if (wild == values.end()) return;
+  throw ValueError(fmt::format(
+      "{}: the {} hold {}; if they are of a network in training, it diverged: lower TrainingOptions::learning_rate "
+      "(--learning-rate)",
+      call, what, *wild));
+}
+
 void check(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes) {
   if (labels.empty()) throw ValueError("score: there are no samples");
   if (classes < 1 || logits.size() != labels.size() * static_cast<std::size_t>(classes)) {
@@ -22,9 +32,7 @@ void check(std::span<const double> logits, std::span<const std::int32_t> labels,
   for (const std::int32_t label : labels) {
     if (label < 0 || label >= classes) throw ValueError(fmt::format("score: label {} of {} classes", label, classes));
   }
-  if (std::any_of(logits.begin(), logits.end(), [](double value) { return std::isnan(value); })) {
-    throw ValueError("score: the logits hold NaN");
-  }
+  check_finite("score", "logits", logits);
 }
 
 /// Softmax scores, class by class: [classes, samples].
@@ -105,6 +113,7 @@ double auc(std::span<const double> scores, std::span<const bool> positive) {
   if (scores.size() != positive.size()) {
     throw ShapeError(fmt::format("auc: {} scores, {} marks", scores.size(), positive.size()));
   }
+  check_finite("auc", "scores", scores);
   std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });

@@ -139,6 +139,12 @@ TEST(Failure, ATrainingThatDivergesSaysSo) {
                   "1e30", "--out", "s.safetensors"},
                  {"loss"});
   EXPECT_FALSE(place.has("s.safetensors"));
+  // In the only step of the only epoch the loss is still finite; the logits behind it are not.
+  make_source(place);
+  expect_failure(place,
+                 {"transfer", "--source", "source.safetensors", "--target", glyphs, "--model", "paper_cnn:2-2-2-8",
+                  "--strategy", "probe", "--seeds", "1", "--epochs", "1", "--threads", "1", "--learning-rate", "1e25"},
+                 {"--learning-rate"});
 }
 
 TEST(Failure, ADeviceThatIsNotThereIsNamed) {

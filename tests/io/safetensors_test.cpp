@@ -103,6 +103,7 @@ TEST(Safetensors, RefusesDamagedHeaders) {
       {"{\"a\":5}", 0, "lacks dtype"},
       {R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4, "dtype \"F31\""},
       {R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4, "dtype 7"},
+      {R"({"a":{"dtype":[[]],"shape":[1],"data_offsets":[0,4]}})", 4, "no text"},
       {R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "whole numbers"},
       {R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", 4, "whole numbers"},
       {R"({"a":{"dtype":"F32","shape":5,"data_offsets":[0,4]}})", 4, "shape is no list"},
@@ -141,9 +142,12 @@ TEST(Safetensors, RefusesDamagedHeaders) {
 TEST(Safetensors, RefusesDeepNestingWithoutExhaustingTheStack) {
   const TemporaryFolder folder;
   const std::string deep = "{\"a\":" + std::string(2'000'000, '[');
-  EXPECT_NE(fault_of(folder.write("open", with_header(deep, 0))).find("no valid JSON"), std::string::npos);
+  EXPECT_NE(fault_of(folder.write("open", with_header(deep, 0))).find("nested"), std::string::npos);
   const std::string closed = deep + std::string(2'000'000, ']') + "}";
-  EXPECT_NE(fault_of(folder.write("closed", with_header(closed, 0))).find("lacks dtype"), std::string::npos);
+  EXPECT_NE(fault_of(folder.write("closed", with_header(closed, 0))).find("nested"), std::string::npos);
+  const std::string type = "{\"a\":{\"dtype\":" + std::string(100'000, '[') + std::string(100'000, ']') +
+                           ",\"shape\":[0],\"data_offsets\":[0,0]}}";
+  EXPECT_NE(fault_of(folder.write("type", with_header(type, 0))).find("nested"), std::string::npos);
 }
 
 TEST(Safetensors, RefusesWrongLengths) {

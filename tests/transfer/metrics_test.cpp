@@ -171,7 +171,16 @@ TEST(Metrics, BadArgumentsAreNamed) {
   const std::vector<std::int32_t> labels{0, 1};
   EXPECT_THROW(score(std::vector<double>(3), labels, 2), ShapeError);
   EXPECT_THROW(score(std::vector<double>{}, std::vector<std::int32_t>{}, 2), ValueError);
-  EXPECT_THROW(score(std::vector<double>{0, NAN, 0, 0}, labels, 2), ValueError);
+  for (const double wild : {static_cast<double>(NAN), HUGE_VAL, -HUGE_VAL}) {
+    try {
+      score(std::vector<double>{0, wild, 0, 0}, labels, 2);
+      ADD_FAILURE() << wild << " is accepted";
+    } catch (const ValueError& error) {
+      EXPECT_NE(std::string(error.what()).find("--learning-rate"), std::string::npos) << error.what();
+    }
+    const bool positive[] = {true, false, true};
+    EXPECT_THROW(auc(std::vector<double>{0, wild, wild}, positive), ValueError);
+  }
   EXPECT_THROW(score(std::vector<double>(4), std::vector<std::int32_t>{0, 2}, 2), ValueError);
   const bool positive[] = {true, true};
   EXPECT_THROW(auc(std::vector<double>{1, 2}, positive), ValueError);

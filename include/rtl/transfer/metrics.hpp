@@ -25,15 +25,15 @@ struct Scores {
 
 /// Scores of logits [N, classes], row-major. Where a class has no sample (or all of them), its AUC is not defined and
 /// it is left out of the means; with two classes both one-against-rest areas are the usual binary one. If no class has
-/// a defined AUC, it is 0.5. O(classes * N log N). Throws ShapeError, ValueError for no samples, NaN logits or a label
-/// out of range.
+/// a defined AUC, it is 0.5. O(classes * N log N). Throws ShapeError, ValueError for no samples, logits that are not
+/// finite or a label out of range.
 Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes);
 /// The same for logits f32 or f64 on any device.
 Scores score(const Tensor& logits, const data::Dataset& dataset);
 
 /// Area under the ROC curve of ranking `positive` samples above the others: the share of (positive, negative) pairs in
 /// the right order, ties counting one half (Mann-Whitney with average ranks). Throws ValueError unless both kinds
-/// occur.
+/// occur and all scores are finite.
 double auc(std::span<const double> scores, std::span<const bool> positive);
 
 }  // namespace rtl::transfer
