@@ -257,7 +257,8 @@ Bytes encode_npy(ConstView values) {
   std::memcpy(content.data() + before, header.data(), header.size());
   if (values.bytes() > 0) {
     std::byte* to = content.data() + before + header.size();
-    copy_bytes(values, View(to, values.dtype(), values.shape(), Device::cpu()));
+    const Device host = Device::cpu();
+    copy_bytes(values, View(to, values.dtype(), values.shape(), host));
   }
   return content;
 }

@@ -22,7 +22,8 @@ template <typename T>
 void widen(ConstView view, Dense& out) {
   const auto count = static_cast<std::size_t>(view.count());
   std::vector<T> values(count);
-  copy_bytes(view, View(values.data(), dtype_of<T>(), view.shape(), Device::cpu()));
+  const Device host = Device::cpu();
+  copy_bytes(view, View(values.data(), dtype_of<T>(), view.shape(), host));
   std::copy(values.begin(), values.end(), out.values().begin());
 }
 
@@ -141,8 +142,9 @@ Eigen eigen(Dense symmetric) {
   result.values.resize(static_cast<std::size_t>(symmetric.rows()));
   result.vectors = std::move(symmetric);
   const auto n = static_cast<double>(result.vectors.rows());
-  kernels::symmetric_eigen(host_for(9 * n * n * n), result.vectors.view(),
-                           View(result.values.data(), DType::f64, {result.vectors.rows()}, Device::cpu()));
+  const Device host = host_for(9 * n * n * n);
+  kernels::symmetric_eigen(host, result.vectors.view(),
+                           View(result.values.data(), DType::f64, {result.vectors.rows()}, host));
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rtl/core/device.hpp"
 #include "rtl/core/tensor.hpp"
 #include "rtl/kernels/gemm.hpp"
 
@@ -30,9 +31,9 @@ class Dense {
   std::vector<double>& values() noexcept { return values_; }
   const std::vector<double>& values() const noexcept { return values_; }
 
-  View view() { return {values_.data(), DType::f64, {rows_, columns_}, Device::cpu()}; }
-  ConstView view() const { return {values_.data(), DType::f64, {rows_, columns_}, Device::cpu()}; }
-  Tensor tensor() const { return Tensor::from(values_, {rows_, columns_}, Device::cpu()); }
+  View view() { return {values_.data(), DType::f64, {rows_, columns_}, host_}; }
+  ConstView view() const { return {values_.data(), DType::f64, {rows_, columns_}, host_}; }
+  Tensor tensor() const { return Tensor::from(values_, {rows_, columns_}, host_); }
 
   double trace() const;
   void scale(double factor);
@@ -46,6 +47,7 @@ class Dense {
   std::int64_t rows_ = 0;
   std::int64_t columns_ = 0;
   std::vector<double> values_;
+  Device host_ = Device::cpu();  // views refer to its context
 };
 
 using kernels::Transpose;

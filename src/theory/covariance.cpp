@@ -24,7 +24,8 @@ std::vector<double> host_copy(ConstView matrix) {
   }
   matrix.data_as<double>();
   std::vector<double> values(static_cast<std::size_t>(matrix.count()));
-  copy_bytes(matrix, View(values.data(), DType::f64, matrix.shape(), Device::cpu()));
+  const Device host = Device::cpu();
+  copy_bytes(matrix, View(values.data(), DType::f64, matrix.shape(), host));
   return values;
 }
 

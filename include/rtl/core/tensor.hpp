@@ -29,6 +29,8 @@ class BasicView {
   /// Contiguous, row-major.
   BasicView(Element* data, DType dtype, const Shape& shape, const Device& device)
       : BasicView(data, dtype, shape, contiguous_strides(shape), &device.context()) {}
+  /// A device that is about to end may take its context along: give the handle a name, and keep it as long as the view.
+  BasicView(Element* data, DType dtype, const Shape& shape, Device&& device) = delete;
   // NOLINTNEXTLINE(google-explicit-constructor)
   operator BasicView<const void>() const {
     return context_ ? BasicView<const void>(data_, dtype_, shape_, strides_, context_) : BasicView<const void>();
