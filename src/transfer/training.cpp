@@ -34,12 +34,14 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
                                         kernels::SgdOptions{.learning_rate = options.learning_rate,
                                                             .momentum = options.momentum,
                                                             .nesterov = options.nesterov,
-                                                            .weight_decay = options.weight_decay});
+                                                            .weight_decay = options.weight_decay,
+                                                            .l2sp_strength = options.l2sp_strength});
   }
   return std::make_unique<optim::Adam>(std::move(parameters),
                                        kernels::AdamOptions{.learning_rate = options.learning_rate,
                                                             .weight_decay = options.weight_decay,
-                                                            .decoupled = options.optimizer == OptimizerKind::adamw});
+                                                            .decoupled = options.optimizer == OptimizerKind::adamw,
+                                                            .l2sp_strength = options.l2sp_strength});
 }
 
 optim::Schedule make_schedule(const TrainingOptions& options) {
@@ -107,6 +109,7 @@ class Training {
   std::int64_t epoch() const { return static_cast<std::int64_t>(record_.losses.size()); }
 
   void prepare() {
+    if (options_.l2sp_strength > 0) optimizer_->start_from_here();
     if (!options_.checkpoint.empty()) {
       fingerprint_ = detail::training_fingerprint(model_, data_, options_);
       if (options_.resume) {

@@ -36,6 +36,7 @@ void TrainingOptions::validate() const {
   require(momentum >= 0 && momentum < 1, "momentum must be in [0, 1)", momentum);
   require(!nesterov || momentum > 0, "nesterov needs a positive momentum", momentum);
   require(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay must not be negative", weight_decay);
+  require(std::isfinite(l2sp_strength) && l2sp_strength >= 0, "l2sp_strength must not be negative", l2sp_strength);
   require(schedule_epochs >= 1, "schedule_epochs must be positive", static_cast<double>(schedule_epochs));
   require(std::isfinite(schedule_factor) && schedule_factor > 0, "schedule_factor must be positive", schedule_factor);
   require(label_flips >= 0 && label_flips <= 1, "label_flips is a probability", label_flips);
@@ -43,10 +44,11 @@ void TrainingOptions::validate() const {
 }
 
 std::uint64_t TrainingOptions::hash() const {
-  const std::string text = fmt::format(
+  std::string text = fmt::format(
       "epochs {} batch {} seed {} rate {} momentum {} nesterov {} optimizer {} decay {} schedule {} {} {} flips {} {}",
       epochs, batch_size, seed, learning_rate, momentum, nesterov, to_string(optimizer), weight_decay,
       to_string(schedule), schedule_epochs, schedule_factor, label_flips, flip_each_epoch);
+  if (l2sp_strength > 0) text += fmt::format(" l2sp {}", l2sp_strength);
   return io::Hash64().add(text).value();
 }
 

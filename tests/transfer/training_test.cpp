@@ -156,6 +156,40 @@ TEST(Training, KilledAndResumedEqualsUninterrupted) {
   EXPECT_TRUE(testing::same_bytes(trained(1, options, Device::cpu(1).separate()), expected));
 }
 
+TEST(Training, L2spHoldsTheWeightsAtTheirStart) {
+  const Device device = Device::cpu(1);
+  const std::vector<float> start = testing::values_of(small_network(0, device)->state());
+  const auto distance = [&](OptimizerKind optimizer, double strength) {
+    TrainingOptions options = testing::quick(4);
+    options.optimizer = optimizer;
+    options.l2sp_strength = strength;
+    const std::vector<float> end = trained(0, options, device);
+    double sum = 0;
+    for (std::size_t i = 0; i < end.size(); ++i) sum += std::pow(end[i] - start[i], 2);
+    return std::sqrt(sum);
+  };
+  for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adam}) {
+    const double free = distance(optimizer, 0), held = distance(optimizer, 5);
+    EXPECT_GT(held, 0);
+    EXPECT_LT(held, 0.7 * free) << to_string(optimizer);
+  }
+  // The start survives a stop: the weights are drawn to those of the first call.
+  const testing::Folder folder;
+  TrainingOptions options = testing::quick(4);
+  options.l2sp_strength = 5;
+  const std::vector<float> whole = trained(0, options, device);
+  options.checkpoint = folder / "state";
+  options.checkpoint_interval = 1;
+  options.resume = true;
+  int epochs = 0;
+  options.stop = [&epochs] { return ++epochs == 2; };
+  TrainingRecord record;
+  trained(0, options, device, &record);
+  EXPECT_FALSE(record.complete);
+  EXPECT_TRUE(testing::same_bytes(trained(0, options, device, &record), whole));
+  EXPECT_TRUE(record.complete);
+}
+
 TEST(Training, CheckpointOfAnotherTrainingIsIgnored) {
   const Folder folder;
   const Device device = Device::cpu(1);
