@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::int64_t p = 150, upstream = 100, downstream = 50, strong = 8;
 constexpr double noise = .2;
-/// The published account does not name Sigma; with this power law ridge and the true Omega come out as published.
+/// The reference does not name Sigma; with this power law ridge and the true Omega come out as there.
 constexpr double exponent = .65;
 
 struct Task {
@@ -104,35 +104,35 @@ double judge(const Experiment& experiment, const Tensor& metric, const std::vect
   return sum / tasks;
 }
 
-/// Published mean errors, a column a method; 0 where there is none.
-struct PublishedRow {
+/// Mean errors of an independent study in NumPy, a column a method; 0 where there is none.
+struct ReferenceRow {
   int tasks;
   double clipped, floored, maximised, blended;
 };
-constexpr PublishedRow published[] = {{10, 1.110, .957, .929, .798},
+constexpr ReferenceRow reference[] = {{10, 1.110, .957, .929, .798},
                                       {30, .920, .885, .804, .667},
                                       {100, .762, .701, .547, .525},
                                       {300, .613, .589, .456, .475},
                                       {1000, .542, .515, 0, 0}};
-constexpr double published_ridge = .854, published_whitened = .983, published_oracle = .419;
+constexpr double reference_ridge = .854, reference_whitened = .983, reference_oracle = .419;
 
 const std::vector<double> alone = {0};
 const std::vector<double> blends = {0, .03, .1, .2, .4, .6, .8, 1};
 
-/// One ensemble's errors; columns of upstream tasks in the order of `published`.
+/// One ensemble's errors; columns of upstream tasks in the order of `reference`.
 struct Outcome {
   double ridge = 0, whitened = 0, oracle = 0;
   std::vector<double> clipped, floored, maximised, blended;
 };
 
-Outcome simulate(std::uint64_t seed, const std::vector<PublishedRow>& rows, int judged) {
+Outcome simulate(std::uint64_t seed, const std::vector<ReferenceRow>& rows, int judged) {
   const Experiment experiment(seed);
   Outcome outcome;
   outcome.ridge = judge(experiment, experiment.omega(), {1}, judged);
   outcome.whitened = judge(experiment, solvers::whitening(experiment.sigma()).metric(), alone, judged);
   outcome.oracle = judge(experiment, experiment.omega(), alone, judged);
   solvers::TaskEnsemble ensemble(experiment.sigma());
-  for (const PublishedRow& row : rows) {
+  for (const ReferenceRow& row : rows) {
     while (ensemble.tasks() < row.tasks) {
       const Task task = experiment.draw(static_cast<std::uint64_t>(ensemble.tasks()), upstream);
       ensemble.add(task.x, task.y);
@@ -148,9 +148,9 @@ Outcome simulate(std::uint64_t seed, const std::vector<PublishedRow>& rows, int 
   return outcome;
 }
 
-/// The published value is one ensemble's: it should lie in the prediction interval of such a value. Of 99.9 %, because
+/// The reference value is one ensemble's: it should lie in the prediction interval of such a value. Of 99.9 %, because
 /// there are about twenty.
-theory::Average claim_published(Reproduction& result, const std::string& name, double expected,
+theory::Average claim_reference(Reproduction& result, const std::string& name, double expected,
                                 const std::vector<double>& values, Relation relation = Relation::within) {
   const theory::Average mean = theory::average(values);
   const auto count = static_cast<double>(values.size());
@@ -165,8 +165,8 @@ theory::Average claim_published(Reproduction& result, const std::string& name, d
 void learning(Reproduction& result, const ReproductionOptions& options) {
   const bool full = options.effort == Effort::full;
   const int ensembles = full ? 20 : 8, judged = full ? 60 : 30;
-  const std::vector<PublishedRow> rows = full ? std::vector<PublishedRow>(std::begin(published), std::end(published))
-                                              : std::vector<PublishedRow>{published[0], published[2]};
+  const std::vector<ReferenceRow> rows = full ? std::vector<ReferenceRow>(std::begin(reference), std::end(reference))
+                                              : std::vector<ReferenceRow>{reference[0], reference[2]};
   std::vector<Outcome> outcomes;
   for (int i = 0; i < ensembles; ++i) {
     options.progress(static_cast<double>(i) / ensembles, "learning features");
@@ -178,17 +178,17 @@ void learning(Reproduction& result, const ReproductionOptions& options) {
     return values;
   };
   const auto ridges = column([](const Outcome& outcome) { return outcome.ridge; });
-  const auto ridge = claim_published(result, "learnt features: ridge", published_ridge, ridges);
-  claim_published(result, "learnt features: whitened ridge", published_whitened,
+  const auto ridge = claim_reference(result, "learnt features: ridge", reference_ridge, ridges);
+  claim_reference(result, "learnt features: whitened ridge", reference_whitened,
                   column([](const Outcome& outcome) { return outcome.whitened; }));
-  const auto oracle = claim_published(result, "learnt features: true Omega", published_oracle,
+  const auto oracle = claim_reference(result, "learnt features: true Omega", reference_oracle,
                                       column([](const Outcome& outcome) { return outcome.oracle; }));
 
   Figure figure{
       "learning",
       "Features learnt from upstream tasks",
       "p = 150, 100 upstream samples a task, 50 downstream samples, noise 0.2. Points: means over ensembles, two "
-      "standard errors. Lines: the published table, one ensemble.",
+      "standard errors. Lines: the reference table, one ensemble.",
       "upstream tasks m",
       "total test error",
       true,
@@ -196,24 +196,24 @@ void learning(Reproduction& result, const ReproductionOptions& options) {
       {}};
   struct Method {
     const char* name;
-    double PublishedRow::*expected;
+    double ReferenceRow::*expected;
     std::vector<double> Outcome::*values;
     Relation relation = Relation::within;
   };
-  const Method methods[] = {{"moments, clipped", &PublishedRow::clipped, &Outcome::clipped},
-                            // How the published floor was set is not known; ours is lower with many tasks.
-                            {"moments, floor", &PublishedRow::floored, &Outcome::floored, Relation::at_most},
-                            {"EM, 12 iterations, noise known", &PublishedRow::maximised, &Outcome::maximised},
-                            {"EM, 3 iterations, blended", &PublishedRow::blended, &Outcome::blended}};
+  const Method methods[] = {{"moments, clipped", &ReferenceRow::clipped, &Outcome::clipped},
+                            // How the reference set its floor is not known; ours is lower with many tasks.
+                            {"moments, floor", &ReferenceRow::floored, &Outcome::floored, Relation::at_most},
+                            {"EM, 12 iterations, noise known", &ReferenceRow::maximised, &Outcome::maximised},
+                            {"EM, 3 iterations, blended", &ReferenceRow::blended, &Outcome::blended}};
   for (const Method& method : methods) {
     Series measured{method.name, Series::Kind::points, {}, {}, {}},
-        table{std::string(method.name) + ": published", Series::Kind::line, {}, {}, {}};
+        table{std::string(method.name) + ": reference", Series::Kind::line, {}, {}, {}};
     for (std::size_t k = 0; k < rows.size(); ++k) {
       const double expected = rows[k].*(method.expected);
       if (expected == 0) continue;
       const auto values = column([&](const Outcome& outcome) { return (outcome.*(method.values))[k]; });
       const auto mean =
-          claim_published(result, fmt::format("learnt features, {} tasks: {}", rows[k].tasks, method.name), expected,
+          claim_reference(result, fmt::format("learnt features, {} tasks: {}", rows[k].tasks, method.name), expected,
                           values, method.relation);
       measured.x.push_back(rows[k].tasks);
       measured.y.push_back(mean.mean);

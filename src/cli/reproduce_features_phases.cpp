@@ -75,7 +75,7 @@ void claim_table(Reproduction& result) {
       "phase_diagram",
       "Where soft selection of features beats hard selection",
       "k equal task eigenvalues among p directions, n samples. Above a curve the best features for a minimum-norm "
-      "learner are soft. Points: the published table.",
+      "learner are soft. Points: the reference table.",
       "noise",
       "critical effective rank k / n",
       true,
@@ -175,7 +175,7 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
   const auto tasks = power_tasks(400, 1.5);
   struct Row {
     double samples, soft, hard, ground_truth;
-    int rank;  // 0: not published
+    int rank;  // 0: not known
   };
   const Row rows[] = {{50, .300119, .373947, .317177, 14},
                       {100, .252564, .290341, 0, 0},
