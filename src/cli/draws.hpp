@@ -10,11 +10,13 @@
 namespace rtl::cli {
 
 /// draw(0) .. draw(count - 1) in this order, on all cores, one thread each; `draw` must allow that, and give the same
-/// whatever the thread. progress(share done) is called between, on the calling thread. The first error is thrown.
+/// whatever the thread. progress(share done) is called between blocks of at least `block` draws, on the calling thread.
+/// The first error is thrown.
 template <typename Draw>
-auto simulate_draws(std::int64_t count, const Draw& draw, const std::function<void(double)>& progress) {
+auto simulate_draws(std::int64_t count, const Draw& draw, const std::function<void(double)>& progress,
+                    std::int64_t block = 16) {
   std::vector<decltype(draw(std::int64_t{}))> results(static_cast<std::size_t>(count));
-  const std::int64_t block = std::max<std::int64_t>(16, count / 40);
+  block = std::max(block, count / 40);
   for (std::int64_t first = 0; first < count; first += block) {
     const std::int64_t end = std::min(count, first + block);
     std::exception_ptr fault;

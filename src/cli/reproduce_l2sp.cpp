@@ -1,6 +1,9 @@
 #include "cli/reproduce_l2sp.hpp"
 
 #include <cmath>
+#include <memory>
+
+#include "cli/commands.hpp"
 
 namespace rtl::cli {
 
@@ -32,7 +35,7 @@ double minimise_logarithmic(const std::function<double(double)>& function, doubl
 
 namespace {
 
-Reproduction reproduce(const ReproductionOptions& options) {
+Reproduction reproduce(const ReproductionOptions& options, const l2sp::NetworkOptions& networks) {
   Reproduction result;
   result.paper = "l2sp";
   result.title = "L2-SP transfer: source-optimal training is transfer-suboptimal";
@@ -41,19 +44,39 @@ Reproduction reproduce(const ReproductionOptions& options) {
                       "to 100, seeds 42 to 51 of NumPy's legacy generator"},
                      {"averaged curves", "the same problem with Philox seeds and many draws"},
                      {"penalties", "per sample: (1/n) ||y - X w||^2 + penalty ||w - centre||^2"}};
-  run_parts({{"published", options.effort == Effort::full ? 7.0 : 1.0, l2sp::published_curves},
-             {"averaged", options.effort == Effort::full ? 14.0 : 1.2, l2sp::averaged_curves},
-             {"risks", 1, l2sp::risks},
-             {"decision", .3, l2sp::decision},
-             {"advisor", options.effort == Effort::full ? 2.0 : .5, l2sp::advisor}},
-            options, result);
+  const bool full = options.effort == Effort::full;
+  std::vector<ReproductionPart> parts = {{"published", full ? 7.0 : 1.0, l2sp::published_curves},
+                                         {"averaged", full ? 200.0 : 12, l2sp::averaged_curves},
+                                         {"risks", full ? 10.0 : 5, l2sp::risks},
+                                         {"decision", 4, l2sp::decision},
+                                         {"advisor", full ? 30.0 : 8, l2sp::advisor}};
+  if (networks.wanted) {
+    parts.push_back({"networks", full ? 4000.0 : 60, [&](Reproduction& all, const ReproductionOptions& inner) {
+                       l2sp::networks(all, inner, networks);
+                     }});
+  }
+  run_parts(parts, options, result);
   return result;
 }
 
 }  // namespace
 
 void add_l2sp_study(CLI::App& command) {
-  add_study(command, "l2sp", "L2-SP transfer between ridge regressions", reproduce);
+  auto networks = std::make_shared<l2sp::NetworkOptions>();
+  auto* study = add_study(command, "l2sp", "L2-SP transfer between ridge regressions",
+                          [networks](const ReproductionOptions& options) {
+                            if (networks->wanted && networks->data.empty()) {
+                              throw UsageError("--networks needs --data DIR, or RTL_DATA in the environment");
+                            }
+                            if (networks->resume && networks->state.empty()) networks->state = "rtl-state";
+                            return reproduce(options, *networks);
+                          });
+  study->add_flag("--networks", networks->wanted, "also fine-tune networks on MNIST and CIFAR-10");
+  study->add_option("--data", networks->data, "folder with images/mnist and images/cifar10")->envname("RTL_DATA");
+  study->add_option("--seeds", networks->seeds, "of --networks: 10, with --quick 3, unless stated")
+      ->check(CLI::Range(2, 1000));
+  study->add_option("--state", networks->state, "keep finished trainings of --networks in this folder");
+  study->add_flag("--resume", networks->resume, "use those that are there (rtl-state unless --state names a folder)");
 }
 
 }  // namespace rtl::cli

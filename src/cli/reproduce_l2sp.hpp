@@ -26,6 +26,17 @@ void decision(Reproduction& result, const ReproductionOptions& options);
 /// The advisor on the tabulated configurations: its mean risk beside the best tabulated rule's and scratch's.
 void advisor(Reproduction& result, const ReproductionOptions& options);
 
+/// What `networks` needs.
+struct NetworkOptions {
+  bool wanted = false;
+  std::string data;   ///< folder with images/mnist and images/cifar10
+  std::string state;  ///< folder of finished trainings; empty: none is kept
+  bool resume = false;
+  int seeds = 0;  ///< 0: 10, quick 3
+};
+/// The neural experiment: source weight decays, fine-tuned in two ways.
+void networks(Reproduction& result, const ReproductionOptions& options, const NetworkOptions& settings);
+
 /// The position of a smooth function's minimum over log(x), by golden section.
 double minimise_logarithmic(const std::function<double(double)>& function, double low, double high);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "cli/commands.hpp"
@@ -11,6 +12,7 @@
 #include "cli/program.hpp"
 #include "cli/reproduction.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/random.hpp"
 
 namespace rtl::test {
 namespace {
@@ -105,6 +107,71 @@ TEST(Reproduce, IsAFunctionOfTheSeed) {
   const json first = claims("3");
   EXPECT_EQ(first, claims("3"));
   EXPECT_NE(first, claims("4"));
+}
+
+/// Ten classes in few and small files: 28 x 28 digits of noise with a bright bar, CIFAR records of noise.
+void write_images(const Workplace& place) {
+  std::filesystem::create_directories(place.path("images/mnist"));
+  std::filesystem::create_directories(place.path("images/cifar10"));
+  RandomSequence random(7);
+  const auto big_endian = [](std::uint32_t value) {
+    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+                       static_cast<char>(value)};
+  };
+  for (const auto& [part, count] : {std::pair{"train", 200}, std::pair{"t10k", 20}}) {
+    std::string images =
+                    big_endian(0x803) + big_endian(static_cast<std::uint32_t>(count)) + big_endian(28) + big_endian(28),
+                labels = big_endian(0x801) + big_endian(static_cast<std::uint32_t>(count));
+    for (int i = 0; i < count; ++i) {
+      labels += static_cast<char>(i % 10);
+      for (int pixel = 0; pixel < 784; ++pixel) {
+        images += static_cast<char>(pixel / 56 == i % 10 ? 200 : random.below(100));
+      }
+    }
+    place.write(std::string("images/mnist/") + part + "-images-idx3-ubyte", images);
+    place.write(std::string("images/mnist/") + part + "-labels-idx1-ubyte", labels);
+  }
+  for (const auto& [part, count] : {std::pair{"cifar10_train_30", 30}, std::pair{"cifar10_test_20", 20}}) {
+    std::string records;
+    for (int i = 0; i < count; ++i) {
+      records += static_cast<char>(i % 10);
+      for (int pixel = 0; pixel < 3072; ++pixel) records += static_cast<char>(random.below(256));
+    }
+    place.write(std::string("images/cifar10/") + part + ".bin", records);
+  }
+}
+
+TEST(ReproduceNetworks, KeepsFinishedTrainingsAndGoesOn) {
+  const Workplace place;
+  write_images(place);
+  const std::vector<std::string> words = {"reproduce", "l2sp", "--only",  "networks", "--networks", "--data", ".",
+                                          "--seeds",   "2",    "--state", "state",    "--resume",   "--json", "r.json"};
+  const auto outcome = place.run(words);
+  ASSERT_TRUE(place.has("r.json")) << outcome.errors;  // but claims about noise may fail
+  const json facts = place.json("r.json");
+  check_facts(facts, "l2sp");
+  EXPECT_EQ(facts.at("claims").size(), 6);
+  EXPECT_EQ(facts.at("figures").size(), 4);
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(place.path("state"))) files.push_back(entry.path());
+  EXPECT_EQ(files.size(), 2 * 2 * (3 + 1));  // data sets, seeds, decays and scratch
+  // Some finished trainings are lost, one belongs to another setting: the result is the same.
+  std::sort(files.begin(), files.end());
+  std::filesystem::remove(files[0]);
+  std::filesystem::copy_file(files[2], files[1], std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(place.run(words).code, outcome.code);
+  EXPECT_EQ(place.json("r.json").at("claims"), facts.at("claims"));
+  EXPECT_EQ(place.json("r.json").at("figures"), facts.at("figures"));
+}
+
+TEST(ReproduceNetworks, NeedsItsData) {
+  const Workplace place;
+  const auto without = place.run({"reproduce", "l2sp", "--only", "networks", "--networks"}, {"RTL_DATA="});
+  EXPECT_EQ(without.code, 2);
+  EXPECT_NE(without.errors.find("--data"), std::string::npos) << without.errors;
+  const auto nowhere = place.run({"reproduce", "l2sp", "--only", "networks", "--networks", "--data", "nowhere"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_NE(nowhere.errors.find("nowhere/images/mnist"), std::string::npos) << nowhere.errors;
 }
 
 TEST(Reproduce, AFailedClaimFailsTheCommandAndIsWritten) {

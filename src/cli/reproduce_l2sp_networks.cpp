@@ -1,0 +1,272 @@
+// The neural experiment: accuracies by source weight decay, and whether the source's own best decay is the target's.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "cli/draws.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/json_report.hpp"
+#include "cli/l2sp_networks.hpp"
+#include "cli/reproduce_l2sp.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/io/file.hpp"
+#include "rtl/theory/simulation.hpp"
+#include "rtl/transfer/statistics.hpp"
+
+namespace rtl::cli::l2sp {
+
+namespace {
+
+/// Runs of one problem: [seed][decay].
+struct Results {
+  std::vector<double> decays;
+  std::vector<std::vector<NetworkRun>> runs;
+  std::vector<double> scratch;
+
+  /// One value a seed, at a decay.
+  template <typename Value>
+  std::vector<double> column(std::size_t decay, const Value& value) const {
+    std::vector<double> values;
+    values.reserve(runs.size());
+    for (const auto& seed : runs) values.push_back(value(seed[decay]));
+    return values;
+  }
+};
+
+double source_accuracy(const NetworkRun& run) { return run.source_accuracy; }
+double standard_accuracy(const NetworkRun& run) { return run.standard.accuracy; }
+double l2sp_accuracy(const NetworkRun& run) { return run.l2sp.accuracy; }
+
+Json to_json(const FineTuning& one) { return {{"accuracy", one.accuracy}, {"distances", one.distances}}; }
+FineTuning fine_tuning_from(const Json& json) { return {json.at("accuracy"), json.at("distances")}; }
+
+/// A finished training in the state folder, or none.
+class State {
+ public:
+  explicit State(const NetworkOptions& settings) : folder_(settings.state), resume_(settings.resume) {
+    if (folder_.empty()) return;
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    if (error) throw IoError(folder_, "the folder cannot be made: " + error.message());
+  }
+
+  /// What `compute` gave for this setting, now or earlier.
+  template <typename Compute>
+  Json get(const std::string& name, const std::string& setting, const Compute& compute) const {
+    const std::string path = folder_ + "/" + name + ".json";
+    if (resume_ && io::file_exists(path)) {
+      const io::Bytes bytes = io::read_file(path);
+      const Json found = Json::parse(reinterpret_cast<const char*>(bytes.data()),
+                                     reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
+      if (found.is_object() && found.value("setting", "") == setting) return found.at("result");
+    }
+    if (interrupted()) throw Error("interrupted; the same command with --resume goes on");
+    const Json result = compute();
+    if (!folder_.empty()) write_json(path, {{"setting", setting}, {"result", result}});
+    return result;
+  }
+
+ private:
+  std::string folder_;
+  bool resume_;
+};
+
+Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, const State& state,
+                const std::function<void(double)>& progress) {
+  std::vector<data::Dataset> samples;
+  for (int seed = 0; seed < seeds; ++seed) samples.push_back(target_samples(problem, static_cast<std::uint64_t>(seed)));
+  const auto per_seed = static_cast<std::int64_t>(decays.size()) + 1;
+  const auto run = [&](std::int64_t i) -> Json {
+    const auto seed = static_cast<std::uint64_t>(i / per_seed);
+    const auto decay = static_cast<std::size_t>(i % per_seed);
+    if (decay == decays.size()) {
+      return state.get(fmt::format("{}-seed{}-scratch", problem.name, seed),
+                       fmt::format("{}, seed {}, scratch", problem.fingerprint(), seed),
+                       [&]() -> Json { return run_scratch(problem, samples[seed], seed); });
+    }
+    return state.get(fmt::format("{}-seed{}-decay{:.3g}", problem.name, seed, decays[decay]),
+                     fmt::format("{}, seed {}, decay {}", problem.fingerprint(), seed, decays[decay]), [&]() -> Json {
+                       const NetworkRun one = run_networks(problem, samples[seed], decays[decay], seed);
+                       return {{"source_accuracy", one.source_accuracy},
+                               {"standard", to_json(one.standard)},
+                               {"l2sp", to_json(one.l2sp)}};
+                     });
+  };
+  const std::vector<Json> all = simulate_draws(seeds * per_seed, run, progress, 2);
+  Results results{decays, {}, {}};
+  for (int seed = 0; seed < seeds; ++seed) {
+    std::vector<NetworkRun> row;
+    for (std::size_t decay = 0; decay < decays.size(); ++decay) {
+      const Json& one = all[static_cast<std::size_t>(seed * per_seed) + decay];
+      row.push_back(
+          {one.at("source_accuracy"), fine_tuning_from(one.at("standard")), fine_tuning_from(one.at("l2sp"))});
+    }
+    results.runs.push_back(std::move(row));
+    results.scratch.push_back(all[static_cast<std::size_t>((seed + 1) * per_seed) - 1]);
+  }
+  return results;
+}
+
+/// The decay with the greatest mean over all seeds but one (`left_out`; -1: over all).
+template <typename Value>
+std::size_t best_decay(const Results& results, int left_out, const Value& value) {
+  std::size_t best = 0;
+  double greatest = -1;
+  for (std::size_t decay = 0; decay < results.decays.size(); ++decay) {
+    double sum = 0;
+    for (std::size_t seed = 0; seed < results.runs.size(); ++seed) {
+      if (static_cast<int>(seed) != left_out) sum += value(results.runs[seed][decay]);
+    }
+    if (sum > greatest) {
+      greatest = sum;
+      best = decay;
+    }
+  }
+  return best;
+}
+
+/// A paired difference that should not be below 0, but for its 95 % t-interval.
+transfer::Interval claim_not_below(Reproduction& result, const std::string& name, const std::vector<double>& values) {
+  const auto interval = transfer::t_interval(values);
+  result.claims.push_back({name, 0, interval.mean, interval.mean - interval.low, Relation::at_least});
+  return interval;
+}
+
+void claim(Reproduction& result, const NetworkProblem& problem, const Results& results) {
+  std::vector<double> apart;  // of the two fine-tunings, one mean over source decays a seed
+  for (const auto& runs : results.runs) {
+    double sum = 0;
+    for (const NetworkRun& run : runs) sum += run.standard.accuracy - run.l2sp.accuracy;
+    apart.push_back(sum / static_cast<double>(runs.size()));
+  }
+  const auto tracked = transfer::t_interval(apart);
+  result.claims.push_back({problem.name +
+                               ": accuracy of plain fine-tuning minus L2-SP, mean over source decays: within "
+                               "one point and the 95 % interval",
+                           0, tracked.mean, .01 + tracked.mean - tracked.low});
+  std::vector<double> mismatch, gain, own_gain;
+  for (std::size_t seed = 0; seed < results.runs.size(); ++seed) {
+    const auto& runs = results.runs[seed];
+    const double chosen = runs[best_decay(results, static_cast<int>(seed), standard_accuracy)].standard.accuracy,
+                 own = runs[best_decay(results, static_cast<int>(seed), source_accuracy)].standard.accuracy;
+    mismatch.push_back(chosen - own);
+    gain.push_back(chosen - results.scratch[seed]);
+    own_gain.push_back(own - results.scratch[seed]);
+  }
+  const auto better =
+      claim_not_below(result,
+                      problem.name +
+                          ": accuracy with the decay that is best for transfer, minus that with the source's best "
+                          "(chosen by the other seeds): not below 0, 95 % interval",
+                      mismatch);
+  const auto helps =
+      claim_not_below(result,
+                      problem.name +
+                          ": accuracy with the decay that is best for transfer, minus scratch: not below 0, 95 % "
+                          "interval",
+                      gain);
+  const auto own = transfer::t_interval(own_gain);
+  const auto decay_of = [&](const auto& value) { return results.decays[best_decay(results, -1, value)]; };
+  result.protocol.push_back(
+      {problem.name,
+       fmt::format(
+           "{} source images, {} target images, {} and {} for the test; {} seeds, {} source decays; best decay for "
+           "the source {:.3g}, for plain fine-tuning {:.3g}, for L2-SP {:.3g} (over all seeds); best for "
+           "transfer minus best for the source {:+.2f} points ({:+.2f} to {:+.2f}); against scratch: {} with the "
+           "decay best for transfer, {} with the source's",
+           problem.source.train.size(), problem.target_samples, problem.source.test.size(), problem.target.test.size(),
+           results.runs.size(), results.decays.size(), decay_of(source_accuracy), decay_of(standard_accuracy),
+           decay_of(l2sp_accuracy), 100 * better.mean, 100 * better.low, 100 * better.high,
+           to_string(transfer::judge(helps)), to_string(transfer::judge(own)))});
+}
+
+/// A decay's place on a logarithmic axis; 0 has none, and is put before the others.
+double position(double decay) { return decay > 0 ? decay : 3e-7; }
+
+Figure accuracy_figure(const NetworkProblem& problem, const Results& results) {
+  Figure figure{
+      "networks_" + problem.name,
+      "Accuracy by the source's weight decay: " + problem.name,
+      "Means over seeds with two standard errors. The leftmost points are a decay of 0; the horizontal line is "
+      "scratch.",
+      "weight decay of the source",
+      "test accuracy",
+      true,
+      false,
+      {}};
+  const auto add = [&](const std::string& name, const auto& value) {
+    Series series{name, Series::Kind::points, {}, {}, {}};
+    for (std::size_t decay = 0; decay < results.decays.size(); ++decay) {
+      const auto mean = theory::average(results.column(decay, value));
+      series.x.push_back(position(results.decays[decay]));
+      series.y.push_back(mean.mean);
+      series.error.push_back(2 * mean.error);
+    }
+    figure.series.push_back(series);
+  };
+  add("source, its own task", source_accuracy);
+  add("target, plain", standard_accuracy);
+  add("target, L2-SP", l2sp_accuracy);
+  const double scratch = theory::average(results.scratch).mean;
+  figure.series.push_back({"scratch",
+                           Series::Kind::line,
+                           {position(results.decays.front()), position(results.decays.back())},
+                           {scratch, scratch},
+                           {}});
+  return figure;
+}
+
+Figure distance_figure(const NetworkProblem& problem, const Results& results) {
+  Figure figure{"distances_" + problem.name,
+                "Distance of the parameters from the source's: " + problem.name,
+                "Means over seeds. Lines: plain fine-tuning. Points: L2-SP.",
+                "epoch",
+                "distance",
+                false,
+                false,
+                {}};
+  for (const std::size_t decay : {std::size_t{0}, results.decays.size() / 2, results.decays.size() - 1}) {
+    const std::string name = fmt::format("decay {:.2g}", results.decays[decay]);
+    Series plain{name, Series::Kind::line, {}, {}, {}}, l2sp{name + ": L2-SP", Series::Kind::points, {}, {}, {}};
+    for (std::size_t epoch = 0; epoch < results.runs[0][decay].standard.distances.size(); ++epoch) {
+      const auto mean = [&](const auto& distances) { return theory::average(results.column(decay, distances)).mean; };
+      for (Series* series : {&plain, &l2sp}) series->x.push_back(static_cast<double>(epoch) + 1);
+      plain.y.push_back(mean([&](const NetworkRun& run) { return run.standard.distances[epoch]; }));
+      l2sp.y.push_back(mean([&](const NetworkRun& run) { return run.l2sp.distances[epoch]; }));
+    }
+    figure.series.push_back(plain);
+    figure.series.push_back(l2sp);
+  }
+  return figure;
+}
+
+}  // namespace
+
+void networks(Reproduction& result, const ReproductionOptions& options, const NetworkOptions& settings) {
+  const bool full = options.effort == Effort::full;
+  const std::vector<double> all = source_decays();
+  const std::vector<double> few = {all[0], all[11], all[16]};
+  const int seeds = settings.seeds > 0 ? settings.seeds : full ? 10 : 3;
+  const State state(settings);
+  result.protocol.push_back(
+      {"networks",
+       "Adam, rate 0.001; source epochs 10 (MNIST) and 15 (CIFAR-10), target 5 and 8; fine-tuning "
+       "with weight decay 1e-4, or with (1e-4 / 2) ||w - source||^2; seeds from 0"});
+  const NetworkProblem problems[] = {mnist_problem(settings.data),
+                                     cifar_problem(settings.data, full ? 0 : 500, full ? 1250 : 300)};
+  double done = 0;
+  for (const NetworkProblem& problem : problems) {
+    // An image of the convolutional network costs about 60 times as much.
+    const double share = problem.kind == NetworkKind::mlp ? .1 : .9;
+    const Results results = run_all(problem, full ? all : few, seeds, state,
+                                    [&](double fraction) { options.progress(done + share * fraction, problem.name); });
+    done += share;
+    claim(result, problem, results);
+    result.figures.push_back(accuracy_figure(problem, results));
+    result.figures.push_back(distance_figure(problem, results));
+  }
+}
+
+}  // namespace rtl::cli::l2sp
