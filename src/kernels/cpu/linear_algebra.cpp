@@ -6,11 +6,11 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <exception>
 #include <vector>
 
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/linear_algebra.hpp"
+#include "kernels/cpu/fault.hpp"
 
 namespace rtl::kernels::cpu {
 namespace {
@@ -54,17 +54,10 @@ int checked(const char* routine, int info) {
 template <typename F>
 void for_each(std::int64_t count, const F& f) {
   if (count == 1) return f(0);
-  std::exception_ptr fault;
+  Fault fault;
 #pragma omp parallel for schedule(dynamic)
-  for (std::int64_t i = 0; i < count; ++i) {
-    try {
-      f(i);
-    } catch (...) {
-#pragma omp critical
-      fault = std::current_exception();
-    }
-  }
-  if (fault) std::rethrow_exception(fault);
+  for (std::int64_t i = 0; i < count; ++i) fault.guard([&] { f(i); });
+  fault.rethrow();
 }
 
 template <typename T>

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "kernels/backend/ridge_path.hpp"
+#include "kernels/cpu/fault.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 namespace rtl::kernels::cpu {
@@ -20,18 +22,18 @@ void sums_typed(const ConstView& x, const double* weights, double* sums) {
   constexpr std::int64_t block_rows = 64;
   const std::int64_t rows = x.extent(0), stride = row_stride(x);
   const T* values = x.data_as<T>();
+  std::vector<double> partial(static_cast<std::size_t>(x.extent(1)));
   parallel_ranges(x.extent(1), grain_of(rows), [&](std::int64_t begin, std::int64_t end) {
-    std::vector<double> partial(static_cast<std::size_t>(end - begin));
+    double* to = partial.data();
     std::fill(sums + begin, sums + end, 0.0);
     for (std::int64_t row = 0; row < rows; row += block_rows) {
-      std::fill(partial.begin(), partial.end(), 0.0);
+      std::fill(to + begin, to + end, 0.0);
       for (std::int64_t i = row; i < std::min(rows, row + block_rows); ++i) {
         const T* line = values + i * stride;
         const double weight = weights != nullptr ? weights[i] : 1;
-        double* to = partial.data() - begin;
         for (std::int64_t j = begin; j < end; ++j) to[j] += weight * static_cast<double>(line[j]);
       }
-      for (std::int64_t j = begin; j < end; ++j) sums[j] += partial[static_cast<std::size_t>(j - begin)];
+      for (std::int64_t j = begin; j < end; ++j) sums[j] += to[j];
     }
   });
 }
@@ -191,15 +193,20 @@ template <typename T>
 void score(const Problem<T>& problem, double* left_out, double* residual) {
   const std::int64_t chunks = (problem.n + chunk_rows - 1) / chunk_rows, sums = problem.penalties * problem.k;
   std::vector<double> partial(static_cast<std::size_t>(2 * sums * chunks), 0.0);
+  Fault fault;
 #pragma omp parallel if (chunks > 1 && !omp_in_parallel())
   {
-    Scorer<T> scorer(problem, std::min(chunk_rows, problem.n));
+    std::unique_ptr<Scorer<T>> scorer;
+    fault.guard([&] { scorer = std::make_unique<Scorer<T>>(problem, std::min(chunk_rows, problem.n)); });
 #pragma omp for schedule(static)
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      if (!scorer) continue;
       double* own = partial.data() + 2 * sums * chunk;
-      scorer.add(chunk * chunk_rows, std::min(problem.n, (chunk + 1) * chunk_rows), own, own + sums);
+      fault.guard(
+          [&] { scorer->add(chunk * chunk_rows, std::min(problem.n, (chunk + 1) * chunk_rows), own, own + sums); });
     }
   }
+  fault.rethrow();
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     const double* own = partial.data() + 2 * sums * chunk;
     for (std::int64_t i = 0; i < sums; ++i) {
@@ -212,12 +219,16 @@ void score(const Problem<T>& problem, double* left_out, double* residual) {
 template <typename T>
 void errors_typed(const RidgePathRows& rows, double* left_out, double* residual) {
   const std::int64_t batch = rows.basis.extent(0);
+  Fault fault;
 #pragma omp parallel for schedule(dynamic) if (batch > 1)
   for (std::int64_t i = 0; i < batch; ++i) {
-    const Problem<T> problem(rows, i);
-    const std::int64_t offset = i * problem.penalties * problem.k;
-    score(problem, left_out + offset, residual + offset);
+    fault.guard([&] {
+      const Problem<T> problem(rows, i);
+      const std::int64_t offset = i * problem.penalties * problem.k;
+      score(problem, left_out + offset, residual + offset);
+    });
   }
+  fault.rethrow();
 }
 
 const double* optional(const ConstView& view) { return view.given() ? view.data_as<double>() : nullptr; }
