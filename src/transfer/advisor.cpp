@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/pointwise.hpp"
@@ -103,6 +104,12 @@ class Examination {
     columns_.rows = x_.extent(0);
     columns_.outputs = y_.rank() == 2 ? y_.extent(1) : 1;
     columns_.intercept = options_.intercept;
+    if (columns_.rows == 1 && columns_.intercept) {
+      throw ValueError(
+          fmt::format("{}: the target's single row determines its intercept, and nothing is left to judge by; give at "
+                      "least two rows, or no intercept",
+                      call));
+    }
     for (std::size_t s = 0; s < sources_.size(); ++s) {
       if (sources_[s]->features() != x_.extent(1)) {
         throw ShapeError(fmt::format("{}: source {} has {} features, the target {}", call, s, sources_[s]->features(),
@@ -129,21 +136,17 @@ class Examination {
     if (penalty > 0) solutions_.add(s, penalty, columns_.outputs);
   }
 
-  /// A source solution's predictions for the target's rows, without its intercept: [n, k_s].
-  std::vector<double> predictions(const Block& block) const {
-    Tensor values({columns_.rows, block.columns}, DType::f64, device_);
-    kernels::gemm(device_, kernels::Transpose::no, kernels::Transpose::no, 1, wide_,
-                  sources_[block.source]->coefficients(block.penalty), 0, values);
-    return values.to_vector<double>();
+  Predictions predictions(const Block& block) const {
+    return predict_rows(device_, wide_, sources_[block.source]->coefficients(block.penalty));
   }
-
   /// rho_hat of a source's predictions g, for targets y, both [n, k] and centred where that applies: slope, its
-  /// standard error, and the mean of y^2 - (y - g)^2.
+  /// standard error, and the mean of y^2 - (y - g)^2. Predictions that do not vary have no slope, and too few rows
+  /// leave it uncertain: the error is infinite.
   struct Slope {
-    double value = 0, standard_error = 0, saved = 0;
+    double value = 0, standard_error = std::numeric_limits<double>::infinity(), saved = 0;
   };
-  Slope slope(std::vector<double> g) const {
-    std::vector<double> y = host_matrix(device_, y_);
+  Slope slope(const Predictions& predicted) const {
+    std::vector<double> y = host_matrix(device_, y_), g = predicted.values;
     if (columns_.intercept) {
       subtract_means(g, columns_.outputs);
       subtract_means(y, columns_.outputs);
@@ -151,14 +154,21 @@ class Examination {
     double gg = 0, gy = 0, residual = 0;
     for (std::size_t i = 0; i < g.size(); ++i) gg += g[i] * g[i], gy += g[i] * y[i];
     Slope result;
-    if (!(gg > 0)) return result;
+    if (!(gg > std::accumulate(predicted.noise.begin(), predicted.noise.end(), 0.0))) return result;
     result.value = gy / gg;
     for (std::size_t i = 0; i < g.size(); ++i) residual += std::pow(y[i] - result.value * g[i], 2);
-    result.standard_error = std::sqrt(residual / static_cast<double>(g.size()) / gg);
     result.saved = (2 * gy - gg) / static_cast<double>(g.size());
+    const std::int64_t rows = columns_.rows - taken();
+    if (rows < 2) return result;
+    result.standard_error = std::sqrt(residual / static_cast<double>(rows * columns_.outputs - 1) / gg);
     return result;
   }
 
+  /// Rows that the intercept takes.
+  std::int64_t taken() const { return columns_.intercept ? 1 : 0; }
+  Paired difference(const std::vector<double>& a, const std::vector<double>& b) const {
+    return paired_difference(a, b, taken());
+  }
   double transfer_penalty(std::size_t s) const {
     const double rho = slope(predictions(solutions_.optimal[s])).value;
     std::vector<double> spectrum = sources_[s]->path().eigenvalues();
@@ -170,9 +180,12 @@ class Examination {
   static void subtract_means(std::vector<double>& values, std::int64_t width) {
     const auto columns = static_cast<std::size_t>(width);
     const std::size_t rows = values.size() / columns;
-    std::vector<double> means(columns);
-    for (std::size_t i = 0; i < values.size(); ++i) means[i % columns] += values[i] / static_cast<double>(rows);
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] -= means[i % columns];
+    // The second time takes off the rounding of the first means.
+    for (int pass = 0; pass < 2; ++pass) {
+      std::vector<double> means(columns);
+      for (std::size_t i = 0; i < values.size(); ++i) means[i % columns] += values[i] / static_cast<double>(rows);
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] -= means[i % columns];
+    }
   }
 
   /// Makes the matrix [Y | predictions] whose leave-one-out residuals give those of every centre: the residual of
@@ -188,7 +201,9 @@ class Examination {
     };
     place(host_matrix(device_, y_), 0, columns_.outputs);
     for (const Block& block : solutions_.blocks) {
-      place(predictions(block), columns_.outputs + block.first, block.columns);
+      const Predictions predicted = predictions(block);
+      place(predicted.values, columns_.outputs + block.first, block.columns);
+      columns_.noise.insert(columns_.noise.end(), predicted.noise.begin(), predicted.noise.end());
     }
     beside_ = Tensor::from(columns_.values, {columns_.rows, width}, device_);
     if (columns_.intercept) subtract_means(columns_.values, width);
@@ -242,7 +257,7 @@ class Examination {
       judged.row_squares = row_squares(judged.residuals);
     }
     for (Judged& judged : judged_) {
-      const Paired gain = paired_difference(judged_.front().row_squares, judged.row_squares);
+      const Paired gain = difference(judged_.front().row_squares, judged.row_squares);
       judged.centre.candidate.gain = gain.mean;
       judged.centre.candidate.gain_standard_error = gain.standard_error;
     }
@@ -299,7 +314,7 @@ class Examination {
 
   /// The weight of what has the errors `b` beside what has the errors `a`.
   double weight_of_second(const std::vector<double>& a, const std::vector<double>& b, double favour) const {
-    const Paired gain = paired_difference(a, b);
+    const Paired gain = difference(a, b);
     if (options_.rule == AdvisorRule::choose) return gain.mean > 0 ? 1 : 0;
     return normal_probability(z_of(gain.mean, gain.standard_error) + favour);
   }
@@ -320,7 +335,7 @@ class Examination {
     std::size_t best = 0;
     for (std::size_t c = 2; c < judged_.size(); ++c) {
       if (at_optimum(judged_[c].centre.candidate)) continue;
-      const Paired better = paired_difference(base, judged_[c].row_squares);
+      const Paired better = difference(base, judged_[c].row_squares);
       const double least =
           best == 0 ? std::numeric_limits<double>::infinity() : judged_[best].centre.candidate.leave_one_out;
       if (better.mean > better.standard_error && judged_[c].centre.candidate.leave_one_out < least) best = c;
@@ -338,7 +353,7 @@ class Examination {
     for (double& weight : report.weights) weight *= report.trust;
     report.weights[0] = 1 - report.trust;
     const std::vector<double> squares = blended_squares(report.weights);
-    const Paired gain = paired_difference(scratch, squares);
+    const Paired gain = difference(scratch, squares);
     report.leave_one_out = mean_of(squares);
     report.gain = gain.mean;
     report.gain_standard_error = gain.standard_error;

@@ -2,25 +2,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
+#include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
+#include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::transfer {
 namespace {
 
-/// Solves S a = b for a small symmetric positive semidefinite S [m, m]; directions that S lacks get 0.
-std::vector<double> solve_small(std::vector<double> s, std::vector<double> b) {
+/// Solves S a = b for a small symmetric positive semidefinite S [m, m]; directions that S lacks get 0, and so do those
+/// of which no more than `least` [m] is left.
+std::vector<double> solve_small(std::vector<double> s, std::vector<double> b, const std::vector<double>& least) {
   const std::size_t m = b.size();
-  double largest = 0;
-  for (std::size_t i = 0; i < m; ++i) largest = std::max(largest, s[i * m + i]);
   std::vector<bool> used(m, false);
-  // Gauss-Jordan with diagonal pivots: what is left below the rounding of the largest is taken as dependent.
+  // Gauss-Jordan with diagonal pivots.
   for (std::size_t step = 0; step < m; ++step) {
     std::size_t pivot = m;
     for (std::size_t i = 0; i < m; ++i) {
-      if (!used[i] && (pivot == m || s[i * m + i] > s[pivot * m + pivot])) pivot = i;
+      const double value = s[i * m + i];
+      if (!used[i] && value > least[i] && (pivot == m || value > s[pivot * m + pivot])) pivot = i;
     }
-    if (!(s[pivot * m + pivot] > 1e-12 * largest)) break;
+    if (pivot == m) break;
     used[pivot] = true;
     const double inverse = 1 / s[pivot * m + pivot];
     for (std::size_t j = 0; j < m; ++j) s[pivot * m + j] *= inverse;
@@ -44,14 +48,21 @@ class BlockProducts {
   BlockProducts(const TargetColumns& columns, std::span<const std::int64_t> firsts)
       : columns_(columns), firsts_(firsts.begin(), firsts.end()), s_(firsts.size() * firsts.size()), b_(firsts.size()) {
     for (std::int64_t i = 0; i < columns.rows; ++i) add(i, 1, s_, b_);
+    // Sums of products are wrong by some roundings of themselves, which is all that is left of a block that depends on
+    // others or on the row that is left out; and a block may be nothing but rounding errors from the beginning.
+    for (std::size_t a = 0; a < firsts_.size(); ++a) {
+      const auto noise = columns.noise.begin() + firsts_[a];
+      least_.push_back(
+          std::max(1e-12 * s_[a * firsts_.size() + a], std::accumulate(noise, noise + columns.outputs, 0.0)));
+    }
   }
-  std::vector<double> scales() const { return solve_small(s_, b_); }
+  std::vector<double> scales() const { return solve_small(s_, b_, least_); }
   std::vector<double> scales_without(std::int64_t i) const {
     // Without row i the column means change, too: each centred product then loses n / (n - 1) times the row's own.
     const auto n = static_cast<double>(columns_.rows);
     std::vector<double> s = s_, b = b_;
     add(i, columns_.intercept ? -n / (n - 1) : -1, s, b);
-    return solve_small(std::move(s), std::move(b));
+    return solve_small(std::move(s), std::move(b), least_);
   }
 
  private:
@@ -70,10 +81,26 @@ class BlockProducts {
 
   const TargetColumns& columns_;
   std::vector<std::int64_t> firsts_;
-  std::vector<double> s_, b_;
+  std::vector<double> s_, b_, least_;
 };
 
 }  // namespace
+
+Predictions predict_rows(const Device& device, const Tensor& x, const Tensor& weights) {
+  const std::int64_t n = x.extent(0), k = weights.extent(1);
+  Tensor values({n, k}, DType::f64, device), sizes(values.shape(), DType::f64, device);
+  Tensor large_x(x.shape(), DType::f64, device), large_weights(weights.shape(), DType::f64, device);
+  kernels::unary(device, kernels::UnaryOp::absolute, x, large_x);
+  kernels::unary(device, kernels::UnaryOp::absolute, weights, large_weights);
+  constexpr auto plain = kernels::Transpose::no;
+  kernels::gemm(device, plain, plain, 1, x, weights, 0, values);
+  kernels::gemm(device, plain, plain, 1, large_x, large_weights, 0, sizes);
+  Predictions result{values.to_vector<double>(), std::vector<double>(static_cast<std::size_t>(k))};
+  const std::vector<double> size = sizes.to_vector<double>();
+  const double share = 4 * static_cast<double>(n + x.extent(1)) * std::numeric_limits<double>::epsilon();
+  for (std::size_t i = 0; i < size.size(); ++i) result.noise[i % result.noise.size()] += std::pow(share * size[i], 2);
+  return result;
+}
 
 void Centre::left_out(std::int64_t i, const double* errors, std::int64_t outputs, double* out) const {
   const double* predictions = errors + outputs;

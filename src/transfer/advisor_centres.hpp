@@ -14,10 +14,19 @@ struct TargetColumns {
   std::int64_t rows = 0, outputs = 0, predictions = 0;
   bool intercept = true;
   std::vector<double> values;  ///< [rows, outputs + predictions]
+  std::vector<double> noise;   ///< [predictions], see Predictions
 
   std::int64_t width() const { return outputs + predictions; }
   const double* row(std::int64_t i) const { return values.data() + i * width(); }
 };
+
+struct Predictions {
+  std::vector<double> values;  ///< [n, k]
+  /// [k]: sums of squares about the mean up to this may be nothing but the rounding of products and means.
+  std::vector<double> noise;
+};
+/// X W for x [n, p] and w [p, k], both f64; the noise follows from |X| |W|.
+Predictions predict_rows(const Device& device, const Tensor& x, const Tensor& weights);
 
 /// A linear map from prediction columns to a centre's outputs.
 struct Centre {
@@ -38,7 +47,7 @@ struct Centre {
 };
 
 /// One regression coefficient for each block of `outputs` prediction columns beginning at `firsts`: digest 3.5, A5.
-/// Coefficients of predictions that do not vary are 0.
+/// Coefficients of predictions that do not vary, to rounding, are 0.
 Centre scaled_centre(const TargetColumns& columns, std::span<const std::int64_t> firsts);
 
 /// All prediction columns ridge-regressed on the targets, the penalty by leave-one-out: digest A8.

@@ -1,6 +1,7 @@
 // How sure a mean of paired differences is.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 namespace rtl::transfer {
@@ -9,10 +10,12 @@ struct Paired {
   double mean = 0, standard_error = 0;
 };
 
-/// Mean over rows of a - b, with its standard error.
-Paired paired_difference(const std::vector<double>& a, const std::vector<double>& b);
+/// Mean over rows of a - b, none negative, with its standard error. The error is infinite where fewer than two rows are
+/// independent of each other, `taken` of them being taken by an intercept; mean and error are 0 where a and b differ by
+/// rounding alone.
+Paired paired_difference(const std::vector<double>& a, const std::vector<double>& b, std::int64_t taken);
 
-/// mean / standard_error; infinite without an error, negative then for a mean of 0.
+/// mean / standard_error; without an error infinite, or 0 for a mean of 0.
 double z_of(double mean, double standard_error);
 
 /// Phi(z)

@@ -46,14 +46,15 @@ struct AdvisorOptions {
 /// One way to transfer (or not), at its best tau1.
 struct AdvisorCandidate {
   CentreKind kind = CentreKind::scratch;
-  std::size_t source = 0;          ///< which one (kind source)
-  double source_penalty = 0;       ///< tau0 (kind source)
-  std::vector<double> scales;      ///< alpha_s (kind scaled)
-  double mixing_penalty = 0;       ///< of A, per sample (kind mixed)
-  double target_penalty = 0;       ///< tau1
-  double leave_one_out = 0;        ///< mean squared leave-one-out error over rows and outputs
-  double gain = 0;                 ///< scratch's leave_one_out minus this one's
-  double gain_standard_error = 0;  ///< of the paired differences, row by row
+  std::size_t source = 0;      ///< which one (kind source)
+  double source_penalty = 0;   ///< tau0 (kind source)
+  std::vector<double> scales;  ///< alpha_s (kind scaled)
+  double mixing_penalty = 0;   ///< of A, per sample (kind mixed)
+  double target_penalty = 0;   ///< tau1
+  double leave_one_out = 0;    ///< mean squared leave-one-out error over rows and outputs
+  double gain = 0;             ///< scratch's leave_one_out minus this one's
+  /// Of the paired differences, row by row; infinite with fewer than two rows besides one for the intercept.
+  double gain_standard_error = 0;
 };
 
 enum class Decision : std::uint8_t { transfer, do_not_transfer, unclear };
@@ -64,6 +65,8 @@ struct SourceAdvice {
   double optimal_penalty = 0;   ///< tauS, by marginal likelihood
   double transfer_penalty = 0;  ///< tau0* by the spectrum rule with `alignment`; infinite for alignment <= 0
   double alignment = 0;         ///< rho_hat = <y1, g> / <g, g>, g = X1 w0_hat(tauS), centred with an intercept (A5)
+  /// With (n - 1 for an intercept) k - 1 degrees of freedom. Infinite, and z then 0, where the predictions do not vary
+  /// to rounding or n is below 2 (3 with an intercept).
   double alignment_standard_error = 0;
   double z = 0;                           ///< (alignment - 1/2) / standard error
   Decision decision = Decision::unclear;  ///< A6: transfer for z > 1, do not for z < -1. Of this centre, unscaled.
