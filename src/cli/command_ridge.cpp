@@ -17,6 +17,7 @@
 #include "cli/training_arguments.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
+#include "rtl/kernels/pointwise.hpp"
 #include "rtl/solvers/ridge_path.hpp"
 
 namespace rtl::cli {
@@ -46,7 +47,9 @@ struct Problem {
   Tensor targets;                 ///< [n, k]
   std::optional<Tensor> start;    ///< [p, k]
   std::optional<Tensor> weights;  ///< [n]
-  double total_weight = 0;        ///< n without weights
+  /// Sum of the weights (n without) times 2^-exponent, so that it neither overflows nor underflows.
+  double total_weight = 0;
+  int weight_exponent = 0;
 };
 
 double parse_penalty(const std::string& text) {
@@ -93,12 +96,6 @@ solvers::RidgeMethod parse_method(const std::string& name) {
 
 std::string name_of(solvers::RidgeMethod method) { return methods[static_cast<std::size_t>(method)]; }
 
-template <typename T>
-double sum_of(const Tensor& values) {
-  const std::vector<T> all = values.to_vector<T>();
-  return std::accumulate(all.begin(), all.end(), 0.0);
-}
-
 /// On the device; host memory is not copied.
 Tensor placed(Tensor values, const Device& device) { return device.is_cuda() ? values.to(device) : std::move(values); }
 
@@ -121,10 +118,14 @@ Problem read_problem(const Arguments& arguments, const Device& device) {
   }
   if (!arguments.weights.empty()) {
     Tensor weights = read_array("--weights", arguments.weights, n, 1, "one a sample");
-    const auto values = weights.dtype() == DType::f64 ? weights.to_vector<double>() : std::vector<double>();
-    const auto narrow = weights.dtype() == DType::f32 ? weights.to_vector<float>() : std::vector<float>();
-    problem.total_weight =
-        std::accumulate(values.begin(), values.end(), 0.0) + std::accumulate(narrow.begin(), narrow.end(), 0.0);
+    Tensor wide(weights.shape(), DType::f64, Device::cpu());
+    kernels::cast(Device::cpu(), weights, wide);
+    const std::vector<double> values = wide.to_vector<double>();
+    const double largest =
+        std::accumulate(values.begin(), values.end(), 0.0, [](double a, double b) { return std::max(a, b); });
+    problem.weight_exponent = std::isfinite(largest) && largest > 0 ? std::ilogb(largest) : 0;
+    problem.total_weight = 0;
+    for (const double weight : values) problem.total_weight += std::scalbn(weight, -problem.weight_exponent);
     problem.weights = placed(std::move(weights), device).reshaped({n});
   }
   return problem;
@@ -144,7 +145,11 @@ std::vector<std::size_t> printed_lines(std::size_t count, std::size_t best) {
   return {lines.begin(), lines.end()};
 }
 
-void print(const solvers::RidgePath& path, double total_weight) {
+double sklearn_alpha(const Problem& problem, double penalty) {
+  return std::scalbn(solvers::penalty_to_sklearn(penalty, problem.total_weight), problem.weight_exponent);
+}
+
+void print(const solvers::RidgePath& path, const Problem& problem) {
   const auto& scores = path.scores();
   Table table({"penalty", "leave-one-out", "GCV", "degrees of freedom", ""});
   table.align_left(4);
@@ -163,7 +168,7 @@ void print(const solvers::RidgePath& path, double total_weight) {
     fmt::print("({} of {} penalties)\n", lines.size(), scores.penalties.size());
   }
   fmt::print("\nbest penalty {:.6g} (per sample), in scikit-learn alpha = {:.6g}\n", path.best_penalty(),
-             solvers::penalty_to_sklearn(path.best_penalty(), total_weight));
+             sklearn_alpha(problem, path.best_penalty()));
 }
 
 /// Where the grid may be too short; empty if it is not.
@@ -176,7 +181,7 @@ std::string end_of_grid(const solvers::RidgeScores& scores) {
                      best == *low ? "smallest" : "largest", best == *low ? "smaller" : "larger");
 }
 
-Json report(const Arguments& arguments, const solvers::RidgePath& path, double total_weight,
+Json report(const Arguments& arguments, const solvers::RidgePath& path, const Problem& problem,
             const std::string& warning) {
   const auto& scores = path.scores();
   return {
@@ -193,7 +198,7 @@ Json report(const Arguments& arguments, const solvers::RidgePath& path, double t
       {"gcv", scores.gcv},
       {"degrees_of_freedom", scores.degrees_of_freedom},
       {"best", {{"index", scores.best}, {"penalty", scores.best_penalty()}}},
-      {"sklearn_alpha", solvers::penalty_to_sklearn(scores.best_penalty(), total_weight)},
+      {"sklearn_alpha", sklearn_alpha(problem, scores.best_penalty())},
       {"intercept", arguments.no_intercept ? Json() : Json(path.intercept(scores.best_penalty()).to_vector<double>())},
       {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
       {"warnings", warning.empty() ? Json::array() : Json::array({warning})}};
@@ -219,12 +224,12 @@ void run(const Arguments& arguments) {
   if (problem.weights) options.sample_weights = *problem.weights;
   const solvers::RidgePath path(device, problem.features, problem.targets, penalties, options);
   const std::string warning = end_of_grid(path.scores());
-  const Json json = report(arguments, path, problem.total_weight, warning);
+  const Json json = report(arguments, path, problem, warning);
   if (!arguments.coefficients.empty()) {
     io::write_npy(arguments.coefficients, path.coefficients(path.best_penalty()));
   }
   write_json(arguments.json, json);
-  if (arguments.json != "-") print(path, problem.total_weight);
+  if (arguments.json != "-") print(path, problem);
   if (arguments.json != "-" && !arguments.coefficients.empty()) {
     fmt::print("coefficients written: {}\n", arguments.coefficients);
   }

@@ -101,8 +101,11 @@ class Group {
     const std::int64_t m = e_.order();
     vectors_ = Tensor::zeros({e_.heads, m, m}, DType::f64, device_);
     kernels::gram(device_, e_.primal() ? GramOf::columns : GramOf::rows, 1.0, x_, 0.0, vectors_);
-    if (!kernels::all_finite(device_, vectors_) || !kernels::all_finite(device_, y_)) report_not_finite();
     if (intercept_ && !e_.primal()) lift();
+    Tensor squares(y_.shape(), DType::f64, device_), sums({e_.heads, 1, e_.k}, DType::f64, device_);
+    kernels::unary(device_, UnaryOp::square, y_, squares);
+    kernels::reduce(device_, kernels::ReduceOp::sum, squares, sums);
+    if (!kernels::all_finite(device_, vectors_) || !kernels::all_finite(device_, sums)) report_not_finite();
     Tensor values({e_.heads, m}, DType::f64, device_);
     kernels::symmetric_eigen(device_, vectors_, values);
     eigenvalues_ = values.to_vector<double>();
@@ -147,13 +150,16 @@ class Group {
     } else {
       rotated_ = product(Transpose::no, Transpose::no, vectors_, y_);
     }
+    if (!kernels::all_finite(device_, rotated_)) report_not_finite();
   }
 
-  double filter(double eigenvalue, double total) const {
+  /// As Spectrum::row_filters and row_scale have it; `least` is the problem's least eigenvalue.
+  double filter(double eigenvalue, double total, double least) const {
     const double sum = eigenvalue + total;
     if (!(sum > 0)) return 0;
-    return e_.primal() ? 1 / sum : total / sum;
+    return e_.primal() ? 1 / sum : (total > 0 ? least + total : 0) / sum;
   }
+  double row_scale(double total, double least) const { return !e_.primal() && total > 0 ? total / (least + total) : 1; }
 
   void score(BatchedRidge& result) {
     const auto heads = static_cast<std::size_t>(e_.heads), order = static_cast<std::size_t>(e_.order());
@@ -165,7 +171,7 @@ class Group {
       const double total = penalties_[at % count] * rows;
       for (std::size_t j = 0; j < kept; ++j) {
         const double eigenvalue = eigenvalues_[at / count * order + j], sum = eigenvalue + total;
-        filters[at * order + j] = filter(eigenvalue, total);
+        filters[at * order + j] = filter(eigenvalue, total, eigenvalues_[at / count * order]);
         freedom[at] += sum > 0 ? eigenvalue / sum : 0.0;
       }
     }
@@ -191,6 +197,7 @@ class Group {
         left += outside[at * outputs + o];
         stays += inside[at * outputs + o];
       }
+      stays *= std::pow(row_scale(penalties_[at % count] * rows, eigenvalues_[at / count * order]), 2);
       const double share = 1 - freedom[at] / rows, scale = rows * static_cast<double>(outputs);
       result.leave_one_out.push_back(left / scale);
       result.gcv.push_back(share > 1e-14 ? stays / scale / (share * share) : std::numeric_limits<double>::infinity());
@@ -231,7 +238,7 @@ class Group {
       arguments::throw_if_not_finite(of, device_, "x", matrix(raw_x_));
       arguments::throw_if_not_finite(of, device_, "y", matrix(raw_y_));
     }
-    throw ValueError(fmt::format("{}: products of entries overflow; scale the columns of x down", call));
+    throw ValueError(fmt::format("{}: products of entries overflow; scale the columns of x and y down", call));
   }
 
   Device device_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "rtl/io/npy.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
@@ -44,11 +45,8 @@ void GramAccumulator::add(ConstView x, ConstView y, ConstView weights) {
     block.prepare(begin, end, means, part);
     kernels::gram(device_, GramOf::columns, 1.0, part, begin == 0 ? 0.0 : 1.0, products);
   }
-  if (!kernels::all_finite(device_, products)) {
-    block.check_finite();
-    throw ValueError(fmt::format("{}: products of entries overflow; scale the columns of x and y down", call));
-  }
-  join(block.rows(), block.counted_rows(), block.weight(), means, products);
+  if (!kernels::all_finite(device_, products)) block.check_finite();
+  join(call, block.rows(), block.counted_rows(), block.weight(), means, std::move(products));
 }
 
 void GramAccumulator::merge(const GramAccumulator& other) {
@@ -64,19 +62,25 @@ void GramAccumulator::merge(const GramAccumulator& other) {
     rows_ += other.rows_;
     return;
   }
-  join(other.rows_, other.counted_rows_, other.total_weight_, other.means_, other.products_);
+  join("GramAccumulator::merge", other.rows_, other.counted_rows_, other.total_weight_, other.means_,
+       other.products_.clone());
 }
 
-void GramAccumulator::join(std::int64_t rows, std::int64_t counted_rows, double weight, const Tensor& means,
-                           const Tensor& products) {
+void GramAccumulator::join(std::string_view call, std::int64_t rows, std::int64_t counted_rows, double weight,
+                           const Tensor& means, Tensor products) {
   const double total = total_weight_ + weight;
   Tensor shift(means_.shape(), DType::f64, device_);
   kernels::binary(device_, kernels::BinaryOp::subtract, means, means_, shift);
-  kernels::scale_add(device_, 1.0, products, 1.0, products_);
   if (total_weight_ > 0) {
-    kernels::gram(device_, GramOf::columns, total_weight_ * weight / total,
-                  shift.view().reshaped({1, features_ + outputs_}), 1.0, products_);
+    kernels::gram(device_, GramOf::columns, total_weight_ * (weight / total),
+                  shift.view().reshaped({1, features_ + outputs_}), 1.0, products);
   }
+  kernels::scale_add(device_, 1.0, products_, 1.0, products);
+  if (!std::isfinite(total) || !kernels::all_finite(device_, products)) {
+    throw ValueError(fmt::format(
+        "{}: weights, or products of entries, overflow; scale the columns of x and y, or the weights, down", call));
+  }
+  products_ = std::move(products);
   kernels::scale_add(device_, weight / total, shift, 1.0, means_);
   rows_ += rows;
   counted_rows_ += counted_rows;
@@ -102,9 +106,13 @@ GramAccumulator GramAccumulator::load(const std::string& path, const Device& dev
   const std::vector<std::int64_t> numbers = counts.to_vector<std::int64_t>();
   if (numbers[0] != 1) throw fail("a version of accumulated sums that this library does not know");
   const std::int64_t features = numbers[1], outputs = numbers[2];
-  if (features < 1 || outputs < 1 || numbers[3] < numbers[4] || numbers[4] < 0) throw fail("impossible counts");
-  if (weight.dtype() != DType::f64 || weight.shape() != Shape{1} || !(weight.item<double>() >= 0)) {
-    throw fail("total_weight is not one number that is not negative");
+  if (features < 1 || outputs < 1 || features > std::numeric_limits<std::int64_t>::max() - outputs ||
+      numbers[3] < numbers[4] || numbers[4] < 0) {
+    throw fail("impossible counts");
+  }
+  if (weight.dtype() != DType::f64 || weight.shape() != Shape{1} || !std::isfinite(weight.item<double>()) ||
+      (numbers[4] > 0 ? weight.item<double>() <= 0 : weight.item<double>() != 0)) {
+    throw fail("total_weight is not one finite number, positive if rows count and else 0");
   }
   const std::int64_t width = features + outputs;
   if (means.dtype() != DType::f64 || means.shape() != Shape{width} || products.dtype() != DType::f64 ||
@@ -113,6 +121,10 @@ GramAccumulator GramAccumulator::load(const std::string& path, const Device& dev
   }
   if (!kernels::all_finite(device, means) || !kernels::all_finite(device, products)) {
     throw fail("means or products are not finite");
+  }
+  const std::vector<double> entries = products.to_vector<double>();
+  for (std::int64_t i = 0; i < width; ++i) {
+    if (entries[static_cast<std::size_t>(i * width + i)] < 0) throw fail("a sum of squares in products is negative");
   }
   GramAccumulator sums(device, features, outputs);
   sums.rows_ = numbers[3];

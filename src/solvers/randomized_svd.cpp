@@ -116,7 +116,7 @@ RandomizedSvd randomized_svd(const Device& device, ConstView x, const Randomized
   x = arguments::matrix(call, device, "x", x);
   check(x, options);
   const std::int64_t n = x.extent(0), p = x.extent(1), rank = options.rank;
-  const std::int64_t q = std::min(rank + options.oversampling, std::min(n, p));
+  const std::int64_t q = rank + std::min(options.oversampling, std::min(n, p) - rank);
   const WideMatrix matrix(device, x);
   const double norm = matrix.squared_norm();
   if (!std::isfinite(norm)) {

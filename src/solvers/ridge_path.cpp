@@ -25,6 +25,16 @@ ScoreBasis basis_of(const RidgeRows& rows) {
           rows.outputs()};
 }
 
+/// Targets that do not vary but by rounding become 0.
+void drop_constant_targets(const RidgeRows& rows, Spectrum& spectrum) {
+  const std::vector<double> negligible = rows.negligible_squares();
+  for (std::size_t o = 0; o < negligible.size(); ++o) {
+    if (spectrum.squares[o] > negligible[o]) continue;
+    spectrum.squares[o] = 0;
+    for (std::size_t at = o; at < spectrum.rotated.size(); at += negligible.size()) spectrum.rotated[at] = 0;
+  }
+}
+
 Spectrum factorise(std::string_view call, const RidgeRows& rows, std::span<const double> penalties,
                    const RidgeOptions& options) {
   switch (options.method) {
@@ -71,6 +81,13 @@ std::vector<double> logarithmic_penalties(double low, double high, std::int64_t 
   return penalties;
 }
 
+double RidgeScores::best_penalty() const {
+  if (penalties.empty()) {
+    throw ValueError("RidgeScores::best_penalty: no penalties were scored; give RidgePath some, or call its evaluate");
+  }
+  return penalties[best];
+}
+
 struct RidgePath::State {
   RidgeRows rows;
   RidgeMethod method = RidgeMethod::primal;
@@ -85,18 +102,31 @@ struct RidgePath::State {
     if (rows.arithmetic() == DType::f32 && options.method == RidgeMethod::svd) {
       throw ValueError("RidgePath: f32 arithmetic has the methods primal and dual only; use f64 with svd");
     }
-    if (leave_one_out && rows.has_intercept() && rows.rows_of_positive_weight() < 2) {
-      throw ValueError(
-          "RidgePath: a single row determines the intercept, nothing is left when it is left out; use at least two "
-          "rows, "
-          "no intercept, or leave_one_out = false");
-    }
+    if (!penalties.empty()) check_rows("RidgePath");
     spectrum = factorise("RidgePath", rows, penalties, options);
+    check_finite();
+    drop_constant_targets(rows, spectrum);
     method = spectrum.form == SpectrumForm::gram ? RidgeMethod::primal
              : spectrum.right.defined()          ? RidgeMethod::svd
                                                  : RidgeMethod::dual;
     expose();
     if (!penalties.empty()) scores = evaluate("RidgePath", penalties);
+  }
+
+  void check_rows(std::string_view call) const {
+    if (!leave_one_out || !rows.has_intercept() || rows.rows_of_positive_weight() > 1) return;
+    throw ValueError(
+        fmt::format("{}: a single row determines the intercept, nothing is left when it is left out; use at least two "
+                    "rows, no intercept, or leave_one_out = false",
+                    call));
+  }
+
+  void check_finite() const {
+    for (const auto* values : {&spectrum.eigenvalues, &spectrum.squares, &spectrum.rotated}) {
+      if (!std::all_of(values->begin(), values->end(), [](double value) { return std::isfinite(value); })) {
+        rows.report_not_finite("RidgePath");
+      }
+    }
   }
 
   /// The min(n, p) largest eigenvalues with the targets along them, ascending.
@@ -125,7 +155,7 @@ struct RidgePath::State {
   double total(double penalty) const { return penalty * static_cast<double>(rows.rows()); }
 
   void check(std::string_view call, std::span<const double> penalties) const {
-    check_resolved(call, fmt::format("x {}{}", rows.x().shape().to_string(), rows.has_intercept() ? ", centred," : ""),
+    check_resolved(call, fmt::format("{}x {}", rows.has_intercept() ? "centred " : "", rows.x().shape().to_string()),
                    spectrum, static_cast<double>(rows.rows()), penalties);
   }
 
@@ -155,6 +185,7 @@ struct RidgePath::State {
     const ScoreBasis basis = basis_of(rows);
     RidgeScores scores = scores_of_spectrum(spectrum, basis, penalties);
     if (!leave_one_out || penalties.empty()) return scores;
+    check_rows(call);
     const bool in_f64 = spectrum.form != SpectrumForm::gram;
     PathScorer scorer(rows.device(), spectrum, basis, penalties, in_f64 ? DType::f64 : rows.arithmetic());
     if (in_f64) {
@@ -221,20 +252,21 @@ struct RidgePath::State {
     return result;
   }
 
-  /// Residuals [k, n] of the prepared rows, and 1 less the leverage of each row.
+  /// Residuals [k, n] of the prepared rows, and 1 less the leverage of each row, both times 1 / `scale`.
   struct RowErrors {
     std::vector<double> errors, margins;
+    double scale = 1;
   };
 
   RowErrors row_errors(double penalty) const {
     const Device& device = rows.device();
     const std::int64_t n = rows.rows(), k = rows.outputs();
     RowErrors result{std::vector<double>(static_cast<std::size_t>(n * k)),
-                     std::vector<double>(static_cast<std::size_t>(n))};
+                     std::vector<double>(static_cast<std::size_t>(n)), spectrum.row_scale(total(penalty))};
     const std::int64_t components = spectrum.components();
-    std::vector<double> filter(static_cast<std::size_t>(components)), weighted(spectrum.rotated);
+    const std::vector<double> filter = spectrum.row_filters(total(penalty));
+    std::vector<double> weighted(spectrum.rotated);
     for (std::size_t j = 0; j < filter.size(); ++j) {
-      filter[j] = spectrum.row_filter(j, total(penalty));
       for (std::int64_t o = 0; o < k; ++o)
         weighted[j * static_cast<std::size_t>(k) + static_cast<std::size_t>(o)] *= filter[j];
     }
@@ -348,8 +380,9 @@ Tensor RidgePath::residuals(double penalty) const {
 
 Tensor RidgePath::leverages(double penalty) const {
   state_->check("RidgePath::leverages", {&penalty, 1});
-  std::vector<double> values = state_->row_errors(penalty).margins;
-  for (double& value : values) value = 1 - value;
+  const auto found = state_->row_errors(penalty);
+  std::vector<double> values = found.margins;
+  for (double& value : values) value = 1 - found.scale * value;
   return Tensor::from(values, {rows()}, device());
 }
 

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/ridge_path.hpp"
 #include "solvers/arguments.hpp"
+#include "solvers/column_means.hpp"
 
 namespace rtl::solvers {
 
@@ -46,8 +48,12 @@ RidgeRows::RidgeRows(std::string_view call, const Device& device, ConstView x, C
 
 void RidgeRows::take_weights(std::string_view call, ConstView weights) {
   weights_ = arguments::weights(call, device_, weights, rows());
+  const double largest = *std::max_element(weights_.begin(), weights_.end());
+  if (largest == 0) throw ValueError(fmt::format("{}: all sample_weights are 0", call));
+  // Only ratios matter: a power of two brings the sum near 1, where it neither overflows nor underflows.
+  const int exponent = std::ilogb(largest);
+  for (double& weight : weights_) weight = std::scalbn(weight, -exponent);
   const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-  if (sum == 0) throw ValueError(fmt::format("{}: all sample_weights are 0", call));
   positive_ = std::count_if(weights_.begin(), weights_.end(), [](double weight) { return weight > 0; });
   std::vector<double> roots(weights_.size());
   for (std::size_t i = 0; i < weights_.size(); ++i) {
@@ -59,15 +65,12 @@ void RidgeRows::take_weights(std::string_view call, ConstView weights) {
 }
 
 void RidgeRows::take_means() {
-  const auto means = [this](ConstView columns) {
-    Tensor mean({columns.extent(1)}, DType::f64, device_);
-    kernels::weighted_column_sums(device_, columns, device_weights_.defined() ? device_weights_.view() : ConstView(),
-                                  mean);
-    kernels::scale_add(device_, 1.0 / static_cast<double>(rows()), mean, 0.0, mean);
-    return mean;
-  };
-  x_means_ = means(x_);
-  y_means_ = means(y_);
+  const ConstView weights = device_weights_.defined() ? device_weights_.view() : ConstView();
+  const auto total = static_cast<double>(rows());
+  x_means_ = Tensor({features()}, DType::f64, device_);
+  y_means_ = Tensor({outputs()}, DType::f64, device_);
+  column_means(device_, x_, weights, total, x_means_);
+  column_means(device_, y_, weights, total, y_means_);
 }
 
 std::int64_t RidgeRows::block_rows() const {
@@ -109,6 +112,15 @@ Tensor RidgeRows::all_targets() const {
                    targets.view().slice(1, begin, end));
   }
   return targets;
+}
+
+std::vector<double> RidgeRows::negligible_squares() const {
+  if (!has_intercept()) return std::vector<double>(static_cast<std::size_t>(outputs()));
+  std::vector<double> squares = y_means_.to_vector<double>();
+  for (double& value : squares) {
+    value = std::pow(4 * std::numeric_limits<double>::epsilon() * value, 2) * static_cast<double>(rows());
+  }
+  return squares;
 }
 
 Tensor RidgeRows::intercept_direction() const {

@@ -42,6 +42,8 @@ class RidgeRows {
   Tensor all_features(std::int64_t extra = 0) const;
   /// Targets of all rows as [k, n], f64.
   Tensor all_targets() const;
+  /// [k]: sums of squares of the targets up to this are rounding errors of their means.
+  std::vector<double> negligible_squares() const;
   /// The direction that the intercept takes: sqrt(w_i / n) of each row, f64 [n] on the device.
   Tensor intercept_direction() const;
 

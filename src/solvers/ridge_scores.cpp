@@ -64,14 +64,19 @@ PathScorer::PathScorer(const Device& device, const Spectrum& spectrum, const Sco
   const auto r = spectrum.eigenvalues.size(), s = chosen.chosen.size();
   std::vector<double> filters(s * r);
   for (std::size_t f = 0; f < s; ++f) {
-    for (std::size_t j = 0; j < r; ++j) filters[f * r + j] = spectrum.row_filter(j, totals[chosen.chosen[f]]);
+    const std::vector<double> filter = spectrum.row_filters(totals[chosen.chosen[f]]);
+    std::copy(filter.begin(), filter.end(), filters.begin() + static_cast<std::ptrdiff_t>(f * r));
   }
   if (!chosen.mixing.empty() && spectrum.form == SpectrumForm::complement) {
-    // Filters of this form are t / (e + t), not 1 / (e + t).
+    // Filters of this form are (e_min + t) / (e + t), not 1 / (e + t).
+    const double least = spectrum.least();
     for (std::size_t l = 0; l < totals.size(); ++l) {
-      for (std::size_t f = 0; f < s; ++f) chosen.mixing[l * s + f] *= totals[l] / totals[chosen.chosen[f]];
+      for (std::size_t f = 0; f < s; ++f) {
+        chosen.mixing[l * s + f] *= (least + totals[l]) / (least + totals[chosen.chosen[f]]);
+      }
     }
   }
+  for (const double total : totals) scales_.push_back(spectrum.row_scale(total));
   const auto count = static_cast<std::int64_t>(totals.size());
   const auto components = static_cast<std::int64_t>(r), kept = static_cast<std::int64_t>(s);
   rotated_ = narrowed(device, spectrum.rotated, {1, components, outputs_}, arithmetic);
@@ -107,7 +112,12 @@ void PathScorer::add_components(ConstView left, ConstView targets, const std::ve
   kernels::ridge_path_errors(device_, rows, left_out_, residual_);
 }
 
-PathSums PathScorer::sums() const { return {left_out_.to_vector<double>(), residual_.to_vector<double>()}; }
+PathSums PathScorer::sums() const {
+  PathSums sums{left_out_.to_vector<double>(), residual_.to_vector<double>()};
+  const auto outputs = static_cast<std::size_t>(outputs_);
+  for (std::size_t i = 0; i < sums.residual.size(); ++i) sums.residual[i] *= std::pow(scales_[i / outputs], 2);
+  return sums;
+}
 
 void set_sums(RidgeScores& scores, const PathSums& sums, const ScoreBasis& basis) {
   const auto outputs = static_cast<std::size_t>(basis.outputs);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 
 #include "rtl/solvers/ridge_path.hpp"
 #include "solvers/ridge_spectrum.hpp"
@@ -36,11 +37,22 @@ class PathScorer {
   void add_components(ConstView left, ConstView targets, const std::vector<double>& taken);
   PathSums sums() const;
 
+  /// What adding rows changes; putting it back undoes that.
+  struct Sums {
+    Tensor left_out, residual;
+  };
+  Sums snapshot() const { return {left_out_.clone(), residual_.clone()}; }
+  void restore(Sums sums) noexcept {
+    left_out_ = std::move(sums.left_out);
+    residual_ = std::move(sums.residual);
+  }
+
  private:
   const Device device_;
   const Spectrum& spectrum_;
   std::int64_t outputs_;
   DType arithmetic_;
+  std::vector<double> scales_;  ///< Spectrum::row_scale of each penalty
   Tensor rotated_, filters_, mixing_, right_, left_out_, residual_;
 };
 

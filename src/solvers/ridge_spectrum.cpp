@@ -21,6 +21,8 @@ using kernels::Transpose;
 
 // A Gram matrix in f64 is wrong by some 1e-16 of its largest eigenvalue, in f32 by some 1e-8.
 constexpr double resolution_f64 = 1e-12, resolution_f32 = 1e-6;
+// Sums of squares in f32 within these leave its exponents room for products and inverses of all that is resolved.
+constexpr double least_f32 = 1e-30, most_f32 = 1e30;
 
 double resolution_of(const RidgeRows& rows) {
   return rows.arithmetic() == DType::f32 ? resolution_f32 : resolution_f64;
@@ -43,31 +45,12 @@ void clip_negative(std::vector<double>& values) {
   for (double& value : values) value = std::max(value, 0.0);
 }
 
-/// [X R]'[X R], lower triangle, block by block of rows.
-Tensor gram_of_rows(std::string_view call, const RidgeRows& rows) {
-  const Device& device = rows.device();
-  const std::int64_t width = rows.features() + rows.outputs();
-  Tensor gram = Tensor::zeros({width, width}, DType::f64, device);
-  // f32 blocks are longer: each costs a pass over the f64 matrix that collects them.
-  const bool narrow = rows.arithmetic() == DType::f32;
-  const std::int64_t step = std::min(rows.rows(), rows.block_rows() * (narrow ? 4 : 1));
-  Tensor block({step, width}, rows.arithmetic(), device);
-  Tensor partial = narrow ? Tensor::zeros(gram.shape(), DType::f32, device) : Tensor();
-  Tensor widened = narrow ? Tensor(gram.shape(), DType::f64, device) : Tensor();
-  for (std::int64_t begin = 0; begin < rows.rows(); begin += step) {
-    const std::int64_t end = std::min(rows.rows(), begin + step);
-    const View part = block.view().slice(0, 0, end - begin);
-    rows.prepare(begin, end, part);
-    if (!narrow) {
-      kernels::gram(device, GramOf::columns, 1.0, part, begin == 0 ? 0.0 : 1.0, gram);
-      continue;
-    }
-    kernels::gram(device, GramOf::columns, 1.0, part, 0.0, partial);
-    kernels::cast(device, partial, widened);
-    kernels::scale_add(device, 1.0, widened, 1.0, gram);
-  }
-  if (!kernels::all_finite(device, gram)) rows.report_not_finite(call);
-  return gram;
+std::vector<double> diagonal_of(const Device& device, const Tensor& matrix) {
+  const std::int64_t n = matrix.extent(0);
+  Tensor diagonal({n}, DType::f64, device);
+  kernels::unary(device, kernels::UnaryOp::copy,
+                 ConstView(matrix.view().data(), DType::f64, Shape{n}, Strides{n + 1}, &device.context()), diagonal);
+  return diagonal.to_vector<double>();
 }
 
 /// Adds c u u' to the lower triangle of q, with c above all its eigenvalues: u, which q maps to 0, becomes the
@@ -115,6 +98,66 @@ double norm_of(const Device& device, ConstView matrix) {
   return std::sqrt(sum.item<double>());
 }
 
+bool in_f32_range(double squares) { return squares >= least_f32 && squares <= most_f32; }
+
+[[noreturn]] void refuse_f32(std::string_view call, std::string_view what, double squares) {
+  throw ValueError(
+      fmt::format("{}: sums of squares of {} reach {:.2g} in f32 arithmetic, which is exact from {} to {}; scale the "
+                  "columns, or use RidgeArithmetic::f64 (without --f32)",
+                  call, what, squares, least_f32, most_f32));
+}
+
+/// `squares` of rows or columns of x were taken in f32: refuses where they leave its range but are not exactly 0.
+void check_f32_features(std::string_view call, const RidgeRows& rows, std::span<const double> squares) {
+  const double largest = *std::max_element(squares.begin(), squares.end());
+  if (in_f32_range(largest)) return;
+  if (largest < least_f32 && norm_of(rows.device(), rows.all_features()) == 0) return;
+  refuse_f32(call, "x", largest);
+}
+
+/// The same for each target; one that does not vary may be 0 to rounding.
+void check_f32_targets(std::string_view call, const RidgeRows& rows, std::span<const double> squares) {
+  if (std::all_of(squares.begin(), squares.end(), in_f32_range)) return;
+  const std::vector<double> exact = squares_of(rows.all_targets().to_vector<double>(), rows.outputs());
+  const std::vector<double> negligible = rows.negligible_squares();
+  for (std::size_t o = 0; o < squares.size(); ++o) {
+    if (!in_f32_range(squares[o]) && exact[o] > negligible[o]) refuse_f32(call, "y", squares[o]);
+  }
+}
+
+/// [X R]'[X R], lower triangle, block by block of rows.
+Tensor gram_of_rows(std::string_view call, const RidgeRows& rows) {
+  const Device& device = rows.device();
+  const std::int64_t width = rows.features() + rows.outputs();
+  Tensor gram = Tensor::zeros({width, width}, DType::f64, device);
+  // f32 blocks are longer: each costs a pass over the f64 matrix that collects them.
+  const bool narrow = rows.arithmetic() == DType::f32;
+  const std::int64_t step = std::min(rows.rows(), rows.block_rows() * (narrow ? 4 : 1));
+  Tensor block({step, width}, rows.arithmetic(), device);
+  Tensor partial = narrow ? Tensor::zeros(gram.shape(), DType::f32, device) : Tensor();
+  Tensor widened = narrow ? Tensor(gram.shape(), DType::f64, device) : Tensor();
+  for (std::int64_t begin = 0; begin < rows.rows(); begin += step) {
+    const std::int64_t end = std::min(rows.rows(), begin + step);
+    const View part = block.view().slice(0, 0, end - begin);
+    rows.prepare(begin, end, part);
+    if (!narrow) {
+      kernels::gram(device, GramOf::columns, 1.0, part, begin == 0 ? 0.0 : 1.0, gram);
+      continue;
+    }
+    kernels::gram(device, GramOf::columns, 1.0, part, 0.0, partial);
+    kernels::cast(device, partial, widened);
+    kernels::scale_add(device, 1.0, widened, 1.0, gram);
+  }
+  if (!kernels::all_finite(device, gram)) rows.report_not_finite(call);
+  if (narrow) {
+    const std::vector<double> squares = diagonal_of(device, gram);
+    const auto p = static_cast<std::size_t>(rows.features());
+    check_f32_features(call, rows, std::span(squares).first(p));
+    check_f32_targets(call, rows, std::span(squares).subspan(p));
+  }
+  return gram;
+}
+
 /// Squares of singular values; those that are 0 to rounding become 0.
 std::vector<double> squared(const std::vector<double>& values, std::int64_t longest) {
   const double least =
@@ -134,17 +177,28 @@ double Spectrum::least() const {
   return eigenvalues.empty() ? 0.0 : *std::min_element(eigenvalues.begin(), eigenvalues.end());
 }
 
-double Spectrum::row_filter(std::size_t component, double total) const {
-  const double eigenvalue = eigenvalues[component], sum = eigenvalue + total;
-  switch (form) {
-    case SpectrumForm::gram:
-      return sum > 0 ? 1 / sum : 0;
-    case SpectrumForm::singular:
-      return sum > 0 ? eigenvalue / sum : 0;
-    case SpectrumForm::complement:
-      return sum > 0 ? total / sum : 1;
+std::vector<double> Spectrum::row_filters(double total) const {
+  const double shift = total > 0 ? least() + total : 0;
+  std::vector<double> filters;
+  for (const double eigenvalue : eigenvalues) {
+    const double sum = eigenvalue + total;
+    switch (form) {
+      case SpectrumForm::gram:
+        filters.push_back(sum > 0 ? 1 / sum : 0);
+        break;
+      case SpectrumForm::singular:
+        filters.push_back(sum > 0 ? eigenvalue / sum : 0);
+        break;
+      case SpectrumForm::complement:
+        filters.push_back(sum > 0 ? shift / sum : 1);
+        break;
+    }
   }
-  return 0;
+  return filters;
+}
+
+double Spectrum::row_scale(double total) const {
+  return form == SpectrumForm::complement && total > 0 ? total / (least() + total) : 1;
 }
 
 std::vector<double> Spectrum::filtered(double total, std::int64_t outputs) const {
@@ -203,12 +257,13 @@ Spectrum dual_spectrum(std::string_view call, const RidgeRows& rows) {
       Tensor products = Tensor::zeros({n, n}, DType::f32, device);
       kernels::gram(device, GramOf::rows, 1.0, narrow, 0.0, products);
       kernels::cast(device, products, vectors);
+      if (kernels::all_finite(device, vectors)) check_f32_features(call, rows, diagonal_of(device, vectors));
     } else {
       kernels::gram(device, GramOf::rows, 1.0, all, 0.0, vectors);
     }
   }
-  if (!kernels::all_finite(device, vectors)) rows.report_not_finite(call);
   if (rows.has_intercept()) lift(device, rows.intercept_direction(), vectors);
+  if (!kernels::all_finite(device, vectors)) rows.report_not_finite(call);
   Tensor values({n}, DType::f64, device);
   kernels::symmetric_eigen(device, vectors, values);
   spectrum.eigenvalues = values.to_vector<double>();
@@ -217,6 +272,7 @@ Spectrum dual_spectrum(std::string_view call, const RidgeRows& rows) {
   const std::int64_t kept = spectrum.components();
   spectrum.left = kept == n ? std::move(vectors) : dense_copy(device, vectors.view().slice(0, 0, kept));
   rotate_targets(rows, spectrum);
+  spectrum.tall_dual = kept > rows.features();
   spectrum.full_column_rank =
       kept == rows.features() && spectrum.largest() > 0 && spectrum.least_total(spectrum.resolution) <= 0;
   return spectrum;
@@ -232,6 +288,7 @@ Spectrum singular_spectrum(std::string_view call, const RidgeRows& rows) {
   if (lifted) {
     // As in the dual form: the intercept's direction becomes a singular vector of its own.
     const double norm = norm_of(device, all);
+    if (!std::isfinite(norm)) rows.report_not_finite(call);
     kernels::scale_add(device, norm > 0 ? 2 * norm : 1.0, rows.intercept_direction().view().reshaped({n, 1}), 0.0,
                        all.view().slice(1, p, p + 1));
   }
@@ -268,6 +325,12 @@ void check_resolved(std::string_view call, std::string_view problem, const Spect
   arguments::check_penalties(call, penalties);
   const double smallest = smallest_penalty(spectrum, weight);
   for (const double penalty : penalties) {
+    if (penalty == 0 && spectrum.tall_dual) {
+      throw ValueError(
+          fmt::format("{}: penalty 0, but the dual method needs a positive one where there are more rows than columns, "
+                      "as in {}; use a positive penalty, RidgeMethod::primal or svd (--method primal or svd)",
+                      call, problem));
+    }
     if (penalty == 0 && !spectrum.full_column_rank) {
       throw ValueError(
           fmt::format("{}: penalty 0, but the columns of {} are linearly dependent: the solution is not "
@@ -276,8 +339,8 @@ void check_resolved(std::string_view call, std::string_view problem, const Spect
     }
     if (penalty >= smallest) continue;
     throw ValueError(
-        fmt::format("{}: penalty {} is lost in the rounding errors of this factorisation of {}, which "
-                    "resolves {} and more; raise the penalty or use RidgePath with RidgeMethod::svd in f64",
+        fmt::format("{}: penalty {} is lost in the rounding errors of this factorisation of {}, which resolves {} and "
+                    "more; raise the penalty or use RidgePath in f64 with RidgeMethod::svd (--method svd)",
                     call, penalty, problem, smallest));
   }
 }

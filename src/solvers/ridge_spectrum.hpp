@@ -13,9 +13,11 @@ namespace rtl::solvers {
 
 /// How components become predictions for the rows. t is the total penalty, n times the penalty.
 enum class SpectrumForm : std::uint8_t {
-  gram,        ///< rows X V, rotated V'X'R, filter 1 / (e + t)
-  singular,    ///< rows U, rotated U'R, filter e / (e + t)
-  complement,  ///< rows U spanning all that is not the intercept, rotated U'R, residual filter t / (e + t)
+  gram,      ///< rows X V, rotated V'X'R, filter 1 / (e + t)
+  singular,  ///< rows U, rotated U'R, filter e / (e + t)
+  /// rows U spanning all that is not the intercept, rotated U'R, residual filter t / (e + t); it is kept as
+  /// (e_min + t) / (e + t), which stays exact where t is much smaller than all e and the residuals almost vanish
+  complement,
 };
 
 struct Spectrum {
@@ -28,14 +30,17 @@ struct Spectrum {
   /// Penalties whose total plus the least eigenvalue is below this share of the largest are lost in rounding errors.
   double resolution = 0;
   bool full_column_rank = false;  ///< to rounding: a penalty of 0 has one solution
+  bool tall_dual = false;         ///< more rows than columns in the dual form, which cannot tell the column rank
 
   std::int64_t components() const { return static_cast<std::int64_t>(eigenvalues.size()); }
   double largest() const;
   double least() const;
   /// The least total penalty that `share` of the largest eigenvalue allows; 0 or negative: any.
   double least_total(double share) const { return share * largest() - least(); }
-  /// The filter that the rows take.
-  double row_filter(std::size_t component, double total) const;
+  /// The filters that the rows take, of each component.
+  std::vector<double> row_filters(double total) const;
+  /// Residuals and margins by those filters, times this, are the rows' own.
+  double row_scale(double total) const;
   /// rotated times the filter that makes coefficients: V times this [components, k] is W - C (after the dual
   /// factorisation: X'U times this).
   std::vector<double> filtered(double total, std::int64_t outputs) const;

@@ -8,6 +8,7 @@
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/ridge_path.hpp"
 #include "solvers/arguments.hpp"
+#include "solvers/column_means.hpp"
 
 namespace rtl::solvers {
 
@@ -50,9 +51,8 @@ Tensor RowBlock::column_means() const {
   const std::int64_t features = x_.extent(1), width = features + y_.extent(1);
   Tensor means({width}, DType::f64, device_);
   const ConstView weights = device_weights_.defined() ? device_weights_.view() : ConstView();
-  kernels::weighted_column_sums(device_, x_, weights, means.view().slice(0, 0, features));
-  kernels::weighted_column_sums(device_, y_, weights, means.view().slice(0, features, width));
-  kernels::scale_add(device_, 1.0 / weight_, means, 0.0, means);
+  solvers::column_means(device_, x_, weights, weight_, means.view().slice(0, 0, features));
+  solvers::column_means(device_, y_, weights, weight_, means.view().slice(0, features, width));
   return means;
 }
 

@@ -181,22 +181,34 @@ StreamedRidgePath::LeaveOneOut StreamedRidgePath::leave_one_out(std::span<const 
 void StreamedRidgePath::LeaveOneOut::add(ConstView x, ConstView y, ConstView weights) {
   const StreamedRidgePath::State& path = state_->path;
   const std::int64_t p = path.features, width = p + path.outputs;
-  const RowBlock block("StreamedRidgePath::LeaveOneOut::add", path.device, x, y, weights, p, path.outputs);
+  constexpr const char* call = "StreamedRidgePath::LeaveOneOut::add";
+  const RowBlock block(call, path.device, x, y, weights, p, path.outputs);
   if (block.rows() == 0) return;
   const std::int64_t step = block.piece_rows();
   Tensor piece({step, width}, DType::f64, path.device);
-  for (std::int64_t begin = 0; begin < block.rows(); begin += step) {
-    const std::int64_t end = std::min(block.rows(), begin + step);
+  const auto score = [&](std::int64_t begin, std::int64_t end) {
     const View part = piece.view().slice(0, 0, end - begin);
     block.prepare(begin, end, path.intercept ? path.means.view() : ConstView(), part);
-    if (!kernels::all_finite(path.device, part)) block.check_finite();
     if (path.centre.defined()) {
       kernels::gemm(path.device, Transpose::no, Transpose::no, -1.0, part.slice(1, 0, p), path.centre, 1.0,
                     part.slice(1, p, width));
     }
+    if (!kernels::all_finite(path.device, part)) {
+      block.check_finite();
+      throw ValueError(fmt::format("{}: products of entries overflow; scale the columns of x and y down", call));
+    }
     std::vector<double> taken;
     for (std::int64_t i = begin; path.intercept && i < end; ++i) taken.push_back(block.weight_of(i) / path.weight);
     state_->scorer.add_rows(part, taken);
+  };
+  PathScorer::Sums before = state_->scorer.snapshot();
+  try {
+    for (std::int64_t begin = 0; begin < block.rows(); begin += step) {
+      score(begin, std::min(block.rows(), begin + step));
+    }
+  } catch (...) {
+    state_->scorer.restore(std::move(before));
+    throw;
   }
   state_->rows += block.rows();
   state_->weight += block.weight();

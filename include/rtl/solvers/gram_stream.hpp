@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
@@ -56,7 +57,8 @@ class GramAccumulator {
   static GramAccumulator load(const std::string& path, const Device& device);
 
  private:
-  void join(std::int64_t rows, std::int64_t counted_rows, double weight, const Tensor& means, const Tensor& products);
+  void join(std::string_view call, std::int64_t rows, std::int64_t counted_rows, double weight, const Tensor& means,
+            Tensor products);
 
   Device device_;
   std::int64_t features_, outputs_;

@@ -69,7 +69,7 @@ struct RidgeScores {
   /// Position of the smallest leave_one_out (of gcv, if that was not asked for); the first of equals.
   std::size_t best = 0;
 
-  double best_penalty() const { return penalties[best]; }
+  double best_penalty() const;  ///< Throws ValueError if there are no penalties.
 };
 
 /// A factorisation of one regression problem and what follows from it.
@@ -135,7 +135,7 @@ class RidgePath {
   /// With sum_squares() this is all that the likelihood of a ridge prior needs (digest l2sp.md, A5). Rows of
   /// eigenvalues that are 0 to rounding are 0.
   const std::vector<double>& rotated_targets() const noexcept;
-  /// ||R||^2 of each output [k].
+  /// ||R||^2 of each output [k]; 0, as its rotated_targets, for an output that an intercept explains to rounding.
   const std::vector<double>& sum_squares() const noexcept;
   /// (e_max + n penalty) / (e_min + n penalty): by how much relative errors of the normal equations may grow. e_min is
   /// 0 if p > r.
