@@ -159,7 +159,7 @@ Tensor gram_of_rows(std::string_view call, const RidgeRows& rows) {
 }
 
 /// Squares of singular values; those that are 0 to rounding become 0.
-std::vector<double> squared(const std::vector<double>& values, std::int64_t longest) {
+std::vector<double> squared(std::span<const double> values, std::int64_t longest) {
   const double least =
       values.empty() ? 0.0 : values.front() * static_cast<double>(longest) * std::numeric_limits<double>::epsilon();
   std::vector<double> squares(values.size());
@@ -305,10 +305,9 @@ Spectrum singular_spectrum(std::string_view call, const RidgeRows& rows) {
     kernels::svd(device, all, u, values, right);
     kernels::unary(device, kernels::UnaryOp::copy, u.view().permuted({1, 0}), left);
   }
-  std::vector<double> singular = values.to_vector<double>();
-  if (lifted) singular.erase(singular.begin());
-  spectrum.eigenvalues = squared(singular, std::max(n, p));
   const std::int64_t first = lifted ? 1 : 0;
+  const std::vector<double> singular = values.to_vector<double>();
+  spectrum.eigenvalues = squared(std::span(singular).subspan(static_cast<std::size_t>(first)), std::max(n, p));
   spectrum.left = lifted ? dense_copy(device, left.view().slice(0, 1, n)) : std::move(left);
   spectrum.right = lifted ? dense_copy(device, right.view().slice(0, first, q).slice(1, 0, p)) : std::move(right);
   rotate_targets(rows, spectrum);

@@ -2,8 +2,13 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <new>
 
 #include "support/devices.hpp"
 #include "support/kernel_case.hpp"
@@ -270,6 +275,40 @@ TEST(RidgePathKernels, RefuseWhatDoesNotFit) {
     expect_error<DTypeError>("'filters'", [&] { kernels::ridge_path_errors(device, rows, sums, sums); });
   }
 }
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+/// Scores many penalties, for which the host's threads need some hundred megabytes, with little left to take.
+void score_without_memory() {
+  const Device device = Device::cpu();
+  const std::int64_t rows = 400, penalties = 200000;
+  const Tensor basis = Tensor::zeros({1, 1, rows}, DType::f64, device),
+               one = Tensor::zeros({1, 1, 1}, DType::f64, device);
+  const Tensor mixing = Tensor::zeros({1, penalties, 1}, DType::f64, device);
+  RidgePathRows path;
+  path.basis = basis;
+  path.rotated = path.filters = one;
+  Tensor few = Tensor::zeros({1, 1, 1}, DType::f64, device),
+         sums = Tensor::zeros({1, penalties, 1}, DType::f64, device);
+  kernels::ridge_path_errors(device, path, few, few.clone());  // threads and their buffers are there now
+  path.mixing = mixing;
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlim_t limit = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE)) + (rlim_t{100} << 20);
+  const rlimit limits{limit, limit};
+  setrlimit(RLIMIT_AS, &limits);
+  try {
+    kernels::ridge_path_errors(device, path, sums, sums);
+  } catch (const std::bad_alloc&) {
+    std::_Exit(0);
+  }
+  std::_Exit(1);
+}
+
+TEST(RidgePathKernelsDeathTest, OutOfMemoryIsAnException) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(score_without_memory(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 }  // namespace
 }  // namespace rtl::test
