@@ -166,9 +166,10 @@ FineTuning fine_tune(const NetworkProblem& problem, Net& source, const Dataset& 
 }  // namespace
 
 std::string NetworkProblem::fingerprint() const {
-  return fmt::format("{} {} of {} and {} of {} samples, {} and {} test samples, batch {}, epochs {} and {}", name,
-                     source.train.size(), source.train.name, target_samples, target.train.size(), source.test.size(),
-                     target.test.size(), batch_size, source_epochs, transfer_epochs);
+  return fmt::format(
+      "{}: {} source samples, {} of {} target samples, {} and {} test samples, batch {}, epochs {} and {}", name,
+      source.train.size(), target_samples, target.train.size(), source.test.size(), target.test.size(), batch_size,
+      source_epochs, transfer_epochs);
 }
 
 NetworkProblem mnist_problem(const std::string& folder) {

@@ -72,6 +72,9 @@ void add_l2sp_study(CLI::App& command) {
                             return reproduce(options, *networks);
                           });
   study->add_flag("--networks", networks->wanted, "also fine-tune networks on MNIST and CIFAR-10");
+  study->add_option("--datasets", networks->datasets, "of --networks, mnist and cifar10 unless stated")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"mnist", "cifar10"}));
   study->add_option("--data", networks->data, "folder with images/mnist and images/cifar10")->envname("RTL_DATA");
   study->add_option("--seeds", networks->seeds, "of --networks: 10, with --quick 3, unless stated")
       ->check(CLI::Range(2, 1000));

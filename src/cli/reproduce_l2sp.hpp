@@ -18,6 +18,8 @@ std::vector<double> penalties();
 void published_curves(Reproduction& result, const ReproductionOptions& options);
 /// Means over many draws against the formulas: risk curves, ratio of penalties, reversal, scaled centre.
 void averaged_curves(Reproduction& result, const ReproductionOptions& options);
+/// tau0* / tauS* by the formulas, the direction of w0 being random: p = 500, target as in the published simulation.
+double penalty_ratio_formula(double source_samples, double exponent, double alignment);
 /// Source, transfer and scratch risks of several settings, commuting and not.
 void risks(Reproduction& result, const ReproductionOptions& options);
 /// Whether transfer helps: not the target's business with isotropic inputs, and a flip without.
@@ -29,6 +31,7 @@ void advisor(Reproduction& result, const ReproductionOptions& options);
 /// What `networks` needs.
 struct NetworkOptions {
   bool wanted = false;
+  std::vector<std::string> datasets = {"mnist", "cifar10"};
   std::string data;   ///< folder with images/mnist and images/cifar10
   std::string state;  ///< folder of finished trainings; empty: none is kept
   bool resume = false;

@@ -30,11 +30,12 @@ class Formula {
   explicit Formula(const Setting& setting)
       : setting_(setting), inputs_(theory::Covariance::power_law(dimension, setting.exponent)) {}
 
-  theory::TransferRisk risk(double alignment, double penalty) const {
-    const std::vector<double> w0(dimension, 1 / std::sqrt(static_cast<double>(dimension)));
-    std::vector<double> w1 = w0;
-    for (double& value : w1) value *= alignment;
-    return theory::LinearTransfer(inputs_, w0, inputs_, w1).risk({setting_.source_samples, 1, penalty}, target);
+  /// The centre is scale * w0_hat: what a source with scale * w0 and scale^2 times the noise would give.
+  theory::TransferRisk risk(double alignment, double penalty, double scale = 1) const {
+    std::vector<double> w0(dimension, scale / std::sqrt(static_cast<double>(dimension)));
+    std::vector<double> w1(dimension, alignment / std::sqrt(static_cast<double>(dimension)));
+    return theory::LinearTransfer(inputs_, w0, inputs_, w1)
+        .risk({setting_.source_samples, scale * scale, penalty}, target);
   }
   double source_penalty() const { return static_cast<double>(dimension) / setting_.source_samples; }
   double transfer_penalty(double alignment) const {
@@ -184,19 +185,22 @@ void claim_ratios(Reproduction& result, const Setting& setting, const Formula& f
 }
 
 /// Gains of the three centres over scratch, paired.
-void claim_scaled(Reproduction& result, const Setting& setting, const Draws& draws) {
+void claim_scaled(Reproduction& result, const Setting& setting, const Formula& formula, const Draws& draws) {
   Figure figure{
       "scaled_" + std::to_string(result.figures.size()),
       "What the centre is worth: " + setting.name,
       "Mean gain over scratch of the source model at its own best penalty, at the best one for the target, and "
-      "scaled by rho. Bars: two standard errors.",
+      "scaled by rho. Lines: the formula. Points: means of the draws, with two standard errors.",
       "alignment rho",
       "risk of scratch minus risk of transfer",
       false,
       false,
       {}};
-  Series own{"source-optimal", Series::Kind::points, {}, {}, {}},
-      best{"transfer-optimal", Series::Kind::points, {}, {}, {}}, scaled{"scaled", Series::Kind::points, {}, {}, {}};
+  const auto line = [](const char* name) { return Series{name, Series::Kind::line, {}, {}, {}}; };
+  const auto points = [](const char* name) { return Series{name, Series::Kind::points, {}, {}, {}}; };
+  Series own = points("source-optimal: draws"), best = points("transfer-optimal: draws"),
+         scaled = points("scaled: draws");
+  Series own_line = line("source-optimal"), best_line = line("transfer-optimal"), scaled_line = line("scaled");
   const auto rhos = alignments();
   for (std::size_t k = 0; k < rhos.size(); ++k) {
     const double rho = rhos[k];
@@ -216,14 +220,22 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Draws& dra
       series.y.push_back(gain.mean);
       series.error.push_back(2 * gain.error);
     };
+    const auto add_formula = [&](Series& series, const theory::TransferRisk& risk) {
+      series.x.push_back(rho);
+      series.y.push_back(risk.scratch - risk.transfer);
+    };
+    add_formula(own_line, formula.risk(rho, formula.source_penalty()));
+    add_formula(best_line, formula.risk(rho, draws.transfer_penalties[k]));
+    add_formula(scaled_line, formula.risk(rho, formula.source_penalty(), rho));
     add(own, at_source);
     add(best, at_best);
     add(scaled, at_scaled);
+    constexpr double rounding = 1e-9;  // at rho = 1 the two are the same but for it
     const auto lead = draws.mean([&](const theory::TransferDraw& draw) { return at_best(draw) - at_scaled(draw); });
     result.claims.push_back(
         {fmt::format("{}, rho {:.2f}: the scaled centre is not worse than tau0*, two standard errors", setting.name,
                      rho),
-         0, lead.mean, 2 * lead.error, Relation::at_least});
+         0, lead.mean, 2 * lead.error + rounding, Relation::at_least});
     if (rho == .5 && setting.exponent == 0) {
       const auto even =
           draws.mean([&](const theory::TransferDraw& draw) { return draw.scratch_risk(rho) - at_source(draw); });
@@ -231,7 +243,7 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Draws& dra
                                even.mean, 3 * even.error});
     }
   }
-  figure.series = {own, best, scaled};
+  figure.series = {own_line, own, best_line, best, scaled_line, scaled};
   result.figures.push_back(figure);
 }
 
@@ -265,6 +277,11 @@ Figure risk_figure(const Setting& setting, const Formula& formula, const Draws& 
 
 }  // namespace
 
+double penalty_ratio_formula(double source_samples, double exponent, double alignment) {
+  const Formula formula({"", source_samples, exponent});
+  return formula.transfer_penalty(alignment) / formula.source_penalty();
+}
+
 void averaged_curves(Reproduction& result, const ReproductionOptions& options) {
   const bool full = options.effort == Effort::full;
   std::vector<Setting> settings = {{"isotropic, gamma 2", 250, 0}};
@@ -292,7 +309,7 @@ void averaged_curves(Reproduction& result, const ReproductionOptions& options) {
     ++done;
     claim_risk_curves(result, setting, formula, draws);
     claim_ratios(result, setting, formula, draws, ratios);
-    claim_scaled(result, setting, draws);
+    claim_scaled(result, setting, formula, draws);
     if (setting.source_samples == 250) result.figures.push_back(risk_figure(setting, formula, draws));
   }
   result.figures.push_back(ratios);

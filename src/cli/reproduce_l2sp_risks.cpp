@@ -122,6 +122,26 @@ double formula_gain(const FlipProblem& problem, const Covariance& inputs, const 
   return risk.scratch - risk.transfer;
 }
 
+/// Means of draws at a few target penalties.
+Series simulated_gains(const FlipProblem& problem, const Covariance& inputs, double samples, const std::string& name,
+                       const ReproductionOptions& options) {
+  Series points{name, Series::Kind::points, {}, {}, {}};
+  for (const double penalty : {.01, .1, .5, 3.0}) {
+    const theory::TransferSimulation simulation(inputs, problem.w0, inputs, problem.apart, flip_source,
+                                                {samples, .05, penalty}, {flip_source.penalty});
+    const auto draws = simulate_draws(
+        60, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
+        [&](double) { options.progress(1, "decision"); });
+    std::vector<double> gains(draws.size());
+    for (std::size_t i = 0; i < draws.size(); ++i) gains[i] = draws[i].scratch_risk(1) - draws[i].transfer_risk(0, 1);
+    const auto gain = theory::average(gains);
+    points.x.push_back(penalty);
+    points.y.push_back(gain.mean);
+    points.error.push_back(2 * gain.error);
+  }
+  return points;
+}
+
 }  // namespace
 
 void risks(Reproduction& result, const ReproductionOptions& options) {
@@ -237,8 +257,8 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
   Figure figure{
       "decision",
       "Should I transfer? It can depend on the target's fit alone",
-      "Gain over scratch by the formula, the source being the same. Two levels of inputs: the curves cross zero. "
-      "Isotropic inputs, same tasks: they do not.",
+      "Gain over scratch, the source being the same. Two levels of inputs: the curves cross zero. Isotropic inputs, "
+      "same tasks: they do not. Lines: the formula. Points: means of draws, with two standard errors.",
       "target penalty tau1",
       "risk of scratch minus risk of transfer",
       true,
@@ -257,8 +277,10 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
       least = std::min(least, isotropic.y.back());
       most = std::max(most, isotropic.y.back());
     }
-    figure.series.push_back(anisotropic);
-    figure.series.push_back(isotropic);
+    for (const auto& [line, inputs] : {std::pair{&anisotropic, &two_levels}, std::pair{&isotropic, &white}}) {
+      figure.series.push_back(*line);
+      figure.series.push_back(simulated_gains(problem, *inputs, samples, line->name + ": draws", options));
+    }
   }
   result.claims.push_back({"decision, isotropic inputs: product of the extreme gains over all targets (one sign)", 0,
                            least * most, 0, Relation::at_least});

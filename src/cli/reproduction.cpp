@@ -34,6 +34,16 @@ constexpr const char* colors[] = {"#1f3a5f", "#d1793b", "#2a9d8f", "#b5446e",
 /// Series whose names agree up to ':' have one colour: a formula and its simulation.
 std::string group_of(const std::string& name) { return name.substr(0, name.find(':')); }
 
+/// A text in gnuplot's single quotes.
+std::string plot_text(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) {
+    if (c == '\'') result += c;
+    result += c;
+  }
+  return result + "'";
+}
+
 std::string chart(const Figure& figure) {
   std::string blocks, plots;
   std::vector<std::string> groups;
@@ -56,12 +66,12 @@ std::string chart(const Figure& figure) {
         series.kind == Series::Kind::line ? fmt::format("using 1:2 with lines lw 2 lc rgb '{}'", color)
         : series.error.empty()            ? fmt::format("using 1:2 with points pt 7 ps 0.5 lc rgb '{}'", color)
                                : fmt::format("using 1:2:3 with yerrorbars pt 7 ps 0.4 lw 1.2 lc rgb '{}'", color);
-    plots += fmt::format("{}$s{} {} title '{}'", plots.empty() ? "plot " : ", ", i, style, series.name);
+    plots += fmt::format("{}$s{} {} title {}", plots.empty() ? "plot " : ", ", i, style, plot_text(series.name));
   }
   const std::string frame = fmt::format(
-      "set xlabel '{}'\nset ylabel '{}'\nset border 3\nset tics nomirror\nset grid lc rgb '#d0d7de' lt 1\n"
+      "set xlabel {}\nset ylabel {}\nset border 3\nset tics nomirror\nset grid lc rgb '#d0d7de' lt 1\n"
       "set key outside right top Left reverse\n{}{}",
-      figure.x_label, figure.y_label, figure.logarithmic_x ? "set logscale x\n" : "",
+      plot_text(figure.x_label), plot_text(figure.y_label), figure.logarithmic_x ? "set logscale x\n" : "",
       figure.logarithmic_y ? "set logscale y\n" : "");
   return draw_svg(figure.name, blocks + frame + plots + "\n", 940, 420);
 }

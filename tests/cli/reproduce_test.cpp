@@ -169,6 +169,9 @@ TEST(ReproduceNetworks, NeedsItsData) {
   const auto without = place.run({"reproduce", "l2sp", "--only", "networks", "--networks"}, {"RTL_DATA="});
   EXPECT_EQ(without.code, 2);
   EXPECT_NE(without.errors.find("--data"), std::string::npos) << without.errors;
+  const auto unknown = place.run({"reproduce", "l2sp", "--networks", "--datasets", "mnist,iris", "--data", "."});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.errors.find("iris"), std::string::npos) << unknown.errors;
   const auto nowhere = place.run({"reproduce", "l2sp", "--only", "networks", "--networks", "--data", "nowhere"});
   EXPECT_EQ(nowhere.code, 1);
   EXPECT_NE(nowhere.errors.find("nowhere/images/mnist"), std::string::npos) << nowhere.errors;
@@ -212,6 +215,15 @@ TEST(Claim, ComparesAsItsRelationSays) {
     EXPECT_FALSE((Claim{"", 1, nothing, 1, relation}.passed()));
     EXPECT_FALSE((Claim{"", 1, 1, nothing, relation}.passed()));
   }
+}
+
+TEST(Figure, TakesAnyText) {
+  if (cli::gnuplot_version().empty()) GTEST_SKIP() << "gnuplot is not installed: run scripts/setup";
+  cli::Figure figure{"one", "a & b", "c < d", "scratch's $x", "it's", false, false, {}};
+  figure.series.push_back({"don't: draws", cli::Series::Kind::points, {1, 2}, {3, 4}, {.1, .1}});
+  cli::Reproduction result;
+  result.figures.push_back(figure);
+  EXPECT_NE(cli::html_report(result).find("<svg"), std::string::npos);
 }
 
 TEST(RunParts, RunsAllOrTheNamedOneAndTellsItsProgress) {
