@@ -26,12 +26,14 @@ std::string beside(const std::string& target) {
   return fmt::format("{}.tmp-{}-{}", target, ::getpid(), counter.fetch_add(1));
 }
 
-/// The file that a chain of links ends in; the path itself where there is no link.
-std::string resolved(const std::string& path) {
-  std::error_code failed;
-  if (!std::filesystem::is_symlink(path, failed)) return path;
-  const std::filesystem::path end = std::filesystem::weakly_canonical(path, failed);
-  return failed ? path : end.string();
+/// Standard output or standard error if that is where `file` leads to, else -1. Renaming over it would lose what was
+/// and will be printed.
+int standard_stream(const struct stat& file) {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat status {};
+    if (::fstat(stream, &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino) return stream;
+  }
+  return -1;
 }
 
 /// A rename is on the disk only when its directory is. Some file systems refuse this for directories; the rename itself
@@ -47,15 +49,29 @@ void flush_directory(const std::string& file) noexcept {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolved(path)) {
+std::string resolve_links(const std::string& path) {
+  constexpr int longest_chain = 40;
+  std::error_code failed;
+  std::filesystem::path end = path;
+  for (int links = 0; std::filesystem::is_symlink(end, failed); ++links) {
+    const std::filesystem::path next = std::filesystem::read_symlink(end, failed);
+    if (failed || links == longest_chain) throw IoError(path, "is a link that leads nowhere");
+    end = end.parent_path() / next;
+  }
+  return end.string();
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   struct stat status {};
-  const bool exists = ::stat(target_.c_str(), &status) == 0;
+  const bool exists = ::stat(path.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) throw IoError(path_, "cannot be written: it is a directory");
-  if (exists && !S_ISREG(status.st_mode)) {
-    descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
+  const int stream = exists ? standard_stream(status) : -1;
+  if (exists && (stream >= 0 || !S_ISREG(status.st_mode))) {
+    descriptor_ = stream >= 0 ? ::fcntl(stream, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) throw IoError(path_, fmt::format("cannot be opened for writing: {}", reason(errno)));
     return;
   }
+  target_ = resolve_links(path);
   if (exists && ::access(target_.c_str(), W_OK) != 0) {
     throw IoError(path_, fmt::format("cannot be written: {}", reason(errno)));
   }

@@ -1,5 +1,6 @@
 #include "rtl/io/file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <zlib.h>
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 
 #include "rtl/core/error.hpp"
@@ -125,6 +127,35 @@ TEST(AtomicFile, KeepsPermissionsAndLinks) {
   struct stat status {};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
+}
+
+TEST(AtomicFile, FollowsLinksToFilesThatAreNotThereYet) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(std::filesystem::create_directory(folder / "below"));
+  ASSERT_EQ(::symlink("below/second", (folder / "first").c_str()), 0);
+  ASSERT_EQ(::symlink((folder / "file").c_str(), (folder / "below/second").c_str()), 0);
+  write_file(folder / "first", std::string_view("text"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "first"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "below/second"));
+  EXPECT_EQ(content_of(folder / "file"), "text");
+  ASSERT_EQ(::symlink("circle", (folder / "circle").c_str()), 0);
+  EXPECT_THROW(write_file(folder / "circle", std::string_view("text")), IoError);
+}
+
+TEST(AtomicFile, WritesWhereStandardOutputLeadsTo) {
+  const TemporaryFolder folder;
+  std::fflush(stdout);
+  const int kept = ::dup(STDOUT_FILENO);
+  const int file = ::open((folder / "file").c_str(), O_WRONLY | O_CREAT, 0600);
+  ASSERT_GE(::dup2(file, STDOUT_FILENO), 0);
+  const ssize_t before = ::write(STDOUT_FILENO, "before ", 7);
+  write_file("/dev/stdout", std::string_view("between "));
+  const ssize_t after = ::write(STDOUT_FILENO, "after", 5);
+  ::dup2(kept, STDOUT_FILENO);
+  ::close(kept);
+  ::close(file);
+  EXPECT_EQ(before + after, 12);
+  EXPECT_EQ(content_of(folder / "file"), "before between after");
 }
 
 TEST(AtomicFile, WritesDevicesDirectly) {

@@ -30,6 +30,10 @@ Bytes gunzip(std::span<const std::byte> compressed, const std::string& name, std
 /// True if there is a regular file (or a link to one) of that name. Never throws.
 bool file_exists(const std::string& path) noexcept;
 
+/// What a chain of links ends in, whether it is there or not; the path itself where there is no link. Throws IoError
+/// for links in a circle.
+std::string resolve_links(const std::string& path);
+
 /// A file mapped into memory, read only. The bytes are those of the file while the object lives; cutting the file short
 /// meanwhile makes access to the lost part fatal (SIGBUS), so replace files by renaming, as AtomicFile does.
 class MappedFile {
@@ -52,8 +56,9 @@ class MappedFile {
 };
 
 /// Writes a file beside its target and renames it there on commit, so that readers see the old content or the new,
-/// never a part, and any failure leaves the old file untouched. The target's permissions are kept; a link is followed.
-/// A target that is a device or a pipe (/dev/stdout) is written directly.
+/// never a part, and any failure leaves the old file untouched. The target's permissions are kept; a link is followed,
+/// also one to a file that is not there yet. A target that is a device or a pipe, or where standard output or error
+/// leads to, is written directly.
 class AtomicFile {
  public:
   /// Throws IoError: no such directory, not writable, the target is a directory.
