@@ -33,9 +33,9 @@ const Kind* find_kind(std::string_view name) {
 }
 
 void parse_options(const std::string& text, std::string_view list, std::map<std::string, std::string>& options) {
-  while (!list.empty()) {
-    const std::string_view option = list.substr(0, list.find('&'));
-    list.remove_prefix(std::min(list.size(), option.size() + 1));
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::string_view option = list.substr(at, list.find('&', at) - at);
+    at += option.size() + 1;
     const auto equals = option.find('=');
     if (equals == std::string_view::npos || equals == 0) {
       throw ValueError(fmt::format("SPEC '{}': '{}' is not option=value", text, option));

@@ -110,7 +110,9 @@ class SvmlightParser {
     const std::int64_t highest = (features_ > 0 ? features_ : most_features) - 1 + first_index_;
     if (error != std::errc{} || index < first_index_ || index > highest) {
       fail(fmt::format("index {} out of range [{}, {}]{}", text, first_index_, highest,
-                       index == 0 && first_index_ == 1 ? "; this file counts from 0: say first_index=0" : ""));
+                       error == std::errc{} && index == 0 && first_index_ == 1
+                           ? "; this file counts from 0: say first_index=0"
+                           : ""));
     }
     return index - first_index_;
   }

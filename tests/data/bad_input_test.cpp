@@ -239,6 +239,8 @@ std::vector<Case> npy_label_cases() {
        Type::format, y, "out of range [0, 2)"},
       {"fewer samples than classes", "npy:%/npy/x.npy,%/npy/y.npy?classes=20", [](Folder) {}, Type::value, "npy/x.npy",
        "fewer than the 20 classes"},
+      {"classes beyond memory", "npy:%/npy/x.npy,%/npy/y.npy?classes=2147483647", [](Folder) {}, Type::value,
+       "npy/x.npy", "from 1 to 1000000"},
       {"a single class", pair,
        [=](Folder f) {
          f.write(y, ints({0, 0, 0, 0, 0, 0, 0, 0}));

@@ -88,7 +88,9 @@ TEST(Svmlight, RefusesWithFileLineAndFault) {
       ADD_FAILURE() << "no error";
     } catch (const FormatError& error) {
       EXPECT_EQ(error.file(), file);
-      EXPECT_NE(std::string(error.what()).find(bad.fault), std::string::npos) << error.what();
+      const std::string text = error.what(), remedy = "first_index=0";
+      EXPECT_NE(text.find(bad.fault), std::string::npos) << text;
+      EXPECT_EQ(text.ends_with(remedy), std::string(bad.fault).ends_with(remedy)) << text;
     }
   }
 }
