@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -19,8 +18,11 @@ namespace {
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find(separator, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
   return parts;
 }
 
@@ -33,7 +35,11 @@ data::CsvOptions parse_options(const std::string& option, const std::string& tex
       throw UsageError(
           fmt::format("{}: behind a table's '?' there may be columns=A,B and drop=A,B, not '{}'", option, part));
     }
-    (name == "columns" ? options.columns : options.drop) = split(part.substr(equals + 1), ',');
+    const std::vector<std::string> names = split(part.substr(equals + 1), ',');
+    if (std::find(names.begin(), names.end(), "") != names.end()) {
+      throw UsageError(fmt::format("{}: '{}' has an empty name", option, part));
+    }
+    (name == "columns" ? options.columns : options.drop) = names;
   }
   return options;
 }
@@ -89,8 +95,11 @@ Tensor read_numbers(const std::string& file) {
   return values;
 }
 
-/// The file's name, without what stands behind a table's '?'.
-std::string file_of(const std::string& argument) {
+bool is_table(const std::string& file) { return file.ends_with(".csv") || file.ends_with(".csv.gz"); }
+
+}  // namespace
+
+std::string array_file(const std::string& argument) {
   for (const char* ending : {".csv?", ".csv.gz?"}) {
     const auto at = argument.rfind(ending);
     if (at != std::string::npos) return argument.substr(0, argument.find('?', at));
@@ -98,14 +107,12 @@ std::string file_of(const std::string& argument) {
   return argument;
 }
 
-bool is_table(const std::string& file) { return file.ends_with(".csv") || file.ends_with(".csv.gz"); }
-
-}  // namespace
-
 Tensor read_array(const std::string& option, const std::string& argument) {
-  const std::string file = file_of(argument);
-  const std::string behind = file.size() < argument.size() ? argument.substr(file.size() + 1) : "";
-  if (is_table(file)) return read_table(file, parse_options(option, behind));
+  const std::string file = array_file(argument);
+  const bool options = file.size() < argument.size();
+  if (is_table(file)) {
+    return read_table(file, options ? parse_options(option, argument.substr(file.size() + 1)) : data::CsvOptions{});
+  }
   if (file.ends_with(".npy") || file.ends_with(".npy.gz")) return read_numbers(file);
   throw FormatError(file, fmt::format("its name ends in none of .npy, .csv, .npy.gz and .csv.gz ({})", option));
 }
@@ -115,8 +122,9 @@ Tensor read_array(const std::string& option, const std::string& argument, std::i
   Tensor values = read_array(option, argument);
   const std::int64_t width = values.rank() == 2 ? values.extent(1) : 1;
   if (values.extent(0) != rows || width != columns) {
-    throw FormatError(file_of(argument), fmt::format("holds {}, where {} is expected ({})", values.shape().to_string(),
-                                                     Shape{rows, columns}.to_string(), reason));
+    throw FormatError(array_file(argument),
+                      fmt::format("holds {}, where {} is expected ({})", values.shape().to_string(),
+                                  Shape{rows, columns}.to_string(), reason));
   }
   return std::move(values).reshaped({rows, columns});
 }

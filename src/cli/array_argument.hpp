@@ -16,6 +16,9 @@ inline constexpr const char* array_help = "FILE.npy or FILE.csv[?columns=A,B|dro
 /// naming the file for other kinds of file, other ranks, an empty array, and NaN, infinite or missing values.
 Tensor read_array(const std::string& option, const std::string& argument);
 
+/// FILE of such an argument, without what stands behind a table's '?'.
+std::string array_file(const std::string& argument);
+
 /// read_array as [rows, columns]; rank 1 is one column. Throws FormatError naming the file if it has another shape;
 /// `reason` is where the wanted one comes from.
 Tensor read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,

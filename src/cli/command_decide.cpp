@@ -6,7 +6,9 @@
 
 #include "cli/array_argument.hpp"
 #include "cli/commands.hpp"
+#include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
+#include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "rtl/core/error.hpp"
@@ -100,6 +102,13 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
   return json;
 }
 
+/// "z = +1.5"; what lies far beyond any doubt, or is a quotient of roundings, is not worth its digits.
+std::string describe_z(double z) {
+  constexpr double shown = 1000;
+  if (std::abs(z) > shown) return fmt::format("z {} {:.0f}", z > 0 ? '>' : '<', std::copysign(shown, z));
+  return fmt::format("z = {:+.1f}", z);
+}
+
 /// The centre in words: "source 1, penalty 0.031".
 std::string name_of(const transfer::AdvisorCandidate& candidate) {
   switch (candidate.kind) {
@@ -121,9 +130,9 @@ void print(const transfer::TransferAdvisor& advisor, bool same_labels) {
   const transfer::AdvisorReport& advice = advisor.report();
   for (std::size_t s = 0; same_labels && s < advice.sources.size(); ++s) {
     const transfer::SourceAdvice& source = advice.sources[s];
-    fmt::print("source {}: alignment {:.3f} ± {:.3f}, which says: {} (as it is; 1/2 is the border, z = {:+.1f})\n",
-               s + 1, source.alignment, source.alignment_standard_error, transfer::to_string(source.decision),
-               source.z);
+    fmt::print("source {}: alignment {:.3f} ± {:.3f}, which says: {} (as it is; 1/2 is the border, {})\n", s + 1,
+               source.alignment, source.alignment_standard_error, transfer::to_string(source.decision),
+               describe_z(source.z));
   }
   Table table({"centre", "target penalty", "leave-one-out", "gain over scratch", "weight"});
   for (std::size_t c = 0; c < advice.candidates.size(); ++c) {
@@ -138,16 +147,20 @@ void print(const transfer::TransferAdvisor& advisor, bool same_labels) {
       table.to_string(), advice.leave_one_out, advice.gain, advice.gain_standard_error, 100 * advice.trust);
 }
 
+void check_files(const Arguments& arguments) {
+  FileArguments inputs = {{"--target-features", array_file(arguments.target_features)},
+                          {"--target-targets", array_file(arguments.target_targets)}};
+  for (const auto& file : arguments.source_features) inputs.push_back({"--source-features", array_file(file)});
+  for (const auto& file : arguments.source_targets) inputs.push_back({"--source-targets", array_file(file)});
+  check_outputs({{"--coefficients", arguments.coefficients}, {"--json", arguments.json}}, inputs);
+}
+
 void run(const Arguments& arguments) {
   if (arguments.source_features.size() != arguments.source_targets.size()) {
     throw UsageError(fmt::format("{} --source-features and {} --source-targets are given; each source needs both",
                                  arguments.source_features.size(), arguments.source_targets.size()));
   }
-  if (!arguments.coefficients.empty() && arguments.coefficients == arguments.json) {
-    throw UsageError(fmt::format("--coefficients and --json are both {}", arguments.json));
-  }
-  check_writable(arguments.coefficients);
-  check_writable(arguments.json);
+  check_files(arguments);
   const Device device = arguments.device.open();
   const Sample target = read_sample("target", arguments.target_features, arguments.target_targets, device);
   std::vector<Sample> samples;
@@ -158,15 +171,20 @@ void run(const Arguments& arguments) {
     samples.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], device));
     same_labels = same_labels && samples.back().targets.extent(1) == target.targets.extent(1);
   }
-  for (const Sample& sample : samples) {
-    sources.push_back(std::make_unique<solvers::L2SPSource>(
-        device, sample.features, sample.targets, solvers::L2SPSourceOptions{.intercept = !arguments.no_intercept}));
+  for (std::size_t s = 0; s < samples.size(); ++s) {
+    const std::string files = fmt::format("{} and {}", arguments.source_features[s], arguments.source_targets[s]);
+    sources.push_back(with_context(files, [&] {
+      return std::make_unique<solvers::L2SPSource>(device, samples[s].features, samples[s].targets,
+                                                   solvers::L2SPSourceOptions{.intercept = !arguments.no_intercept});
+    }));
     pointers.push_back(sources.back().get());
   }
   transfer::AdvisorOptions options;
   options.intercept = !arguments.no_intercept;
   options.rule = arguments.choose ? transfer::AdvisorRule::choose : transfer::AdvisorRule::average;
-  const transfer::TransferAdvisor advisor(device, pointers, target.features, target.targets, options);
+  const auto advisor = with_context(fmt::format("{} and {}", arguments.target_features, arguments.target_targets), [&] {
+    return transfer::TransferAdvisor(device, pointers, target.features, target.targets, options);
+  });
   const Json json = report(arguments, advisor, device, target, same_labels);
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, advisor.coefficients());
   write_json(arguments.json, json);

@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/json_report.hpp"
+#include "cli/outputs.hpp"
 #include "cli/plot.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/kernels/host_libraries.hpp"
@@ -59,7 +60,7 @@ void add_info_command(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   command->add_option("--json", *path, "write the same facts to FILE (- is standard output)");
   command->callback([path] {
-    check_writable(*path);
+    check_outputs({{"--json", *path}});
     const Json info = collect();
     if (*path != "-") print(info);
     write_json(*path, info);

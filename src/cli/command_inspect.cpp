@@ -8,7 +8,9 @@
 #include <numeric>
 
 #include "cli/commands.hpp"
+#include "cli/data_argument.hpp"
 #include "cli/json_report.hpp"
+#include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/io/npy.hpp"
@@ -106,6 +108,8 @@ std::string architecture_of(const io::SafetensorsFile& file) {
   }
 }
 
+bool is_npy(const std::string& name) { return name.ends_with(".npy") || name.ends_with(".npy.gz"); }
+
 Json inspect_file(const std::string& path) {
   const Device host = Device::cpu();
   Json json = {{"rtl", RTL_VERSION}, {"file", path}, {"values", std::int64_t{0}}, {"tensors", Json::array()}};
@@ -114,7 +118,7 @@ Json inspect_file(const std::string& path) {
     json["metadata"] = file.metadata();
     json["architecture"] = architecture_of(file);
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
-  } else if (path.ends_with(".npy") || path.ends_with(".npy.gz")) {
+  } else if (is_npy(path)) {
     add_tensor(json, "", io::read_npy(path, host));
   } else if (path.ends_with(".npz")) {
     const io::NpzFile file(path);
@@ -143,7 +147,9 @@ void print_file(const Json& json) {
     fmt::print("architecture: {}\n", json["architecture"].get<std::string>());
   }
   if (json.contains("metadata")) {
-    for (const auto& [key, value] : json["metadata"].items()) fmt::print("{}: {}\n", key, value.get<std::string>());
+    for (const auto& [key, value] : json["metadata"].items()) {
+      fmt::print("{}: {}\n", printable(key), printable(value.get<std::string>()));
+    }
   }
 }
 
@@ -185,17 +191,23 @@ void print_data(const Json& json) {
   }
   fmt::print("{}\n{} classes", table.to_string(), json["classes"].get<std::int64_t>());
   const auto names = json["class_names"].get<std::vector<std::string>>();
-  for (std::size_t i = 0; i < names.size(); ++i) fmt::print("{}{}", i == 0 ? ": " : ", ", names[i]);
+  for (std::size_t i = 0; i < names.size(); ++i) fmt::print("{}{}", i == 0 ? ": " : ", ", printable(names[i]));
   fmt::print("\n");
 }
 
+bool is_tensor_file(const std::string& name) {
+  return name.ends_with(".safetensors") || is_npy(name) || name.ends_with(".npz");
+}
+
+/// Throws UsageError for what looks like a SPEC but is none.
 bool is_data_spec(const std::string& what) {
-  if (std::filesystem::exists(what)) return false;
+  if (std::filesystem::exists(what) || what.find(':') == std::string::npos) return false;
   try {
     data::Spec::parse(what);
     return true;
-  } catch (const ValueError&) {
-    return false;
+  } catch (const ValueError& error) {
+    if (is_tensor_file(what)) return false;
+    throw UsageError(error.what());
   }
 }
 
@@ -211,8 +223,9 @@ void add_inspect_command(CLI::App& app) {
   command->add_option("FILE|SPEC", arguments->what, "a .safetensors, .npy or .npz file, or a data set")->required();
   command->add_option("--json", arguments->json, "write the same facts to FILE (- is standard output)");
   command->callback([arguments] {
-    check_writable(arguments->json);
     const bool is_data = is_data_spec(arguments->what);
+    check_outputs({{"--json", arguments->json}},
+                  is_data ? data_files("FILE|SPEC", arguments->what) : FileArguments{{"FILE|SPEC", arguments->what}});
     const Json json = is_data ? inspect_data(arguments->what) : inspect_file(arguments->what);
     if (arguments->json != "-") is_data ? print_data(json) : print_file(json);
     write_json(arguments->json, json);

@@ -7,6 +7,8 @@
 #include "cli/data_argument.hpp"
 #include "cli/json_report.hpp"
 #include "cli/model_spec.hpp"
+#include "cli/number_checks.hpp"
+#include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "rtl/io/npy.hpp"
@@ -28,8 +30,9 @@ struct Arguments {
 void run(const Arguments& arguments) {
   const auto spec = ModelSpec::parse(arguments.model);
   check_data_spec("--data", arguments.data);
-  check_writable(arguments.logits);
-  check_writable(arguments.json);
+  FileArguments inputs = data_files("--data", arguments.data);
+  inputs.push_back({"--model", spec.file});
+  check_outputs({{"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
   const Device device = arguments.device.open();
   const auto source = load_source(spec, device);
   const auto dataset = data::load(arguments.data, device).test;
@@ -78,7 +81,7 @@ void add_predict_command(CLI::App& app) {
   command->add_option("--logits", arguments->logits, "the .npy file to write, [samples, classes] in the data's order");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
   command->add_option("--batch-size", arguments->batch_size, "samples at a time")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   arguments->device.add_to(*command);
   command->callback([arguments] { run(*arguments); });

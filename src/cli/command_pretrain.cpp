@@ -7,6 +7,7 @@
 #include "cli/data_argument.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
+#include "cli/outputs.hpp"
 #include "cli/progress.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
@@ -41,6 +42,8 @@ layers::Architecture parse_model(const std::string& text, const data::Dataset& d
   return architecture;
 }
 
+std::string unfinished(const Arguments& arguments) { return arguments.out + ".unfinished"; }
+
 data::Dataset training_part(data::Dataset all, const Arguments& arguments) {
   auto part = drop_first(std::move(all), arguments.training.train_offset);
   const auto limit = arguments.training.train_limit;
@@ -52,7 +55,7 @@ data::Dataset training_part(data::Dataset all, const Arguments& arguments) {
 transfer::TrainingRecord train(layers::Network& network, const data::Dataset& part, const Arguments& arguments) {
   auto options = arguments.training.training();
   options.seed = arguments.seed;
-  options.checkpoint = arguments.out + ".unfinished";
+  options.checkpoint = unfinished(arguments);
   options.resume = arguments.resume;
   ProgressBar bar;
   options.progress = [&](const transfer::Progress& now) {
@@ -78,8 +81,8 @@ void run(const Arguments& arguments) {
   const auto normalization = arguments.training.parsed_normalization();
   check_data_spec("--data", arguments.data);
   check_model("--model", arguments.model);
-  check_writable(arguments.out);
-  check_writable(arguments.json);
+  check_outputs({{"--out", arguments.out}, {"--out (unfinished)", unfinished(arguments)}, {"--json", arguments.json}},
+                data_files("--data", arguments.data));
   const Device device = arguments.device.open();
   auto parts = data::load(arguments.data, device);
   const auto part = training_part(std::move(parts.train), arguments);

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
+#include "cli/number_checks.hpp"
 #include "cli/progress.hpp"
 #include "cli/reproduce_linear_transfer.hpp"
 #include "cli/reproduction.hpp"
@@ -31,9 +32,7 @@ struct Arguments {
 
 void run(const Arguments& arguments, const std::function<Reproduction(const ReproductionOptions&)>& study) {
   if (arguments.full && arguments.quick) throw UsageError("--quick and --full exclude each other");
-  if (arguments.html == "-") throw UsageError("--html takes a file");
-  check_writable(arguments.json);
-  check_writable(arguments.html);
+  check_study_outputs(arguments.json, arguments.html, arguments.csv);
   const auto start = std::chrono::steady_clock::now();
   ReproductionOptions options;
   options.effort = arguments.full ? Effort::full : Effort::quick;
@@ -77,9 +76,7 @@ CLI::App* add_study(CLI::App& reproduce, const std::string& name, const std::str
   auto arguments = std::make_shared<Arguments>();
   command->add_flag("--quick", arguments->quick, "under a minute on two cores (the default)");
   command->add_flag("--full", arguments->full, "every curve, more draws: under 15 minutes on two cores");
-  command->add_option("--seed", arguments->seed, "of the simulations")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  command->add_option("--seed", arguments->seed, "of the simulations")->check(at_least(0))->capture_default_str();
   command->add_option("--only", arguments->only, "run one part alone; an unknown name lists them");
   command->add_option("--json", arguments->json, "write claims and curves to FILE (- is standard output)");
   command->add_option("--html", arguments->html, "write one page with claims and charts to FILE");

@@ -12,7 +12,9 @@
 
 #include "cli/array_argument.hpp"
 #include "cli/commands.hpp"
+#include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
+#include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "rtl/core/error.hpp"
@@ -50,6 +52,7 @@ struct Problem {
   /// Sum of the weights (n without) times 2^-exponent, so that it neither overflows nor underflows.
   double total_weight = 0;
   int weight_exponent = 0;
+  double largest_target = 0;  ///< absolute value
 };
 
 double parse_penalty(const std::string& text) {
@@ -96,6 +99,18 @@ solvers::RidgeMethod parse_method(const std::string& name) {
 
 std::string name_of(solvers::RidgeMethod method) { return methods[static_cast<std::size_t>(method)]; }
 
+/// Of a tensor of f32 or f64 on the host.
+std::vector<double> doubles_of(const Tensor& values) {
+  Tensor wide(values.shape(), DType::f64, Device::cpu());
+  kernels::cast(Device::cpu(), values, wide);
+  return wide.to_vector<double>();
+}
+
+double largest_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0,
+                         [](double a, double b) { return std::max(a, std::abs(b)); });
+}
+
 /// On the device; host memory is not copied.
 Tensor placed(Tensor values, const Device& device) { return device.is_cuda() ? values.to(device) : std::move(values); }
 
@@ -110,6 +125,7 @@ Problem read_problem(const Arguments& arguments, const Device& device) {
                                  arguments.targets, targets.extent(0)));
   }
   Problem problem;
+  problem.largest_target = largest_of(doubles_of(targets));
   problem.features = placed(std::move(features), device).reshaped({n, p});
   problem.targets = placed(std::move(targets), device).reshaped({n, k});
   problem.total_weight = static_cast<double>(n);
@@ -118,11 +134,8 @@ Problem read_problem(const Arguments& arguments, const Device& device) {
   }
   if (!arguments.weights.empty()) {
     Tensor weights = read_array("--weights", arguments.weights, n, 1, "one a sample");
-    Tensor wide(weights.shape(), DType::f64, Device::cpu());
-    kernels::cast(Device::cpu(), weights, wide);
-    const std::vector<double> values = wide.to_vector<double>();
-    const double largest =
-        std::accumulate(values.begin(), values.end(), 0.0, [](double a, double b) { return std::max(a, b); });
+    const std::vector<double> values = doubles_of(weights);
+    const double largest = largest_of(values);
     problem.weight_exponent = std::isfinite(largest) && largest > 0 ? std::ilogb(largest) : 0;
     problem.total_weight = 0;
     for (const double weight : values) problem.total_weight += std::scalbn(weight, -problem.weight_exponent);
@@ -171,9 +184,17 @@ void print(const solvers::RidgePath& path, const Problem& problem) {
              sklearn_alpha(problem, path.best_penalty()));
 }
 
-/// Where the grid may be too short; empty if it is not.
-std::string end_of_grid(const solvers::RidgeScores& scores) {
+/// How exact the root of a leave-one-out error is.
+double rounding(const Problem& problem, bool f32) {
+  constexpr double relative = 1e-12, relative_f32 = 1e-5;
+  return problem.largest_target * (f32 ? relative_f32 : relative);
+}
+
+/// Where the grid may be too short; empty if it is not, or if the penalty changes nothing.
+std::string end_of_grid(const solvers::RidgeScores& scores, double rounding) {
   if (scores.penalties.size() < 2) return {};
+  const auto [least, most] = std::minmax_element(scores.leave_one_out.begin(), scores.leave_one_out.end());
+  if (std::sqrt(*most) - std::sqrt(*least) <= rounding) return {};
   const auto [low, high] = std::minmax_element(scores.penalties.begin(), scores.penalties.end());
   const double best = scores.best_penalty();
   if ((best != *low && best != *high) || *low == *high || best == 0) return {};
@@ -204,6 +225,15 @@ Json report(const Arguments& arguments, const solvers::RidgePath& path, const Pr
       {"warnings", warning.empty() ? Json::array() : Json::array({warning})}};
 }
 
+/// --coefficients may be --start: the new coefficients then take the old ones' place.
+void check_files(const Arguments& arguments) {
+  const FileArgument json{"--json", arguments.json};
+  check_outputs({{"--coefficients", arguments.coefficients}, json}, {{"--features", array_file(arguments.features)},
+                                                                     {"--targets", array_file(arguments.targets)},
+                                                                     {"--weights", array_file(arguments.weights)}});
+  check_distinct({json}, {{"--start", array_file(arguments.start)}});
+}
+
 void run(const Arguments& arguments) {
   const std::vector<double> penalties = parse_penalties(arguments.penalties);
   solvers::RidgeOptions options;
@@ -213,17 +243,15 @@ void run(const Arguments& arguments) {
   if (arguments.f32 && options.method == solvers::RidgeMethod::svd) {
     throw UsageError("--f32 does not go with --method svd, which is for problems that need every digit");
   }
-  if (!arguments.coefficients.empty() && arguments.coefficients == arguments.json) {
-    throw UsageError(fmt::format("--coefficients and --json are both {}", arguments.json));
-  }
-  check_writable(arguments.coefficients);
-  check_writable(arguments.json);
+  check_files(arguments);
   const Device device = arguments.device.open();
   const Problem problem = read_problem(arguments, device);
   if (problem.start) options.centre = *problem.start;
   if (problem.weights) options.sample_weights = *problem.weights;
-  const solvers::RidgePath path(device, problem.features, problem.targets, penalties, options);
-  const std::string warning = end_of_grid(path.scores());
+  const auto path = with_context(fmt::format("{} and {}", arguments.features, arguments.targets), [&] {
+    return solvers::RidgePath(device, problem.features, problem.targets, penalties, options);
+  });
+  const std::string warning = end_of_grid(path.scores(), rounding(problem, arguments.f32));
   const Json json = report(arguments, path, problem, warning);
   if (!arguments.coefficients.empty()) {
     io::write_npy(arguments.coefficients, path.coefficients(path.best_penalty()));

@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/json_report.hpp"
+#include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "rtl/transfer/strategies.hpp"
 
@@ -15,7 +16,7 @@ void add_strategies_command(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   command->add_option("--json", *path, "write the same facts to FILE (- is standard output)");
   command->callback([path] {
-    check_writable(*path);
+    check_outputs({{"--json", *path}});
     Table table({"strategy", "what it does", "sources", "reference"});
     for (std::size_t column = 1; column < 4; ++column) table.align_left(column);
     Json list = Json::array();

@@ -11,6 +11,8 @@
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
 #include "cli/model_spec.hpp"
+#include "cli/number_checks.hpp"
+#include "cli/outputs.hpp"
 #include "cli/progress.hpp"
 #include "cli/strategy_list.hpp"
 #include "cli/table.hpp"
@@ -131,13 +133,13 @@ void write_html(const Arguments& arguments, const transfer::Comparison& comparis
 void run(const Arguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<ModelSpec> specs;
-  for (const auto& text : split_list(arguments.sources)) specs.push_back(ModelSpec::parse(text));
+  for (const auto& text : split_list("--source", arguments.sources)) specs.push_back(ModelSpec::parse(text));
   auto options = compare_options(arguments, specs.size());
   check_data_spec("--target", arguments.target);
   if (!arguments.model.empty()) check_model("--model", arguments.model);
-  check_writable(arguments.json);
-  if (arguments.html == "-") throw UsageError("--html takes a file");
-  check_writable(arguments.html);
+  FileArguments inputs = data_files("--target", arguments.target);
+  for (const auto& spec : specs) inputs.push_back({"--source", spec.file});
+  check_outputs({{"--json", arguments.json}, {"--html", arguments.html}}, inputs);
 
   const Device device = arguments.device.open();
   std::vector<transfer::FrozenSource> sources;
@@ -185,12 +187,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
                   "raw, standardize or balance, for probe and refine; a list runs them with each")
       ->capture_default_str();
   command.add_option("--feature-scale", arguments.feature_scale, "c of balance (features / deviation * c / sqrt(p))")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->capture_default_str();
   command.add_option("--model", arguments.model, "of scratch and of the residual encoder h; " + model_help());
-  command.add_option("--seeds", arguments.seeds, "number of paired runs")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command.add_option("--seeds", arguments.seeds, "number of paired runs")->check(at_least(1))->capture_default_str();
   command.add_option("--first-seed", arguments.first_seed, "seed of the first run")->capture_default_str();
   command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
   command.add_option("--html", arguments.html, "write a report with charts to FILE");

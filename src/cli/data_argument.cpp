@@ -15,6 +15,19 @@ void check_data_spec(const std::string& option, const std::string& spec) {
   }
 }
 
+FileArguments data_files(const std::string& option, const std::string& spec) {
+  const data::Spec parsed = data::Spec::parse(spec);
+  const auto test = parsed.options.find("test");
+  FileArguments files;
+  for (const std::string& names : {parsed.path, test == parsed.options.end() ? std::string() : test->second}) {
+    // Two files with a comma between for npy; elsewhere a comma is a part of the name.
+    const auto comma = parsed.kind == "npy" ? names.find(',') : std::string::npos;
+    files.push_back({option, names.substr(0, comma)});
+    if (comma != std::string::npos) files.push_back({option, names.substr(comma + 1)});
+  }
+  return files;
+}
+
 void check_model(const std::string& option, const std::string& model) {
   const std::string name = model.substr(0, model.find(':'));
   for (const auto& description : models::descriptions()) {

@@ -3,12 +3,16 @@
 
 #include <string>
 
+#include "cli/outputs.hpp"
 #include "rtl/data/load.hpp"
 
 namespace rtl::cli {
 
 /// Throws UsageError, naming the option, if `spec` is not a SPEC.
 void check_data_spec(const std::string& option, const std::string& spec);
+
+/// The files that a SPEC names; of folders none.
+FileArguments data_files(const std::string& option, const std::string& spec);
 
 /// Throws UsageError, naming the option, unless `model` is NAME or NAME:VARIANT with a NAME that exists.
 void check_model(const std::string& option, const std::string& model);

@@ -53,10 +53,6 @@ Json to_json(const transfer::Comparison& comparison) {
           {"strategies", strategies}};
 }
 
-void check_writable(const std::string& path) {
-  if (!path.empty() && path != "-") io::AtomicFile probe(path);
-}
-
 void write_json(const std::string& path, const Json& json) {
   if (path.empty()) return;
   const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

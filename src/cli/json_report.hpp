@@ -15,8 +15,6 @@ using Json = nlohmann::ordered_json;
 /// one; "auc", "f1" and "min_class_accuracy" are means over the seeds. Not-a-number becomes null.
 Json to_json(const transfer::Comparison& comparison);
 
-/// Throws IoError if `path` cannot be written; to be called before long work. Empty paths and "-" pass.
-void check_writable(const std::string& path);
 /// Writes beside the file and renames; "-" is standard output, an empty path nothing.
 void write_json(const std::string& path, const Json& json);
 

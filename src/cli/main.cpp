@@ -3,10 +3,12 @@
 
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <string>
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/table.hpp"
 
 namespace {
 
@@ -54,18 +56,24 @@ int run(int argc, char** argv) {
   return 0;
 }
 
+/// Results that were printed to a full disk are lost, which is no success.
+int flushed(int code) {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fputs("rtl: standard output cannot be written; what was printed is incomplete\n", stderr);
+  return code == 0 ? 1 : code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
     rtl::cli::install_interrupt_handler();
-    return run(argc, argv);
+    return flushed(run(argc, argv));
   } catch (const std::bad_alloc&) {
     std::fputs("rtl: out of memory\n", stderr);
   } catch (const std::exception& error) {
-    std::fputs("rtl: ", stderr);
-    std::fputs(error.what(), stderr);
-    std::fputs("\n", stderr);
+    fmt::print(stderr, "rtl: {}\n", rtl::cli::printable(error.what()));
   }
   return 1;
 }

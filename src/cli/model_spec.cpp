@@ -68,16 +68,15 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device) 
   return transfer::FrozenSource(std::move(loaded.network), normalization, stem(spec.file));
 }
 
-std::vector<std::string> split_list(const std::string& text) {
+std::vector<std::string> split_list(const std::string& option, const std::string& text) {
   std::vector<std::string> parts;
   std::size_t begin = 0;
-  while (begin <= text.size()) {
+  while (!text.empty() && begin <= text.size()) {
     const auto comma = std::min(text.find(',', begin), text.size());
     const auto first = text.find_first_not_of(' ', begin);
-    if (first < comma) {
-      const auto last = text.find_last_not_of(' ', comma - 1);
-      parts.push_back(text.substr(first, last - first + 1));
-    }
+    if (first >= comma) throw UsageError(fmt::format("{}: '{}' has an empty entry", option, text));
+    const auto last = text.find_last_not_of(' ', comma - 1);
+    parts.push_back(text.substr(first, last - first + 1));
     begin = comma + 1;
   }
   return parts;

@@ -26,7 +26,8 @@ std::string stem(const std::string& path);
 /// checkpoints of its architecture expect.
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device);
 
-/// Comma-separated parts, blanks around them removed, empty ones left out.
-std::vector<std::string> split_list(const std::string& text);
+/// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for
+/// an empty part.
+std::vector<std::string> split_list(const std::string& option, const std::string& text);
 
 }  // namespace rtl::cli

@@ -169,9 +169,7 @@ Figure figure_of(const std::vector<LinearOutcome>& outcomes) {
 }
 
 void run(Arguments arguments) {
-  if (arguments.html == "-") throw UsageError("--html takes a file");
-  check_writable(arguments.json);
-  check_writable(arguments.html);
+  check_study_outputs(arguments.json, arguments.html, arguments.csv);
   const Device device = arguments.device.open();
   if (arguments.families.empty()) arguments.families = linear_family_names();
   if (arguments.quick) arguments.seeds = std::min(arguments.seeds, 3);

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cli/commands.hpp"
+#include "cli/outputs.hpp"
 #include "cli/plot.hpp"
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
@@ -181,6 +182,12 @@ Json to_json(const Reproduction& reproduction) {
           {"failed", failed},
           {"claims", claims},
           {"figures", figures}};
+}
+
+void check_study_outputs(const std::string& json, const std::string& html, const std::string& csv_folder) {
+  const FileArguments pages = {{"--json", json}, {"--html", html}};
+  check_distinct(pages, {{"--csv", csv_folder.empty() ? "" : csv_folder + "/claims.csv"}});
+  check_outputs(pages);
 }
 
 void write_csv(const std::string& folder, const Reproduction& reproduction) {

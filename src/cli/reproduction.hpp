@@ -99,6 +99,8 @@ void add_optimal_features_study(CLI::App& reproduce);
 /// "passed"}], "figures": [{"name", "title", "series": [{"name", "kind", "x", "y", "error"}]}]}; the command adds
 /// "effort", "seed" and "seconds".
 Json to_json(const Reproduction& reproduction);
+/// check_outputs of what a study writes; to be called before its work.
+void check_study_outputs(const std::string& json, const std::string& html, const std::string& csv_folder);
 /// claims.csv and one file a figure (series, x, y, error) into the folder, which is made.
 void write_csv(const std::string& folder, const Reproduction& reproduction);
 /// Tables and claims, on standard output.

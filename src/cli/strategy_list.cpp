@@ -18,7 +18,7 @@ bool fits(const transfer::StrategyInfo& info, std::size_t sources) {
 bool scales_features(const std::string& name) { return name == "probe" || name == "refine"; }
 
 std::vector<std::string> requested(const std::string& strategies, std::size_t sources) {
-  if (strategies != "all") return split_list(strategies);
+  if (strategies != "all") return split_list("--strategy", strategies);
   std::vector<std::string> names;
   for (const auto& info : transfer::strategies()) {
     if (fits(info, sources)) names.push_back(info.name);
@@ -43,7 +43,7 @@ void check(const std::string& entry, std::size_t sources) {
 StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, std::size_t sources) {
   StrategyList list;
   try {
-    const auto scaling_names = split_list(scalings);
+    const auto scaling_names = split_list("--feature-scaling", scalings);
     if (scaling_names.empty()) throw UsageError("--feature-scaling takes raw, standardize or balance");
     for (const auto& scaling : scaling_names) list.default_scaling = transfer::parse_feature_scaling(scaling);
     const auto add = [&](const std::string& name) {

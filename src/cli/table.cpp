@@ -11,6 +11,23 @@ std::size_t display_width(const std::string& text) noexcept {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u; }));
 }
 
+std::string printable(const std::string& text) {
+  constexpr unsigned first_printable = 0x20, deletion = 0x7f, latin = 0xc2, above_controls = 0xa0;
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are control characters too: 0xc2 and one byte of that value.
+    const bool wide = byte == latin && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < above_controls;
+    if (wide) ++i;
+    if (wide || byte < first_printable || byte == deletion) {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
 std::string grouped(long long number) {
   const std::string digits = fmt::format("{}", number);
   const std::size_t sign = number < 0 ? 1 : 0;
@@ -29,6 +46,7 @@ Table::Table(std::vector<std::string> header) : left_(header.size(), false) {
 
 void Table::add(std::vector<std::string> row) {
   row.resize(left_.size());
+  for (std::string& cell : row) cell = printable(cell);
   rows_.push_back(std::move(row));
 }
 

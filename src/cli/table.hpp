@@ -10,6 +10,7 @@ namespace rtl::cli {
 class Table {
  public:
   explicit Table(std::vector<std::string> header);
+  /// Cells are made printable().
   void add(std::vector<std::string> row);
   /// Columns aligned left though they are not the first (by index).
   void align_left(std::size_t column);
@@ -21,6 +22,8 @@ class Table {
   std::vector<bool> left_;
 };
 
+/// The text with control characters, which could steer a terminal, as \x1b and the like.
+std::string printable(const std::string& text);
 /// Number of characters of UTF-8 text (code points).
 std::size_t display_width(const std::string& text) noexcept;
 /// "12,528,298".

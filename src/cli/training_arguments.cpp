@@ -6,12 +6,13 @@
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/number_checks.hpp"
 
 namespace rtl::cli {
 
 void DeviceArguments::add_to(CLI::App& command) {
   command.add_option("--device", device, "cpu, cuda or cuda:N; default: a GPU if there is one, else the CPU");
-  command.add_option("--threads", threads, "host threads; 0: all cores")->check(CLI::NonNegativeNumber);
+  command.add_option("--threads", threads, "host threads; 0: all cores")->check(at_least(0));
 }
 
 Device DeviceArguments::open() const {
@@ -42,10 +43,10 @@ void TrainingArguments::add_to(CLI::App& command) {
       .add_option(
           "--train-limit", train_limit,
           "training samples to use, drawn at random by the seed; 0: all. (limit=N in the SPEC takes the first N)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->group(protocol);
   command.add_option("--train-offset", train_offset, "leave out the first N training samples")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->group(protocol);
   command
       .add_option("--label-flips", options.label_flips,

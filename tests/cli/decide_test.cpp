@@ -97,6 +97,25 @@ TEST(Decide, TakesSeveralSourcesAndOtherLabels) {
   EXPECT_FALSE(mixed["sources"][0].contains("decision"));
 }
 
+TEST(Decide, PrintsNoQuotientsOfRoundings) {
+  const Workplace place;
+  RandomSequence random(9);
+  std::vector<double> x, y, nothing(60);
+  for (int i = 0; i < 60; ++i) {
+    for (std::int64_t j = 0; j < features; ++j) x.push_back(random.normal());
+    y.push_back(x[x.size() - features]);
+  }
+  for (const char* name : {"source", "target"}) {
+    const std::string files = place.path(name);
+    io::write_npy(files + "-x.npy", Tensor::from(x, {60, features}, Device::cpu(1)));
+    io::write_npy(files + "-y.npy", Tensor::from(y, {60}, Device::cpu(1)));
+    for (double& value : y) value *= -1;
+  }
+  const Outcome outcome = place.run(decide({"source"}));
+  EXPECT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_NE(outcome.output.find("z < -1000)"), std::string::npos) << outcome.output;
+}
+
 TEST(Decide, RefusesWhatDoesNotFit) {
   const Workplace place;
   write_sample(place, "source", 30, 1);
@@ -120,7 +139,8 @@ TEST(Decide, RefusesWhatDoesNotFit) {
   EXPECT_NE(failure(decide({"short"}, {"--json", "d.json"})).find("29"), std::string::npos);
   io::write_npy(place.path("narrow-x.npy"), Tensor::zeros({30, 3}, DType::f64, Device::cpu(1)));
   io::write_npy(place.path("narrow-y.npy"), Tensor::zeros({30}, DType::f64, Device::cpu(1)));
-  EXPECT_NE(failure(decide({"narrow"}, {"--json", "d.json"})).find("features"), std::string::npos);
+  EXPECT_NE(failure(decide({"narrow"}, {"--json", "d.json"})).find("target-x.npy and target-y.npy: "),
+            std::string::npos);
 }
 
 }  // namespace

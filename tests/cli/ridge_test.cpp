@@ -308,6 +308,29 @@ TEST(Ridge, RefusesWrongUsage) {
   EXPECT_TRUE(place.files().empty());
 }
 
+TEST(Ridge, WarnsOfTheGridOnlyWhereThePenaltyMatters) {
+  const Workplace place;
+  make_problem(place, 31, 20, 3, 1);
+  EXPECT_EQ(facts_of(place, ridge({}, "1e5:1e8:4"))["warnings"].size(), 1u);
+  Matrix constant(20, 3);
+  for (long double& value : constant.values) value = 1234.5L;
+  write_matrix(place, "constant.npy", constant);
+  for (const char* method : {"primal", "dual", "svd"}) {
+    SCOPED_TRACE(method);
+    Words words = {"ridge", "--features", "constant.npy", "--targets", "Y.npy", "--penalties", "0.01:1:5"};
+    words.insert(words.end(), {"--method", method, "--threads", "1"});
+    EXPECT_EQ(facts_of(place, words)["warnings"], json::array());
+    words[2] = "X.npy";
+    words[4] = "level.npy";
+    write_matrix(place, "level.npy", Matrix(20, 1));
+    EXPECT_EQ(facts_of(place, words)["warnings"], json::array()) << "targets of 0";
+    constant.columns = 1;
+    constant.values.resize(20);
+    write_matrix(place, "level.npy", constant);
+    EXPECT_EQ(facts_of(place, words)["warnings"], json::array()) << "equal targets";
+  }
+}
+
 TEST(Ridge, RefusesBadInputAndLeavesFilesAsTheyWere) {
   const Workplace place;
   make_problem(place, 21, 12, 3, 2);
@@ -344,7 +367,7 @@ TEST(Ridge, RefusesBadInputAndLeavesFilesAsTheyWere) {
                            {{"--start", "Y.npy"}, {"Y.npy", "[12, 2]", "[3, 2]"}},
                            {{"--weights", "eleven.npy"}, {"eleven.npy", "[12, 1]"}},
                            {{"--weights", "negative.npy"}, {"weight"}},
-                           {{"--features", "zero.npy", "--penalties", "0"}, {"penalty"}},
+                           {{"--features", "zero.npy", "--penalties", "0"}, {"zero.npy and Y.npy: ", "penalty"}},
                            {{"--json", "nowhere/r.json"}, {"nowhere/r.json"}},
                            {{"--coefficients", "nowhere/w.npy"}, {"nowhere/w.npy"}},
                            {{"--coefficients", "."}, {"directory"}},

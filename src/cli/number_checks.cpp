@@ -1,0 +1,38 @@
+#include "cli/number_checks.hpp"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+namespace rtl::cli {
+
+namespace {
+
+std::optional<double> parse(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || end != text.c_str() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+CLI::Validator at_least(int least) {
+  const auto check = [least](const std::string& text) {
+    const auto value = parse(text);
+    return value && *value >= least ? std::string() : fmt::format("'{}' is no number from {} up", text, least);
+  };
+  return {check, fmt::format(">= {}", least), "at least"};
+}
+
+CLI::Validator above_zero() {
+  const auto check = [](const std::string& text) {
+    const auto value = parse(text);
+    return value && *value > 0 ? std::string() : fmt::format("'{}' is no finite number above 0", text);
+  };
+  return {check, "> 0", "above zero"};
+}
+
+}  // namespace rtl::cli

@@ -1,0 +1,13 @@
+// Ranges of numbers on the command line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace rtl::cli {
+
+/// Refuses numbers below `least`, and what is no number.
+CLI::Validator at_least(int least);
+/// Refuses numbers that are not above 0 or not finite, and what is no number.
+CLI::Validator above_zero();
+
+}  // namespace rtl::cli
