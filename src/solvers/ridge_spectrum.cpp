@@ -102,7 +102,7 @@ bool in_f32_range(double squares) { return squares >= least_f32 && squares <= mo
 
 [[noreturn]] void refuse_f32(std::string_view call, std::string_view what, double squares) {
   throw ValueError(
-      fmt::format("{}: sums of squares of {} reach {:.2g} in f32 arithmetic, which is exact from {} to {}; scale the "
+      fmt::format("{}: sums of squares of {} reach {:.2g} in f32 arithmetic, which is good from {} to {}; scale the "
                   "columns, or use RidgeArithmetic::f64 (without --f32)",
                   call, what, squares, least_f32, most_f32));
 }
