@@ -175,12 +175,12 @@ Json to_json(const Reproduction& reproduction) {
     }
     figures.push_back({{"name", figure.name}, {"title", figure.title}, {"series", series}});
   }
+  Json protocol = Json::object();
+  for (const auto& [fact, text] : reproduction.protocol) protocol[fact] = text;
   const std::int64_t failed = reproduction.failed();
-  return {{"rtl", RTL_VERSION},
-          {"paper", reproduction.paper},
-          {"passed", static_cast<std::int64_t>(reproduction.claims.size()) - failed},
-          {"failed", failed},
-          {"claims", claims},
+  return {{"rtl", RTL_VERSION},   {"paper", reproduction.paper},
+          {"protocol", protocol}, {"passed", static_cast<std::int64_t>(reproduction.claims.size()) - failed},
+          {"failed", failed},     {"claims", claims},
           {"figures", figures}};
 }
 

@@ -95,9 +95,9 @@ void add_l2sp_study(CLI::App& reproduce);
 /// Optimal feature transfer.
 void add_optimal_features_study(CLI::App& reproduce);
 
-/// {"rtl", "paper", "passed", "failed", "claims": [{"name", "expected", "measured", "tolerance", "relation",
-/// "passed"}], "figures": [{"name", "title", "series": [{"name", "kind", "x", "y", "error"}]}]}; the command adds
-/// "effort", "seed" and "seconds".
+/// {"rtl", "paper", "protocol": {FACT: TEXT}, "passed", "failed", "claims": [{"name", "expected", "measured",
+/// "tolerance", "relation", "passed"}], "figures": [{"name", "title", "series": [{"name", "kind", "x", "y",
+/// "error"}]}]}; the command adds "effort", "seed" and "seconds".
 Json to_json(const Reproduction& reproduction);
 /// check_outputs of what a study writes; to be called before its work.
 void check_study_outputs(const std::string& json, const std::string& html, const std::string& csv_folder);

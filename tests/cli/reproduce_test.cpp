@@ -29,6 +29,7 @@ void check_facts(const json& facts, const std::string& paper) {
   EXPECT_EQ(facts.at("effort"), "quick");
   EXPECT_GT(facts.at("seconds").get<double>(), 0);
   EXPECT_TRUE(facts.at("rtl").is_string());
+  EXPECT_TRUE(facts.at("protocol").at("program").is_string());
   const json& claims = facts.at("claims");
   ASSERT_FALSE(claims.empty());
   std::size_t passed = 0;
