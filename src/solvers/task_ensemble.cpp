@@ -117,7 +117,8 @@ TaskCovariance TaskEnsemble::moments(MomentCleaning cleaning) const {
                 y = dense_copy("TaskEnsemble", "targets", task.targets);
     Dense halves[2] = {Dense(inputs(), 1), Dense(inputs(), 1)};
     for (std::int64_t i = 0; i < z.rows(); ++i) {
-      const double weight = y(i, 0) / static_cast<double>((z.rows() + 1 - i % 2) / 2);
+      const std::int64_t rows_of_half = (z.rows() + 1 - i % 2) / 2;
+      const double weight = y(i, 0) / static_cast<double>(rows_of_half);
       for (std::int64_t j = 0; j < inputs(); ++j) halves[i % 2](j, 0) += weight * z(i, j);
     }
     multiply_into(sum, 1, halves[0], Transpose::no, halves[1], Transpose::yes, 1);
