@@ -68,6 +68,21 @@ const bool unary_registered = register_cases("unary", [](Random& random) {
   cases.push_back(unary_case(unary_facts[8], {130, 150}, "_shared_by_threads", random));
   cases.push_back(unary_case(unary_facts[0], {}, "_scalar", random));
 
+  // Far tails and what is no number, in the middle of ordinary ones; 2000 overflows every dtype.
+  for (const std::size_t fact : {std::size_t{3}, std::size_t{9}}) {
+    KernelCase extremes = unary_case(unary_facts[fact], {100}, "_extremes", random);
+    const Reals odd = {NAN, INFINITY, -INFINITY, 2000, -2000, -87.2L, -90, -103.5L, -708.5L, -740, 0, -0.0L};
+    for (std::size_t i = 0; i < odd.size(); ++i) extremes.inputs[0].values[20 + 5 * i] = odd[i];
+    extremes.reference = [exact = unary_facts[fact].exact, fact](auto& in, auto&) {
+      Reals y = map(in[0], exact);
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        if (fact == 3 && in[0][i] > 1000) y[i] = INFINITY;
+      }
+      return std::vector<Expected>{{y}};
+    };
+    cases.push_back(extremes);
+  }
+
   KernelCase strided = unary_case(unary_facts[1], {5, 7, 3}, "_permuted", random);
   strided.in_place.clear();
   strided.outputs[0].shape = {3, 5, 7};

@@ -106,7 +106,17 @@ const bool argmax_registered = register_cases("argmax_rows", [](Random& random) 
     c.label = std::to_string(columns);
     // Few distinct values, so that there are ties.
     Reals values = random.below({9, columns}, 5);
-    if (columns > 1) values[static_cast<std::size_t>(columns + columns / 2)] = NAN;
+    if (columns > 1) {
+      const auto put = [&](std::int64_t row, std::int64_t column, long double value) {
+        values[static_cast<std::size_t>(row * columns + column)] = value;
+      };
+      put(1, columns / 2, NAN);
+      put(2, columns - 1, NAN);
+      put(3, columns / 2, -INFINITY);
+      put(4, columns - 1, INFINITY);
+      put(5, columns - 1, 7);
+      for (std::int64_t c = 0; c < columns; ++c) put(6, c, -INFINITY);
+    }
     c.inputs = {{"x", {9, columns}, values}};
     c.outputs = {{"indices", {9}, 0, 0, {}, DType::i32}};
     c.run = [](const Device& device, auto& in, auto& out) { kernels::argmax_rows(device, in[0], out[0]); };

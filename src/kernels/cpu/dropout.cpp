@@ -1,5 +1,9 @@
-// Random tensors on the host: Philox blocks are made a vector at a time.
+// Random tensors on the host: Philox blocks are made a vector at a time, and so is what is drawn from them.
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstring>
+#include <numbers>
 
 #include "kernels/backend/dropout.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -11,57 +15,63 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr std::int64_t blocks = 16;
-using Words = std::array<std::uint32_t, blocks>;
+using Bits = std::array<std::uint32_t, 4 * blocks>;
 
-/// One Philox round on all blocks at once; Philox::block is the definition that the tests hold this to.
-inline void philox_round(Words& c0, Words& c1, Words& c2, Words& c3, std::uint32_t k0, std::uint32_t k1) {
-#pragma omp simd
-  for (std::size_t b = 0; b < blocks; ++b) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0[b], p1 = std::uint64_t{0xCD9E8D57u} * c2[b];
-    const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1[b] ^ k0;
-    const std::uint32_t n2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3[b] ^ k1;
-    c1[b] = static_cast<std::uint32_t>(p1);
-    c3[b] = static_cast<std::uint32_t>(p0);
-    c0[b] = n0;
-    c2[b] = n2;
+/// The draws of blocks [first, first + blocks), in order; Philox::block is the definition that the tests hold this to.
+#if HWY_TARGET == HWY_SCALAR
+inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const PhiloxBlock block = Philox(seed, stream).block(first + static_cast<std::uint64_t>(b));
+    std::copy_n(block.word, 4, bits.data() + 4 * b);
   }
 }
-
-/// The draws of blocks [first, first + blocks), in order.
-inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first,
-                          std::array<std::uint32_t, 4 * blocks>& bits) {
-  Words c0, c1, c2, c3;
-  for (std::size_t b = 0; b < blocks; ++b) {
-    c0[b] = static_cast<std::uint32_t>(first + b);
-    c1[b] = static_cast<std::uint32_t>((first + b) >> 32);
-    c2[b] = static_cast<std::uint32_t>(stream);
-    c3[b] = static_cast<std::uint32_t>(stream >> 32);
-  }
-  auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    philox_round(c0, c1, c2, c3, k0, k1);
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  for (std::size_t b = 0; b < blocks; ++b) {
-    bits[4 * b] = c0[b];
-    bits[4 * b + 1] = c1[b];
-    bits[4 * b + 2] = c2[b];
-    bits[4 * b + 3] = c3[b];
+#else
+/// A 64-bit lane has one block's counter word in its lower half; what is in the upper half does not matter.
+inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
+  const hn::CappedTag<std::uint64_t, blocks> d;
+  const hn::Repartition<std::uint32_t, decltype(d)> half;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto product = [half](auto word, std::uint32_t factor) {
+    return hn::MulEven(hn::BitCast(half, word), hn::Set(half, factor));
+  };
+  const auto lower_half = hn::Set(d, 0xffffffffu);
+  for (std::int64_t b = 0; b < blocks; b += lanes) {
+    auto c0 = hn::Iota(d, first + static_cast<std::uint64_t>(b));
+    auto c1 = hn::ShiftRight<32>(c0);
+    auto c2 = hn::Set(d, stream);
+    auto c3 = hn::ShiftRight<32>(c2);
+    auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+    for (int round = 0; round < 10; ++round) {
+      const auto p0 = product(c0, 0xD2511F53u), p1 = product(c2, 0xCD9E8D57u);
+      c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), c1), hn::Set(d, k0));
+      c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), c3), hn::Set(d, k1));
+      c1 = p1;
+      c3 = p0;
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
+    }
+    const auto words01 = hn::Or(hn::And(c0, lower_half), hn::ShiftLeft<32>(c1));
+    const auto words23 = hn::Or(hn::And(c2, lower_half), hn::ShiftLeft<32>(c3));
+    alignas(64) std::uint64_t pairs[2 * blocks];
+    hn::StoreInterleaved2(words01, words23, d, pairs);
+    std::memcpy(bits.data() + 4 * b, pairs, static_cast<std::size_t>(lanes) * 16);
   }
 }
+#endif
 
 /// Elements [begin, end); begin is a multiple of 4, a whole Philox block.
 template <typename T>
 void dropout_range(functors::Dropout<T> f, std::uint64_t seed, std::uint64_t stream, const T* x, T* y,
                    std::int64_t begin, std::int64_t end) {
-  std::array<std::uint32_t, 4 * blocks> bits;
+  Bits bits;
   for (std::int64_t at = begin; at < end; at += 4 * blocks) {
     philox_blocks(seed, stream, static_cast<std::uint64_t>(at / 4), bits);
     const std::int64_t length = end - at < 4 * blocks ? end - at : 4 * blocks;
@@ -78,6 +88,75 @@ void dropout_target(std::uint64_t seed, std::uint64_t stream, double probability
   });
 }
 
+/// Draw i of 53 bits, as Philox::uniform_double makes it, of 2 * blocks that start with the first block.
+inline double wide_draw(const Bits& bits, std::int64_t i) {
+  const std::uint64_t high = bits[static_cast<std::size_t>(2 * i)], low = bits[static_cast<std::size_t>(2 * i + 1)];
+  // As a signed number, which more instruction sets can convert.
+  return static_cast<double>(static_cast<std::int64_t>((high << 21) ^ (low >> 11))) * 0x1p-53;
+}
+
+/// Elements [begin, end) of the uniform numbers; begin is a multiple of 4.
+template <typename T>
+void uniform_range(std::uint64_t seed, std::uint64_t stream, double low, double extent, T* y, std::int64_t begin,
+                   std::int64_t end) {
+  constexpr std::int64_t words = sizeof(T) / sizeof(std::uint32_t), draws = 4 * blocks / words;
+  Bits bits;
+  for (std::int64_t at = begin; at < end; at += draws) {
+    philox_blocks(seed, stream, static_cast<std::uint64_t>(at * words / 4), bits);
+    const std::int64_t length = std::min(end - at, draws);
+#pragma omp simd
+    for (std::int64_t i = 0; i < length; ++i) {
+      const double draw =
+          words == 2 ? wide_draw(bits, i) : static_cast<double>(bits[static_cast<std::size_t>(i)] >> 8) * 0x1p-24;
+      y[at + i] = static_cast<T>(std::fma(extent, draw, low));
+    }
+  }
+}
+
+/// Elements [begin, end) of the normal numbers; begin is even. See functors::Normal.
+template <typename T>
+void normal_range(std::uint64_t seed, std::uint64_t stream, double mean, double deviation, T* y, std::int64_t begin,
+                  std::int64_t end) {
+  const hn::CappedTag<double, blocks> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  Bits bits;
+  std::array<double, blocks> first, second;
+  for (std::int64_t at = begin; at < end; at += 2 * blocks) {
+    philox_blocks(seed, stream, static_cast<std::uint64_t>(at / 2), bits);
+#pragma omp simd
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      // 1 - u is exact, and its logarithm that of log1p.
+      first[static_cast<std::size_t>(b)] = 1.0 - wide_draw(bits, 2 * b);
+      second[static_cast<std::size_t>(b)] = 2.0 * std::numbers::pi * wide_draw(bits, 2 * b + 1);
+    }
+    for (std::int64_t b = 0; b < blocks; b += lanes) {
+      const auto logarithm = hn::Log(d, hn::LoadU(d, first.data() + b));
+      const auto radius = hn::Sqrt(hn::Mul(hn::Set(d, -2.0), logarithm));
+      const auto angle = hn::LoadU(d, second.data() + b);
+      const auto shift = hn::Set(d, mean), scale = hn::Set(d, deviation);
+      hn::StoreU(hn::MulAdd(scale, hn::Mul(radius, hn::Cos(d, angle)), shift), d, first.data() + b);
+      hn::StoreU(hn::MulAdd(scale, hn::Mul(radius, hn::Sin(d, angle)), shift), d, second.data() + b);
+    }
+    const std::int64_t length = std::min(end - at, 2 * blocks);
+    for (std::int64_t i = 0; i < length; ++i) {
+      y[at + i] = static_cast<T>((i % 2 == 0 ? first : second)[static_cast<std::size_t>(i / 2)]);
+    }
+  }
+}
+
+void uniform_target(std::uint64_t seed, std::uint64_t stream, double low, double extent, View y, std::int64_t begin,
+                    std::int64_t end) {
+  functors::visit_floating(
+      y.dtype(), [&](auto zero) { uniform_range(seed, stream, low, extent, y.data_as<decltype(zero)>(), begin, end); });
+}
+
+void normal_target(std::uint64_t seed, std::uint64_t stream, double mean, double deviation, View y, std::int64_t begin,
+                   std::int64_t end) {
+  functors::visit_floating(y.dtype(), [&](auto zero) {
+    normal_range(seed, stream, mean, deviation, y.data_as<decltype(zero)>(), begin, end);
+  });
+}
+
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -86,36 +165,33 @@ namespace rtl::kernels::cpu {
 namespace {
 
 HWY_EXPORT(dropout_target);
+HWY_EXPORT(uniform_target);
+HWY_EXPORT(normal_target);
 
-/// y[i] = f(i) for every element.
-template <typename T, typename F>
-void generate(View y, const F& f) {
-  T* to = y.data_as<T>();
-  parallel_ranges(y.count(), elements_per_thread / 8, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) to[i] = static_cast<T>(f(static_cast<std::uint64_t>(i)));
-  });
+/// Calls f(begin, end) on ranges of y's elements that start with a whole Philox block.
+template <typename F>
+void for_whole_blocks(const View& y, const F& f) {
+  parallel_ranges((y.count() + 3) / 4, elements_per_thread / 8,
+                  [&](std::int64_t first, std::int64_t last) { f(4 * first, std::min(4 * last, y.count())); });
 }
 
 }  // namespace
 
 void dropout(const Device&, ConstView x, double probability, std::uint64_t seed, std::uint64_t stream, View y) {
-  const std::int64_t count = y.count();
-  parallel_ranges((count + 3) / 4, elements_per_thread / 8, [&](std::int64_t first, std::int64_t last) {
-    const std::int64_t begin = 4 * first, end = std::min(4 * last, count);
+  for_whole_blocks(y, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(dropout_target)(seed, stream, probability, x, y, begin, end);
   });
 }
 
 void uniform(const Device&, double low, double high, std::uint64_t seed, std::uint64_t stream, View y) {
-  functors::visit_floating(y.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    generate<T>(y, functors::Uniform<T>{Philox(seed, stream), low, high - low});
+  for_whole_blocks(y, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(uniform_target)(seed, stream, low, high - low, y, begin, end);
   });
 }
 
 void normal(const Device&, double mean, double deviation, std::uint64_t seed, std::uint64_t stream, View y) {
-  functors::visit_floating(y.dtype(), [&](auto zero) {
-    generate<decltype(zero)>(y, functors::Normal{Philox(seed, stream), mean, deviation});
+  for_whole_blocks(y, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(normal_target)(seed, stream, mean, deviation, y, begin, end);
   });
 }
 

@@ -5,8 +5,96 @@
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/functors.hpp"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/layout.cpp"
+#include "kernels/cpu/targets.hpp"
+// clang-format off
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace rtl::kernels::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+template <typename T>
+constexpr std::int64_t square = 1;
+
+template <typename T>
+void transpose_square(const T* from, std::int64_t, T* to, std::int64_t) {
+  *to = *from;
+}
+#else
+/// Rows and columns of the squares that are turned in registers of 128 bits.
+template <typename T>
+constexpr std::int64_t square = 16 / sizeof(T);
+
+/// to[j * to_step + i] = from[i * from_step + j] for a square.
+template <typename T>
+void transpose_square(const T* from, std::int64_t from_step, T* to, std::int64_t to_step) {
+  const hn::FixedTag<T, square<T> > d;
+  const auto row0 = hn::LoadU(d, from), row1 = hn::LoadU(d, from + from_step);
+  const auto low01 = hn::InterleaveLower(d, row0, row1), high01 = hn::InterleaveUpper(d, row0, row1);
+  if constexpr (square<T> == 2) {
+    hn::StoreU(low01, d, to);
+    hn::StoreU(high01, d, to + to_step);
+  } else {
+    const auto row2 = hn::LoadU(d, from + 2 * from_step), row3 = hn::LoadU(d, from + 3 * from_step);
+    const auto low23 = hn::InterleaveLower(d, row2, row3), high23 = hn::InterleaveUpper(d, row2, row3);
+    hn::StoreU(hn::ConcatLowerLower(d, low23, low01), d, to);
+    hn::StoreU(hn::ConcatUpperUpper(d, low23, low01), d, to + to_step);
+    hn::StoreU(hn::ConcatLowerLower(d, high23, high01), d, to + 2 * to_step);
+    hn::StoreU(hn::ConcatUpperUpper(d, high23, high01), d, to + 3 * to_step);
+  }
+}
+#endif
+
+/// to[column * rows + row] = from[row * columns + column], in tiles that fill cache lines of `to`.
+template <typename T>
+void transpose(const T* from, std::int64_t rows, std::int64_t columns, T* to) {
+  constexpr std::int64_t side = square<T>, tile = 16;
+  const std::int64_t whole_rows = rows / side * side, whole_columns = columns / side * side;
+  for (std::int64_t top = 0; top < whole_rows; top += tile) {
+    const std::int64_t bottom = std::min(top + tile, whole_rows);
+    for (std::int64_t column = 0; column < whole_columns; column += side) {
+      for (std::int64_t row = top; row < bottom; row += side) {
+        transpose_square(from + row * columns + column, columns, to + column * rows + row, rows);
+      }
+    }
+  }
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t first = row < whole_rows ? whole_columns : 0;
+    for (std::int64_t column = first; column < columns; ++column)
+      to[column * rows + row] = from[row * columns + column];
+  }
+}
+
+void transpose_f32(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
+  transpose(from, rows, columns, to);
+}
+
+void transpose_f64(const double* from, std::int64_t rows, std::int64_t columns, double* to) {
+  transpose(from, rows, columns, to);
+}
+
+}  // namespace rtl::kernels::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace rtl::kernels::cpu {
 namespace {
+
+HWY_EXPORT(transpose_f32);
+HWY_EXPORT(transpose_f64);
+
+void transpose(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
+  HWY_DYNAMIC_DISPATCH(transpose_f32)(from, rows, columns, to);
+}
+
+void transpose(const double* from, std::int64_t rows, std::int64_t columns, double* to) {
+  HWY_DYNAMIC_DISPATCH(transpose_f64)(from, rows, columns, to);
+}
 
 /// Calls f(x's element type, image) for every image of x, in parallel.
 template <typename F>
@@ -17,19 +105,6 @@ void for_images(ConstView x, const F& f) {
       for (std::int64_t n = begin; n < end; ++n) f(zero, n);
     });
   });
-}
-
-/// to[column * rows + row] = from[row * columns + column], in square tiles that fit the cache.
-template <typename T>
-void transpose(const T* from, std::int64_t rows, std::int64_t columns, T* to) {
-  constexpr std::int64_t tile = 16;
-  for (std::int64_t row = 0; row < rows; row += tile) {
-    for (std::int64_t column = 0; column < columns; column += tile) {
-      for (std::int64_t c = column; c < std::min(column + tile, columns); ++c) {
-        for (std::int64_t r = row; r < std::min(row + tile, rows); ++r) to[c * rows + r] = from[r * columns + c];
-      }
-    }
-  }
 }
 
 }  // namespace
@@ -85,3 +160,4 @@ void shortcut_a_backward(const Device&, ConstView dy, View dx) {
 }
 
 }  // namespace rtl::kernels::cpu
+#endif  // HWY_ONCE

@@ -1,5 +1,7 @@
 // Elementwise operations on the host: the functors in loops that the compiler vectorises for each instruction set.
 #include <array>
+#include <cmath>
+#include <type_traits>
 
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cpu/strided.hpp"
@@ -11,19 +13,49 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Below this in magnitude exp is a normal number, and Highway's Exp is right to one unit in the last place.
+template <typename T>
+constexpr T exp_limit = sizeof(T) == 4 ? T{87} : T{706};
+
+/// y[i] = f(x[i]) where f is made of exp: vectors of ordinary numbers here, what else there is by the functor.
+template <typename F, typename T>
+void exp_row(F f, const T* x, T* y, std::int64_t length) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto one = hn::Set(d, T{1}), limit = hn::Set(d, exp_limit<T>);
+  std::int64_t i = 0;
+  for (; i + lanes <= length; i += lanes) {
+    const auto v = hn::LoadU(d, x + i), magnitude = hn::Abs(v);
+    if (!hn::AllTrue(d, hn::Le(magnitude, limit))) {
+      for (std::int64_t lane = i; lane < i + lanes; ++lane) y[lane] = f(x[lane]);
+    } else if constexpr (std::is_same_v<F, functors::Sigmoid>) {
+      const auto e = hn::Exp(d, hn::Neg(magnitude));
+      hn::StoreU(hn::Div(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), e, one), hn::Add(one, e)), d, y + i);
+    } else {
+      hn::StoreU(hn::Exp(d, v), d, y + i);
+    }
+  }
+  for (; i < length; ++i) y[i] = f(x[i]);
+}
 
 /// y[i] = f(x[i]); the common steps are constants so that the loops vectorise.
 template <typename F, typename T>
 void unary_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, std::int64_t length) {
-  if (step_x == 1 && step_y == 1) {
+  constexpr bool made_of_exp = std::is_same_v<F, functors::Exp> || std::is_same_v<F, functors::Sigmoid>;
+  if (step_x != 1 || step_y != 1) {
+    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = f(x[i * step_x]);
+  } else if constexpr (made_of_exp) {
+    exp_row(f, x, y, length);
+  } else {
 #pragma omp simd
     for (std::int64_t i = 0; i < length; ++i) y[i] = f(x[i]);
-  } else {
-    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = f(x[i * step_x]);
   }
 }
 

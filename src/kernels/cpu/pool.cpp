@@ -118,8 +118,8 @@ template <typename T>
 void max_images_backward(const PoolShapes& s, const T* dy, const std::int32_t* winners, T* dx, std::int64_t begin,
                          std::int64_t end) {
   const std::int64_t size = s.height * s.width * s.channels, out_size = s.out_height * s.out_width * s.channels;
-  std::fill(dx + begin * size, dx + end * size, T{0});
   for (std::int64_t n = begin; n < end; ++n) {
+    std::fill_n(dx + n * size, size, T{0});
     for (std::int64_t at = 0; at < out_size; at += s.channels) {
       for (std::int64_t c = 0; c < s.channels; ++c) {
         const std::int64_t out = n * out_size + at + c;
@@ -133,9 +133,9 @@ template <typename T>
 void average_images_backward(const PoolShapes& s, const T* dy, T* dx, std::int64_t begin, std::int64_t end) {
   const T scale = static_cast<T>(1.0 / static_cast<double>(s.window * s.window));
   const std::int64_t size = s.height * s.width * s.channels;
-  std::fill(dx + begin * size, dx + end * size, T{0});
   for (std::int64_t row = begin * s.out_height; row < end * s.out_height; ++row) {
     T* image = dx + row / s.out_height * size;
+    if (row % s.out_height == 0) std::fill_n(image, size, T{0});
     for (std::int64_t column = 0; column < s.out_width; ++column) {
       const std::int64_t corner = row % s.out_height * s.stride * s.width + column * s.stride;
       for (std::int64_t at = 0; at < s.window * s.window; ++at) {

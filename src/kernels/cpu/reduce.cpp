@@ -19,6 +19,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
 
 /// total = f(total, x[i * step]) over i; eight running results, combined in order.
 template <typename F, typename T>
@@ -110,6 +111,51 @@ void moment_rows_target(ConstView x, const double* mean, double* sums, std::int6
       x.dtype(), [&](auto zero) { moment_rows(x.data_as<decltype(zero)>(), mean, sums, x.extent(1), begin, end); });
 }
 
+/// Index of the row's largest element, the first of equal ones; the first NaN, if there is one.
+template <typename T>
+std::int64_t argmax(const T* row, std::int64_t columns) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // A NaN anywhere makes the running sum of x - x NaN; so does infinity.
+  auto largest = hn::Set(d, row[0]), odd = hn::Zero(d);
+  std::int64_t c = 0;
+  for (; c + lanes <= columns; c += lanes) {
+    const auto x = hn::LoadU(d, row + c);
+    largest = hn::Max(largest, x);
+    odd = hn::Add(odd, hn::Sub(x, x));
+  }
+  T best = hn::GetLane(hn::MaxOfLanes(d, largest));
+  T rest = hn::GetLane(hn::SumOfLanes(d, odd));
+  for (; c < columns; ++c) {
+    best = row[c] > best ? row[c] : best;
+    rest += row[c] - row[c];
+  }
+  if (rest == T{0}) {
+    const auto sought = hn::Set(d, best);
+    for (c = 0; c + lanes <= columns; c += lanes) {
+      const auto found = hn::FindFirstTrue(d, hn::Eq(hn::LoadU(d, row + c), sought));
+      if (found >= 0) return c + found;
+    }
+    while (row[c] != best) ++c;
+    return c;
+  }
+  std::int64_t first = 0;
+  for (c = 1; c < columns && !std::isnan(row[first]); ++c) {
+    if (row[c] > row[first] || std::isnan(row[c])) first = c;
+  }
+  return first;
+}
+
+void argmax_target(ConstView x, std::int32_t* indices, std::int64_t begin, std::int64_t end) {
+  functors::visit_floating(x.dtype(), [&](auto zero) {
+    const std::int64_t columns = x.extent(1);
+    const auto* values = x.data_as<decltype(zero)>();
+    for (std::int64_t row = begin; row < end; ++row) {
+      indices[row] = static_cast<std::int32_t>(argmax(values + row * columns, columns));
+    }
+  });
+}
+
 /// True if no word has all of the exponent's bits set.
 template <typename Word>
 bool all_finite_words(const Word* words, Word exponent, std::int64_t count) {
@@ -143,6 +189,7 @@ namespace {
 HWY_EXPORT(fold_run_target);
 HWY_EXPORT(fold_elements_target);
 HWY_EXPORT(moment_rows_target);
+HWY_EXPORT(argmax_target);
 HWY_EXPORT(all_finite_target);
 
 /// Some axes of x, walked in row-major order.
@@ -298,21 +345,8 @@ void reduce(const Device&, ReduceOp op, ConstView x, View y) {
 }
 
 void argmax_rows(const Device&, ConstView x, View indices) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const std::int64_t columns = x.extent(1);
-    const T* values = x.data_as<T>();
-    std::int32_t* to = indices.data_as<std::int32_t>();
-    parallel_ranges(x.extent(0), grain_of(columns), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const T* from = values + row * columns;
-        std::int64_t best = 0;
-        for (std::int64_t c = 1; c < columns && !std::isnan(from[best]); ++c) {
-          if (from[c] > from[best] || std::isnan(from[c])) best = c;
-        }
-        to[row] = static_cast<std::int32_t>(best);
-      }
-    });
+  parallel_ranges(x.extent(0), grain_of(x.extent(1)), [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(argmax_target)(x, indices.data_as<std::int32_t>(), begin, end);
   });
 }
 
