@@ -16,13 +16,16 @@ class Likelihood {
       : eigenvalues_(path.eigenvalues()),
         rotated_(path.rotated_targets()),
         sums_(path.sum_squares()),
-        samples_(static_cast<double>(path.rows() - (intercept ? 1 : 0))) {
+        samples_(static_cast<double>(path.counted_rows() - (intercept ? 1 : 0))),
+        counted_share_(static_cast<double>(path.counted_rows()) / static_cast<double>(path.rows())) {
     const auto outputs = sums_.size();
     for (std::size_t k = 0; k < outputs; ++k) {
       if (!(sums_[k] > 0)) continue;
       double explained = 0;
       for (std::size_t j = 0; j < eigenvalues_.size(); ++j) explained += std::pow(rotated_[j * outputs + k], 2);
-      varying_.push_back({k, std::max(0.0, sums_[k] - explained)});
+      const double rest = sums_[k] - explained;
+      const double rounding = 4 * std::numeric_limits<double>::epsilon() * static_cast<double>(path.rows());
+      varying_.push_back({k, rest > rounding * sums_[k] ? rest : 0.0});
     }
   }
   bool any() const { return !varying_.empty() && samples_ > 0 && !eigenvalues_.empty() && eigenvalues_.back() > 0; }
@@ -33,7 +36,7 @@ class Likelihood {
       sum += std::pow(rotated_[j * sums_.size() + output.first], 2) / (1 + delta * eigenvalues_[j]);
     }
     // A fit without any residual has a likelihood without an end.
-    return std::max(sum, 1e-300 + 1e-30 * sums_[output.first]) / samples_;
+    return std::max(sum, 1e-300 + 1e-30 * sums_[output.first]) / samples_ * counted_share_;
   }
   double deviance(double log_delta) const {
     const double delta = std::exp(log_delta);
@@ -48,6 +51,7 @@ class Likelihood {
  private:
   const std::vector<double>&eigenvalues_, &rotated_, &sums_;
   double samples_;
+  double counted_share_;  ///< weights sum to the number of rows, so those of counted rows are 1 by this on average
   std::vector<std::pair<std::size_t, double>> varying_;  ///< output, its sum of squares outside the range of X
 };
 
@@ -94,15 +98,24 @@ RidgePrior fit_ridge_prior(const RidgePath& path) {
     const double here = deviance(low + step * i);
     if (here < least) least = here, best = i;
   }
+  // Where an end of the range is as likely as anything inside, to rounding, there is no maximum inside.
+  const auto as_good = [&](double end) { return deviance(end) <= least + 1e-9 * (1 + std::fabs(least)); };
+  if (as_good(low)) {
+    best = 0;
+  } else if (as_good(high)) {
+    best = trials;
+  }
   prior.at_boundary = best == 0 || best == trials;
   const double log_delta =
       prior.at_boundary ? low + step * best : least_in(deviance, low + step * (best - 1), low + step * (best + 1));
   const double delta = std::exp(log_delta);
-  prior.penalty = std::max(1 / (rows * delta), path.smallest_penalty());
+  const double penalty = 1 / (rows * delta);
+  prior.penalty = std::max(penalty, path.smallest_penalty());
   prior.deviance = deviance(log_delta);
   for (const auto& output : likelihood.varying()) {
     prior.noise[output.first] = likelihood.noise(output, delta);
-    prior.signal[output.first] = static_cast<double>(path.features()) * prior.noise[output.first] * delta;
+    prior.signal[output.first] = static_cast<double>(path.features()) * prior.noise[output.first] /
+                                 (static_cast<double>(path.counted_rows()) * penalty);
   }
   return prior;
 }

@@ -336,6 +336,7 @@ RidgePath& RidgePath::operator=(RidgePath&&) noexcept = default;
 RidgePath::~RidgePath() = default;
 
 std::int64_t RidgePath::rows() const noexcept { return state_->rows.rows(); }
+std::int64_t RidgePath::counted_rows() const noexcept { return state_->rows.rows_of_positive_weight(); }
 std::int64_t RidgePath::features() const noexcept { return state_->rows.features(); }
 std::int64_t RidgePath::outputs() const noexcept { return state_->rows.outputs(); }
 bool RidgePath::has_intercept() const noexcept { return state_->rows.has_intercept(); }

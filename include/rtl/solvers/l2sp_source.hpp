@@ -17,10 +17,11 @@ namespace rtl::solvers {
 
 /// A normal prior w0 ~ N(0, (signal / p) I) for each output, fitted to the source sample by marginal likelihood.
 struct RidgePrior {
-  /// tauS = noise / (n signal / p) per output; shared by all outputs. At an end of the searched range (below) if the
-  /// likelihood has no maximum inside: the largest penalty if there is no signal, the smallest if there is no noise.
+  /// tauS = noise / (n signal / p) per output, n being the rows of positive weight; shared by all outputs. At an end of
+  /// the searched range (below) if the likelihood has no maximum inside: the largest penalty if there is no signal, the
+  /// smallest if there is no noise.
   double penalty = 0;
-  std::vector<double> noise;   ///< residual variance of each output [k]
+  std::vector<double> noise;   ///< residual variance of each output [k], of a row of the mean positive weight
   std::vector<double> signal;  ///< E ||w0||^2 of each output [k]
   /// -2 log likelihood without its constant, smaller is better; comparable between priors of the same targets only.
   double deviance = 0;

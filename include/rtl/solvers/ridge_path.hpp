@@ -100,6 +100,7 @@ class RidgePath {
   ~RidgePath();
 
   std::int64_t rows() const noexcept;
+  std::int64_t counted_rows() const noexcept;  ///< rows of positive weight
   std::int64_t features() const noexcept;
   std::int64_t outputs() const noexcept;
   bool has_intercept() const noexcept;
