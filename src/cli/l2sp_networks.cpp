@@ -1,6 +1,6 @@
 #include "cli/l2sp_networks.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -147,6 +147,11 @@ transfer::TrainingOptions options_of(const NetworkProblem& problem, std::int64_t
   return options;
 }
 
+/// Target training samples of a seed; fewer are a part of more.
+Dataset draw_target(const NetworkProblem& problem, std::int64_t count, std::uint64_t seed) {
+  return problem.target.train.subset(data::random_subset(problem.target.train.size(), count, seed));
+}
+
 FineTuning fine_tune(const NetworkProblem& problem, Net& source, const Dataset& samples, bool l2sp, std::uint64_t seed,
                      const Device& device) {
   Net net(problem.kind, device, seed);
@@ -167,9 +172,10 @@ FineTuning fine_tune(const NetworkProblem& problem, Net& source, const Dataset& 
 
 std::string NetworkProblem::fingerprint() const {
   return fmt::format(
-      "{}: {} source samples, {} of {} target samples, {} and {} test samples, batch {}, epochs {} and {}", name,
-      source.train.size(), target_samples, target.train.size(), source.test.size(), target.test.size(), batch_size,
-      source_epochs, transfer_epochs);
+             "{}: {} source samples, {} of {} target samples, {} and {} test samples, batch {}, epochs {} and {}", name,
+             source.train.size(), target_samples, target.train.size(), source.test.size(), target.test.size(),
+             batch_size, source_epochs, transfer_epochs) +
+         (target_fractions.empty() ? "" : fmt::format(", target fractions {}", fmt::join(target_fractions, " ")));
 }
 
 NetworkProblem mnist_problem(const std::string& folder) {
@@ -178,7 +184,7 @@ NetworkProblem mnist_problem(const std::string& folder) {
     return data::TrainTest{as_vectors(only(all.train, wanted, 0), .1307, .3081),
                            as_vectors(only(all.test, wanted, 0), .1307, .3081)};
   };
-  NetworkProblem problem{"MNIST", NetworkKind::mlp, part({0, 3, 6, 8, 9}), part({1, 2, 4, 5, 7}), 0, 256, 10, 5};
+  NetworkProblem problem{"MNIST", NetworkKind::mlp, part({0, 3, 6, 8, 9}), part({1, 2, 4, 5, 7}), 0, 256, 10, 5, {}};
   problem.target_samples = problem.target.train.size() / 10;
   return problem;
 }
@@ -189,7 +195,7 @@ NetworkProblem cifar_problem(const std::string& folder, std::int64_t source_limi
     return data::TrainTest{only(all.train, wanted, limit), only(all.test, wanted, 0)};
   };
   NetworkProblem problem{
-      "CIFAR-10", NetworkKind::cnn, part({2, 3, 4, 5, 6}, source_limit), part({0, 1, 7, 8, 9}, 0), 0, 128, 15, 8};
+      "CIFAR-10", NetworkKind::cnn, part({2, 3, 4, 5, 6}, source_limit), part({0, 1, 7, 8, 9}, 0), 0, 128, 15, 8, {}};
   problem.target_samples = std::min(target_samples, problem.target.train.size());
   return problem;
 }
@@ -201,27 +207,31 @@ std::vector<double> source_decays() {
   return decays;
 }
 
-Dataset target_samples(const NetworkProblem& problem, std::uint64_t seed) {
-  return problem.target.train.subset(data::random_subset(problem.target.train.size(), problem.target_samples, seed));
-}
-
-NetworkRun run_networks(const NetworkProblem& problem, const Dataset& samples, double source_decay,
-                        std::uint64_t seed) {
+NetworkRun run_networks(const NetworkProblem& problem, double source_decay, std::uint64_t seed) {
   const Device device = Device::cpu(1).separate();
   Net source(problem.kind, device, seed);
   auto options = options_of(problem, problem.source_epochs, seed);
   options.weight_decay = source_decay;
   fit(source, problem.source.train, options);
-  return {accuracy(source, problem.source.test, device), fine_tune(problem, source, samples, false, seed, device),
-          fine_tune(problem, source, samples, true, seed, device)};
+  const Dataset samples = draw_target(problem, problem.target_samples, seed);
+  NetworkRun run{accuracy(source, problem.source.test, device),
+                 fine_tune(problem, source, samples, false, seed, device),
+                 fine_tune(problem, source, samples, true, seed, device),
+                 {}};
+  for (const double fraction : problem.target_fractions) {
+    const auto count = static_cast<std::int64_t>(fraction * static_cast<double>(problem.target.train.size()));
+    const Dataset part = draw_target(problem, std::max<std::int64_t>(count, 1), seed);
+    run.by_fraction.push_back(fine_tune(problem, source, part, false, seed, device).accuracy);
+  }
+  return run;
 }
 
-double run_scratch(const NetworkProblem& problem, const Dataset& samples, std::uint64_t seed) {
+double run_scratch(const NetworkProblem& problem, std::uint64_t seed) {
   const Device device = Device::cpu(1).separate();
   Net net(problem.kind, device, seed);
   auto options = options_of(problem, problem.transfer_epochs, seed);
   options.weight_decay = fine_tuning_strength;
-  fit(net, samples, options);
+  fit(net, draw_target(problem, problem.target_samples, seed), options);
   return accuracy(net, problem.target.test, device);
 }
 

@@ -25,6 +25,7 @@ struct NetworkProblem {
   std::int64_t batch_size = 0;
   std::int64_t source_epochs = 0;
   std::int64_t transfer_epochs = 0;
+  std::vector<double> target_fractions;  ///< of target.train, on which the source is fine-tuned plainly, too
   /// Decides the results, with decay and seed: for state files.
   std::string fingerprint() const;
 };
@@ -45,17 +46,15 @@ struct FineTuning {
 };
 struct NetworkRun {
   double source_accuracy = 0;
-  FineTuning standard;  ///< weight decay 1e-4
-  FineTuning l2sp;      ///< (1e-4 / 2) ||w - source||^2 instead
+  FineTuning standard;              ///< weight decay 1e-4
+  FineTuning l2sp;                  ///< (1e-4 / 2) ||w - source||^2 instead
+  std::vector<double> by_fraction;  ///< accuracies of plain fine-tuning on each of the problem's target_fractions
 };
 
-/// The target's training samples of a seed.
-data::Dataset target_samples(const NetworkProblem& problem, std::uint64_t seed);
-/// One source and its two fine-tunings on `samples`, on one thread. May be called by several threads at a time;
-/// deterministic.
-NetworkRun run_networks(const NetworkProblem& problem, const data::Dataset& samples, double source_decay,
-                        std::uint64_t seed);
+/// One source and its fine-tunings on target samples drawn by the seed, on one thread. May be called by several threads
+/// at a time; deterministic.
+NetworkRun run_networks(const NetworkProblem& problem, double source_decay, std::uint64_t seed);
 /// Accuracy of a fresh network with the same target samples, epochs and decay.
-double run_scratch(const NetworkProblem& problem, const data::Dataset& samples, std::uint64_t seed);
+double run_scratch(const NetworkProblem& problem, std::uint64_t seed);
 
 }  // namespace rtl::cli::l2sp

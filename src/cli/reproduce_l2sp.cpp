@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/commands.hpp"
+#include "cli/number_checks.hpp"
 
 namespace rtl::cli {
 
@@ -78,6 +79,12 @@ void add_l2sp_study(CLI::App& command) {
   study->add_option("--data", networks->data, "folder with images/mnist and images/cifar10")->envname("RTL_DATA");
   study->add_option("--seeds", networks->seeds, "of --networks: 10, with --quick 3, unless stated")
       ->check(CLI::Range(2, 1000));
+  study
+      ->add_option(
+          "--target-fractions", networks->target_fractions,
+          "of --networks: also fine-tune on these shares of the target's images, such as 0.01,0.05,0.1,0.2,0.5")
+      ->delimiter(',')
+      ->check(above_zero() & CLI::Range(1e-3, 1.0));
   study->add_option("--state", networks->state, "keep finished trainings of --networks in this folder");
   study->add_flag("--resume", networks->resume, "use those that are there (rtl-state unless --state names a folder)");
 }

@@ -35,7 +35,8 @@ struct NetworkOptions {
   std::string data;   ///< folder with images/mnist and images/cifar10
   std::string state;  ///< folder of finished trainings; empty: none is kept
   bool resume = false;
-  int seeds = 0;  ///< 0: 10, quick 3
+  int seeds = 0;                         ///< 0: 10, quick 3
+  std::vector<double> target_fractions;  ///< of the target's images, for figure 5; empty: it is left out
 };
 /// The neural experiment: source weight decays, fine-tuned in two ways.
 void networks(Reproduction& result, const ReproductionOptions& options, const NetworkOptions& settings);

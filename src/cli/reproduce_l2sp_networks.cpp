@@ -75,8 +75,6 @@ class State {
 
 Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, const State& state,
                 const std::function<void(double)>& progress) {
-  std::vector<data::Dataset> samples;
-  for (int seed = 0; seed < seeds; ++seed) samples.push_back(target_samples(problem, static_cast<std::uint64_t>(seed)));
   const auto per_seed = static_cast<std::int64_t>(decays.size()) + 1;
   const auto run = [&](std::int64_t i) -> Json {
     const auto seed = static_cast<std::uint64_t>(i / per_seed);
@@ -84,14 +82,15 @@ Results run_all(const NetworkProblem& problem, const std::vector<double>& decays
     if (decay == decays.size()) {
       return state.get(fmt::format("{}-seed{}-scratch", problem.name, seed),
                        fmt::format("{}, seed {}, scratch", problem.fingerprint(), seed),
-                       [&]() -> Json { return run_scratch(problem, samples[seed], seed); });
+                       [&]() -> Json { return run_scratch(problem, seed); });
     }
     return state.get(fmt::format("{}-seed{}-decay{:.3g}", problem.name, seed, decays[decay]),
                      fmt::format("{}, seed {}, decay {}", problem.fingerprint(), seed, decays[decay]), [&]() -> Json {
-                       const NetworkRun one = run_networks(problem, samples[seed], decays[decay], seed);
+                       const NetworkRun one = run_networks(problem, decays[decay], seed);
                        return {{"source_accuracy", one.source_accuracy},
                                {"standard", to_json(one.standard)},
-                               {"l2sp", to_json(one.l2sp)}};
+                               {"l2sp", to_json(one.l2sp)},
+                               {"by_fraction", one.by_fraction}};
                      });
   };
   const std::vector<Json> all = simulate_draws(seeds * per_seed, run, progress, 2);
@@ -100,8 +99,8 @@ Results run_all(const NetworkProblem& problem, const std::vector<double>& decays
     std::vector<NetworkRun> row;
     for (std::size_t decay = 0; decay < decays.size(); ++decay) {
       const Json& one = all[static_cast<std::size_t>(seed * per_seed) + decay];
-      row.push_back(
-          {one.at("source_accuracy"), fine_tuning_from(one.at("standard")), fine_tuning_from(one.at("l2sp"))});
+      row.push_back({one.at("source_accuracy"), fine_tuning_from(one.at("standard")), fine_tuning_from(one.at("l2sp")),
+                     one.value("by_fraction", std::vector<double>())});
     }
     results.runs.push_back(std::move(row));
     results.scratch.push_back(all[static_cast<std::size_t>((seed + 1) * per_seed) - 1]);
@@ -182,8 +181,48 @@ void claim(Reproduction& result, const NetworkProblem& problem, const Results& r
            to_string(transfer::judge(helps)), to_string(transfer::judge(own)))});
 }
 
+auto accuracy_on(std::size_t fraction) {
+  return [fraction](const NetworkRun& run) { return run.by_fraction[fraction]; };
+}
+
+/// The decay for transfer hardly depends on how much of the target there is: the one chosen on the main share of the
+/// target is no worse on other shares than the one that is best for the source.
+void claim_target_independence(Reproduction& result, const NetworkProblem& problem, const Results& results) {
+  std::string best;
+  for (std::size_t f = 0; f < problem.target_fractions.size(); ++f) {
+    const auto value = accuracy_on(f);
+    std::vector<double> mismatch;
+    for (std::size_t seed = 0; seed < results.runs.size(); ++seed) {
+      const int left_out = static_cast<int>(seed);
+      const auto& runs = results.runs[seed];
+      mismatch.push_back(value(runs[best_decay(results, left_out, standard_accuracy)]) -
+                         value(runs[best_decay(results, left_out, source_accuracy)]));
+    }
+    claim_not_below(result,
+                    fmt::format("{}: on {:g} % of the target, accuracy with the decay that is best for transfer at "
+                                "{} images, minus that with the source's best: not below 0, 95 % interval",
+                                problem.name, 100 * problem.target_fractions[f], problem.target_samples),
+                    mismatch);
+    best += fmt::format("{}{:g} %: {:.3g}", f == 0 ? "" : ", ", 100 * problem.target_fractions[f],
+                        results.decays[best_decay(results, -1, value)]);
+  }
+  result.protocol.push_back({problem.name + ", best decay by target fraction", best});
+}
+
 /// A decay's place on a logarithmic axis; 0 has none, and is put before the others.
 double position(double decay) { return decay > 0 ? decay : 3e-7; }
+
+template <typename Value>
+Series accuracy_series(const Results& results, const std::string& name, const Value& value) {
+  Series series{name, Series::Kind::points, {}, {}, {}};
+  for (std::size_t decay = 0; decay < results.decays.size(); ++decay) {
+    const auto mean = theory::average(results.column(decay, value));
+    series.x.push_back(position(results.decays[decay]));
+    series.y.push_back(mean.mean);
+    series.error.push_back(2 * mean.error);
+  }
+  return series;
+}
 
 Figure accuracy_figure(const NetworkProblem& problem, const Results& results) {
   Figure figure{
@@ -196,25 +235,31 @@ Figure accuracy_figure(const NetworkProblem& problem, const Results& results) {
       true,
       false,
       {}};
-  const auto add = [&](const std::string& name, const auto& value) {
-    Series series{name, Series::Kind::points, {}, {}, {}};
-    for (std::size_t decay = 0; decay < results.decays.size(); ++decay) {
-      const auto mean = theory::average(results.column(decay, value));
-      series.x.push_back(position(results.decays[decay]));
-      series.y.push_back(mean.mean);
-      series.error.push_back(2 * mean.error);
-    }
-    figure.series.push_back(series);
-  };
-  add("source, its own task", source_accuracy);
-  add("target, plain", standard_accuracy);
-  add("target, L2-SP", l2sp_accuracy);
+  figure.series.push_back(accuracy_series(results, "source, its own task", source_accuracy));
+  figure.series.push_back(accuracy_series(results, "target, plain", standard_accuracy));
+  figure.series.push_back(accuracy_series(results, "target, L2-SP", l2sp_accuracy));
   const double scratch = theory::average(results.scratch).mean;
   figure.series.push_back({"scratch",
                            Series::Kind::line,
                            {position(results.decays.front()), position(results.decays.back())},
                            {scratch, scratch},
                            {}});
+  return figure;
+}
+
+Figure fraction_figure(const NetworkProblem& problem, const Results& results) {
+  Figure figure{"fractions_" + problem.name,
+                "Accuracy by the source's weight decay and the share of the target: " + problem.name,
+                "Means over seeds of plain fine-tuning with two standard errors. The leftmost points are a decay of 0.",
+                "weight decay of the source",
+                "test accuracy",
+                true,
+                false,
+                {}};
+  for (std::size_t f = 0; f < problem.target_fractions.size(); ++f) {
+    figure.series.push_back(
+        accuracy_series(results, fmt::format("{:g} %", 100 * problem.target_fractions[f]), accuracy_on(f)));
+  }
   return figure;
 }
 
@@ -259,6 +304,7 @@ void networks(Reproduction& result, const ReproductionOptions& options, const Ne
     // 1,250 target images are the published 5 % of 25,000; the source has as many as there are.
     problems.push_back(name == "mnist" ? mnist_problem(settings.data)
                                        : cifar_problem(settings.data, full ? 0 : 500, full ? 1250 : 300));
+    problems.back().target_fractions = settings.target_fractions;
   }
   double done = 0;
   for (const NetworkProblem& problem : problems) {
@@ -270,6 +316,9 @@ void networks(Reproduction& result, const ReproductionOptions& options, const Ne
     claim(result, problem, results);
     result.figures.push_back(accuracy_figure(problem, results));
     result.figures.push_back(distance_figure(problem, results));
+    if (problem.target_fractions.empty()) continue;
+    claim_target_independence(result, problem, results);
+    result.figures.push_back(fraction_figure(problem, results));
   }
 }
 

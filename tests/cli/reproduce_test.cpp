@@ -145,14 +145,19 @@ void write_images(const Workplace& place) {
 TEST(ReproduceNetworks, KeepsFinishedTrainingsAndGoesOn) {
   const Workplace place;
   write_images(place);
-  const std::vector<std::string> words = {"reproduce", "l2sp", "--only",  "networks", "--networks", "--data", ".",
-                                          "--seeds",   "2",    "--state", "state",    "--resume",   "--json", "r.json"};
+  const std::vector<std::string> words = {
+      "reproduce", "l2sp",     "--only", "networks", "--networks",         "--data", ".", "--seeds", "2", "--state",
+      "state",     "--resume", "--json", "r.json",   "--target-fractions", "0.5,1"};
   const auto outcome = place.run(words);
   ASSERT_TRUE(place.has("r.json")) << outcome.errors;  // but claims about noise may fail
   const json facts = place.json("r.json");
   check_facts(facts, "l2sp");
-  EXPECT_EQ(facts.at("claims").size(), 6);
-  EXPECT_EQ(facts.at("figures").size(), 4);
+  // For each data set: three claims and two figures, a claim for each fraction, and a figure of them.
+  EXPECT_EQ(facts.at("claims").size(), 2 * (3 + 2));
+  ASSERT_EQ(facts.at("figures").size(), 2 * (2 + 1));
+  const json& fractions = facts.at("figures").at(2);
+  EXPECT_EQ(fractions.at("name"), "fractions_MNIST");
+  EXPECT_EQ(fractions.at("series").size(), 2);
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(place.path("state"))) files.push_back(entry.path());
   EXPECT_EQ(files.size(), 2 * 2 * (3 + 1));  // data sets, seeds, decays and scratch
@@ -173,6 +178,9 @@ TEST(ReproduceNetworks, NeedsItsData) {
   const auto unknown = place.run({"reproduce", "l2sp", "--networks", "--datasets", "mnist,iris", "--data", "."});
   EXPECT_EQ(unknown.code, 2);
   EXPECT_NE(unknown.errors.find("iris"), std::string::npos) << unknown.errors;
+  for (const std::string fraction : {"0", "nan", "1.5", "half"}) {
+    EXPECT_EQ(place.run({"reproduce", "l2sp", "--networks", "--target-fractions", fraction, "--data", "."}).code, 2);
+  }
   const auto nowhere = place.run({"reproduce", "l2sp", "--only", "networks", "--networks", "--data", "nowhere"});
   EXPECT_EQ(nowhere.code, 1);
   EXPECT_NE(nowhere.errors.find("nowhere/images/mnist"), std::string::npos) << nowhere.errors;
