@@ -8,6 +8,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 
 #include "report.hpp"
 #include "rtl/kernels/host_libraries.hpp"

@@ -1,4 +1,4 @@
-// The convolutions that stand in for cuDNN's where it has none: in an EMULATED build nothing else would run them.
+// The convolutions that stand in for cuDNN's where it has none, whatever the stand-in of cuDNN takes.
 #include "kernels/cuda/patch_convolution.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 // Softmax and cross-entropy on the host: long rows through a padded buffer, short ones transposed, a row a lane.
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/backend/softmax.hpp"

@@ -29,6 +29,12 @@ class PackedWeights {
   View view_;
 };
 
+/// True if the vendor's convolutions can take these images (weights are packed into memory of our own).
+bool suits_vendor(const ConstView& images, const ConstView& others) {
+  return images.dtype() == DType::f32 &&
+         packs_aligned<pack_width<float>>(images.data_as<float>(), others.data_as<float>());
+}
+
 /// y = [relu](y [+ bias] [+ residual]).
 template <int width, typename T>
 __global__ void finish_convolution(std::int64_t count, std::int64_t channels, const T* bias, const T* residual,
@@ -64,7 +70,7 @@ void finish(const Device& device, const ConstView& bias, const View& y, bool rel
 void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
                     View y, bool relu, ConstView residual) {
   const PackedWeights packed(device, w);
-  if (!vendor::conv2d_forward(device, x, packed.view(), options, y)) {
+  if (!suits_vendor(x, y) || !vendor::conv2d_forward(device, x, packed.view(), options, y)) {
     patch_forward(device, x, packed.view(), options, y);
   }
   if (!bias.given() && !residual.given() && !relu) return;
@@ -74,7 +80,7 @@ void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bi
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
   const PackedWeights packed(device, w);
-  if (!vendor::conv2d_backward_data(device, dy, packed.view(), options, dx)) {
+  if (!suits_vendor(dy, dx) || !vendor::conv2d_backward_data(device, dy, packed.view(), options, dx)) {
     patch_backward_data(device, dy, packed.view(), options, dx);
   }
 }
@@ -82,7 +88,7 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
                              View dbias) {
   const PackedWeights packed(device, dw.shape(), dw.dtype());
-  if (!vendor::conv2d_backward_weights(device, x, dy, options, packed.view())) {
+  if (!suits_vendor(x, dy) || !vendor::conv2d_backward_weights(device, x, dy, options, packed.view())) {
     patch_backward_weights(device, x, dy, options, packed.view());
   }
   packed.unpack(device, dw);

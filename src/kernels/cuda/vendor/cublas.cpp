@@ -43,6 +43,9 @@ struct Problem {
   auto operator<=>(const Problem&) const = default;
 };
 
+/// In bytes; less, and the epilogue is not fused.
+constexpr std::uint32_t bias_alignment = 16;
+
 // The library thinks in columns, so it is asked for C^T = op(B)^T op(A)^T: what is a row-major matrix to us is the
 // transposed column-major one to it, and B comes first.
 class Plan {
@@ -57,6 +60,10 @@ class Plan {
     set(CUBLASLT_MATMUL_DESC_TRANSA, problem.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, problem.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(problem.epilogue));
+    // The choice depends on this pointer's alignment, and does not follow it.
+    if (problem.epilogue == Epilogue::bias || problem.epilogue == Epilogue::bias_relu) {
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, std::uintptr_t{bias_alignment});
+    }
     first_ =
         layout(problem.transpose_b ? problem.k : problem.n, problem.transpose_b ? problem.n : problem.k, problem.ldb);
     second_ =
@@ -192,7 +199,7 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
                   alignment_of(b.data()),
                   alignment_of(c.data())};
   // Fused epilogues exist for f32 only, and want an aligned bias.
-  const bool may_fuse = c.dtype() == DType::f32 && (!bias.given() || alignment_of(bias.data()) >= 16);
+  const bool may_fuse = c.dtype() == DType::f32 && (!bias.given() || alignment_of(bias.data()) >= bias_alignment);
   if (epilogue != Epilogue::none && may_fuse) {
     Plan& fused = blas.plan(problem);
     if (fused.usable()) {

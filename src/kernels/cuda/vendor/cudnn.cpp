@@ -1,5 +1,6 @@
 // Convolutions by cuDNN. Only algorithms that say of themselves that they are deterministic, that multiply in full
-// precision (no TF32), and that sum the products themselves (no Winograd or FFT, which lose digits).
+// precision (no TF32), and that sum the products themselves (no Winograd or FFT, which lose digits). f32 only: the
+// library has next to nothing for f64 images whose channels lie together.
 #include <cudnn.h>
 #include <fmt/format.h>
 
@@ -61,7 +62,6 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 /// Everything that the choice of an algorithm depends on: x [N, H, W, C], w [out, height, width, in], y's extents.
 struct Problem {
   Direction direction;
-  DType dtype;
   std::array<int, 4> x, w, y;
   int stride, padding;
   auto operator<=>(const Problem&) const = default;
@@ -77,14 +77,13 @@ bool may_use(cudnnConvolutionBwdFilterAlgo_t algorithm) { return algorithm == CU
 class Plan {
  public:
   Plan(cudnnHandle_t handle, const Problem& problem) : problem_(problem) {
-    const cudnnDataType_t type = problem.dtype == DType::f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
-    describe(x_, type, problem.x);
-    describe(y_, type, problem.y);
-    RTL_CUDNN_CHECK(cudnnSetFilter4dDescriptor(w_.get(), type, CUDNN_TENSOR_NHWC, problem.w[0], problem.w[3],
-                                               problem.w[1], problem.w[2]));
+    describe(x_, problem.x);
+    describe(y_, problem.y);
+    RTL_CUDNN_CHECK(cudnnSetFilter4dDescriptor(w_.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, problem.w[0],
+                                               problem.w[3], problem.w[1], problem.w[2]));
     RTL_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(convolution_.get(), problem.padding, problem.padding,
                                                     problem.stride, problem.stride, 1, 1, CUDNN_CROSS_CORRELATION,
-                                                    type));
+                                                    CUDNN_DATA_FLOAT));
     RTL_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution_.get(), CUDNN_FMA_MATH));
     choose(handle);
   }
@@ -93,30 +92,27 @@ class Plan {
   /// does not take this problem.
   bool run(cudnnHandle_t handle, const Device& device, const void* from, const void* other, void* to) {
     if (!usable_) return false;
-    const double wide[2] = {1.0, 0.0};
-    const float single[2] = {1.0f, 0.0f};
-    const bool is_double = problem_.dtype == DType::f64;
-    const void* one = is_double ? static_cast<const void*>(&wide[0]) : &single[0];
-    const void* zero = is_double ? static_cast<const void*>(&wide[1]) : &single[1];
+    const float one = 1, zero = 0;
     const Scratch<std::byte> workspace(device, static_cast<std::int64_t>(workspace_bytes_));
     RTL_CUDNN_CHECK(cudnnSetStream(handle, activate(device)));
     cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
     switch (problem_.direction) {
       case Direction::forward:
-        status = cudnnConvolutionForward(handle, one, x_.get(), from, w_.get(), other, convolution_.get(), forward_,
-                                         workspace.get(), workspace_bytes_, zero, y_.get(), to);
+        status = cudnnConvolutionForward(handle, &one, x_.get(), from, w_.get(), other, convolution_.get(), forward_,
+                                         workspace.get(), workspace_bytes_, &zero, y_.get(), to);
         break;
       case Direction::backward_data:
-        status = cudnnConvolutionBackwardData(handle, one, w_.get(), other, y_.get(), from, convolution_.get(), data_,
-                                              workspace.get(), workspace_bytes_, zero, x_.get(), to);
+        status = cudnnConvolutionBackwardData(handle, &one, w_.get(), other, y_.get(), from, convolution_.get(), data_,
+                                              workspace.get(), workspace_bytes_, &zero, x_.get(), to);
         break;
       case Direction::backward_weights:
-        status = cudnnConvolutionBackwardFilter(handle, one, x_.get(), from, y_.get(), other, convolution_.get(),
-                                                weights_, workspace.get(), workspace_bytes_, zero, w_.get(), to);
+        status = cudnnConvolutionBackwardFilter(handle, &one, x_.get(), from, y_.get(), other, convolution_.get(),
+                                                weights_, workspace.get(), workspace_bytes_, &zero, w_.get(), to);
         break;
     }
-    // Some cases are only refused when they are to run; then they are not tried again.
-    usable_ = status != CUDNN_STATUS_NOT_SUPPORTED;
+    // Some cases are only refused when they are to run (for one of several reasons, each with a status of its own);
+    // then they are not tried again.
+    usable_ = CUDNN_STATUS_CATEGORY(status) != CUDNN_STATUS_NOT_SUPPORTED;
     if (usable_) check(status, "cuDNN convolution");
     return usable_;
   }
@@ -124,9 +120,9 @@ class Plan {
  private:
   static constexpr std::size_t most_workspace = std::size_t{256} << 20;
 
-  static void describe(const Images& images, cudnnDataType_t type, const std::array<int, 4>& extents) {
-    RTL_CUDNN_CHECK(cudnnSetTensor4dDescriptor(images.get(), CUDNN_TENSOR_NHWC, type, extents[0], extents[3],
-                                               extents[1], extents[2]));
+  static void describe(const Images& images, const std::array<int, 4>& extents) {
+    RTL_CUDNN_CHECK(cudnnSetTensor4dDescriptor(images.get(), CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, extents[0],
+                                               extents[3], extents[1], extents[2]));
   }
 
   void choose(cudnnHandle_t handle) {
@@ -211,7 +207,7 @@ bool narrow(const Shape& shape, std::array<int, 4>& out) {
 
 bool convolve(const Device& device, Direction direction, const Shape& x, const Shape& w, const Shape& y,
               const Conv2dOptions& options, const ConstView& from, const ConstView& other, const View& to) {
-  Problem problem{direction, to.dtype(), {}, {}, {}, options.stride, options.padding};
+  Problem problem{direction, {}, {}, {}, options.stride, options.padding};
   if (!narrow(x, problem.x) || !narrow(w, problem.w) || !narrow(y, problem.y)) return false;
   activate(device);
   auto& dnn = device.context().resource<Dnn>();

@@ -1,5 +1,6 @@
 // The convolutions that the vendor library makes: cuDNN (cudnn.cpp); in an EMULATED build a stand-in on the host
-// (tests/emulation/dnn.cpp). Images are [N, H, W, C], and here weights are [out, height, width, in].
+// (tests/emulation/dnn.cpp). Images are [N, H, W, C], and here weights are [out, height, width, in]. f32, in memory
+// aligned to 16 bytes, as some of the library's kernels want it.
 #pragma once
 
 #include "rtl/kernels/conv.hpp"
