@@ -55,12 +55,6 @@ std::vector<theory::FeatureDraw> draw(const theory::FeatureSimulation& simulatio
       [](double) {});
 }
 
-void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& values, double formula) {
-  const theory::Average mean = theory::average(values);
-  result.claims.push_back({name + ": mean of draws by formula, 1 % and four standard errors", formula, mean.mean,
-                           .01 * std::abs(formula) + 4 * mean.error});
-}
-
 }  // namespace features
 
 namespace {

@@ -30,7 +30,4 @@ Tensor combine(const std::vector<double>& rows, const std::vector<double>& value
 std::vector<theory::FeatureDraw> draw(const theory::FeatureSimulation& simulation, int count,
                                       const ReproductionOptions& options);
 
-/// Adds the claim that a mean of draws agrees with its formula within 1 % and four standard errors.
-void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& values, double formula);
-
 }  // namespace rtl::cli::features

@@ -144,28 +144,10 @@ Series gaps(const std::string& name, const std::vector<double>& risks, double op
   return series;
 }
 
-}  // namespace
-
-void decomposition(Reproduction& result, const ReproductionOptions& options) {
-  const bool full = options.effort == Effort::full;
-  const int draws = full ? 80 : 40;
-  const std::int64_t p = 250;
-  const Covariance tasks = Covariance::diagonal(power_tasks(p, 1)), law = Covariance::power_law(p, .5);
-  const auto wide = orthonormal_rows(p, p, options.seed * 10 + 1);
-  const std::vector<double> few(60, 1.0);
-  const Case cases[] = {
-      {"random features with a penalty", Covariance::dense(combine(wide, spectrum_of(law), p)), tasks, .5, .1, 300},
-      {"random features, least norm", Covariance::dense(combine(wide, spectrum_of(law), p)), tasks, .2, 0, 120},
-      {"60 random directions, least norm", Covariance::dense(combine(wide, few, p)), tasks, .3, 0, 200},
-      {"identity, least norm", Covariance::isotropic(p), tasks, .2, 0, 100}};
-  double done = 0;
-  for (const Case& one : cases) {
-    options.progress(.5 * done++ / 4, one.name);
-    compare(result, one, draws, options);
-  }
-  compare_optima(result, options, draws);
-  claim_principal_components(result, options);
-
+/// Bias and variances of the identity along the number of samples, by the formula and from draws.
+void add_decomposition_figure(Reproduction& result, const Covariance& tasks, int draws,
+                              const ReproductionOptions& options) {
+  const std::int64_t p = tasks.dimension();
   Figure figure{
       "decomposition",
       "Bias and variances of the identity featurization",
@@ -206,6 +188,30 @@ void decomposition(Reproduction& result, const ReproductionOptions& options) {
   }
   figure.series = {bias, points[0], input, points[1], interaction, points[2]};
   result.figures.push_back(figure);
+}
+
+}  // namespace
+
+void decomposition(Reproduction& result, const ReproductionOptions& options) {
+  const bool full = options.effort == Effort::full;
+  const int draws = full ? 80 : 40;
+  const std::int64_t p = 250;
+  const Covariance tasks = Covariance::diagonal(power_tasks(p, 1)), law = Covariance::power_law(p, .5);
+  const auto wide = orthonormal_rows(p, p, options.seed * 10 + 1);
+  const std::vector<double> few(60, 1.0);
+  const Case cases[] = {
+      {"random features with a penalty", Covariance::dense(combine(wide, spectrum_of(law), p)), tasks, .5, .1, 300},
+      {"random features, least norm", Covariance::dense(combine(wide, spectrum_of(law), p)), tasks, .2, 0, 120},
+      {"60 random directions, least norm", Covariance::dense(combine(wide, few, p)), tasks, .3, 0, 200},
+      {"identity, least norm", Covariance::isotropic(p), tasks, .2, 0, 100}};
+  double done = 0;
+  for (const Case& one : cases) {
+    options.progress(.5 * done++ / 4, one.name);
+    compare(result, one, draws, options);
+  }
+  compare_optima(result, options, draws);
+  claim_principal_components(result, options);
+  add_decomposition_figure(result, tasks, draws, options);
 }
 
 void descent(Reproduction& result, const ReproductionOptions& options) {

@@ -106,73 +106,31 @@ void claim_table(Reproduction& result) {
   result.figures.push_back(figure);
 }
 
-}  // namespace
+constexpr double divergence_noise = .1;
 
-void divergence(Reproduction& result, const ReproductionOptions& options) {
-  constexpr double noise = .1;
-  const auto tasks = [](double weak_energy) { return theory::spectrum({100, 200, 1, weak_energy}); };
-  const auto risk = [&](double weak_energy, double n) {
-    return theory::ground_truth_risk(tasks(weak_energy), noise, n);
-  };
+/// 100 strong directions and 200 weak ones.
+std::vector<double> divergent_tasks(double weak_energy) { return theory::spectrum({100, 200, 1, weak_energy}); }
+
+double divergent_risk(double weak_energy, double samples) {
+  return theory::ground_truth_risk(divergent_tasks(weak_energy), divergence_noise, samples);
+}
+
+/// The reference's heights, to the digits that it has.
+void claim_heights(Reproduction& result) {
   const std::pair<double, double> first_peak[] = {
       {.1, .5847}, {.01, .6805}, {.001, 1.6890}, {1e-4, 5.0853}, {1e-6, 50.076}};
   for (const auto& [energy, expected] : first_peak) {
     result.claims.push_back({fmt::format("ground truth, weak energy {}: R at n = r1 = 100", energy), expected,
-                             risk(energy, 100), expected > 10 ? 5e-4 : 5e-5});
+                             divergent_risk(energy, 100), expected > 10 ? 5e-4 : 5e-5});
   }
-  result.claims.push_back({"ground truth: R at n = 299, below the second peak", 30.05, risk(.001, 299), 5e-3});
-  result.claims.push_back({"ground truth: R at n = 301, above the second peak", 30.1, risk(.001, 301), 5e-4});
-  result.claims.push_back({"ground truth: R at n = 600", .2, risk(.001, 600), 5e-5});
-
-  std::vector<double> samples = steps(20, 600, 2);
-  std::replace(samples.begin(), samples.end(), 300.0, 300.5);  // infinite at 300
-  Figure figure{
-      "double_divergence",
-      "The ground-truth features diverge twice",
-      "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws of a larger "
-      "problem with the same ratios, two standard errors. The best features for a minimum-norm learner have no peak.",
-      "samples n",
-      "total test error",
-      false,
-      true,
-      {}};
-  for (const double energy : {.1, .001, 1e-6}) {
-    figure.series.push_back(
-        curve(fmt::format("weak energy {}", energy), samples, [&](double n) { return risk(energy, n); }));
-  }
-  figure.series.push_back(curve("best features, weak energy 0.001", samples,
-                                [&](double n) { return solvers::minimum_norm_optimum(tasks(.001), noise, n).risk; }));
-  const auto at = peaks(samples, figure.series[1].y);
   result.claims.push_back(
-      {"ground truth, weak energy 0.001: number of peaks of the curve", 2, static_cast<double>(at.size()), 0});
-  result.claims.push_back(
-      {"ground truth, weak energy 0.001: the first peak is at n = r1", 100, at.empty() ? 0 : at.front(), 0});
-  result.claims.push_back(
-      {"ground truth, weak energy 0.001: the second peak is at n = r1 + r2", 300, at.empty() ? 0 : at.back(), 1});
-  const auto optimum = peaks(samples, figure.series[3].y);
-  result.claims.push_back(
-      {"best features, weak energy 0.001: number of peaks", 0, static_cast<double>(optimum.size()), 0});
-  options.progress(.2, "double divergence");
-  // Beside the thresholds finite problems lie above the formula, by about 1 / (distance in samples); the draws are of
-  // a larger problem with the same ratios, and keep away.
-  const bool full = options.effort == Effort::full;
-  const int scale = full ? 4 : 2;
-  const auto large = theory::spectrum({100 * scale, 200 * scale, 1, .001});
-  std::vector<std::int64_t> drawn = {40, 60, 100, 150, 180, 420, 500};
-  for (std::int64_t& n : drawn) n *= scale;
-  Series draws =
-      simulated(result, "weak energy 0.001: draws",
-                fmt::format("ground truth, weak energy 0.001, {} and {} directions", 100 * scale, 200 * scale), large,
-                large, noise, drawn, 24, options);
-  for (double& n : draws.x) n /= scale;
-  figure.series.push_back(draws);
-  result.figures.push_back(figure);
+      {"ground truth: R at n = 299, below the second peak", 30.05, divergent_risk(.001, 299), 5e-3});
+  result.claims.push_back({"ground truth: R at n = 301, above the second peak", 30.1, divergent_risk(.001, 301), 5e-4});
+  result.claims.push_back({"ground truth: R at n = 600", .2, divergent_risk(.001, 600), 5e-5});
 }
 
-void phases(Reproduction& result, const ReproductionOptions& options) {
-  claim_table(result);
-  constexpr double noise = .1;
-  const auto tasks = power_tasks(400, 1.5);
+/// The reference's values of the optima along n.
+void claim_power_law(Reproduction& result, const std::vector<double>& tasks, double noise) {
   struct Row {
     double samples, soft, hard, ground_truth;
     int rank;  // 0: not known
@@ -196,6 +154,63 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
           {at + ": ground truth", row.ground_truth, theory::ground_truth_risk(tasks, noise, row.samples), 5e-7});
     }
   }
+}
+
+}  // namespace
+
+void divergence(Reproduction& result, const ReproductionOptions& options) {
+  claim_heights(result);
+  std::vector<double> samples = steps(20, 600, 2);
+  std::replace(samples.begin(), samples.end(), 300.0, 300.5);  // infinite at 300
+  Figure figure{
+      "double_divergence",
+      "The ground-truth features diverge twice",
+      "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws of a larger "
+      "problem with the same ratios, two standard errors. The best features for a minimum-norm learner have no peak.",
+      "samples n",
+      "total test error",
+      false,
+      true,
+      {}};
+  for (const double energy : {.1, .001, 1e-6}) {
+    figure.series.push_back(
+        curve(fmt::format("weak energy {}", energy), samples, [&](double n) { return divergent_risk(energy, n); }));
+  }
+  figure.series.push_back(curve("best features, weak energy 0.001", samples, [&](double n) {
+    return solvers::minimum_norm_optimum(divergent_tasks(.001), divergence_noise, n).risk;
+  }));
+  const auto at = peaks(samples, figure.series[1].y);
+  result.claims.push_back(
+      {"ground truth, weak energy 0.001: number of peaks of the curve", 2, static_cast<double>(at.size()), 0});
+  result.claims.push_back(
+      {"ground truth, weak energy 0.001: the first peak is at n = r1", 100, at.empty() ? 0 : at.front(), 0});
+  result.claims.push_back(
+      {"ground truth, weak energy 0.001: the second peak is at n = r1 + r2", 300, at.empty() ? 0 : at.back(), 1});
+  const auto optimum = peaks(samples, figure.series[3].y);
+  result.claims.push_back(
+      {"best features, weak energy 0.001: number of peaks", 0, static_cast<double>(optimum.size()), 0});
+  options.progress(.2, "double divergence");
+  // Beside the thresholds finite problems lie above the formula, by about 1 / (distance in samples); the draws are of
+  // a larger problem with the same ratios, and keep away.
+  const bool full = options.effort == Effort::full;
+  const int scale = full ? 4 : 2;
+  const auto large = theory::spectrum({100 * scale, 200 * scale, 1, .001});
+  std::vector<std::int64_t> drawn = {40, 60, 100, 150, 180, 420, 500};
+  for (std::int64_t& n : drawn) n *= scale;
+  Series draws =
+      simulated(result, "weak energy 0.001: draws",
+                fmt::format("ground truth, weak energy 0.001, {} and {} directions", 100 * scale, 200 * scale), large,
+                large, divergence_noise, drawn, 24, options);
+  for (double& n : draws.x) n /= scale;
+  figure.series.push_back(draws);
+  result.figures.push_back(figure);
+}
+
+void phases(Reproduction& result, const ReproductionOptions& options) {
+  claim_table(result);
+  constexpr double noise = .1;
+  const auto tasks = power_tasks(400, 1.5);
+  claim_power_law(result, tasks, noise);
   const std::vector<double> samples = steps(20, 392, 4);
   Figure figure{
       "samples",

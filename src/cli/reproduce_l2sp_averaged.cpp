@@ -184,6 +184,37 @@ void claim_ratios(Reproduction& result, const Setting& setting, const Formula& f
   figure.series.push_back(points);
 }
 
+/// Risks of a draw with the three centres, at one alignment.
+struct Centres {
+  const Draws& draws;
+  std::size_t index;  ///< of the alignment
+  double alignment;
+
+  double own(const theory::TransferDraw& draw) const { return draw.transfer_risk(draws.source_index(), alignment); }
+  double best(const theory::TransferDraw& draw) const {
+    return draw.transfer_risk(draws.transfer_index(index), alignment);
+  }
+  double scaled(const theory::TransferDraw& draw) const {
+    return draw.transfer_risk(draws.source_index(), alignment, alignment);
+  }
+  double scratch(const theory::TransferDraw& draw) const { return draw.scratch_risk(alignment); }
+};
+
+void claim_centres(Reproduction& result, const Setting& setting, const Centres& centres) {
+  using theory::TransferDraw;
+  constexpr double rounding = 1e-9;  // at rho = 1 the two are the same but for it
+  const auto lead =
+      centres.draws.mean([&](const TransferDraw& draw) { return centres.best(draw) - centres.scaled(draw); });
+  result.claims.push_back({fmt::format("{}, rho {:.2f}: the scaled centre is not worse than tau0*, two standard errors",
+                                       setting.name, centres.alignment),
+                           0, lead.mean, 2 * lead.error + rounding, Relation::at_least});
+  if (centres.alignment != .5 || setting.exponent != 0) return;
+  const auto even =
+      centres.draws.mean([&](const TransferDraw& draw) { return centres.scratch(draw) - centres.own(draw); });
+  result.claims.push_back({setting.name + ", rho 0.50: at tauS* transfer breaks even, three standard errors", 0,
+                           even.mean, 3 * even.error});
+}
+
 /// Gains of the three centres over scratch, paired.
 void claim_scaled(Reproduction& result, const Setting& setting, const Formula& formula, const Draws& draws) {
   Figure figure{
@@ -196,54 +227,37 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Formula& f
       false,
       false,
       {}};
-  const auto line = [](const char* name) { return Series{name, Series::Kind::line, {}, {}, {}}; };
-  const auto points = [](const char* name) { return Series{name, Series::Kind::points, {}, {}, {}}; };
-  Series own = points("source-optimal: draws"), best = points("transfer-optimal: draws"),
-         scaled = points("scaled: draws");
-  Series own_line = line("source-optimal"), best_line = line("transfer-optimal"), scaled_line = line("scaled");
+  struct Centre {
+    const char* name;
+    double (Centres::*risk)(const theory::TransferDraw& draw) const;
+    Series line, points;
+  };
+  Centre all[] = {{"source-optimal", &Centres::own, {}, {}},
+                  {"transfer-optimal", &Centres::best, {}, {}},
+                  {"scaled", &Centres::scaled, {}, {}}};
+  for (Centre& centre : all) {
+    centre.line = {centre.name, Series::Kind::line, {}, {}, {}};
+    centre.points = {std::string(centre.name) + ": draws", Series::Kind::points, {}, {}, {}};
+  }
   const auto rhos = alignments();
   for (std::size_t k = 0; k < rhos.size(); ++k) {
     const double rho = rhos[k];
-    const auto at_source = [&](const theory::TransferDraw& draw) {
-      return draw.transfer_risk(draws.source_index(), rho);
-    };
-    const auto at_best = [&](const theory::TransferDraw& draw) {
-      return draw.transfer_risk(draws.transfer_index(k), rho);
-    };
-    const auto at_scaled = [&](const theory::TransferDraw& draw) {
-      return draw.transfer_risk(draws.source_index(), rho, rho);
-    };
-    const auto add = [&](Series& series, const auto& risk) {
-      const auto gain =
-          draws.mean([&](const theory::TransferDraw& draw) { return draw.scratch_risk(rho) - risk(draw); });
-      series.x.push_back(rho);
-      series.y.push_back(gain.mean);
-      series.error.push_back(2 * gain.error);
-    };
-    const auto add_formula = [&](Series& series, const theory::TransferRisk& risk) {
-      series.x.push_back(rho);
-      series.y.push_back(risk.scratch - risk.transfer);
-    };
-    add_formula(own_line, formula.risk(rho, formula.source_penalty()));
-    add_formula(best_line, formula.risk(rho, draws.transfer_penalties[k]));
-    add_formula(scaled_line, formula.risk(rho, formula.source_penalty(), rho));
-    add(own, at_source);
-    add(best, at_best);
-    add(scaled, at_scaled);
-    constexpr double rounding = 1e-9;  // at rho = 1 the two are the same but for it
-    const auto lead = draws.mean([&](const theory::TransferDraw& draw) { return at_best(draw) - at_scaled(draw); });
-    result.claims.push_back(
-        {fmt::format("{}, rho {:.2f}: the scaled centre is not worse than tau0*, two standard errors", setting.name,
-                     rho),
-         0, lead.mean, 2 * lead.error + rounding, Relation::at_least});
-    if (rho == .5 && setting.exponent == 0) {
-      const auto even =
-          draws.mean([&](const theory::TransferDraw& draw) { return draw.scratch_risk(rho) - at_source(draw); });
-      result.claims.push_back({setting.name + ", rho 0.50: at tauS* transfer breaks even, three standard errors", 0,
-                               even.mean, 3 * even.error});
+    const theory::TransferRisk formulas[] = {formula.risk(rho, formula.source_penalty()),
+                                             formula.risk(rho, draws.transfer_penalties[k]),
+                                             formula.risk(rho, formula.source_penalty(), rho)};
+    const Centres centres{draws, k, rho};
+    for (std::size_t i = 0; i < std::size(all); ++i) {
+      const auto gain = draws.mean(
+          [&](const theory::TransferDraw& draw) { return centres.scratch(draw) - (centres.*all[i].risk)(draw); });
+      all[i].line.x.push_back(rho);
+      all[i].line.y.push_back(formulas[i].scratch - formulas[i].transfer);
+      all[i].points.x.push_back(rho);
+      all[i].points.y.push_back(gain.mean);
+      all[i].points.error.push_back(2 * gain.error);
     }
+    claim_centres(result, setting, centres);
   }
-  figure.series = {own_line, own, best_line, best, scaled_line, scaled};
+  for (const Centre& centre : all) figure.series.insert(figure.series.end(), {centre.line, centre.points});
   result.figures.push_back(figure);
 }
 

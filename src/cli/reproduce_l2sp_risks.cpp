@@ -61,12 +61,6 @@ Covariance rotated(std::int64_t p, double exponent, std::uint64_t seed) {
   return Covariance::dense(Tensor::from(values, {p, p}, Device::cpu()));
 }
 
-void claim(Reproduction& result, const std::string& name, const std::vector<double>& values, double formula) {
-  const theory::Average mean = theory::average(values);
-  result.claims.push_back({name + ": mean of draws by formula, 1 % and four standard errors", formula, mean.mean,
-                           .01 * std::abs(formula) + 4 * mean.error});
-}
-
 void compare(Reproduction& result, const Setting& setting, std::uint64_t seed,
              const std::function<void(double)>& progress) {
   const std::int64_t p = setting.source_inputs.dimension();
@@ -91,9 +85,50 @@ void compare(Reproduction& result, const Setting& setting, std::uint64_t seed,
   }
   const auto formula =
       theory::LinearTransfer(setting.source_inputs, w0, setting.target_inputs, w1).risk(setting.source, setting.target);
-  claim(result, setting.name + ", source risk", source, formula.source);
-  claim(result, setting.name + ", transfer risk", transfer, formula.transfer);
-  claim(result, setting.name + ", scratch risk", scratch, formula.scratch);
+  claim_average(result, setting.name + ", source risk", source, formula.source);
+  claim_average(result, setting.name + ", transfer risk", transfer, formula.transfer);
+  claim_average(result, setting.name + ", scratch risk", scratch, formula.scratch);
+}
+
+/// The digest's settings: small ones, and with `full` those with 1,000 dimensions too.
+std::vector<Setting> settings_of(bool full, std::uint64_t seed) {
+  const auto white = [](std::int64_t p) { return Covariance::isotropic(p); };
+  const auto power = [](std::int64_t p, double exponent) { return Covariance::power_law(p, exponent); };
+  const RidgeSetting scarce = {50, .01, .1};
+  std::vector<Setting> settings = {
+      {"isotropic p 500, n0 250, n1 50, rho 0.5, tau0 0.1", white(500), white(500), {250, 1, .1}, scarce, .5, 0, 120},
+      {"isotropic p 500, n0 250, n1 50, rho 0.5, tau0 10", white(500), white(500), {250, 1, 10}, scarce, .5, 0, 60},
+      {"isotropic p 200, n0 100, n1 50, rho 1.3, tau0 2", white(200), white(200), {100, 1, 2}, scarce, 1.3, 0, 300}};
+  const auto add = [&](const std::string& name, const Covariance& source_inputs, const Covariance& target_inputs,
+                       const RidgeSetting& source, const RidgeSetting& target, double apart, int draws) {
+    settings.push_back({name, source_inputs, target_inputs, source, target, .7, apart, draws});
+  };
+  add("power laws 0.5 and 1.5, p 400", power(400, .5), power(400, 1.5), {600, .5, .5}, {150, .1, .05}, .5, 60);
+  add("rotated power laws, p 240", rotated(240, 1, seed), rotated(240, 1, seed + 1), {360, .5, .5}, {120, .1, .05}, .5,
+      100);
+  if (!full) return settings;
+  add("isotropic p 1000, n0 2000, n1 500, rho 0.7", white(1000), white(1000), {2000, 1, .5}, {500, .25, .3}, .3, 24);
+  add("isotropic p 1000, n0 500, n1 300, rho 0.7", white(1000), white(1000), {500, .5, 1}, {300, .1, .2}, .3, 24);
+  return settings;
+}
+
+/// The formulas' values in the digest, to the digits that it has.
+void claim_tabulated(Reproduction& result) {
+  const auto risk = [](double ratio0, double ratio1, double alignment, double target_norm, double noise0, double noise1,
+                       double tau0, double tau1) {
+    return theory::isotropic_transfer(theory::isotropic_ridge(ratio0, noise0, tau0),
+                                      theory::isotropic_target(ratio1, tau1), alignment, target_norm, noise1);
+  };
+  const double expected[] = {.843040, .226088, .181909};
+  const double tau0[] = {.1, 2, 10};
+  for (int i = 0; i < 3; ++i) {
+    result.claims.push_back({fmt::format("formula: transfer risk, gamma0 2, gamma1 10, rho 0.5, tau0 {}", tau0[i]),
+                             expected[i], risk(2, 10, .5, .25, 1, .01, tau0[i], .1).transfer, 5e-7});
+  }
+  result.claims.push_back({"formula: scratch risk, gamma1 10, rho 0.5 (equals transfer at tauS*)", .226088,
+                           risk(2, 10, .5, .25, 1, .01, 2, .1).scratch, 5e-7});
+  result.claims.push_back({"formula: transfer risk, gamma0 0.5, gamma1 2, rho 0.7", .300657,
+                           risk(.5, 2, .7, .58, 1, .25, .5, .3).transfer, 5e-7});
 }
 
 /// Two strengths of inputs; the tasks agree in the weak directions and hardly in the strong ones.
@@ -122,19 +157,26 @@ double formula_gain(const FlipProblem& problem, const Covariance& inputs, const 
   return risk.scratch - risk.transfer;
 }
 
-/// Means of draws at a few target penalties.
+/// Mean of draws, with its standard error.
+theory::Average simulated_gain(const FlipProblem& problem, const Covariance& inputs, const RidgeSetting& target,
+                               int draws, const ReproductionOptions& options) {
+  const theory::TransferSimulation simulation(inputs, problem.w0, inputs, problem.apart, flip_source, target,
+                                              {flip_source.penalty});
+  const auto gains = simulate_draws(
+      draws,
+      [&](std::int64_t i) {
+        const auto draw = simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i));
+        return draw.scratch_risk(1) - draw.transfer_risk(0, 1);
+      },
+      [](double) {});
+  return theory::average(gains);
+}
+
 Series simulated_gains(const FlipProblem& problem, const Covariance& inputs, double samples, const std::string& name,
                        const ReproductionOptions& options) {
   Series points{name, Series::Kind::points, {}, {}, {}};
   for (const double penalty : {.01, .1, .5, 3.0}) {
-    const theory::TransferSimulation simulation(inputs, problem.w0, inputs, problem.apart, flip_source,
-                                                {samples, .05, penalty}, {flip_source.penalty});
-    const auto draws = simulate_draws(
-        60, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
-        [&](double) { options.progress(1, "decision"); });
-    std::vector<double> gains(draws.size());
-    for (std::size_t i = 0; i < draws.size(); ++i) gains[i] = draws[i].scratch_risk(1) - draws[i].transfer_risk(0, 1);
-    const auto gain = theory::average(gains);
+    const auto gain = simulated_gain(problem, inputs, {samples, .05, penalty}, 60, options);
     points.x.push_back(penalty);
     points.y.push_back(gain.mean);
     points.error.push_back(2 * gain.error);
@@ -142,118 +184,10 @@ Series simulated_gains(const FlipProblem& problem, const Covariance& inputs, dou
   return points;
 }
 
-}  // namespace
-
-void risks(Reproduction& result, const ReproductionOptions& options) {
-  const bool full = options.effort == Effort::full;
-  const auto white = [](std::int64_t p) { return Covariance::isotropic(p); };
-  std::vector<Setting> settings = {{"isotropic p 500, n0 250, n1 50, rho 0.5, tau0 0.1",
-                                    white(500),
-                                    white(500),
-                                    {250, 1, .1},
-                                    {50, .01, .1},
-                                    .5,
-                                    0,
-                                    120},
-                                   {"isotropic p 500, n0 250, n1 50, rho 0.5, tau0 10",
-                                    white(500),
-                                    white(500),
-                                    {250, 1, 10},
-                                    {50, .01, .1},
-                                    .5,
-                                    0,
-                                    60},
-                                   {"isotropic p 200, n0 100, n1 50, rho 1.3, tau0 2",
-                                    white(200),
-                                    white(200),
-                                    {100, 1, 2},
-                                    {50, .01, .1},
-                                    1.3,
-                                    0,
-                                    300},
-                                   {"power laws 0.5 and 1.5, p 400",
-                                    Covariance::power_law(400, .5),
-                                    Covariance::power_law(400, 1.5),
-                                    {600, .5, .5},
-                                    {150, .1, .05},
-                                    .7,
-                                    .5,
-                                    60},
-                                   {"rotated power laws, p 240",
-                                    rotated(240, 1, options.seed),
-                                    rotated(240, 1, options.seed + 1),
-                                    {360, .5, .5},
-                                    {120, .1, .05},
-                                    .7,
-                                    .5,
-                                    100}};
-  if (full) {
-    settings.push_back({"isotropic p 1000, n0 2000, n1 500, rho 0.7",
-                        white(1000),
-                        white(1000),
-                        {2000, 1, .5},
-                        {500, .25, .3},
-                        .7,
-                        .3,
-                        24});
-    settings.push_back({"isotropic p 1000, n0 500, n1 300, rho 0.7",
-                        white(1000),
-                        white(1000),
-                        {500, .5, 1},
-                        {300, .1, .2},
-                        .7,
-                        .3,
-                        24});
-  }
-  double done = 0;
-  for (const Setting& setting : settings) {
-    const auto count = static_cast<double>(settings.size());
-    compare(result, setting, options.seed,
-            [&](double fraction) { options.progress((done + fraction) / count, setting.name); });
-    ++done;
-  }
-  // Published values of the formulas.
-  const auto transfer = [](double ratio0, double ratio1, double alignment, double target_norm, double noise0,
-                           double noise1, double tau0, double tau1) {
-    return theory::isotropic_transfer(theory::isotropic_ridge(ratio0, noise0, tau0),
-                                      theory::isotropic_target(ratio1, tau1), alignment, target_norm, noise1);
-  };
-  const double expected[] = {.843040, .226088, .181909};
-  const double tau0[] = {.1, 2, 10};
-  for (int i = 0; i < 3; ++i) {
-    result.claims.push_back({fmt::format("formula: transfer risk, gamma0 2, gamma1 10, rho 0.5, tau0 {}", tau0[i]),
-                             expected[i], transfer(2, 10, .5, .25, 1, .01, tau0[i], .1).transfer, 5e-7});
-  }
-  result.claims.push_back({"formula: scratch risk, gamma1 10, rho 0.5 (equals transfer at tauS*)", .226088,
-                           transfer(2, 10, .5, .25, 1, .01, 2, .1).scratch, 5e-7});
-  result.claims.push_back({"formula: transfer risk, gamma0 0.5, gamma1 2, rho 0.7", .300657,
-                           transfer(.5, 2, .7, .58, 1, .25, .5, .3).transfer, 5e-7});
-}
-
-void decision(Reproduction& result, const ReproductionOptions& options) {
-  const FlipProblem problem;
-  const Covariance two_levels = Covariance::diagonal(problem.variances), white = Covariance::isotropic(FlipProblem::p);
-  const RidgeSetting scarce = {50, .05, .5}, ample = {100, .05, .01};
-  const RidgeSetting targets[] = {ample, scarce};
-  result.claims.push_back({"decision, two levels of inputs, n1 100, tau1 0.01: the formula's gain is positive", 0,
-                           formula_gain(problem, two_levels, ample), 0, Relation::at_least});
-  result.claims.push_back({"decision, two levels of inputs, n1 50, tau1 0.5: the formula's gain is negative", 0,
-                           formula_gain(problem, two_levels, scarce), 0, Relation::at_most});
-  for (const RidgeSetting& target : targets) {
-    const theory::TransferSimulation simulation(two_levels, problem.w0, two_levels, problem.apart, flip_source, target,
-                                                {flip_source.penalty});
-    const auto draws = simulate_draws(
-        300, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
-        [&](double fraction) { options.progress(fraction, "decision"); });
-    std::vector<double> gains(draws.size());
-    for (std::size_t i = 0; i < draws.size(); ++i) gains[i] = draws[i].scratch_risk(1) - draws[i].transfer_risk(0, 1);
-    const auto gain = theory::average(gains);
-    const bool positive = formula_gain(problem, two_levels, target) > 0;
-    result.claims.push_back({fmt::format("decision, two levels of inputs, n1 {}, tau1 {}: z of the simulated gain",
-                                         target.samples, target.penalty),
-                             positive ? 4.0 : -4.0, gain.mean / gain.error, 0,
-                             positive ? Relation::at_least : Relation::at_most});
-  }
+/// Gains over the target's penalty for three numbers of samples; with isotropic inputs they keep one sign.
+void add_decision_figure(Reproduction& result, const FlipProblem& problem, const Covariance& two_levels,
+                         const ReproductionOptions& options) {
+  const Covariance white = Covariance::isotropic(FlipProblem::p);
   Figure figure{
       "decision",
       "Should I transfer? It can depend on the target's fit alone",
@@ -285,6 +219,40 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
   result.claims.push_back({"decision, isotropic inputs: product of the extreme gains over all targets (one sign)", 0,
                            least * most, 0, Relation::at_least});
   result.figures.push_back(figure);
+}
+
+}  // namespace
+
+void risks(Reproduction& result, const ReproductionOptions& options) {
+  const std::vector<Setting> settings = settings_of(options.effort == Effort::full, options.seed);
+  const auto count = static_cast<double>(settings.size());
+  double done = 0;
+  for (const Setting& setting : settings) {
+    compare(result, setting, options.seed,
+            [&](double fraction) { options.progress((done + fraction) / count, setting.name); });
+    ++done;
+  }
+  claim_tabulated(result);
+}
+
+void decision(Reproduction& result, const ReproductionOptions& options) {
+  const FlipProblem problem;
+  const Covariance two_levels = Covariance::diagonal(problem.variances);
+  const RidgeSetting scarce = {50, .05, .5}, ample = {100, .05, .01};
+  result.claims.push_back({"decision, two levels of inputs, n1 100, tau1 0.01: the formula's gain is positive", 0,
+                           formula_gain(problem, two_levels, ample), 0, Relation::at_least});
+  result.claims.push_back({"decision, two levels of inputs, n1 50, tau1 0.5: the formula's gain is negative", 0,
+                           formula_gain(problem, two_levels, scarce), 0, Relation::at_most});
+  for (const RidgeSetting& target : {ample, scarce}) {
+    const auto gain = simulated_gain(problem, two_levels, target, 300, options);
+    const bool positive = formula_gain(problem, two_levels, target) > 0;
+    options.progress(.2, "decision");
+    result.claims.push_back({fmt::format("decision, two levels of inputs, n1 {}, tau1 {}: z of the simulated gain",
+                                         target.samples, target.penalty),
+                             positive ? 4.0 : -4.0, gain.mean / gain.error, 0,
+                             positive ? Relation::at_least : Relation::at_most});
+  }
+  add_decision_figure(result, problem, two_levels, options);
 }
 
 }  // namespace rtl::cli::l2sp

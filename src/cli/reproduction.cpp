@@ -12,6 +12,7 @@
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
+#include "rtl/theory/simulation.hpp"
 
 namespace rtl::cli {
 
@@ -132,6 +133,12 @@ bool Claim::passed() const noexcept {
 
 std::int64_t Reproduction::failed() const {
   return std::count_if(claims.begin(), claims.end(), [](const Claim& claim) { return !claim.passed(); });
+}
+
+void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& draws, double formula) {
+  const theory::Average mean = theory::average(draws);
+  result.claims.push_back({name + ": mean of draws by formula, 1 % and four standard errors", formula, mean.mean,
+                           .01 * std::abs(formula) + 4 * mean.error});
 }
 
 void run_parts(const std::vector<ReproductionPart>& parts, const ReproductionOptions& options, Reproduction& result) {

@@ -64,6 +64,9 @@ struct Reproduction {
   std::int64_t failed() const;
 };
 
+/// Claims that the mean of draws is what a formula says, within 1 % and four standard errors.
+void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& draws, double formula);
+
 /// How much is to be done.
 enum class Effort : std::uint8_t { quick, full };
 

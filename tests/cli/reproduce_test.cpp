@@ -92,6 +92,12 @@ TEST(Reproduce, PublishedCurvesToTheirLastDigit) {
   EXPECT_TRUE(found);
 }
 
+TEST(Reproduce, TheAdvisorKeepsUpWithTheBestRules) { run_part(Workplace(), "l2sp", "advisor"); }
+
+TEST(Reproduce, TheDecisionFlips) { run_part(Workplace(), "l2sp", "decision"); }
+
+TEST(Reproduce, TheGroundTruthDivergesTwice) { run_part(Workplace(), "optimal-features", "divergence"); }
+
 TEST(Reproduce, PhasesOfTheBestFeatures) { run_part(Workplace(), "optimal-features", "phases"); }
 
 TEST(Reproduce, DescentReachesTheClosedForms) { run_part(Workplace(), "optimal-features", "descent"); }

@@ -165,6 +165,11 @@ TEST(DegenerateRidge, IllConditionedColumnsGoToTheSingularValues) {
   Matrix want(40, 1);
   for (std::int64_t i = 0; i < 40; ++i) want(i, 0) = test::reference_prediction(given.reference, fit, i, 0);
   expect_close(path.predict(given.x, 1e-17).to_vector<double>(), want.doubles(), 1e-7, "predictions");
+  // Eigenvalues from about 40 (1 + 1) to 40 * 1e-10 / 2.
+  EXPECT_GT(path.condition(1e-17), 1e10);
+  const RidgeFit alone = ridge(device, given.x, given.y, 1e-17, given.options);
+  EXPECT_LE(alone.condition, path.condition(1e-17));
+  EXPECT_GT(alone.condition, 1e8);
 }
 
 TEST(DegenerateRidge, AGramMatrixRefusesWhatItDoesNotResolve) {
