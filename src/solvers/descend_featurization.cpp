@@ -169,6 +169,7 @@ Minimax minimax_featurization(ConstView sigma, std::span<const ConstView> omegas
   constexpr const char* call = "minimax_featurization";
   if (omegas.empty()) throw ValueError("minimax_featurization: there are no tasks");
   domain::positive(call, "iterations", iterations);
+  domain::not_negative(call, "tolerance", tolerance);
   std::vector<Dense> kinds, wanted;
   for (const ConstView& omega : omegas) {
     kinds.push_back(ExpectedRisk(call, sigma, omega, noise, 0, samples).tasks());

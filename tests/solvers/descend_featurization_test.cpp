@@ -207,6 +207,7 @@ TEST(DescendFeaturization, RefusesBadArguments) {
   EXPECT_THROW(episode_gradient(random_tensor(random, 5, 6), episode.view(), 1), ShapeError);
   EXPECT_THROW(descend_episodes({}, start, 1), ValueError);
   EXPECT_THROW(minimax_featurization(sigma, {}, 0.1, 4), ValueError);
+  EXPECT_THROW(minimax_featurization(sigma, std::vector<ConstView>{omega}, 0.1, 4, 10, NAN), ValueError);
 }
 
 }  // namespace
