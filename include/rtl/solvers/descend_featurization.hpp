@@ -84,9 +84,9 @@ struct Minimax {
 
 /// Features for the worst of several kinds of tasks Omega_j [p, p]: max over mixtures a of R_bayes(sum a_j Omega_j) is
 /// concave, with the kinds' risks as supergradient; multiplicative weights a_j *= exp(eta (R_j - max R)), eta = 2 /
-/// sqrt(k). The gap worst_risk - lower_bound falls like 1 / k; stops at `iterations` or when it is below `tolerance` of
-/// the risk. (9 + 2 k) p^3 FLOP an iteration for k kinds. Throws as optimal_featurization, and ValueError for no kinds,
-/// no iterations, or a tolerance that is negative or not finite.
+/// sqrt(k). The gap worst_risk - lower_bound falls like 1 / k after k iterations; stops at `iterations` or when it is
+/// below `tolerance` of the risk. (9 + 2 m) p^3 FLOP an iteration for m kinds. Throws as optimal_featurization, and
+/// ValueError for no kinds, no iterations, or a tolerance that is negative or not finite.
 Minimax minimax_featurization(ConstView sigma, std::span<const ConstView> omegas, double noise, double samples,
                               int iterations = 1000, double tolerance = 1e-6);
 

@@ -1,5 +1,7 @@
 // Draws of the problems that the risk formulas describe: what a formula says on average, simulated. Inputs are
-// Gaussian. A draw is a function of its seed alone, whatever the number of threads.
+// Gaussian. A draw is a function of its seed alone, whatever the number of threads that draw. (It is made in the
+// covariances' eigenbases: where eigenvalues are equal, rounding chooses the basis, and another number of threads in
+// the eigensolver then gives another draw of the same problem.)
 #pragma once
 
 #include <cstdint>
