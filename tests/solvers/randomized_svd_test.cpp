@@ -8,6 +8,7 @@
 
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
+#include "rtl/solvers/ridge_path.hpp"
 #include "solvers/problems.hpp"
 #include "support/devices.hpp"
 
@@ -105,6 +106,36 @@ TEST(RandomizedSvd, SinglePrecisionInputAndFullRank) {
   const double largest = wide.values.to_vector<double>()[0];
   EXPECT_LE(wide.frobenius_error, 1e-6 * largest);
   EXPECT_LE(wide.range_error_bound, 1e-11 * largest);
+}
+
+// Ridge on a wide matrix by its leading singular vectors: features X V, coefficients V theta.
+TEST(RandomizedSvd, RidgeOnTheLeadingDirectionsIsThatOfTheWholeMatrix) {
+  for (const Device& device : test::devices()) {
+    Random random(53);
+    constexpr std::int64_t n = 30, p = 400, rank = 6;
+    Matrix matrix(n, p);
+    const Matrix left = test::random_matrix(n, rank, random), right = test::random_matrix(rank, p, random);
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t j = 0; j < p; ++j) {
+        for (std::int64_t l = 0; l < rank; ++l) matrix(i, j) += left(i, l) * right(l, j);
+      }
+    }
+    const Tensor x = test::tensor(matrix, device), y = test::tensor(test::random_matrix(n, 2, random), device);
+    const std::vector<double> penalties = {1e-3, 0.1, 10};
+    const RidgeOptions options{.intercept = false};
+    const RidgePath whole(device, x, y, penalties, options);
+    const RandomizedSvd found = randomized_svd(device, x, {.rank = rank});
+    Tensor features({n, rank}, DType::f64, device), coefficients({p, 2}, DType::f64, device);
+    kernels::gemm(device, Transpose::no, Transpose::yes, 1.0, x, found.right, 0.0, features);
+    const RidgePath narrow(device, features, y, penalties, options);
+    SCOPED_TRACE(fmt::format("RTL_TEST_SEED={} on {}", test::seed(), device.name()));
+    expect_close(narrow.scores().leave_one_out, whole.scores().leave_one_out, 1e-9, "leave-one-out");
+    for (const double penalty : penalties) {
+      kernels::gemm(device, Transpose::yes, Transpose::no, 1.0, found.right, narrow.coefficients(penalty), 0.0,
+                    coefficients);
+      expect_close(coefficients.to_vector<double>(), whole.coefficients(penalty).to_vector<double>(), 1e-9, "W");
+    }
+  }
 }
 
 TEST(RandomizedSvd, RefusesWithTheReason) {

@@ -30,9 +30,11 @@ struct RandomizedSvd {
 /// contiguous; arithmetic f64. With q = rank + oversampling: (4 + 4 power_iterations) n p q + O((n + p) q^2) FLOP and
 /// (4 + 2 power_iterations) readings of x; memory 2 (n + p) q. The same seed gives the same result.
 ///
-/// Meant for p and n far above the rank, where the Gram matrix of RidgePath would not fit: ridge on the features
-/// diag(values) U' then costs rank^3. Throws ShapeError, DTypeError, DeviceError; ValueError for a rank below 1 or
-/// above min(n, p), negative options, or entries that are not finite.
+/// Meant for p and n far above the rank, where the Gram matrix of RidgePath would not fit: a RidgePath on the features
+/// X V = U diag(values) [n, rank] costs n rank^2, and its coefficients theta give W = V theta; exact if x has this
+/// rank. x is taken as it is: centre its columns first where there is to be an intercept. Throws ShapeError,
+/// DTypeError, DeviceError; ValueError for a rank below 1 or above min(n, p), negative options, or entries that are not
+/// finite.
 RandomizedSvd randomized_svd(const Device& device, ConstView x, const RandomizedSvdOptions& options);
 
 }  // namespace rtl::solvers
