@@ -18,18 +18,11 @@ std::vector<double> penalties() {
   return values;
 }
 
-double minimise_logarithmic(const std::function<double(double)>& function, double low, double high) {
-  const double share = (std::sqrt(5.0) - 1) / 2;
-  double left = std::log(low), right = std::log(high);
-  for (int i = 0; i < 80; ++i) {
-    const double a = right - share * (right - left), b = left + share * (right - left);
-    if (function(std::exp(a)) < function(std::exp(b))) {
-      right = b;
-    } else {
-      left = a;
-    }
-  }
-  return std::exp((left + right) / 2);
+std::vector<double> with_norm(std::vector<double> values, double norm) {
+  double square = 0;
+  for (const double value : values) square += value * value;
+  for (double& value : values) value *= norm / std::sqrt(square);
+  return values;
 }
 
 }  // namespace l2sp

@@ -1,7 +1,6 @@
 // The parts of `rtl reproduce l2sp` and what they share.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "cli/reproduction.hpp"
@@ -13,6 +12,8 @@ namespace rtl::cli::l2sp {
 std::vector<double> alignments();
 /// The published grid of penalties: 50 from 0.01 to 100.
 std::vector<double> penalties();
+/// The vector scaled to this length.
+std::vector<double> with_norm(std::vector<double> values, double norm);
 
 /// The curves of figures 2a and 2b with the published seeds, against the published means and intervals.
 void published_curves(Reproduction& result, const ReproductionOptions& options);
@@ -40,8 +41,5 @@ struct NetworkOptions {
 };
 /// The neural experiment: source weight decays, fine-tuned in two ways.
 void networks(Reproduction& result, const ReproductionOptions& options, const NetworkOptions& settings);
-
-/// The position of a smooth function's minimum over log(x), by golden section.
-double minimise_logarithmic(const std::function<double(double)>& function, double low, double high);
 
 }  // namespace rtl::cli::l2sp

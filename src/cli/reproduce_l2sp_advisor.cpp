@@ -37,11 +37,11 @@ class Draw {
  public:
   Draw(const Configuration& setting, std::uint64_t seed, const Device& device)
       : features_(setting.features), seed_(seed), device_(device) {
-    std::vector<double> w0 = normals(features_), across = normals(features_);
-    scale(w0);
+    const std::vector<double> w0 = with_norm(normals(features_), 1);
+    std::vector<double> across = normals(features_);
     const double overlap = product(w0, across);
     for (std::size_t j = 0; j < w0.size(); ++j) across[j] -= overlap * w0[j];
-    scale(across);
+    across = with_norm(std::move(across), 1);
     for (std::size_t j = 0; j < w0.size(); ++j) w1_.push_back(setting.alignment * w0[j] + setting.apart * across[j]);
     sample(setting.source_rows, w0, setting.source_noise, source_x_, source_y_);
     sample(setting.target_rows, w1_, setting.target_noise, target_x_, target_y_);
@@ -65,10 +65,6 @@ class Draw {
 
  private:
   std::vector<double> normals(std::int64_t count) { return theory::standard_normals(seed_, stream_++, count); }
-  static void scale(std::vector<double>& values) {
-    const double length = std::sqrt(product(values, values));
-    for (double& value : values) value /= length;
-  }
   void sample(std::int64_t rows, const std::vector<double>& w, double noise, Tensor& x, Tensor& y) {
     const std::vector<double> inputs = normals(rows * features_);
     std::vector<double> targets = normals(rows);

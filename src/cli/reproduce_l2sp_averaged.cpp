@@ -10,6 +10,7 @@
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
+#include "solvers/golden_section.hpp"
 
 namespace rtl::cli::l2sp {
 
@@ -42,7 +43,8 @@ class Formula {
     if (setting_.exponent == 0) {
       return theory::transfer_optimal_penalty(dimension / setting_.source_samples, 1, alignment).penalty;
     }
-    return minimise_logarithmic([&](double penalty) { return risk(alignment, penalty).transfer; }, 1e-3, 1e3);
+    const auto risk_at = [&](double logarithm) { return risk(alignment, std::exp(logarithm)).transfer; };
+    return std::exp(solvers::golden_section(risk_at, std::log(1e-3), std::log(1e3)));
   }
   const theory::Covariance& inputs() const { return inputs_; }
 
@@ -81,10 +83,7 @@ Draws simulate(const Setting& setting, const Formula& formula, int count, std::u
   }
   const auto draw = [&](std::int64_t i) {
     const std::uint64_t number = seed * 1'000'000 + static_cast<std::uint64_t>(i);
-    auto w0 = theory::standard_normals(number, 100, dimension);
-    double square = 0;
-    for (const double value : w0) square += value * value;
-    for (double& value : w0) value /= std::sqrt(square);
+    const auto w0 = with_norm(theory::standard_normals(number, 100, dimension), 1);
     const theory::TransferSimulation simulation(formula.inputs(), w0, formula.inputs(), std::vector<double>(dimension),
                                                 {setting.source_samples, 1, 0}, target, all);
     return simulation.draw(number);

@@ -84,10 +84,7 @@ Curve simulate(std::int64_t source_samples, double exponent, const std::function
   Curve curve;
   for (int seed = 0; seed < seeds; ++seed) {
     NumpyRandom random(static_cast<std::uint32_t>(42 + seed));
-    auto w0 = random.normals(dimension);
-    double square = 0;
-    for (const double value : w0) square += value * value;
-    w0 = scaled(w0, 1 / std::sqrt(square));
+    const auto w0 = with_norm(random.normals(dimension), 1);
     const Tensor x0 = scaled_rows(random, inputs, source_samples);
     const auto noise0 = random.normals(source_samples);
     const theory::TransferSimulation simulation(inputs, w0, inputs, std::vector<double>(dimension),

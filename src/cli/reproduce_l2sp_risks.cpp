@@ -16,13 +16,6 @@ namespace {
 using theory::Covariance;
 using theory::RidgeSetting;
 
-std::vector<double> normalised(std::vector<double> values, double norm) {
-  double square = 0;
-  for (const double value : values) square += value * value;
-  for (double& value : values) value *= norm / std::sqrt(square);
-  return values;
-}
-
 struct Setting {
   std::string name;
   Covariance source_inputs;
@@ -64,12 +57,12 @@ Covariance rotated(std::int64_t p, double exponent, std::uint64_t seed) {
 void compare(Reproduction& result, const Setting& setting, std::uint64_t seed,
              const std::function<void(double)>& progress) {
   const std::int64_t p = setting.source_inputs.dimension();
-  const auto w0 = normalised(theory::standard_normals(seed, 300, p), 1);
+  const auto w0 = with_norm(theory::standard_normals(seed, 300, p), 1);
   auto apart = theory::standard_normals(seed, 301, p);
   double along = 0;
   for (std::size_t i = 0; i < w0.size(); ++i) along += w0[i] * apart[i];
   for (std::size_t i = 0; i < w0.size(); ++i) apart[i] -= along * w0[i];
-  apart = normalised(std::move(apart), setting.apart);
+  apart = with_norm(std::move(apart), setting.apart);
   auto w1 = apart;
   for (std::size_t i = 0; i < w0.size(); ++i) w1[i] += setting.alignment * w0[i];
   const theory::TransferSimulation simulation(setting.source_inputs, w0, setting.target_inputs, apart, setting.source,

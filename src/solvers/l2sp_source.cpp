@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "solvers/golden_section.hpp"
+
 namespace rtl::solvers {
 namespace {
 
@@ -55,26 +57,6 @@ class Likelihood {
   std::vector<std::pair<std::size_t, double>> varying_;  ///< output, its sum of squares outside the range of X
 };
 
-/// Golden-section search for the least value of f in [low, high].
-template <typename F>
-double least_in(const F& f, double low, double high) {
-  constexpr double ratio = 0.61803398874989484820;
-  double a = high - ratio * (high - low), b = low + ratio * (high - low);
-  double at_a = f(a), at_b = f(b);
-  while (high - low > 1e-10 * (1 + std::fabs(low) + std::fabs(high))) {
-    if (at_a <= at_b) {
-      high = b, b = a, at_b = at_a;
-      a = high - ratio * (high - low);
-      at_a = f(a);
-    } else {
-      low = a, a = b, at_a = at_b;
-      b = low + ratio * (high - low);
-      at_b = f(b);
-    }
-  }
-  return (low + high) / 2;
-}
-
 }  // namespace
 
 RidgePrior fit_ridge_prior(const RidgePath& path) {
@@ -106,8 +88,9 @@ RidgePrior fit_ridge_prior(const RidgePath& path) {
     best = trials;
   }
   prior.at_boundary = best == 0 || best == trials;
-  const double log_delta =
-      prior.at_boundary ? low + step * best : least_in(deviance, low + step * (best - 1), low + step * (best + 1));
+  const double log_delta = prior.at_boundary
+                               ? low + step * best
+                               : golden_section(deviance, low + step * (best - 1), low + step * (best + 1));
   const double delta = std::exp(log_delta);
   const double penalty = 1 / (rows * delta);
   prior.penalty = std::max(penalty, path.smallest_penalty());

@@ -4,40 +4,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "rtl/core/error.hpp"
 #include "solvers/dense.hpp"
 #include "solvers/domain.hpp"
+#include "solvers/golden_section.hpp"
 
 namespace rtl::solvers {
 namespace {
 
 void check_tasks(const char* call, std::int64_t tasks) {
   if (tasks == 0) throw ValueError(fmt::format("{}: there is no task yet; call add first", call));
-}
-
-/// The minimum of a function with one valley, to 1e-9 of the interval.
-double golden_section(const std::function<double(double)>& function, double low, double high) {
-  const double ratio = (std::sqrt(5.0) - 1) / 2;
-  double left = high - ratio * (high - low), right = low + ratio * (high - low);
-  double at_left = function(left), at_right = function(right);
-  for (int i = 0; i < 45; ++i) {
-    if (at_left < at_right) {
-      high = right;
-      right = left;
-      at_right = at_left;
-      left = high - ratio * (high - low);
-      at_left = function(left);
-    } else {
-      low = left;
-      left = right;
-      at_left = at_right;
-      right = low + ratio * (high - low);
-      at_right = function(right);
-    }
-  }
-  return (low + high) / 2;
 }
 
 /// K <- its `rank` strongest directions and a floor: the mean of the rest.
