@@ -10,6 +10,9 @@
 #include <cstring>
 #endif
 
+#if RTL_CUDA_EMULATED
+#include <cuda_runtime.h>
+#endif
 #include "rtl/core/device.hpp"
 
 namespace rtl::detail {
@@ -26,6 +29,9 @@ inline bool is_guarded(DeviceKind kind) {
 
 inline void open_block(DeviceKind kind, void* pointer, std::size_t bytes, std::size_t capacity) {
   if (!is_guarded(kind)) return;
+#if RTL_CUDA_EMULATED
+  const emulation::DeviceAccess access;
+#endif
   ASAN_UNPOISON_MEMORY_REGION(pointer, capacity);
   std::memset(pointer, 0xff, capacity);
   ASAN_POISON_MEMORY_REGION(static_cast<std::byte*>(pointer) + bytes, capacity - bytes);

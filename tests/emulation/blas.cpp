@@ -1,6 +1,8 @@
 // The stand-in for cuBLASLt: emulated device memory is host memory, so the host's gemm can work on it.
 #include "kernels/cuda/vendor/blas.hpp"
 
+#include <cuda_runtime.h>
+
 #include "host_view.hpp"
 #include "kernels/backend/gemm.hpp"
 
@@ -8,6 +10,7 @@ namespace rtl::kernels::cuda::vendor {
 
 bool gemm(const Device&, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
           const ConstView& b, double beta, const View& c, Epilogue epilogue, const ConstView& bias) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   // As with cuBLASLt, f64 has no fused epilogue, so that our own kernels for it run here too.
   const bool fused = epilogue == Epilogue::none || c.dtype() == DType::f32;

@@ -1,6 +1,8 @@
 // The stand-in for cuDNN: the host's convolutions on emulated device memory, which is host memory.
 #include "kernels/cuda/vendor/dnn.hpp"
 
+#include <cuda_runtime.h>
+
 #include "host_view.hpp"
 #include "kernels/backend/conv.hpp"
 #include "rtl/kernels/pointwise.hpp"
@@ -20,6 +22,7 @@ Tensor unpacked(const ConstView& packed, const Device& host) {
 
 bool conv2d_forward(const Device&, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   cpu::conv2d_forward(host, emulation::on_host(x, host), unpacked(w, host), {}, options, emulation::on_host(y, host),
                       false, {});
@@ -28,6 +31,7 @@ bool conv2d_forward(const Device&, const ConstView& x, const ConstView& w, const
 
 bool conv2d_backward_data(const Device&, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           const View& dx) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   cpu::conv2d_backward_data(host, emulation::on_host(dy, host), unpacked(w, host), options,
                             emulation::on_host(dx, host));
@@ -36,6 +40,7 @@ bool conv2d_backward_data(const Device&, const ConstView& dy, const ConstView& w
 
 bool conv2d_backward_weights(const Device&, const ConstView& x, const ConstView& dy, const Conv2dOptions& options,
                              const View& dw) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   Tensor plain({dw.extent(0), dw.extent(3), dw.extent(1), dw.extent(2)}, dw.dtype(), host);
   cpu::conv2d_backward_weights(host, emulation::on_host(x, host), emulation::on_host(dy, host), options, plain, {});

@@ -172,10 +172,14 @@ TEST(Emulator, SharedMemoryIsNanWhenABlockStarts) {
   for (const float value : out) EXPECT_TRUE(std::isnan(value));
 }
 
-TEST(Emulator, DeviceMemoryIsNanWhenAllocated) {
+TEST(EmulatorDeathTest, DeviceMemoryIsNanWhenAllocatedAndLockedToTheHost) {
   void* memory = nullptr;
   ASSERT_EQ(cudaMalloc(&memory, 40), cudaSuccess);
-  for (int i = 0; i < 10; ++i) EXPECT_TRUE(std::isnan(static_cast<float*>(memory)[i]));
+  {
+    const emulation::DeviceAccess access;
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(std::isnan(static_cast<float*>(memory)[i]));
+  }
+  EXPECT_DEATH(static_cast<volatile float*>(memory)[0] = 1, "") << "the host wrote to memory of the device";
   cudaFree(memory);
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "emulation/language.hpp"
+#include "emulation/runtime.hpp"
 #include "fiber.hpp"
 
 uint3 threadIdx{};
@@ -377,6 +378,7 @@ void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*t
          const void* arguments) {
   static std::mutex turn;
   const std::lock_guard lock(turn);
+  const DeviceAccess access;
   scheduler().run(grid, block, shared_bytes, thread, arguments);
 }
 

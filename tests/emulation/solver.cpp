@@ -7,6 +7,8 @@
 
 #include <vector>
 
+#include <cuda_runtime.h>
+
 #include "host_view.hpp"
 #include "kernels/backend/linear_algebra.hpp"
 
@@ -15,27 +17,32 @@ namespace rtl::kernels::cuda::vendor {
 using emulation::on_host;
 
 void gram(const Device&, GramOf of, double alpha, const ConstView& x, double beta, const View& g) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   cpu::gram(host, of, alpha, on_host(x, host), beta, on_host(g, host));
 }
 
 void batched_gemm(const Device&, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
                   const ConstView& b, double beta, const View& c) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   cpu::batched_gemm(host, transpose_a, transpose_b, alpha, on_host(a, host), on_host(b, host), beta, on_host(c, host));
 }
 
 std::int64_t symmetric_eigen(const Device&, const View& a, const View& values) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   return cpu::symmetric_eigen(host, on_host(a, host), on_host(values, host));
 }
 
 std::int64_t cholesky_factor(const Device&, const View& a) {
+  const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   return cpu::cholesky_factor(host, on_host(a, host));
 }
 
 void triangular_solve(const Device&, Transpose transpose, const ConstView& factor, const View& b) {
+  const emulation::DeviceAccess access;
   const auto n = static_cast<int>(b.extent(0)), m = static_cast<int>(b.extent(1));
   const CBLAS_TRANSPOSE turn = transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
   if (b.dtype() == DType::f64) {
@@ -48,6 +55,7 @@ void triangular_solve(const Device&, Transpose transpose, const ConstView& facto
 }
 
 void qr_factor(const Device&, const View& columns, const View& scalars) {
+  const emulation::DeviceAccess access;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info = columns.dtype() == DType::f64
                        ? LAPACKE_dgeqrf(LAPACK_COL_MAJOR, r, c, columns.data_as<double>(), r, scalars.data_as<double>())
@@ -56,6 +64,7 @@ void qr_factor(const Device&, const View& columns, const View& scalars) {
 }
 
 void qr_form(const Device&, const View& columns, const ConstView& scalars) {
+  const emulation::DeviceAccess access;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info =
       columns.dtype() == DType::f64
@@ -65,6 +74,7 @@ void qr_form(const Device&, const View& columns, const ConstView& scalars) {
 }
 
 bool svd(const Device&, const View& columns, const View& left, const View& values, const View& right) {
+  const emulation::DeviceAccess access;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info = columns.dtype() == DType::f64
                        ? LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', r, c, columns.data_as<double>(), r,

@@ -1,6 +1,6 @@
-// The calls of the CUDA runtime that rtl makes. "Device" memory is exact-size host memory, filled with 0xff bytes (NaN
-// in every floating format), so that reads of uninitialised values show; streams do their work at once. There is one
-// device.
+// The calls of the CUDA runtime that rtl makes. "Device" memory is host memory, filled with 0xff bytes (NaN in every
+// floating format), so that reads of uninitialised values show, and locked while no kernel runs and no copy is made, so
+// that a host that touches it crashes as it would with a GPU. Streams do their work at once. There is one device.
 #pragma once
 
 #include <cstddef>
@@ -39,3 +39,16 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes);
 cudaError_t cudaFree(void* pointer);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream);
+
+namespace emulation {
+
+/// Device memory can be read and written while one of these lives, in any thread.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+  DeviceAccess& operator=(const DeviceAccess&) = delete;
+};
+
+}  // namespace emulation
