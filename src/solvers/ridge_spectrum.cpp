@@ -285,10 +285,11 @@ Spectrum singular_spectrum(std::string_view call, const RidgeRows& rows) {
   Spectrum spectrum;
   spectrum.form = tall ? SpectrumForm::singular : SpectrumForm::complement;
   Tensor all = checked_features(call, rows, lifted ? 1 : 0);
+  // Not every library's factorisations can cope with squares that overflow.
+  const double norm = norm_of(device, all);
+  if (!std::isfinite(norm)) rows.report_not_finite(call);
   if (lifted) {
     // As in the dual form: the intercept's direction becomes a singular vector of its own.
-    const double norm = norm_of(device, all);
-    if (!std::isfinite(norm)) rows.report_not_finite(call);
     kernels::scale_add(device, norm > 0 ? 2 * norm : 1.0, rows.intercept_direction().view().reshaped({n, 1}), 0.0,
                        all.view().slice(1, p, p + 1));
   }
