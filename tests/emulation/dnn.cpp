@@ -3,12 +3,23 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 #include "host_view.hpp"
 #include "kernels/backend/conv.hpp"
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::kernels::cuda::vendor {
 namespace {
+
+/// What the wrapper of the true library asks for.
+void check_suitable(const ConstView& images, const ConstView& others) {
+  for (const ConstView& view : {images, others}) {
+    if (view.dtype() != DType::f32 || reinterpret_cast<std::uintptr_t>(view.data()) % 16 != 0) {
+      throw CudaError("images are not f32, or not aligned to 16 bytes");
+    }
+  }
+}
 
 /// Weights [out, height, width, in] in the host's order [out, in, height, width].
 Tensor unpacked(const ConstView& packed, const Device& host) {
@@ -22,6 +33,7 @@ Tensor unpacked(const ConstView& packed, const Device& host) {
 
 bool conv2d_forward(const Device&, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y) {
+  check_suitable(x, y);
   const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   cpu::conv2d_forward(host, emulation::on_host(x, host), unpacked(w, host), {}, options, emulation::on_host(y, host),
@@ -31,6 +43,7 @@ bool conv2d_forward(const Device&, const ConstView& x, const ConstView& w, const
 
 bool conv2d_backward_data(const Device&, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           const View& dx) {
+  check_suitable(dy, dx);
   const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   cpu::conv2d_backward_data(host, emulation::on_host(dy, host), unpacked(w, host), options,
@@ -40,6 +53,7 @@ bool conv2d_backward_data(const Device&, const ConstView& dy, const ConstView& w
 
 bool conv2d_backward_weights(const Device&, const ConstView& x, const ConstView& dy, const Conv2dOptions& options,
                              const View& dw) {
+  check_suitable(x, dy);
   const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   Tensor plain({dw.extent(0), dw.extent(3), dw.extent(1), dw.extent(2)}, dw.dtype(), host);

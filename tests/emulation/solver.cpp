@@ -1,13 +1,13 @@
 // The stand-in for cuSOLVER and cuBLAS: LAPACK and OpenBLAS on emulated device memory, which is host memory.
 #include "kernels/cuda/vendor/solver.hpp"
 
+#include <cuda_runtime.h>
 #include <lapacke.h>
 
 #include <cblas.h>
 
-#include <vector>
-
-#include <cuda_runtime.h>
+#include <cstdint>
+#include <initializer_list>
 
 #include "host_view.hpp"
 #include "kernels/backend/linear_algebra.hpp"
@@ -15,6 +15,19 @@
 namespace rtl::kernels::cuda::vendor {
 
 using emulation::on_host;
+
+namespace {
+
+/// What the true libraries may want of a factorisation's operands.
+void check_alignment(std::initializer_list<ConstView> views) {
+  for (const ConstView& view : views) {
+    if (reinterpret_cast<std::uintptr_t>(view.data()) % 16 != 0) {
+      throw CudaError("an operand of a factorisation is not aligned to 16 bytes");
+    }
+  }
+}
+
+}  // namespace
 
 void gram(const Device&, GramOf of, double alpha, const ConstView& x, double beta, const View& g) {
   const emulation::DeviceAccess access;
@@ -30,12 +43,14 @@ void batched_gemm(const Device&, Transpose transpose_a, Transpose transpose_b, d
 }
 
 std::int64_t symmetric_eigen(const Device&, const View& a, const View& values) {
+  check_alignment({a, values});
   const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   return cpu::symmetric_eigen(host, on_host(a, host), on_host(values, host));
 }
 
 std::int64_t cholesky_factor(const Device&, const View& a) {
+  check_alignment({a});
   const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   return cpu::cholesky_factor(host, on_host(a, host));
@@ -55,6 +70,7 @@ void triangular_solve(const Device&, Transpose transpose, const ConstView& facto
 }
 
 void qr_factor(const Device&, const View& columns, const View& scalars) {
+  check_alignment({columns, scalars});
   const emulation::DeviceAccess access;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info = columns.dtype() == DType::f64
@@ -74,6 +90,7 @@ void qr_form(const Device&, const View& columns, const ConstView& scalars) {
 }
 
 bool svd(const Device&, const View& columns, const View& left, const View& values, const View& right) {
+  check_alignment({columns, left, values, right});
   const emulation::DeviceAccess access;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info = columns.dtype() == DType::f64

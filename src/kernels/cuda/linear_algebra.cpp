@@ -1,5 +1,8 @@
 // Linear algebra on CUDA: the vendor's factorisations, with what turns row-major matrices into their columns and back.
 #include "kernels/backend/linear_algebra.hpp"
+
+#include <cstdint>
+
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cuda/triangle.hpp"
@@ -12,6 +15,26 @@ namespace {
 void transpose(const Device& device, const ConstView& from, const View& to) {
   cuda::unary(device, UnaryOp::copy, from.permuted({1, 0}), to);
 }
+
+/// A view's own memory where it begins as an allocation does, else memory that does: a factorisation is free to move
+/// several elements at once. What lies in the latter is copied back by `finish`.
+class Aligned {
+ public:
+  Aligned(const Device& device, const View& view) : view_(view) {
+    constexpr std::uintptr_t wanted = 16;
+    if (reinterpret_cast<std::uintptr_t>(view.data()) % wanted == 0) return;
+    copy_ = Tensor(view.shape(), view.dtype(), device);
+    copy_bytes(view, copy_);
+  }
+  View view() { return copy_.defined() ? copy_.view() : view_; }
+  void finish() {
+    if (copy_.defined()) copy_bytes(copy_, view_);
+  }
+
+ private:
+  View view_;
+  Tensor copy_;
+};
 
 }  // namespace
 
@@ -31,10 +54,19 @@ void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpo
 }
 
 std::int64_t symmetric_eigen(const Device& device, View a, View values) {
-  return vendor::symmetric_eigen(device, a, values);
+  Aligned vectors(device, a), found(device, values);
+  const std::int64_t failed = vendor::symmetric_eigen(device, vectors.view(), found.view());
+  vectors.finish();
+  found.finish();
+  return failed;
 }
 
-std::int64_t cholesky_factor(const Device& device, View a) { return vendor::cholesky_factor(device, a); }
+std::int64_t cholesky_factor(const Device& device, View a) {
+  Aligned factor(device, a);
+  const std::int64_t minor = vendor::cholesky_factor(device, factor.view());
+  factor.finish();
+  return minor;
+}
 
 void cholesky_solve(const Device& device, ConstView factor, View b) {
   vendor::triangular_solve(device, Transpose::no, factor, b);
@@ -54,10 +86,17 @@ void qr(const Device& device, View a, View r) {
 bool svd(const Device& device, View a, View u, View values, View vt) {
   const std::int64_t m = a.extent(0), n = a.extent(1);
   // Row-major A is the columns of A' = V diag(values) U'.
-  if (m <= n) return vendor::svd(device, a, vt, values, u);
+  Aligned found(device, values);
+  if (m <= n) {
+    Aligned matrix(device, a), left(device, vt), right(device, u);
+    const bool converged = vendor::svd(device, matrix.view(), left.view(), found.view(), right.view());
+    for (Aligned* result : {&left, &right, &found}) result->finish();
+    return converged;
+  }
   Tensor columns({n, m}, a.dtype(), device), left({n, m}, a.dtype(), device), right({n, n}, a.dtype(), device);
   transpose(device, a, columns);
-  if (!vendor::svd(device, columns, left, values, right)) return false;
+  if (!vendor::svd(device, columns, left, found.view(), right)) return false;
+  found.finish();
   transpose(device, left, u);
   transpose(device, right, vt);
   return true;

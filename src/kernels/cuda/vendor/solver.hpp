@@ -1,6 +1,7 @@
 // Factorisations and symmetric products by cuSOLVER and cuBLAS (cusolver.cpp); in an EMULATED build by LAPACK on the
 // host (tests/emulation/solver.cpp). These libraries think in columns: "columns" below is a row-major view [c, r] that
-// holds an r x c matrix column after column. One dtype, f32 or f64, all contiguous unless said otherwise.
+// holds an r x c matrix column after column. One dtype, f32 or f64, all contiguous unless said otherwise. What is
+// factorised, and what comes of it, begins at multiples of 16 bytes.
 #pragma once
 
 #include "rtl/kernels/linear_algebra.hpp"
