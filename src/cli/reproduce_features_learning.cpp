@@ -164,6 +164,7 @@ theory::Average claim_reference(Reproduction& result, const std::string& name, d
 template <typename Value>
 std::vector<double> column(const std::vector<Outcome>& outcomes, const Value& value) {
   std::vector<double> values;
+  values.reserve(outcomes.size());
   for (const Outcome& outcome : outcomes) values.push_back(value(outcome));
   return values;
 }
