@@ -44,6 +44,7 @@ void batched_gemm(const Device&, Transpose transpose_a, Transpose transpose_b, d
 
 std::int64_t symmetric_eigen(const Device&, const View& a, const View& values) {
   check_alignment({a, values});
+  if (a.extent(0) > most_eigen_problems(a.extent(2))) throw CudaError("symmetric_eigen: too many problems");
   const emulation::DeviceAccess access;
   const Device host = Device::cpu(1);
   return cpu::symmetric_eigen(host, on_host(a, host), on_host(values, host));

@@ -260,6 +260,7 @@ const bool eigen_registered = register_cases("symmetric_eigen", [](Random& rando
   cases.push_back(eigen_case(0, 33, true, random));
   cases.push_back(eigen_case(7, 17, false, random));
   cases.push_back(eigen_case(2, 33, false, random));
+  cases.push_back(eigen_case(16390, 2, false, random));  // more than cuSOLVER takes at once
   return cases;
 });
 

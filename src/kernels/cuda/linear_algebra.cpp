@@ -1,6 +1,7 @@
 // Linear algebra on CUDA: the vendor's factorisations, with what turns row-major matrices into their columns and back.
 #include "kernels/backend/linear_algebra.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/backend/gemm.hpp"
@@ -55,7 +56,12 @@ void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpo
 
 std::int64_t symmetric_eigen(const Device& device, View a, View values) {
   Aligned vectors(device, a), found(device, values);
-  const std::int64_t failed = vendor::symmetric_eigen(device, vectors.view(), found.view());
+  const std::int64_t batch = a.extent(0), most = vendor::most_eigen_problems(a.extent(2));
+  std::int64_t failed = 0;
+  for (std::int64_t begin = 0; begin < batch; begin += most) {
+    const std::int64_t end = std::min(batch, begin + most);
+    failed += vendor::symmetric_eigen(device, vectors.view().slice(0, begin, end), found.view().slice(0, begin, end));
+  }
   vectors.finish();
   found.finish();
   return failed;

@@ -4,6 +4,10 @@
 // factorised, and what comes of it, begins at multiples of 16 bytes.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
 #include "rtl/kernels/linear_algebra.hpp"
 
 namespace rtl::kernels::cuda::vendor {
@@ -13,6 +17,12 @@ void gram(const Device& device, GramOf of, double alpha, const ConstView& x, dou
 /// As rtl::kernels::batched_gemm.
 void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
                   const ConstView& b, double beta, const View& c);
+/// Problems of order n that one call of symmetric_eigen may have: the library refuses tens of thousands, or more
+/// elements than 31 bits count. A multiple of four unless it is 1, so that the next call's operands are aligned, too.
+inline std::int64_t most_eigen_problems(std::int64_t n) {
+  constexpr std::int64_t most = 16384;
+  return std::max<std::int64_t>(1, std::min(most, std::numeric_limits<std::int32_t>::max() / (n * n)) / 4 * 4);
+}
 /// As backend symmetric_eigen.
 std::int64_t symmetric_eigen(const Device& device, const View& a, const View& values);
 /// As backend cholesky_factor.
