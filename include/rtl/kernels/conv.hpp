@@ -1,5 +1,5 @@
-// Two-dimensional convolution (cross-correlation, as in the field). Images are [N, H, W, C], weights
-// [out, in, height, width]; all contiguous. f32 and f64; oneDNN on the host in f32, cuDNN on CUDA.
+// Convolution (cross-correlation) of images [N, H, W, C] with weights [out, in, height, width], contiguous, f32 or f64:
+// oneDNN on the host in f32; cuDNN on CUDA for f32 images aligned to 16 bytes, else patches, which round differently.
 // 2 * N * OH * OW * out * in * height * width FLOP a call. Deterministic algorithms only.
 #pragma once
 
