@@ -1,6 +1,7 @@
 // rtl predict: logits in the data's order, and the accuracy where there are labels that fit.
 #include <fmt/core.h>
 
+#include <cmath>
 #include <memory>
 
 #include "cli/commands.hpp"
@@ -55,7 +56,7 @@ void run(const Arguments& arguments) {
       fmt::format("no accuracy: the model has {} classes, the data {}", source.classes(), dataset.classes);
   if (dataset.classes == source.classes()) {
     const auto scores = transfer::score(logits, dataset);
-    const auto correct = static_cast<std::int64_t>(scores.accuracy * static_cast<double>(dataset.size()) + 0.5);
+    const auto correct = std::llround(scores.accuracy * static_cast<double>(dataset.size()));
     json["correct"] = correct;
     json["accuracy"] = scores.accuracy;
     verdict = fmt::format("accuracy {:.2f} % ({} of {})", 100 * scores.accuracy, correct, dataset.size());
