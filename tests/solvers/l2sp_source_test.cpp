@@ -154,23 +154,26 @@ TEST(L2SPSource, SolutionsAreRidgeSolutionsAndAreKept) {
 }
 
 TEST(L2SPSource, RowsOfWeightZeroAreNotThere) {
+  // Many rows for few columns: with fewer, the likelihood may be flat where it is largest.
+  constexpr std::int64_t n = 30, p = 6;
   for (const Device& device : rtl::test::devices()) {
-    for (const auto& [n, p] : {std::pair{30, 6}, {9, 15}}) {
+    for (const auto& [method, name] : {std::pair{rtl::solvers::RidgeMethod::primal, "primal"},
+                                       {rtl::solvers::RidgeMethod::dual, "dual"},
+                                       {rtl::solvers::RidgeMethod::svd, "svd"}}) {
       for (const bool intercept : {true, false}) {
-        SCOPED_TRACE(device.name() + ", n = " + std::to_string(n) + (intercept ? "" : ", no intercept"));
+        SCOPED_TRACE(device.name() + ", " + name + (intercept ? "" : ", no intercept"));
         rtl::test::RandomTensors random(rtl::test::fresh_seed());
         const Sample sample(random, n, p, 2, 1.0);
         std::vector<double> weights(static_cast<std::size_t>(n), 0.7);
         std::fill_n(weights.begin(), n / 3, 0.0);
         const Tensor x = sample.inputs(device), y = sample.targets(device), w = Tensor::from(weights, {n}, device);
-        const L2SPSource weighted(device, x, y, {.intercept = intercept, .sample_weights = w});
+        const L2SPSource weighted(device, x, y, {.intercept = intercept, .sample_weights = w, .method = method});
         const L2SPSource dropped(device, x.view().slice(0, n / 3, n), y.view().slice(0, n / 3, n),
-                                 {.intercept = intercept});
+                                 {.intercept = intercept, .method = method});
         const RidgePrior &got = weighted.prior(), &want = dropped.prior();
         EXPECT_EQ(weighted.path().counted_rows(), n - n / 3);
         EXPECT_NEAR(got.penalty / want.penalty, 1, 1e-5);
         EXPECT_EQ(got.at_boundary, want.at_boundary);
-        if (want.at_boundary) continue;  // a likelihood without a maximum ends among rounding errors
         EXPECT_NEAR(got.deviance, want.deviance, 1e-8 * (1 + std::fabs(want.deviance)));
         for (std::size_t o = 0; o < 2; ++o) {
           EXPECT_NEAR(got.noise[o] / want.noise[o], 1, 1e-5);
