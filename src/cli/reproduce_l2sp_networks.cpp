@@ -63,7 +63,7 @@ class State {
       if (found.is_object() && found.value("setting", "") == setting) return found.at("result");
     }
     if (interrupted()) throw Error("interrupted; the same command with --resume goes on");
-    const Json result = compute();
+    Json result = compute();
     if (!folder_.empty()) write_json(path, {{"setting", setting}, {"result", result}});
     return result;
   }
