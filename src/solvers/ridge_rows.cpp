@@ -74,7 +74,9 @@ void RidgeRows::take_means() {
 }
 
 std::int64_t RidgeRows::block_rows() const {
-  const std::int64_t bytes = (device_.is_cuda() ? 256 : 6) * (std::int64_t{1} << 20);
+  // On the host f32 products want longer blocks, and each costs the Gram matrix a pass over what collects it in f64.
+  const std::int64_t host = arithmetic() == DType::f32 ? 24 : 6;
+  const std::int64_t bytes = (device_.is_cuda() ? 256 : host) * (std::int64_t{1} << 20);
   const std::int64_t wanted = bytes / (8 * (features() + outputs()));
   return std::min(rows(), std::clamp<std::int64_t>(wanted, 512, 1 << 16));
 }

@@ -130,9 +130,8 @@ Tensor gram_of_rows(std::string_view call, const RidgeRows& rows) {
   const Device& device = rows.device();
   const std::int64_t width = rows.features() + rows.outputs();
   Tensor gram = Tensor::zeros({width, width}, DType::f64, device);
-  // f32 blocks are longer: each costs a pass over the f64 matrix that collects them.
   const bool narrow = rows.arithmetic() == DType::f32;
-  const std::int64_t step = std::min(rows.rows(), rows.block_rows() * (narrow ? 4 : 1));
+  const std::int64_t step = rows.block_rows();
   Tensor block({step, width}, rows.arithmetic(), device);
   Tensor partial = narrow ? Tensor::zeros(gram.shape(), DType::f32, device) : Tensor();
   Tensor widened = narrow ? Tensor(gram.shape(), DType::f64, device) : Tensor();
