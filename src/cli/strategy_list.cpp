@@ -55,7 +55,7 @@ StrategyList parse_strategies(const std::string& strategies, const std::string& 
         add(entry);
         continue;
       }
-      for (const auto& scaling : scaling_names) add(scaling == "raw" ? entry : entry + ":" + scaling);
+      for (const auto& scaling : scaling_names) add(scaling == "raw" ? entry : fmt::format("{}:{}", entry, scaling));
     }
     if (scaling_names.size() > 1) list.default_scaling = transfer::FeatureScaling::raw;
   } catch (const ValueError& error) {
