@@ -89,6 +89,7 @@ Protocol describe_protocol(const Arguments& arguments, const transfer::Compariso
                            const std::vector<transfer::FrozenSource>& sources, const transfer::CompareOptions& options,
                            const Device& device, double seconds) {
   std::vector<std::string> described;
+  described.reserve(sources.size());
   for (const auto& source : sources) {
     described.push_back(fmt::format("{} ({}, {} features, {} classes, inputs '{}')", source.name(),
                                     source.architecture().to_string(), source.feature_count(), source.classes(),
@@ -143,6 +144,7 @@ void run(const Arguments& arguments) {
 
   const Device device = arguments.device.open();
   std::vector<transfer::FrozenSource> sources;
+  sources.reserve(specs.size());
   for (const auto& spec : specs) sources.push_back(load_source(spec, device));
   auto target = data::load(arguments.target, device);
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);

@@ -73,7 +73,7 @@ LinearDomain amazon(const std::string& folder, const std::string& product) {
   LinearDomain domain{product, 0, 5000, 1, {}, {}, 0, 0, LinearTask::two_classes};
   for (const char* part : {"train", "test2000"}) {
     const data::SvmlightData read = data::read_svmlight(
-        folder + "/text/amazon_reviews/" + product + "_" + part + ".svmlight.gz", 5000, {.first_index = 0});
+        fmt::format("{}/text/amazon_reviews/{}_{}.svmlight.gz", folder, product, part), 5000, {.first_index = 0});
     for (const float count : read.features.to_vector<float>()) domain.x.push_back(std::log1p(count));
     for (const double target : read.targets.to_vector<double>()) domain.y.push_back(target > 0 ? 1 : -1);
   }
