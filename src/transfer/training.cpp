@@ -91,7 +91,10 @@ class Training {
       record_.losses.push_back(loss);
       const bool last = epoch() == options_.epochs;
       const bool stopped = !last && options_.stop && options_.stop();
-      if (!options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0)) {
+      const bool keep =
+          !options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0);
+      if (keep || last) check_weights();
+      if (keep) {
         detail::save_checkpoint(options_.checkpoint, fingerprint_, model_, *optimizer_, record_.losses);
       }
       if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(start)});
@@ -147,16 +150,45 @@ class Training {
     start_epoch();
     optimizer_->set_learning_rate(schedule_(epoch()));
     Tensor sum = Tensor::zeros({1}, dtype_, device_);
+    step_losses_ = Tensor::zeros({sampler_.batches()}, dtype_, device_);
     for (std::int64_t index = 0; index < sampler_.batches(); ++index) run_step(index, sum);
     const double total = dtype_ == DType::f64 ? sum.item<double>() : sum.item<float>();
     const double loss = total / static_cast<double>(data_.dataset->size());
-    if (!std::isfinite(loss)) {
-      throw ValueError(
-          fmt::format("train: the loss of epoch {} is {}; lower the learning rate (now {}) or scale the "
-                      "inputs",
-                      epoch() + 1, loss, optimizer_->learning_rate()));
-    }
+    if (!std::isfinite(loss)) throw_diverged_loss(loss);
     return loss;
+  }
+
+  [[noreturn]] void throw_diverged(const std::string& what, std::int64_t in_epoch, std::int64_t step) const {
+    const double rate = optimizer_->learning_rate();
+    throw TrainingDiverged(
+        fmt::format("train: {} in epoch {}, step {} of {}, at a learning rate of {}; lower the learning rate, or "
+                    "standardise the inputs",
+                    what, in_epoch, step, sampler_.batches(), rate),
+        in_epoch, step, rate);
+  }
+
+  [[noreturn]] void throw_diverged_loss(double loss) const {
+    std::vector<double> losses;
+    if (dtype_ == DType::f64) {
+      losses = step_losses_.to_vector<double>();
+    } else {
+      const std::vector<float> values = step_losses_.to_vector<float>();
+      losses.assign(values.begin(), values.end());
+    }
+    const auto first = std::find_if(losses.begin(), losses.end(), [](double value) { return !std::isfinite(value); });
+    // Each may be finite and their sum not.
+    const bool one = first != losses.end();
+    const auto step = one ? first - losses.begin() + 1 : sampler_.batches();
+    const bool undefined = std::isnan(one ? *first : loss);
+    throw_diverged(fmt::format("the loss became {}", undefined ? "NaN" : "infinite"), epoch() + 1, step);
+  }
+
+  /// Of the epoch that has just ended: ReLUs can hide a weight that is no number from the loss.
+  void check_weights() {
+    for (const auto& parameter : model_.state().parameters) {
+      if (kernels::all_finite(device_, parameter.variable.value())) continue;
+      throw_diverged(fmt::format("{} holds NaN or infinity", parameter.name), epoch(), sampler_.batches());
+    }
   }
 
   void run_step(std::int64_t index, Tensor& sum) {
@@ -175,6 +207,7 @@ class Training {
     optimizer_->step();
     optimizer_->clear_gradients();
     kernels::scale_add(device_, static_cast<double>(end - begin), loss.value(), 1.0, sum);
+    kernels::scale_add(device_, 1.0, loss.value(), 0.0, step_losses_.view().slice(0, index, index + 1));
   }
 
   Trainable& model_;
@@ -189,6 +222,7 @@ class Training {
   std::vector<std::int32_t> clean_labels_;
   Tensor rows_;
   Tensor labels_;
+  Tensor step_losses_;
   std::uint64_t fingerprint_ = 0;
   TrainingRecord record_;
 };

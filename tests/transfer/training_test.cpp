@@ -261,7 +261,6 @@ TEST(Training, BadArgumentsAreNamed) {
   EXPECT_THROW(attempt([](auto& options) { options.momentum = 1; }), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.label_flips = 1.5; }), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.epochs = -1; }), ValueError);
-  EXPECT_THROW(attempt([](auto& options) { options.learning_rate = 1e30; }), ValueError);  // the loss is not finite
   EXPECT_THROW(parse_optimizer("sdg"), ValueError);
   EXPECT_EQ(parse_schedule("cosine"), ScheduleKind::cosine);
   const auto wide = testing::make("mlp", "4", {6}, 3, 1, device);
@@ -270,6 +269,57 @@ TEST(Training, BadArgumentsAreNamed) {
   EXPECT_THROW(train(*more_classes, data, Normalization::half, testing::quick(1)), ShapeError);
   data.inputs.data_as<float>()[7] = NAN;
   EXPECT_THROW(attempt([](auto&) {}), ValueError);
+}
+
+/// What a training at these settings throws; fails the test if it ends.
+TrainingDiverged divergence(const TrainingOptions& options, const Device& device, DType dtype = DType::f32) {
+  const data::Dataset data = testing::make_vectors(2, 37, 5, 3, 1.0, device);
+  const auto network = layers::make_network({"mlp", "4", {5}, 3}, device, 1, dtype);
+  try {
+    train(*network, data, Normalization::none, options);
+  } catch (const TrainingDiverged& error) {
+    return error;
+  }
+  ADD_FAILURE() << "the training ended";
+  return {"", 0, 0, 0};
+}
+
+TEST(Training, ADivergedTrainingSaysWhereAndWhatToDo) {
+  for (const Device& device : testing::devices()) {
+    SCOPED_TRACE(device.name());
+    TrainingOptions options = testing::quick(3);
+    options.learning_rate = 1e30;
+    const TrainingDiverged error = divergence(options, device);
+    EXPECT_EQ(error.epoch(), 1);
+    EXPECT_EQ(error.step(), 2) << error.what();  // the first step's loss is that of the initial weights
+    EXPECT_EQ(error.learning_rate(), 1e30);
+    const std::string text = error.what();
+    for (const char* part : {"epoch 1, step 2 of 3", "1e+30", "lower the learning rate"}) {
+      EXPECT_NE(text.find(part), std::string::npos) << text;
+    }
+    const TrainingDiverged later = divergence(
+        [&] {
+          TrainingOptions growing = testing::quick(200);
+          growing.learning_rate = 1e-30;  // and 1e8 times as much after every epoch
+          growing.schedule = ScheduleKind::step;
+          growing.schedule_epochs = 1;
+          growing.schedule_factor = 1e8;
+          return growing;
+        }(),
+        device);
+    EXPECT_GT(later.epoch(), 4);
+    EXPECT_GT(later.learning_rate(), 1);
+  }
+}
+
+TEST(Training, AWeightThatIsNoNumberIsFoundWhereNoLossShowsIt) {
+  const Device device = Device::cpu(1);
+  const data::Dataset data = testing::make_vectors(2, 30, 5, 3, 1.0, device);
+  const auto network = testing::make("mlp", "4", {5}, 3, 1, device);
+  TrainingOptions options = testing::quick(1);
+  options.batch_size = 30;  // one step: its loss is that of the initial weights
+  options.learning_rate = 1e300;
+  EXPECT_THROW(train(*network, data, Normalization::none, options), TrainingDiverged);
 }
 
 TEST(Training, OneClassOrTooFewSamplesAreErrors) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rtl/autodiff/variable.hpp"
+#include "rtl/core/error.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -99,11 +100,27 @@ struct TrainingRecord {
   bool complete = false;  ///< false if `stop` ended it
 };
 
+/// A training whose loss or weights are no finite numbers any more. The text names epoch, step, learning rate and what
+/// to do; the model holds useless weights.
+class TrainingDiverged : public Error {
+ public:
+  TrainingDiverged(const std::string& text, std::int64_t epoch, std::int64_t step, double learning_rate)
+      : Error(text), epoch_(epoch), step_(step), learning_rate_(learning_rate) {}
+  std::int64_t epoch() const noexcept { return epoch_; }  ///< from 1
+  std::int64_t step() const noexcept { return step_; }    ///< of that epoch, from 1
+  double learning_rate() const noexcept { return learning_rate_; }
+
+ private:
+  std::int64_t epoch_;
+  std::int64_t step_;
+  double learning_rate_;
+};
+
 /// Minimises the mean cross-entropy. Epoch e visits the samples in the order of data::BatchSampler(size, batch_size,
 /// seed); step t runs with ForwardContext{true, seed, t}. The same arguments give the same bytes on the same device
-/// with the same number of threads. Nothing is copied to the host within an epoch but the mean loss at its end. Throws
-/// ValueError for an empty data set, one class, fewer samples than classes, NaN in the features, or a loss that is not
-/// finite (naming epoch and remedy).
+/// with the same number of threads. Nothing is copied to the host within an epoch but the losses at its end. Throws
+/// ValueError for an empty data set, one class, fewer samples than classes or NaN in the features, TrainingDiverged for
+/// a loss or, at a checkpoint or the end, a weight that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
 /// Pretraining: trains a whole network, head included.
