@@ -10,8 +10,8 @@
 #include "rtl/core/random.hpp"
 #include "rtl/io/npy.hpp"
 #include "solvers/ridge_reference.hpp"
+#include "support/golden.hpp"
 #include "support/gzip.hpp"
-#include "support/papers.hpp"
 
 namespace rtl::test {
 namespace {
@@ -107,8 +107,7 @@ void write_golden_problem(const Workplace& place, std::int64_t n, std::int64_t p
 double number_of(const json& text) { return std::stod(text.get<std::string>()); }
 
 TEST(Ridge, GivesTheGoldenValues) {
-  RTL_NEEDS_GOLDEN("g7_path_loo_gcv.json");
-  std::ifstream file(golden_file("g7_path_loo_gcv.json"));
+  std::ifstream file(golden_file("solvers/g7_path_loo_gcv.json"));
   const char* penalties[] = {"tau=0.01", "tau=0.1", "tau=1"};
   int cases = 0;
   const json all = json::parse(file);

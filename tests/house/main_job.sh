@@ -4,7 +4,7 @@
 set -euo pipefail
 export RTL=$1 RTL_DATA=${RTL_DATA:-$2/../shared/data}
 if [ ! -d "$RTL_DATA" ]; then
-  echo "NOT TESTED: $RTL_DATA is not there; set RTL_DATA to the folder of data"
+  echo "NOT TESTED without $RTL_DATA: set RTL_DATA to a folder of data (docs/testing.md, Real data)"
   exit 77
 fi
 out=$(mktemp -d)

@@ -10,7 +10,6 @@
 #include "rtl/core/random.hpp"
 #include "support/devices.hpp"
 #include "support/gzip.hpp"
-#include "support/real_data.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl::io {
@@ -172,15 +171,6 @@ TEST(Npy, RandomDamageNeverCrashes) {
     }
     (void)fault_of(damaged);
   }
-}
-
-TEST(Npy, ReadsRealFiles) {
-  RTL_NEEDS_REAL_DATA("golden/cifar10_preprocessed_first4.npy");
-  const Tensor images = read_npy(test::real_data("golden/cifar10_preprocessed_first4.npy"), Device::cpu());
-  EXPECT_EQ(images.shape(), (Shape{4, 3, 32, 32}));
-  const Tensor index = read_npy(test::real_data("golden/cifar10_first256_official_test_index.npy"), Device::cpu());
-  EXPECT_EQ(index.dtype(), DType::i32);
-  EXPECT_EQ(index.shape(), Shape{256});
 }
 
 TEST(Npz, WritesWhatItReads) {

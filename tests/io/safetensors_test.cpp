@@ -7,7 +7,6 @@
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
 #include "support/devices.hpp"
-#include "support/real_data.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl::io {
@@ -202,16 +201,6 @@ TEST(Safetensors, RandomDamageNeverCrashes) {
     }
   }
   EXPECT_GT(accepted, 0) << "flips of values are no damage that the format can show";
-}
-
-TEST(Safetensors, ReadsCheckpoints) {
-  RTL_NEEDS_REAL_DATA("models/resnet20_cifar10.safetensors");
-  const SafetensorsFile file(test::real_data("models/resnet20_cifar10.safetensors"));
-  EXPECT_EQ(file.tensors().size(), 97u);
-  std::int64_t values = 0;
-  for (const TensorEntry& entry : file.tensors()) values += entry.shape.count();
-  EXPECT_EQ(values, 271098);
-  EXPECT_EQ(file.entry("conv1.weight").shape, (Shape{16, 3, 3, 3}));
 }
 
 }  // namespace

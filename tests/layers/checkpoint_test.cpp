@@ -7,7 +7,6 @@
 #include "rtl/layers/models.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
-#include "support/real_data.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl::layers {
@@ -172,15 +171,6 @@ TEST(Checkpoint, FillsANetworkOrLeavesItAsItWas) {
   EXPECT_THROW(io::load_safetensors(folder / "file", other), FormatError);
   EXPECT_EQ(values(*other), before);
   EXPECT_THROW(io::load_safetensors(folder / "absent", target), IoError);
-}
-
-TEST(Checkpoint, RecognisesThePublishedResnets) {
-  for (const int depth : {20, 32, 44, 56}) {
-    const std::string name = "models/resnet" + std::to_string(depth) + "_cifar10.safetensors";
-    RTL_NEEDS_REAL_DATA(name);
-    const LoadedNetwork loaded = load_network(test::real_data(name), Device::cpu());
-    EXPECT_EQ(loaded.network->architecture(), (Architecture{"resnet_cifar", std::to_string(depth), {32, 32, 3}, 10}));
-  }
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "rtl/solvers/ridge_path.hpp"
 #include "solvers/problems.hpp"
 #include "support/devices.hpp"
-#include "support/papers.hpp"
+#include "support/golden.hpp"
 
 namespace rtl::solvers {
 namespace {
@@ -131,8 +131,7 @@ void expect_golden(const Tensor& got, const nlohmann::json& want, const char* wh
 }
 
 TEST(GoldenPath, CoefficientsInterceptsAndLeverages) {
-  RTL_NEEDS_GOLDEN("g7_path_loo_gcv.json");
-  std::ifstream file(test::golden_file("g7_path_loo_gcv.json"));
+  std::ifstream file(test::golden_file("solvers/g7_path_loo_gcv.json"));
   const nlohmann::json all = nlohmann::json::parse(file);
   for_each_path([&](const Golden& want, const RidgePath& path) {
     const nlohmann::json& results = all.at(want.name).at("results");

@@ -19,7 +19,9 @@ inline std::string real_data(const std::string& name) {
 
 }  // namespace rtl::test
 
-/// Ends the test as skipped, saying why, if the real data lacks `name`.
-#define RTL_NEEDS_REAL_DATA(name)                           \
-  if (!std::filesystem::exists(rtl::test::real_data(name))) \
-  GTEST_SKIP() << "NOT TESTED: " << rtl::test::real_data(name) << " is not there; set RTL_DATA to the folder of data"
+/// For suites with "RealData" in their name, which run as one test a module (tests/CMakeLists.txt): ends the test as
+/// skipped, saying why, if the real data lacks `name`.
+#define RTL_NEEDS_REAL_DATA(name)                              \
+  if (!std::filesystem::exists(rtl::test::real_data(name)))    \
+  GTEST_SKIP() << "NOT TESTED: " << rtl::test::real_data(name) \
+               << " is not there; set RTL_DATA to a folder that has it (docs/testing.md, Real data)"

@@ -14,7 +14,7 @@
 #include "rtl/theory/phase_diagram.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
-#include "support/papers.hpp"
+#include "support/golden.hpp"
 
 namespace rtl::theory {
 namespace {
@@ -24,8 +24,7 @@ std::vector<double> flat_unit_vector(std::int64_t p, double scale = 1) {
 }
 
 TEST(Golden, IsotropicRidge) {
-  RTL_NEEDS_GOLDEN("g1_isotropic.csv");
-  const auto rows = test::golden_table("g1_isotropic.csv");
+  const auto rows = test::golden_table("theory/g1_isotropic.csv");
   ASSERT_EQ(rows.size(), 13u);
   for (const auto& row : rows) {
     const IsotropicRidge ridge = isotropic_ridge(row["gamma"], row["s2_over_w2"], row["tau"]);
@@ -38,8 +37,7 @@ TEST(Golden, IsotropicRidge) {
 }
 
 TEST(Golden, TransferOptimalPenalty) {
-  RTL_NEEDS_GOLDEN("g2_tau0star.csv");
-  const auto rows = test::golden_table("g2_tau0star.csv");
+  const auto rows = test::golden_table("theory/g2_tau0star.csv");
   ASSERT_EQ(rows.size(), 80u);
   for (const auto& row : rows) {
     SCOPED_TRACE("gamma " + row.text("gamma") + ", s2 " + row.text("s2_over_w2") + ", rho " + row.text("rho"));
@@ -60,8 +58,7 @@ TEST(Golden, TransferOptimalPenalty) {
 }
 
 TEST(Golden, Kappa) {
-  RTL_NEEDS_GOLDEN("g3_kappa.csv");
-  const auto rows = test::golden_table("g3_kappa.csv");
+  const auto rows = test::golden_table("theory/g3_kappa.csv");
   ASSERT_EQ(rows.size(), 6u);
   for (const auto& row : rows) {
     const auto p = static_cast<std::int64_t>(row["p"]);
@@ -77,8 +74,7 @@ TEST(Golden, Kappa) {
 }
 
 TEST(Golden, AnisotropicTransfer) {
-  RTL_NEEDS_GOLDEN("g4_aniso_l2sp.csv");
-  const auto rows = test::golden_table("g4_aniso_l2sp.csv");
+  const auto rows = test::golden_table("theory/g4_aniso_l2sp.csv");
   ASSERT_EQ(rows.size(), 5u);
   for (const auto& row : rows) {
     const auto p = static_cast<std::int64_t>(row["p"]);
@@ -127,8 +123,7 @@ std::vector<double> tasks_of(const std::string& name, std::size_t p) {
 }
 
 TEST(Golden, OptimalFeatures) {
-  RTL_NEEDS_GOLDEN("g5_optfeat.csv");
-  const auto rows = test::golden_table("g5_optfeat.csv");
+  const auto rows = test::golden_table("theory/g5_optfeat.csv");
   ASSERT_EQ(rows.size(), 32u);
   for (const auto& row : rows) {
     SCOPED_TRACE(row.text("spectrum") + ", n " + row.text("n") + ", s2 " + row.text("s2"));
@@ -147,8 +142,7 @@ TEST(Golden, OptimalFeatures) {
 }
 
 TEST(Golden, FeaturizedRisk) {
-  RTL_NEEDS_GOLDEN("g6_featurised_risk.csv");
-  const auto rows = test::golden_table("g6_featurised_risk.csv");
+  const auto rows = test::golden_table("theory/g6_featurised_risk.csv");
   ASSERT_EQ(rows.size(), 12u);
   for (const auto& row : rows) {
     SCOPED_TRACE(row.text("case") + ", n " + row.text("n") + ", lambda " + row.text("lambda"));

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "support/devices.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -132,17 +133,17 @@ TEST(Compare, ResultsDoNotDependOnTheWorkers) {
   expect_equal(one, compare({source}, data, options));
 }
 
-TEST(Compare, RunsOnTheAccelerator) {
-  if (Device::cuda_count() == 0) GTEST_SKIP() << "no CUDA device in this build";
-  const Device device = Device::cuda(0);
-  CompareOptions options = small_options();
-  options.seeds = 2;
-  options.training.epochs = 2;
-  options.train_samples = 20;
-  auto network = testing::make("mlp", "16", {40}, 3, 3, device);
-  const Comparison comparison = compare({FrozenSource(std::move(network))}, target(device), options);
-  EXPECT_EQ(comparison.strategies.size(), 4U);
-  EXPECT_EQ(comparison.device, "cuda:0");
+TEST(Compare, RunsOnEveryDevice) {
+  for (const Device& device : test::devices()) {
+    CompareOptions options = small_options();
+    options.seeds = 2;
+    options.training.epochs = 2;
+    options.train_samples = 20;
+    auto network = testing::make("mlp", "16", {40}, 3, 3, device);
+    const Comparison comparison = compare({FrozenSource(std::move(network))}, target(device), options);
+    EXPECT_EQ(comparison.strategies.size(), 4U);
+    EXPECT_EQ(comparison.device, device.name());
+  }
 }
 
 TEST(Compare, StoppedAndResumedEqualsUninterrupted) {

@@ -64,7 +64,7 @@ double relative(const std::vector<double>& a, const std::vector<double>& b) {
   return result;
 }
 
-class Trajectory : public testing::TestWithParam<DType> {
+class RealDataTrajectory : public testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
     RTL_NEEDS_REAL_DATA("golden/paper_cnn_step/weights_00.safetensors");
@@ -140,7 +140,7 @@ class Trajectory : public testing::TestWithParam<DType> {
   Tensor device_labels_;
 };
 
-TEST_P(Trajectory, ForwardAndGradients) {
+TEST_P(RealDataTrajectory, ForwardAndGradients) {
   const bool wide = GetParam() == DType::f64;
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
@@ -169,7 +169,7 @@ TEST_P(Trajectory, ForwardAndGradients) {
   }
 }
 
-TEST_P(Trajectory, SgdWithMomentum) {
+TEST_P(RealDataTrajectory, SgdWithMomentum) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
@@ -178,7 +178,7 @@ TEST_P(Trajectory, SgdWithMomentum) {
   }
 }
 
-TEST_P(Trajectory, Adam) {
+TEST_P(RealDataTrajectory, Adam) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
@@ -187,7 +187,7 @@ TEST_P(Trajectory, Adam) {
   }
 }
 
-TEST_P(Trajectory, AdamW) {
+TEST_P(RealDataTrajectory, AdamW) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
@@ -196,7 +196,7 @@ TEST_P(Trajectory, AdamW) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Precision, Trajectory, testing::Values(DType::f64, DType::f32),
+INSTANTIATE_TEST_SUITE_P(Precision, RealDataTrajectory, testing::Values(DType::f64, DType::f32),
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
 }  // namespace

@@ -19,7 +19,7 @@ namespace {
 
 std::string model(int depth) { return "models/resnet" + std::to_string(depth) + "_cifar10.safetensors"; }
 
-class PublishedResnet : public testing::TestWithParam<int> {
+class RealDataResnet : public testing::TestWithParam<int> {
  protected:
   void SetUp() override {
     RTL_NEEDS_REAL_DATA(model(GetParam()));
@@ -57,7 +57,7 @@ class PublishedResnet : public testing::TestWithParam<int> {
   data::Dataset test_;
 };
 
-TEST_P(PublishedResnet, GivesTheGoldenLogits) {
+TEST_P(RealDataResnet, GivesTheGoldenLogits) {
   const std::string name = "golden/resnet" + std::to_string(GetParam()) + "_cifar10_logits_first256.npy";
   RTL_NEEDS_REAL_DATA(name);
   const std::vector<float> golden = io::read_npy(test::real_data(name), Device::cpu()).to_vector<float>();
@@ -66,6 +66,7 @@ TEST_P(PublishedResnet, GivesTheGoldenLogits) {
     const bool emulated = device.is_cuda() && std::string(RTL_CUDA_MODE) == "EMULATED";
     const std::int64_t count = emulated ? 8 : 256;
     const std::unique_ptr<Network> network = load(device);
+    EXPECT_EQ(network->architecture(), (Architecture{"resnet_cifar", std::to_string(GetParam()), {32, 32, 3}, 10}));
     const Tensor x = images(0, count, device);
     Tensor frozen({count, 10}, DType::f32, device);
     FrozenNetwork(*network).logits(x, frozen);
@@ -77,9 +78,9 @@ TEST_P(PublishedResnet, GivesTheGoldenLogits) {
   }
 }
 
-using PublishedAccuracy = PublishedResnet;
+using RealDataAccuracy = RealDataResnet;
 
-TEST_P(PublishedAccuracy, ClassifiesAsManyTestImagesAsPublished) {
+TEST_P(RealDataAccuracy, ClassifiesAsManyTestImagesAsPublished) {
   const std::map<int, int> published = {{20, 1836}, {32, 1860}, {44, 1869}, {56, 1861}};
   const Device device = Device::cpu();
   FrozenNetwork network(*load(device));
@@ -102,13 +103,13 @@ TEST_P(PublishedAccuracy, ClassifiesAsManyTestImagesAsPublished) {
 
 std::string name_of(const testing::TestParamInfo<int>& info) { return std::to_string(info.param); }
 
-INSTANTIATE_TEST_SUITE_P(Depth, PublishedResnet, testing::Values(20, 32, 44, 56), name_of);
+INSTANTIATE_TEST_SUITE_P(Depth, RealDataResnet, testing::Values(20, 32, 44, 56), name_of);
 
 // The deeper networks run the same code on the same 2000 images: too slow to do again under sanitizers.
 #ifdef __SANITIZE_ADDRESS__
-INSTANTIATE_TEST_SUITE_P(Depth, PublishedAccuracy, testing::Values(20), name_of);
+INSTANTIATE_TEST_SUITE_P(Depth, RealDataAccuracy, testing::Values(20), name_of);
 #else
-INSTANTIATE_TEST_SUITE_P(Depth, PublishedAccuracy, testing::Values(20, 32, 44, 56), name_of);
+INSTANTIATE_TEST_SUITE_P(Depth, RealDataAccuracy, testing::Values(20, 32, 44, 56), name_of);
 #endif
 
 }  // namespace

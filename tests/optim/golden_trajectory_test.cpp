@@ -1,0 +1,304 @@
+// Forward passes, gradients and optimizer steps of three small networks against tests/golden/trajectories, which
+// another implementation computed in f64 from the same Philox draws.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "rtl/autodiff/operations.hpp"
+#include "rtl/layers/frozen_network.hpp"
+#include "rtl/layers/network.hpp"
+#include "rtl/optim/optimizer.hpp"
+#include "support/devices.hpp"
+#include "support/golden.hpp"
+
+namespace rtl::optim {
+namespace {
+
+using autodiff::Variable;
+using layers::Architecture;
+using Values = std::vector<double>;
+
+Values as_double(const Tensor& tensor) {
+  if (tensor.dtype() == DType::f64) return tensor.to_vector<double>();
+  const std::vector<float> values = tensor.to_vector<float>();
+  return {values.begin(), values.end()};
+}
+
+Tensor tensor_of(const Values& values, const Shape& shape, DType dtype, const Device& device) {
+  if (dtype == DType::f64) return Tensor::from(values, shape, device);
+  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+}
+
+double norm(const Values& values) {
+  double sum = 0;
+  for (const double value : values) sum += value * value;
+  return std::sqrt(sum);
+}
+
+Values difference(const Values& a, const Values& b) {
+  EXPECT_EQ(a.size(), b.size());
+  Values result(a.size());
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) result[i] = a[i] - b[i];
+  return result;
+}
+
+/// L2 norm of the difference over that of what is expected.
+double error(const Values& here, const Values& there) { return norm(difference(here, there)) / norm(there); }
+
+/// One device and dtype.
+struct Place {
+  Device device;
+  DType dtype;
+  bool wide() const { return dtype == DType::f64; }
+};
+
+void for_each_place(const std::function<void(const Place&)>& check) {
+  for (const Device& device : test::devices_and_threads()) {
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      SCOPED_TRACE(test::name_of(device) + ", " + std::string(name_of(dtype)));
+      check({device, dtype});
+    }
+  }
+}
+
+/// Draws every parameter, then every buffer.
+void draw_weights(layers::Network& network, test::GoldenDraws& draws, DType dtype) {
+  layers::ModuleState state = network.state();
+  for (const layers::NamedParameter& parameter : state.parameters) {
+    const Shape& shape = parameter.variable.shape();
+    copy_bytes(tensor_of(draws.weights(parameter.name, shape), shape, dtype, network.device()),
+               parameter.variable.value());
+  }
+  for (const layers::NamedBuffer& buffer : state.buffers) {
+    const Shape& shape = buffer.tensor->shape();
+    copy_bytes(tensor_of(draws.weights(buffer.name, shape), shape, buffer.tensor->dtype(), network.device()),
+               *buffer.tensor);
+  }
+}
+
+struct Case {
+  const char* file;
+  Architecture architecture;
+  std::int64_t batch;
+  std::uint64_t seed;
+  kernels::SgdOptions sgd;
+  kernels::AdamOptions adam, adamw;
+  bool pulled;  ///< toward drawn start points (L2-SP)
+};
+
+const Case cases[] = {
+    {"paper_cnn",
+     {"paper_cnn", "6-8-8-16", {13, 11, 3}, 5},
+     8,
+     1,
+     {.learning_rate = 0.01, .momentum = 0.9},
+     {.learning_rate = 1e-3},
+     {.learning_rate = 1e-3, .weight_decay = 0.01, .decoupled = true},
+     false},
+    {"mlp",
+     {"mlp", "7-5", {9}, 4},
+     6,
+     2,
+     {.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 0.01, .l2sp_strength = 0.1},
+     {.learning_rate = 1e-2, .weight_decay = 0.05, .l2sp_strength = 0.1},
+     {.learning_rate = 1e-2, .weight_decay = 0.1, .decoupled = true, .l2sp_strength = 0.2},
+     true}};
+
+class GoldenTrajectory : public testing::TestWithParam<Case> {
+ protected:
+  const Case& given() const { return GetParam(); }
+
+  void start(const Place& place) {
+    place_ = place;
+    test::GoldenDraws draws(given().seed);
+    std::vector<std::int64_t> extents{given().batch};
+    for (const std::int64_t extent : given().architecture.input.extents()) extents.push_back(extent);
+    const Shape shape(extents);
+    const Values x = draws.uniform(shape.count(), -1, 1);
+    EXPECT_EQ(x, golden_["x"]);
+    x_ = Variable(tensor_of(x, shape, place.dtype, place.device));
+    const Values labels = draws.below(given().batch, static_cast<int>(given().architecture.classes));
+    EXPECT_EQ(labels, golden_["labels"]);
+    labels_ = Tensor::from(std::vector<std::int32_t>(labels.begin(), labels.end()), {given().batch}, place.device);
+    network_ = layers::make_network(given().architecture, place.device, 1, place.dtype);
+    draw_weights(*network_, draws, place.dtype);
+    before_.clear();
+    starts_.clear();
+    for (const autodiff::NamedParameter& parameter : network_->state().parameters) {
+      const Shape& weights = parameter.variable.shape();
+      before_.push_back(as_double(parameter.variable.value()));
+      starts_.push_back(tensor_of(draws.weights(parameter.name, weights), weights, place.dtype, place.device));
+    }
+  }
+
+  /// Norm of the difference of all weights to the golden ones, over that of their whole update.
+  double update_error(const std::string& prefix) {
+    Values wrong, update;
+    const auto& parameters = network_->state().parameters;
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const Values there = golden_[prefix + parameters[i].name];
+      const Values off = difference(as_double(parameters[i].variable.value()), there);
+      const Values moved = difference(there, before_[i]);
+      wrong.insert(wrong.end(), off.begin(), off.end());
+      update.insert(update.end(), moved.begin(), moved.end());
+    }
+    return norm(wrong) / norm(update);
+  }
+
+  void ten_steps(Optimizer& optimizer, const std::string& name) {
+    const auto& parameters = network_->state().parameters;
+    for (std::size_t i = 0; given().pulled && i < parameters.size(); ++i) {
+      optimizer.set_start(parameters[i].name, starts_[i]);
+    }
+    // Rounding a weight to f32 is up to 6e-6 of an update of 1e-3 a step.
+    const double bound = place_.wide() ? 1e-10 : 1e-4;
+    const Values losses = golden_[name + "/losses"];
+    ASSERT_EQ(losses.size(), 10U);
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      optimizer.clear_gradients();
+      const Variable loss = cross_entropy(network_->forward(x_, {}), labels_);
+      loss.backward();
+      optimizer.step();
+      EXPECT_NEAR(as_double(loss.value()).front(), losses[i], 0.1 * bound * losses[i]) << name << ", step " << i;
+      if (i == 0 && name == "sgd") {
+        EXPECT_LT(update_error("sgd/first/"), bound);
+      }
+    }
+    EXPECT_LT(update_error(name + "/last/"), bound) << name;
+    EXPECT_LT(error(as_double(network_->forward(x_, {}).value()), golden_[name + "/logits"]), 0.1 * bound) << name;
+  }
+
+  test::GoldenTensors golden_{fmt::format("trajectories/{}.safetensors", GetParam().file)};
+  Place place_{Device::cpu(), DType::f64};
+  Variable x_;
+  Tensor labels_;
+  std::unique_ptr<layers::Network> network_;
+  std::vector<Values> before_;
+  std::vector<Tensor> starts_;
+};
+
+TEST_P(GoldenTrajectory, ForwardAndGradients) {
+  for_each_place([&](const Place& place) {
+    start(place);
+    const double bound = place.wide() ? 1e-12 : 3e-6;
+    const Variable features = network_->features(x_, {});
+    const Variable logits = network_->head(features, {});
+    const Variable loss = cross_entropy(logits, labels_);
+    loss.backward();
+    EXPECT_LT(error(as_double(features.value()), golden_["features"]), bound);
+    EXPECT_LT(error(as_double(logits.value()), golden_["logits"]), bound);
+    EXPECT_LT(error(as_double(loss.value()), golden_["loss"]), bound);
+    for (const autodiff::NamedParameter& parameter : network_->state().parameters) {
+      EXPECT_LT(error(as_double(parameter.variable.gradient()), golden_["gradient/" + parameter.name]), bound)
+          << parameter.name;
+    }
+  });
+}
+
+TEST_P(GoldenTrajectory, Sgd) {
+  for_each_place([&](const Place& place) {
+    start(place);
+    Sgd optimizer(network_->state().parameters, given().sgd);
+    ten_steps(optimizer, "sgd");
+  });
+}
+
+TEST_P(GoldenTrajectory, Adam) {
+  for_each_place([&](const Place& place) {
+    start(place);
+    Adam optimizer(network_->state().parameters, given().adam);
+    ten_steps(optimizer, "adam");
+  });
+}
+
+TEST_P(GoldenTrajectory, AdamW) {
+  for_each_place([&](const Place& place) {
+    start(place);
+    AdamW optimizer(network_->state().parameters, given().adamw);
+    ten_steps(optimizer, "adamw");
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Network, GoldenTrajectory, testing::ValuesIn(cases),
+                         [](const auto& info) { return std::string(info.param.file); });
+
+/// Four sums of the elements, weighted by draws in [-1, 1).
+Values projections(const Values& values, test::GoldenDraws& draws) {
+  const Values weights = draws.uniform(static_cast<std::int64_t>(4 * values.size()), -1, 1);
+  Values sums(4, 0.0);
+  for (std::size_t k = 0; k < 4; ++k) {
+    for (std::size_t i = 0; i < values.size(); ++i) sums[k] += weights[k * values.size() + i] * values[i];
+  }
+  return sums;
+}
+
+TEST(GoldenResnet, TrainsWithBatchNorms) {
+  constexpr std::uint64_t seed = 3;
+  const test::GoldenTensors golden("trajectories/resnet8.safetensors");
+  for_each_place([&](const Place& place) {
+    test::GoldenDraws draws(seed);
+    const Shape shape{6, 9, 8, 3};
+    const Variable x(tensor_of(draws.uniform(shape.count(), -1, 1), shape, place.dtype, place.device));
+    const Values labels = draws.below(6, 5);
+    const Tensor classes = Tensor::from(std::vector<std::int32_t>(labels.begin(), labels.end()), {6}, place.device);
+    const auto network = layers::make_network({"resnet_cifar", "8", {9, 8, 3}, 5}, place.device, 1, place.dtype);
+    draw_weights(*network, draws, place.dtype);
+    Sgd optimizer(network->state().parameters,
+                  {.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
+    const double bound = place.wide() ? 1e-9 : 1e-3;
+    for (std::size_t step = 0; step < 5; ++step) {
+      optimizer.clear_gradients();
+      const Variable loss = cross_entropy(network->forward(x, {.training = true}), classes);
+      loss.backward();
+      EXPECT_NEAR(as_double(loss.value()).front(), golden["losses"][step], bound) << step;
+      test::GoldenDraws weights(seed + 2);
+      for (const autodiff::NamedParameter& parameter : network->state().parameters) {
+        const Values sums = projections(as_double(parameter.variable.gradient()), weights);
+        if (step == 0) {
+          EXPECT_LT(error(sums, golden["gradient/" + parameter.name]), bound) << parameter.name;
+        }
+      }
+      optimizer.step();
+    }
+    test::GoldenDraws weights(seed + 2);
+    for (const autodiff::NamedParameter& parameter : network->state().parameters) {
+      const Values sums = projections(as_double(parameter.variable.value()), weights);
+      EXPECT_LT(error(sums, golden["last/" + parameter.name]), bound) << parameter.name;
+    }
+    for (const layers::NamedBuffer& buffer : network->state().buffers) {
+      EXPECT_LT(error(as_double(*buffer.tensor), golden["last/" + buffer.name]), bound) << buffer.name;
+    }
+    const Variable features = network->features(x, {});
+    EXPECT_LT(error(as_double(features.value()), golden["features"]), bound);
+    EXPECT_LT(error(as_double(network->head(features, {}).value()), golden["logits"]), bound);
+  });
+}
+
+TEST(GoldenResnet, EvaluatesAndFreezes) {
+  const test::GoldenTensors golden("trajectories/resnet20.safetensors");
+  for_each_place([&](const Place& place) {
+    test::GoldenDraws draws(4);
+    const Shape shape{5, 32, 32, 3};
+    const Tensor x = tensor_of(draws.uniform(shape.count(), -1, 1), shape, place.dtype, place.device);
+    const auto network = layers::make_network({"resnet_cifar", "20", {32, 32, 3}, 10}, place.device, 1, place.dtype);
+    draw_weights(*network, draws, place.dtype);
+    const double bound = place.wide() ? 1e-11 : 1e-5;
+    const autodiff::NoGraph off;
+    const Variable features = network->features(Variable(x.clone()), {});
+    EXPECT_LT(error(as_double(features.value()), golden["features"]), bound);
+    EXPECT_LT(error(as_double(network->head(features, {}).value()), golden["logits"]), bound);
+    if (place.wide()) return;
+    layers::FrozenNetwork frozen(*network);
+    Tensor out({5, 64}, DType::f32, place.device), logits({5, 10}, DType::f32, place.device);
+    frozen.features(x, out);
+    frozen.logits(x, logits);
+    EXPECT_LT(error(as_double(out), golden["features"]), bound);
+    EXPECT_LT(error(as_double(logits), golden["logits"]), bound);
+  });
+}
+
+}  // namespace
+}  // namespace rtl::optim
