@@ -116,6 +116,7 @@ Json inspect_file(const std::string& path) {
   if (path.ends_with(".safetensors")) {
     const io::SafetensorsFile file(path);
     json["metadata"] = file.metadata();
+    json["content_hash"] = file.content_hash().empty() ? Json() : Json(file.content_hash());
     json["architecture"] = architecture_of(file);
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
   } else if (is_npy(path)) {
@@ -145,6 +146,9 @@ void print_file(const Json& json) {
              grouped(json["values"].get<std::int64_t>()));
   if (json.contains("architecture") && !json["architecture"].get<std::string>().empty()) {
     fmt::print("architecture: {}\n", json["architecture"].get<std::string>());
+  }
+  if (json.contains("content_hash") && json["content_hash"].is_string()) {
+    fmt::print("content hash: {}, checked\n", json["content_hash"].get<std::string>());
   }
   if (json.contains("metadata")) {
     for (const auto& [key, value] : json["metadata"].items()) {

@@ -5,16 +5,15 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
+#include "io/json.hpp"
+#include "io/safetensors_seal.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/io/hash.hpp"
 
 namespace rtl::io {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t length_bytes = 8;
 constexpr std::uint64_t longest_header = 100'000'000;
@@ -44,28 +43,10 @@ const char* written_name(DType dtype) {
   throw DTypeError(fmt::format("write_safetensors: {} has no safetensors name", name_of(dtype)));
 }
 
-/// Parses the header; unlike the JSON library itself it refuses a key that an object has twice and nesting that no
-/// header has, which exhausts the stack of whatever walks through it.
 Json parse_header(const std::string& path, std::string_view text) {
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > deepest_nesting) {
-      throw FormatError(path, fmt::format("the header is nested more than {} levels deep", deepest_nesting));
-    }
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw FormatError(path, fmt::format("the header has '{}' twice", value.get<std::string>()));
-    }
-    return true;
-  };
-  try {
-    Json header = Json::parse(text, watch);
-    if (!header.is_object()) throw FormatError(path, "the header is no JSON object");
-    return header;
-  } catch (const Json::parse_error& error) {
-    throw FormatError(path, fmt::format("the header is no valid JSON: {}", error.what()));
-  }
+  Json header = parse_json(path, text, "the header", deepest_nesting);
+  if (!header.is_object()) throw FormatError(path, "the header is no JSON object");
+  return header;
 }
 
 std::uint64_t whole_number(const Json& value, const std::string& path, const std::string& name, const char* what) {
@@ -196,6 +177,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), host_(D
     return std::tie(a.offset, a.bytes, a.name) < std::tie(b.offset, b.bytes, b.name);
   });
   check_cover(path, tensors_, data_bytes);
+  content_hash_ = check_seal(path, file_.bytes(), text, metadata_);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     tensors_[i].offset += data_begin;
     index_[tensors_[i].name] = i;
@@ -238,7 +220,10 @@ Tensor SafetensorsFile::load(const std::string& name, const Device& device) cons
   return device.is_cuda() ? staged.to(device) : std::move(staged);
 }
 
-void write_safetensors(const std::string& path, const std::vector<NamedView>& tensors, const Metadata& metadata) {
+namespace {
+
+/// Tensors in the order of their bytes: by falling element size, then by name.
+std::vector<const NamedView*> byte_order(const std::string& path, const std::vector<NamedView>& tensors) {
   std::vector<const NamedView*> order;
   for (const NamedView& tensor : tensors) {
     if (tensor.first == metadata_key) {
@@ -254,8 +239,18 @@ void write_safetensors(const std::string& path, const std::vector<NamedView>& te
     return std::pair(size_of(b->second.dtype()), std::string_view(a->first)) <
            std::pair(size_of(a->second.dtype()), std::string_view(b->first));
   });
+  return order;
+}
+
+/// The header, padded, with a seal whose digits are zeros.
+std::string header_of(const std::string& path, const std::vector<const NamedView*>& order, Metadata metadata) {
+  if (metadata.contains(seal_key)) {
+    throw ValueError(
+        fmt::format("write_safetensors({}): metadata '{}' is reserved for the content hash", path, seal_key));
+  }
+  metadata[seal_key] = seal_value();
   Json header = Json::object();
-  if (!metadata.empty()) header[metadata_key] = metadata;
+  header[metadata_key] = metadata;
   std::uint64_t offset = 0;
   for (const NamedView* tensor : order) {
     const auto& [name, view] = *tensor;
@@ -271,11 +266,12 @@ void write_safetensors(const std::string& path, const std::vector<NamedView>& te
   } catch (const Json::type_error& error) {
     throw ValueError(fmt::format("write_safetensors({}): a name or metadata is not UTF-8: {}", path, error.what()));
   }
-  text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');
-  const std::uint64_t length = text.size();
-  AtomicFile file(path);
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(text);
+  return text + seal_padding(text.size());
+}
+
+/// Gives the bytes of every tensor to `take`.
+template <typename Take>
+void each_content(const std::vector<const NamedView*>& order, const Take& take) {
   for (const NamedView* tensor : order) {
     const ConstView view = tensor->second;
     Tensor staged;
@@ -284,8 +280,25 @@ void write_safetensors(const std::string& path, const std::vector<NamedView>& te
       copy_bytes(view, staged);
     }
     const void* data = staged.defined() ? std::as_const(staged).view().data() : view.data();
-    file.write({static_cast<const std::byte*>(data), view.bytes()});
+    take(std::span(static_cast<const std::byte*>(data), view.bytes()));
   }
+}
+
+}  // namespace
+
+void write_safetensors(const std::string& path, const std::vector<NamedView>& tensors, const Metadata& metadata) {
+  const std::vector<const NamedView*> order = byte_order(path, tensors);
+  std::string text = header_of(path, order, metadata);
+  const std::uint64_t length = text.size();
+  Hash64 hash;
+  hash.add(std::as_bytes(std::span(&length, 1))).add(std::as_bytes(std::span(text)));
+  each_content(order, [&](std::span<const std::byte> bytes) { hash.add(bytes); });
+  const std::string digits = to_hex(hash.value());
+  std::copy(digits.begin(), digits.end(), text.begin() + static_cast<std::ptrdiff_t>(find_seal_digits(text).value()));
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(text);
+  each_content(order, [&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.commit();
 }
 

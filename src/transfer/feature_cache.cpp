@@ -1,12 +1,9 @@
 #include "rtl/transfer/feature_cache.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <array>
 #include <bit>
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <span>
@@ -64,26 +61,14 @@ bool is_entry(std::span<const std::byte> file, const FeatureKey& key) {
   return found == make_header(key, file.subspan(sizeof found));
 }
 
-/// Removes what killed writers left: files "NAME.features.tmp-PID-N" (io::AtomicFile) of processes that are no more.
-/// Should the process live on another machine, its entry is not stored and nothing else happens.
-void remove_leftovers(const std::string& folder) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    const std::string mark = ".features.tmp-";
-    const std::size_t at = name.find(mark);
-    if (at == std::string::npos) continue;
-    const long process = std::strtol(name.c_str() + at + mark.size(), nullptr, 10);
-    if (process <= 0 || ::kill(static_cast<pid_t>(process), 0) == 0 || errno != ESRCH) continue;
-    std::filesystem::remove(entry.path(), error);
-  }
-}
-
 }  // namespace
 
 FeatureKey FeatureKey::of(const FrozenSource& source, const data::Dataset& dataset, DType storage) {
   io::Hash64 preprocessing;
-  preprocessing.add(preprocessing_version).add(data::to_string(source.normalization()));
+  preprocessing.add(preprocessing_version).add(RTL_VERSION).add(data::to_string(source.normalization()));
+  // Rounding differs between kinds of devices and, on the host, between numbers of threads.
+  preprocessing.add(static_cast<std::uint64_t>(source.device().kind()));
+  preprocessing.add(static_cast<std::uint64_t>(source.device().threads()));
   return {source.fingerprint(), dataset.input_hash(),   preprocessing.value(),
           dataset.size(),       source.feature_count(), storage};
 }
@@ -105,7 +90,7 @@ FeatureCache::FeatureCache(std::string folder, DType storage) : folder_(std::mov
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   if (error) throw IoError(folder_, "cannot make the folder of the feature cache: " + error.message());
-  remove_leftovers(folder_);
+  io::remove_abandoned(folder_);
 }
 
 std::string FeatureCache::path_of(const FeatureKey& key) const {

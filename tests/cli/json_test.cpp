@@ -75,6 +75,8 @@ TEST(Json, PretrainInspectPredict) {
   EXPECT_EQ(facts.at("metadata").at("normalization"), "half");
   EXPECT_EQ(facts.at("values"), trained.at("parameters"));
   EXPECT_EQ(facts.at("tensors").size(), 10u);
+  EXPECT_EQ(facts.at("content_hash").get<std::string>().size(), 16u);
+  EXPECT_FALSE(facts.at("metadata").contains("rtl.content_hash"));
 
   const auto predict = place.run(
       {"predict", "--model", "s.safetensors", "--data", glyphs, "--logits", "l.npy", "--json", "predict.json"});

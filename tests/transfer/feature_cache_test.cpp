@@ -10,6 +10,8 @@
 #include <fstream>
 #include <thread>
 
+#include "support/damage.hpp"
+#include "support/random.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -87,6 +89,8 @@ TEST_F(FeatureCacheTest, EveryPartOfTheKeyCounts) {
   EXPECT_NE(FeatureKey::of(other_source, data_, DType::f32).hash(), plain.hash());
   EXPECT_NE(FeatureKey::of(other_normalization, data_, DType::f32).hash(), plain.hash());
   EXPECT_NE(key(DType::bf16).hash(), plain.hash());
+  const FrozenSource other_threads(testing::make("mlp", "9", {6}, 3, 5, Device::cpu(2)));
+  EXPECT_NE(FeatureKey::of(other_threads, data_, DType::f32).hash(), plain.hash());
   const FrozenSource twin(testing::make("mlp", "9", {6}, 3, 5, device_));
   EXPECT_EQ(FeatureKey::of(twin, data_, DType::f32), plain);
 }
@@ -109,6 +113,19 @@ TEST_F(FeatureCacheTest, AnyDamageIsFoundAndMended) {
     EXPECT_EQ(cache.statistics().rejected, 1);
     EXPECT_EQ(cache.statistics().computed, 1);
     EXPECT_EQ(read(path), whole);
+  }
+}
+
+TEST_F(FeatureCacheTest, NoRandomDamageIsTakenForFeatures) {
+  FeatureCache writer(folder_.path());
+  const std::vector<float> right = found(writer);
+  const std::string path = writer.path_of(key()), whole = read(path);
+  RandomSequence random(test::seed());
+  for (int i = 0; i < test::damages; ++i) {
+    std::ofstream(path, std::ios::binary) << test::damaged_copy(whole, random);
+    FeatureCache cache(folder_.path());
+    ASSERT_TRUE(testing::same_bytes(found(cache), right)) << "seed " << test::seed();
+    ASSERT_EQ(cache.statistics().rejected, 1);
   }
 }
 

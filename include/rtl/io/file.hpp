@@ -59,6 +59,11 @@ class MappedFile {
 /// never a part, and any failure leaves the old file untouched. The target's permissions are kept; a link is followed,
 /// also one to a file that is not there yet. A target that is a device or a pipe, or where standard output or error
 /// leads to, is written directly.
+///
+/// The file beside it is "TARGET.tmp-" and 16 random hexadecimal digits, locked (flock) while it is written. The next
+/// writer of the same target removes those that nobody holds a lock on: a killed writer left them. So any number of
+/// processes and threads may write one target at a time, also from containers with equal process numbers; the last to
+/// commit wins. File systems without locks keep what killed writers leave.
 class AtomicFile {
  public:
   /// Throws IoError: no such directory, not writable, the target is a directory.
@@ -86,6 +91,10 @@ class AtomicFile {
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };
+
+/// Removes the temporaries of all AtomicFiles in `folder` that no living writer holds. Nothing happens if that cannot
+/// be done.
+void remove_abandoned(const std::string& folder) noexcept;
 
 /// AtomicFile in one call.
 void write_file(const std::string& path, std::span<const std::byte> bytes);

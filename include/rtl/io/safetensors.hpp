@@ -27,7 +27,9 @@ struct TensorEntry {
 /// A safetensors file, mapped into memory. Opening checks everything but the values: the header's length against the
 /// file and against 100 MB, its JSON (no name twice), that every dtype is known (F64, F32, F16, BF16, I64, I32, U8,
 /// BOOL), that shape times element size is the size of the range, and that the ranges fill the file without overlap,
-/// hole or remainder.
+/// hole or remainder. A file that write_safetensors made carries a hash of all its bytes, which is checked as well (the
+/// whole file is read once, at several GB/s): a damaged one is refused. A file from elsewhere has none, and its values
+/// are taken as they are.
 class SafetensorsFile {
  public:
   /// Throws IoError if the file cannot be read, FormatError naming file and fault if it is damaged.
@@ -36,8 +38,10 @@ class SafetensorsFile {
   const std::string& path() const noexcept { return file_.path(); }
   /// In the order of their bytes.
   const std::vector<TensorEntry>& tensors() const noexcept { return tensors_; }
-  /// The header's __metadata__; empty if it has none.
+  /// The header's __metadata__ without the content hash; empty if it has none.
   const Metadata& metadata() const noexcept { return metadata_; }
+  /// 16 hexadecimal digits of the hash that the file was checked against; empty for a file from elsewhere.
+  const std::string& content_hash() const noexcept { return content_hash_; }
   bool contains(const std::string& name) const noexcept;
   /// Throws FormatError, listing names, if there is no such tensor. So do bytes, view and load.
   const TensorEntry& entry(const std::string& name) const;
@@ -55,6 +59,7 @@ class SafetensorsFile {
   std::vector<TensorEntry> tensors_;
   std::map<std::string, std::size_t> index_;
   Metadata metadata_;
+  std::string content_hash_;
 };
 
 /// Name and values; the views may be on any device and must be contiguous.
@@ -62,8 +67,10 @@ using NamedView = std::pair<std::string, ConstView>;
 
 /// Writes beside the target and renames (AtomicFile). The bytes are a function of the arguments' contents alone:
 /// tensors are ordered by falling element size, then by name, and the header is padded to a multiple of eight, so every
-/// tensor is aligned. Throws ValueError for a name that is given twice, reserved ("__metadata__") or not UTF-8,
-/// ShapeError for a view that is not contiguous, IoError if the file cannot be written.
+/// tensor is aligned. The metadata get an entry "rtl.content_hash" with the XXH64 of the whole file (its own digits as
+/// zeros), and the padding is tabs, which mark the file as one that has it. Throws ValueError for a name that is given
+/// twice, reserved ("__metadata__", "rtl.content_hash") or not UTF-8, ShapeError for a view that is not contiguous,
+/// IoError if the file cannot be written.
 void write_safetensors(const std::string& path, const std::vector<NamedView>& tensors, const Metadata& metadata = {});
 
 }  // namespace rtl::io

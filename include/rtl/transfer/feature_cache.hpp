@@ -15,9 +15,9 @@ namespace rtl::transfer {
 
 /// What the features of an entry depend on. Two keys are equal only if all members are.
 struct FeatureKey {
-  std::uint64_t weights = 0;  ///< FrozenSource::fingerprint
-  std::uint64_t data = 0;     ///< Dataset::input_hash
-  std::uint64_t preprocessing = 0;
+  std::uint64_t weights = 0;        ///< FrozenSource::fingerprint
+  std::uint64_t data = 0;           ///< Dataset::input_hash
+  std::uint64_t preprocessing = 0;  ///< normalization, and what rounding depends on: library version, device, threads
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   DType storage = DType::f32;

@@ -1,0 +1,65 @@
+#include "io/json.hpp"
+
+#include <new>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "rtl/io/file.hpp"
+#include "rtl/io/hash.hpp"
+
+namespace rtl::io {
+namespace {
+
+constexpr const char* hash_key = "content_hash";
+constexpr const char* content_key = "content";
+/// No state file is as long: what is longer is none.
+constexpr std::size_t longest_file = std::size_t{1} << 28;
+
+std::string hash_of(const Json& content) { return to_hex(Hash64().add(std::string_view(content.dump())).value()); }
+
+}  // namespace
+
+Json parse_json(const std::string& file, std::string_view text, const std::string& what, int deepest) {
+  std::vector<std::set<std::string>> keys;
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (depth > deepest) throw FormatError(file, fmt::format("{} is nested more than {} levels deep", what, deepest));
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
+      throw FormatError(file, fmt::format("{} has '{}' twice", what, value.get<std::string>()));
+    }
+    return true;
+  };
+  try {
+    return Json::parse(text, watch);
+  } catch (const Json::exception& error) {
+    throw FormatError(file, fmt::format("{} is no valid JSON: {}", what, error.what()));
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemory(fmt::format("{}: no memory for {}, {} bytes of JSON", file, what, text.size()));
+  }
+}
+
+void write_sealed_json(const std::string& path, const Json& content) {
+  std::string text;
+  try {
+    text = Json{{hash_key, hash_of(content)}, {content_key, content}}.dump(1) + "\n";
+  } catch (const Json::exception& error) {
+    throw ValueError(fmt::format("{}: a text is not UTF-8: {}", path, error.what()));
+  }
+  write_file(path, text);
+}
+
+Json read_sealed_json(const std::string& path) {
+  const Bytes bytes = read_file(path, longest_file);
+  Json file = parse_json(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "the file");
+  return decode_json(path, [&] {
+    Json content = std::move(file.at(content_key));
+    if (file.at(hash_key) != hash_of(content)) {
+      throw FormatError(path, "is damaged: its content is not what its content_hash was made of");
+    }
+    return content;
+  });
+}
+
+}  // namespace rtl::io
