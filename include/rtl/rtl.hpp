@@ -20,6 +20,7 @@
 #include "rtl/data/split.hpp"
 #include "rtl/data/svmlight.hpp"
 #include "rtl/io/file.hpp"
+#include "rtl/io/file_kind.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/io/safetensors.hpp"

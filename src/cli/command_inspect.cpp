@@ -13,6 +13,7 @@
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/io/file_kind.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/checkpoint.hpp"
@@ -97,12 +98,26 @@ void add_tensor(Json& json, const std::string& name, const Tensor& tensor) {
   json["values"] = json["values"].get<std::int64_t>() + tensor.count();
 }
 
+/// A tensor whose values are not read has no statistics.
+void add_unread(Json& json, const io::UnreadTensor& unread) {
+  const std::vector<std::int64_t> shape(unread.shape.extents().begin(), unread.shape.extents().end());
+  json["tensors"].push_back({{"name", unread.name},
+                             {"dtype", unread.dtype},
+                             {"shape", shape},
+                             {"mean", nullptr},
+                             {"std", nullptr},
+                             {"min", nullptr},
+                             {"max", nullptr},
+                             {"not_finite", 0}});
+  json["values"] = json["values"].get<std::int64_t>() + unread.shape.count();
+}
+
 /// What the names and shapes of a checkpoint's tensors say about its architecture; empty if nothing fits.
 std::string architecture_of(const io::SafetensorsFile& file) {
   try {
     const auto architecture = layers::recognise(file.tensors());
-    return fmt::format("{}, input {}, {} classes", architecture.to_string(), architecture.input.to_string(),
-                       architecture.classes);
+    const std::string head = architecture.classes == 0 ? "no head" : fmt::format("{} classes", architecture.classes);
+    return fmt::format("{}, input {}, {}", architecture.to_string(), architecture.input.to_string(), head);
   } catch (const Error&) {
     return {};
   }
@@ -119,12 +134,15 @@ Json inspect_file(const std::string& path) {
     json["content_hash"] = file.content_hash().empty() ? Json() : Json(file.content_hash());
     json["architecture"] = architecture_of(file);
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
+    for (const auto& unread : file.unread()) add_unread(json, unread);
   } else if (is_npy(path)) {
     add_tensor(json, "", io::read_npy(path, host));
   } else if (path.ends_with(".npz")) {
     const io::NpzFile file(path);
     for (const auto& name : file.names()) add_tensor(json, name, file.load(name, host));
   } else {
+    const io::MappedFile file(path);
+    if (const std::string kind = io::foreign_kind(file.bytes(), path); !kind.empty()) throw FormatError(path, kind);
     throw FormatError(path,
                       "its name ends in none of .safetensors, .npy, .npy.gz and .npz; a data set is named by a "
                       "SPEC such as cifar10:DIR");
@@ -136,7 +154,9 @@ void print_file(const Json& json) {
   Table table({"tensor", "dtype", "shape", "mean", "std", "min", "max"});
   table.align_left(2);
   for (const auto& tensor : json["tensors"]) {
-    const auto number = [&](const char* key) { return fmt::format("{:.4g}", tensor[key].get<double>()); };
+    const auto number = [&](const char* key) {
+      return tensor[key].is_null() ? "not read" : fmt::format("{:.4g}", tensor[key].get<double>());
+    };
     std::string shape = tensor["shape"].dump();
     const auto bad = tensor["not_finite"].get<std::int64_t>();
     table.add({tensor["name"].get<std::string>(), tensor["dtype"].get<std::string>(), std::move(shape), number("mean"),

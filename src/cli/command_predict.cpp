@@ -36,6 +36,9 @@ void run(const Arguments& arguments) {
   check_outputs({{"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
   const Device device = arguments.device.open();
   const auto source = load_source(spec, device);
+  if (source.classes() == 0) {
+    throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
+  }
   const auto dataset = data::load(arguments.data, device).test;
   const Tensor logits = source.logits(dataset, arguments.batch_size);
   if (!arguments.logits.empty()) io::write_npy(arguments.logits, logits);

@@ -91,8 +91,9 @@ Protocol describe_protocol(const Arguments& arguments, const transfer::Compariso
   std::vector<std::string> described;
   described.reserve(sources.size());
   for (const auto& source : sources) {
-    described.push_back(fmt::format("{} ({}, {} features, {} classes, inputs '{}')", source.name(),
-                                    source.architecture().to_string(), source.feature_count(), source.classes(),
+    const std::string head = source.classes() == 0 ? "no head" : fmt::format("{} classes", source.classes());
+    described.push_back(fmt::format("{} ({}, {} features, {}, inputs '{}')", source.name(),
+                                    source.architecture().to_string(), source.feature_count(), head,
                                     data::to_string(source.normalization())));
   }
   const auto& training = options.training;

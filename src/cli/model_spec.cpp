@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cli/commands.hpp"
+#include "cli/table.hpp"
 #include "rtl/layers/checkpoint.hpp"
 
 namespace rtl::cli {
@@ -57,6 +58,7 @@ std::string stem(const std::string& path) { return std::filesystem::path(path).s
 
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device) {
   auto loaded = layers::load_network(spec.file, device, spec.architecture);
+  for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = spec.normalization;
   if (!normalization && !loaded.normalization.empty()) {
     try {

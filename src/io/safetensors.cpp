@@ -10,6 +10,7 @@
 #include "io/json.hpp"
 #include "io/safetensors_seal.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/io/file_kind.hpp"
 #include "rtl/io/hash.hpp"
 
 namespace rtl::io {
@@ -28,6 +29,15 @@ struct DTypeName {
 constexpr DTypeName dtype_names[] = {{"F32", DType::f32},   {"F64", DType::f64}, {"F16", DType::f16},
                                      {"BF16", DType::bf16}, {"I32", DType::i32}, {"I64", DType::i64},
                                      {"U8", DType::u8},     {"BOOL", DType::u8}};
+
+/// Dtypes of the format that are checked but not read.
+struct UnreadDType {
+  std::string_view name;
+  std::uint64_t bits;
+};
+constexpr UnreadDType unread_dtypes[] = {
+    {"I8", 8},      {"I16", 16},        {"U16", 16},        {"U32", 32}, {"U64", 64},    {"F8_E4M3", 8}, {"F8_E5M2", 8},
+    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"C64", 64}};
 
 std::optional<DType> parse_dtype(const std::string& name) {
   for (const DTypeName& known : dtype_names) {
@@ -76,20 +86,40 @@ Shape parse_shape(const Json& value, const std::string& path, const std::string&
   }
 }
 
+/// A tensor of the header, read or not.
+struct ParsedEntry {
+  TensorEntry entry;
+  std::string_view unread;  ///< the dtype's name, if it is one of unread_dtypes
+};
+
+/// Bits of one element, and the dtype itself if it is read. Throws FormatError for what the format does not have.
+std::uint64_t element_bits(const std::string& path, const Json& dtype, ParsedEntry& parsed) {
+  const std::string text = dtype.is_string() ? dtype.get<std::string>() : std::string();
+  if (const std::optional<DType> known = parse_dtype(text)) {
+    parsed.entry.dtype = *known;
+    return 8 * size_of(*known);
+  }
+  for (const UnreadDType& unread : unread_dtypes) {
+    if (text != unread.name) continue;
+    parsed.unread = unread.name;
+    return unread.bits;
+  }
+  throw FormatError(path,
+                    fmt::format("tensor '{}': the dtype {} is not one of F64, F32, F16, BF16, I64, I32, U8, BOOL; "
+                                "convert it before saving",
+                                parsed.entry.name, dtype.is_primitive() ? dtype.dump() : "(no text)"));
+}
+
 /// One tensor's entry; its range is checked against its shape and against `data_bytes`. The offset counts from the
 /// beginning of the data.
-TensorEntry parse_entry(const std::string& path, const std::string& name, const Json& value, std::uint64_t data_bytes) {
+ParsedEntry parse_entry(const std::string& path, const std::string& name, const Json& value, std::uint64_t data_bytes) {
   if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets")) {
     throw FormatError(path, fmt::format("tensor '{}' lacks dtype, shape or data_offsets", name));
   }
-  const Json& dtype = value["dtype"];
-  const std::optional<DType> known = dtype.is_string() ? parse_dtype(dtype.get<std::string>()) : std::nullopt;
-  if (!known) {
-    throw FormatError(path,
-                      fmt::format("tensor '{}': the dtype {} is not one of F64, F32, F16, BF16, I64, I32, U8, BOOL; "
-                                  "convert it before saving",
-                                  name, dtype.is_primitive() ? dtype.dump() : "(no text)"));
-  }
+  ParsedEntry parsed;
+  TensorEntry& entry = parsed.entry;
+  entry.name = name;
+  const std::uint64_t bits = element_bits(path, value["dtype"], parsed);
   const Json& offsets = value["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2) {
     throw FormatError(path, fmt::format("tensor '{}': data_offsets is no pair of numbers", name));
@@ -102,13 +132,16 @@ TensorEntry parse_entry(const std::string& path, const std::string& name, const 
                                   "short or damaged",
                                   name, begin, end, data_bytes));
   }
-  TensorEntry entry{name, *known, parse_shape(value["shape"], path, name), begin, end - begin};
+  entry.shape = parse_shape(value["shape"], path, name);
+  entry.offset = begin;
+  entry.bytes = end - begin;
   const auto count = static_cast<std::uint64_t>(entry.shape.count());
-  if (entry.bytes % size_of(entry.dtype) != 0 || entry.bytes / size_of(entry.dtype) != count) {
+  if (entry.bytes > std::uint64_t{INT64_MAX} / 8 || entry.bytes * 8 % bits != 0 || entry.bytes * 8 / bits != count) {
     throw FormatError(path, fmt::format("tensor '{}': {} {} does not fill its range of {} bytes", name,
-                                        name_of(entry.dtype), entry.shape.to_string(), entry.bytes));
+                                        parsed.unread.empty() ? name_of(entry.dtype) : parsed.unread,
+                                        entry.shape.to_string(), entry.bytes));
   }
-  return entry;
+  return parsed;
 }
 
 Metadata parse_metadata(const std::string& path, const Json& value) {
@@ -122,9 +155,9 @@ Metadata parse_metadata(const std::string& path, const Json& value) {
 }
 
 /// The ranges, sorted by position, follow each other from the first byte of data to the last.
-void check_cover(const std::string& path, const std::vector<TensorEntry>& tensors, std::uint64_t data_bytes) {
+void check_cover(const std::string& path, const std::vector<ParsedEntry>& tensors, std::uint64_t data_bytes) {
   std::uint64_t reached = 0;
-  for (const TensorEntry& entry : tensors) {
+  for (const auto& [entry, unread] : tensors) {
     if (entry.offset != reached) {
       throw FormatError(
           path, fmt::format("tensor '{}' begins at byte {} of the data, where {} is expected: the ranges {}",
@@ -143,6 +176,7 @@ std::string_view header_text(const MappedFile& file) {
     throw FormatError(file.path(), fmt::format("has {} bytes, too few for a safetensors file", bytes.size()));
   }
   static_assert(std::endian::native == std::endian::little);
+  if (const std::string kind = foreign_kind(bytes, file.path()); !kind.empty()) throw FormatError(file.path(), kind);
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), length_bytes);
   if (length > longest_header) {
@@ -166,18 +200,27 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), host_(D
   const std::uint64_t data_begin = length_bytes + text.size();
   const std::uint64_t data_bytes = file_.bytes().size() - data_begin;
   const Json header = parse_header(path, text);
+  std::vector<ParsedEntry> parsed;
   for (const auto& [name, value] : header.items()) {
     if (name == metadata_key) {
       metadata_ = parse_metadata(path, value);
     } else {
-      tensors_.push_back(parse_entry(path, name, value, data_bytes));
+      parsed.push_back(parse_entry(path, name, value, data_bytes));
     }
   }
-  std::sort(tensors_.begin(), tensors_.end(), [](const TensorEntry& a, const TensorEntry& b) {
-    return std::tie(a.offset, a.bytes, a.name) < std::tie(b.offset, b.bytes, b.name);
+  std::sort(parsed.begin(), parsed.end(), [](const ParsedEntry& a, const ParsedEntry& b) {
+    return std::tie(a.entry.offset, a.entry.bytes, a.entry.name) <
+           std::tie(b.entry.offset, b.entry.bytes, b.entry.name);
   });
-  check_cover(path, tensors_, data_bytes);
+  check_cover(path, parsed, data_bytes);
   content_hash_ = check_seal(path, file_.bytes(), text, metadata_);
+  for (ParsedEntry& one : parsed) {
+    if (one.unread.empty()) {
+      tensors_.push_back(std::move(one.entry));
+    } else {
+      unread_.push_back({std::move(one.entry.name), std::string(one.unread), one.entry.shape});
+    }
+  }
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     tensors_[i].offset += data_begin;
     index_[tensors_[i].name] = i;
@@ -189,6 +232,11 @@ bool SafetensorsFile::contains(const std::string& name) const noexcept { return 
 const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
   const auto found = index_.find(name);
   if (found != index_.end()) return tensors_[found->second];
+  for (const UnreadTensor& unread : unread_) {
+    if (unread.name != name) continue;
+    throw FormatError(path(), fmt::format("tensor '{}' is {} {}, which rtl does not read; store it as F32, F16 or BF16",
+                                          name, unread.dtype, unread.shape.to_string()));
+  }
   constexpr std::size_t shown = 8;
   std::string names;
   for (std::size_t i = 0; i < std::min(shown, tensors_.size()); ++i) names += (i > 0 ? ", " : "") + tensors_[i].name;

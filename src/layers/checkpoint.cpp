@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include "layers/recognise.hpp"
@@ -12,12 +13,6 @@
 
 namespace rtl::layers {
 namespace {
-
-/// A tensor of a file and where its values go.
-struct Transfer {
-  std::string entry;
-  Tensor* target;
-};
 
 /// "32,32,3" to extents.
 std::vector<std::int64_t> parse_numbers(const std::string& path, const std::string& key, const std::string& text) {
@@ -36,71 +31,89 @@ std::vector<std::int64_t> parse_numbers(const std::string& path, const std::stri
   return numbers;
 }
 
+/// The names of a file's tensors, with the fault of two that are one.
+CheckpointNames names_of(const io::SafetensorsFile& file) {
+  try {
+    return canonical_names(stored_tensors(file));
+  } catch (const ValueError& error) {
+    throw FormatError(file.path(), error.what());
+  }
+}
+
 /// Sizes always come from the tensors, so that metadata cannot ask for more memory than the file has.
-Architecture architecture_of(const io::SafetensorsFile& file, const std::string& hint) {
+Fit fit_of(const io::SafetensorsFile& file, const CheckpointNames& names, const std::string& hint) {
   const io::Metadata& metadata = file.metadata();
+  if (const auto kind = metadata.find("kind"); kind != metadata.end() && kind->second.starts_with("rtl ")) {
+    throw FormatError(file.path(), fmt::format("it holds '{}', not one network", kind->second));
+  }
   const auto named = metadata.find("architecture");
   const auto sized = metadata.find("input");
   std::optional<Shape> input;
   if (sized != metadata.end()) input = Shape(parse_numbers(file.path(), "input", sized->second));
-  Architecture architecture;
+  Fit found;
   try {
-    architecture = recognise(file.tensors(), named == metadata.end() ? hint.substr(0, hint.find(':')) : named->second,
-                             input ? &*input : nullptr);
+    found = recognise(names, named == metadata.end() ? hint.substr(0, hint.find(':')) : named->second,
+                      input ? &*input : nullptr);
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());
   }
+  const Architecture& architecture = found.architecture;
   const bool fits = hint.empty() || hint == architecture.to_string() || hint == architecture.name;
   if (!fits) throw FormatError(file.path(), fmt::format("it holds {}, not {}", architecture.to_string(), hint));
-  return architecture;
-}
-
-/// Pairs the file's tensors with the network's. Throws FormatError if one is missing, superfluous or of another shape.
-std::vector<Transfer> match(const io::SafetensorsFile& file, Network& network) {
-  std::map<std::string, const io::TensorEntry*> entries;
-  for (const io::TensorEntry& entry : file.tensors()) {
-    if (!is_counter(entry.name)) entries.emplace(canonical_name(entry.name), &entry);
-  }
-  const std::string architecture = network.architecture().to_string();
-  std::vector<Transfer> transfers;
-  const auto add = [&](const std::string& name, Tensor& target) {
-    const auto found = entries.find(name);
-    if (found == entries.end()) {
-      throw FormatError(file.path(),
-                        fmt::format("tensor '{}' {} of {} is missing", name, target.shape().to_string(), architecture));
-    }
-    const io::TensorEntry& entry = *found->second;
-    if (entry.shape != target.shape() || !is_floating(entry.dtype)) {
-      throw FormatError(file.path(), fmt::format("tensor '{}' is {} {}; {} needs {}, floating point", entry.name,
-                                                 name_of(entry.dtype), entry.shape.to_string(), architecture,
-                                                 target.shape().to_string()));
-    }
-    transfers.push_back({entry.name, &target});
-    entries.erase(found);
-  };
-  ModuleState state = network.state();
-  for (const NamedParameter& parameter : state.parameters) add(parameter.name, parameter.variable.value());
-  for (const NamedBuffer& buffer : state.buffers) add(buffer.name, *buffer.tensor);
-  if (!entries.empty()) {
+  const auto classes = metadata.find("classes");
+  if (architecture.classes == 0 && classes != metadata.end() && classes->second != "0") {
     throw FormatError(file.path(),
-                      fmt::format("tensor '{}' does not belong to {}", entries.begin()->first, architecture));
+                      fmt::format("its metadata has {} classes, but its head is missing", classes->second));
   }
-  return transfers;
+  return found;
 }
 
-void fill(const io::SafetensorsFile& file, Network& network) {
-  const Device host = Device::cpu();
-  for (const Transfer& transfer : match(file, network)) {
-    Tensor& target = *transfer.target;
-    const Tensor loaded = file.load(transfer.entry, host);
-    if (loaded.dtype() == target.dtype()) {
-      copy_bytes(loaded, target);
-    } else {
+/// Throws FormatError for a value that no trained network has.
+void check_values(const io::SafetensorsFile& file, const std::string& entry, const std::string& name,
+                  const Tensor& tensor) {
+  const bool variance = name.ends_with("running_var");
+  const auto check = [&]<typename T>(const std::vector<T>& values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto value = static_cast<double>(values[i]);
+      const char* fault = !std::isfinite(value)     ? "which no trained network has"
+                          : variance && value < 0.0 ? "a variance below zero"
+                                                    : nullptr;
+      if (fault == nullptr) continue;
+      throw FormatError(file.path(),
+                        fmt::format("tensor '{}' has {} at position {}, {}; the training diverged, or the file is "
+                                    "damaged",
+                                    entry, value, i, fault));
+    }
+  };
+  tensor.dtype() == DType::f64 ? check(tensor.to_vector<double>()) : check(tensor.to_vector<float>());
+}
+
+/// Copies the file's tensors into the network, after all of them have been read and checked.
+void fill(const io::SafetensorsFile& file, const Fit& fit, Network& network) {
+  const Device host = network.device().is_cuda() ? Device::cpu(1).separate() : network.device();
+  std::vector<std::pair<Tensor, Tensor*>> ready;
+  const auto read = [&](const std::string& name, Tensor& target) {
+    const std::string& entry = fit.files.at(name);
+    Tensor loaded = file.load(entry, host);
+    if (loaded.dtype() != target.dtype()) {
       Tensor converted(loaded.shape(), target.dtype(), host);
       kernels::cast(host, loaded, converted);
-      copy_bytes(converted, target);
+      loaded = std::move(converted);
     }
-  }
+    check_values(file, entry, name, loaded);
+    ready.emplace_back(std::move(loaded), &target);
+  };
+  ModuleState state = network.state();
+  for (const NamedParameter& parameter : state.parameters) read(parameter.name, parameter.variable.value());
+  for (const NamedBuffer& buffer : state.buffers) read(buffer.name, *buffer.tensor);
+  for (const auto& [values, target] : ready) copy_bytes(values, *target);
+}
+
+std::vector<std::string> notes_of(const CheckpointNames& names, const Fit& fit) {
+  std::vector<std::string> notes = names.notes;
+  if (!fit.left_out.empty()) notes.push_back(fmt::format("left out: {}", first_few(fit.left_out)));
+  if (fit.architecture.classes == 0) notes.emplace_back("it has no head");
+  return notes;
 }
 
 }  // namespace
@@ -127,8 +140,11 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
                            DType dtype) {
   const io::SafetensorsFile file(path);
   LoadedNetwork loaded;
-  loaded.network = make_network(architecture_of(file, hint.value_or("")), device, 0, dtype);
-  fill(file, *loaded.network);
+  const CheckpointNames names = names_of(file);
+  const Fit fit = fit_of(file, names, hint.value_or(""));
+  loaded.network = make_network(fit.architecture, device, 0, dtype);
+  fill(file, fit, *loaded.network);
+  loaded.notes = notes_of(names, fit);
   const auto normalization = file.metadata().find("normalization");
   if (normalization != file.metadata().end()) loaded.normalization = normalization->second;
   loaded.metadata = file.metadata();
@@ -140,7 +156,13 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
 namespace rtl::io {
 
 void load_safetensors(const std::string& path, layers::Network& network) {
-  layers::fill(SafetensorsFile(path), network);
+  const SafetensorsFile file(path);
+  const layers::Fit fit = layers::fit(layers::names_of(file), network.architecture());
+  if (!fit.good()) {
+    throw FormatError(
+        path, fmt::format("its tensors are not those of {}: {}", network.architecture().to_string(), fit.faults()));
+  }
+  layers::fill(file, fit, network);
 }
 
 void load_safetensors(const std::string& path, const std::unique_ptr<layers::Network>& network) {

@@ -28,7 +28,7 @@ class FrozenNetwork::Implementation {
         trunk_(device_, architecture_.input),
         head_(device_, Shape{feature_count_}) {
     trunk_.finish(network.lower_trunk(trunk_, FrozenProgram::input));
-    head_.finish(network.lower_head(head_, FrozenProgram::input));
+    if (architecture_.classes > 0) head_.finish(network.lower_head(head_, FrozenProgram::input));
     const std::int64_t budget = device_.is_cuda() ? cuda_budget : host_budget;
     const auto bytes = trunk_.largest_sample() * static_cast<std::int64_t>(sizeof(float));
     largest_chunk_ = std::clamp<std::int64_t>(budget / bytes, 1, 4096);
@@ -47,6 +47,9 @@ class FrozenNetwork::Implementation {
   }
 
   void logits(ConstView x, View out) {
+    if (architecture_.classes == 0) {
+      throw ValueError(fmt::format("FrozenNetwork::logits: {} has no head (0 classes)", architecture_.to_string()));
+    }
     check("FrozenNetwork::logits", x, out, architecture_.classes);
     for_each_chunk(x, [&](FrozenWorker& worker, std::int64_t begin, std::int64_t end) {
       Tensor features({end - begin, feature_count_}, DType::f32, worker.device());

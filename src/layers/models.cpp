@@ -26,7 +26,7 @@ class TrunkAndHead final : public Network {
 
   TrunkAndHead(Architecture architecture, Parts parts, Construction construction)
       : architecture_(std::move(architecture)), parts_(std::move(parts)), construction_(std::move(construction)) {
-    reset_head(architecture_.classes, construction_.seed);
+    if (architecture_.classes != 0) reset_head(architecture_.classes, construction_.seed);
   }
 
   const Architecture& architecture() const override { return architecture_; }
@@ -37,17 +37,17 @@ class TrunkAndHead final : public Network {
     return parts_.trunk->forward(x, context);
   }
   Variable head(const Variable& features, const ForwardContext& context) override {
-    return head_->forward(drop_features(features, context), context);
+    return present_head().forward(drop_features(features, context), context);
   }
   void visit_trunk(const std::string& prefix, ModuleState& state) override { parts_.trunk->visit(prefix, state); }
   void visit_head(const std::string& prefix, ModuleState& state) override {
-    head_->visit(prefix + parts_.head_name + ".", state);
+    if (head_) head_->visit(prefix + parts_.head_name + ".", state);
   }
   FrozenBuilder::Value lower_trunk(FrozenBuilder& builder, FrozenBuilder::Value x) const override {
     return parts_.trunk->lower(builder, x);
   }
   FrozenBuilder::Value lower_head(FrozenBuilder& builder, FrozenBuilder::Value features) const override {
-    return head_->lower(builder, features);
+    return present_head().lower(builder, features);
   }
   void reset_head(std::int64_t classes, std::uint64_t seed) override {
     if (classes < 1) {
@@ -62,6 +62,12 @@ class TrunkAndHead final : public Network {
   }
 
  private:
+  Linear& present_head() const {
+    if (head_) return *head_;
+    throw ValueError(
+        fmt::format("{}: it has no head (0 classes); give it one by reset_head", architecture_.to_string()));
+  }
+
   void check_input(const Variable& x) const {
     const Shape& input = architecture_.input;
     bool fits = x.defined() && x.shape().rank() == input.rank() + 1;

@@ -1,23 +1,35 @@
 // What recognition and the checkpoint reader share.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "layers/checkpoint_names.hpp"
 #include "rtl/layers/checkpoint.hpp"
 
 namespace rtl::layers {
 
-/// Without the prefix "module." that parallel training leaves.
-std::string canonical_name(std::string name);
+/// How the tensors of a file and those of an architecture go together.
+struct Fit {
+  Architecture architecture;
+  std::string fault = {};                         ///< why its sizes cannot be read from the tensors; empty if they can
+  std::map<std::string, std::string> files = {};  ///< the network's names to the file's
+  std::vector<std::string> missing = {};          ///< "layer2.0.bn1.bias [32]"
+  std::vector<std::string> misshaped = {};        ///< "fc1.weight is f32 [3, 4], not [3, 5]"
+  std::vector<std::string> unexpected = {};       ///< "layer9.weight [2, 2]"
+  std::vector<std::string> left_out = {};         ///< file names of what nothing needs
 
-/// PyTorch's batch counters, which nothing here needs.
-bool is_counter(const std::string& name);
+  bool good() const { return fault.empty() && missing.empty() && misshaped.empty() && unexpected.empty(); }
+  /// Missing, mis-shaped and unexpected tensors, the first few of each.
+  std::string faults() const;
+};
 
-/// The public one, with the shape of one input if it is known (else null).
-Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::string& name, const Shape* input);
+/// Pairs names; a head may be called otherwise in the file (head_names).
+Fit fit(const CheckpointNames& names, const Architecture& architecture);
 
-/// Names and shapes of the parameters and buffers of a network of that architecture.
-std::vector<io::TensorEntry> tensors_of(const Architecture& architecture);
+/// The architecture that fits, with the shape of one input if it is known (else null). Classes are 0 if the file has no
+/// head. Throws ValueError as the public recognise.
+Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input);
 
 }  // namespace rtl::layers

@@ -120,6 +120,12 @@ Tensor FrozenSource::features(const data::Dataset& dataset, std::int64_t batch_s
 }
 
 Tensor FrozenSource::logits(const data::Dataset& dataset, std::int64_t batch_size) const {
+  if (classes() == 0) {
+    throw ValueError(
+        fmt::format("{} has no head, so it gives features and no logits; probe and refine take it as it is, "
+                    "and fine-tune gives it a new head",
+                    name()));
+  }
   return state_->run(dataset, batch_size, classes(), &layers::FrozenNetwork::logits);
 }
 

@@ -55,6 +55,9 @@ void draw_head(Model& model, std::int64_t columns, std::uint64_t seed) {
 
 bool keeps_head(const FrozenSource& source, const Request& request) {
   const bool same = source.classes() == request.train.classes;
+  if (request.options.head_start == HeadStart::pretrained && source.classes() == 0) {
+    throw ValueError(fmt::format("head_start pretrained: {} has no head; use a fresh head", source.name()));
+  }
   if (request.options.head_start == HeadStart::pretrained && !same) {
     throw ValueError(fmt::format("head_start pretrained: {} has {} classes, {} has {}; use a fresh head", source.name(),
                                  source.classes(), request.train.name, request.train.classes));

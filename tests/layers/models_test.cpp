@@ -205,7 +205,7 @@ TEST(Models, RefuseUnknownArchitecturesAndListTheKnown) {
                               {"resnet_cifar", "2", {32, 32, 3}, 4},
                               {"mlp", "12--3", {4}, 2},
                               {"mlp", "-1", {4}, 2},
-                              {"mlp", "12", {4}, 0}};
+                              {"mlp", "12", {4}, -1}};
   for (const Architecture& architecture : bad) {
     EXPECT_THROW(make_network(architecture, device, 1), ValueError) << architecture.to_string();
   }

@@ -24,26 +24,37 @@ struct TensorEntry {
   std::uint64_t bytes = 0;
 };
 
+/// A tensor of a dtype that `rtl` does not read (I8, I16, U16, U32, U64, the 8-bit floats, ..): it may lie beside
+/// others.
+struct UnreadTensor {
+  std::string name;
+  std::string dtype;  ///< the format's name of it
+  Shape shape;
+};
+
 /// A safetensors file, mapped into memory. Opening checks everything but the values: the header's length against the
-/// file and against 100 MB, its JSON (no name twice), that every dtype is known (F64, F32, F16, BF16, I64, I32, U8,
-/// BOOL), that shape times element size is the size of the range, and that the ranges fill the file without overlap,
-/// hole or remainder. A file that write_safetensors made carries a hash of all its bytes, which is checked as well (the
-/// whole file is read once, at several GB/s): a damaged one is refused. A file from elsewhere has none, and its values
-/// are taken as they are.
+/// file and against 100 MB, its JSON (no name twice), that every dtype is one of the format's, that shape times element
+/// size is the size of the range, and that the ranges fill the file without overlap, hole or remainder. A file that
+/// write_safetensors made carries a hash of all its bytes, which is checked as well (the whole file is read once, at
+/// several GB/s): a damaged one is refused. A file from elsewhere has none, and its values are taken as they are.
 class SafetensorsFile {
  public:
-  /// Throws IoError if the file cannot be read, FormatError naming file and fault if it is damaged.
+  /// Throws IoError if the file cannot be read, FormatError naming file and fault if it is damaged, or saying what it
+  /// is (rtl/io/file_kind.hpp) if it is of another format.
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const noexcept { return file_.path(); }
-  /// In the order of their bytes.
+  /// Those of dtype F64, F32, F16, BF16, I64, I32, U8 or BOOL, in the order of their bytes.
   const std::vector<TensorEntry>& tensors() const noexcept { return tensors_; }
+  /// All others, in the order of their bytes.
+  const std::vector<UnreadTensor>& unread() const noexcept { return unread_; }
   /// The header's __metadata__ without the content hash; empty if it has none.
   const Metadata& metadata() const noexcept { return metadata_; }
   /// 16 hexadecimal digits of the hash that the file was checked against; empty for a file from elsewhere.
   const std::string& content_hash() const noexcept { return content_hash_; }
   bool contains(const std::string& name) const noexcept;
-  /// Throws FormatError, listing names, if there is no such tensor. So do bytes, view and load.
+  /// Throws FormatError, listing names, if there is no such tensor, and naming its dtype if `rtl` does not read that.
+  /// So do bytes, view and load.
   const TensorEntry& entry(const std::string& name) const;
   /// The mapped bytes; valid while this object lives.
   std::span<const std::byte> bytes(const std::string& name) const;
@@ -57,6 +68,7 @@ class SafetensorsFile {
   MappedFile file_;
   Device host_;
   std::vector<TensorEntry> tensors_;
+  std::vector<UnreadTensor> unread_;
   std::map<std::string, std::size_t> index_;
   Metadata metadata_;
   std::string content_hash_;

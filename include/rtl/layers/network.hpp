@@ -12,10 +12,10 @@ namespace rtl::layers {
 /// What is needed to build a network again, kept in checkpoints: name and size of the architecture, input, classes.
 /// The text form, for command lines, is "paper_cnn:h2"; rtl/layers/models.hpp lists names and variants.
 struct Architecture {
-  std::string name;     ///< "paper_cnn", "paper_big_cnn", "mlp" or "resnet_cifar"
-  std::string variant;  ///< size; empty for the default one
-  Shape input;          ///< of one sample: [H, W, C], or [features]
-  std::int64_t classes = 0;
+  std::string name;          ///< "paper_cnn", "paper_big_cnn", "mlp" or "resnet_cifar"
+  std::string variant;       ///< size; empty for the default one
+  Shape input;               ///< of one sample: [H, W, C], or [features]
+  std::int64_t classes = 0;  ///< 0: a network without a head, until reset_head gives it one
   std::string to_string() const { return variant.empty() ? name : name + ":" + variant; }
   friend bool operator==(const Architecture& a, const Architecture& b) = default;
 };
@@ -27,7 +27,7 @@ class Network : public Module {
   virtual std::int64_t feature_count() const = 0;
   /// Penultimate features [N, feature_count]. Dropout behind the features belongs to the head and is not applied here.
   virtual Variable features(const Variable& x, const ForwardContext& context) = 0;
-  /// Logits from features; applies the head's dropout when training.
+  /// Logits from features; applies the head's dropout when training. Throws ValueError without a head.
   virtual Variable head(const Variable& features, const ForwardContext& context) = 0;
   /// Dropout probability that `head` applies to the features while training.
   virtual double head_dropout() const = 0;
@@ -59,7 +59,7 @@ class Network : public Module {
 
 /// Builds a network with its architecture's usual initialisation, drawn from `seed` (the draw of each tensor depends on
 /// seed and the tensor's name only). Throws ValueError for an unknown architecture or variant, listing those that
-/// exist, and for an input that is too small for it.
+/// exist, for an input that is too small for it, and for a negative number of classes.
 std::unique_ptr<Network> make_network(const Architecture& architecture, const Device& device, std::uint64_t seed,
                                       DType dtype = DType::f32);
 

@@ -33,7 +33,7 @@ class FrozenSource {
   data::Normalization normalization() const;
   const Device& device() const;
   std::int64_t feature_count() const;
-  std::int64_t classes() const;
+  std::int64_t classes() const;  ///< of its own head; 0 if it has none
   std::int64_t parameter_count() const;
   /// weights_hash at construction, which keys the feature cache.
   std::uint64_t fingerprint() const;
@@ -44,7 +44,7 @@ class FrozenSource {
   /// source expects. `batch_size` samples at a time; the result does not depend on it beyond float rounding. Throws
   /// ShapeError if the samples are not what the source takes, ValueError if a feature is NaN or infinite.
   Tensor features(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
-  /// Logits of the source's own head, f32 [N, classes].
+  /// Logits of the source's own head, f32 [N, classes]. Throws ValueError if it has none.
   Tensor logits(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
 
   /// A trainable copy on `device`, with the source's own head.
