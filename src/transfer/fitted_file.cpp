@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "transfer/model.hpp"
@@ -60,7 +61,11 @@ class Reader {
       rest = comma == std::string::npos ? std::string() : rest.substr(comma + 1);
     }
     if (extents.size() > Shape::max_rank) throw FormatError(file_.path(), "metadata \"" + key + "\" is no shape");
-    return Shape(extents);
+    try {
+      return Shape(extents);
+    } catch (const ShapeError& error) {
+      throw FormatError(file_.path(), "metadata \"" + key + "\": " + error.what());
+    }
   }
 
   data::Normalization normalization(const std::string& key) const {
@@ -87,6 +92,7 @@ class Reader {
                                             shape(prefix + "input"), number(prefix + "classes")};
     std::unique_ptr<layers::Network> network;
     try {
+      check_sizes(prefix, architecture);
       network = layers::make_network(architecture, device_, 0);
     } catch (const ValueError& error) {
       throw FormatError(file_.path(), error.what());
@@ -98,6 +104,24 @@ class Reader {
   }
 
  private:
+  /// The sizes are those of the tensors, so that metadata cannot ask for more memory than the file has.
+  void check_sizes(const std::string& prefix, const layers::Architecture& architecture) const {
+    std::vector<io::TensorEntry> tensors;
+    for (io::TensorEntry entry : file_.tensors()) {
+      if (!entry.name.starts_with(prefix)) continue;
+      entry.name.erase(0, prefix.size());
+      if (!entry.name.starts_with("feature_") && !entry.name.starts_with("input.")) tensors.push_back(std::move(entry));
+    }
+    const layers::CheckpointNames names = layers::canonical_names(layers::stored_tensors(tensors));
+    const layers::Architecture found = layers::recognise(names, architecture.name, &architecture.input).architecture;
+    if (found == architecture) return;
+    throw FormatError(
+        file_.path(),
+        fmt::format("metadata \"{0}architecture\" and \"{0}classes\" say {1} of {2} classes, "
+                    "but the tensors are those of {3} of {4}",
+                    prefix, architecture.to_string(), architecture.classes, found.to_string(), found.classes));
+  }
+
   void fill(const std::string& name, Tensor& to) const { copy_bytes(tensor(name, to.shape()), to); }
 
   std::int64_t parse(const std::string& text, const std::string& key) const {
