@@ -191,11 +191,13 @@ Json describe_part(const data::Dataset& part) {
 }
 
 Json inspect_data(const std::string& spec) {
-  const auto parts = data::load(spec, Device::cpu());
+  const auto parts = load_data(spec, Device::cpu());
   return {{"rtl", RTL_VERSION},
           {"data", spec},
           {"classes", parts.train.classes},
           {"class_names", parts.train.class_names},
+          {"columns", parts.columns},
+          {"notes", parts.notes},
           {"train", describe_part(parts.train)},
           {"test", describe_part(parts.test)}};
 }
@@ -217,6 +219,13 @@ void print_data(const Json& json) {
   const auto names = json["class_names"].get<std::vector<std::string>>();
   for (std::size_t i = 0; i < names.size(); ++i) fmt::print("{}{}", i == 0 ? ": " : ", ", printable(names[i]));
   fmt::print("\n");
+  const auto columns = json["columns"].get<std::vector<std::string>>();
+  constexpr std::size_t most = 20;
+  if (!columns.empty()) fmt::print("{} columns:", columns.size());
+  for (std::size_t i = 0; i < std::min(columns.size(), most); ++i) {
+    fmt::print("{} {}", i == 0 ? "" : ",", printable(columns[i]));
+  }
+  if (!columns.empty()) fmt::print("{}\n", columns.size() > most ? ", .." : "");
 }
 
 bool is_tensor_file(const std::string& name) {
@@ -227,7 +236,7 @@ bool is_tensor_file(const std::string& name) {
 bool is_data_spec(const std::string& what) {
   if (std::filesystem::exists(what) || what.find(':') == std::string::npos) return false;
   try {
-    data::Spec::parse(what);
+    data::check_data_set(data::Spec::parse(what));
     return true;
   } catch (const ValueError& error) {
     if (is_tensor_file(what)) return false;
@@ -246,6 +255,7 @@ void add_inspect_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("FILE|SPEC", arguments->what, "a .safetensors, .npy or .npz file, or a data set")->required();
   command->add_option("--json", arguments->json, "write the same facts to FILE (- is standard output)");
+  command->footer(data_help());
   command->callback([arguments] {
     const bool is_data = is_data_spec(arguments->what);
     check_outputs({{"--json", arguments->json}},

@@ -39,7 +39,7 @@ void run(const Arguments& arguments) {
   if (source.classes() == 0) {
     throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
   }
-  const auto dataset = data::load(arguments.data, device).test;
+  const auto dataset = load_data(arguments.data, device).test;
   const Tensor logits = source.logits(dataset, arguments.batch_size);
   if (!arguments.logits.empty()) io::write_npy(arguments.logits, logits);
 
@@ -88,6 +88,7 @@ void add_predict_command(CLI::App& app) {
       ->check(at_least(1))
       ->capture_default_str();
   arguments->device.add_to(*command);
+  command->footer(data_help());
   command->callback([arguments] { run(*arguments); });
 }
 

@@ -84,7 +84,7 @@ void run(const Arguments& arguments) {
   check_outputs({{"--out", arguments.out}, {"--out (unfinished)", unfinished(arguments)}, {"--json", arguments.json}},
                 data_files("--data", arguments.data));
   const Device device = arguments.device.open();
-  auto parts = data::load(arguments.data, device);
+  auto parts = load_data(arguments.data, device);
   const auto part = training_part(std::move(parts.train), arguments);
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
 
@@ -138,6 +138,7 @@ void add_pretrain_command(CLI::App& app) {
   command->add_flag("--resume", arguments->resume, "go on from OUT.unfinished, which an interrupted run leaves");
   arguments->device.add_to(*command);
   arguments->training.add_to(*command);
+  command->footer(data_help());
   command->callback([arguments] { run(*arguments); });
 }
 

@@ -147,7 +147,7 @@ void run(const Arguments& arguments) {
   std::vector<transfer::FrozenSource> sources;
   sources.reserve(specs.size());
   for (const auto& spec : specs) sources.push_back(load_source(spec, device));
-  auto target = data::load(arguments.target, device);
+  auto target = load_data(arguments.target, device);
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
@@ -210,6 +210,7 @@ void add_transfer_command(CLI::App& app) {
   add_options(*command, *arguments);
   arguments->device.add_to(*command);
   arguments->training.add_to(*command);
+  command->footer(data_help());
   command->callback([arguments] { run(*arguments); });
 }
 

@@ -8,11 +8,17 @@
 
 namespace rtl::cli {
 
-/// Throws UsageError, naming the option, if `spec` is not a SPEC.
+/// Throws UsageError, naming the option, if `spec` is not a SPEC, or not one that a data set can be loaded by.
 void check_data_spec(const std::string& option, const std::string& spec);
 
 /// The files that a SPEC names; of folders none.
 FileArguments data_files(const std::string& option, const std::string& spec);
+
+/// data::load, its notes printed to standard error.
+data::TrainTest load_data(const std::string& spec, const Device& device);
+
+/// What a SPEC may be, with the options of every kind, for --help.
+std::string data_help();
 
 /// Throws UsageError, naming the option, unless `model` is NAME or NAME:VARIANT with a NAME that exists.
 void check_model(const std::string& option, const std::string& model);

@@ -35,7 +35,7 @@ int run(int argc, char** argv) {
   app.footer(
       "A SPEC names a data set: idx:DIR, cifar10:DIR, cifar100:DIR, npy:X.npy,Y.npy, csv:FILE?label=NAME,\n"
       "svmlight:FILE or glyphs: (built in), with options behind it: 'cifar100:DIR?labels=fine&limit=4000'.\n"
-      "`rtl COMMAND --help` lists a command's options.");
+      "`rtl COMMAND --help` lists a command's options, and those of SPECs where it takes one.");
   rtl::cli::add_decide_command(app);
   rtl::cli::add_info_command(app);
   rtl::cli::add_inspect_command(app);

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <optional>
-#include <set>
 #include <string_view>
+#include <utility>
 
+#include "data/csv_columns.hpp"
+#include "data/csv_header.hpp"
+#include "data/csv_scanner.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
@@ -17,246 +19,231 @@
 namespace rtl::data {
 namespace {
 
-/// Takes records off a text, one after the other.
-class CsvScanner {
- public:
-  CsvScanner(const std::string& file, std::string_view text, const CsvOptions& options)
-      : file_(file), rest_(text), delimiter_(options.delimiter), longest_(options.longest_line) {
-    constexpr std::string_view mark = "\xef\xbb\xbf";
-    if (rest_.starts_with(mark)) rest_.remove_prefix(mark.size());
-    if (delimiter_ == '\0') delimiter_ = detected();
-  }
-
-  char delimiter() const noexcept { return delimiter_; }
-  /// Line in which the last record began.
-  std::int64_t line() const noexcept { return line_; }
-
-  /// The next record's fields; false at the end of the text. Blank lines are skipped.
-  bool next(std::vector<std::string>& fields) {
-    while (!rest_.empty()) {
-      const std::string_view line = rest_.substr(0, std::min(rest_.find('\n'), longest_ + 1));
-      if (!trimmed(line).empty() || line.size() > longest_) break;
-      rest_.remove_prefix(std::min(rest_.size(), line.size() + 1));
-      ++next_line_;
-    }
-    if (rest_.empty()) return false;
-    line_ = next_line_;
-    begin_ = rest_.data();
-    fields.clear();
-    while (take_field(fields)) {
-    }
-    return true;
-  }
-
- private:
-  char detected() const {
-    bool quoted = false, tab = false;
-    for (const char c : rest_.substr(0, longest_)) {
-      if (c == '"') quoted = !quoted;
-      if (quoted) continue;
-      if (c == ';') return ';';
-      if (c == '\t') tab = true;
-      if (c == '\n') break;
-    }
-    return tab ? '\t' : ',';
-  }
-
-  [[noreturn]] void fail(const std::string& fault) const {
-    throw FormatError(file_, fmt::format("line {}: {}", line_, fault));
-  }
-
-  void check(char c) const {
-    if (c == '\0') fail("holds a zero byte; this is no text");
-    if (static_cast<std::size_t>(rest_.data() - begin_) > longest_) {
-      fail(fmt::format("is longer than the {} bytes that are allowed (CsvOptions::longest_line)", longest_));
-    }
-  }
-
-  /// Adds a field and steps over what ends it; true if the record goes on.
-  bool take_field(std::vector<std::string>& fields) {
-    while (!rest_.empty() && rest_.front() != delimiter_ && (rest_.front() == ' ' || rest_.front() == '\t')) {
-      rest_.remove_prefix(1);
-    }
-    const bool quoted = !rest_.empty() && rest_.front() == '"';
-    std::string& field = fields.emplace_back(quoted ? take_quoted() : std::string());
-    std::size_t end = 0;
-    while (end < rest_.size() && rest_[end] != delimiter_ && rest_[end] != '\n') {
-      if (rest_[end] == '\0') check('\0');
-      ++end;
-    }
-    const std::string_view text = trimmed(rest_.substr(0, end));
-    if (quoted && !text.empty()) fail(fmt::format("has {} behind a closing quote", shown(text)));
-    if (!quoted) field = text;
-    const bool more = end < rest_.size() && rest_[end] == delimiter_;
-    rest_.remove_prefix(end);
-    check(' ');
-    if (!more) ++next_line_;
-    if (!rest_.empty()) rest_.remove_prefix(1);
-    return more;
-  }
-
-  std::string take_quoted() {
-    std::string text;
-    rest_.remove_prefix(1);
-    while (true) {
-      if (rest_.empty()) fail("a quote is not closed before the end of the file");
-      const char c = rest_.front();
-      check(c);
-      rest_.remove_prefix(1);
-      if (c == '\n') ++next_line_;
-      if (c == '"') {
-        if (rest_.empty() || rest_.front() != '"') return text;
-        rest_.remove_prefix(1);
-      }
-      text += c;
-    }
-  }
-
-  const std::string& file_;
-  std::string_view rest_;
-  const char* begin_ = nullptr;  ///< of the record
-  char delimiter_;
-  std::size_t longest_;
-  std::int64_t line_ = 1;
-  std::int64_t next_line_ = 1;
-};
-
-/// Position of a column by name or number; none if there is no such column.
-std::optional<std::size_t> find_column(const std::vector<std::string>& names, const std::string& wanted) {
-  const auto named = std::find(names.begin(), names.end(), wanted);
-  if (named != names.end()) return static_cast<std::size_t>(named - names.begin());
-  std::size_t number = 0;
-  const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), number);
-  if (error != std::errc{} || end != wanted.data() + wanted.size() || number < 1 || number > names.size()) return {};
-  return number - 1;
-}
-
-std::size_t required_column(const std::string& file, const std::vector<std::string>& names, const std::string& wanted) {
-  if (const auto found = find_column(names, wanted)) return *found;
-  throw ValueError(fmt::format("{}: there is no column '{}'; there are {}", file, wanted, fmt::join(names, ", ")));
-}
-
-bool is_header(const std::vector<std::string>& fields, CsvHeader wanted) {
-  if (wanted != CsvHeader::detect) return wanted == CsvHeader::present;
-  const bool number = std::any_of(fields.begin(), fields.end(), [](const auto& f) { return parse_number(f); });
-  return !number && !std::all_of(fields.begin(), fields.end(), [](const auto& f) { return is_missing(f); });
-}
-
-/// What becomes of each column, and the rows so far.
+/// The rows so far.
 class TableBuilder {
  public:
   TableBuilder(const std::string& file, const CsvOptions& options, const std::vector<std::string>& first, bool header)
-      : file_(file), names_(first) {
-    for (std::size_t c = 0; c < names_.size(); ++c) {
-      if (!header || names_[c].empty()) names_[c] = std::to_string(c + 1);
-    }
-    std::set<std::string_view> seen;
-    for (const auto& name : names_) {
-      if (!seen.insert(name).second) throw FormatError(file, fmt::format("two columns are called {}", shown(name)));
-    }
-    choose(options);
+      : file_(file), options_(options), columns_(file, options, first, header) {
+    labels_.file = file;
+    may_be_index_ = columns_.first_is_unnamed();
   }
 
   void add(const std::vector<std::string>& fields, std::int64_t line) {
-    if (fields.size() != names_.size()) {
-      throw FormatError(file_, fmt::format("line {}: has {} fields, where the first line has {}", line, fields.size(),
-                                           names_.size()));
-    }
+    check_width(fields, line);
+    if (may_be_index_) may_be_index_ = is_whole(fields[0]);
+    if (may_be_index_) index_.push_back(fields[0]);
+    if (leaves_out(fields, line)) return;
     for (std::size_t c = 0; c < fields.size(); ++c) {
-      if (kept_[c]) values_.push_back(number(fields[c], c, line));
+      if (columns_.kept(c)) values_.push_back(number(fields[c], c, line));
     }
-    if (label_) {
-      if (is_missing(fields[*label_])) {
-        throw FormatError(file_, fmt::format("line {}: the label (column '{}') is missing", line, names_[*label_]));
-      }
-      labels_.push_back(class_name(fields[*label_]));
-    }
-    lines_.push_back(line);
+    if (columns_.label()) labels_.labels.push_back(fields[*columns_.label()]);
+    labels_.places.push_back(line);
   }
 
-  CsvTable finish(const CsvOptions& options) {
+  CsvTable finish() {
     CsvTable table;
-    for (std::size_t c = 0; c < names_.size(); ++c) {
-      if (kept_[c]) table.columns.push_back(names_[c]);
+    table.columns = columns_.kept_names();
+    table.notes = columns_.notes();
+    const auto rows = static_cast<std::int64_t>(labels_.places.size() + left_out_.size());
+    if (rows == 0) throw FormatError(file_, "has no row of values");
+    if (table.columns.empty() && !columns_.label()) {
+      throw FormatError(file_, "has no column of numbers beside what is dropped");
     }
-    if (lines_.empty()) throw FormatError(file_, "has no row of values");
-    if (table.columns.empty())
-      throw FormatError(file_, "has no column of numbers beside the label and what is dropped");
-    const Shape shape{static_cast<std::int64_t>(lines_.size()), static_cast<std::int64_t>(table.columns.size())};
+    check_index();
+    if (labels_.places.empty()) {
+      throw FormatError(file_, fmt::format("has no row without a missing value ({}); name such columns in drop=",
+                                           describe_left_out(left_out_, rows)));
+    }
+    const Shape shape{static_cast<std::int64_t>(labels_.places.size()),
+                      static_cast<std::int64_t>(table.columns.size())};
     table.values = Tensor::from(values_, shape, Device::cpu());
-    if (label_) {
-      EncodedLabels encoded = encode_labels(file_, labels_, lines_, options.classes);
+    if (columns_.label()) {
+      EncodedLabels encoded = encode_labels(labels_, options_.classes, options_.labels);
       table.labels = std::move(encoded.labels);
       table.classes = std::move(encoded.classes);
+      table.notes.insert(table.notes.end(), encoded.notes.begin(), encoded.notes.end());
     }
-    table.lines = std::move(lines_);
+    table.lines = std::move(labels_.places);
+    if (!left_out_.empty()) table.notes.push_back(describe_left_out(left_out_, rows));
+    table.left_out = std::move(left_out_);
     return table;
   }
 
  private:
-  /// Finds the label column and those to keep.
-  void choose(const CsvOptions& options) {
-    kept_.assign(names_.size(), options.columns.empty());
-    if (!options.label.empty()) {
-      label_ = required_column(file_, names_, options.label);
-      kept_[*label_] = false;
+  void check_width(const std::vector<std::string>& fields, std::int64_t line) const {
+    if (fields.size() == columns_.count()) return;
+    const bool one_more = fields.size() == columns_.count() + 1 && labels_.places.empty() && left_out_.empty();
+    throw FormatError(file_, fmt::format("line {}: has {} fields, where the first line has {}{}", line, fields.size(),
+                                         columns_.count(),
+                                         one_more ? "; where names of rows are written along, the first line needs a "
+                                                    "field for them, too (write.table of R: col.names=NA)"
+                                                  : ""));
+  }
+
+  /// Whether a kept value or the label is missing and such rows are dropped; counts the row then. Throws FormatError
+  /// for what is missing and may not be.
+  bool leaves_out(const std::vector<std::string>& fields, std::int64_t line) {
+    for (std::size_t c = 0; c < fields.size(); ++c) {
+      const bool label = columns_.label() == c;
+      if ((!label && !columns_.kept(c)) || !is_missing(fields[c], options_.missing_words)) continue;
+      if (label && std::find(options_.classes.begin(), options_.classes.end(), fields[c]) != options_.classes.end()) {
+        continue;
+      }
+      if (options_.missing == CsvMissing::drop) {
+        left_out_.push_back({line, columns_.name(c), fields[c]});
+        return true;
+      }
+      if (label) fail_label(fields[c], line);
+      if (options_.missing == CsvMissing::error) {
+        const std::string found = fields[c].empty() ? "" : fmt::format(" ({} counts as missing)", shown(fields[c]));
+        throw FormatError(file_, fmt::format("line {}: column '{}' has no value{}; say missing=drop to leave such rows "
+                                             "out, or drop=COLUMN for such columns",
+                                             line, columns_.name(c), found));
+      }
     }
-    for (const auto& name : options.columns) {
-      const std::size_t column = required_column(file_, names_, name);
-      if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is kept too", file_, name));
-      kept_[column] = true;
+    return false;
+  }
+
+  [[noreturn]] void fail_label(const std::string& text, std::int64_t line) const {
+    const std::string& name = columns_.name(*columns_.label());
+    if (text.empty()) {
+      throw FormatError(file_, fmt::format("line {}: the label (column '{}') is missing; missing=drop leaves such rows "
+                                           "out",
+                                           line, name));
     }
-    for (const auto& name : options.drop) {
-      const std::size_t column = required_column(file_, names_, name);
-      if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is dropped too", file_, name));
-      kept_[column] = false;
-    }
+    throw FormatError(file_, fmt::format("line {}: the label (column '{}') is {}, which counts as missing; if it is a "
+                                         "class say na= (then only empty fields are missing) or name it in classes=; "
+                                         "missing=drop leaves such rows out",
+                                         line, name, shown(text)));
   }
 
   double number(const std::string& text, std::size_t column, std::int64_t line) const {
-    if (is_missing(text)) return std::numeric_limits<double>::quiet_NaN();
-    const auto value = parse_number(text);
+    if (is_missing(text, options_.missing_words)) return std::numeric_limits<double>::quiet_NaN();
+    const auto value = parse_number(text, options_.decimal);
     if (value && std::isfinite(*value)) return *value;
+    throw FormatError(file_,
+                      fmt::format("line {}, column '{}' (number {}): {} {}", line, columns_.name(column), column + 1,
+                                  shown(text), value ? "is no finite number" : "is no number" + remedy(text)));
+  }
+
+  /// What a text may be where a number is expected.
+  std::string remedy(const std::string& text) const {
+    const char other = options_.decimal == '.' ? ',' : '.';
+    if (parse_number(text, other)) {
+      return fmt::format("; if the {} parts its fraction say decimal={}", other == ',' ? "comma" : "point",
+                         other == ',' ? "comma" : "point");
+    }
+    const auto blank = text.find_first_of(" \t");
+    if (blank != std::string::npos && parse_number(std::string_view(text).substr(0, blank))) {
+      return "; if blanks part the fields say delimiter=blank";
+    }
+    return "; a column of text can be the label column, or be dropped, and a word that stands for a missing value can "
+           "be "
+           "named in na=";
+  }
+
+  /// Throws for an unnamed first column with another whole number in each row.
+  void check_index() {
+    if (!may_be_index_ || index_.size() < 2) return;
+    std::vector<std::string> sorted = index_;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return;
+    bool counts = true;
+    for (std::size_t row = 0; row < index_.size(); ++row) {
+      counts = counts && (index_[row] == std::to_string(row) || index_[row] == std::to_string(row + 1));
+    }
     throw FormatError(
-        file_, fmt::format("line {}, column '{}' (number {}): {} {}", line, names_[column], column + 1, shown(text),
-                           value ? "is no finite number"
-                                 : "is no number; a column of text can be the label column, or be dropped"));
+        file_,
+        fmt::format("the first column has no name and {} ({}, {}, ..): it is an index, no feature; "
+                    "drop=1 takes it out",
+                    counts ? "counts the rows" : "holds another whole number in each row", index_[0], index_[1]));
   }
 
   const std::string& file_;
-  std::vector<std::string> names_;
-  std::vector<bool> kept_;
-  std::optional<std::size_t> label_;
+  const CsvOptions& options_;
+  CsvColumns columns_;
   std::vector<double> values_;
-  std::vector<std::string> labels_;
-  std::vector<std::int64_t> lines_;
+  LabelTexts labels_;  ///< places are those of all rows, also without labels
+  std::vector<CsvGap> left_out_;
+  bool may_be_index_;
+  std::vector<std::string> index_;
 };
 
-}  // namespace
-
-std::int64_t CsvTable::column(const std::string& name) const {
-  return static_cast<std::int64_t>(required_column("CsvTable::column", columns, name));
-}
-
-CsvTable read_csv(const std::string& path, const CsvOptions& options) {
+void check(const std::string& path, const CsvOptions& options) {
   if (!options.classes.empty() && options.label.empty()) {
     throw ValueError(fmt::format("{}: classes are given, but no label column", path));
   }
   if (options.delimiter == '"' || options.delimiter == '\n' || options.delimiter == '\r') {
     throw ValueError(fmt::format("{}: a quote or a line end cannot be the delimiter", path));
   }
+  if (options.decimal != '.' && options.decimal != ',') {
+    throw ValueError(fmt::format("{}: the decimal mark is '.' or ','", path));
+  }
+  if (options.delimiter == options.decimal) {
+    throw ValueError(fmt::format("{}: '{}' cannot part both fields and fractions", path, options.decimal));
+  }
+}
+
+}  // namespace
+
+std::int64_t CsvTable::column(const std::string& name) const {
+  const auto named = std::find(columns.begin(), columns.end(), name);
+  if (named != columns.end()) return named - columns.begin();
+  if (const auto number = column_number(name, columns.size())) return static_cast<std::int64_t>(*number);
+  throw ValueError(
+      fmt::format("CsvTable::column: there is no column '{}'; there are {}", name, fmt::join(columns, ", ")));
+}
+
+std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows) {
+  constexpr std::size_t named = 3;
+  std::string text = fmt::format("{} of {} rows {} left out:", gaps.size(), rows, gaps.size() == 1 ? "was" : "were");
+  for (std::size_t i = 0; i < std::min(gaps.size(), named); ++i) {
+    text += fmt::format("{} line {}, {} is {}", i == 0 ? "" : ";", gaps[i].line, gaps[i].column,
+                        gaps[i].text.empty() ? "empty" : gaps[i].text);
+  }
+  if (gaps.size() > named) text += fmt::format("; and {} more", gaps.size() - named);
+  return text;
+}
+
+CsvOptions csv_options(const Spec& spec) {
+  CsvOptions csv;
+  csv.label = spec.text("label");
+  csv.columns = spec.list("columns");
+  csv.drop = spec.list("drop");
+  csv.classes = spec.list("classes");
+  const std::string labels = spec.text("labels"), header = spec.text("header"), delimiter = spec.text("delimiter");
+  csv.labels = labels == "text" ? CsvLabels::text : labels == "number" ? CsvLabels::number : CsvLabels::detect;
+  csv.header = header == "yes" ? CsvHeader::present : header == "no" ? CsvHeader::absent : CsvHeader::detect;
+  csv.missing = spec.text("missing") == "drop" ? CsvMissing::drop : CsvMissing::error;
+  if (spec.has("na")) csv.missing_words = spec.list("na");
+  constexpr std::pair<const char*, char> delimiters[] = {
+      {"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"blank", ' '}, {"bar", '|'}};
+  for (const auto& [name, character] : delimiters) {
+    if (delimiter == name) csv.delimiter = character;
+  }
+  if (spec.text("decimal") == "comma") csv.decimal = ',';
+  if (csv.delimiter == csv.decimal) {
+    throw ValueError(fmt::format("SPEC '{}': a comma cannot part both fields and fractions", spec.to_string()));
+  }
+  return csv;
+}
+
+CsvTable read_csv(const std::string& path, const CsvOptions& options) {
+  check(path, options);
   const io::Bytes content = io::read_file_gz(path);
   const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
   CsvScanner scanner(path, text, options);
   std::vector<std::string> fields;
   if (!scanner.next(fields)) throw FormatError(path, "is empty, where a table is expected");
-  const bool header = is_header(fields, options.header);
-  TableBuilder builder(path, options, fields, header);
-  if (!header) builder.add(fields, scanner.line());
+  HeaderDecision decision{options.header == CsvHeader::present, ""};
+  if (options.header == CsvHeader::detect) decision = detect_header(fields, scanner, options);
+  TableBuilder builder(path, options, fields, decision.header);
+  if (!decision.header) builder.add(fields, scanner.line());
   while (scanner.next(fields)) builder.add(fields, scanner.line());
-  CsvTable table = builder.finish(options);
+  CsvTable table = builder.finish();
   table.delimiter = scanner.delimiter();
-  table.header = header;
+  table.header = decision.header;
+  if (!decision.note.empty()) table.notes.insert(table.notes.begin(), decision.note);
   return table;
 }
 

@@ -228,24 +228,18 @@ TrainTest make_glyphs(const GlyphOptions& options, const Device& device) {
 }
 
 TrainTest load_glyphs(const Spec& spec) {
-  const Options given(spec, {"domain", "shift", "classes", "size", "channels", "train", "test", "seed"});
   GlyphOptions options;
-  if (given.choice("domain", "target", {"source", "target"}) == "source") options.domain = GlyphDomain::source;
-  const std::string shift = given.choice("shift", "mild", {"none", "mild", "conflict"});
-  if (shift == "none") options.shift = GlyphShift::none;
-  if (shift == "conflict") options.shift = GlyphShift::conflict;
-  if (options.domain == GlyphDomain::source && given.has("shift")) {
-    throw ValueError(
-        fmt::format("SPEC '{}': shift is how the target differs; domain=source has none", spec.to_string()));
-  }
-  options.classes = given.integer("classes", options.classes, 2, shape_count);
-  options.size = given.integer("size", options.size, 8, 256);
-  options.channels = given.choice("channels", "3", {"1", "3"}) == "1" ? 1 : 3;
-  options.train = given.integer("train", options.train, 1, most_samples);
-  options.test = given.integer("test", options.test, 1, most_samples);
-  options.seed = static_cast<std::uint64_t>(given.integer("seed", 0, 0, INT64_MAX));
+  if (spec.text("domain") == "source") options.domain = GlyphDomain::source;
+  if (spec.text("shift") == "none") options.shift = GlyphShift::none;
+  if (spec.text("shift") == "conflict") options.shift = GlyphShift::conflict;
+  options.classes = spec.whole("classes", options.classes);
+  options.size = spec.whole("size", options.size);
+  options.channels = spec.whole("channels", options.channels);
+  options.train = spec.whole("train", options.train);
+  options.test = spec.whole("test", options.test);
+  options.seed = static_cast<std::uint64_t>(spec.whole("seed", 0));
   check(options);
-  return assemble(spec, given, [&](Part part) {
+  return assemble(spec, [&](Part part) {
     return make_part(options, part, part == Part::train ? options.train : options.test, Device::cpu());
   });
 }

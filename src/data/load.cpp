@@ -17,35 +17,9 @@ namespace rtl::data {
 namespace {
 
 using Loader = TrainTest (*)(const Spec&);
-struct Kind {
-  std::string_view name;
-  Loader load;
-};
-constexpr Kind kinds[] = {{"idx", load_idx}, {"cifar10", load_cifar},     {"cifar100", load_cifar}, {"npy", load_npy},
-                          {"csv", load_csv}, {"svmlight", load_svmlight}, {"glyphs", load_glyphs}};
-constexpr const char* usage =
-    "a data SPEC is KIND:PATH?option=value&option=value, with KIND one of idx:DIR, cifar10:DIR, cifar100:DIR, "
-    "npy:X.npy,Y.npy, csv:FILE?label=NAME, svmlight:FILE, glyphs: (which needs no path)";
-
-const Kind* find_kind(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return k.name == name; });
-  return found == std::end(kinds) ? nullptr : found;
-}
-
-void parse_options(const std::string& text, std::string_view list, std::map<std::string, std::string>& options) {
-  for (std::size_t at = 0; at <= list.size();) {
-    const std::string_view option = list.substr(at, list.find('&', at) - at);
-    at += option.size() + 1;
-    const auto equals = option.find('=');
-    if (equals == std::string_view::npos || equals == 0) {
-      throw ValueError(fmt::format("SPEC '{}': '{}' is not option=value", text, option));
-    }
-    const std::string name(option.substr(0, equals));
-    if (!options.emplace(name, option.substr(equals + 1)).second) {
-      throw ValueError(fmt::format("SPEC '{}': the option '{}' is given twice", text, name));
-    }
-  }
-}
+constexpr std::pair<std::string_view, Loader> loaders[] = {
+    {"idx", load_idx}, {"cifar10", load_cifar},     {"cifar100", load_cifar}, {"npy", load_npy},
+    {"csv", load_csv}, {"svmlight", load_svmlight}, {"glyphs", load_glyphs}};
 
 Dataset moved(Dataset dataset, const Device& device) {
   if (!device.is_cuda()) return dataset;
@@ -56,99 +30,22 @@ Dataset moved(Dataset dataset, const Device& device) {
 
 }  // namespace
 
-Spec Spec::parse(const std::string& text) {
-  Spec spec;
-  const auto colon = text.find(':');
-  spec.kind = text.substr(0, colon);
-  if (colon == std::string::npos || find_kind(spec.kind) == nullptr) {
-    throw ValueError(fmt::format("SPEC '{}': {}; {}", text,
-                                 colon == std::string::npos ? "there is no ':'" : "unknown kind '" + spec.kind + "'",
-                                 usage));
-  }
-  const auto question = text.find('?', colon);
-  spec.path = text.substr(colon + 1, question == std::string::npos ? question : question - colon - 1);
-  if (question != std::string::npos) parse_options(text, std::string_view(text).substr(question + 1), spec.options);
-  const bool wants_path = spec.kind != "glyphs";
-  if (spec.path.empty() == wants_path) {
-    throw ValueError(
-        fmt::format("SPEC '{}': {}; {}", text, wants_path ? "there is no path" : "glyphs takes no path", usage));
-  }
-  return spec;
-}
-
-std::string Spec::to_string() const {
-  std::string text = kind + ":" + path;
-  char separator = '?';
-  for (const auto& [name, value] : options) {
-    text.append(1, separator).append(name).append(1, '=').append(value);
-    separator = '&';
-  }
-  return text;
-}
-
 TrainTest load(const std::string& text, const Device& device) {
   const Spec spec = Spec::parse(text);
-  TrainTest parts = find_kind(spec.kind)->load(spec);
+  check_data_set(spec);
+  const auto* loader =
+      std::find_if(std::begin(loaders), std::end(loaders), [&](const auto& entry) { return entry.first == spec.kind; });
+  TrainTest parts = loader->second(spec);
   parts.train.name = parts.test.name = text;
-  return {moved(std::move(parts.train), device), moved(std::move(parts.test), device)};
+  parts.train = moved(std::move(parts.train), device);
+  parts.test = moved(std::move(parts.test), device);
+  return parts;
 }
 
-Options::Options(const Spec& spec, std::initializer_list<std::string_view> known) : spec_(spec) {
-  std::vector<std::string_view> all = {"split", "limit", "offset"};
-  all.insert(all.end(), known.begin(), known.end());
-  for (const auto& [name, value] : spec.options) {
-    if (std::find(all.begin(), all.end(), name) == all.end()) {
-      throw ValueError(fmt::format("SPEC '{}': {}: has no option '{}'; it has {}", spec.to_string(), spec.kind, name,
-                                   fmt::join(all, ", ")));
-    }
-  }
-}
-
-void Options::fail(const std::string& name, const std::string& wanted) const {
-  throw ValueError(fmt::format("SPEC '{}': {}={}: {}", spec_.to_string(), name, spec_.options.at(name), wanted));
-}
-
-std::string Options::text(const std::string& name, const std::string& fallback) const {
-  const auto found = spec_.options.find(name);
-  return found == spec_.options.end() ? fallback : found->second;
-}
-
-std::string Options::choice(const std::string& name, const std::string& fallback,
-                            std::initializer_list<std::string_view> choices) const {
-  std::string value = text(name, fallback);
-  if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
-    fail(name, fmt::format("choose one of {}", fmt::join(choices, ", ")));
-  }
-  return value;
-}
-
-std::int64_t Options::integer(const std::string& name, std::int64_t fallback, std::int64_t least,
-                              std::int64_t most) const {
-  if (!has(name)) return fallback;
-  const std::string value = text(name, "");
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc{} || end != value.data() + value.size() || number < least || number > most) {
-    fail(name, fmt::format("give a whole number from {} to {}", least, most));
-  }
-  return number;
-}
-
-double Options::number(const std::string& name, double fallback, double least, double most) const {
-  if (!has(name)) return fallback;
-  const std::string value = text(name, "");
-  double number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc{} || end != value.data() + value.size() || !(number >= least && number <= most)) {
-    fail(name, fmt::format("give a number from {} to {}", least, most));
-  }
-  return number;
-}
-
-TrainTest assemble(const Spec& spec, const Options& options, const PartLoader& load_part) {
-  const std::string split = options.choice("split", "", {"", "train", "test"});
-  const std::int64_t offset = options.integer("offset", 0, 0, INT64_MAX);
-  const std::int64_t limit = options.integer("limit", INT64_MAX, 1, INT64_MAX);
+TrainTest assemble(const Spec& spec, const PartLoader& load_part) {
+  const std::string split = spec.text("split");
+  const std::int64_t offset = spec.whole("offset", 0);
+  const std::int64_t limit = spec.whole("limit", INT64_MAX);
   const auto limited = [&](Dataset whole) {
     const std::int64_t size = whole.size();
     if (offset == 0 && limit >= size) return whole;
@@ -172,24 +69,20 @@ TrainTest assemble(const Spec& spec, const Options& options, const PartLoader& l
   return parts;
 }
 
-TrainTest assemble_files(const Spec& spec, const Options& options,
-                         const std::function<Dataset(const std::string&, Part)>& read) {
-  if (options.has("test")) {
-    if (options.has("test_fraction") || options.has("seed")) {
-      throw ValueError(fmt::format("SPEC '{}': test= names the test part; test_fraction and seed do not go with it",
-                                   spec.to_string()));
-    }
-    const std::string test = options.text("test", "");
-    return assemble(spec, options, [&](Part part) { return read(part == Part::train ? spec.path : test, part); });
+TrainTest assemble_files(const Spec& spec, const std::function<Dataset(const std::string&, Part)>& read) {
+  if (spec.has("test")) {
+    const std::string& test = spec.options.at("test");
+    return assemble(spec, [&](Part part) { return read(part == Part::train ? spec.path : test, part); });
   }
   constexpr double default_fraction = 0.2;
-  const double fraction = options.number("test_fraction", default_fraction, 0, 1);
-  const auto seed = static_cast<std::uint64_t>(options.integer("seed", 0, 0, INT64_MAX));
+  const double fraction = spec.number("test_fraction", default_fraction);
+  const auto seed = static_cast<std::uint64_t>(spec.whole("seed", 0));
   const Dataset whole = read(spec.path, Part::train);
   Split split = stratified_split(whole.labels.to_vector<std::int32_t>(), whole.classes, fraction, seed);
-  return assemble(spec, options, [&](Part part) {
+  return assemble(spec, [&](Part part) {
     std::vector<std::int64_t>& rows = part == Part::train ? split.first : split.second;
-    if (rows.empty()) {
+    const bool wanted = part == Part::train || fraction > 0;
+    if (rows.empty() && wanted) {
       throw ValueError(
           fmt::format("SPEC '{}': test_fraction={} leaves the {} part empty; take another fraction or "
                       "split={}",

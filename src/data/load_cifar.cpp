@@ -42,7 +42,7 @@ std::vector<std::string> official_names(const std::string& kind, Part part) {
 
 /// The files of one part, in reading order: the official ones, else the only one with _train_ or _test_ in its name.
 std::vector<std::string> find_files(const Spec& spec, Part part) {
-  const std::vector<std::string> files = list_folder(spec.path);
+  const std::vector<std::string> files = list_folder(spec.file());
   std::vector<std::string> found;
   std::string missing;
   for (const std::string& name : official_names(spec.kind, part)) {
@@ -51,16 +51,16 @@ std::vector<std::string> find_files(const Spec& spec, Part part) {
     if (!file.empty()) found.push_back(file);
   }
   if (!found.empty() && !missing.empty())
-    throw IoError(spec.path + "/" + missing, "is missing beside " + found.front());
+    throw IoError(spec.file() + "/" + missing, "is missing beside " + found.front());
   if (found.empty()) {
     const std::string tag = part == Part::train ? "_train_" : "_test_";
     std::copy_if(files.begin(), files.end(), std::back_inserter(found),
                  [&](const std::string& name) { return is_record_file(name) && name.find(tag) != std::string::npos; });
     if (found.size() != 1) {
-      throw IoError(spec.path, fmt::format("{} for the {} part of {}: looked for {} and *{}*.bin, plain or .gz",
-                                           found.empty() ? "there is no file" : "several files fit",
-                                           part == Part::train ? "training" : "test", spec.kind,
-                                           official_names(spec.kind, part).front(), tag));
+      throw IoError(spec.file(), fmt::format("{} for the {} part of {}: looked for {} and *{}*.bin, plain or .gz",
+                                             found.empty() ? "there is no file" : "several files fit",
+                                             part == Part::train ? "training" : "test", spec.kind,
+                                             official_names(spec.kind, part).front(), tag));
     }
   }
   return found;
@@ -103,7 +103,7 @@ std::vector<std::string> class_names(const Spec& spec, bool coarse, std::int64_t
                         : std::vector<std::string>{"fine_classes.txt", "fine_label_names.txt"};
   }
   for (const std::string& candidate : candidates) {
-    const std::string file = spec.path + "/" + candidate;
+    const std::string file = spec.file() + "/" + candidate;
     if (!io::file_exists(file)) continue;
     const io::Bytes content = io::read_file(file, 1 << 20);
     std::string_view rest(reinterpret_cast<const char*>(content.data()), content.size());
@@ -126,15 +126,14 @@ std::vector<std::string> class_names(const Spec& spec, bool coarse, std::int64_t
 
 TrainTest load_cifar(const Spec& spec) {
   const bool hundred = spec.kind == "cifar100";
-  const Options options = hundred ? Options(spec, {"labels"}) : Options(spec, {});
-  const bool coarse = hundred && options.choice("labels", "fine", {"fine", "coarse"}) == "coarse";
+  const bool coarse = spec.text("labels") == "coarse";
   Layout layout{1, 0, 10};
   if (hundred) layout = coarse ? Layout{2, 0, 20} : Layout{2, 1, 100};
-  return assemble(spec, options, [&](Part part) {
+  return assemble(spec, [&](Part part) {
     std::vector<std::uint8_t> images;
     std::vector<std::int32_t> labels;
     for (const std::string& file : find_files(spec, part)) {
-      append_records(spec.path + "/" + file, layout, images, labels);
+      append_records(spec.file() + "/" + file, layout, images, labels);
     }
     const auto count = static_cast<std::int64_t>(labels.size());
     const Device host = Device::cpu();

@@ -53,15 +53,15 @@ IdxFile parse_idx(const std::string& file, const io::Bytes& content, int least_r
 /// "usps_test_images.gz", ...
 std::string find_file(const Spec& spec, Part part, const std::string& what) {
   std::vector<std::string> found;
-  for (const std::string& name : list_folder(spec.path)) {
+  for (const std::string& name : list_folder(spec.file())) {
     const bool of_test = name.find("t10k") != std::string::npos || name.find("test") != std::string::npos;
     const bool of_part = part == Part::test ? of_test : !of_test && name.find("train") != std::string::npos;
     if (of_part && name.find(what) != std::string::npos) found.push_back(name);
   }
   const bool both_forms = found.size() == 2 && found[1] == found[0] + ".gz";
-  if (found.size() == 1 || both_forms) return spec.path + "/" + found.front();
+  if (found.size() == 1 || both_forms) return spec.file() + "/" + found.front();
   throw IoError(
-      spec.path,
+      spec.file(),
       fmt::format("{} for the {} {}: looked for {}-{}-idx*-ubyte or names with {} and {}, plain or .gz",
                   found.empty() ? "there is no file" : "several files fit", part == Part::train ? "training" : "test",
                   what, part == Part::train ? "train" : "t10k", what, part == Part::train ? "train" : "test", what));
@@ -76,10 +76,9 @@ std::vector<std::int32_t> read_labels(const std::string& file) {
 }  // namespace
 
 TrainTest load_idx(const Spec& spec) {
-  const Options options(spec, {"classes"});
   std::optional<std::int64_t> classes;
-  if (options.has("classes")) classes = options.integer("classes", 0, 1, 256);
-  return assemble(spec, options, [&](Part part) {
+  if (spec.has("classes")) classes = spec.whole("classes", 0);
+  return assemble(spec, [&](Part part) {
     const std::string image_file = find_file(spec, part, "images");
     const std::string label_file = find_file(spec, part, "labels");
     const io::Bytes content = io::read_file_gz(image_file);

@@ -11,9 +11,6 @@
 namespace rtl::data {
 namespace {
 
-/// Far more than any data set has; per class there are counts and lists of samples.
-constexpr std::int64_t most_classes = 1'000'000;
-
 struct Files {
   std::string inputs;
   std::string labels;
@@ -98,10 +95,9 @@ Dataset read_pair(const Files& files, std::optional<std::int64_t> classes) {
 }  // namespace
 
 TrainTest load_npy(const Spec& spec) {
-  const Options options(spec, {"test", "test_fraction", "seed", "classes"});
   std::optional<std::int64_t> classes;
-  if (options.has("classes")) classes = options.integer("classes", 0, 1, most_classes);
-  return assemble_files(spec, options, [&](const std::string& path, Part part) {
+  if (spec.has("classes")) classes = spec.whole("classes", 0);
+  return assemble_files(spec, [&](const std::string& path, Part part) {
     Dataset dataset = read_pair(parse_pair(path, part == Part::train ? "npy:" + path : "test"), classes);
     classes = dataset.classes;
     return dataset;

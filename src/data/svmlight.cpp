@@ -21,10 +21,14 @@ constexpr std::int64_t most_features = std::int64_t{1} << 31;
 /// Collects the stored values of all lines, for the dense form's width may show in the last one only.
 class SvmlightParser {
  public:
-  SvmlightParser(const std::string& file, std::int64_t features, std::int64_t first_index)
-      : file_(file), features_(features), first_index_(first_index) {}
+  SvmlightParser(const std::string& file, std::int64_t features, const SvmlightOptions& options)
+      : file_(file), features_(features), first_index_(options.first_index), limit_(options.dense_limit) {}
 
   void parse(std::string_view text) {
+    constexpr std::int64_t least = std::int64_t{64} << 20, multiple = 1000;
+    constexpr std::int64_t largest = io::default_read_limit;
+    const auto bytes = static_cast<std::int64_t>(text.size());
+    if (limit_ == 0) limit_ = std::max(least, bytes > largest / multiple ? largest : bytes * multiple);
     while (!text.empty()) {
       const std::string_view line = text.substr(0, text.find('\n'));
       text.remove_prefix(std::min(text.size(), line.size() + 1));
@@ -38,11 +42,7 @@ class SvmlightParser {
     const std::int64_t width = features_ > 0 ? features_ : widest_;
     if (width == 0) throw FormatError(file_, "holds no feature");
     const auto rows = static_cast<std::int64_t>(targets_.size());
-    const double bytes = static_cast<double>(rows) * static_cast<double>(width) * sizeof(float);
-    if (bytes > static_cast<double>(io::default_read_limit)) {
-      throw FormatError(file_, fmt::format("{} samples of {} features would take {:.0f} GiB in dense form", rows, width,
-                                           bytes / (1 << 30)));
-    }
+    check_size(rows, width);
     const Device host = Device::cpu();
     Tensor dense = Tensor::zeros({rows, width}, DType::f32, host);
     float* row = dense.data_as<float>();
@@ -59,6 +59,18 @@ class SvmlightParser {
     std::uint32_t column;
     float value;
   };
+
+  void check_size(std::int64_t rows, std::int64_t width) const {
+    const double bytes = static_cast<double>(rows) * static_cast<double>(width) * sizeof(float);
+    if (bytes <= static_cast<double>(limit_)) return;
+    constexpr double mebibyte = 1 << 20;
+    throw FormatError(
+        file_,
+        fmt::format("{} samples of {} features{} would take {:.0f} MiB in dense form, where {:.0f} are allowed; "
+                    "if the indices are right, dense_mib={:.0f} allows it, and features=N refuses larger ones",
+                    rows, width, features_ > 0 ? "" : fmt::format(" (line {} has the largest index)", widest_line_),
+                    bytes / mebibyte, static_cast<double>(limit_) / mebibyte, std::ceil(bytes / mebibyte)));
+  }
 
   [[noreturn]] void fail(const std::string& fault) const {
     throw FormatError(file_, fmt::format("line {}: {}", line_, fault));
@@ -77,13 +89,21 @@ class SvmlightParser {
     return *number;
   }
 
+  double parse_target(std::string_view text) const {
+    if (text.find(',') != std::string_view::npos) {
+      fail(fmt::format("the target {} is several labels; one a sample is read", shown(text)));
+    }
+    return finite(text, "target");
+  }
+
   void parse_line(std::string_view line) {
     if (line.empty()) return;
-    targets_.push_back(finite(take_word(line), "target"));
+    targets_.push_back(parse_target(take_word(line)));
     lines_.push_back(line_);
     std::int64_t last = -1;
     while (!line.empty()) {
       const std::string_view word = take_word(line);
+      if (word.starts_with("qid:")) continue;
       const auto colon = word.find(':');
       if (colon == std::string_view::npos) fail(fmt::format("{} is not index:value", shown(word)));
       const std::int64_t column = parse_index(word.substr(0, colon));
@@ -97,7 +117,7 @@ class SvmlightParser {
       if (!std::isfinite(value)) fail(fmt::format("the value {} is too large for float32", shown(text)));
       stored_.push_back({static_cast<std::uint32_t>(column), value});
     }
-    widest_ = std::max(widest_, last + 1);
+    if (last >= widest_) widest_ = last + 1, widest_line_ = line_;
     ends_.push_back(stored_.size());
   }
 
@@ -120,8 +140,10 @@ class SvmlightParser {
   const std::string& file_;
   std::int64_t features_;
   std::int64_t first_index_;
+  std::int64_t limit_;  ///< bytes of the dense result
   std::int64_t line_ = 0;
   std::int64_t widest_ = 0;
+  std::int64_t widest_line_ = 0;
   std::vector<double> targets_;
   std::vector<std::int64_t> lines_;
   std::vector<std::size_t> ends_;  ///< behind each sample's values in stored_
@@ -138,8 +160,11 @@ SvmlightData read_svmlight(const std::string& path, std::int64_t features, const
   if (options.first_index != 0 && options.first_index != 1) {
     throw ValueError(fmt::format("read_svmlight: first_index is {}; it is 0 or 1", options.first_index));
   }
+  if (options.dense_limit < 0) {
+    throw ValueError(fmt::format("read_svmlight: dense_limit is {}; give bytes, or 0", options.dense_limit));
+  }
   const io::Bytes content = io::read_file_gz(path);
-  SvmlightParser parser(path, features, options.first_index);
+  SvmlightParser parser(path, features, options);
   parser.parse(std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
   return parser.finish();
 }

@@ -1,11 +1,14 @@
-// What the readers of text tables share: numbers, and labels that become classes.
+// What the readers of text tables and of labels share: numbers, and labels that become classes.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "rtl/data/csv.hpp"
 
 namespace rtl::data {
 
@@ -13,26 +16,39 @@ namespace rtl::data {
 std::string_view trimmed(std::string_view text);
 
 /// The number that is the whole text, if it is one: NaN and infinities included, and an infinity where it is too large.
-std::optional<double> parse_number(std::string_view text);
+/// `decimal` parts its fraction.
+std::optional<double> parse_number(std::string_view text, char decimal = '.');
 
-/// Empty, "?", "NA", "N/A", "NaN", "null" in any case.
-bool is_missing(std::string_view text);
+/// Digits alone, with or without a sign, without needless zeros.
+bool is_whole(std::string_view text);
+
+/// Empty, or one of the words in any case.
+bool is_missing(std::string_view text, std::span<const std::string> words);
 
 /// The text in quotes for an error, cut where it is long, without control characters.
 std::string shown(std::string_view text);
 
-/// A label as classes are named: numbers in their shortest form.
-std::string class_name(std::string_view label);
+/// A number in its shortest form.
+std::string shortest(double number);
+
+/// Labels of a file, and where each stands.
+struct LabelTexts {
+  std::string file;
+  std::vector<std::string> labels;
+  std::vector<std::int64_t> places;
+  const char* place = "line";  ///< what `places` count
+};
 
 struct EncodedLabels {
   std::vector<std::int32_t> labels;
   std::vector<std::string> classes;
+  std::vector<std::string> notes;
 };
 
-/// Labels, already class names, as indices into `classes`, or where that is empty into those that occur: numbers
-/// ascending, text by its bytes. `lines` are for errors. Throws FormatError naming file, line and label if it is none
-/// of `classes`; ValueError if these have one twice.
-EncodedLabels encode_labels(const std::string& file, const std::vector<std::string>& labels,
-                            const std::vector<std::int64_t>& lines, const std::vector<std::string>& classes);
+/// Labels as indices into `classes`, or where that is empty into those that occur: numbers ascending, text by its
+/// bytes. A note says if classes are the same number, or nearly every row has its own class. Throws FormatError naming
+/// file, place and label for one that is none of `classes`, for fractions (CsvLabels::detect, without `classes`) and
+/// for texts (CsvLabels::number); ValueError if `classes` have one twice.
+EncodedLabels encode_labels(const LabelTexts& texts, const std::vector<std::string>& classes, CsvLabels kind);
 
 }  // namespace rtl::data

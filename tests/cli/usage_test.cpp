@@ -64,6 +64,15 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{{"transfer", "--target", "csv:t.csv?label=1&"}, "'' is not option=value"},
         WrongUsage{{"ridge", "--features", "t.csv?", "--targets", "y.npy", "--penalties", "1"}, "--features"},
         WrongUsage{{"ridge", "--features", "t.csv?drop=a,", "--targets", "y.npy", "--penalties", "1"}, "empty name"},
+        WrongUsage{{"inspect", "csv:t.csv?label=a&header=maybe"}, "choose one of detect, yes, no"},
+        WrongUsage{{"inspect", "csv:t.csv"}, "which column holds the classes"},
+        WrongUsage{{"inspect", "csv:t.csv?label=a&colour=red"},
+                   "has no option 'colour'; it has label, labels, classes"},
+        WrongUsage{{"transfer", "--target", "glyphs:?limit=0"}, "--target: SPEC 'glyphs:?limit=0': limit=0: give"},
+        WrongUsage{{"pretrain", "--data", "svmlight:t?dense_mib=many", "--out", "s.safetensors"},
+                   "a whole number from 1"},
+        WrongUsage{{"predict", "--model", "s.safetensors", "--data", "cifar100:d?labels=medium"},
+                   "one of fine, coarse"},
         WrongUsage{{"inspect", "bogus:x"}, "unknown kind 'bogus'"}, WrongUsage{{"inspect", "csv:"}, "there is no path"},
         WrongUsage{{"reproduce", "l2sp", "--only", "none"}, "published, averaged"},
         WrongUsage{{"reproduce", "optimal-features", "--only", "none", "--json", "r.json", "--csv", "r"},
@@ -88,6 +97,17 @@ TEST(Help, ListsEveryOptionOfTheProtocol) {
         "--flip-each-epoch", "--feature-scaling", "--feature-scale", "--device", "--threads", "--resume", "--seeds",
         "--strategy", "--source", "--target", "--json", "--html"}) {
     EXPECT_NE(help.find(option), std::string::npos) << option;
+  }
+}
+
+TEST(Help, ListsTheOptionsOfSpecs) {
+  const Workplace place;
+  for (const char* command : {"inspect", "pretrain", "predict", "transfer"}) {
+    const auto help = place.run({command, "--help"}).output;
+    for (const char* option :
+         {"csv:FILE", "missing=error|drop", "dense_mib=N", "test_fraction=F", "labels=fine|coarse"}) {
+      EXPECT_NE(help.find(option), std::string::npos) << command << " " << option;
+    }
   }
 }
 

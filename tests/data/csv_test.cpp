@@ -44,11 +44,18 @@ TEST(Csv, FindsDelimiterAndHeader) {
   EXPECT_FALSE(tabs.header);
   EXPECT_EQ(tabs.columns, (Names{"1", "2"}));
   EXPECT_EQ(tabs.values.shape(), (Shape{2, 2}));
-  const std::string years = folder.write("years.csv", "1990,1991\n1,2\n");
-  EXPECT_EQ(read_csv(years).rows(), 2);
-  EXPECT_EQ(read_csv(years, {.header = CsvHeader::present}).columns, (Names{"1990", "1991"}));
-  EXPECT_EQ(read_csv(folder.write("index.csv", ",a\n0,5\n")).columns, (Names{"1", "a"})) << "a column without a name";
+  EXPECT_EQ(read_csv(folder.write("unnamed.csv", ",a\n0.5,5\n")).columns, (Names{"1", "a"}))
+      << "a column without a name";
   EXPECT_EQ(read_csv(folder.write("colon.csv", "1:2\n"), {.delimiter = ':'}).values.extent(1), 2);
+  const CsvTable blanks = read_csv(folder.write("b.csv", " a  b kind \n1  -2 ash\n 3 4\telm\r\n"), {.label = "kind"});
+  EXPECT_EQ(blanks.delimiter, ' ');
+  EXPECT_EQ(values_of(blanks), (std::vector<double>{1, -2, 3, 4}));
+  EXPECT_EQ(blanks.classes, (Names{"ash", "elm"}));
+  const CsvTable bars = read_csv(folder.write("bars.csv", "a|b\n1|2\n"));
+  EXPECT_EQ(bars.delimiter, '|');
+  EXPECT_EQ(read_csv(folder.write("one.csv", "the mass\n1\n2\n")).columns, (Names{"the mass"})) << "one column";
+  EXPECT_EQ(values_of(read_csv(folder.write("forced.csv", "1 2\n3 4\n"), {.delimiter = ' '})),
+            (std::vector<double>{1, 2, 3, 4}));
   EXPECT_EQ(values_of(read_csv(folder.write("mark.csv", "\xef\xbb\xbfx\n5"))), (std::vector<double>{5}));
 }
 
@@ -71,7 +78,7 @@ TEST(Csv, ReadsQuotesOverSeveralLines) {
 
 TEST(Csv, OrdersClasses) {
   const TemporaryFolder folder;
-  const std::string file = folder.write("t.csv", "10,a,1\n9,b,2\n9.0,a,3\n");
+  const std::string file = folder.write("t.csv", "10,a,1\n9,b,2\n9,a,3\n");
   const CsvTable numbers = read_csv(file, {.label = "1", .drop = {"2"}});
   EXPECT_EQ(numbers.classes, (Names{"9", "10"}));
   EXPECT_EQ(numbers.labels, (std::vector<std::int32_t>{1, 0, 0}));
@@ -82,6 +89,17 @@ TEST(Csv, OrdersClasses) {
   EXPECT_EQ(given.classes, (Names{"c", "b", "a"}));
   EXPECT_EQ(given.labels, (std::vector<std::int32_t>{2, 1, 2}));
   EXPECT_EQ(values_of(given), (std::vector<double>{10, 1, 9, 2, 9, 3}));
+}
+
+TEST(Csv, ReadsDecimalCommas) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("t.csv", "a;b;kind\n1,5;2,5;ash\n-3,25;4,0;elm\n1e2;7;elm\n");
+  const CsvTable table = read_csv(file, {.label = "kind", .decimal = ','});
+  EXPECT_EQ(values_of(table), (std::vector<double>{1.5, 2.5, -3.25, 4, 100, 7}));
+  const std::string blanks = folder.write("b.csv", "a b\n1,5 2,5\n3,5 4,5\n");
+  EXPECT_EQ(read_csv(blanks, {.decimal = ','}).delimiter, ' ') << "a comma is no delimiter then";
+  EXPECT_THROW(read_csv(blanks, {.delimiter = ',', .decimal = ','}), ValueError);
+  EXPECT_THROW(read_csv(blanks, {.decimal = '\''}), ValueError);
 }
 
 TEST(Csv, ReadsWhatWasWritten) {
@@ -114,13 +132,19 @@ TEST(Csv, RefusesWithFileLineAndFault) {
       {"a,b\n1,2\n\n3,4,5\n", "line 4: has 3 fields"},
       {"a,b\n1,2\n3,x y\n", "line 3, column 'b' (number 2): 'x y' is no number"},
       {"1,2\n3,1.5.2\n", "line 2, column '2' (number 2): '1.5.2' is no number"},
-      {"a;b\n1,5;2\n", "'1,5' is no number"},
+      {"a;b\n1,5;2\n", "'1,5' is no number; if the comma parts its fraction say decimal=comma"},
+      {"a,b\n1 2\n3 4\n", "line 2: has 1 fields"},
+      {"x\n1 2\n3 4 5\n", "'1 2' is no number; if blanks part the fields say delimiter=blank"},
+      {"\xff\xfe"
+       "1",
+       "UTF-16"},
+      {"a,b\n1,2,3\n", "line 2: has 3 fields, where the first line has 2; where names of rows"},
       {"a\n0x10\n", "'0x10' is no number"},
       {"a\n-inf\n", "'-inf' is no finite number"},
       {"a\n1e400\n", "'1e400' is no finite number"},
       {"a,b\n\"1,2\n3,4\n", "line 2: a quote is not closed"},
       {"a,b\n\"1\"2,3\n", "line 2: has '2' behind a closing quote"},
-      {"a,a\n1,2\n", "two columns are called 'a'"},
+      {"a,a\n1,2\n", "two columns are called 'a', numbers 1 and 2; leave one out by its number, drop=2"},
   };
   for (const BadTable& bad : tables) {
     SCOPED_TRACE(bad.content);
@@ -150,7 +174,8 @@ TEST(Csv, RefusesWhatOptionsCannotMean) {
   const TemporaryFolder folder;
   const std::string file = folder.write("t.csv", "a,b\n1,x\n2,?\n");
   const auto contains = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
-  EXPECT_PRED2(contains, fault_of<FormatError>(file, {.label = "b"}), "line 3: the label (column 'b') is missing");
+  EXPECT_PRED2(contains, fault_of<FormatError>(file, {.label = "b"}),
+               "line 3: the label (column 'b') is '?', which counts");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.label = "c"}), "there is no column 'c'; there are a, b");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.label = "3"}), "no column '3'");
   EXPECT_PRED2(contains, fault_of<ValueError>(file, {.drop = {"z"}}), "no column 'z'");

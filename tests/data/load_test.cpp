@@ -26,33 +26,6 @@ std::string fault_of(const std::string& spec) {
   return {};
 }
 
-TEST(Spec, IsParsedIntoItsParts) {
-  const Spec spec = Spec::parse("cifar100:some/folder?labels=coarse&limit=4");
-  EXPECT_EQ(spec.kind, "cifar100");
-  EXPECT_EQ(spec.path, "some/folder");
-  EXPECT_EQ(spec.options, (std::map<std::string, std::string>{{"labels", "coarse"}, {"limit", "4"}}));
-  EXPECT_EQ(spec.to_string(), "cifar100:some/folder?labels=coarse&limit=4");
-  EXPECT_EQ(Spec::parse("glyphs:").path, "");
-  EXPECT_EQ(Spec::parse("idx:a:b").path, "a:b");
-}
-
-TEST(Spec, ErrorsListWhatThereIs) {
-  for (const char* wrong : {"", "cifar10", "cifar11:x", "cifar10:", "CIFAR10:x", "glyphs:path"}) {
-    EXPECT_NE(fault_of(wrong).find("idx:DIR, cifar10:DIR, cifar100:DIR"), std::string::npos) << wrong;
-  }
-  EXPECT_NE(fault_of("glyphs:?limit").find("not option=value"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?=4").find("not option=value"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?seed=1&seed=2").find("twice"), std::string::npos);
-  EXPECT_NE(fault_of("cifar10:x?labels=fine").find("has no option 'labels'; it has split, limit, offset"),
-            std::string::npos);
-  EXPECT_NE(fault_of("cifar100:x?labels=medium").find("fine, coarse"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?split=both").find("train, test"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?limit=0").find("whole number"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?limit=5x").find("whole number"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?limit=99999999999999999999").find("whole number"), std::string::npos);
-  EXPECT_NE(fault_of("glyphs:?train=4&offset=4").find("leaves nothing"), std::string::npos);
-}
-
 /// MNIST-like files of 2 x 3 pixels: 6 for training, 2 for test.
 void write_idx(const TemporaryFolder& folder) {
   std::vector<std::uint8_t> pixels(36);
@@ -78,6 +51,10 @@ TEST(Load, ReadsIdx) {
     parts.train.validate(true);
   }
   EXPECT_EQ(load(spec + "?classes=4", Device::cpu()).train.classes, 4);
+}
+
+TEST(Load, RefusesWhatLeavesNothing) {
+  EXPECT_NE(fault_of("glyphs:?train=4&offset=4").find("leaves nothing"), std::string::npos);
 }
 
 TEST(Load, LimitsOffsetsAndSplits) {
@@ -160,7 +137,10 @@ TEST(Load, ReadsNpyPairs) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(rows[static_cast<std::size_t>(i)], i);
   EXPECT_NE(load(spec + "?seed=1", Device::cpu()).test.inputs.to_vector<float>(), parts.test.inputs.to_vector<float>());
   EXPECT_EQ(load(spec + "?test_fraction=0&split=train", Device::cpu()).train.inputs.to_vector<float>(), features);
-  EXPECT_NE(fault_of(spec + "?test_fraction=0").find("leaves the test part empty"), std::string::npos);
+  const TrainTest all = load(spec + "?test_fraction=0", Device::cpu());
+  EXPECT_EQ(all.train.size(), 20);
+  EXPECT_EQ(all.test.inputs.shape(), (Shape{0, 2}));
+  EXPECT_NE(fault_of(spec + "?test_fraction=1").find("leaves the training part empty"), std::string::npos);
   EXPECT_NE(fault_of(spec + "?test_fraction=2").find("a number from 0 to 1"), std::string::npos);
   EXPECT_NE(fault_of("npy:" + x).find("not two .npy files"), std::string::npos);
 }

@@ -53,6 +53,39 @@ TEST(Svmlight, ReadsWhatWasWritten) {
   }
 }
 
+TEST(Svmlight, SkipsQueryNumbersAndComments) {
+  const TemporaryFolder folder;
+  const SvmlightData ranking =
+      read_svmlight(folder.write("q.svmlight", "# ranking\n2 qid:1 1:0.5 3:1 # doc a\n1 qid:2 2:0.25\n"));
+  EXPECT_EQ(ranking.features.to_vector<float>(), (std::vector<float>{0.5f, 0, 1, 0, 0.25f, 0}));
+  EXPECT_EQ(ranking.targets.to_vector<double>(), (std::vector<double>{2, 1}));
+}
+
+TEST(Svmlight, TakesNoMemoryThatTheFileDoesNotWarrant) {
+  const TemporaryFolder folder;
+  const auto fault_of = [](const std::string& file, std::int64_t features, const SvmlightOptions& options) {
+    try {
+      read_svmlight(file, features, options);
+    } catch (const FormatError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string wide = folder.write("wide.svmlight", "1 1:1\n1 2000000000:1\n2 1:1\n");
+  const std::string fault = fault_of(wide, 0, {});
+  EXPECT_NE(fault.find("3 samples of 2000000000 features (line 2 has the largest index)"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("where 64 are allowed"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("dense_mib=22889 allows it"), std::string::npos) << fault;
+  EXPECT_NE(fault_of(wide, 2'000'000'000, {}).find("3 samples of 2000000000 features would take"), std::string::npos);
+  // 1,000 times the text: 70,000 bytes of it warrant more than the floor's 64 MiB.
+  std::string text = "1 20000000:1\n";
+  EXPECT_NE(fault_of(folder.write("short.svmlight", text), 0, {}), "");
+  text.append("#").append(90'000, ' ').append("\n");
+  EXPECT_EQ(read_svmlight(folder.write("long.svmlight", text)).features.extent(1), 20'000'000);
+  EXPECT_EQ(read_svmlight(folder / "short.svmlight", 0, {.dense_limit = 80'000'000}).features.extent(1), 20'000'000);
+  EXPECT_NE(fault_of(folder / "short.svmlight", 0, {.dense_limit = 79'999'999}), "");
+}
+
 struct BadLine {
   const char* content;
   const char* fault;
@@ -70,7 +103,7 @@ TEST(Svmlight, RefusesWithFileLineAndFault) {
       {"1 1:inf\n", "line 1: the value 'inf' is not finite"},
       {"1 1:1e39\n", "line 1: the value '1e39' is too large for float32"},
       {"1 1:1 7\n", "line 1: '7' is not index:value"},
-      {"1 qid:3 1:1\n", "line 1: the index 'qid' is no whole number"},
+      {"1,2 1:1\n", "line 1: the target '1,2' is several labels"},
       {"1 1.5:3\n", "line 1: the index '1.5' is no whole number"},
       {"1 1:1\n1 6:1\n", "line 2: index 6 out of range [1, 5]"},
       {"1 -1:1\n", "line 1: index -1 out of range [1, 5]"},
@@ -102,9 +135,7 @@ TEST(Svmlight, RefusesWhatDoesNotFit) {
   EXPECT_THROW(read_svmlight(file, 1, {.first_index = 2}), ValueError);
   EXPECT_THROW(read_svmlight(folder / "nowhere"), IoError);
   EXPECT_THROW(read_svmlight(folder.write("none.svmlight", "1\n2\n")), FormatError) << "no feature";
-  std::string wide = "1 2147483648:1\n";
-  for (int i = 0; i < 3; ++i) wide += "1 1:1\n";
-  EXPECT_THROW(read_svmlight(folder.write("wide.svmlight", wide)), FormatError) << "32 GiB in dense form";
+  EXPECT_THROW(read_svmlight(file, 1, {.dense_limit = -1}), ValueError);
 }
 
 }  // namespace

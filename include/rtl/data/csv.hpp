@@ -1,4 +1,4 @@
-// Tables of text: one row a line, fields between commas, semicolons or tabs.
+// Tables of text: one row a line, fields between commas, semicolons, tabs, bars or blanks.
 #pragma once
 
 #include <cstddef>
@@ -7,30 +7,63 @@
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/data/spec.hpp"
 
 namespace rtl::data {
 
 enum class CsvHeader : std::uint8_t {
-  detect,  ///< the first line names the columns if it has text and no number
-  present,
-  absent,
+  detect,   ///< decided from the file, see read_csv
+  present,  ///< the first line names the columns
+  absent,   ///< the first line is a row
+};
+
+/// What becomes of rows with a missing value.
+enum class CsvMissing : std::uint8_t {
+  keep,   ///< NaN in `values`; a missing label is an error
+  error,  ///< FormatError, naming line and column
+  drop,   ///< the row is left out, and counted in `left_out`
+};
+
+/// When two labels name one class.
+enum class CsvLabels : std::uint8_t {
+  detect,  ///< as `text`, but numbers that are not all whole are refused: they are no classes but measurements
+  text,    ///< if they are the same text: 7, 007 and 7.0 are three classes
+  number,  ///< if they are the same number, written shortest: 3, 3.0 and 3e0 are "3". All labels must be numbers
 };
 
 struct CsvOptions {
-  /// Between fields; 0: a semicolon if the first line has one (outside quotes), else a tab, else a comma.
+  /// Between fields; ' ' stands for one or more blanks or tabs; 0: found out, see read_csv.
   char delimiter = '\0';
   CsvHeader header = CsvHeader::detect;
-  /// The column of class labels, text or numbers, by name or number (1 is the first); empty: there is none.
+  /// The column of class labels; empty: there is none.
   std::string label = {};
-  /// The columns to keep, by name or number; they stay in the file's order. Empty: all but the label and `drop`.
+  /// The columns to keep; they stay in the file's order. Empty: all but the label and `drop`.
   std::vector<std::string> columns = {};
-  /// Columns to leave out, by name or number; they may hold text.
+  /// Columns to leave out; they may hold text.
   std::vector<std::string> drop = {};
   /// The classes in the order of their indices, where the file alone does not say (another file of the same problem has
-  /// more of them); empty: those that occur, numbers ascending, text in the order of its bytes.
+  /// more of them); empty: those that occur, whole numbers ascending, text in the order of its bytes.
   std::vector<std::string> classes = {};
+  CsvLabels labels = CsvLabels::detect;
+  CsvMissing missing = CsvMissing::keep;
+  /// What counts as missing beside an empty field, in upper or lower case. A word that `classes` has is a label.
+  std::vector<std::string> missing_words = {"?", "NA", "N/A", "NaN", "null", "<NA>", "#N/A"};
+  /// Between a number's whole part and its fraction: '.' or ','.
+  char decimal = '.';
   /// Longer lines, in bytes, are refused: they come from files that are no tables.
   std::size_t longest_line = std::size_t{1} << 24;
+};
+
+/// The options of a table in a SPEC of kind csv (or of another that has them): label, columns, drop, classes, labels,
+/// missing (error if it is not given), na, header, delimiter, decimal. Throws ValueError for a decimal comma between
+/// commas.
+CsvOptions csv_options(const Spec& spec);
+
+/// A row that was left out, and the first of its missing values.
+struct CsvGap {
+  std::int64_t line;   ///< in which the row begins
+  std::string column;  ///< name of the column
+  std::string text;    ///< what stands there: nothing, or a word that counts as missing
 };
 
 /// A table, on the host.
@@ -39,30 +72,51 @@ struct CsvTable {
   std::vector<std::string> columns;  ///< names of the columns of `values`; of a file without header their numbers
   std::vector<std::int64_t> lines;   ///< line of the file in which each row begins, the first being 1
   std::vector<std::int32_t> labels;  ///< index into `classes` of each row; empty without a label column
-  /// Names of the classes. Labels that are numbers are compared as numbers and written shortest: 3, 3.0 and 3e0 are
-  /// "3".
-  std::vector<std::string> classes;
-  char delimiter = ',';  ///< what was used
-  bool header = false;   ///< whether there was one
+  std::vector<std::string> classes;  ///< names of the classes
+  char delimiter = ',';              ///< what was used
+  bool header = false;               ///< whether there was one
+  std::vector<CsvGap> left_out;      ///< rows with a missing value, where these are dropped
+  /// What a user should know: sentences on rows left out, on a first line that could have been read otherwise, on names
+  /// that could mean two columns.
+  std::vector<std::string> notes;
 
   std::int64_t rows() const { return static_cast<std::int64_t>(lines.size()); }
   /// Position in `columns` of a name (or number, as in CsvOptions). Throws ValueError, listing the names.
   std::int64_t column(const std::string& name) const;
 };
 
+/// "1 of 7 rows was left out: line 4, kind is empty"; `rows` are all, also those left out. Of many gaps the first are
+/// named.
+std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows);
+
 /// Reads a file, plain or .gz, whole.
 ///
-/// Blanks around fields are dropped, and so are blank lines, CR before the line's end, and a byte order mark. A field
-/// may stand in double quotes and then hold delimiters, line ends and, doubled, quotes. Missing values are empty
-/// fields, "?", "NA", "N/A", "NaN" and "null" in any case. Numbers are those of C without hexadecimal; infinities are
-/// refused.
+/// Fields. Blanks around fields are dropped, and so are blank lines, CR before the line's end, and a byte order mark. A
+/// field may stand in double quotes and then hold delimiters, line ends and, doubled, quotes. Numbers are those of C
+/// without hexadecimal; infinities are refused. The delimiter, where none is given, is the first of semicolon, tab,
+/// comma, bar and blanks that parts the first lines into equally many fields (a comma does not count with a decimal
+/// comma).
 ///
-/// Throws IoError if the file cannot be read; FormatError, naming file, line and fault, for a damaged .gz, an empty
-/// file, one without a row or a column of numbers, a line with more or fewer fields than the first, a quote that is not
-/// closed, a zero byte, a line longer than allowed, two columns of one name, text where a number is expected (it names
-/// the column), a missing label, and a label that is none of `classes`; ValueError for a label or drop column that is
-/// not there for classes without a label column, and for a delimiter that
-/// is a quote or a line end.
+/// Header. The first line is taken for one if it has text and no number. If it has numbers, they must be whole and all
+/// different, and the columns below must tell that they are names: text stands above numbers, an unnamed first column
+/// counts the rows, the names are 0, 1, 2, .. as pandas gives them, or no value below is a whole number, or the numbers
+/// are far out of their columns' range. Where that is not certain, `notes` says what was assumed. A first line with a
+/// text that is a value of its column below is a row.
+///
+/// Columns are given by name or by number (1 is the first): a name goes first, but a column without a name has its
+/// number for a name before all others; #1 is always the number. Where a given name is also the number of another
+/// column, `notes` says so. Columns of the same name are refused unless they are left out or given by number; the
+/// second is then called "x.1".
+///
+/// A first column without name (or called "Unnamed: 0") with another whole number in each row is an index, which
+/// programs write along: it is refused unless `drop`, `columns` or `label` names it.
+///
+/// Throws IoError if the file cannot be read; FormatError, naming file, line and fault, for a damaged .gz, UTF-16, an
+/// empty file, one without a row or a column of numbers, a line with more or fewer fields than the first, a quote that
+/// is not closed, a zero byte, a line longer than allowed, two columns of one name, an index column, text where a
+/// number is expected (it names the column), a missing label or value where these are not kept or dropped, labels that
+/// are no classes, and a label that is none of `classes`; ValueError for a column that is not there or ambiguous, for
+/// classes without a label column, and for a delimiter that is a quote, a line end or the decimal mark.
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace rtl::data

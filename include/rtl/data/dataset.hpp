@@ -56,6 +56,10 @@ struct Dataset {
 struct TrainTest {
   Dataset train;
   Dataset test;
+  std::vector<std::string> columns = {};  ///< names of a table's columns, which are the features; empty elsewhere
+  /// What a user should know of how the files were read, a sentence each that begins with the file: rows that were left
+  /// out, and what was assumed where a file can be read in two ways.
+  std::vector<std::string> notes = {};
 };
 
 /// Writes the network inputs of `rows` (i64 [m], in range) to out [m, ...sample], f32 or f64, on the data set's device:

@@ -12,6 +12,9 @@ namespace rtl::data {
 struct SvmlightOptions {
   /// Index of the first feature: 1, as the format says, or 0, as many files have it.
   std::int64_t first_index = 1;
+  /// Bytes that the dense result may take; 0: 64 MiB, or 1,000 times the bytes of the text where that is more, and 16
+  /// GiB at most.
+  std::int64_t dense_limit = 0;
 };
 
 /// Samples with their targets, on the host.
@@ -22,13 +25,14 @@ struct SvmlightData {
 };
 
 /// Reads a file, plain or .gz. `features` is p; 0: as many as the largest index needs. What stands behind '#' is a
-/// comment; lines without anything else are skipped.
+/// comment; lines without anything else are skipped, and so is "qid:" of ranking data.
 ///
-/// Memory: the file, eight bytes a stored value, and the dense result, which may take up to 16 GiB.
+/// Memory: the text, eight bytes a stored value, and the dense result, which `dense_limit` bounds: one large index in a
+/// short file asks for no memory that the file does not warrant.
 ///
 /// Throws IoError if the file cannot be read; FormatError, naming file, line and fault, for a damaged .gz, a file
 /// without a sample or feature, a target or value that is no number, NaN or infinite (as float32), an index that is no
-/// whole number or out of range, indices that do not ascend, and a dense result that would be too large; ValueError for
+/// whole number or out of range, indices that do not ascend, and a dense result above the limit; ValueError for
 /// options out of range.
 SvmlightData read_svmlight(const std::string& path, std::int64_t features = 0, const SvmlightOptions& options = {});
 

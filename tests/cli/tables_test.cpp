@@ -1,0 +1,43 @@
+// People's own tables: what rtl inspect says of them.
+#include <gtest/gtest.h>
+
+#include "cli/program.hpp"
+
+namespace rtl::test {
+namespace {
+
+TEST(TableFiles, NotesAreSaidAndCounted) {
+  const Workplace place;
+  place.write("t.csv", "0,1,kind\n0.5,1.5,ash\n2.5,,elm\n3.5,4.5,ash\n4.5,0.5,elm\n1.5,0.5,ash\n2.5,3.5,elm\n");
+  const auto told = place.run({"inspect", "csv:t.csv?label=kind&missing=drop&split=train", "--json", "t.json"});
+  EXPECT_EQ(told.code, 0) << told.errors;
+  EXPECT_NE(told.errors.find("note: t.csv: 1 of 6 rows was left out: line 3, 1 is empty"), std::string::npos)
+      << told.errors;
+  EXPECT_NE(told.errors.find("the first line (0, 1, kind) was taken for the names"), std::string::npos) << told.errors;
+  EXPECT_NE(told.output.find("2 columns: 0, 1"), std::string::npos) << told.output;
+  const auto json = place.json("t.json");
+  EXPECT_EQ(json["notes"].size(), 2u);
+  EXPECT_EQ(json["columns"], nlohmann::json({"0", "1"}));
+  EXPECT_EQ(json["class_names"], nlohmann::json({"ash", "elm"}));
+}
+
+TEST(TableFiles, NamesWithMarksCanBeWritten) {
+  const Workplace place;
+  place.write("a?b.csv", "a,b,kind\n1,2,ash\n3,4,elm\n5,6,ash\n7,8,elm\n");
+  EXPECT_EQ(place.run({"inspect", "csv:a%3Fb.csv?label=kind"}).code, 0);
+  const auto told = place.run({"inspect", "csv:a?b.csv?label=kind"});
+  EXPECT_EQ(told.code, 2);
+  EXPECT_NE(told.errors.find("a%3Fb.csv"), std::string::npos) << told.errors;
+}
+
+TEST(TableFiles, AWideIndexTakesNoMemory) {
+  const Workplace place;
+  place.write("w.svmlight", "1 1:1\n2 2000000000:1\n");
+  const auto told = place.run({"inspect", "svmlight:w.svmlight"});
+  EXPECT_EQ(told.code, 1);
+  EXPECT_NE(told.errors.find("2 samples of 2000000000 features (line 2 has the largest index)"), std::string::npos)
+      << told.errors;
+}
+
+}  // namespace
+}  // namespace rtl::test
