@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <omp.h>
+#include <sys/sysinfo.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,10 +10,10 @@
 #include <cstring>
 #include <fstream>
 #include <mutex>
-#include <thread>
 
 #include "core/memory_guard.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/memory.hpp"
 #if RTL_WITH_CUDA
 #include "core/cuda/context.hpp"
 #endif
@@ -24,10 +25,26 @@ namespace {
 /// Cached blocks up to this many times the request are reused, so that a small request does not pin a huge block.
 constexpr std::size_t reuse_factor = 2;
 
+/// `bytes` are below the address space.
 std::size_t rounded(std::size_t bytes) {
   constexpr std::size_t grain = 512;
   return std::max(grain, (bytes + grain - 1) / grain * grain);
 }
+
+/// Memory and swap of the machine, or what its container grants of them.
+std::size_t machine_memory() {
+  struct sysinfo facts {};
+  if (sysinfo(&facts) != 0) return address_space;
+  std::size_t most = (std::size_t{facts.totalram} + facts.totalswap) * facts.mem_unit;
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::ifstream file(path);
+    std::size_t granted = 0;
+    if (file >> granted && granted > 0) most = std::min(most, granted + facts.totalswap * facts.mem_unit);
+  }
+  return most;
+}
+
+double mebibytes(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 class CpuContext final : public Context {
  public:
@@ -36,6 +53,9 @@ class CpuContext final : public Context {
 
   void copy(void* to, const void* from, std::size_t bytes, CopyKind) override {
     if (bytes > 0) std::memmove(to, from, bytes);
+  }
+  void clear(void* to, std::size_t bytes) override {
+    if (bytes > 0) std::memset(to, 0, bytes);
   }
   void synchronize() override {}
   std::string description() const override {
@@ -52,8 +72,18 @@ class CpuContext final : public Context {
   }
 
  private:
+  std::size_t system_memory() const noexcept override {
+    static const std::size_t most = machine_memory();
+    return most;
+  }
   void* system_allocate(std::size_t bytes) override { return std::aligned_alloc(64, bytes); }
   void system_free(void* pointer) noexcept override { std::free(pointer); }
+};
+
+/// The host beside a CUDA context.
+struct HostBeside {
+  explicit HostBeside(Context&) : context(std::make_shared<CpuContext>(omp_get_max_threads())) {}
+  std::shared_ptr<Context> context;
 };
 
 /// Live contexts, so that two handles to the same device meet. Holds no ownership.
@@ -94,66 +124,91 @@ class Registry {
 }  // namespace
 
 void* Context::allocate(std::size_t bytes) {
-  const std::size_t wanted = rounded(bytes);
-  // Room for every block in either list, so that deallocate cannot throw; before any iterator is taken. Doubling, since
-  // reserving one more each time would copy the lists on every call.
-  const std::size_t blocks = used_.size() + cached_.size() + 1;
-  if (used_.capacity() < blocks) used_.reserve(2 * blocks);
-  if (cached_.capacity() < blocks) cached_.reserve(2 * blocks);
-  auto best = cached_.end();
-  for (auto block = cached_.begin(); block != cached_.end(); ++block) {
-    if (block->bytes < wanted || block->bytes > reuse_factor * wanted) continue;
-    if (best == cached_.end() || block->bytes < best->bytes) best = block;
-  }
-  Block block{nullptr, wanted};
-  if (best != cached_.end()) {
-    block = *best;
-    cached_.erase(best);
-    statistics_.cached -= block.bytes;
-  } else {
-    block.pointer = system_allocate(wanted);
-    if (block.pointer == nullptr) {
-      trim();
-      block.pointer = system_allocate(wanted);
+  const std::size_t most = system_memory();
+  std::size_t capacity = 0;
+  void* pointer = nullptr;
+  {
+    const std::lock_guard lock(pool_mutex_);
+    if (bytes < address_space && rounded(bytes) <= most - std::min(most, statistics_.in_use)) {
+      pointer = take_block(rounded(bytes), capacity);
     }
-    if (block.pointer == nullptr) {
-      throw OutOfMemory(
-          fmt::format("{} bytes could not be allocated on {} ({})", wanted, description(), statistics_.to_string()));
+    if (pointer == nullptr) {
+      throw OutOfMemory(fmt::format("{} bytes ({:.1f} MiB) could not be allocated on {} with {:.1f} MiB of memory ({})",
+                                    bytes, mebibytes(bytes), kind_ == DeviceKind::cpu ? "the host" : "the GPU",
+                                    mebibytes(most), statistics_.to_string()));
+    }
+  }
+  open_block(kind_, pointer, bytes, capacity);
+  return pointer;
+}
+
+/// Null if there is none.
+void* Context::take_block(std::size_t wanted, std::size_t& capacity) {
+  const auto best = cached_.lower_bound(wanted);
+  void* pointer = nullptr;
+  if (best != cached_.end() && best->first <= reuse_factor * wanted) {
+    capacity = best->first;
+    pointer = best->second;
+    blocks_.find(pointer)->second = cached_.extract(best);
+    statistics_.cached -= capacity;
+  } else {
+    pointer = system_allocate(wanted);
+    if (pointer == nullptr) {
+      trim_locked();
+      pointer = system_allocate(wanted);
+    }
+    if (pointer == nullptr) return nullptr;
+    capacity = wanted;
+    try {
+      Cache made;
+      made.emplace(capacity, pointer);
+      blocks_.emplace(pointer, made.extract(made.begin()));
+    } catch (const std::bad_alloc&) {
+      system_free(pointer);
+      return nullptr;
     }
     ++statistics_.allocations;
   }
-  used_.push_back(block);
-  statistics_.in_use += block.bytes;
+  statistics_.in_use += capacity;
   statistics_.high_water = std::max(statistics_.high_water, statistics_.in_use);
-  open_block(kind_, block.pointer, bytes, block.bytes);
-  return block.pointer;
+  return pointer;
 }
 
 void Context::deallocate(void* pointer) noexcept {
-  // Recent allocations are returned first, so the search starts at the end.
-  for (auto block = used_.rbegin(); block != used_.rend(); ++block) {
-    if (block->pointer != pointer) continue;
-    close_block(kind_, block->pointer, block->bytes);
-    cached_.push_back(*block);
-    statistics_.in_use -= block->bytes;
-    statistics_.cached += block->bytes;
-    *block = used_.back();
-    used_.pop_back();
-    return;
-  }
+  const std::lock_guard lock(pool_mutex_);
+  const auto block = blocks_.find(pointer);
+  if (block == blocks_.end() || block->second.empty()) return;
+  const std::size_t capacity = block->second.key();
+  close_block(kind_, pointer, capacity);
+  cached_.insert(cached_.lower_bound(capacity), std::move(block->second));
+  statistics_.in_use -= capacity;
+  statistics_.cached += capacity;
+}
+
+MemoryStatistics Context::memory() const noexcept {
+  const std::lock_guard lock(pool_mutex_);
+  return statistics_;
 }
 
 void Context::trim() noexcept {
-  for (const Block& block : cached_) system_free(block.pointer);
+  const std::lock_guard lock(pool_mutex_);
+  trim_locked();
+}
+
+void Context::trim_locked() noexcept {
+  for (const auto& [bytes, pointer] : cached_) {
+    blocks_.erase(pointer);
+    system_free(pointer);
+  }
   cached_.clear();
   statistics_.cached = 0;
 }
 
 void Context::release_all() noexcept {
   while (!resources_.empty()) resources_.pop_back();
-  trim();
-  for (const Block& block : used_) system_free(block.pointer);
-  used_.clear();
+  for (const auto& [pointer, node] : blocks_) system_free(pointer);
+  blocks_.clear();
+  cached_.clear();
 }
 
 void* Context::find_resource(std::type_index type) const noexcept {
@@ -170,16 +225,21 @@ void* Context::keep_resource(std::type_index type, std::shared_ptr<void> resourc
 }  // namespace detail
 
 std::string MemoryStatistics::to_string() const {
-  const auto mebibytes = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-  return fmt::format("in use {:.1f} MiB, cached {:.1f} MiB, high-water mark {:.1f} MiB", mebibytes(in_use),
-                     mebibytes(cached), mebibytes(high_water));
+  return fmt::format("in use {:.1f} MiB, cached {:.1f} MiB, high-water mark {:.1f} MiB", detail::mebibytes(in_use),
+                     detail::mebibytes(cached), detail::mebibytes(high_water));
 }
 
+namespace {
+
+int host_threads(const char* call, int threads) {
+  if (threads < 0) throw ValueError(fmt::format("{}: {} threads; give 0 for all, or a positive count", call, threads));
+  return threads > 0 ? threads : omp_get_max_threads();
+}
+
+}  // namespace
+
 Device Device::cpu(int threads) {
-  if (threads < 0)
-    throw ValueError(fmt::format("Device::cpu: {} threads; give 0 for all, or a positive count", threads));
-  const int count = threads > 0 ? threads : omp_get_max_threads();
-  return Device(detail::Registry::instance().get(DeviceKind::cpu, 0, count));
+  return Device(detail::Registry::instance().get(DeviceKind::cpu, 0, host_threads("Device::cpu", threads)));
 }
 
 Device Device::cuda(int index) { return Device(detail::Registry::instance().get(DeviceKind::cuda, index, 1)); }
@@ -217,7 +277,11 @@ int Device::index() const noexcept { return context_->index(); }
 int Device::threads() const noexcept { return context_->threads(); }
 std::string Device::name() const { return is_cuda() ? fmt::format("cuda:{}", index()) : "cpu"; }
 std::string Device::description() const { return context_->description(); }
-Device Device::separate() const { return Device(detail::Registry::make(kind(), index(), threads())); }
+Device Device::separate() const { return separate(threads()); }
+Device Device::separate(int threads) const {
+  return Device(detail::Registry::make(kind(), index(), host_threads("Device::separate", threads)));
+}
+Device Device::host() const { return is_cuda() ? Device(context_->resource<detail::HostBeside>().context) : *this; }
 void Device::synchronize() const { context_->synchronize(); }
 MemoryStatistics Device::memory() const { return context_->memory(); }
 void Device::trim() const { context_->trim(); }

@@ -88,7 +88,12 @@ template class BasicView<void>;
 template class BasicView<const void>;
 
 Tensor::Tensor(const Shape& shape, DType dtype, const Device& device) : device_(device), shape_(shape), dtype_(dtype) {
-  data_ = device.context().allocate(bytes());
+  const std::size_t wanted = checked_bytes(shape, dtype);
+  try {
+    data_ = device.context().allocate(wanted);
+  } catch (const OutOfMemory& fault) {
+    throw OutOfMemory(fmt::format("{} {}: {}", name_of(dtype), shape.to_string(), fault.what()));
+  }
 }
 
 Tensor::Tensor(Tensor&& other) noexcept
@@ -117,8 +122,7 @@ Tensor::~Tensor() {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, const Device& device) {
   Tensor tensor(shape, dtype, device);
-  const std::vector<std::byte> zero(tensor.bytes());
-  device.context().copy(tensor.data_, zero.data(), zero.size(), detail::CopyKind::from_host);
+  device.context().clear(tensor.data_, tensor.bytes());
   return tensor;
 }
 

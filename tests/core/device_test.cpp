@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "rtl/core/memory.hpp"
 #include "rtl/core/tensor.hpp"
 
 namespace rtl {
@@ -75,6 +79,51 @@ TEST(Allocator, ReportsExhaustionWithItsFigures) {
     EXPECT_NE(std::string(error.what()).find("in use"), std::string::npos);
   }
   EXPECT_EQ(device.memory().in_use, 1024u);
+}
+
+/// Each thread fills its tensors with a number of its own and finds it there later.
+TEST(Allocator, ServesSeveralThreadsAtOnce) {
+  for (const bool on_gpu : {false, true}) {
+    if (on_gpu && Device::cuda_count() == 0) continue;
+    const Device device = on_gpu ? Device::cuda(0).separate() : Device::cpu(1).separate();
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int own = 1; own <= 4; ++own) {
+      threads.emplace_back([&wrong, device, own] {
+        std::vector<Tensor> kept(8);
+        for (std::int64_t turn = 0; turn < (device.is_cuda() ? 60 : 600); ++turn) {
+          Tensor& place = kept[static_cast<std::size_t>(turn % 8)];
+          if (place.defined() && place.to_vector<std::int32_t>().back() != own) ++wrong;
+          const std::vector<std::int32_t> values(static_cast<std::size_t>(1 + turn * 37 % 900), own);
+          place = Tensor::from(values, {static_cast<std::int64_t>(values.size())}, device);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(device.memory().in_use, 0u);
+  }
+}
+
+TEST(Allocator, RefusesWhatTheMachineDoesNotHaveBeforeTouchingIt) {
+  const Device device = Device::cpu().separate();
+  for (const std::int64_t bytes : {std::int64_t{1} << 44, std::int64_t{1} << 47, (std::int64_t{1} << 47) - 1}) {
+    EXPECT_THROW(Tensor({bytes}, DType::u8, device), OutOfMemory);
+    EXPECT_THROW((void)Tensor::zeros({bytes}, DType::u8, device), OutOfMemory);
+  }
+  EXPECT_EQ(device.memory().allocations, 0u);
+}
+
+TEST(Device, HostIsBesideTheDevice) {
+  const Device cpu = Device::cpu(2).separate();
+  EXPECT_EQ(&cpu.host().context(), &cpu.context());
+  EXPECT_EQ(cpu.separate(3).threads(), 3);
+  EXPECT_THROW((void)cpu.separate(-1), ValueError);
+  if (Device::cuda_count() == 0) return;
+  const Device gpu = Device::cuda(0);
+  EXPECT_FALSE(gpu.host().is_cuda());
+  EXPECT_EQ(&gpu.host().context(), &gpu.host().context());
+  EXPECT_NE(&gpu.host().context(), &Device::cpu().context());
 }
 
 struct Outer {

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
 #include <vector>
+
+#include "rtl/core/memory.hpp"
 
 namespace rtl {
 namespace {
@@ -46,6 +49,31 @@ TEST(Tensor, ReportsMisuse) {
   EXPECT_THROW((void)Tensor::zeros({2}, DType::f32, cpu).item<float>(), ShapeError);
   EXPECT_THROW((void)Tensor::zeros({1}, DType::f32, cpu).item<double>(), DTypeError);
   EXPECT_THROW(Tensor::zeros({6}, DType::f32, cpu).reshaped({4}), ShapeError);
+}
+
+TEST(Tensor, SizesNeverWrap) {
+  const auto text_of = [](const auto& attempt) -> std::string {
+    try {
+      attempt();
+    } catch (const OutOfMemory& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  for (const DType dtype : {DType::u8, DType::f16, DType::f32, DType::f64}) {
+    for (const Shape& shape : {Shape{std::int64_t{1} << 61}, Shape{std::int64_t{1} << 62}, Shape{INT64_MAX},
+                               Shape{std::int64_t{1} << 31, std::int64_t{1} << 30}}) {
+      const std::string text = text_of([&] { const Tensor tensor(shape, dtype, Device::cpu()); });
+      EXPECT_NE(text.find(shape.to_string()), std::string::npos) << text;
+      EXPECT_NE(text.find(name_of(dtype)), std::string::npos) << text;
+    }
+  }
+  EXPECT_EQ(checked_bytes(Shape{3, 0, std::int64_t{1} << 60}, DType::f64), 0u);
+  EXPECT_EQ(checked_bytes(std::int64_t{5}, 8), 40u);
+  EXPECT_THROW((void)checked_bytes(std::int64_t{1} << 61, 8), OutOfMemory);
+  EXPECT_THROW((void)checked_bytes(std::int64_t{-1}, 8), OutOfMemory);
+  EXPECT_NE(text_of([] { with_memory_for("rows.csv", [] { throw std::bad_alloc(); }); }).find("rows.csv"),
+            std::string::npos);
 }
 
 TEST(View, SlicesPermutesAndBroadcasts) {

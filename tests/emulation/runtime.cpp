@@ -83,7 +83,7 @@ DeviceMemory& device_memory() {
   return instance;
 }
 
-cudaError_t last_error = cudaSuccess;
+thread_local cudaError_t last_error = cudaSuccess;
 
 cudaError_t remember(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;

@@ -11,6 +11,7 @@
 
 #include "host_view.hpp"
 #include "kernels/backend/linear_algebra.hpp"
+#include "kernels/cpu/blas_turn.hpp"
 
 namespace rtl::kernels::cuda::vendor {
 
@@ -59,6 +60,7 @@ std::int64_t cholesky_factor(const Device&, const View& a) {
 
 void triangular_solve(const Device&, Transpose transpose, const ConstView& factor, const View& b) {
   const emulation::DeviceAccess access;
+  const cpu::BlasTurn one_at_a_time;
   const auto n = static_cast<int>(b.extent(0)), m = static_cast<int>(b.extent(1));
   const CBLAS_TRANSPOSE turn = transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
   if (b.dtype() == DType::f64) {
@@ -73,6 +75,7 @@ void triangular_solve(const Device&, Transpose transpose, const ConstView& facto
 void qr_factor(const Device&, const View& columns, const View& scalars) {
   check_alignment({columns, scalars});
   const emulation::DeviceAccess access;
+  const cpu::BlasTurn one_at_a_time;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info = columns.dtype() == DType::f64
                        ? LAPACKE_dgeqrf(LAPACK_COL_MAJOR, r, c, columns.data_as<double>(), r, scalars.data_as<double>())
@@ -82,6 +85,7 @@ void qr_factor(const Device&, const View& columns, const View& scalars) {
 
 void qr_form(const Device&, const View& columns, const ConstView& scalars) {
   const emulation::DeviceAccess access;
+  const cpu::BlasTurn one_at_a_time;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info =
       columns.dtype() == DType::f64
@@ -93,6 +97,7 @@ void qr_form(const Device&, const View& columns, const ConstView& scalars) {
 bool svd(const Device&, const View& columns, const View& left, const View& values, const View& right) {
   check_alignment({columns, left, values, right});
   const emulation::DeviceAccess access;
+  const cpu::BlasTurn one_at_a_time;
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   const int info = columns.dtype() == DType::f64
                        ? LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', r, c, columns.data_as<double>(), r,

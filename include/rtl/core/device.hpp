@@ -3,9 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <typeindex>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace rtl {
@@ -31,7 +35,11 @@ class Context;
 /// share one context. Operations on a CUDA device are asynchronous, in order, on the device's own stream; copies to the
 /// host wait.
 ///
-/// A context is used by one host thread at a time. For concurrent work make independent devices with `separate()`.
+/// Threads: a handle, and handles that share a context, may be used from several threads at once. Making, copying,
+/// moving and destroying tensors is safe, and so is running operations on different tensors; tensors that are only read
+/// may be shared. One object that a call writes to (a tensor, a network, an optimizer, a random sequence) belongs to
+/// one thread at a time unless its header says otherwise. Work of several threads on one CUDA device is queued in one
+/// stream; `separate()` gives a thread a stream, or a pool of memory, of its own.
 class Device {
  public:
   /// The host. `threads` is the number of OpenMP threads that its operations use; 0 means all that OpenMP grants.
@@ -58,6 +66,11 @@ class Device {
   std::string description() const;
   /// A device of the same kind and index with its own stream, handles and allocator.
   Device separate() const;
+  /// The same with another number of host threads (0: all that OpenMP grants); a CUDA device's stays 1.
+  Device separate(int threads) const;
+  /// Where host values and scratch memory beside this device lie: a host device itself; for a CUDA device a host device
+  /// that belongs to its context, with a pool of memory of its own and all threads that OpenMP grants.
+  Device host() const;
 
   /// Waits for all queued work; throws CudaError if any of it failed.
   void synchronize() const;
@@ -78,7 +91,8 @@ namespace detail {
 
 enum class CopyKind : std::uint8_t { within, from_host, to_host };
 
-/// What a kind of device must provide. Kernels reach their library handles through `resource`.
+/// What a kind of device must provide. Kernels reach their library handles through `resource`. Everything here may be
+/// called by several threads at once.
 class Context {
  public:
   Context(DeviceKind kind, int index, int threads) : kind_(kind), index_(index), threads_(threads) {}
@@ -90,47 +104,58 @@ class Context {
   int index() const noexcept { return index_; }
   int threads() const noexcept { return threads_; }
 
-  /// 64-byte aligned (host) or 256-byte aligned (CUDA) memory; never null, also for 0 bytes. Throws OutOfMemory.
+  /// 64-byte aligned (host) or 256-byte aligned (CUDA) memory; never null, also for 0 bytes. Throws OutOfMemory, before
+  /// anything is touched where the request is beyond the machine's memory.
   void* allocate(std::size_t bytes);
   void deallocate(void* pointer) noexcept;
-  MemoryStatistics memory() const noexcept { return statistics_; }
+  MemoryStatistics memory() const noexcept;
   void trim() noexcept;
 
   virtual void copy(void* to, const void* from, std::size_t bytes, CopyKind kind) = 0;
+  /// Sets bytes of this context's memory to zero.
+  virtual void clear(void* to, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
   /// cudaStream_t of a CUDA context, null on the host.
   virtual void* stream() noexcept { return nullptr; }
   virtual std::string description() const = 0;
 
   /// One object of type T for this context, made by T(*this) on first use. T's constructor may ask for other resources;
-  /// they outlive it.
+  /// they outlive it. The object is shared by all threads: it locks what it changes, or lends each call its own.
   template <typename T>
   T& resource() {
     const std::type_index type(typeid(T));
+    const std::lock_guard lock(resource_mutex_);
     void* found = find_resource(type);
     return *static_cast<T*>(found != nullptr ? found : keep_resource(type, std::make_shared<T>(*this)));
   }
 
  protected:
+  /// The most bytes that can be had at all.
+  virtual std::size_t system_memory() const noexcept = 0;
   virtual void* system_allocate(std::size_t bytes) = 0;  ///< null if there is none
   virtual void system_free(void* pointer) noexcept = 0;
   /// Derived destructors call this while their system_free still exists.
   void release_all() noexcept;
 
  private:
-  struct Block {
-    void* pointer;
-    std::size_t bytes;
-  };
+  /// Returned blocks by size; those of one size, the last returned first.
+  using Cache = std::multimap<std::size_t, void*>;
+
+  void* take_block(std::size_t wanted, std::size_t& capacity);
+  void trim_locked() noexcept;
   void* find_resource(std::type_index type) const noexcept;
   void* keep_resource(std::type_index type, std::shared_ptr<void> resource);
 
   DeviceKind kind_;
   int index_;
   int threads_;
+  mutable std::mutex pool_mutex_;
   MemoryStatistics statistics_;
-  std::vector<Block> used_;
-  std::vector<Block> cached_;
+  Cache cached_;
+  /// Every block of the pool. One that is handed out keeps its cache's node here, so that neither handing out nor
+  /// returning allocates.
+  std::unordered_map<void*, Cache::node_type> blocks_;
+  std::recursive_mutex resource_mutex_;  ///< recursive: a resource's constructor asks for others
   std::vector<std::pair<std::type_index, std::shared_ptr<void>>> resources_;
 };
 

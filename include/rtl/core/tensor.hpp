@@ -11,6 +11,7 @@
 #include "rtl/core/device.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/memory.hpp"
 #include "rtl/core/shape.hpp"
 
 namespace rtl {
@@ -51,7 +52,8 @@ class BasicView {
   /// Extent of an axis; negative counts from the end.
   std::int64_t extent(int axis) const { return shape_[axis]; }
   std::int64_t count() const noexcept { return shape_.count(); }
-  std::size_t bytes() const noexcept { return static_cast<std::size_t>(count()) * size_of(dtype_); }
+  /// Of the elements, repeated ones included. Throws OutOfMemory where the product cannot be addressed.
+  std::size_t bytes() const { return checked_bytes(shape_, dtype_); }
   /// Distance, in elements, between neighbours along each axis; 0 repeats one element.
   const Strides& strides() const noexcept { return strides_; }
   bool is_contiguous() const noexcept;
@@ -87,7 +89,8 @@ class Tensor {
  public:
   /// Holds nothing; `defined()` is false.
   Tensor() = default;
-  /// Memory is not initialised. Throws OutOfMemory.
+  /// Memory is not initialised. Throws OutOfMemory, naming dtype, shape, bytes and what the pool holds, also where the
+  /// bytes are beyond what can be addressed or what the machine has; nothing is touched then.
   Tensor(const Shape& shape, DType dtype, const Device& device);
   Tensor(Tensor&& other) noexcept;
   Tensor& operator=(Tensor&& other) noexcept;
@@ -95,7 +98,7 @@ class Tensor {
   Tensor& operator=(const Tensor&) = delete;
   ~Tensor();
 
-  /// All bytes zero.
+  /// All bytes zero, set where they lie.
   static Tensor zeros(const Shape& shape, DType dtype, const Device& device);
   /// Copies host values in row-major order. Throws ShapeError if their number is not the shape's count.
   template <typename T>

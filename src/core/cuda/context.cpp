@@ -26,6 +26,9 @@ class CudaContext final : public Context {
  public:
   explicit CudaContext(int index) : Context(DeviceKind::cuda, index, 1) {
     RTL_CUDA_CHECK(cudaSetDevice(index));
+    cudaDeviceProp properties{};
+    RTL_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
+    memory_ = properties.totalGlobalMem;
     RTL_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   }
   ~CudaContext() override {
@@ -41,6 +44,11 @@ class CudaContext final : public Context {
     RTL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, runtime_kind(kind), stream_));
     if (kind != CopyKind::within) synchronize();
   }
+  void clear(void* to, std::size_t bytes) override {
+    if (bytes == 0) return;
+    RTL_CUDA_CHECK(cudaSetDevice(index()));
+    RTL_CUDA_CHECK(cudaMemsetAsync(to, 0, bytes, stream_));
+  }
   void synchronize() override {
     RTL_CUDA_CHECK(cudaSetDevice(index()));
     RTL_CUDA_CHECK(cudaStreamSynchronize(stream_));
@@ -55,6 +63,7 @@ class CudaContext final : public Context {
   }
 
  private:
+  std::size_t system_memory() const noexcept override { return memory_; }
   void* system_allocate(std::size_t bytes) override {
     RTL_CUDA_CHECK(cudaSetDevice(index()));
     void* pointer = nullptr;
@@ -71,6 +80,7 @@ class CudaContext final : public Context {
     cudaFree(pointer);
   }
 
+  std::size_t memory_ = 0;
   cudaStream_t stream_ = nullptr;
 };
 

@@ -7,6 +7,7 @@
 
 #include "kernels/backend/conv.hpp"
 #include "kernels/backend/gemm.hpp"
+#include "kernels/cpu/blas_turn.hpp"
 #include "kernels/cpu/conv_onednn.hpp"
 #include "kernels/cpu/winograd.hpp"
 
@@ -73,6 +74,7 @@ class PatchConvolution {
   static void product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::int64_t m, std::int64_t n, std::int64_t k,
                       const double* a, std::int64_t lda, const double* b, std::int64_t ldb, double beta, double* c,
                       std::int64_t ldc) {
+    const BlasTurn turn;
     cblas_dgemm(CblasRowMajor, ta, tb, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), 1.0, a,
                 static_cast<int>(lda), b, static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
   }

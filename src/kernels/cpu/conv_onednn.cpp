@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/cpu/lender.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "rtl/core/tensor.hpp"
 
@@ -57,9 +58,10 @@ struct Descriptors {
   memory::dims strides, padding, padding_end;
 };
 
+/// Primitives of past calls. A plan holds the operands of its call, so each call at a time has plans of its own.
 class Plans {
  public:
-  explicit Plans(detail::Context& context) : onednn_(context.resource<OneDnn>()) {}
+  explicit Plans(detail::Context&) {}
 
   Plan& get(const Key& key) {
     const auto found = plans_.find(key);
@@ -132,7 +134,7 @@ class Plans {
     return plan;
   }
 
-  OneDnn& onednn_;
+  OneDnn onednn_;
   std::map<Key, Plan> plans_;
 };
 
@@ -144,51 +146,51 @@ void* handle(const float* values) { return const_cast<float*>(values); }
 void onednn_forward(const Device& device, const ConvShape& shape, const float* x, const float* w, const float* bias,
                     bool relu, bool add_to_y, float* y) {
   with_onednn("conv2d_forward", [&] {
-    auto& plans = device.context().resource<Plans>();
-    Plan& plan = plans.get({Pass::forward, bias != nullptr, relu, add_to_y, shape});
+    const auto plans = Lender<Plans>::lend(device);
+    Plan& plan = plans->get({Pass::forward, bias != nullptr, relu, add_to_y, shape});
     plan.plain_weights.set_data_handle(handle(w));
-    if (plan.reordered) plan.reorder.execute(plans.stream(), plan.plain_weights, plan.packed_weights);
+    if (plan.reordered) plan.reorder.execute(plans->stream(), plan.plain_weights, plan.packed_weights);
     plan.images_in.set_data_handle(handle(x));
     plan.images_out.set_data_handle(y);
     if (bias != nullptr) plan.bias.set_data_handle(handle(bias));
-    plan.convolution.execute(plans.stream(), {{DNNL_ARG_SRC, plan.images_in},
-                                              {DNNL_ARG_WEIGHTS, plan.packed_weights},
-                                              {DNNL_ARG_BIAS, plan.bias},
-                                              {DNNL_ARG_DST, plan.images_out},
-                                              {DNNL_ARG_SCRATCHPAD, plan.scratch}});
+    plan.convolution.execute(plans->stream(), {{DNNL_ARG_SRC, plan.images_in},
+                                               {DNNL_ARG_WEIGHTS, plan.packed_weights},
+                                               {DNNL_ARG_BIAS, plan.bias},
+                                               {DNNL_ARG_DST, plan.images_out},
+                                               {DNNL_ARG_SCRATCHPAD, plan.scratch}});
   });
 }
 
 void onednn_backward_data(const Device& device, const ConvShape& shape, const float* dy, const float* w, float* dx) {
   with_onednn("conv2d_backward_data", [&] {
-    auto& plans = device.context().resource<Plans>();
-    Plan& plan = plans.get({Pass::backward_data, false, false, false, shape});
+    const auto plans = Lender<Plans>::lend(device);
+    Plan& plan = plans->get({Pass::backward_data, false, false, false, shape});
     plan.plain_weights.set_data_handle(handle(w));
-    if (plan.reordered) plan.reorder.execute(plans.stream(), plan.plain_weights, plan.packed_weights);
+    if (plan.reordered) plan.reorder.execute(plans->stream(), plan.plain_weights, plan.packed_weights);
     plan.images_in.set_data_handle(handle(dy));
     plan.images_out.set_data_handle(dx);
-    plan.convolution.execute(plans.stream(), {{DNNL_ARG_DIFF_DST, plan.images_in},
-                                              {DNNL_ARG_WEIGHTS, plan.packed_weights},
-                                              {DNNL_ARG_DIFF_SRC, plan.images_out},
-                                              {DNNL_ARG_SCRATCHPAD, plan.scratch}});
+    plan.convolution.execute(plans->stream(), {{DNNL_ARG_DIFF_DST, plan.images_in},
+                                               {DNNL_ARG_WEIGHTS, plan.packed_weights},
+                                               {DNNL_ARG_DIFF_SRC, plan.images_out},
+                                               {DNNL_ARG_SCRATCHPAD, plan.scratch}});
   });
 }
 
 void onednn_backward_weights(const Device& device, const ConvShape& shape, const float* x, const float* dy, float* dw,
                              float* dbias) {
   with_onednn("conv2d_backward_weights", [&] {
-    auto& plans = device.context().resource<Plans>();
-    Plan& plan = plans.get({Pass::backward_weights, dbias != nullptr, false, false, shape});
+    const auto plans = Lender<Plans>::lend(device);
+    Plan& plan = plans->get({Pass::backward_weights, dbias != nullptr, false, false, shape});
     plan.images_in.set_data_handle(handle(x));
     plan.images_out.set_data_handle(handle(dy));
     plan.plain_weights.set_data_handle(dw);
     if (dbias != nullptr) plan.bias.set_data_handle(dbias);
-    plan.convolution.execute(plans.stream(), {{DNNL_ARG_SRC, plan.images_in},
-                                              {DNNL_ARG_DIFF_DST, plan.images_out},
-                                              {DNNL_ARG_DIFF_WEIGHTS, plan.packed_weights},
-                                              {DNNL_ARG_DIFF_BIAS, plan.bias},
-                                              {DNNL_ARG_SCRATCHPAD, plan.scratch}});
-    if (plan.reordered) plan.reorder.execute(plans.stream(), plan.packed_weights, plan.plain_weights);
+    plan.convolution.execute(plans->stream(), {{DNNL_ARG_SRC, plan.images_in},
+                                               {DNNL_ARG_DIFF_DST, plan.images_out},
+                                               {DNNL_ARG_DIFF_WEIGHTS, plan.packed_weights},
+                                               {DNNL_ARG_DIFF_BIAS, plan.bias},
+                                               {DNNL_ARG_SCRATCHPAD, plan.scratch}});
+    if (plan.reordered) plan.reorder.execute(plans->stream(), plan.packed_weights, plan.plain_weights);
   });
 }
 

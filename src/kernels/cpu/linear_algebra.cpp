@@ -10,37 +10,68 @@
 
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/linear_algebra.hpp"
+#include "kernels/cpu/blas_turn.hpp"
 #include "kernels/cpu/fault.hpp"
 
 namespace rtl::kernels::cpu {
 namespace {
 
 void syrk(GramOf of, int order, int inner, float alpha, const float* x, int stride, float beta, float* g) {
+  const BlasTurn turn;
   cblas_ssyrk(CblasRowMajor, CblasLower, of == GramOf::columns ? CblasTrans : CblasNoTrans, order, inner, alpha, x,
               stride, beta, g, order);
 }
 void syrk(GramOf of, int order, int inner, double alpha, const double* x, int stride, double beta, double* g) {
+  const BlasTurn turn;
   cblas_dsyrk(CblasRowMajor, CblasLower, of == GramOf::columns ? CblasTrans : CblasNoTrans, order, inner, alpha, x,
               stride, beta, g, order);
 }
-int syevd(int n, float* a, float* w) { return LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', n, a, n, w); }
-int syevd(int n, double* a, double* w) { return LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', n, a, n, w); }
-int potrf(int n, float* a) { return LAPACKE_spotrf(LAPACK_COL_MAJOR, 'U', n, a, n); }
-int potrf(int n, double* a) { return LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'U', n, a, n); }
+int syevd(int n, float* a, float* w) {
+  const BlasTurn turn;
+  return LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', n, a, n, w);
+}
+int syevd(int n, double* a, double* w) {
+  const BlasTurn turn;
+  return LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', n, a, n, w);
+}
+int potrf(int n, float* a) {
+  const BlasTurn turn;
+  return LAPACKE_spotrf(LAPACK_COL_MAJOR, 'U', n, a, n);
+}
+int potrf(int n, double* a) {
+  const BlasTurn turn;
+  return LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'U', n, a, n);
+}
 void trsm(CBLAS_TRANSPOSE transpose, int n, int m, const float* l, float* b) {
+  const BlasTurn turn;
   cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, transpose, CblasNonUnit, n, m, 1, l, n, b, m);
 }
 void trsm(CBLAS_TRANSPOSE transpose, int n, int m, const double* l, double* b) {
+  const BlasTurn turn;
   cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, transpose, CblasNonUnit, n, m, 1, l, n, b, m);
 }
-int gelqf(int n, int m, float* a, float* tau) { return LAPACKE_sgelqf(LAPACK_COL_MAJOR, n, m, a, n, tau); }
-int gelqf(int n, int m, double* a, double* tau) { return LAPACKE_dgelqf(LAPACK_COL_MAJOR, n, m, a, n, tau); }
-int orglq(int n, int m, float* a, const float* tau) { return LAPACKE_sorglq(LAPACK_COL_MAJOR, n, m, n, a, n, tau); }
-int orglq(int n, int m, double* a, const double* tau) { return LAPACKE_dorglq(LAPACK_COL_MAJOR, n, m, n, a, n, tau); }
+int gelqf(int n, int m, float* a, float* tau) {
+  const BlasTurn turn;
+  return LAPACKE_sgelqf(LAPACK_COL_MAJOR, n, m, a, n, tau);
+}
+int gelqf(int n, int m, double* a, double* tau) {
+  const BlasTurn turn;
+  return LAPACKE_dgelqf(LAPACK_COL_MAJOR, n, m, a, n, tau);
+}
+int orglq(int n, int m, float* a, const float* tau) {
+  const BlasTurn turn;
+  return LAPACKE_sorglq(LAPACK_COL_MAJOR, n, m, n, a, n, tau);
+}
+int orglq(int n, int m, double* a, const double* tau) {
+  const BlasTurn turn;
+  return LAPACKE_dorglq(LAPACK_COL_MAJOR, n, m, n, a, n, tau);
+}
 int gesdd(int n, int m, float* a, float* s, float* u, float* vt) {
+  const BlasTurn turn;
   return LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, u, n, vt, std::min(n, m));
 }
 int gesdd(int n, int m, double* a, double* s, double* u, double* vt) {
+  const BlasTurn turn;
   return LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, u, n, vt, std::min(n, m));
 }
 

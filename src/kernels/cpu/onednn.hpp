@@ -1,4 +1,4 @@
-// Per-context oneDNN engine and stream, and the translation of its exceptions.
+// oneDNN's engine and stream, and the translation of its exceptions.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 namespace rtl::kernels::cpu {
 
 struct OneDnn {
-  explicit OneDnn(detail::Context&) : engine(dnnl::engine::kind::cpu, 0), stream(engine) {}
+  OneDnn() : engine(dnnl::engine::kind::cpu, 0), stream(engine) {}
   dnnl::engine engine;
   dnnl::stream stream;
 };

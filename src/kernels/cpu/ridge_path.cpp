@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/backend/ridge_path.hpp"
+#include "kernels/cpu/blas_turn.hpp"
 #include "kernels/cpu/fault.hpp"
 #include "kernels/cpu/parallel.hpp"
 
@@ -60,6 +61,7 @@ void center_typed(const ConstView& x, const double* shift, const double* scale, 
 /// C = A B with k > 0 and rows of the given strides.
 void multiply_some(std::int64_t m, std::int64_t n, std::int64_t k, const double* a, const double* b, std::int64_t ldb,
                    double* c) {
+  const BlasTurn turn;
   cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k),
               1, a, static_cast<int>(k), b, static_cast<int>(ldb), 0, c, static_cast<int>(n));
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/lender.hpp"
 #include "kernels/cpu/workspace.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -304,7 +305,8 @@ void winograd_forward(const Device& device, const WinogradShape& shape, const fl
   const std::int64_t blocks = (tiles + block_tiles - 1) / block_tiles;
   const std::int64_t workspace = workspace_of(shape, block_tiles);
   const int threads = static_cast<int>(std::min<std::int64_t>(device.threads(), blocks));
-  float* memory = device.context().resource<Workspace>().floats(threads * workspace);
+  const auto lent = Lender<Workspace>::lend(device);
+  float* memory = lent->floats(threads * workspace);
   const auto run = HWY_DYNAMIC_DISPATCH(convolve_tiles);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int thread = 0; thread < threads; ++thread) {

@@ -1,4 +1,4 @@
-// Scratch memory of a host context that grows to the largest request and is kept.
+// Scratch memory of a host context that grows to the largest request and is kept; lent by a Lender.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace rtl::kernels::cpu {
 
-/// Its contents are undefined (but initialised) at each call; only one kernel at a time uses it.
+/// Its contents are undefined (but initialised) at each call.
 class Workspace {
  public:
   explicit Workspace(detail::Context& context) : context_(context) {}

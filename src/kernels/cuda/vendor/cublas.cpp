@@ -7,6 +7,7 @@
 #include <bit>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <type_traits>
 
 #include "kernels/cuda/stream.hpp"
@@ -148,7 +149,7 @@ class Plan {
   bool usable_ = false;
 };
 
-/// A context's handle and the plans made so far.
+/// A context's handle and the plans made so far, for one call at a time: a plan is changed by each.
 class Blas {
  public:
   explicit Blas(detail::Context&) {
@@ -156,6 +157,7 @@ class Blas {
     RTL_CUBLAS_CHECK(cublasLtCreate(&handle));
     handle_.reset(handle);
   }
+  std::mutex& turn() { return turn_; }
   cublasLtHandle_t handle() const { return handle_.get(); }
   Plan& plan(const Problem& problem) {
     const auto [place, is_new] = plans_.try_emplace(problem);
@@ -164,6 +166,7 @@ class Blas {
   }
 
  private:
+  std::mutex turn_;
   Owned<cublasLtHandle_t, cublasLtDestroy> handle_;
   std::map<Problem, std::unique_ptr<Plan>> plans_;
 };
@@ -184,6 +187,7 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
           const ConstView& b, double beta, const View& c, Epilogue epilogue, const ConstView& bias) {
   activate(device);
   auto& blas = device.context().resource<Blas>();
+  const std::lock_guard turn(blas.turn());
   Problem problem{c.dtype(),
                   transpose_a == Transpose::yes,
                   transpose_b == Transpose::yes,

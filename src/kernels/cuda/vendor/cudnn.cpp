@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <type_traits>
 
@@ -180,10 +181,11 @@ class Plan {
   bool usable_ = false;
 };
 
-/// A context's handle and the plans made so far.
+/// A context's handle and the plans made so far, for one call at a time.
 class Dnn {
  public:
   explicit Dnn(detail::Context&) {}
+  std::mutex& turn() { return turn_; }
   cudnnHandle_t handle() const { return library_.get(); }
   Plan& plan(const Problem& problem) {
     const auto [place, is_new] = plans_.try_emplace(problem);
@@ -192,6 +194,7 @@ class Dnn {
   }
 
  private:
+  std::mutex turn_;
   Library library_;
   std::map<Problem, std::unique_ptr<Plan>> plans_;
 };
@@ -211,6 +214,7 @@ bool convolve(const Device& device, Direction direction, const Shape& x, const S
   if (!narrow(x, problem.x) || !narrow(w, problem.w) || !narrow(y, problem.y)) return false;
   activate(device);
   auto& dnn = device.context().resource<Dnn>();
+  const std::lock_guard turn(dnn.turn());
   return dnn.plan(problem).run(dnn.handle(), device, from.data(), other.data(), to.data());
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <vector>
 
 #include "kernels/cuda/stream.hpp"
@@ -48,6 +49,7 @@ class Libraries {
   Libraries(const Libraries&) = delete;
   Libraries& operator=(const Libraries&) = delete;
 
+  std::mutex& turn() { return turn_; }
   cublasHandle_t blas() const { return blas_; }
   cusolverDnHandle_t solver() const { return solver_; }
   cusolverDnParams_t parameters() const { return parameters_; }
@@ -59,15 +61,28 @@ class Libraries {
     if (blas_ != nullptr) cublasDestroy(blas_);
   }
 
+  std::mutex turn_;
   cublasHandle_t blas_ = nullptr;
   cusolverDnHandle_t solver_ = nullptr;
   cusolverDnParams_t parameters_ = nullptr;
 };
 
-Libraries& libraries(const Device& device) {
-  activate(device);
-  return device.context().resource<Libraries>();
-}
+/// The handles for the length of a call: one call at a time uses them.
+class Session {
+ public:
+  explicit Session(const Device& device) : all_(handles(device)), lock_(all_.turn()) {}
+  cublasHandle_t blas() const { return all_.blas(); }
+  cusolverDnHandle_t solver() const { return all_.solver(); }
+  cusolverDnParams_t parameters() const { return all_.parameters(); }
+
+ private:
+  static Libraries& handles(const Device& device) {
+    activate(device);
+    return device.context().resource<Libraries>();
+  }
+  Libraries& all_;
+  std::unique_lock<std::mutex> lock_;
+};
 
 cudaDataType_t type_of(const ConstView& view) { return view.dtype() == DType::f64 ? CUDA_R_64F : CUDA_R_32F; }
 
@@ -112,7 +127,8 @@ void gram(const Device& device, GramOf of, double alpha, const ConstView& x, dou
   const auto order = static_cast<int>(g.extent(2));
   const auto inner = static_cast<int>(x.extent(of == GramOf::columns ? 1 : 2));
   const auto stride = static_cast<int>(std::max({x.strides()[1], x.extent(2), std::int64_t{1}}));
-  const cublasHandle_t blas = libraries(device).blas();
+  const Session all(device);
+  const cublasHandle_t blas = all.blas();
   const cublasOperation_t turn = operation(of == GramOf::rows);
   if (g.dtype() == DType::f64) {
     RTL_SOLVER_CHECK(cublasDsyrk(blas, CUBLAS_FILL_MODE_UPPER, turn, order, inner, &alpha, x.data_as<double>(), stride,
@@ -130,8 +146,9 @@ void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpo
   const auto factor = static_cast<float>(alpha), before = static_cast<float>(beta);
   const cudaDataType_t type = type_of(c);
   const std::int64_t k = a.extent(transpose_a == Transpose::yes ? 1 : 2);
+  const Session all(device);
   RTL_SOLVER_CHECK(cublasGemmStridedBatchedEx(
-      libraries(device).blas(), operation(transpose_b == Transpose::yes), operation(transpose_a == Transpose::yes),
+      all.blas(), operation(transpose_b == Transpose::yes), operation(transpose_a == Transpose::yes),
       static_cast<int>(c.extent(2)), static_cast<int>(c.extent(1)), static_cast<int>(k),
       is_double ? static_cast<const void*>(&alpha) : &factor, b.data(), type, static_cast<int>(b.extent(2)),
       b.extent(1) * b.extent(2), a.data(), type, static_cast<int>(a.extent(2)), a.extent(1) * a.extent(2),
@@ -141,7 +158,7 @@ void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpo
 }
 
 std::int64_t symmetric_eigen(const Device& device, const View& a, const View& values) {
-  Libraries& all = libraries(device);
+  const Session all(device);
   const std::int64_t batch = a.extent(0), n = a.extent(2);
   const cudaDataType_t type = type_of(a);
   std::size_t device_bytes = 0, host_bytes = 0;
@@ -170,7 +187,7 @@ std::int64_t symmetric_eigen(const Device& device, const View& a, const View& va
 }
 
 std::int64_t cholesky_factor(const Device& device, const View& a) {
-  Libraries& all = libraries(device);
+  const Session all(device);
   const std::int64_t n = a.extent(0);
   const cudaDataType_t type = type_of(a);
   std::size_t device_bytes = 0, host_bytes = 0;
@@ -185,7 +202,8 @@ std::int64_t cholesky_factor(const Device& device, const View& a) {
 void triangular_solve(const Device& device, Transpose transpose, const ConstView& factor, const View& b) {
   // b' L'^-1 and b' L^-1, with L' the upper triangle.
   const auto n = static_cast<int>(b.extent(0)), m = static_cast<int>(b.extent(1));
-  const cublasHandle_t blas = libraries(device).blas();
+  const Session all(device);
+  const cublasHandle_t blas = all.blas();
   const cublasOperation_t turn = operation(transpose == Transpose::yes);
   if (b.dtype() == DType::f64) {
     const double one = 1;
@@ -199,7 +217,7 @@ void triangular_solve(const Device& device, Transpose transpose, const ConstView
 }
 
 void qr_factor(const Device& device, const View& columns, const View& scalars) {
-  Libraries& all = libraries(device);
+  const Session all(device);
   const std::int64_t c = columns.extent(0), r = columns.extent(1);
   const cudaDataType_t type = type_of(columns);
   std::size_t device_bytes = 0, host_bytes = 0;
@@ -212,7 +230,8 @@ void qr_factor(const Device& device, const View& columns, const View& scalars) {
 }
 
 void qr_form(const Device& device, const View& columns, const ConstView& scalars) {
-  const cusolverDnHandle_t solver = libraries(device).solver();
+  const Session all(device);
+  const cusolverDnHandle_t solver = all.solver();
   const auto c = static_cast<int>(columns.extent(0)), r = static_cast<int>(columns.extent(1));
   int length = 0;
   if (columns.dtype() == DType::f64) {
@@ -233,7 +252,7 @@ void qr_form(const Device& device, const View& columns, const ConstView& scalars
 }
 
 bool svd(const Device& device, const View& columns, const View& left, const View& values, const View& right) {
-  Libraries& all = libraries(device);
+  const Session all(device);
   const std::int64_t c = columns.extent(0), r = columns.extent(1);
   const cudaDataType_t type = type_of(columns);
   std::size_t device_bytes = 0, host_bytes = 0;
