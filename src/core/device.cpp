@@ -272,6 +272,8 @@ Device Device::parse(const std::string& text, int threads) {
   throw ValueError(fmt::format("'{}' is no device; use cpu, cuda or cuda:N", text));
 }
 
+Device Device::of(detail::Context& context) { return Device(context.shared_from_this()); }
+
 DeviceKind Device::kind() const noexcept { return context_->kind(); }
 int Device::index() const noexcept { return context_->index(); }
 int Device::threads() const noexcept { return context_->threads(); }

@@ -19,6 +19,12 @@ bool BasicView<Element>::is_contiguous() const noexcept {
 }
 
 template <typename Element>
+Device BasicView<Element>::device() const {
+  if (context_ == nullptr) throw DeviceError("View::device: no view is given");
+  return Device::of(*context_);
+}
+
+template <typename Element>
 BasicView<Element> BasicView<Element>::reshaped(const Shape& shape) const {
   if (shape.count() != count() || !is_contiguous()) {
     throw ShapeError(fmt::format("View::reshaped: {} ({}) cannot become {}", shape_.to_string(),

@@ -76,6 +76,14 @@ TEST(Tensor, SizesNeverWrap) {
             std::string::npos);
 }
 
+TEST(View, KnowsItsDevice) {
+  const Device device = Device::cpu(3).separate();
+  const Tensor tensor = Tensor::zeros({2}, DType::f32, device);
+  EXPECT_EQ(&tensor.view().device().context(), &device.context());
+  EXPECT_EQ(tensor.view().device().threads(), 3);
+  EXPECT_THROW((void)ConstView().device(), DeviceError);
+}
+
 TEST(View, SlicesPermutesAndBroadcasts) {
   std::vector<float> values(24);
   std::iota(values.begin(), values.end(), 0.0f);

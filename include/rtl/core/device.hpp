@@ -72,6 +72,9 @@ class Device {
   /// that belongs to its context, with a pool of memory of its own and all threads that OpenMP grants.
   Device host() const;
 
+  /// The handle of a context, as views carry it (BasicView::device).
+  static Device of(detail::Context& context);
+
   /// Waits for all queued work; throws CudaError if any of it failed.
   void synchronize() const;
   MemoryStatistics memory() const;
@@ -93,7 +96,7 @@ enum class CopyKind : std::uint8_t { within, from_host, to_host };
 
 /// What a kind of device must provide. Kernels reach their library handles through `resource`. Everything here may be
 /// called by several threads at once.
-class Context {
+class Context : public std::enable_shared_from_this<Context> {
  public:
   Context(DeviceKind kind, int index, int threads) : kind_(kind), index_(index), threads_(threads) {}
   Context(const Context&) = delete;

@@ -58,6 +58,8 @@ class BasicView {
   const Strides& strides() const noexcept { return strides_; }
   bool is_contiguous() const noexcept;
   detail::Context* context() const noexcept { return context_; }
+  /// Where the elements are. Throws DeviceError if not given.
+  Device device() const;
 
   /// Same memory, other shape. Throws ShapeError if the counts differ or the view is not contiguous.
   BasicView reshaped(const Shape& shape) const;
