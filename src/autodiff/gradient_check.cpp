@@ -65,7 +65,7 @@ GradientCheck gradient_check(const std::function<Variable(std::span<const Variab
     input.clear_gradient();
     const auto evaluate = [&] {
       const NoGraph off;
-      copy_bytes(Tensor::from(values, input.shape(), Device::cpu()), input.value());
+      copy_bytes(Tensor::from(values, input.shape(), input.value().device().host()), input.value());
       return projection(function(inputs)).value().item<double>();
     };
     for (const std::int64_t entry : chosen_entries(input.shape().count(), options, i)) {
@@ -85,7 +85,7 @@ GradientCheck gradient_check(const std::function<Variable(std::span<const Variab
             fmt::format("input {}, entry {}: backward gives {}, differences give {}", i, entry, analytic[e], numeric);
       }
     }
-    copy_bytes(Tensor::from(values, input.shape(), Device::cpu()), input.value());
+    copy_bytes(Tensor::from(values, input.shape(), input.value().device().host()), input.value());
   }
   return result;
 }

@@ -222,10 +222,10 @@ Tensor parse_npy(std::span<const std::byte> content, const std::string& name, co
     throw FormatError(name, fmt::format("{} elements '{}' of {} bytes are announced, but {} bytes follow the header",
                                         shape.to_string(), element.descr, element.bytes, data.size()));
   }
-  Tensor values(shape, element.dtype, Device::cpu());
+  Tensor values = with_memory_for(name, [&] { return Tensor(shape, element.dtype, device.host()); });
   convert(element, data, static_cast<std::byte*>(values.view().data()));
   if (header.fortran_order && shape.rank() > 1) {
-    Tensor ordered(shape, element.dtype, Device::cpu());
+    Tensor ordered = with_memory_for(name, [&] { return Tensor(shape, element.dtype, device.host()); });
     to_row_major(values, ordered);
     values = std::move(ordered);
   }
@@ -257,7 +257,7 @@ Bytes encode_npy(ConstView values) {
   std::memcpy(content.data() + before, header.data(), header.size());
   if (values.bytes() > 0) {
     std::byte* to = content.data() + before + header.size();
-    const Device host = Device::cpu();
+    const Device host = Device::cpu(1);
     copy_bytes(values, View(to, values.dtype(), values.shape(), host));
   }
   return content;

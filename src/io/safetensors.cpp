@@ -195,7 +195,7 @@ std::string_view header_text(const MappedFile& file) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), host_(Device::cpu()) {
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), host_(Device::cpu(1)) {
   const std::string_view text = header_text(file_);
   const std::uint64_t data_begin = length_bytes + text.size();
   const std::uint64_t data_bytes = file_.bytes().size() - data_begin;
@@ -262,7 +262,8 @@ ConstView SafetensorsFile::view(const std::string& name) const {
 
 Tensor SafetensorsFile::load(const std::string& name, const Device& device) const {
   const TensorEntry& found = entry(name);
-  Tensor staged(found.shape, found.dtype, host_);
+  Tensor staged = with_memory_for(path() + ": tensor '" + name + "'",
+                                  [&] { return Tensor(found.shape, found.dtype, device.host()); });
   const std::span<const std::byte> content = bytes(name);
   if (!content.empty()) std::memcpy(staged.view().data(), content.data(), content.size());
   return device.is_cuda() ? staged.to(device) : std::move(staged);
@@ -324,7 +325,7 @@ void each_content(const std::vector<const NamedView*>& order, const Take& take) 
     const ConstView view = tensor->second;
     Tensor staged;
     if (view.context()->kind() == DeviceKind::cuda) {
-      staged = Tensor(view.shape(), view.dtype(), Device::cpu());
+      staged = Tensor(view.shape(), view.dtype(), view.device().host());
       copy_bytes(view, staged);
     }
     const void* data = staged.defined() ? std::as_const(staged).view().data() : view.data();

@@ -101,7 +101,7 @@ void Optimizer::start_from_here() {
 }
 
 std::vector<NamedTensor> Optimizer::state() const {
-  const Device host = Device::cpu();
+  const Device host = device().host();
   std::vector<NamedTensor> state;
   std::vector<std::int64_t> steps;
   for (const Slot& slot : slots_) {

@@ -80,7 +80,7 @@ BlendedFit BlendedRidge::fit(const Device& device, ConstView x, ConstView y, std
                                  x.shape().to_string(), y.shape().to_string(), inputs_));
   }
   if (penalties.empty()) throw ValueError("BlendedRidge::fit: penalties is empty; give at least one");
-  Dense centre(inputs_, targets.columns());
+  Dense centre(inputs_, targets.columns(), inputs.host());
   if (options.centre.given()) {
     centre = dense_copy("BlendedRidge::fit", "centre", options.centre);
     if (centre.rows() != inputs_ || centre.columns() != targets.columns()) {
@@ -101,11 +101,11 @@ BlendedFit BlendedRidge::fit(const Device& device, ConstView x, ConstView y, std
     candidate.penalty = path.best_penalty();
     candidate.leave_one_out = path.scores().leave_one_out[path.scores().best];
     if (fit.candidates.empty() || better(candidate, fit.chosen)) {
-      const Dense theta = dense_copy("BlendedRidge", "theta", path.coefficients(candidate.penalty).to(Device::cpu()));
+      const Dense theta = dense_copy("BlendedRidge", "theta", path.coefficients(candidate.penalty));
       Dense coefficients = centre;
       multiply_into(coefficients, 1, root, Transpose::no, theta, Transpose::no, 1);
       fit.coefficients = coefficients.tensor();
-      fit.intercept = path.intercept(candidate.penalty).to(Device::cpu());
+      fit.intercept = path.intercept(candidate.penalty).to(inputs.host());
       fit.chosen = candidate;
     }
     fit.candidates.push_back(candidate);

@@ -14,7 +14,7 @@ namespace rtl::solvers {
 namespace {
 
 /// Threads that share a small piece of work only wait for each other.
-Device host_for(double operations) { return Device::cpu(operations < 5e8 ? 1 : 0); }
+Device host_for(double operations, const Device& host) { return operations < 5e8 ? Device::cpu(1) : host; }
 
 constexpr double tolerance = 1e-10;  // of the largest entry or eigenvalue, for asymmetry and negative eigenvalues
 
@@ -22,8 +22,7 @@ template <typename T>
 void widen(ConstView view, Dense& out) {
   const auto count = static_cast<std::size_t>(view.count());
   std::vector<T> values(count);
-  const Device host = Device::cpu();
-  copy_bytes(view, View(values.data(), dtype_of<T>(), view.shape(), host));
+  copy_bytes(view, View(values.data(), dtype_of<T>(), view.shape(), out.host()));
   std::copy(values.begin(), values.end(), out.values().begin());
 }
 
@@ -52,8 +51,8 @@ void Dense::symmetrize() {
   }
 }
 
-Dense Dense::identity(std::int64_t size) {
-  Dense result(size, size);
+Dense Dense::identity(std::int64_t size, const Device& host) {
+  Dense result(size, size, host);
   result.add_to_diagonal(1);
   return result;
 }
@@ -66,7 +65,7 @@ Dense dense_copy(std::string_view call, std::string_view name, ConstView view) {
   if (!view.is_contiguous()) {
     throw ShapeError(fmt::format("{}: {} is strided; copy it into a contiguous tensor", call, name));
   }
-  Dense result(view.extent(0), view.rank() == 2 ? view.extent(1) : 1);
+  Dense result(view.extent(0), view.rank() == 2 ? view.extent(1) : 1, view.device().host());
   if (view.dtype() == DType::f32) {
     widen<float>(view, result);
   } else if (view.dtype() == DType::f64) {
@@ -106,35 +105,36 @@ Dense symmetric_copy(std::string_view call, std::string_view name, ConstView vie
 void multiply_into(Dense& out, double alpha, const Dense& a, Transpose transpose_a, const Dense& b,
                    Transpose transpose_b, double beta) {
   const double operations = 2.0 * static_cast<double>(a.rows() * a.columns()) * static_cast<double>(out.columns());
-  kernels::gemm(host_for(operations), transpose_a, transpose_b, alpha, a.view(), b.view(), beta, out.view());
+  kernels::gemm(host_for(operations, a.host()), transpose_a, transpose_b, alpha, a.view(), b.view(), beta, out.view());
 }
 
 Dense multiply(const Dense& a, const Dense& b) {
-  Dense out(a.rows(), b.columns());
+  Dense out(a.rows(), b.columns(), a.host());
   multiply_into(out, 1, a, Transpose::no, b, Transpose::no, 0);
   return out;
 }
 
 Dense multiply_transposed(const Dense& a, const Dense& b) {
-  Dense out(a.rows(), b.rows());
+  Dense out(a.rows(), b.rows(), a.host());
   multiply_into(out, 1, a, Transpose::no, b, Transpose::yes, 0);
   return out;
 }
 
 Dense transposed_multiply(const Dense& a, const Dense& b) {
-  Dense out(a.columns(), b.columns());
+  Dense out(a.columns(), b.columns(), a.host());
   multiply_into(out, 1, a, Transpose::yes, b, Transpose::no, 0);
   return out;
 }
 
 void factor_cholesky(Dense& a) {
   const auto n = static_cast<double>(a.rows());
-  kernels::cholesky_factor(host_for(n * n * n / 3), a.view());
+  kernels::cholesky_factor(host_for(n * n * n / 3, a.host()), a.view());
 }
 
 void solve_cholesky(const Dense& factor, Dense& b) {
   const auto n = static_cast<double>(factor.rows());
-  kernels::cholesky_solve(host_for(2 * n * n * static_cast<double>(b.columns())), factor.view(), b.view());
+  kernels::cholesky_solve(host_for(2 * n * n * static_cast<double>(b.columns()), factor.host()), factor.view(),
+                          b.view());
 }
 
 Eigen eigen(Dense symmetric) {
@@ -142,7 +142,7 @@ Eigen eigen(Dense symmetric) {
   result.values.resize(static_cast<std::size_t>(symmetric.rows()));
   result.vectors = std::move(symmetric);
   const auto n = static_cast<double>(result.vectors.rows());
-  const Device host = host_for(9 * n * n * n);
+  const Device host = host_for(9 * n * n * n, result.vectors.host());
   kernels::symmetric_eigen(host, result.vectors.view(),
                            View(result.values.data(), DType::f64, {result.vectors.rows()}, host));
   return result;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,12 +14,16 @@
 
 namespace rtl::solvers {
 
+/// Its products, factors and eigenvectors are computed, and lie, on the host device that it was made with.
 class Dense {
  public:
+  /// Nothing, to be assigned to.
   Dense() = default;
   /// Zeros.
-  Dense(std::int64_t rows, std::int64_t columns)
-      : rows_(rows), columns_(columns), values_(static_cast<std::size_t>(rows * columns), 0.0) {}
+  Dense(std::int64_t rows, std::int64_t columns, const Device& host)
+      : rows_(rows), columns_(columns), values_(static_cast<std::size_t>(rows * columns), 0.0), host_(host) {}
+
+  const Device& host() const { return host_.value(); }
 
   std::int64_t rows() const noexcept { return rows_; }
   std::int64_t columns() const noexcept { return columns_; }
@@ -31,9 +36,9 @@ class Dense {
   std::vector<double>& values() noexcept { return values_; }
   const std::vector<double>& values() const noexcept { return values_; }
 
-  View view() { return {values_.data(), DType::f64, {rows_, columns_}, host_}; }
-  ConstView view() const { return {values_.data(), DType::f64, {rows_, columns_}, host_}; }
-  Tensor tensor() const { return Tensor::from(values_, {rows_, columns_}, host_); }
+  View view() { return {values_.data(), DType::f64, {rows_, columns_}, host()}; }
+  ConstView view() const { return {values_.data(), DType::f64, {rows_, columns_}, host()}; }
+  Tensor tensor() const { return Tensor::from(values_, {rows_, columns_}, host()); }
 
   double trace() const;
   void scale(double factor);
@@ -41,19 +46,19 @@ class Dense {
   /// (A + A') / 2.
   void symmetrize();
 
-  static Dense identity(std::int64_t size);
+  static Dense identity(std::int64_t size, const Device& host);
 
  private:
   std::int64_t rows_ = 0;
   std::int64_t columns_ = 0;
   std::vector<double> values_;
-  Device host_ = Device::cpu();  // views refer to its context
+  std::optional<Device> host_;
 };
 
 using kernels::Transpose;
 
-/// f32 or f64, rank 2 (rank 1 becomes one column), on any device, widened to f64. Throws DTypeError, ShapeError,
-/// ValueError for an entry that is not finite.
+/// f32 or f64, rank 2 (rank 1 becomes one column), on any device, widened to f64, on Device::host of that. Throws
+/// DTypeError, ShapeError, ValueError for an entry that is not finite.
 Dense dense_copy(std::string_view call, std::string_view name, ConstView view);
 /// As above for [p, p] matrices of f64 that are symmetric within 1e-10 of their largest entry.
 Dense symmetric_copy(std::string_view call, std::string_view name, ConstView view);

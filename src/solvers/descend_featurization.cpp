@@ -71,7 +71,7 @@ class ExpectedRisk {
       throw ValueError("featurization_gradient: the features span fewer directions than there are samples");
 
     double curvature = samples_ * penalty_ / (kappa * kappa), pull = 0;  // c and tr(Q K G^2)
-    Dense slope(p, p);  // kappa G Q G in the axes of K, then all of dR/dK
+    Dense slope(p, p, root_.host());  // kappa G Q G in the axes of K, then all of dR/dK
     for (std::int64_t i = 0; i < p; ++i) {
       for (std::int64_t j = 0; j < p; ++j) {
         double q = -tasks(i, j) * (missed[i] + missed[j]);
@@ -151,7 +151,7 @@ Descent descend_featurization(ConstView sigma, ConstView omega, ConstView start,
     matrix = projected_descent(risk, std::move(matrix), options, risks);
   } else {
     const std::int64_t rows = matrix.rows(), columns = matrix.columns();
-    Dense at(rows, columns), gradient;
+    Dense at(rows, columns, matrix.host()), gradient;
     const auto value = [&](const std::vector<double>& point, std::vector<double>& slope) {
       at.values() = point;
       const double now = risk(at, &gradient);
@@ -176,8 +176,9 @@ Minimax minimax_featurization(ConstView sigma, std::span<const ConstView> omegas
     wanted.push_back(symmetric_copy(call, "omega", omega));
   }
   const auto p = kinds.front().rows();
-  const auto mixture = [p](const std::vector<Dense>& matrices, const std::vector<double>& weights) {
-    Dense sum(p, p);
+  const auto mixture = [p, host = kinds.front().host()](const std::vector<Dense>& matrices,
+                                                        const std::vector<double>& weights) {
+    Dense sum(p, p, host);
     for (std::size_t j = 0; j < matrices.size(); ++j) {
       for (std::size_t i = 0; i < sum.values().size(); ++i) sum.values()[i] += weights[j] * matrices[j].values()[i];
     }

@@ -64,14 +64,16 @@ Tensor FeatureMap::coefficients(ConstView theta) const {
     throw ShapeError(fmt::format("FeatureMap::coefficients: theta is {}; the map has {} features",
                                  theta.shape().to_string(), features()));
   }
-  Tensor out({inputs(), right.columns()}, DType::f64, Device::cpu());
-  kernels::gemm(Device::cpu(), kernels::Transpose::no, kernels::Transpose::no, 1, matrix_, right.view(), 0, out);
+  const Device& host = matrix_.device();
+  Tensor out({inputs(), right.columns()}, DType::f64, host);
+  kernels::gemm(host, kernels::Transpose::no, kernels::Transpose::no, 1, matrix_, right.view(), 0, out);
   return out;
 }
 
 Tensor FeatureMap::metric() const {
-  Tensor out({inputs(), inputs()}, DType::f64, Device::cpu());
-  kernels::gemm(Device::cpu(), kernels::Transpose::no, kernels::Transpose::yes, 1, matrix_, matrix_, 0, out);
+  const Device& host = matrix_.device();
+  Tensor out({inputs(), inputs()}, DType::f64, host);
+  kernels::gemm(host, kernels::Transpose::no, kernels::Transpose::yes, 1, matrix_, matrix_, 0, out);
   return out;
 }
 
@@ -84,7 +86,7 @@ void FeatureMap::save(const std::string& path) const {
                          {"expected_risk", exact(facts_.expected_risk)}});
 }
 
-FeatureMap FeatureMap::load(const std::string& path) {
+FeatureMap FeatureMap::load(const std::string& path, const Device& device) {
   const io::SafetensorsFile file(path);
   const auto& entry = file.entry(tensor_name);
   if (entry.dtype != DType::f64 || entry.shape.rank() != 2 || entry.shape.count() == 0) {
@@ -97,7 +99,7 @@ FeatureMap FeatureMap::load(const std::string& path) {
   Facts facts{kind->second, number(path, metadata, "penalty"), number(path, metadata, "samples"),
               number(path, metadata, "noise"), number(path, metadata, "expected_risk")};
   try {
-    return {file.load(tensor_name, Device::cpu()), std::move(facts)};
+    return {file.load(tensor_name, device.host()), std::move(facts)};
   } catch (const ValueError& error) {
     throw FormatError(path, error.what());
   }

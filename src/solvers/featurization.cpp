@@ -89,7 +89,7 @@ Featurization optimal_featurization(ConstView sigma, ConstView omega, double noi
                                ? limited_bayes(falling, noise, samples, options.max_rank)
                                : optimum_for(falling, noise, samples, options);
   const std::int64_t columns = std::max<std::int64_t>(optimum.rank, 1);
-  Dense scaled(p, columns);
+  Dense scaled(p, columns, roots.root.host());
   for (std::int64_t j = 0; j < columns; ++j) {
     const double strength = optimum.rank == 0 ? 1 : std::sqrt(optimum.spectrum[static_cast<std::size_t>(j)]);
     for (std::int64_t i = 0; i < p; ++i) scaled(i, j) = strength * decomposed.vectors(p - 1 - j, i);
@@ -107,7 +107,7 @@ FeatureMap principal_components(ConstView sigma, std::int64_t rank) {
   if (rank < 1 || rank > p) {
     throw ValueError(fmt::format("principal_components: rank is {}; it must be between 1 and p = {}", rank, p));
   }
-  Dense matrix(p, rank);
+  Dense matrix(p, rank, axes.vectors.host());
   for (std::int64_t j = 0; j < rank; ++j) {
     for (std::int64_t i = 0; i < p; ++i) matrix(i, j) = axes.vectors(p - 1 - j, i);
   }
@@ -118,9 +118,9 @@ FeatureMap whitening(ConstView sigma, double eigenvalue_floor) {
   return {square_roots("whitening", sigma, eigenvalue_floor).inverse.view(), {"whitening", 0, 0, 0, 0}};
 }
 
-FeatureMap identity_features(std::int64_t inputs) {
+FeatureMap identity_features(std::int64_t inputs, const Device& device) {
   domain::positive("identity_features", "inputs", static_cast<double>(inputs));
-  return {Dense::identity(inputs).view(), {"identity", 0, 0, 0, 0}};
+  return {Dense::identity(inputs, device.host()).view(), {"identity", 0, 0, 0, 0}};
 }
 
 }  // namespace rtl::solvers

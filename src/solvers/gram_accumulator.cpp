@@ -88,17 +88,18 @@ void GramAccumulator::join(std::string_view call, std::int64_t rows, std::int64_
 }
 
 void GramAccumulator::save(const std::string& path) const {
+  const Device host = device_.host();
   const Tensor counts =
-      Tensor::from(std::vector<std::int64_t>{1, features_, outputs_, rows_, counted_rows_}, {5}, Device::cpu());
-  const Tensor weight = Tensor::from(std::vector<double>{total_weight_}, {1}, Device::cpu());
-  const Tensor means = means_.to(Device::cpu()), products = products_.to(Device::cpu());
+      Tensor::from(std::vector<std::int64_t>{1, features_, outputs_, rows_, counted_rows_}, {5}, host);
+  const Tensor weight = Tensor::from(std::vector<double>{total_weight_}, {1}, host);
+  const Tensor means = means_.to(host), products = products_.to(host);
   io::write_npz(path,
                 {{"rtl_gram_counts", counts}, {"total_weight", weight}, {"means", means}, {"products", products}});
 }
 
 GramAccumulator GramAccumulator::load(const std::string& path, const Device& device) {
   const io::NpzFile file(path);
-  const Device host = Device::cpu();
+  const Device host = device.host();
   const Tensor counts = file.load("rtl_gram_counts", host), weight = file.load("total_weight", host);
   Tensor means = file.load("means", device), products = file.load("products", device);
   const auto fail = [&](const char* fault) -> FormatError { return FormatError(path, fault); };

@@ -46,13 +46,13 @@ void add_posterior(Dense& sum, const Dense& inputs, const Dense& targets, const 
   factor.symmetrize();
   factor.add_to_diagonal(noise);
   factor_cholesky(factor);
-  Dense right(n, p + 1);  // [Z K, y]
+  Dense right(n, p + 1, inputs.host());  // [Z K, y]
   for (std::int64_t i = 0; i < n; ++i) {
     std::copy_n(cross.row(i), p, right.row(i));
     right(i, p) = targets(i, 0);
   }
   solve_cholesky(factor, right);
-  Dense solved(n, p), weights(n, 1);
+  Dense solved(n, p, inputs.host()), weights(n, 1, inputs.host());
   for (std::int64_t i = 0; i < n; ++i) {
     std::copy_n(right.row(i), p, solved.row(i));
     weights(i, 0) = right(i, p);
@@ -88,11 +88,12 @@ TaskCovariance TaskEnsemble::finish(Tensor whitened, double noise) const {
 
 TaskCovariance TaskEnsemble::moments(MomentCleaning cleaning) const {
   check_tasks("TaskEnsemble::moments", tasks());
-  Dense sum(inputs(), inputs());
+  const Device& host = whitener_.device();
+  Dense sum(inputs(), inputs(), host);
   for (const Task& task : tasks_) {
     const Dense z = dense_copy("TaskEnsemble", "inputs", task.inputs),
                 y = dense_copy("TaskEnsemble", "targets", task.targets);
-    Dense halves[2] = {Dense(inputs(), 1), Dense(inputs(), 1)};
+    Dense halves[2] = {Dense(inputs(), 1, host), Dense(inputs(), 1, host)};
     for (std::int64_t i = 0; i < z.rows(); ++i) {
       const std::int64_t rows_of_half = (z.rows() + 1 - i % 2) / 2;
       const double weight = y(i, 0) / static_cast<double>(rows_of_half);
@@ -155,10 +156,10 @@ TaskCovariance TaskEnsemble::expectation_maximization(const EmOptions& options) 
   const PooledVariance start = pooled();
   const double noise = options.noise.value_or(start.noise);
   domain::positive(call, "noise", noise);
-  Dense whitened = Dense::identity(inputs());
+  Dense whitened = Dense::identity(inputs(), whitener_.device());
   whitened.scale(start.prior);
   for (int iteration = 0; iteration < options.iterations; ++iteration) {
-    Dense sum(inputs(), inputs());
+    Dense sum(inputs(), inputs(), whitener_.device());
     for (const Task& task : tasks_) {
       add_posterior(sum, dense_copy(call, "inputs", task.inputs), dense_copy(call, "targets", task.targets), whitened,
                     noise);

@@ -24,7 +24,7 @@ std::vector<double> host_copy(ConstView matrix) {
   }
   matrix.data_as<double>();
   std::vector<double> values(static_cast<std::size_t>(matrix.count()));
-  const Device host = Device::cpu();
+  const Device host = matrix.device().host();
   copy_bytes(matrix, View(values.data(), DType::f64, matrix.shape(), host));
   return values;
 }
@@ -80,7 +80,7 @@ Covariance Covariance::dense(ConstView matrix) {
   const auto p = static_cast<std::size_t>(matrix.extent(0));
   check_symmetric(values, p);
   std::vector<double> eigenvalues(p);
-  const Device cpu = Device::cpu();
+  const Device cpu = matrix.device().host();
   kernels::symmetric_eigen(cpu, View(values.data(), DType::f64, matrix.shape(), cpu),
                            View(eigenvalues.data(), DType::f64, {matrix.extent(0)}, cpu));
   const double largest = std::max(eigenvalues.back(), 0.0);

@@ -34,7 +34,7 @@ std::int64_t whole(const char* call, double samples) {
 /// Rows in the eigenbasis of their covariance: independent columns of variance s.
 Dense scaled_rows(std::span<const double> scales, std::int64_t rows, std::uint64_t seed, std::uint64_t stream) {
   const auto p = static_cast<std::int64_t>(scales.size());
-  Dense x(rows, p);
+  Dense x(rows, p, Device::cpu());
   x.values() = standard_normals(seed, stream, rows * p);
   for (std::int64_t i = 0; i < rows; ++i) {
     double* row = x.row(i);
@@ -48,13 +48,13 @@ Dense gaussian_rows(const Covariance& inputs, std::int64_t rows, std::uint64_t s
   for (const double s : inputs.eigenvalues()) deviations.push_back(std::sqrt(s));
   Dense x = scaled_rows(deviations, rows, seed, stream);
   if (inputs.is_diagonal()) return x;
-  Dense vectors(inputs.dimension(), inputs.dimension());
+  Dense vectors(inputs.dimension(), inputs.dimension(), x.host());
   vectors.values().assign(inputs.eigenvectors().begin(), inputs.eigenvectors().end());
   return multiply(x, vectors);
 }
 
 Dense column(const std::vector<double>& values) {
-  Dense result(static_cast<std::int64_t>(values.size()), 1);
+  Dense result(static_cast<std::int64_t>(values.size()), 1, Device::cpu());
   result.values() = values;
   return result;
 }
@@ -73,7 +73,7 @@ Dense ridge_path(const Dense& x, const Dense& y, const std::vector<double>& pena
   gram.symmetrize();
   const solvers::Eigen axes = solvers::eigen(std::move(gram));
   const Dense rotated = multiply(axes.vectors, dual ? y : transposed_multiply(x, y));
-  Dense shrunk(rotated.rows(), static_cast<std::int64_t>(penalties.size()));
+  Dense shrunk(rotated.rows(), static_cast<std::int64_t>(penalties.size()), rotated.host());
   for (std::int64_t i = 0; i < shrunk.rows(); ++i) {
     const double e = axes.values[static_cast<std::size_t>(i)];
     if (e <= 1e-12 * axes.values.back()) continue;
@@ -115,7 +115,7 @@ class RidgeMap {
 
 /// Columns times S^(1/2), in the eigenbasis of S, as rows: their inner products are those in S.
 Dense weighted_rows(const Covariance& inputs, const Dense& columns) {
-  Dense rows(columns.columns(), columns.rows());
+  Dense rows(columns.columns(), columns.rows(), columns.host());
   std::vector<double> vector(static_cast<std::size_t>(columns.rows()));
   for (std::int64_t j = 0; j < columns.columns(); ++j) {
     for (std::int64_t i = 0; i < columns.rows(); ++i) vector[static_cast<std::size_t>(i)] = columns(i, j);
@@ -214,7 +214,7 @@ TransferDraw TransferSimulation::evaluate(ConstView source_fits, ConstView input
   domain::count(call, "noise1", noise1.size(), static_cast<std::size_t>(x1.rows()));
 
   // Columns: the source fits, w0, w_perp. What the target's fit leaves of them is v - R X v.
-  Dense columns(p, count + 2), errors(p, count);
+  Dense columns(p, count + 2, fits.host()), errors(p, count, fits.host());
   for (std::int64_t i = 0; i < p; ++i) {
     for (std::int64_t l = 0; l < count; ++l) {
       columns(i, l) = fits(i, l);
@@ -261,7 +261,7 @@ FeatureSimulation::FeatureSimulation(const Covariance& features, const Covarianc
   }
   if (active_.empty()) throw ValueError("FeatureSimulation: features is 0; there is nothing to fit");
   // Column j: sqrt(t_j) times eigenvector j of T, in the eigenbasis of K; task_root task_root' = T.
-  Dense root(p, p);
+  Dense root(p, p, Device::cpu());
   const auto change = basis_change(tasks, features);
   for (std::int64_t i = 0; i < p; ++i) {
     for (std::int64_t j = 0; j < p; ++j) {
@@ -280,7 +280,7 @@ FeatureDraw FeatureSimulation::draw(std::uint64_t seed) const {
   for (std::uint64_t half = 0; half < 2; ++half) {
     const Dense z =
         scaled_rows(std::vector<double>(static_cast<std::size_t>(p), 1.0), samples_, seed, feature_rows + half);
-    Dense features(samples_, q);
+    Dense features(samples_, q, z.host());
     for (std::int64_t i = 0; i < samples_; ++i) {
       for (std::int64_t j = 0; j < q; ++j) {
         features(i, j) = z(i, active_[static_cast<std::size_t>(j)]) * scales_[static_cast<std::size_t>(j)];
@@ -294,7 +294,7 @@ FeatureDraw FeatureSimulation::draw(std::uint64_t seed) const {
       }
       return theta;
     };
-    const Dense noise = coefficients(Dense::identity(samples_)), learnt = coefficients(multiply(z, root));
+    const Dense noise = coefficients(Dense::identity(samples_, z.host())), learnt = coefficients(multiply(z, root));
     noise_gain += inner(noise, noise) / 2;
     missed[half] = root;
     for (std::int64_t j = 0; j < q; ++j) {

@@ -212,7 +212,7 @@ class Examination {
   void add_centres() {
     judged_.push_back({});  // scratch
     if (!solutions_.same_outputs) {
-      judged_.push_back({mixed_centre(columns_), {}, {}});
+      judged_.push_back({mixed_centre(columns_, device_.host()), {}, {}});
       return;
     }
     std::vector<std::int64_t> firsts;

@@ -137,8 +137,7 @@ Centre scaled_centre(const TargetColumns& columns, std::span<const std::int64_t>
   return centre;
 }
 
-Centre mixed_centre(const TargetColumns& columns) {
-  const Device host = Device::cpu();
+Centre mixed_centre(const TargetColumns& columns, const Device& host) {
   const std::int64_t n = columns.rows, k = columns.outputs, m = columns.predictions;
   std::vector<double> g(static_cast<std::size_t>(n * m)), y(static_cast<std::size_t>(n * k));
   for (std::int64_t i = 0; i < n; ++i) {

@@ -51,6 +51,6 @@ struct Centre {
 Centre scaled_centre(const TargetColumns& columns, std::span<const std::int64_t> firsts);
 
 /// All prediction columns ridge-regressed on the targets, the penalty by leave-one-out: digest A8.
-Centre mixed_centre(const TargetColumns& columns);
+Centre mixed_centre(const TargetColumns& columns, const Device& host);
 
 }  // namespace rtl::transfer

@@ -26,6 +26,7 @@ class FeatureMap {
 
   std::int64_t inputs() const noexcept { return matrix_.extent(0); }
   std::int64_t features() const noexcept { return matrix_.extent(1); }
+  /// On the host of the matrix that it was made from; coefficients and metric lie there too.
   const Tensor& matrix() const noexcept { return matrix_; }
   const Facts& facts() const noexcept { return facts_; }
 
@@ -41,7 +42,8 @@ class FeatureMap {
   /// IoError; then a file that was there is unchanged.
   void save(const std::string& path) const;
   /// Throws IoError if the file cannot be read, FormatError if it is damaged or no feature map.
-  static FeatureMap load(const std::string& path);
+  /// The matrix lies on device.host().
+  static FeatureMap load(const std::string& path, const Device& device = Device::cpu());
 
  private:
   Tensor matrix_;

@@ -55,6 +55,6 @@ FeatureMap principal_components(ConstView sigma, std::int64_t rank);
 FeatureMap whitening(ConstView sigma, double eigenvalue_floor = 1e-10);
 
 /// B and penalty of ordinary ridge regression: the identity. For comparisons.
-FeatureMap identity_features(std::int64_t inputs);
+FeatureMap identity_features(std::int64_t inputs, const Device& device = Device::cpu());
 
 }  // namespace rtl::solvers
