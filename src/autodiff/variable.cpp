@@ -76,7 +76,7 @@ Variable::Variable(Tensor value, bool requires_gradient) : node_(std::make_share
 }
 
 void Variable::set_requires_gradient(bool requires_gradient) {
-  if (node_->is_result) {
+  if (checked().is_result) {
     throw ValueError(
         "Variable::set_requires_gradient: this is the result of a recorded operation; freeze or unfreeze "
         "the leaves it was made from");

@@ -151,8 +151,9 @@ Tensor Tensor::reshaped(const Shape& shape) && {
 Tensor Tensor::clone() const { return defined() ? to(device()) : Tensor(); }
 
 Tensor Tensor::to(const Device& target) const {
+  if (!defined()) return {};
   Tensor copy(shape_, dtype_, target);
-  if (defined()) copy_bytes(view(), copy.view());
+  copy_bytes(view(), copy.view());
   return copy;
 }
 

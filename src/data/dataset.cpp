@@ -104,6 +104,7 @@ Shape Dataset::sample_shape() const {
 }
 
 Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
+  check();
   for (const std::int64_t row : rows) {
     if (row < 0 || row >= size()) {
       throw ValueError(fmt::format("Dataset::subset: row {} is outside the {} samples of '{}'", row, size(), name));
@@ -112,31 +113,36 @@ Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
   const Device& device = inputs.device();
   const auto count = static_cast<std::int64_t>(rows.size());
   const Tensor chosen = Tensor::from(rows, {count}, device);
-  Dataset part{Tensor(inputs.shape().with(0, count), inputs.dtype(), device), Tensor({count}, labels.dtype(), device),
-               classes, class_names, name};
+  Dataset part{Tensor(inputs.shape().with(0, count), inputs.dtype(), device), {}, classes, class_names, name};
   kernels::gather_rows(device, inputs, chosen, part.inputs);
+  if (!has_labels()) return part;
+  part.labels = Tensor({count}, labels.dtype(), device);
   kernels::gather_rows(device, labels, chosen, part.labels);
   return part;
 }
 
 Dataset Dataset::clone() const { return {inputs.clone(), labels.clone(), classes, class_names, name}; }
 
-void Dataset::validate(bool for_training) const {
-  const auto fail = [this](const std::string& fault) {
-    throw ValueError(fmt::format("data set '{}': {}", name, fault));
-  };
-  if (!inputs.defined() || !labels.defined() || labels.rank() != 1 || labels.count() == 0) fail("there is no sample");
-  if (inputs.rank() < 2 || inputs.extent(0) != labels.count()) {
-    fail(fmt::format("inputs {} and labels {} do not fit each other", inputs.shape().to_string(),
-                     labels.shape().to_string()));
-  }
+void Dataset::fail(const std::string& fault) const { throw ValueError(fmt::format("data set '{}': {}", name, fault)); }
+
+void Dataset::check() const {
+  if (size() == 0) fail("there is no sample");
   const bool fits = has_images() ? inputs.dtype() == DType::u8 : inputs.dtype() == DType::f32 && inputs.rank() == 2;
-  if (!fits || labels.dtype() != DType::i32) {
-    fail(fmt::format(
-        "inputs are {} {} and labels {}; inputs are u8 images [N, H, W, C] or f32 vectors [N, p], labels i32",
-        name_of(inputs.dtype()), inputs.shape().to_string(), name_of(labels.dtype())));
+  if (!fits) {
+    fail(fmt::format("inputs are {} {}; they must be u8 images [N, H, W, C] or f32 vectors [N, p]",
+                     name_of(inputs.dtype()), inputs.shape().to_string()));
   }
   if (inputs.count() == 0) fail(fmt::format("the samples are empty: {}", inputs.shape().to_string()));
+  if (!has_labels()) return;
+  if (labels.dtype() != DType::i32 || labels.shape() != Shape{size()}) {
+    fail(fmt::format("the labels are {} {} for {} samples; they must be i32 [{}], or absent where none are needed",
+                     name_of(labels.dtype()), labels.shape().to_string(), size(), size()));
+  }
+}
+
+void Dataset::validate(bool for_training) const {
+  check();
+  if (!has_labels()) fail("there are no labels, and they are needed here");
   std::vector<std::int64_t> occurrences(static_cast<std::size_t>(std::max<std::int64_t>(classes, 0)));
   const std::vector<std::int32_t> values = labels.to_vector<std::int32_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -160,12 +166,13 @@ std::uint64_t Dataset::input_hash() const {
   io::Hash64 hash;
   hash.add(name_of(inputs.dtype()));
   for (const std::int64_t extent : inputs.shape().extents()) hash.add(static_cast<std::uint64_t>(extent));
-  const Tensor host = inputs.device().is_cuda() ? inputs.to(Device::cpu()) : Tensor();
+  const Tensor host = inputs.device().is_cuda() ? inputs.to(inputs.device().host()) : Tensor();
   const ConstView values = host.defined() ? host.view() : inputs.view();
   return hash.add(std::span(static_cast<const std::byte*>(values.data()), values.bytes())).value();
 }
 
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out) {
+  dataset.check();
   const Device& device = dataset.inputs.device();
   if (dataset.inputs.dtype() == DType::u8) {
     kernels::gather_images(device, dataset.inputs, rows, scaling.scale, scaling.shift, out);

@@ -10,6 +10,7 @@
 namespace rtl::layers {
 
 Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
+  if (!module) throw ValueError(fmt::format("Sequential::add: the module '{}' is null", name));
   children_.push_back({std::move(name), std::move(module)});
   return *this;
 }

@@ -98,6 +98,7 @@ std::string FeatureCache::path_of(const FeatureKey& key) const {
 }
 
 std::shared_ptr<const FeatureTable> FeatureCache::get(const FrozenSource& source, const data::Dataset& dataset) {
+  dataset.check();
   const FeatureKey key = FeatureKey::of(source, dataset, storage_);
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(key.hash());

@@ -149,6 +149,7 @@ Scores score(std::span<const double> logits, std::span<const std::int32_t> label
 }
 
 Scores score(const Tensor& logits, const data::Dataset& dataset) {
+  dataset.validate(false);
   if (logits.rank() != 2 || logits.extent(0) != dataset.size() || logits.extent(1) != dataset.classes) {
     throw ShapeError(fmt::format("score: logits {} for {} samples of {} classes", logits.shape().to_string(),
                                  dataset.size(), dataset.classes));

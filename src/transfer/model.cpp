@@ -115,6 +115,7 @@ Tables Fitted::Model::tables(const data::Dataset& dataset, FeatureCache* cache) 
 }
 
 void Fitted::Model::check(const data::Dataset& dataset, const char* call) const {
+  dataset.check();
   if (dataset.sample_shape() == sample) return;
   throw ShapeError(fmt::format("{}: the samples of {} are {}, the model was fitted to {}", call, dataset.name,
                                dataset.sample_shape().to_string(), sample.to_string()));

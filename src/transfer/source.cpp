@@ -88,6 +88,7 @@ std::uint64_t FrozenSource::current_hash() const {
 Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns,
                                 Run function) {
   const layers::Architecture& architecture = network->architecture();
+  dataset.check();
   if (dataset.sample_shape() != architecture.input) {
     throw ShapeError(
         fmt::format("FrozenSource: the samples of {} are {}, but {} takes {}; resize the data or take "

@@ -242,6 +242,7 @@ class WholeNetwork final : public Trainable {
 };
 
 void check_input(const layers::Network& network, const data::Dataset& dataset, const char* call) {
+  dataset.check();
   const layers::Architecture& architecture = network.architecture();
   if (dataset.sample_shape() == architecture.input) return;
   throw ShapeError(fmt::format("{}: the samples of {} are {}, but {} takes {}; build the network for the data's shape",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "rtl/core/error.hpp"
 #include "rtl/core/tensor.hpp"
 
 namespace rtl::autodiff {
@@ -45,17 +46,18 @@ class Variable {
   explicit Variable(Tensor value, bool requires_gradient = false);
 
   bool defined() const noexcept { return node_ != nullptr; }
-  Tensor& value() const { return node_->value; }
-  const Shape& shape() const { return node_->value.shape(); }
-  DType dtype() const { return node_->value.dtype(); }
-  const Device& device() const { return node_->value.device(); }
+  /// This and what follows throws ValueError on a variable that is not defined, and so does every operation on one.
+  Tensor& value() const { return checked().value; }
+  const Shape& shape() const { return checked().value.shape(); }
+  DType dtype() const { return checked().value.dtype(); }
+  const Device& device() const { return checked().value.device(); }
 
   bool requires_gradient() const { return node_ && node_->requires_gradient; }
   /// Freezes (false) or unfreezes (true) a leaf. Throws ValueError for the result of a recorded operation.
   void set_requires_gradient(bool requires_gradient);
   /// Gradient of the last `backward()`s, summed; not defined() before the first and after `clear_gradient()`.
-  const Tensor& gradient() const { return node_->gradient; }
-  void clear_gradient() { node_->gradient = Tensor(); }
+  const Tensor& gradient() const { return checked().gradient; }
+  void clear_gradient() { checked().gradient = Tensor(); }
 
   /// Differentiates this variable, which must have one element, with respect to every leaf that requires a gradient and
   /// adds the results to the leaves' gradients. Frees the graph behind it as it goes, so it works once for each graph.
@@ -68,6 +70,10 @@ class Variable {
  private:
   friend struct detail::Node;
   friend Variable make_result(Tensor value, std::vector<Variable> parents, std::function<void(detail::Node&)> backward);
+  detail::Node& checked() const {
+    if (!node_) throw ValueError("a variable that is not defined was used; give it a tensor first");
+    return *node_;
+  }
   std::shared_ptr<detail::Node> node_;
 };
 

@@ -31,7 +31,9 @@ struct ChannelScaling {
 ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device,
                                DType dtype = DType::f32);
 
-/// Samples and labels. Inputs are u8 images [N, H, W, C] or f32 vectors [N, p]; labels are i32 [N] in [0, classes).
+/// Samples and, where there are any, their labels. Inputs are u8 images [N, H, W, C] or f32 vectors [N, p]; labels are
+/// i32 [N] in [0, classes), or not defined: then whatever needs none (features, logits, predictions) works all the
+/// same, and the rest throws ValueError.
 struct Dataset {
   Tensor inputs;
   Tensor labels;
@@ -39,18 +41,25 @@ struct Dataset {
   std::vector<std::string> class_names;  ///< empty if the source has none
   std::string name;                      ///< the spec or file it came from
 
-  std::int64_t size() const { return labels.count(); }
+  std::int64_t size() const { return inputs.rank() > 0 ? inputs.extent(0) : 0; }
+  bool has_labels() const { return labels.defined(); }
   bool has_images() const { return inputs.rank() == 4; }
   /// Shape of one sample.
   Shape sample_shape() const;
   /// The rows in the given order (they may repeat). Throws ValueError for a row outside.
   Dataset subset(std::span<const std::int64_t> rows) const;
   Dataset clone() const;
-  /// Throws ValueError unless there is a sample, every label is in range, f32 inputs are finite; and, if
+  /// Throws ValueError unless there are samples in one of the two forms and labels, if any, are i32, one for each.
+  /// Looks at shapes and dtypes alone; every call that takes a data set begins with it.
+  void check() const;
+  /// Throws ValueError unless check() passes, there are labels, every label is in range, f32 inputs are finite; and, if
   /// `for_training`, at least two classes occur and there are at least as many samples as classes.
   void validate(bool for_training) const;
   /// Hash of the inputs' bytes and shape (not of the labels): the data part of a feature cache's key.
   std::uint64_t input_hash() const;
+
+ private:
+  [[noreturn]] void fail(const std::string& fault) const;
 };
 
 struct TrainTest {

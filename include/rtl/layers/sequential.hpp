@@ -12,6 +12,7 @@ namespace rtl::layers {
 class Sequential final : public Module {
  public:
   /// Returns *this. Modules without parameters need no name.
+  /// Throws ValueError for a null module.
   Sequential& add(std::string name, std::unique_ptr<Module> module);
   Sequential& add(std::unique_ptr<Module> module) { return add("", std::move(module)); }
   std::size_t size() const noexcept { return children_.size(); }
