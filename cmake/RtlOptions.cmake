@@ -7,7 +7,11 @@ if(RTL_NATIVE)
   target_compile_options(rtl_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
 endif()
 if(RTL_SANITIZE)
-  set(RTL_SANITIZE_FLAGS -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  if(RTL_SANITIZE STREQUAL "THREAD")
+    set(RTL_SANITIZE_FLAGS -fsanitize=thread -fno-omit-frame-pointer)
+  else()
+    set(RTL_SANITIZE_FLAGS -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  endif()
   # The sanitizers' own code makes g++ see uninitialised values where there are none (in libstdc++'s regex).
   target_compile_options(rtl_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:${RTL_SANITIZE_FLAGS};-Wno-maybe-uninitialized>)
