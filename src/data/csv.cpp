@@ -40,7 +40,7 @@ class TableBuilder {
     labels_.places.push_back(line);
   }
 
-  CsvTable finish() {
+  CsvTable finish(const Device& host) {
     CsvTable table;
     table.columns = columns_.kept_names();
     table.notes = columns_.notes();
@@ -56,7 +56,7 @@ class TableBuilder {
     }
     const Shape shape{static_cast<std::int64_t>(labels_.places.size()),
                       static_cast<std::int64_t>(table.columns.size())};
-    table.values = Tensor::from(values_, shape, Device::cpu());
+    table.values = Tensor::from(values_, shape, host);
     if (columns_.label()) {
       EncodedLabels encoded = encode_labels(labels_, options_.classes, options_.labels);
       table.labels = std::move(encoded.labels);
@@ -228,7 +228,7 @@ CsvOptions csv_options(const Spec& spec) {
   return csv;
 }
 
-CsvTable read_csv(const std::string& path, const CsvOptions& options) {
+CsvTable read_csv(const std::string& path, const CsvOptions& options, const Device& device) {
   check(path, options);
   const io::Bytes content = io::read_file_gz(path);
   const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
@@ -240,7 +240,7 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options) {
   TableBuilder builder(path, options, fields, decision.header);
   if (!decision.header) builder.add(fields, scanner.line());
   while (scanner.next(fields)) builder.add(fields, scanner.line());
-  CsvTable table = builder.finish();
+  CsvTable table = builder.finish(device.host());
   table.delimiter = scanner.delimiter();
   table.header = decision.header;
   if (!decision.note.empty()) table.notes.insert(table.notes.begin(), decision.note);

@@ -227,7 +227,7 @@ TrainTest make_glyphs(const GlyphOptions& options, const Device& device) {
   return {make_part(options, Part::train, options.train, device), make_part(options, Part::test, options.test, device)};
 }
 
-TrainTest load_glyphs(const Spec& spec) {
+TrainTest load_glyphs(const Spec& spec, const Device& host) {
   GlyphOptions options;
   if (spec.text("domain") == "source") options.domain = GlyphDomain::source;
   if (spec.text("shift") == "none") options.shift = GlyphShift::none;
@@ -240,7 +240,7 @@ TrainTest load_glyphs(const Spec& spec) {
   options.seed = static_cast<std::uint64_t>(spec.whole("seed", 0));
   check(options);
   return assemble(spec, [&](Part part) {
-    return make_part(options, part, part == Part::train ? options.train : options.test, Device::cpu());
+    return make_part(options, part, part == Part::train ? options.train : options.test, host);
   });
 }
 

@@ -16,7 +16,7 @@
 namespace rtl::data {
 namespace {
 
-using Loader = TrainTest (*)(const Spec&);
+using Loader = TrainTest (*)(const Spec&, const Device& host);
 constexpr std::pair<std::string_view, Loader> loaders[] = {
     {"idx", load_idx}, {"cifar10", load_cifar},     {"cifar100", load_cifar}, {"npy", load_npy},
     {"csv", load_csv}, {"svmlight", load_svmlight}, {"glyphs", load_glyphs}};
@@ -35,7 +35,7 @@ TrainTest load(const std::string& text, const Device& device) {
   check_data_set(spec);
   const auto* loader =
       std::find_if(std::begin(loaders), std::end(loaders), [&](const auto& entry) { return entry.first == spec.kind; });
-  TrainTest parts = loader->second(spec);
+  TrainTest parts = loader->second(spec, device.host());
   parts.train.name = parts.test.name = text;
   parts.train = moved(std::move(parts.train), device);
   parts.test = moved(std::move(parts.test), device);
@@ -101,7 +101,8 @@ Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end)
     copy_bytes(rows, part);
     return part;
   };
-  return {copied(dataset.inputs), copied(dataset.labels), dataset.classes, dataset.class_names, dataset.name};
+  return {copied(dataset.inputs), dataset.has_labels() ? copied(dataset.labels) : Tensor(), dataset.classes,
+          dataset.class_names, dataset.name};
 }
 
 std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional<std::int64_t> classes,

@@ -124,7 +124,7 @@ std::vector<std::string> class_names(const Spec& spec, bool coarse, std::int64_t
 
 }  // namespace
 
-TrainTest load_cifar(const Spec& spec) {
+TrainTest load_cifar(const Spec& spec, const Device& host) {
   const bool hundred = spec.kind == "cifar100";
   const bool coarse = spec.text("labels") == "coarse";
   Layout layout{1, 0, 10};
@@ -136,7 +136,6 @@ TrainTest load_cifar(const Spec& spec) {
       append_records(spec.file() + "/" + file, layout, images, labels);
     }
     const auto count = static_cast<std::int64_t>(labels.size());
-    const Device host = Device::cpu();
     return Dataset{Tensor::from(images, {count, side, side, channels}, host), Tensor::from(labels, {count}, host),
                    layout.classes, class_names(spec, coarse, layout.classes), ""};
   });

@@ -75,7 +75,7 @@ std::vector<std::int32_t> read_labels(const std::string& file) {
 
 }  // namespace
 
-TrainTest load_idx(const Spec& spec) {
+TrainTest load_idx(const Spec& spec, const Device& host) {
   std::optional<std::int64_t> classes;
   if (spec.has("classes")) classes = spec.whole("classes", 0);
   return assemble(spec, [&](Part part) {
@@ -93,7 +93,6 @@ TrainTest load_idx(const Spec& spec) {
     classes = check_labels(labels, classes, label_file);
     const std::int64_t channels = images.extents.size() == 4 ? images.extents[3] : 1;
     const Shape shape{count, images.extents[1], images.extents[2], channels};
-    const Device host = Device::cpu();
     return Dataset{Tensor::from(images.values, shape, host), Tensor::from(labels, {count}, host), *classes, {}, ""};
   });
 }

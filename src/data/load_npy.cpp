@@ -31,8 +31,7 @@ std::vector<float> narrowed(const Tensor& values) {
 }
 
 /// f32 vectors or u8 images.
-Tensor read_inputs(const std::string& file) {
-  const Device host = Device::cpu();
+Tensor read_inputs(const std::string& file, const Device& host) {
   Tensor inputs = io::read_npy(file, host);
   const int rank = inputs.rank();
   const bool vectors = (inputs.dtype() == DType::f32 || inputs.dtype() == DType::f64) && rank == 2;
@@ -59,8 +58,8 @@ Tensor read_inputs(const std::string& file) {
   return inputs.dtype() == DType::f64 ? Tensor::from(values, inputs.shape(), host) : std::move(inputs);
 }
 
-std::vector<std::int32_t> read_labels(const std::string& file) {
-  const Tensor labels = io::read_npy(file, Device::cpu());
+std::vector<std::int32_t> read_labels(const std::string& file, const Device& host) {
+  const Tensor labels = io::read_npy(file, host);
   if (labels.rank() != 1 || is_floating(labels.dtype())) {
     throw FormatError(
         file, fmt::format("holds {} {}; labels are integers [N]", name_of(labels.dtype()), labels.shape().to_string()));
@@ -80,25 +79,25 @@ std::vector<std::int32_t> read_labels(const std::string& file) {
   return narrow;
 }
 
-Dataset read_pair(const Files& files, std::optional<std::int64_t> classes) {
-  Tensor inputs = read_inputs(files.inputs);
-  const std::vector<std::int32_t> labels = read_labels(files.labels);
+Dataset read_pair(const Files& files, std::optional<std::int64_t> classes, const Device& host) {
+  Tensor inputs = read_inputs(files.inputs, host);
+  const std::vector<std::int32_t> labels = read_labels(files.labels, host);
   const auto count = static_cast<std::int64_t>(labels.size());
   if (inputs.extent(0) != count) {
     throw FormatError(files.labels,
                       fmt::format("has {} labels for {} samples in {}", count, inputs.extent(0), files.inputs));
   }
   const std::int64_t found = check_labels(labels, classes, files.labels);
-  return {std::move(inputs), Tensor::from(labels, {count}, Device::cpu()), found, {}, ""};
+  return {std::move(inputs), Tensor::from(labels, {count}, host), found, {}, ""};
 }
 
 }  // namespace
 
-TrainTest load_npy(const Spec& spec) {
+TrainTest load_npy(const Spec& spec, const Device& host) {
   std::optional<std::int64_t> classes;
   if (spec.has("classes")) classes = spec.whole("classes", 0);
   return assemble_files(spec, [&](const std::string& path, Part part) {
-    Dataset dataset = read_pair(parse_pair(path, part == Part::train ? "npy:" + path : "test"), classes);
+    Dataset dataset = read_pair(parse_pair(path, part == Part::train ? "npy:" + path : "test"), classes, host);
     classes = dataset.classes;
     return dataset;
   });

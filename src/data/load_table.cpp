@@ -40,7 +40,7 @@ LabelTexts class_texts(const std::string& file, const SvmlightData& samples) {
 
 }  // namespace
 
-Tensor table_features(const std::string& file, const CsvTable& table) {
+Tensor table_features(const std::string& file, const CsvTable& table, const Device& host) {
   const std::size_t width = table.columns.size();
   if (width == 0) throw FormatError(file, "has no column of numbers beside the label and what is dropped");
   std::vector<float> inputs(static_cast<std::size_t>(table.values.count()));
@@ -52,19 +52,19 @@ Tensor table_features(const std::string& file, const CsvTable& table) {
                                           table.columns[i % width], values[i]));
     }
   }
-  return Tensor::from(inputs, table.values.shape(), Device::cpu());
+  return Tensor::from(inputs, table.values.shape(), host);
 }
 
 void add_notes(std::vector<std::string>& notes, const std::string& file, const std::vector<std::string>& more) {
   for (const std::string& note : more) notes.push_back(file + ": " + note);
 }
 
-TrainTest load_csv(const Spec& spec) {
+TrainTest load_csv(const Spec& spec, const Device& host) {
   CsvOptions csv = csv_options(spec);
   std::vector<std::string> columns, notes;
   TrainTest parts = assemble_files(spec, [&](const std::string& path, Part) {
     const std::string file = decode_path(path);
-    const CsvTable table = read_csv(file, csv);
+    const CsvTable table = read_csv(file, csv, host);
     if (!columns.empty() && table.columns != columns) {
       throw FormatError(file, fmt::format("has the columns {}, the training file {}", fmt::join(table.columns, ", "),
                                           fmt::join(columns, ", ")));
@@ -73,7 +73,7 @@ TrainTest load_csv(const Spec& spec) {
     csv.classes = table.classes;
     csv.header = table.header ? CsvHeader::present : CsvHeader::absent;
     add_notes(notes, file, table.notes);
-    return Dataset{table_features(file, table), Tensor::from(table.labels, {table.rows()}, Device::cpu()),
+    return Dataset{table_features(file, table, host), Tensor::from(table.labels, {table.rows()}, host),
                    static_cast<std::int64_t>(table.classes.size()), table.classes, ""};
   });
   parts.columns = std::move(columns);
@@ -81,7 +81,7 @@ TrainTest load_csv(const Spec& spec) {
   return parts;
 }
 
-TrainTest load_svmlight(const Spec& spec) {
+TrainTest load_svmlight(const Spec& spec, const Device& host) {
   std::int64_t features = spec.whole("features", 0);
   constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
   const SvmlightOptions svmlight{.first_index = spec.whole("first_index", 1),
@@ -90,13 +90,13 @@ TrainTest load_svmlight(const Spec& spec) {
   for (std::string& name : classes) name = number_name(name);
   TrainTest parts = assemble_files(spec, [&](const std::string& path, Part) {
     const std::string file = decode_path(path);
-    SvmlightData samples = read_svmlight(file, features, svmlight);
+    SvmlightData samples = read_svmlight(file, features, svmlight, host);
     features = samples.features.extent(1);
     EncodedLabels encoded = encode_labels(class_texts(file, samples), classes, CsvLabels::detect);
     classes = encoded.classes;
     add_notes(notes, file, encoded.notes);
     const auto count = static_cast<std::int64_t>(encoded.labels.size());
-    return Dataset{std::move(samples.features), Tensor::from(encoded.labels, {count}, Device::cpu()),
+    return Dataset{std::move(samples.features), Tensor::from(encoded.labels, {count}, host),
                    static_cast<std::int64_t>(classes.size()), classes, ""};
   });
   parts.notes = std::move(notes);

@@ -1,4 +1,5 @@
-// What the loaders of the single kinds share. Everything here works on the host; load() moves the result to the device.
+// What the loaders of the single kinds share. Everything here works on a host device, the
+// target's Device::host; load() moves the result to the target.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional
 
 /// The columns of a table as f32 vectors. Throws FormatError, naming line and column, for values that f32 cannot hold
 /// and for a table without columns.
-Tensor table_features(const std::string& file, const CsvTable& table);
+Tensor table_features(const std::string& file, const CsvTable& table, const Device& host);
 
 /// Adds "FILE: NOTE" for each.
 void add_notes(std::vector<std::string>& notes, const std::string& file, const std::vector<std::string>& more);
@@ -43,11 +44,11 @@ void add_notes(std::vector<std::string>& notes, const std::string& file, const s
 /// Names of the regular files of a folder, sorted. Throws IoError if it cannot be read.
 std::vector<std::string> list_folder(const std::string& folder);
 
-TrainTest load_idx(const Spec& spec);
-TrainTest load_cifar(const Spec& spec);
-TrainTest load_npy(const Spec& spec);
-TrainTest load_csv(const Spec& spec);
-TrainTest load_svmlight(const Spec& spec);
-TrainTest load_glyphs(const Spec& spec);
+TrainTest load_idx(const Spec& spec, const Device& host);
+TrainTest load_cifar(const Spec& spec, const Device& host);
+TrainTest load_npy(const Spec& spec, const Device& host);
+TrainTest load_csv(const Spec& spec, const Device& host);
+TrainTest load_svmlight(const Spec& spec, const Device& host);
+TrainTest load_glyphs(const Spec& spec, const Device& host);
 
 }  // namespace rtl::data

@@ -37,13 +37,12 @@ class SvmlightParser {
     }
   }
 
-  SvmlightData finish() {
+  SvmlightData finish(const Device& host) {
     if (targets_.empty()) throw FormatError(file_, "holds no sample");
     const std::int64_t width = features_ > 0 ? features_ : widest_;
     if (width == 0) throw FormatError(file_, "holds no feature");
     const auto rows = static_cast<std::int64_t>(targets_.size());
     check_size(rows, width);
-    const Device host = Device::cpu();
     Tensor dense = Tensor::zeros({rows, width}, DType::f32, host);
     float* row = dense.data_as<float>();
     std::size_t at = 0;
@@ -152,7 +151,8 @@ class SvmlightParser {
 
 }  // namespace
 
-SvmlightData read_svmlight(const std::string& path, std::int64_t features, const SvmlightOptions& options) {
+SvmlightData read_svmlight(const std::string& path, std::int64_t features, const SvmlightOptions& options,
+                           const Device& device) {
   if (features < 0 || features > most_features) {
     throw ValueError(fmt::format("read_svmlight: features is {}; give 0 (as many as the file needs) to {}", features,
                                  most_features));
@@ -166,7 +166,7 @@ SvmlightData read_svmlight(const std::string& path, std::int64_t features, const
   const io::Bytes content = io::read_file_gz(path);
   SvmlightParser parser(path, features, options);
   parser.parse(std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
-  return parser.finish();
+  return parser.finish(device.host());
 }
 
 }  // namespace rtl::data

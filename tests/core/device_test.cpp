@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "rtl/core/memory.hpp"
+#include "rtl/core/random.hpp"
 #include "rtl/core/tensor.hpp"
 
 namespace rtl {
@@ -30,6 +30,27 @@ TEST(Device, HandlesToOneDeviceShareItsContext) {
   EXPECT_NE(&first.context(), &apart.context());
   EXPECT_TRUE(first == apart);  // host memory may meet
   EXPECT_THROW((void)Device::cpu(-1), ValueError);
+}
+
+TEST(Device, SeparatesWithAnotherNumberOfThreads) {
+  const Device one = Device::cpu(3).separate(1);
+  EXPECT_EQ(one.threads(), 1);
+  EXPECT_EQ(one.separate().threads(), 1);
+  EXPECT_EQ(one.separate(0).threads(), Device::cpu().threads());
+  EXPECT_NE(&one.context(), &one.separate().context());
+  EXPECT_THROW((void)one.separate(-1), ValueError);
+}
+
+TEST(Device, HasAHostBesideIt) {
+  const Device host = Device::cpu(2);
+  EXPECT_EQ(&host.host().context(), &host.context());
+  if (Device::cuda_count() == 0) GTEST_SKIP() << "no CUDA device: a host device is its own host";
+  const Device cuda = Device::cuda(0);
+  EXPECT_FALSE(cuda.host().is_cuda());
+  EXPECT_EQ(&cuda.host().context(), &cuda.host().context());
+  EXPECT_NE(&cuda.host().context(), &cuda.separate().host().context());
+  EXPECT_NE(&cuda.host().context(), &Device::cpu().context());
+  EXPECT_EQ(cuda.separate(3).threads(), 1);
 }
 
 TEST(Device, ParsesItsNames) {
@@ -73,7 +94,7 @@ TEST(Allocator, ReportsExhaustionWithItsFigures) {
   const Device device = Device::cpu().separate();
   const Tensor some({1024}, DType::u8, device);
   try {
-    const Tensor huge({std::int64_t{1} << 46}, DType::u8, device);
+    const Tensor huge({std::int64_t{1} << 45}, DType::u8, device);
     FAIL() << "an impossible allocation succeeded";
   } catch (const OutOfMemory& error) {
     EXPECT_NE(std::string(error.what()).find("in use"), std::string::npos);
@@ -81,49 +102,71 @@ TEST(Allocator, ReportsExhaustionWithItsFigures) {
   EXPECT_EQ(device.memory().in_use, 1024u);
 }
 
-/// Each thread fills its tensors with a number of its own and finds it there later.
-TEST(Allocator, ServesSeveralThreadsAtOnce) {
-  for (const bool on_gpu : {false, true}) {
-    if (on_gpu && Device::cuda_count() == 0) continue;
-    const Device device = on_gpu ? Device::cuda(0).separate() : Device::cpu(1).separate();
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int own = 1; own <= 4; ++own) {
-      threads.emplace_back([&wrong, device, own] {
-        std::vector<Tensor> kept(8);
-        for (std::int64_t turn = 0; turn < (device.is_cuda() ? 60 : 600); ++turn) {
-          Tensor& place = kept[static_cast<std::size_t>(turn % 8)];
-          if (place.defined() && place.to_vector<std::int32_t>().back() != own) ++wrong;
-          const std::vector<std::int32_t> values(static_cast<std::size_t>(1 + turn * 37 % 900), own);
-          place = Tensor::from(values, {static_cast<std::int64_t>(values.size())}, device);
-        }
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-    EXPECT_EQ(wrong, 0);
-    EXPECT_EQ(device.memory().in_use, 0u);
-  }
-}
-
 TEST(Allocator, RefusesWhatTheMachineDoesNotHaveBeforeTouchingIt) {
   const Device device = Device::cpu().separate();
-  for (const std::int64_t bytes : {std::int64_t{1} << 44, std::int64_t{1} << 47, (std::int64_t{1} << 47) - 1}) {
-    EXPECT_THROW(Tensor({bytes}, DType::u8, device), OutOfMemory);
-    EXPECT_THROW((void)Tensor::zeros({bytes}, DType::u8, device), OutOfMemory);
+  // 4 TiB can be addressed; the sizes beyond would wrap.
+  for (const int bits : {42, 47, 58, 61, 62}) {
+    const std::int64_t count = std::int64_t{1} << bits;
+    try {
+      const Tensor huge({count}, DType::f64, device);
+      ADD_FAILURE() << "2^" << bits << " doubles were had";
+    } catch (const OutOfMemory& error) {
+      const std::string text = error.what();
+      EXPECT_NE(text.find("f64 [" + std::to_string(count) + "]"), std::string::npos) << text;
+    }
   }
+  EXPECT_THROW((void)Tensor::zeros({1 << 20, 1 << 20, 1 << 20}, DType::u8, device), OutOfMemory);
   EXPECT_EQ(device.memory().allocations, 0u);
+  EXPECT_EQ(device.memory().in_use, 0u);
 }
 
-TEST(Device, HostIsBesideTheDevice) {
-  const Device cpu = Device::cpu(2).separate();
-  EXPECT_EQ(&cpu.host().context(), &cpu.context());
-  EXPECT_EQ(cpu.separate(3).threads(), 3);
-  EXPECT_THROW((void)cpu.separate(-1), ValueError);
-  if (Device::cuda_count() == 0) return;
-  const Device gpu = Device::cuda(0);
-  EXPECT_FALSE(gpu.host().is_cuda());
-  EXPECT_EQ(&gpu.host().context(), &gpu.host().context());
-  EXPECT_NE(&gpu.host().context(), &Device::cpu().context());
+TEST(Allocator, ServesSeveralThreads) {
+  const Device device = Device::cpu(1).separate();
+  constexpr int threads = 4;
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> pool;
+  for (int thread = 0; thread < threads; ++thread) {
+    pool.emplace_back([&, thread] {
+      RandomSequence random(17, static_cast<std::uint64_t>(thread));
+      std::vector<Tensor> held;
+      for (int step = 0; step < 2000; ++step) {
+        if (held.size() > 20 || (!held.empty() && random.below(2) == 0)) {
+          const auto at = static_cast<std::size_t>(random.below(held.size()));
+          for (const std::int32_t value : held[at].to_vector<std::int32_t>()) wrong += value != thread;
+          held.erase(held.begin() + static_cast<std::ptrdiff_t>(at));
+        } else {
+          const auto count = static_cast<std::size_t>(random.below(3000));
+          const std::vector<std::int32_t> values(count, thread);
+          held.push_back(Tensor::from(values, {static_cast<std::int64_t>(count)}, device));
+        }
+        if (step % 500 == 0) device.trim();
+        (void)device.memory().to_string();
+      }
+    });
+  }
+  for (std::thread& thread : pool) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(device.memory().in_use, 0u);
+}
+
+struct Slow {
+  explicit Slow(detail::Context& context) : counter(context.resource<Counter>()) {
+    std::this_thread::yield();
+    ++made;
+  }
+  Counter& counter;
+  static inline std::atomic<int> made = 0;
+};
+
+TEST(Context, ThreadsThatAskAtOnceGetOneResource) {
+  const Device device = Device::cpu(1).separate();
+  const int before = Slow::made;
+  std::vector<std::thread> pool;
+  std::vector<Slow*> found(8, nullptr);
+  for (Slow*& place : found) pool.emplace_back([&] { place = &device.context().resource<Slow>(); });
+  for (std::thread& thread : pool) thread.join();
+  EXPECT_EQ(Slow::made, before + 1);
+  for (const Slow* place : found) EXPECT_EQ(place, found.front());
 }
 
 struct Outer {

@@ -76,6 +76,23 @@ TEST(Tensor, SizesNeverWrap) {
             std::string::npos);
 }
 
+TEST(Tensor, ZerosTakeNoSecondCopy) {
+  for (const Device& shared : devices()) {
+    const Device device = shared.separate();
+    { const Tensor block = Tensor::from(std::vector<double>(5000, 1.5), {5000}, device); }
+    const Tensor zeros = Tensor::zeros({5000}, DType::f64, device);
+    EXPECT_EQ(device.memory().allocations, 1u);  // the block that held other values
+    EXPECT_EQ(zeros.to_vector<double>(), std::vector<double>(5000, 0.0));
+  }
+}
+
+TEST(View, BytesOfRepeatedElementsAreChecked) {
+  const float one = 1;
+  const Device cpu = Device::cpu(1);
+  const ConstView repeated = ConstView(&one, DType::f32, {1}, cpu).broadcast_to({std::int64_t{1} << 62});
+  EXPECT_THROW((void)repeated.bytes(), OutOfMemory);
+}
+
 TEST(View, KnowsItsDevice) {
   const Device device = Device::cpu(3).separate();
   const Tensor tensor = Tensor::zeros({2}, DType::f32, device);

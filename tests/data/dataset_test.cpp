@@ -155,5 +155,50 @@ TEST(Dataset, ValidateNamesTheFault) {
   EXPECT_NE(fault_of(bytes, false).find("u8 images"), std::string::npos);
 }
 
+TEST(Dataset, NeedsNoLabelsWhereNoneAreUsed) {
+  for (const Device& device : test::devices()) {
+    Dataset plain = images(device);
+    plain.labels = Tensor();
+    EXPECT_EQ(plain.size(), 5);
+    EXPECT_NO_THROW(plain.check());
+    const Dataset part = plain.subset(std::vector<std::int64_t>{3, 1});
+    EXPECT_EQ(part.size(), 2);
+    EXPECT_FALSE(part.has_labels());
+    EXPECT_FALSE(plain.clone().has_labels());
+    EXPECT_EQ(plain.input_hash(), images(device).input_hash());
+    EXPECT_THROW(plain.validate(false), ValueError);
+  }
+}
+
+TEST(Dataset, IsCheckedWhereItEnters) {
+  const Device device = Device::cpu();
+  const auto wrong = [&](Tensor inputs, Tensor labels) {
+    return Dataset{std::move(inputs), std::move(labels), 2, {}, "wrong"};
+  };
+  const auto rows = [&](std::int64_t count, DType dtype = DType::f32) {
+    return Tensor::zeros({count, 3}, dtype, device);
+  };
+  const auto labels = [&](const Shape& shape, DType dtype = DType::i32) { return Tensor::zeros(shape, dtype, device); };
+  std::vector<Dataset> faults;
+  faults.push_back(wrong(Tensor(), labels({2})));
+  faults.push_back(wrong(rows(0), labels({0})));
+  faults.push_back(wrong(rows(2), labels({1})));
+  faults.push_back(wrong(rows(2), labels({10})));
+  faults.push_back(wrong(rows(2), labels({2, 1})));
+  faults.push_back(wrong(rows(2), labels({2}, DType::i64)));
+  faults.push_back(wrong(rows(2, DType::f64), labels({2})));
+  faults.push_back(wrong(Tensor::zeros({2, 3, 3}, DType::u8, device), labels({2})));
+  faults.push_back(wrong(Tensor::zeros({2, 0}, DType::f32, device), labels({2})));
+  const Tensor row = Tensor::zeros({1}, DType::i64, device);
+  for (const Dataset& fault : faults) {
+    SCOPED_TRACE(fault.inputs.shape().to_string() + " " + fault.labels.shape().to_string());
+    EXPECT_THROW(fault.check(), ValueError);
+    EXPECT_THROW(fault.validate(false), ValueError);
+    EXPECT_THROW((void)fault.subset(std::vector<std::int64_t>{0}), ValueError);
+    Tensor out = Tensor::zeros({1, 3}, DType::f32, device);
+    EXPECT_THROW(gather_inputs(fault, row, {}, out), ValueError);
+  }
+}
+
 }  // namespace
 }  // namespace rtl::data

@@ -106,6 +106,16 @@ TEST(Rules, TheLibraryKnowsNoCommandLine) {
   }
 }
 
+/// Scratch memory and results belong on the device that a call was given. `theory` is given none.
+TEST(Rules, TheLibraryTakesNoDefaultDevice) {
+  static const std::regex forbidden(R"(.*\bDevice::(cpu\((0)?\)|preferred\(\)).*)");
+  for (const auto& file : source_files({"src"})) {
+    const auto name = name_of(file);
+    if (name.starts_with("src/cli/") || name.starts_with("src/core/") || name.starts_with("src/theory/")) continue;
+    for (const auto& line : lines_of(file)) EXPECT_FALSE(std::regex_match(line, forbidden)) << name << ": " << line;
+  }
+}
+
 TEST(Rules, FilesAreShort) {
   const auto files = source_files({"include", "src", "tests", "bench", "examples"});
   EXPECT_GT(files.size(), 50u);

@@ -111,12 +111,14 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 /// A first column without name (or called "Unnamed: 0") with another whole number in each row is an index, which
 /// programs write along: it is refused unless `drop`, `columns` or `label` names it.
 ///
+/// The values lie on device.host().
+///
 /// Throws IoError if the file cannot be read; FormatError, naming file, line and fault, for a damaged .gz, UTF-16, an
 /// empty file, one without a row or a column of numbers, a line with more or fewer fields than the first, a quote that
 /// is not closed, a zero byte, a line longer than allowed, two columns of one name, an index column, text where a
 /// number is expected (it names the column), a missing label or value where these are not kept or dropped, labels that
 /// are no classes, and a label that is none of `classes`; ValueError for a column that is not there or ambiguous, for
 /// classes without a label column, and for a delimiter that is a quote, a line end or the decimal mark.
-CsvTable read_csv(const std::string& path, const CsvOptions& options = {});
+CsvTable read_csv(const std::string& path, const CsvOptions& options = {}, const Device& device = Device::cpu());
 
 }  // namespace rtl::data

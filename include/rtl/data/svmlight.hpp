@@ -25,7 +25,8 @@ struct SvmlightData {
 };
 
 /// Reads a file, plain or .gz. `features` is p; 0: as many as the largest index needs. What stands behind '#' is a
-/// comment; lines without anything else are skipped, and so is "qid:" of ranking data.
+/// comment; lines without anything else are skipped, and so is "qid:" of ranking data. The tensors lie on
+/// device.host().
 ///
 /// Memory: the text, eight bytes a stored value, and the dense result, which `dense_limit` bounds: one large index in a
 /// short file asks for no memory that the file does not warrant.
@@ -34,6 +35,7 @@ struct SvmlightData {
 /// without a sample or feature, a target or value that is no number, NaN or infinite (as float32), an index that is no
 /// whole number or out of range, indices that do not ascend, and a dense result above the limit; ValueError for
 /// options out of range.
-SvmlightData read_svmlight(const std::string& path, std::int64_t features = 0, const SvmlightOptions& options = {});
+SvmlightData read_svmlight(const std::string& path, std::int64_t features = 0, const SvmlightOptions& options = {},
+                           const Device& device = Device::cpu());
 
 }  // namespace rtl::data
