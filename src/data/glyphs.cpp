@@ -188,7 +188,7 @@ Dataset make_part(const GlyphOptions& options, Part part, std::int64_t count, co
   const std::int64_t sample = options.size * options.size * options.channels;
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count * sample));
   std::vector<std::int32_t> labels(static_cast<std::size_t>(count));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(device.host().threads())
   for (std::int64_t i = 0; i < count; ++i) {
     labels[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(i % options.classes);
     draw(options, i % options.classes, mix(part_stream, static_cast<std::uint64_t>(i)), pixels.data() + i * sample);
