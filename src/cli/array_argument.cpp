@@ -1,59 +1,100 @@
 #include "cli/array_argument.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/table.hpp"
 #include "rtl/core/error.hpp"
-#include "rtl/data/csv.hpp"
+#include "rtl/data/spec.hpp"
+#include "rtl/data/svmlight.hpp"
 #include "rtl/io/npy.hpp"
 
 namespace rtl::cli {
 
 namespace {
 
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto end = std::min(text.find(separator, at), text.size());
-    parts.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
+struct Ending {
+  const char* text;
+  const char* kind;
+};
+constexpr Ending endings[] = {{".npy", "npy"},      {".csv", "csv"},           {".tsv", "csv"},
+                              {".tab", "csv"},      {".svmlight", "svmlight"}, {".libsvm", "svmlight"},
+                              {".svm", "svmlight"}, {".data", "csv"}};
+constexpr const char* kinds[] = {"npy", "csv", "svmlight"};
+
+bool exists(const std::string& path) {
+  std::error_code error;
+  return path.find('\0') == std::string::npos && std::filesystem::exists(path, error);
 }
 
-data::CsvOptions parse_options(const std::string& option, const std::string& text) {
-  data::CsvOptions options;
-  for (const auto& part : split(text, '&')) {
-    const auto equals = part.find('=');
-    const std::string name = part.substr(0, equals);
-    if (equals == std::string::npos || equals + 1 == part.size() || (name != "columns" && name != "drop")) {
-      throw UsageError(
-          fmt::format("{}: behind a table's '?' there may be columns=A,B and drop=A,B, not '{}'", option, part));
+/// Where the name of a known ending ends: at the argument's end, or at the '?' of its options.
+std::optional<std::pair<std::string, std::size_t>> split_by_ending(const std::string& argument) {
+  std::optional<std::pair<std::string, std::size_t>> found;
+  for (const Ending& ending : endings) {
+    for (const std::string& text : {std::string(ending.text), std::string(ending.text) + ".gz"}) {
+      if (argument.ends_with(text) && argument.size() > text.size()) return {{ending.kind, argument.size()}};
+      const auto at = argument.rfind(text + "?");
+      if (at == std::string::npos || at == 0) continue;
+      if (!found || at + text.size() > found->second) found = {ending.kind, at + text.size()};
     }
-    const std::vector<std::string> names = split(part.substr(equals + 1), ',');
-    if (std::find(names.begin(), names.end(), "") != names.end()) {
-      throw UsageError(fmt::format("{}: '{}' has an empty name", option, part));
-    }
-    (name == "columns" ? options.columns : options.drop) = names;
   }
-  return options;
+  return found;
 }
 
-Tensor read_table(const std::string& file, const data::CsvOptions& options) {
-  data::CsvTable table = data::read_csv(file, options);
-  const double* values = table.values.data_as<double>();
-  const double* missing =
-      std::find_if(values, values + table.values.count(), [](double value) { return std::isnan(value); });
-  if (missing == values + table.values.count()) return std::move(table.values);
-  const auto at = static_cast<std::size_t>(missing - values);
-  throw FormatError(file,
-                    fmt::format("line {}: column '{}' has no value; impute it, or leave out such rows or columns",
-                                table.lines[at / table.columns.size()], table.columns[at % table.columns.size()]));
+std::string escaped(const std::string& path) {
+  std::string text;
+  for (const char c : path) text += c == '?' ? std::string("%3F") : std::string(1, c);
+  return text;
+}
+
+data::Spec parse_spec(const std::string& option, const std::string& text) {
+  try {
+    return data::Spec::parse(text);
+  } catch (const ValueError& error) {
+    throw UsageError(fmt::format("{}: {}", option, error.what()));
+  }
+}
+
+/// The argument as a SPEC of one matrix.
+data::Spec parse_argument(const std::string& option, const std::string& argument) {
+  const std::string before = argument.substr(0, argument.find(':'));
+  const auto known = data::spec_kinds();
+  const bool spec = before.size() < argument.size() && !exists(argument) &&
+                    std::any_of(known.begin(), known.end(), [&](const auto& kind) { return kind.name == before; });
+  data::Spec parsed;
+  if (spec) {
+    if (std::find(std::begin(kinds), std::end(kinds), before) == std::end(kinds)) {
+      throw UsageError(fmt::format("{}: '{}' is a data set, not a matrix; {}", option, argument, array_help));
+    }
+    parsed = parse_spec(option, argument);
+  } else {
+    const auto split = split_by_ending(argument);
+    if (!split) {
+      throw FormatError(argument, fmt::format("its name does not say what it is ({}); say csv:FILE, npy:FILE or "
+                                              "svmlight:FILE, or give it an ending: .npy, .csv, .tsv, .svmlight, all "
+                                              "of them plain or .gz",
+                                              option));
+    }
+    const std::string path = argument.substr(0, split->second);
+    parsed = parse_spec(option, split->first + ":" + escaped(path) + argument.substr(split->second));
+    parsed.path = path;
+  }
+  for (const char* name : {"split", "test", "test_fraction", "seed", "classes"}) {
+    if (!parsed.has(name)) continue;
+    throw UsageError(
+        fmt::format("{}: {}= is for data sets; a matrix has all rows, or those of limit= and offset=", option, name));
+  }
+  return parsed;
 }
 
 template <typename T>
@@ -76,17 +117,19 @@ void check_finite(const std::string& file, const Tensor& values) {
   const T* end = begin + values.count();
   const T* wild = std::find_if(begin, end, [](T value) { return !std::isfinite(value); });
   if (wild == end) return;
-  const std::int64_t width = values.rank() == 2 ? values.extent(1) : 1;
+  const std::int64_t width = values.extent(1);
   throw FormatError(file, fmt::format("row {}, column {} is {}; remove or impute it", (wild - begin) / width,
                                       (wild - begin) % width, *wild));
 }
 
-Tensor read_numbers(const std::string& file) {
-  Tensor values = io::read_npy(file, Device::cpu());
+/// [rows, columns], f32 or f64 and finite.
+Tensor checked_matrix(const std::string& file, Tensor values) {
   if (values.rank() < 1 || values.rank() > 2 || values.count() == 0) {
     throw FormatError(file, fmt::format("holds {} {}; expected a matrix [rows, columns] or a vector [rows]",
                                         name_of(values.dtype()), values.shape().to_string()));
   }
+  const Shape shape{values.extent(0), values.rank() == 2 ? values.extent(1) : 1};
+  values = std::move(values).reshaped(shape);
   if (values.dtype() == DType::i32) return widened<std::int32_t>(values);
   if (values.dtype() == DType::i64) return widened<std::int64_t>(values);
   if (values.dtype() == DType::u8) return widened<std::uint8_t>(values);
@@ -95,38 +138,291 @@ Tensor read_numbers(const std::string& file) {
   return values;
 }
 
-bool is_table(const std::string& file) { return file.ends_with(".csv") || file.ends_with(".csv.gz"); }
+Array from_table(const data::Spec& spec, data::CsvTable table) {
+  Array array{{}, spec.file(), std::move(table.values)};
+  array.left_out = std::move(table.left_out);
+  array.notes = std::move(table.notes);
+  std::erase_if(array.notes, [](const std::string& note) { return note.find("left out") != std::string::npos; });
+  array.classes = std::move(table.classes);
+  array.all_rows = table.rows() + static_cast<std::int64_t>(array.left_out.size());
+  if (array.left_out.empty()) return array;
+  std::vector<std::int64_t> gaps;
+  for (const data::CsvGap& gap : array.left_out) gaps.push_back(gap.line);
+  for (std::size_t row = 0; row < table.lines.size(); ++row) {
+    const auto before = std::lower_bound(gaps.begin(), gaps.end(), table.lines[row]) - gaps.begin();
+    array.places.push_back(static_cast<std::int64_t>(row) + before);
+  }
+  return array;
+}
+
+/// One column a class.
+void encode(Array& array, const std::vector<std::int32_t>& labels) {
+  const std::size_t width = array.classes.size();
+  std::vector<double> values(labels.size() * width);
+  for (std::size_t i = 0; i < labels.size(); ++i) values[i * width + static_cast<std::size_t>(labels[i])] = 1;
+  array.values = Tensor::from(values, {static_cast<std::int64_t>(labels.size()), static_cast<std::int64_t>(width)},
+                              Device::cpu(1));
+}
+
+std::vector<double> doubles_of(const Tensor& values) {
+  if (values.dtype() == DType::f64) return values.to_vector<double>();
+  const std::vector<float> narrow = values.to_vector<float>();
+  return {narrow.begin(), narrow.end()};
+}
+
+/// Classes of a column of whole numbers.
+void encode_numbers(Array& array) {
+  if (array.columns() != 1) {
+    throw FormatError(array.file,
+                      fmt::format("has {} columns; classes stand in one ({})", array.columns(), array.option));
+  }
+  const std::vector<double> values = doubles_of(array.values);
+  std::map<double, std::int32_t> found;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] != std::round(values[i])) {
+      throw FormatError(array.file, fmt::format("row {} is {}: classes are texts or whole numbers; for values say "
+                                                "--targets-are values",
+                                                i, values[i]));
+    }
+    found.emplace(values[i], 0);
+  }
+  std::int32_t next = 0;
+  for (auto& [value, index] : found) {
+    index = next++;
+    array.classes.push_back(fmt::format("{:.0f}", value));
+  }
+  std::vector<std::int32_t> labels;
+  for (const double value : values) labels.push_back(found.at(value));
+  encode(array, labels);
+}
+
+Array limited(Array array, const data::Spec& spec) {
+  const std::int64_t offset = spec.whole("offset", 0), limit = spec.whole("limit", array.all_rows);
+  if (offset == 0 && limit >= array.all_rows) return array;
+  if (!array.places.empty()) {
+    throw FormatError(array.file, "missing=drop does not go with limit= and offset=, which count all rows");
+  }
+  if (offset >= array.all_rows) {
+    throw FormatError(array.file, fmt::format("offset={} leaves nothing of {} rows", offset, array.all_rows));
+  }
+  const std::int64_t end = offset + std::min(limit, array.all_rows - offset);
+  const ConstView part = array.values.view().slice(0, offset, end);
+  Tensor copy(part.shape(), part.dtype(), array.values.device());
+  copy_bytes(part, copy);
+  array.values = std::move(copy);
+  array.all_rows = end - offset;
+  return array;
+}
+
+Array read_plain(const data::Spec& spec, bool targets) {
+  const std::string file = spec.file();
+  if (spec.kind == "csv") {
+    Array array = from_table(spec, data::read_csv(file, data::csv_options(spec)));
+    array.classes.clear();
+    if (array.values.count() == 0) throw FormatError(file, "has no column of numbers beside what is left out");
+    array.values = checked_matrix(file, std::move(array.values));
+    return array;
+  }
+  Array array{{}, file, {}};
+  if (spec.kind == "npy") {
+    array.values = checked_matrix(file, io::read_npy(file, Device::cpu(1)));
+  } else {
+    constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
+    data::SvmlightData samples = data::read_svmlight(
+        file, spec.whole("features", 0),
+        {.first_index = spec.whole("first_index", 1), .dense_limit = spec.whole("dense_mib", 0) * mebibyte});
+    array.values = checked_matrix(file, targets ? std::move(samples.targets) : std::move(samples.features));
+  }
+  array.all_rows = array.values.extent(0);
+  return array;
+}
+
+/// The one column of a table that targets may be classes of: label=, or the only one there is.
+std::string class_column(const data::Spec& spec) {
+  if (spec.has("label")) return spec.text("label");
+  const std::vector<std::string> columns = spec.list("columns");
+  return columns.size() == 1 ? columns.front() : std::string();
+}
+
+Array read_classes(const data::Spec& spec, const std::string& column) {
+  data::CsvOptions options = data::csv_options(spec);
+  options.columns.clear();
+  options.drop.clear();
+  options.label = column;
+  options.label_only = true;
+  data::CsvTable table = data::read_csv(spec.file(), options);
+  const std::vector<std::int32_t> labels = std::move(table.labels);
+  Array array = from_table(spec, std::move(table));
+  encode(array, labels);
+  return array;
+}
+
+bool is_number(const std::string& text) {
+  char* end = nullptr;
+  (void)std::strtod(text.c_str(), &end);
+  return !text.empty() && *end == '\0';
+}
+
+/// A column of text alone, which is no column of numbers with a fault.
+std::optional<Array> read_text_classes(const data::Spec& spec) {
+  const std::string column = class_column(spec);
+  try {
+    Array array = read_classes(spec, column.empty() ? "#1" : column);
+    if (std::any_of(array.classes.begin(), array.classes.end(), is_number)) return std::nullopt;
+    return array;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// "3 classes: fir, oak, yew".
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 10;
+  const std::size_t shown = std::min(names.size(), most);
+  return fmt::format("{} classes: {}{}", names.size(), fmt::join(names.begin(), names.begin() + shown, ", "),
+                     names.size() > most ? ", .." : "");
+}
+
+void note_whole_numbers(Array& array) {
+  constexpr std::size_t most = 100;
+  if (array.columns() != 1) return;
+  const std::vector<double> values = doubles_of(array.values);
+  std::set<double> different;
+  for (const double value : values) {
+    if (value != std::round(value)) return;
+    different.insert(value);
+    if (different.size() > most || 2 * different.size() > values.size()) return;
+  }
+  if (different.size() < 2) return;
+  array.notes.push_back(
+      fmt::format("{} different whole numbers are taken as values; if they are classes, say --targets-are classes (if "
+                  "they are not, --targets-are values)",
+                  different.size()));
+}
 
 }  // namespace
 
-std::string array_file(const std::string& argument) {
-  for (const char* ending : {".csv?", ".csv.gz?"}) {
-    const auto at = argument.rfind(ending);
-    if (at != std::string::npos) return argument.substr(0, argument.find('?', at));
-  }
-  return argument;
+TargetKind parse_target_kind(const std::string& text) {
+  return text == "values" ? TargetKind::values : text == "classes" ? TargetKind::classes : TargetKind::detect;
 }
 
-Tensor read_array(const std::string& option, const std::string& argument) {
-  const std::string file = array_file(argument);
-  const bool options = file.size() < argument.size();
-  if (is_table(file)) {
-    return read_table(file, options ? parse_options(option, argument.substr(file.size() + 1)) : data::CsvOptions{});
-  }
-  if (file.ends_with(".npy") || file.ends_with(".npy.gz")) return read_numbers(file);
-  throw FormatError(file, fmt::format("its name ends in none of .npy, .csv, .npy.gz and .csv.gz ({})", option));
+void add_targets_are(CLI::App& command, std::string& value) {
+  command
+      .add_option("--targets-are", value,
+                  "values to be predicted, or classes, each of which becomes a column of 1 and 0; without this texts "
+                  "are classes and numbers are values, and a note says so where they could be classes")
+      ->check(CLI::IsMember(std::vector<std::string>{"values", "classes"}));
 }
 
-Tensor read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,
-                  const std::string& reason) {
-  Tensor values = read_array(option, argument);
-  const std::int64_t width = values.rank() == 2 ? values.extent(1) : 1;
-  if (values.extent(0) != rows || width != columns) {
-    throw FormatError(array_file(argument),
-                      fmt::format("holds {}, where {} is expected ({})", values.shape().to_string(),
-                                  Shape{rows, columns}.to_string(), reason));
+std::string array_file(const std::string& option, const std::string& argument) {
+  return argument.empty() ? argument : parse_argument(option, argument).file();
+}
+
+Array read_array(const std::string& option, const std::string& argument) {
+  const data::Spec spec = parse_argument(option, argument);
+  Array array = limited(read_plain(spec, false), spec);
+  array.option = option;
+  return array;
+}
+
+Array read_targets(const std::string& option, const std::string& argument, TargetKind kind) {
+  const data::Spec spec = parse_argument(option, argument);
+  const auto read = [&]() -> Array {
+    if (spec.kind == "csv" && kind != TargetKind::values) {
+      const std::string column = class_column(spec);
+      if (spec.has("label") || (kind == TargetKind::classes && !column.empty())) return read_classes(spec, column);
+    }
+    try {
+      return read_plain(spec, true);
+    } catch (const FormatError&) {
+      if (spec.kind != "csv" || kind == TargetKind::values) throw;
+      std::optional<Array> classes = read_text_classes(spec);
+      if (!classes) throw;
+      return std::move(*classes);
+    }
+  };
+  Array array = read();
+  array.option = option;
+  if (kind == TargetKind::classes && array.classes.empty()) encode_numbers(array);
+  if (kind == TargetKind::detect && array.classes.empty()) note_whole_numbers(array);
+  if (!array.classes.empty() && kind == TargetKind::detect) {
+    array.notes.push_back(listed(array.classes) + "; each is one column of targets, 1 where it applies and else 0");
   }
-  return std::move(values).reshaped({rows, columns});
+  if (array.classes.size() == 1) throw FormatError(array.file, fmt::format("has the class {} alone", array.classes[0]));
+  return limited(std::move(array), spec);
+}
+
+Array read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,
+                 const std::string& reason) {
+  Array array = read_array(option, argument);
+  if (array.all_rows != rows || array.columns() != columns) {
+    throw FormatError(array.file, fmt::format("holds {}, where {} is expected ({})", array.values.shape().to_string(),
+                                              Shape{rows, columns}.to_string(), reason));
+  }
+  return array;
+}
+
+void align_rows(std::vector<Array*> arrays) {
+  const Array& first = *arrays.front();
+  std::vector<std::int64_t> kept(static_cast<std::size_t>(first.all_rows));
+  std::iota(kept.begin(), kept.end(), std::int64_t{0});
+  bool complete = true;
+  for (const Array* array : arrays) {
+    if (array->all_rows != first.all_rows) {
+      throw ShapeError(fmt::format("{} has {} rows ({}), {} has {} ({}); each sample needs both", first.file,
+                                   first.all_rows, first.option, array->file, array->all_rows, array->option));
+    }
+    if (array->places.empty()) continue;
+    complete = false;
+    std::vector<std::int64_t> both;
+    std::set_intersection(kept.begin(), kept.end(), array->places.begin(), array->places.end(),
+                          std::back_inserter(both));
+    kept = std::move(both);
+  }
+  if (complete) return;
+  if (kept.empty()) throw FormatError(first.file, "has no row without a missing value in any of the files");
+  for (Array* array : arrays) {
+    const std::vector<double> values = doubles_of(array->values);
+    const auto width = static_cast<std::size_t>(array->columns());
+    std::vector<double> rest;
+    for (const std::int64_t place : kept) {
+      const auto at = array->places.empty()
+                          ? place
+                          : std::lower_bound(array->places.begin(), array->places.end(), place) - array->places.begin();
+      const auto begin = values.begin() + at * static_cast<std::int64_t>(width);
+      rest.insert(rest.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+    }
+    array->values = Tensor::from(rest, {static_cast<std::int64_t>(kept.size()), array->columns()}, Device::cpu(1));
+    array->places = kept;
+  }
+}
+
+void expand_classes(Array& targets, const std::vector<std::string>& classes) {
+  const std::vector<double> values = doubles_of(targets.values);
+  const std::size_t width = targets.classes.size();
+  std::vector<std::int32_t> labels;
+  for (auto row = values.begin(); row != values.end(); row += static_cast<std::ptrdiff_t>(width)) {
+    const auto own = std::max_element(row, row + static_cast<std::ptrdiff_t>(width)) - row;
+    const auto found = std::find(classes.begin(), classes.end(), targets.classes[static_cast<std::size_t>(own)]);
+    labels.push_back(static_cast<std::int32_t>(found - classes.begin()));
+  }
+  targets.classes = classes;
+  encode(targets, labels);
+}
+
+std::vector<std::string> tell_notes(const std::vector<const Array*>& arrays) {
+  std::vector<std::string> told;
+  for (const Array* array : arrays) {
+    std::vector<std::string> lines = array->notes;
+    if (!array->left_out.empty()) lines.push_back(data::describe_left_out(array->left_out, array->all_rows));
+    for (const std::string& line : lines) {
+      const std::string text = array->file + ": " + line;
+      if (std::find(told.begin(), told.end(), text) != told.end()) continue;
+      told.push_back(text);
+      fmt::print(stderr, "note: {}\n", printable(text));
+    }
+  }
+  return told;
 }
 
 }  // namespace rtl::cli

@@ -1,27 +1,72 @@
-// Arguments that name a matrix of numbers.
+// Arguments that name a matrix of numbers, or classes.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/data/csv.hpp"
 
 namespace rtl::cli {
 
 /// What --help says of such arguments.
-inline constexpr const char* array_help = "FILE.npy or FILE.csv[?columns=A,B|drop=A,B], plain or .gz";
+inline constexpr const char* array_help =
+    "FILE.npy, FILE.csv or FILE.svmlight, plain or .gz, or csv:FILE, npy:FILE, svmlight:FILE; behind a '?' their "
+    "options, as in 'FILE.csv?drop=A,B&missing=drop'";
 
-/// Reads FILE.npy[.gz] or FILE.csv[.gz][?columns=A,B&drop=C] onto the host: f32 as it is, anything else as f64, rank 1
-/// or 2 (a table always 2). Throws UsageError naming `option` for what stands behind the '?'; IoError; FormatError
-/// naming the file for other kinds of file, other ranks, an empty array, and NaN, infinite or missing values.
-Tensor read_array(const std::string& option, const std::string& argument);
+/// What the numbers of targets are.
+enum class TargetKind : std::uint8_t {
+  detect,   ///< text is classes; whole numbers are values, and a note says so
+  values,   ///< numbers to be predicted
+  classes,  ///< different texts or numbers are classes
+};
 
-/// FILE of such an argument, without what stands behind a table's '?'.
-std::string array_file(const std::string& argument);
+/// Of the words of --targets-are.
+TargetKind parse_target_kind(const std::string& text);
+void add_targets_are(CLI::App& command, std::string& value);
 
-/// read_array as [rows, columns]; rank 1 is one column. Throws FormatError naming the file if it has another shape;
-/// `reason` is where the wanted one comes from.
-Tensor read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,
-                  const std::string& reason);
+/// A file's matrix, on the host.
+struct Array {
+  std::string option;                     ///< "--features"
+  std::string file;                       ///< its name alone
+  Tensor values;                          ///< [rows, columns]: f32 as it is, anything else as f64; of classes 1 or 0
+  std::vector<std::string> classes = {};  ///< names of the columns of `values` if the file has classes
+  std::int64_t all_rows = 0;              ///< with those that were left out
+  std::vector<std::int64_t> places = {};  ///< of the rows among all rows; empty: none was left out
+  std::vector<data::CsvGap> left_out = {};
+  std::vector<std::string> notes = {};  ///< what a user should know before anything is computed
+
+  std::int64_t rows() const { return values.extent(0); }
+  std::int64_t columns() const { return values.extent(1); }
+};
+
+/// Reads a matrix. Options are those of the SPEC's kind but the ones that part data sets or name classes: csv has
+/// columns, drop, header, delimiter, decimal, missing, na and label (left out), svmlight features, first_index and
+/// dense_mib, and all of them limit and offset. Throws UsageError naming `option` for what is no such argument;
+/// IoError; FormatError naming the file for other kinds of file, other ranks, an empty matrix, and values that are
+/// missing, NaN or infinite.
+Array read_array(const std::string& option, const std::string& argument);
+
+/// The same of targets: of svmlight the targets, of csv the column label=, if given, as classes.
+Array read_targets(const std::string& option, const std::string& argument, TargetKind kind);
+
+/// read_array as [rows, columns]. Throws FormatError naming the file if it has another shape; `reason` is where the
+/// wanted one comes from.
+Array read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,
+                 const std::string& reason);
+
+/// Keeps the rows that none of the files left out. Throws FormatError, naming both, where numbers of rows differ.
+void align_rows(std::vector<Array*> arrays);
+
+/// Gives class targets the columns of `classes`, which have all of its own.
+void expand_classes(Array& targets, const std::vector<std::string>& classes);
+
+/// Shows notes, and what was left out of each file, on standard error, and returns them.
+std::vector<std::string> tell_notes(const std::vector<const Array*>& arrays);
+
+/// The file of an argument, for checks of outputs. Throws UsageError.
+std::string array_file(const std::string& option, const std::string& argument);
 
 }  // namespace rtl::cli

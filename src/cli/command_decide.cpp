@@ -1,10 +1,12 @@
 // rtl decide: should I transfer, and how? For linear models on features.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "cli/array_argument.hpp"
+#include "cli/class_accuracy.hpp"
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
@@ -27,6 +29,7 @@ struct Arguments {
   std::vector<std::string> source_targets;
   std::string target_features;
   std::string target_targets;
+  std::string targets_are = "detect";
   std::string coefficients;
   std::string json;
   bool no_intercept = false;
@@ -35,41 +38,106 @@ struct Arguments {
 };
 
 struct Sample {
-  Tensor features;  ///< [n, p]
-  Tensor targets;   ///< [n, k]
+  Array features;  ///< [n, p]
+  Array targets;   ///< [n, k]
+
+  std::string files() const { return fmt::format("{} and {}", features.file, targets.file); }
 };
 
-Sample read_sample(const std::string& which, const std::string& features, const std::string& targets,
-                   const Device& device) {
-  const Tensor x = read_array("--" + which + "-features", features), y = read_array("--" + which + "-targets", targets);
-  if (x.extent(0) != y.extent(0)) {
-    throw ShapeError(
-        fmt::format("{} has {} rows, {} has {}; each sample needs both", features, x.extent(0), targets, y.extent(0)));
-  }
-  const std::int64_t n = x.extent(0);
-  return {x.to(device).reshaped({n, x.rank() == 2 ? x.extent(1) : 1}),
-          y.to(device).reshaped({n, y.rank() == 2 ? y.extent(1) : 1})};
+Sample read_sample(const std::string& which, const std::string& features, const std::string& targets, TargetKind kind) {
+  const std::string option = "--" + which;
+  Sample sample{read_array(option + "-features", features), read_targets(option + "-targets", targets, kind)};
+  align_rows({&sample.features, &sample.targets});
+  return sample;
 }
+
+/// Where source and target share a class, all get the columns of all classes; those that one of them lacks are 0.
+void share_classes(Sample& target, std::vector<Sample>& sources) {
+  std::vector<std::string> all = target.targets.classes;
+  for (const Sample& source : sources) {
+    const std::vector<std::string>& own = source.targets.classes;
+    if (own.empty() != all.empty()) {
+      throw FormatError(source.targets.file, fmt::format("holds {}, {} holds {}; say --targets-are classes or values",
+                                                         own.empty() ? "values" : "classes", target.targets.file,
+                                                         all.empty() ? "values" : "classes"));
+    }
+    const bool shared = std::any_of(own.begin(), own.end(), [&](const std::string& name) {
+      return std::find(target.targets.classes.begin(), target.targets.classes.end(), name) !=
+             target.targets.classes.end();
+    });
+    if (!shared) {
+      if (own.size() == target.targets.classes.size() && !own.empty()) {
+        throw FormatError(source.targets.file,
+                          fmt::format("has as many classes as {}, but none of its names ({} .. and {} ..); name them "
+                                      "alike where they mean the same",
+                                      target.targets.file, own.front(), target.targets.classes.front()));
+      }
+      if (!own.empty()) return;  // other label sets: mixed
+      continue;
+    }
+    for (const std::string& name : own) {
+      if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+    }
+  }
+  if (all.empty()) return;
+  expand_classes(target.targets, all);
+  for (Sample& source : sources) expand_classes(source.targets, all);
+}
+
+/// What the solvers get.
+struct Tensors {
+  Tensor x, y;
+
+  Tensors(const Sample& sample, const Device& device)
+      : x(sample.features.values.to(device)), y(sample.targets.values.to(device)) {}
+};
 
 /// Infinite values become null.
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
+/// "+0.2 ± 0.1", without an error that is not known.
+std::string with_error(double value, double error) {
+  return std::isfinite(error) ? fmt::format("{:+.4g} ± {:.2g}", value, error)
+                              : fmt::format("{:+.4g} (how sure that is, so few rows do not tell)", value);
+}
+
+/// Why it is decided so, from the numbers that decide it.
+std::string reason_of(const transfer::AdvisorReport& advice) {
+  if (!advice.judged) {
+    return "the target has too few rows to tell transfer from chance: the model is the one from scratch";
+  }
+  const std::string share = fmt::format("{:.0f} % of the model is transfer", 100 * advice.trust);
+  switch (advice.decision) {
+    case transfer::Decision::transfer:
+      return share + ": leaving rows out, it predicts the target better";
+    case transfer::Decision::do_not_transfer:
+      return share + ": leaving rows out, the model from scratch predicts the target better";
+    case transfer::Decision::unclear:
+      break;
+  }
+  return share + ": leaving rows out, neither is clearly better than the other";
+}
+
 Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor, const Device& device,
-            const Sample& target, bool same_labels) {
+            const Sample& target, const std::vector<ClassAccuracy>& accuracy, const std::vector<std::string>& notes,
+            bool same_labels) {
   const transfer::AdvisorReport& advice = advisor.report();
   Json json = {{"rtl", RTL_VERSION},
                {"device", device.name()},
-               {"n", target.features.extent(0)},
-               {"p", target.features.extent(1)},
-               {"outputs", target.targets.extent(1)},
+               {"n", target.features.rows()},
+               {"p", target.features.columns()},
+               {"outputs", target.targets.columns()},
                {"convention", convention},
                {"sources", Json::array()},
                {"candidates", Json::array()},
+               {"decision", transfer::to_string(advice.decision)},
+               {"reason", reason_of(advice)},
                {"trust", advice.trust},
                {"leave_one_out", advice.leave_one_out},
-               {"gain", {{"mean", advice.gain}, {"standard_error", advice.gain_standard_error}}},
+               {"gain", {{"mean", advice.gain}, {"standard_error", finite(advice.gain_standard_error)}}},
                {"intercept", arguments.no_intercept ? Json() : Json(advisor.intercept().to_vector<double>())},
-               {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)}};
+               {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
+               {"notes", notes}};
   for (std::size_t s = 0; s < advice.sources.size(); ++s) {
     const transfer::SourceAdvice& source = advice.sources[s];
     Json one = {{"features", arguments.source_features[s]},
@@ -77,7 +145,7 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
                 {"optimal_penalty", source.optimal_penalty}};
     if (same_labels) {
       one["transfer_penalty"] = finite(source.transfer_penalty);
-      one["alignment"] = {{"value", source.alignment}, {"standard_error", source.alignment_standard_error}};
+      one["alignment"] = {{"value", source.alignment}, {"standard_error", finite(source.alignment_standard_error)}};
       one["z"] = finite(source.z);
       one["decision"] = transfer::to_string(source.decision);
       one["predicted_gain"] = source.predicted_gain;
@@ -95,9 +163,15 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
     if (candidate.kind == transfer::CentreKind::mixed) one["mixing_penalty"] = candidate.mixing_penalty;
     one["target_penalty"] = candidate.target_penalty;
     one["leave_one_out"] = candidate.leave_one_out;
-    one["gain"] = {{"mean", candidate.gain}, {"standard_error", candidate.gain_standard_error}};
+    one["gain"] = {{"mean", candidate.gain}, {"standard_error", finite(candidate.gain_standard_error)}};
     one["weight"] = advice.weights[c];
     json["candidates"].push_back(one);
+  }
+  if (!accuracy.empty()) {
+    json["classes"] = target.targets.classes;
+    json["accuracy"] = {{"leave_one_out", accuracy[0].right},
+                        {"scratch", accuracy[1].right},
+                        {"most_frequent_class", accuracy[0].most_frequent}};
   }
   return json;
 }
@@ -126,32 +200,58 @@ std::string name_of(const transfer::AdvisorCandidate& candidate) {
   return transfer::to_string(candidate.kind);
 }
 
-void print(const transfer::TransferAdvisor& advisor, bool same_labels) {
+/// How a source would do without scaling, in words.
+std::string describe(const transfer::SourceAdvice& source) {
+  if (!std::isfinite(source.alignment_standard_error)) return "too few rows to tell whether it helps as it is";
+  const char* words = source.decision == transfer::Decision::transfer          ? "helps as it is"
+                      : source.decision == transfer::Decision::do_not_transfer ? "does not help as it is"
+                                                                               : "may or may not help as it is";
+  return fmt::format("{}: alignment {:.3f} ± {:.3f} (above 1/2 it does, {})", words, source.alignment,
+                     source.alignment_standard_error, describe_z(source.z));
+}
+
+void print(const Arguments& arguments, const transfer::TransferAdvisor& advisor,
+           const std::vector<ClassAccuracy>& accuracy, bool same_labels) {
   const transfer::AdvisorReport& advice = advisor.report();
   for (std::size_t s = 0; same_labels && s < advice.sources.size(); ++s) {
-    const transfer::SourceAdvice& source = advice.sources[s];
-    fmt::print("source {}: alignment {:.3f} ± {:.3f}, which says: {} (as it is; 1/2 is the border, {})\n", s + 1,
-               source.alignment, source.alignment_standard_error, transfer::to_string(source.decision),
-               describe_z(source.z));
+    fmt::print("source {} ({}) {}\n", s + 1, printable(arguments.source_features[s]), describe(advice.sources[s]));
   }
   Table table({"centre", "target penalty", "leave-one-out", "gain over scratch", "weight"});
   for (std::size_t c = 0; c < advice.candidates.size(); ++c) {
     const transfer::AdvisorCandidate& candidate = advice.candidates[c];
+    const bool judged = std::isfinite(candidate.gain_standard_error);
+    const std::string gain = judged ? fmt::format("{:+.4g} ± {:.2g}", candidate.gain, candidate.gain_standard_error)
+                                    : fmt::format("{:+.4g} ± ?", candidate.gain);
     table.add({name_of(candidate), fmt::format("{:.3g}", candidate.target_penalty),
-               fmt::format("{:.6g}", candidate.leave_one_out),
-               c == 0 ? "" : fmt::format("{:+.4g} ± {:.2g}", candidate.gain, candidate.gain_standard_error),
+               fmt::format("{:.6g}", candidate.leave_one_out), c == 0 ? "" : gain,
                fmt::format("{:.2f}", advice.weights[c])});
   }
-  fmt::print(
-      "\n{}\nleave-one-out error {:.6g}, {:+.4g} ± {:.2g} less than from scratch; {:.0f} % of the model is transfer\n",
-      table.to_string(), advice.leave_one_out, advice.gain, advice.gain_standard_error, 100 * advice.trust);
+  fmt::print("\n{}\n", table.to_string());
+  if (!accuracy.empty()) {
+    fmt::print("{}, from scratch {:.1f} %\n", describe(accuracy[0]), 100 * accuracy[1].right);
+  }
+  fmt::print("leave-one-out error {:.6g}, less than from scratch by {}\n", advice.leave_one_out,
+             with_error(advice.gain, advice.gain_standard_error));
+  fmt::print("decision: {}; {}\n",
+             advice.judged ? transfer::to_string(advice.decision) : std::string("cannot be judged"), reason_of(advice));
+}
+
+/// Of class targets: the resulting model's, and that of the model from scratch.
+std::vector<ClassAccuracy> accuracies(const Sample& target, const transfer::AdvisorReport& advice) {
+  const std::vector<std::string>& classes = target.targets.classes;
+  if (classes.empty()) return {};
+  const std::vector<double> values = target.targets.values.to_vector<double>();
+  return {class_accuracy(classes, values, advice.leave_one_out_residuals),
+          class_accuracy(classes, values, advice.scratch_residuals)};
 }
 
 void check_files(const Arguments& arguments) {
-  FileArguments inputs = {{"--target-features", array_file(arguments.target_features)},
-                          {"--target-targets", array_file(arguments.target_targets)}};
-  for (const auto& file : arguments.source_features) inputs.push_back({"--source-features", array_file(file)});
-  for (const auto& file : arguments.source_targets) inputs.push_back({"--source-targets", array_file(file)});
+  FileArguments inputs = {{"--target-features", array_file("--target-features", arguments.target_features)},
+                          {"--target-targets", array_file("--target-targets", arguments.target_targets)}};
+  for (const auto& file : arguments.source_features)
+    inputs.push_back({"--source-features", array_file("--source-features", file)});
+  for (const auto& file : arguments.source_targets)
+    inputs.push_back({"--source-targets", array_file("--source-targets", file)});
   check_outputs({{"--coefficients", arguments.coefficients}, {"--json", arguments.json}}, inputs);
 }
 
@@ -162,19 +262,37 @@ void run(const Arguments& arguments) {
   }
   check_files(arguments);
   const Device device = arguments.device.open();
-  const Sample target = read_sample("target", arguments.target_features, arguments.target_targets, device);
+  const TargetKind kind = parse_target_kind(arguments.targets_are);
+  Sample target = read_sample("target", arguments.target_features, arguments.target_targets, kind);
   std::vector<Sample> samples;
+  for (std::size_t s = 0; s < arguments.source_features.size(); ++s) {
+    samples.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], kind));
+    if (samples.back().features.columns() != target.features.columns()) {
+      throw ShapeError(
+          fmt::format("{} has {} columns (--source-features), {} has {} (--target-features); source and "
+                      "target need the same features",
+                      samples.back().features.file, samples.back().features.columns(), target.features.file,
+                      target.features.columns()));
+    }
+  }
+  share_classes(target, samples);
+  std::vector<const Array*> read = {&target.features, &target.targets};
+  for (const Sample& sample : samples) read.insert(read.end(), {&sample.features, &sample.targets});
+  const std::vector<std::string> notes = tell_notes(read);
+  if (target.features.rows() == 1 && !arguments.no_intercept) {
+    throw FormatError(target.features.file,
+                      "has a single row, which the intercept takes; give at least two, or --no-intercept");
+  }
+  const Tensors goal(target, device);
+  std::vector<Tensors> tensors;
+  for (const Sample& sample : samples) tensors.emplace_back(sample, device);
   std::vector<std::unique_ptr<solvers::L2SPSource>> sources;
   std::vector<const solvers::L2SPSource*> pointers;
   bool same_labels = true;
-  for (std::size_t s = 0; s < arguments.source_features.size(); ++s) {
-    samples.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], device));
-    same_labels = same_labels && samples.back().targets.extent(1) == target.targets.extent(1);
-  }
   for (std::size_t s = 0; s < samples.size(); ++s) {
-    const std::string files = fmt::format("{} and {}", arguments.source_features[s], arguments.source_targets[s]);
-    sources.push_back(with_context(files, [&] {
-      return std::make_unique<solvers::L2SPSource>(device, samples[s].features, samples[s].targets,
+    same_labels = same_labels && samples[s].targets.columns() == target.targets.columns();
+    sources.push_back(with_context(samples[s].files(), [&] {
+      return std::make_unique<solvers::L2SPSource>(device, tensors[s].x, tensors[s].y,
                                                    solvers::L2SPSourceOptions{.intercept = !arguments.no_intercept});
     }));
     pointers.push_back(sources.back().get());
@@ -182,14 +300,14 @@ void run(const Arguments& arguments) {
   transfer::AdvisorOptions options;
   options.intercept = !arguments.no_intercept;
   options.rule = arguments.choose ? transfer::AdvisorRule::choose : transfer::AdvisorRule::average;
-  const auto advisor = with_context(fmt::format("{} and {}", arguments.target_features, arguments.target_targets), [&] {
-    return transfer::TransferAdvisor(device, pointers, target.features, target.targets, options);
-  });
-  const Json json = report(arguments, advisor, device, target, same_labels);
+  const auto advisor = with_context(
+      target.files(), [&] { return transfer::TransferAdvisor(device, pointers, goal.x, goal.y, options); });
+  const std::vector<ClassAccuracy> accuracy = accuracies(target, advisor.report());
+  const Json json = report(arguments, advisor, device, target, accuracy, notes, same_labels);
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, advisor.coefficients());
   write_json(arguments.json, json);
   if (arguments.json == "-") return;
-  print(advisor, same_labels);
+  print(arguments, advisor, accuracy, same_labels);
   if (!arguments.coefficients.empty()) fmt::print("coefficients written: {}\n", arguments.coefficients);
 }
 
@@ -210,6 +328,7 @@ void add_decide_command(CLI::App& app) {
   command->add_option("--target-features", arguments->target_features, "X1, with the sources' features")->required();
   command->add_option("--target-targets", arguments->target_targets, "Y1; other outputs than the sources' are mixed")
       ->required();
+  add_targets_are(*command, arguments->targets_are);
   command->add_flag("--no-intercept", arguments->no_intercept, "fit through the origin");
   command->add_flag("--choose", arguments->choose, "take the best candidate whole instead of a weighted average");
   command->add_option("--coefficients", arguments->coefficients,

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cli/array_argument.hpp"
+#include "cli/class_accuracy.hpp"
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
@@ -19,7 +20,6 @@
 #include "cli/training_arguments.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
-#include "rtl/kernels/pointwise.hpp"
 #include "rtl/solvers/ridge_path.hpp"
 
 namespace rtl::cli {
@@ -35,6 +35,7 @@ struct Arguments {
   std::string targets;
   std::string start;
   std::string weights;
+  std::string targets_are = "detect";
   std::string penalties;
   std::string method = "automatic";
   std::string coefficients;
@@ -45,14 +46,16 @@ struct Arguments {
 };
 
 struct Problem {
-  Tensor features;                ///< [n, p]
-  Tensor targets;                 ///< [n, k]
-  std::optional<Tensor> start;    ///< [p, k]
-  std::optional<Tensor> weights;  ///< [n]
+  Tensor features;                   ///< [n, p]
+  Tensor targets;                    ///< [n, k]
+  std::vector<std::string> classes;  ///< names of the targets' columns, if these are classes
+  std::optional<Tensor> start;       ///< [p, k]
+  std::optional<Tensor> weights;     ///< [n]
+  std::vector<double> host_targets, host_weights;
+  std::vector<std::string> notes;  ///< what was told about the files
   /// Sum of the weights (n without) times 2^-exponent, so that it neither overflows nor underflows.
   double total_weight = 0;
   int weight_exponent = 0;
-  double largest_target = 0;  ///< absolute value
 };
 
 double parse_penalty(const std::string& text) {
@@ -85,11 +88,14 @@ std::vector<double> parse_penalties(const std::string& text) {
     throw UsageError(fmt::format("--penalties: '{}' is not LO:HI:COUNT with COUNT from 1 to {}, as in 1e-6:1e2:50",
                                  text, grouped(most)));
   }
-  try {
-    return solvers::logarithmic_penalties(parse_penalty(parts[0]), parse_penalty(parts[1]), count);
-  } catch (const ValueError& error) {
-    throw UsageError(fmt::format("--penalties: {}", error.what()));
+  const double low = parse_penalty(parts[0]), high = parse_penalty(parts[1]);
+  if (!(low > 0) || low > high || (count == 1 && low != high)) {
+    throw UsageError(
+        fmt::format("--penalties: '{}': LO must be above 0 and not above HI{}; a penalty of 0 can stand in a "
+                    "list, as in 0,0.1,1",
+                    text, count == 1 ? ", and with a COUNT of 1 equal to it" : ""));
   }
+  return solvers::logarithmic_penalties(low, high, count);
 }
 
 solvers::RidgeMethod parse_method(const std::string& name) {
@@ -101,9 +107,9 @@ std::string name_of(solvers::RidgeMethod method) { return methods[static_cast<st
 
 /// Of a tensor of f32 or f64 on the host.
 std::vector<double> doubles_of(const Tensor& values) {
-  Tensor wide(values.shape(), DType::f64, Device::cpu());
-  kernels::cast(Device::cpu(), values, wide);
-  return wide.to_vector<double>();
+  if (values.dtype() == DType::f64) return values.to_vector<double>();
+  const std::vector<float> narrow = values.to_vector<float>();
+  return {narrow.begin(), narrow.end()};
 }
 
 double largest_of(const std::vector<double>& values) {
@@ -114,33 +120,47 @@ double largest_of(const std::vector<double>& values) {
 /// On the device; host memory is not copied.
 Tensor placed(Tensor values, const Device& device) { return device.is_cuda() ? values.to(device) : std::move(values); }
 
+void take_weights(Problem& problem, const Array& weights) {
+  problem.host_weights = doubles_of(weights.values);
+  for (std::size_t i = 0; i < problem.host_weights.size(); ++i) {
+    if (problem.host_weights[i] >= 0) continue;
+    throw FormatError(weights.file, fmt::format("row {} is {}; a weight says how often a sample counts and is not "
+                                                "negative ({})",
+                                                i, problem.host_weights[i], weights.option));
+  }
+  const double largest = largest_of(problem.host_weights);
+  problem.weight_exponent = largest > 0 ? std::ilogb(largest) : 0;
+  problem.total_weight = 0;
+  for (const double weight : problem.host_weights)
+    problem.total_weight += std::scalbn(weight, -problem.weight_exponent);
+}
+
 Problem read_problem(const Arguments& arguments, const Device& device) {
-  Tensor features = read_array("--features", arguments.features);
-  const std::int64_t n = features.extent(0);
-  const std::int64_t p = features.rank() == 2 ? features.extent(1) : 1;
-  Tensor targets = read_array("--targets", arguments.targets);
-  const std::int64_t k = targets.rank() == 2 ? targets.extent(1) : 1;
-  if (targets.extent(0) != n) {
-    throw ShapeError(fmt::format("{} has {} rows, {} has {}; each sample needs both", arguments.features, n,
-                                 arguments.targets, targets.extent(0)));
-  }
-  Problem problem;
-  problem.largest_target = largest_of(doubles_of(targets));
-  problem.features = placed(std::move(features), device).reshaped({n, p});
-  problem.targets = placed(std::move(targets), device).reshaped({n, k});
-  problem.total_weight = static_cast<double>(n);
-  if (!arguments.start.empty()) {
-    problem.start = placed(read_array("--start", arguments.start, p, k, "[features, outputs]"), device);
-  }
+  Array features = read_array("--features", arguments.features);
+  Array targets = read_targets("--targets", arguments.targets, parse_target_kind(arguments.targets_are));
+  std::optional<Array> weights;
+  std::vector<Array*> rows = {&features, &targets};
+  if (features.all_rows != targets.all_rows) align_rows(rows);
   if (!arguments.weights.empty()) {
-    Tensor weights = read_array("--weights", arguments.weights, n, 1, "one a sample");
-    const std::vector<double> values = doubles_of(weights);
-    const double largest = largest_of(values);
-    problem.weight_exponent = std::isfinite(largest) && largest > 0 ? std::ilogb(largest) : 0;
-    problem.total_weight = 0;
-    for (const double weight : values) problem.total_weight += std::scalbn(weight, -problem.weight_exponent);
-    problem.weights = placed(std::move(weights), device).reshaped({n});
+    weights = read_array("--weights", arguments.weights, features.all_rows, 1, "one a sample");
+    rows.push_back(&*weights);
   }
+  align_rows(rows);
+  Problem problem;
+  problem.notes = tell_notes({rows.begin(), rows.end()});
+  problem.classes = targets.classes;
+  problem.total_weight = static_cast<double>(features.rows());
+  if (weights) {
+    take_weights(problem, *weights);
+    problem.weights = placed(std::move(weights->values), device).reshaped({features.rows()});
+  }
+  if (!arguments.start.empty()) {
+    Array start = read_array("--start", arguments.start, features.columns(), targets.columns(), "[features, outputs]");
+    problem.start = placed(std::move(start.values), device);
+  }
+  problem.host_targets = doubles_of(targets.values);
+  problem.features = placed(std::move(features.values), device);
+  problem.targets = placed(std::move(targets.values), device);
   return problem;
 }
 
@@ -187,7 +207,7 @@ void print(const solvers::RidgePath& path, const Problem& problem) {
 /// How exact the root of a leave-one-out error is.
 double rounding(const Problem& problem, bool f32) {
   constexpr double relative = 1e-12, relative_f32 = 1e-5;
-  return problem.largest_target * (f32 ? relative_f32 : relative);
+  return largest_of(problem.host_targets) * (f32 ? relative_f32 : relative);
 }
 
 /// Where the grid may be too short; empty if it is not, or if the penalty changes nothing.
@@ -203,35 +223,41 @@ std::string end_of_grid(const solvers::RidgeScores& scores, double rounding) {
 }
 
 Json report(const Arguments& arguments, const solvers::RidgePath& path, const Problem& problem,
-            const std::string& warning) {
+            const solvers::RidgeFit& fit, const std::optional<ClassAccuracy>& accuracy, const std::string& warning) {
   const auto& scores = path.scores();
-  return {
-      {"rtl", RTL_VERSION},
-      {"device", path.device().name()},
-      {"n", path.rows()},
-      {"p", path.features()},
-      {"outputs", path.outputs()},
-      {"convention", convention},
-      {"method", name_of(path.method())},
-      {"arithmetic", arguments.f32 ? "f32" : "f64"},
-      {"penalties", scores.penalties},
-      {"leave_one_out", scores.leave_one_out},
-      {"gcv", scores.gcv},
-      {"degrees_of_freedom", scores.degrees_of_freedom},
-      {"best", {{"index", scores.best}, {"penalty", scores.best_penalty()}}},
-      {"sklearn_alpha", sklearn_alpha(problem, scores.best_penalty())},
-      {"intercept", arguments.no_intercept ? Json() : Json(path.intercept(scores.best_penalty()).to_vector<double>())},
-      {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
-      {"warnings", warning.empty() ? Json::array() : Json::array({warning})}};
+  Json json = {{"rtl", RTL_VERSION},
+               {"device", path.device().name()},
+               {"n", path.rows()},
+               {"p", path.features()},
+               {"outputs", path.outputs()},
+               {"convention", convention},
+               {"method", name_of(path.method())},
+               {"arithmetic", arguments.f32 ? "f32" : "f64"},
+               {"penalties", scores.penalties},
+               {"leave_one_out", scores.leave_one_out},
+               {"gcv", scores.gcv},
+               {"degrees_of_freedom", scores.degrees_of_freedom},
+               {"best", {{"index", scores.best}, {"penalty", scores.best_penalty()}}},
+               {"sklearn_alpha", sklearn_alpha(problem, scores.best_penalty())},
+               {"intercept", arguments.no_intercept ? Json() : Json(fit.intercept.to_vector<double>())},
+               {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
+               {"warnings", warning.empty() ? Json::array() : Json::array({warning})},
+               {"notes", problem.notes}};
+  if (accuracy) {
+    json["classes"] = problem.classes;
+    json["accuracy"] = {{"leave_one_out", accuracy->right}, {"most_frequent_class", accuracy->most_frequent}};
+  }
+  return json;
 }
 
 /// --coefficients may be --start: the new coefficients then take the old ones' place.
 void check_files(const Arguments& arguments) {
   const FileArgument json{"--json", arguments.json};
-  check_outputs({{"--coefficients", arguments.coefficients}, json}, {{"--features", array_file(arguments.features)},
-                                                                     {"--targets", array_file(arguments.targets)},
-                                                                     {"--weights", array_file(arguments.weights)}});
-  check_distinct({json}, {{"--start", array_file(arguments.start)}});
+  check_outputs({{"--coefficients", arguments.coefficients}, json},
+                {{"--features", array_file("--features", arguments.features)},
+                 {"--targets", array_file("--targets", arguments.targets)},
+                 {"--weights", array_file("--weights", arguments.weights)}});
+  check_distinct({json}, {{"--start", array_file("--start", arguments.start)}});
 }
 
 void run(const Arguments& arguments) {
@@ -252,12 +278,18 @@ void run(const Arguments& arguments) {
     return solvers::RidgePath(device, problem.features, problem.targets, penalties, options);
   });
   const std::string warning = end_of_grid(path.scores(), rounding(problem, arguments.f32));
-  const Json json = report(arguments, path, problem, warning);
-  if (!arguments.coefficients.empty()) {
-    io::write_npy(arguments.coefficients, path.coefficients(path.best_penalty()));
+  const solvers::RidgeFit fit = path.fit(path.best_penalty());
+  std::optional<ClassAccuracy> accuracy;
+  if (!problem.classes.empty()) {
+    const Tensor left_out = path.leave_one_out_residuals(path.best_penalty());
+    accuracy =
+        class_accuracy(problem.classes, problem.host_targets, left_out.to_vector<double>(), problem.host_weights);
   }
+  const Json json = report(arguments, path, problem, fit, accuracy, warning);
+  if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, fit.coefficients);
   write_json(arguments.json, json);
   if (arguments.json != "-") print(path, problem);
+  if (arguments.json != "-" && accuracy) fmt::print("{}\n", describe(*accuracy));
   if (arguments.json != "-" && !arguments.coefficients.empty()) {
     fmt::print("coefficients written: {}\n", arguments.coefficients);
   }
@@ -271,7 +303,12 @@ void add_ridge_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("--features", arguments->features, fmt::format("X, [samples, features]: {}", array_help))
       ->required();
-  command->add_option("--targets", arguments->targets, "Y, [samples, outputs] or [samples], likewise")->required();
+  command
+      ->add_option(
+          "--targets", arguments->targets,
+          "Y, [samples, outputs] or [samples], likewise; a column of texts, or csv:FILE?label=COLUMN, has classes")
+      ->required();
+  add_targets_are(*command, arguments->targets_are);
   command->add_option("--penalties", arguments->penalties, "LO:HI:COUNT, evenly in the logarithm; or P,P,..")
       ->required();
   command->add_option("--start", arguments->start,

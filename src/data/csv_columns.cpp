@@ -69,7 +69,7 @@ std::size_t CsvColumns::find(const std::string& wanted) {
 }
 
 void CsvColumns::choose(const CsvOptions& options) {
-  kept_.assign(names_.size(), options.columns.empty());
+  kept_.assign(names_.size(), options.columns.empty() && !options.label_only);
   if (!options.label.empty()) {
     label_ = find(options.label);
     kept_[*label_] = false;

@@ -103,7 +103,7 @@ bool in_f32_range(double squares) { return squares >= least_f32 && squares <= mo
 [[noreturn]] void refuse_f32(std::string_view call, std::string_view what, double squares) {
   throw ValueError(
       fmt::format("{}: sums of squares of {} reach {:.2g} in f32 arithmetic, which is good from {} to {}; scale the "
-                  "columns, or use RidgeArithmetic::f64 (without --f32)",
+                  "columns, or use RidgeArithmetic::f64",
                   call, what, squares, least_f32, most_f32));
 }
 
@@ -327,7 +327,7 @@ void check_resolved(std::string_view call, std::string_view problem, const Spect
     if (penalty == 0 && spectrum.tall_dual) {
       throw ValueError(
           fmt::format("{}: penalty 0, but the dual method needs a positive one where there are more rows than columns, "
-                      "as in {}; use a positive penalty, RidgeMethod::primal or svd (--method primal or svd)",
+                      "as in {}; use a positive penalty, RidgeMethod::primal or svd",
                       call, problem));
     }
     if (penalty == 0 && !spectrum.full_column_rank) {
@@ -339,7 +339,7 @@ void check_resolved(std::string_view call, std::string_view problem, const Spect
     if (penalty >= smallest) continue;
     throw ValueError(
         fmt::format("{}: penalty {} is lost in the rounding errors of this factorisation of {}, which resolves {} and "
-                    "more; raise the penalty or use RidgePath in f64 with RidgeMethod::svd (--method svd)",
+                    "more; raise the penalty or use RidgePath in f64 with RidgeMethod::svd",
                     call, penalty, problem, smallest));
   }
 }

@@ -21,6 +21,8 @@ using solvers::L2SPSource;
 using solvers::RidgePath;
 
 constexpr const char* call = "TransferAdvisor";
+/// Trust that is one standard error from even.
+constexpr double sure = 0.84;
 
 struct Block {
   std::size_t source = 0;
@@ -112,7 +114,7 @@ class Examination {
     }
     for (std::size_t s = 0; s < sources_.size(); ++s) {
       if (sources_[s]->features() != x_.extent(1)) {
-        throw ShapeError(fmt::format("{}: source {} has {} features, the target {}", call, s, sources_[s]->features(),
+        throw ShapeError(fmt::format("{}: sources[{}] has {} features, the target {}", call, s, sources_[s]->features(),
                                      x_.extent(1)));
       }
       solutions_.same_outputs = solutions_.same_outputs && sources_[s]->outputs() == columns_.outputs;
@@ -303,13 +305,16 @@ class Examination {
 
   /// Squared leave-one-out errors, row by row, of a weighted average of the candidates' models.
   std::vector<double> blended_squares(const std::vector<double>& weights) const {
+    return row_squares(blended_residuals(weights));
+  }
+  std::vector<double> blended_residuals(const std::vector<double>& weights) const {
     std::vector<double> residuals(judged_.front().residuals.size());
     for (std::size_t c = 0; c < judged_.size(); ++c) {
       for (std::size_t i = 0; weights[c] != 0 && i < residuals.size(); ++i) {
         residuals[i] += weights[c] * judged_[c].residuals[i];
       }
     }
-    return row_squares(residuals);
+    return residuals;
   }
 
   /// The weight of what has the errors `b` beside what has the errors `a`.
@@ -349,10 +354,16 @@ class Examination {
   void decide(AdvisorReport& report) const {
     const std::vector<double>& scratch = judged_.front().row_squares;
     report.weights = transfer_weights();
-    report.trust = weight_of_second(scratch, blended_squares(report.weights), options_.favour);
+    const std::vector<double> transferred = blended_squares(report.weights);
+    report.judged = std::isfinite(difference(scratch, transferred).standard_error);
+    if (report.judged) report.trust = weight_of_second(scratch, transferred, options_.favour);
     for (double& weight : report.weights) weight *= report.trust;
     report.weights[0] = 1 - report.trust;
-    const std::vector<double> squares = blended_squares(report.weights);
+    if (report.judged && report.trust >= sure) report.decision = Decision::transfer;
+    if (report.judged && report.trust <= 1 - sure) report.decision = Decision::do_not_transfer;
+    report.leave_one_out_residuals = blended_residuals(report.weights);
+    report.scratch_residuals = judged_.front().residuals;
+    const std::vector<double> squares = row_squares(report.leave_one_out_residuals);
     const Paired gain = difference(scratch, squares);
     report.leave_one_out = mean_of(squares);
     report.gain = gain.mean;

@@ -1,4 +1,5 @@
 // rtl decide: what it advises, what it writes, and what it refuses.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -50,8 +51,11 @@ TEST(Decide, TakesAGoodSourceAndSaysSo) {
   write_sample(place, "target", 20, 1);
   const Outcome outcome = place.run(decide({"source"}, {"--json", "d.json", "--coefficients", "W.npy"}));
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
-  EXPECT_NE(outcome.output.find("which says: transfer"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find("source 1 (source-x.npy) helps as it is: alignment "), std::string::npos)
+      << outcome.output;
   const json facts = place.json("d.json");
+  EXPECT_NE(outcome.output.find("decision: transfer; "), std::string::npos) << outcome.output;
+  EXPECT_EQ(facts["decision"], "transfer");
   EXPECT_EQ(facts["n"], 20);
   EXPECT_EQ(facts["sources"][0]["decision"], "transfer");
   EXPECT_NEAR(facts["sources"][0]["alignment"]["value"].get<double>(), 1, 0.3);
@@ -78,6 +82,69 @@ TEST(Decide, LeavesABadSource) {
       EXPECT_EQ(candidate["weight"], 0);
     }
   }
+}
+
+TEST(Decide, SaysOneThingOfASourceThatHelpsOnlyScaled) {
+  const Workplace place;
+  write_sample(place, "source", 400, 1);
+  write_sample(place, "target", 40, 0.3);
+  const Outcome outcome = place.run(decide({"source"}, {"--json", "d.json"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json facts = place.json("d.json");
+  EXPECT_EQ(facts["sources"][0]["decision"], "do not transfer") << "as it is";
+  EXPECT_NE(outcome.output.find("does not help as it is"), std::string::npos) << outcome.output;
+  const double trust = facts["trust"];
+  EXPECT_EQ(facts["decision"], trust >= 0.84 ? "transfer" : trust <= 0.16 ? "do not transfer" : "unclear");
+  EXPECT_EQ(outcome.output.find("do not transfer") == std::string::npos, trust > 0.16) << outcome.output;
+  EXPECT_NE(facts["reason"].get<std::string>().find(fmt::format("{:.0f} % of the model is transfer", 100 * trust)),
+            std::string::npos);
+}
+
+TEST(Decide, TakesScratchWhereTooFewRowsCannotJudge) {
+  const Workplace place;
+  write_sample(place, "source", 100, 1);
+  write_sample(place, "target", 2, 1);
+  for (const char* rule : {"--device=cpu", "--choose"}) {
+    const Outcome outcome = place.run(decide({"source"}, {"--json", "d.json", rule}));
+    ASSERT_EQ(outcome.code, 0) << outcome.errors;
+    EXPECT_NE(outcome.output.find("decision: cannot be judged; the target has too few rows"), std::string::npos)
+        << outcome.output;
+    EXPECT_EQ(outcome.output.find("inf"), std::string::npos) << outcome.output;
+    const json facts = place.json("d.json");
+    EXPECT_EQ(facts["decision"], "unclear");
+    EXPECT_EQ(facts["trust"], 0);
+    EXPECT_EQ(facts["candidates"][0]["weight"], 1);
+  }
+}
+
+TEST(Decide, ComparesClassesByName) {
+  const Workplace place;
+  RandomSequence random(31);
+  const auto write = [&](const std::string& name, int rows, const char* low, const char* high) {
+    std::string text = "a,b,kind\n";
+    for (int i = 0; i < rows; ++i) {
+      const double a = random.normal(), b = random.normal();
+      text += fmt::format("{},{},{}\n", a, b, i == 0 ? "rare" : a + 0.2 * b > 0 ? high : low);
+    }
+    place.write(name, text);
+  };
+  write("source.csv", 80, "low", "high");
+  write("target.csv", 20, "low", "middle");
+  write("other.csv", 20, "x", "y");
+  const auto run = [&](const std::string& target) {
+    return place.run({"decide", "--threads", "1", "--source-features", "source.csv?drop=kind", "--source-targets",
+                      "source.csv?label=kind", "--target-features", target + "?drop=kind", "--target-targets",
+                      target + "?columns=kind", "--json", "d.json"});
+  };
+  const Outcome outcome = run("target.csv");
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json facts = place.json("d.json");
+  EXPECT_EQ(facts["classes"].size(), 4u) << facts["classes"];
+  EXPECT_EQ(facts["outputs"], 4);
+  EXPECT_GE(facts["accuracy"]["leave_one_out"].get<double>(), 0.3);
+  EXPECT_TRUE(facts["accuracy"].contains("scratch"));
+  EXPECT_NE(outcome.output.find("leave-one-out accuracy"), std::string::npos) << outcome.output;
+  EXPECT_EQ(run("other.csv").code, 0) << "rare is in both";
 }
 
 TEST(Decide, TakesSeveralSourcesAndOtherLabels) {
@@ -139,7 +206,7 @@ TEST(Decide, RefusesWhatDoesNotFit) {
   EXPECT_NE(failure(decide({"short"}, {"--json", "d.json"})).find("29"), std::string::npos);
   io::write_npy(place.path("narrow-x.npy"), Tensor::zeros({30, 3}, DType::f64, Device::cpu(1)));
   io::write_npy(place.path("narrow-y.npy"), Tensor::zeros({30}, DType::f64, Device::cpu(1)));
-  EXPECT_NE(failure(decide({"narrow"}, {"--json", "d.json"})).find("target-x.npy and target-y.npy: "),
+  EXPECT_NE(failure(decide({"narrow"}, {"--json", "d.json"})).find("target-x.npy has 12 (--target-features)"),
             std::string::npos);
 }
 

@@ -37,6 +37,8 @@ struct CsvOptions {
   CsvHeader header = CsvHeader::detect;
   /// The column of class labels; empty: there is none.
   std::string label = {};
+  /// Keeps no column but the label, whatever else the table holds.
+  bool label_only = false;
   /// The columns to keep; they stay in the file's order. Empty: all but the label and `drop`.
   std::vector<std::string> columns = {};
   /// Columns to leave out; they may hold text.

@@ -80,17 +80,26 @@ struct AdvisorReport {
   std::vector<AdvisorCandidate> candidates;  ///< [0] is scratch
   std::vector<double> weights;               ///< of the candidates' models in the resulting one; they sum to 1
   double trust = 0;                          ///< how much of it is transfer: 1 - weights[0]
-  double leave_one_out = 0;                  ///< of the resulting model, given the weights
-  double gain = 0;                           ///< scratch's leave-one-out error minus this
+  /// What trust says: transfer from 0.84 (one standard error in its favour), do_not_transfer up to 0.16. A source's own
+  /// `decision` is about its centre as it is; scaled, it may be worth transferring all the same.
+  Decision decision = Decision::unclear;
+  /// False where there are too few rows to know a standard error (fewer than two besides one for the intercept). Then
+  /// the model is the one from scratch, whatever the candidates' errors are: trust is 0, the decision unclear.
+  bool judged = true;
+  double leave_one_out = 0;  ///< of the resulting model, given the weights
+  double gain = 0;           ///< scratch's leave-one-out error minus this
   double gain_standard_error = 0;
+  /// Row-major [n, k]: what a row's target is more than its prediction without it, by the resulting model (given the
+  /// weights) and by the one from scratch.
+  std::vector<double> leave_one_out_residuals, scratch_residuals;
 };
 
 /// Examines and fits when made; what it returns afterwards is the resulting linear model.
 ///
 /// What is weighed against scratch is the scaled centre's model weighed against that of the best single source at tauS
 /// (or the mixed centre's alone); another tau0 replaces both only if better by more than a standard error, so that a
-/// grid does not fit the noise of a few rows. The result is the weighted average of the candidates' coefficients.
-/// Measured on real data in docs/results/linear-transfer.md.
+/// grid does not fit the noise of a few rows. Where the rows are too few to judge, scratch is taken. The result is the
+/// weighted average of the candidates' coefficients. Measured on real data in docs/results/linear-transfer.md.
 ///
 /// Cost: one factorisation of the target, whose outputs are the k targets and each candidate's predictions, m columns
 /// together; n r m FLOP for each tau1 (r = min(n, p)), and n (sum of k_s)^2 for a mixing matrix.

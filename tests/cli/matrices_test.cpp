@@ -1,0 +1,230 @@
+// rtl ridge and rtl decide on people's own files: headers, options, classes, rows left out, and what they are told.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "cli/program.hpp"
+#include "rtl/core/random.hpp"
+#include "rtl/io/npy.hpp"
+
+namespace rtl::test {
+namespace {
+
+using nlohmann::json;
+using Words = std::vector<std::string>;
+
+constexpr std::int64_t rows = 30, columns = 3;
+
+/// Numbers that decimal texts hold exactly.
+std::vector<double> drawn(std::uint64_t seed, std::int64_t count) {
+  RandomSequence random(seed);
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(std::round(random.normal() * 1024) / 1024);
+  return values;
+}
+
+std::string table(const std::string& header, const std::vector<double>& values, std::size_t width,
+                  const std::string& between = ",") {
+  std::string text = header.empty() ? "" : header + "\n";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    text += fmt::format("{}{}", values[i], (i + 1) % width == 0 ? "\n" : between);
+  }
+  return text;
+}
+
+/// x.npy [30, 3] and y.npy [30].
+struct Files {
+  Workplace place;
+  std::vector<double> x = drawn(71, rows*columns), y = drawn(72, rows);
+
+  Files() {
+    io::write_npy(place.path("x.npy"), Tensor::from(x, {rows, columns}, Device::cpu(1)));
+    io::write_npy(place.path("y.npy"), Tensor::from(y, {rows}, Device::cpu(1)));
+  }
+  Outcome ridge(const std::string& features, const std::string& targets, Words more = {}) const {
+    Words words = {"ridge",    "--features", features, "--targets", targets,      "--penalties",
+                   "0.01:1:3", "--threads",  "1",      "--json",    "result.json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return place.run(words);
+  }
+  json facts(const std::string& features, const std::string& targets, const Words& more = {}) const {
+    const Outcome outcome = ridge(features, targets, more);
+    EXPECT_EQ(outcome.code, 0) << features << " " << targets << ": " << outcome.errors;
+    if (outcome.code != 0) return {};
+    json all = place.json("result.json");
+    all.erase("notes");
+    return all;
+  }
+};
+
+TEST(Matrices, TablesEqualArrays) {
+  const Files files;
+  const json want = files.facts("x.npy", "y.npy");
+  files.place.write("numbered.csv", table("0,1,2", files.x, 3));
+  files.place.write("years.csv", table("2019,2020,2021", files.x, 3));
+  files.place.write("bare.csv", table("", files.x, 3));
+  files.place.write("plain.txt", table("a;b;c", files.x, 3, ";"));
+  files.place.write("what?,now.csv", table("a,b,c", files.x, 3));
+  files.place.write("y.csv", table("0", files.y, 1));
+  for (const char* features :
+       {"numbered.csv", "years.csv", "years.csv?header=yes&delimiter=comma&missing=error", "csv:years.csv?header=yes",
+        "bare.csv?header=no", "csv:plain.txt", "csv:plain.txt?delimiter=semicolon", "what?,now.csv",
+        "csv:what%3F%2Cnow.csv", "npy:x.npy", "csv:years.csv?columns=2019,2020,2021"}) {
+    EXPECT_EQ(files.facts(features, "y.csv"), want) << features;
+    EXPECT_EQ(files.facts(features, "npy:y.npy"), want) << features;
+  }
+  EXPECT_EQ(files.facts("csv:numbered.csv?limit=30", "y.csv").at("n"), 30);
+  EXPECT_EQ(files.facts("numbered.csv?offset=10&limit=5", "y.npy?offset=10&limit=5").at("n"), 5);
+}
+
+TEST(Matrices, EveryNumberTypeAndSparseRowsAreFeatures) {
+  const Files files;
+  std::vector<double> whole;
+  std::vector<std::int64_t> i64;
+  std::vector<std::int32_t> i32;
+  std::vector<std::uint8_t> u8;
+  std::vector<float> f32;
+  std::string sparse;
+  for (std::int64_t i = 0; i < rows * columns; ++i) {
+    const int value = static_cast<int>((i * i + 3 * i) % 11);
+    if (i % columns == 0)
+      sparse += fmt::format("{}{}", i == 0 ? "" : "\n", files.y[static_cast<std::size_t>(i / columns)]);
+    if (value != 0) sparse += fmt::format(" {}:{}", i % columns + 1, value);
+    whole.push_back(value);
+    i64.push_back(value);
+    i32.push_back(value);
+    u8.push_back(static_cast<std::uint8_t>(value));
+    f32.push_back(static_cast<float>(value));
+  }
+  const Device host = Device::cpu(1);
+  const Shape shape{rows, columns};
+  io::write_npy(files.place.path("f64.npy"), Tensor::from(whole, shape, host));
+  io::write_npy(files.place.path("i64.npy"), Tensor::from(i64, shape, host));
+  io::write_npy(files.place.path("i32.npy"), Tensor::from(i32, shape, host));
+  io::write_npy(files.place.path("u8.npy"), Tensor::from(u8, shape, host));
+  io::write_npy(files.place.path("f32.npy"), Tensor::from(f32, shape, host));
+  files.place.write("rows.svmlight", sparse + "\n");
+  const json want = files.facts("f64.npy", "y.npy");
+  for (const char* same : {"i64.npy", "i32.npy", "u8.npy", "f32.npy", "rows.svmlight", "svmlight:rows.svmlight"}) {
+    EXPECT_EQ(files.facts(same, "y.npy"), want) << same;
+  }
+  EXPECT_EQ(files.facts("rows.svmlight", "svmlight:rows.svmlight"), want);
+}
+
+TEST(Matrices, ClassesAreNeverRegressedOnInSilence) {
+  const Files files;
+  std::string texts = "size,kind,note\n", alone = "kind\n";
+  std::vector<std::int64_t> numbers;
+  std::vector<double> one_hot;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+    const bool oak = files.x[3 * i] > 0;
+    texts += fmt::format("{},{},x{}\n", files.y[i], oak ? "oak" : "fir", i);
+    alone += oak ? "oak\n" : "fir\n";
+    numbers.push_back(oak ? 7 : 3);
+    one_hot.insert(one_hot.end(), {oak ? 0.0 : 1.0, oak ? 1.0 : 0.0});
+  }
+  files.place.write("trees.csv", texts);
+  files.place.write("kinds.csv", alone);
+  const Device host = Device::cpu(1);
+  io::write_npy(files.place.path("numbers.npy"), Tensor::from(numbers, {rows}, host));
+  io::write_npy(files.place.path("one_hot.npy"), Tensor::from(one_hot, {rows, 2}, host));
+  json want = files.facts("x.npy", "one_hot.npy");
+  const std::vector<std::pair<const char*, Words>> forms = {{"csv:trees.csv?label=kind", {}},
+                                                            {"trees.csv?columns=kind", {}},
+                                                            {"trees.csv?columns=kind", {"--targets-are", "classes"}},
+                                                            {"kinds.csv", {}},
+                                                            {"numbers.npy", {"--targets-are", "classes"}}};
+  for (const auto& [targets, more] : forms) {
+    json got = files.facts("x.npy", targets, more);
+    EXPECT_EQ(got.at("classes"), std::string(targets) == "numbers.npy" ? json({"3", "7"}) : json({"fir", "oak"}));
+    EXPECT_GT(got.at("accuracy").at("leave_one_out"), 0.7);
+    EXPECT_LT(got.at("accuracy").at("most_frequent_class"), 0.7);
+    got.erase("classes");
+    got.erase("accuracy");
+    EXPECT_EQ(got, want) << targets;
+  }
+  const Outcome told = files.ridge("x.npy", "kinds.csv");
+  EXPECT_NE(told.errors.find("note: kinds.csv: 2 classes: fir, oak"), std::string::npos) << told.errors;
+  EXPECT_NE(told.output.find("leave-one-out accuracy"), std::string::npos) << told.output;
+  const Outcome values = files.ridge("x.npy", "numbers.npy");
+  EXPECT_NE(values.errors.find("note: numbers.npy: 2 different whole numbers are taken as values; if they are classes, "
+                               "say --targets-are classes"),
+            std::string::npos)
+      << values.errors;
+  EXPECT_EQ(files.place.json("result.json").at("notes").size(), 1u);
+  EXPECT_EQ(files.ridge("x.npy", "numbers.npy", {"--targets-are", "values"}).errors.find("note"), std::string::npos);
+  EXPECT_NE(
+      files.ridge("x.npy", "y.npy", {"--targets-are", "classes"}).errors.find("classes are texts or whole numbers"),
+      std::string::npos);
+}
+
+TEST(Matrices, RowsLeftOutAreCountedAndLeftOutEverywhere) {
+  const Files files;
+  std::string text = "a,b,c,target\n";
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+    const double* row = files.x.data() + 3 * i;
+    text += fmt::format("{},{},{},{}\n", row[0], i == 4 ? "" : fmt::format("{}", row[1]), row[2],
+                        i == 9 ? "NA" : fmt::format("{}", files.y[i]));
+  }
+  files.place.write("gaps.csv", text);
+  std::vector<double> x, y;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+    if (i == 4 || i == 9) continue;
+    x.insert(x.end(), files.x.begin() + 3 * static_cast<std::ptrdiff_t>(i),
+             files.x.begin() + 3 * static_cast<std::ptrdiff_t>(i + 1));
+    y.push_back(files.y[i]);
+  }
+  io::write_npy(files.place.path("x28.npy"), Tensor::from(x, {28, 3}, Device::cpu(1)));
+  io::write_npy(files.place.path("y28.npy"), Tensor::from(y, {28}, Device::cpu(1)));
+  const json want = files.facts("x28.npy", "y28.npy");
+  const std::string features = "gaps.csv?drop=target&missing=drop", targets = "gaps.csv?columns=target&missing=drop";
+  EXPECT_EQ(files.facts(features, targets), want);
+  const Outcome told = files.ridge(features, targets);
+  EXPECT_NE(told.errors.find("1 of 30 rows was left out: line 6, b is empty"), std::string::npos) << told.errors;
+  EXPECT_NE(told.errors.find("1 of 30 rows was left out: line 11, target is NA"), std::string::npos) << told.errors;
+  EXPECT_EQ(files.facts(features, "y.npy").at("n"), 29);
+  const Outcome refused = files.ridge("gaps.csv?drop=target", "y.npy");
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.errors.find("line 6"), std::string::npos) << refused.errors;
+}
+
+TEST(Matrices, AreRefusedInTheUsersWords) {
+  const Files files;
+  files.place.write("kinds.csv", "kind\na\nb\n");
+  files.place.write("notes.txt", "1 2\n");
+  const auto refused = [&](const Words& words, int code, const Words& parts) {
+    const Outcome outcome = files.place.run(words);
+    EXPECT_EQ(outcome.code, code) << fmt::format("{}", fmt::join(words, " ")) << outcome.errors;
+    for (const std::string& part : parts) EXPECT_NE(outcome.errors.find(part), std::string::npos) << outcome.errors;
+    for (const char* inner :
+         {"RidgePath", "TransferAdvisor", "logarithmic_penalties", "RidgeMethod", "sample_weights"}) {
+      EXPECT_EQ(outcome.errors.find(inner), std::string::npos) << outcome.errors;
+    }
+  };
+  const auto ridge = [&](const std::string& features, const std::string& penalties, Words more = {}) {
+    Words words = {"ridge", "--features", features, "--targets", "y.npy", "--penalties", penalties};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  refused(ridge("glyphs:", "1"), 2, {"--features", "'glyphs:' is a data set"});
+  refused(ridge("x.npy?drop=1", "1"), 2, {"--features", "npy: has no option 'drop'"});
+  refused(ridge("csv:t.csv?test=u.csv", "1"), 2, {"--features: test= is for data sets"});
+  refused(ridge("notes.txt", "1"), 1, {"notes.txt", "csv:FILE"});
+  refused(ridge("kinds.csv", "1"), 1, {"kinds.csv", "line 2"});
+  refused(ridge("x.npy", "3:1:4"), 2, {"--penalties: '3:1:4'", "LO"});
+  refused(ridge("x.npy", "0:1:4"), 2, {"--penalties: '0:1:4'", "LO"});
+  refused(ridge("x.npy", "0", {"--method", "dual"}), 1,
+          {"x.npy and y.npy: penalty 0", "--method primal or svd", "the centred features [30, 3]"});
+  refused({"decide", "--source-features", "x.npy?limit=9", "--source-targets", "y.npy?limit=9", "--target-features",
+           "y.npy", "--target-targets", "y.npy"},
+          1, {"x.npy has 3 columns (--source-features), y.npy has 1 (--target-features)"});
+  for (const char* command : {"ridge", "decide"}) {
+    const Outcome help = files.place.run({command, "--help"});
+    EXPECT_NE(help.output.find("--targets-are"), std::string::npos);
+    EXPECT_EQ(help.output.find("SPEC"), std::string::npos) << "not every SPEC is a matrix";
+  }
+}
+
+}  // namespace
+}  // namespace rtl::test
