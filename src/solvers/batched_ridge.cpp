@@ -10,6 +10,8 @@
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/ridge_path.hpp"
+#include "rtl/solvers/ridge_path.hpp"
+#include "solvers/accurate_solution.hpp"
 #include "solvers/arguments.hpp"
 
 namespace rtl::solvers {
@@ -75,6 +77,7 @@ class Group {
   void finish(BatchedRidge& result) {
     score(result);
     solve(result);
+    solve_again(result);
   }
 
  private:
@@ -101,7 +104,11 @@ class Group {
     const std::int64_t m = e_.order();
     vectors_ = Tensor::zeros({e_.heads, m, m}, DType::f64, device_);
     kernels::gram(device_, e_.primal() ? GramOf::columns : GramOf::rows, 1.0, x_, 0.0, vectors_);
-    if (intercept_ && !e_.primal()) lift();
+    if (e_.primal()) {
+      take_spreads();
+    } else if (intercept_) {
+      lift();
+    }
     Tensor squares(y_.shape(), DType::f64, device_), sums({e_.heads, 1, e_.k}, DType::f64, device_);
     kernels::unary(device_, UnaryOp::square, y_, squares);
     kernels::reduce(device_, kernels::ReduceOp::sum, squares, sums);
@@ -130,6 +137,25 @@ class Group {
 
   /// The intercept's direction becomes the eigenvector of the largest eigenvalue, which then is not used.
   std::int64_t kept_components() const { return e_.order() - (intercept_ && !e_.primal() ? 1 : 0); }
+
+  /// Largest by smallest sum of squares of the columns of each problem's x that are not 0.
+  void take_spreads() {
+    const std::int64_t p = e_.p;
+    Tensor diagonals({e_.heads, p}, DType::f64, device_);
+    kernels::unary(
+        device_, UnaryOp::copy,
+        ConstView(vectors_.view().data(), DType::f64, Shape{e_.heads, p}, Strides{p * p, p + 1}, &device_.context()),
+        diagonals);
+    const std::vector<double> squares = diagonals.to_vector<double>();
+    for (auto own = squares.begin(); own != squares.end(); own += p) {
+      double least = std::numeric_limits<double>::infinity(), most = 0;
+      std::for_each(own, own + p, [&](double square) {
+        if (square > 0) least = std::min(least, square);
+        most = std::max(most, square);
+      });
+      spreads_.push_back(most > 0 ? most / least : 1.0);
+    }
+  }
 
   void lift() {
     Tensor squares(vectors_.shape(), DType::f64, device_), above({e_.heads, 1, 1}, DType::f64, device_);
@@ -229,6 +255,28 @@ class Group {
                     shift.view().reshaped({e_.heads, e_.k}), bias);
   }
 
+  /// Problems whose eigenvectors do not give every single coefficient, one by one.
+  void solve_again(BatchedRidge& result) const {
+    const auto order = static_cast<std::size_t>(e_.order()), kept = static_cast<std::size_t>(kept_components());
+    for (std::int64_t head = 0; head < e_.heads; ++head) {
+      const auto at = static_cast<std::size_t>(head);
+      const double penalty = penalties_[best_[at]], spread = e_.primal() ? spreads_[at] : 1.0;
+      const double* own = eigenvalues_.data() + at * order;
+      if (kept == 0 || is_well_scaled(own[0], own[kept - 1], spread, penalty * static_cast<double>(e_.n))) continue;
+      const auto matrix = [head](const ConstView& all) {
+        return all.slice(0, head, head + 1).reshaped({all.extent(1), all.extent(2)});
+      };
+      try {
+        const RidgeFit fit = ridge(device_, matrix(raw_x_), matrix(raw_y_), penalty, {.intercept = intercept_});
+        const std::int64_t to = first_ + head;
+        copy_bytes(fit.coefficients.view().reshaped({1, e_.p, e_.k}), result.coefficients.view().slice(0, to, to + 1));
+        copy_bytes(fit.intercept.view().reshaped({1, e_.k}), result.intercept.view().slice(0, to, to + 1));
+      } catch (const ValueError&) {
+        continue;  // dependent columns: what the eigenvectors gave stands
+      }
+    }
+  }
+
   [[noreturn]] void report_not_finite() const {
     for (std::int64_t head = 0; head < e_.heads; ++head) {
       const std::string of = fmt::format("{}: problem {}", call, first_ + head);
@@ -248,7 +296,7 @@ class Group {
   bool intercept_;
   ConstView raw_x_, raw_y_;
   Tensor x_, y_, x_means_, y_means_, vectors_, basis_, rotated_;
-  std::vector<double> eigenvalues_;
+  std::vector<double> eigenvalues_, spreads_;
   std::vector<std::size_t> best_;
 };
 

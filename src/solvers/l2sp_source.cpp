@@ -120,7 +120,8 @@ L2SPSource::L2SPSource(const Device& device, ConstView x, ConstView y, const L2S
 const L2SPSource::Solution& L2SPSource::solution(double penalty) const {
   const auto known = solutions_.find(penalty);
   if (known != solutions_.end()) return known->second;
-  return solutions_.emplace(penalty, Solution{path_.coefficients(penalty), path_.intercept(penalty)}).first->second;
+  RidgeFit fit = path_.fit(penalty);
+  return solutions_.emplace(penalty, Solution{std::move(fit.coefficients), std::move(fit.intercept)}).first->second;
 }
 
 const Tensor& L2SPSource::coefficients(double penalty) const { return solution(penalty).coefficients; }

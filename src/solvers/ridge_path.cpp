@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/ridge_path.hpp"
+#include "solvers/accurate_solution.hpp"
 #include "solvers/arguments.hpp"
 #include "solvers/ridge_scores.hpp"
 
@@ -204,7 +206,27 @@ struct RidgePath::State {
                         rows.device());
   }
 
+  /// Solved again where the eigenvectors are not good enough for every single column.
   Tensor coefficients(double penalty) const {
+    Tensor result = spectral_coefficients(penalty);
+    if (rows.arithmetic() == DType::f32 || is_well_scaled(spectrum, total(penalty))) return result;
+    const bool by_rows = spectrum.form == SpectrumForm::complement && rows.features() >= rows.rows();
+    std::optional<Tensor> again;
+    if (by_rows) {
+      again = solve_by_rows(rows, spectrum, total(penalty));
+    } else if (std::optional<ColumnSolution> found = solve_by_columns("RidgePath", rows, total(penalty))) {
+      again = std::move(found->coefficients);
+    }
+    if (!again) return result;
+    for (std::int64_t o = 0; o < rows.outputs(); ++o) {
+      if (spectrum.squares[static_cast<std::size_t>(o)] == 0) continue;  // does not vary but by rounding
+      kernels::unary(rows.device(), kernels::UnaryOp::copy, again->view().slice(1, o, o + 1),
+                     result.view().slice(1, o, o + 1));
+    }
+    return result;
+  }
+
+  Tensor spectral_coefficients(double penalty) const {
     const Device& device = rows.device();
     Tensor result = Tensor::zeros({rows.features(), rows.outputs()}, DType::f64, device);
     if (rows.centre().given()) kernels::unary(device, kernels::UnaryOp::copy, rows.centre(), result);
@@ -312,8 +334,11 @@ struct RidgePath::State {
 
   Tensor leave_one_out_residuals(double penalty) const {
     const RowErrors found = row_errors(penalty);
-    const std::vector<double> plain = residuals("RidgePath::leave_one_out_residuals", penalty).to_vector<double>();
     const std::int64_t n = rows.rows(), k = rows.outputs();
+    std::vector<double> plain;  // rows without weight are predicted by the fit to all others, as they are
+    if (rows.rows_of_positive_weight() < n) {
+      plain = residuals("RidgePath::leave_one_out_residuals", penalty).to_vector<double>();
+    }
     std::vector<double> result(static_cast<std::size_t>(n * k));
     for (std::int64_t i = 0; i < n; ++i) {
       const double margin = found.margins[static_cast<std::size_t>(i)], weight = rows.weight(i);
@@ -362,6 +387,15 @@ Tensor RidgePath::coefficients(double penalty) const {
 Tensor RidgePath::intercept(double penalty) const {
   state_->check("RidgePath::intercept", {&penalty, 1});
   return state_->intercept(state_->coefficients(penalty));
+}
+
+RidgeFit RidgePath::fit(double penalty) const {
+  state_->check("RidgePath::fit", {&penalty, 1});
+  RidgeFit result;
+  result.coefficients = state_->coefficients(penalty);
+  result.intercept = state_->intercept(result.coefficients);
+  result.condition = condition(penalty);
+  return result;
 }
 
 Tensor RidgePath::predict(ConstView x, double penalty) const {

@@ -81,17 +81,22 @@ std::int64_t RidgeRows::block_rows() const {
   return std::min(rows(), std::clamp<std::int64_t>(wanted, 512, 1 << 16));
 }
 
-void RidgeRows::prepare(std::int64_t begin, std::int64_t end, View block) const {
+void RidgeRows::prepare_plain(std::int64_t begin, std::int64_t end, View block) const {
   const View features_part = block.slice(1, 0, features());
   const View targets_part = block.slice(1, features(), features() + outputs());
   const ConstView scale = root_weights_.defined() ? root_weights_.view().slice(0, begin, end) : ConstView();
   const auto shift = [](const Tensor& means) { return means.defined() ? means.view() : ConstView(); };
   kernels::center_rows(device_, x_.slice(0, begin, end), shift(x_means_), scale, features_part);
   kernels::center_rows(device_, y_.slice(0, begin, end), shift(y_means_), scale, targets_part);
+}
+
+void RidgeRows::prepare(std::int64_t begin, std::int64_t end, View block) const {
+  prepare_plain(begin, end, block);
   if (!centre_.defined()) return;
   Tensor centre(centre_.shape(), block.dtype(), device_);
   kernels::cast(device_, centre_, centre);
-  kernels::gemm(device_, Transpose::no, Transpose::no, -1.0, features_part, centre, 1.0, targets_part);
+  kernels::gemm(device_, Transpose::no, Transpose::no, -1.0, block.slice(1, 0, features()), centre, 1.0,
+                block.slice(1, features(), features() + outputs()));
 }
 
 Tensor RidgeRows::all_features(std::int64_t extra) const {

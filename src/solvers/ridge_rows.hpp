@@ -38,6 +38,8 @@ class RidgeRows {
   /// Rows [begin, end): x in the first p columns of `block` [end - begin, p + k], targets in the last k. `block` has
   /// the dtype of the arithmetic, or f64.
   void prepare(std::int64_t begin, std::int64_t end, View block) const;
+  /// The same, but targets keep what the centre predicts.
+  void prepare_plain(std::int64_t begin, std::int64_t end, View block) const;
   /// x of all rows, f64 [n, p + extra]; the extra columns are 0.
   Tensor all_features(std::int64_t extra = 0) const;
   /// Targets of all rows as [k, n], f64.

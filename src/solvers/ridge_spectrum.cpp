@@ -223,6 +223,13 @@ Spectrum spectrum_of_gram(const Device& device, const Tensor& gram, std::int64_t
     spectrum.squares.push_back(std::max(0.0, corner[static_cast<std::size_t>(o * outputs + o)]));
   }
   Tensor vectors = dense_copy(device, gram.view().slice(0, 0, features).slice(1, 0, features));
+  double least = std::numeric_limits<double>::infinity(), most = 0;
+  for (const double square : diagonal_of(device, vectors)) {
+    if (!(square > 0)) continue;
+    least = std::min(least, square);
+    most = std::max(most, square);
+  }
+  if (most > 0) spectrum.column_spread = most / least;
   Tensor values({features}, DType::f64, device);
   kernels::symmetric_eigen(device, vectors, values);
   spectrum.eigenvalues = values.to_vector<double>();

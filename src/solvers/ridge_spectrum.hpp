@@ -27,6 +27,7 @@ struct Spectrum {
   Tensor left;                      ///< U' [components, n]; not defined in the gram form
   std::vector<double> rotated;      ///< [components, k]
   std::vector<double> squares;      ///< ||R||^2 [k]
+  double column_spread = 1;         ///< gram form: largest by smallest sum of squares of columns of X that are not 0
   /// Penalties whose total plus the least eigenvalue is below this share of the largest are lost in rounding errors.
   double resolution = 0;
   bool full_column_rank = false;  ///< to rounding: a penalty of 0 has one solution

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
@@ -10,6 +11,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/ridge_path.hpp"
 #include "rtl/solvers/gram_stream.hpp"
+#include "solvers/accurate_solution.hpp"
 #include "solvers/arguments.hpp"
 #include "solvers/ridge_scores.hpp"
 #include "solvers/row_block.hpp"
@@ -55,8 +57,9 @@ struct StreamedRidgePath::State {
   std::int64_t features, outputs, rows, counted_rows;
   double weight;
   bool intercept;
-  Tensor means;   ///< of the rows that were accumulated
-  Tensor centre;  ///< not defined: 0
+  Tensor means;     ///< of the rows that were accumulated
+  Tensor centre;    ///< not defined: 0
+  Tensor products;  ///< [X Y]'[X Y], lower triangle
   Spectrum spectrum;
   RidgeScores scores;
 
@@ -72,7 +75,7 @@ struct StreamedRidgePath::State {
     constexpr const char* call = "StreamedRidgePath";
     arguments::check_penalties(call, penalties);
     if (!(weight > 0)) throw ValueError("StreamedRidgePath: the accumulator has seen no rows of positive weight");
-    Tensor products = sums.products().clone();
+    products = sums.products().clone();
     if (!intercept) {
       // Products about 0: those about the means, and the means'.
       kernels::gram(device, kernels::GramOf::columns, weight, means.view().reshaped({1, features + outputs}), 1.0,
@@ -87,9 +90,10 @@ struct StreamedRidgePath::State {
       arguments::throw_if_not_finite(call, device, "centre", given);
       centre = Tensor(given.shape(), DType::f64, device);
       kernels::cast(device, given, centre);
-      products = shifted_by_centre(device, products, centre);
     }
-    spectrum = spectrum_of_gram(device, products, features, counted_rows, resolution);
+    spectrum =
+        spectrum_of_gram(device, centre.defined() ? shifted_by_centre(device, products, centre) : products.clone(),
+                         features, counted_rows, resolution);
     check(call, penalties);
     if (!penalties.empty()) scores = scores_of_spectrum(spectrum, basis(), penalties);
   }
@@ -100,7 +104,17 @@ struct StreamedRidgePath::State {
     check_resolved(call, fmt::format("{} accumulated rows of {} columns", rows, features), spectrum, weight, penalties);
   }
 
-  Tensor coefficients(double penalty) const {
+  /// Where eigenvectors do not give every single coefficient, by the equilibrated Gram matrix; it resolves penalties,
+  /// too, that columns of very different sizes hide from eigenvectors.
+  Tensor coefficients(std::string_view call, double penalty) const {
+    arguments::check_penalties(call, {&penalty, 1});
+    constexpr double most_condition = 1e12;
+    if (!is_well_scaled(spectrum, penalty * weight)) {
+      const ConstView pull = centre.defined() ? centre.view() : ConstView();
+      std::optional<ColumnSolution> found = solve_by_columns(device, products, outputs, penalty * weight, pull);
+      if (found && found->condition < most_condition) return std::move(found->coefficients);
+    }
+    check(call, {&penalty, 1});
     Tensor result = Tensor::zeros({features, outputs}, DType::f64, device);
     if (centre.defined()) kernels::unary(device, kernels::UnaryOp::copy, centre, result);
     const Tensor scaled =
@@ -134,20 +148,17 @@ double StreamedRidgePath::smallest_penalty() const noexcept {
 }
 
 Tensor StreamedRidgePath::coefficients(double penalty) const {
-  state_->check("StreamedRidgePath::coefficients", {&penalty, 1});
-  return state_->coefficients(penalty);
+  return state_->coefficients("StreamedRidgePath::coefficients", penalty);
 }
 
 Tensor StreamedRidgePath::intercept(double penalty) const {
-  state_->check("StreamedRidgePath::intercept", {&penalty, 1});
-  return state_->bias(state_->coefficients(penalty));
+  return state_->bias(state_->coefficients("StreamedRidgePath::intercept", penalty));
 }
 
 Tensor StreamedRidgePath::predict(ConstView x, double penalty) const {
   constexpr const char* call = "StreamedRidgePath::predict";
-  state_->check(call, {&penalty, 1});
+  const Tensor weights = state_->coefficients(call, penalty);
   x = arguments::matrix(call, state_->device, "x", x);
-  const Tensor weights = state_->coefficients(penalty);
   return arguments::predict(call, state_->device, x, weights, state_->bias(weights));
 }
 

@@ -375,8 +375,9 @@ class Examination {
     const std::int64_t p = path.features(), k = columns_.outputs, width = columns_.width();
     for (const Judged& judged : judged_) {
       const double penalty = judged.centre.candidate.target_penalty;
-      const std::vector<double> all = path.coefficients(penalty).to_vector<double>();
-      const std::vector<double> offsets = path.intercept(penalty).to_vector<double>();
+      const solvers::RidgeFit fit = path.fit(penalty);
+      const std::vector<double> all = fit.coefficients.to_vector<double>();
+      const std::vector<double> offsets = fit.intercept.to_vector<double>();
       std::vector<double> w(static_cast<std::size_t>(p * k)), b(offsets.begin(), offsets.begin() + k);
       for (std::int64_t i = 0; i < p; ++i) std::copy_n(all.data() + i * width, k, w.data() + i * k);
       for (const Block& block : solutions_.blocks) add_block(judged.centre, block, all, offsets, w, b);

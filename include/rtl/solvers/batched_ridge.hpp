@@ -31,7 +31,8 @@ struct BatchedRidge {
 /// x [B, n, p] and y [B, n, k], f32 or f64, contiguous. The same results as a RidgePath for each, up to rounding. All
 /// problems pass through each step together: Gram matrices (of columns if p <= n, else of rows), eigenvectors, and one
 /// launch of the path kernel; some hundred megabytes of them at a time on a GPU, on the host some problems for each
-/// thread. B (min(n, p) n p + 9 min(n, p)^3) FLOP and a little more.
+/// thread. B (min(n, p) n p + 9 min(n, p)^3) FLOP and a little more. Every single coefficient is right, as RidgePath's:
+/// problems whose columns or eigenvalues differ much are solved again one by one, at the cost of `ridge`.
 ///
 /// Throws ShapeError, DTypeError, DeviceError; ValueError for no rows, columns or penalties, entries that are not
 /// finite (it names the problem), a penalty that is negative or not finite, and one that a problem does not resolve (0

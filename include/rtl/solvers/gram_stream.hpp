@@ -86,7 +86,9 @@ class StreamedRidgePath {
   /// GCV, residuals and degrees of freedom; `best` is that of the smallest GCV, leave_one_out is empty.
   const RidgeScores& scores() const noexcept;
   double best_penalty() const { return scores().best_penalty(); }
-  /// W [p, k] and b [k], f64.
+  /// W [p, k] and b [k], f64. Every single coefficient is right, however differently the columns are scaled: to a few
+  /// roundings times the squared condition of X with its columns scaled to one size. p^3 / 3 FLOP where eigenvalues or
+  /// columns differ much; penalties are then resolved that are too small for the scores.
   Tensor coefficients(double penalty) const;
   Tensor intercept(double penalty) const;
   /// X W + b [m, k].

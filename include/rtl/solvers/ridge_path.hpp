@@ -72,6 +72,15 @@ struct RidgeScores {
   double best_penalty() const;  ///< Throws ValueError if there are no penalties.
 };
 
+/// The model of one penalty.
+struct RidgeFit {
+  Tensor coefficients;  ///< W [p, k], f64
+  Tensor intercept;     ///< b [k], f64
+  /// Of ridge(): a lower bound of the condition number of the matrix that was factorised (its diagonal scaled to about
+  /// 1), from the factor's diagonal; of RidgePath::fit: RidgePath::condition.
+  double condition = 1;
+};
+
 /// A factorisation of one regression problem and what follows from it.
 ///
 /// Arguments are not copied: `x`, `y`, the weights and the centre must live, unchanged, as long as the path is used.
@@ -115,10 +124,20 @@ class RidgePath {
   /// the factorisation does not resolve (smaller than smallest_penalty()).
   RidgeScores evaluate(std::span<const double> penalties) const;
 
-  /// W [p, k] of a penalty; 2 p r k FLOP. This and all below throw ValueError as `evaluate` does.
+  /// W [p, k] of a penalty. This and all below throw ValueError as `evaluate` does.
+  ///
+  /// In f64 every single coefficient is right, however differently the columns of x are scaled: to a few roundings
+  /// times the condition of X with its columns scaled to one size (the penalty's share included), for columns that lie
+  /// 16 and more orders of magnitude apart. 2 p r k FLOP where eigenvalues lie within a factor of 1000 and columns
+  /// within one of 100; elsewhere the penalty is solved for again: n p^2 + p^3 / 3 + 12 n p k FLOP (p < n: Cholesky of
+  /// the equilibrated normal equations, refined by residuals of the rows) or 6 n p k a step and, if columns differ
+  /// much, 6 n^2 p (p >= n: docs/solvers.md). If that fails, because columns depend on each other to rounding even when
+  /// they are scaled, the eigenvectors' coefficients stand. With f32 arithmetic they always do.
   Tensor coefficients(double penalty) const;
-  /// b [k]; zeros without an intercept.
+  /// b [k]; zeros without an intercept. At the cost of `coefficients`.
   Tensor intercept(double penalty) const;
+  /// Both at the cost of one.
+  RidgeFit fit(double penalty) const;
   /// X W + b [m, k] for x [m, p], f32 or f64.
   Tensor predict(ConstView x, double penalty) const;
   /// y_i minus the prediction for row i by the fit without row i, [n, k]; not weighted. Row i's leave-one-out
@@ -150,17 +169,10 @@ class RidgePath {
   std::unique_ptr<State> state_;
 };
 
-/// One penalty, by Cholesky: no scores.
-struct RidgeFit {
-  Tensor coefficients;  ///< W [p, k], f64
-  Tensor intercept;     ///< b [k], f64
-  /// A lower bound of the condition number of the matrix that was factorised, from its factor's diagonal.
-  double condition = 1;
-};
-
 /// Ridge regression for one penalty: n p^2 + p^3 / 3 FLOP, or n^2 p + n^3 / 3 if n < p. Arguments and errors as for
-/// RidgePath (method: svd goes through RidgePath; leave_one_out is not looked at); ValueError also if the penalised
-/// Gram matrix is singular to rounding: raise the penalty or use RidgePath with RidgeMethod::svd.
+/// RidgePath (method: svd, and the dual form where eigenvalues differ much, go through RidgePath; leave_one_out is not
+/// looked at); ValueError also if the penalised Gram matrix, its columns scaled to one size, is singular to rounding:
+/// raise the penalty or use RidgePath with RidgeMethod::svd. Coefficients are right one by one, as RidgePath's.
 RidgeFit ridge(const Device& device, ConstView x, ConstView y, double penalty, const RidgeOptions& options = {});
 
 }  // namespace rtl::solvers
