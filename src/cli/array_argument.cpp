@@ -65,6 +65,14 @@ data::Spec parse_spec(const std::string& option, const std::string& text) {
   }
 }
 
+/// Options that part data sets or count classes mean nothing here.
+bool is_for_matrices(const std::string& kind, const std::string& option) {
+  for (const char* name : {"split", "test", "test_fraction", "seed"}) {
+    if (option == name) return false;
+  }
+  return option != "classes" || kind == "csv";
+}
+
 /// The argument as a SPEC of one matrix.
 data::Spec parse_argument(const std::string& option, const std::string& argument) {
   const std::string before = argument.substr(0, argument.find(':'));
@@ -74,7 +82,10 @@ data::Spec parse_argument(const std::string& option, const std::string& argument
   data::Spec parsed;
   if (spec) {
     if (std::find(std::begin(kinds), std::end(kinds), before) == std::end(kinds)) {
-      throw UsageError(fmt::format("{}: '{}' is a data set, not a matrix; {}", option, argument, array_help));
+      throw UsageError(
+          fmt::format("{}: '{}' is a data set, not a matrix; give FILE.npy, FILE.csv or FILE.svmlight, or csv:FILE, "
+                      "npy:FILE, svmlight:FILE",
+                      option, argument));
     }
     parsed = parse_spec(option, argument);
   } else {
@@ -89,8 +100,8 @@ data::Spec parse_argument(const std::string& option, const std::string& argument
     parsed = parse_spec(option, split->first + ":" + escaped(path) + argument.substr(split->second));
     parsed.path = path;
   }
-  for (const char* name : {"split", "test", "test_fraction", "seed", "classes"}) {
-    if (!parsed.has(name)) continue;
+  for (const auto& [name, value] : parsed.options) {
+    if (is_for_matrices(parsed.kind, name)) continue;
     throw UsageError(
         fmt::format("{}: {}= is for data sets; a matrix has all rows, or those of limit= and offset=", option, name));
   }
@@ -302,6 +313,28 @@ void note_whole_numbers(Array& array) {
 
 }  // namespace
 
+std::string matrix_help() {
+  std::string text =
+      "A matrix is FILE.npy, FILE.csv, FILE.tsv or FILE.svmlight, plain or .gz, or npy:FILE, csv:FILE, svmlight:FILE,\n"
+      "whatever the file is called. Behind it may stand options: 'FILE.csv?drop=A,B&missing=drop', in quotes.\n";
+  for (const data::SpecKind& kind : data::spec_kinds()) {
+    if (std::find(std::begin(kinds), std::end(kinds), kind.name) == std::end(kinds)) continue;
+    std::vector<std::string> options;
+    for (const data::SpecOption& option : kind.options) {
+      if (is_for_matrices(kind.name, option.name)) options.push_back(option.name + "=" + option.values());
+    }
+    std::string line = "  " + kind.name + ":";
+    for (const std::string& option : options) {
+      if (line.size() - (line.rfind('\n') + 1) + option.size() > 100) line += "\n     ";
+      line += " " + option;
+    }
+    text += line + "\n";
+  }
+  return text +
+         "Targets of csv with label= are the classes of that column; those of svmlight stand in the same file. What a\n"
+         "name cannot hold is written as in a URL: %3F is '?'.";
+}
+
 TargetKind parse_target_kind(const std::string& text) {
   return text == "values" ? TargetKind::values : text == "classes" ? TargetKind::classes : TargetKind::detect;
 }
@@ -419,7 +452,7 @@ std::vector<std::string> tell_notes(const std::vector<const Array*>& arrays) {
       const std::string text = array->file + ": " + line;
       if (std::find(told.begin(), told.end(), text) != told.end()) continue;
       told.push_back(text);
-      fmt::print(stderr, "note: {}\n", printable(text));
+      fmt::print(stderr, "rtl: note: {}\n", printable(text));
     }
   }
   return told;

@@ -12,9 +12,10 @@
 namespace rtl::cli {
 
 /// What --help says of such arguments.
-inline constexpr const char* array_help =
-    "FILE.npy, FILE.csv or FILE.svmlight, plain or .gz, or csv:FILE, npy:FILE, svmlight:FILE; behind a '?' their "
-    "options, as in 'FILE.csv?drop=A,B&missing=drop'";
+inline constexpr const char* array_help = "a matrix: FILE.npy, FILE.csv or FILE.svmlight, with the options below";
+
+/// The forms and options of such arguments, the last part of --help.
+std::string matrix_help();
 
 /// What the numbers of targets are.
 enum class TargetKind : std::uint8_t {

@@ -335,6 +335,7 @@ void add_decide_command(CLI::App& app) {
                       "write the resulting W, [features, outputs], to this .npy");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
   arguments->device.add_to(*command);
+  command->footer(matrix_help());
   command->callback([arguments] { run(*arguments); });
 }
 

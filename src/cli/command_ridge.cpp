@@ -323,6 +323,7 @@ void add_ridge_command(CLI::App& app) {
                       "write W of the best penalty, [features, outputs], to this .npy");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
   arguments->device.add_to(*command);
+  command->footer(matrix_help());
   command->callback([arguments] { run(*arguments); });
 }
 

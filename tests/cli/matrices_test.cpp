@@ -223,6 +223,9 @@ TEST(Matrices, AreRefusedInTheUsersWords) {
     const Outcome help = files.place.run({command, "--help"});
     EXPECT_NE(help.output.find("--targets-are"), std::string::npos);
     EXPECT_EQ(help.output.find("SPEC"), std::string::npos) << "not every SPEC is a matrix";
+    for (const char* option : {"csv: label=", "missing=", "delimiter=", "first_index=", "limit="}) {
+      EXPECT_NE(help.output.find(option), std::string::npos) << option << " in " << help.output;
+    }
   }
 }
 
