@@ -228,7 +228,7 @@ Array limited(Array array, const data::Spec& spec) {
 Array read_plain(const data::Spec& spec, bool targets) {
   const std::string file = spec.file();
   if (spec.kind == "csv") {
-    Array array = from_table(spec, data::read_csv(file, data::csv_options(spec)));
+    Array array = from_table(spec, data::read_csv(file, data::csv_options(spec), Device::cpu(1)));
     array.classes.clear();
     if (array.values.count() == 0) throw FormatError(file, "has no column of numbers beside what is left out");
     array.values = checked_matrix(file, std::move(array.values));
@@ -241,7 +241,8 @@ Array read_plain(const data::Spec& spec, bool targets) {
     constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
     data::SvmlightData samples = data::read_svmlight(
         file, spec.whole("features", 0),
-        {.first_index = spec.whole("first_index", 1), .dense_limit = spec.whole("dense_mib", 0) * mebibyte});
+        {.first_index = spec.whole("first_index", 1), .dense_limit = spec.whole("dense_mib", 0) * mebibyte},
+        Device::cpu(1));
     array.values = checked_matrix(file, targets ? std::move(samples.targets) : std::move(samples.features));
   }
   array.all_rows = array.values.extent(0);
@@ -261,7 +262,7 @@ Array read_classes(const data::Spec& spec, const std::string& column) {
   options.drop.clear();
   options.label = column;
   options.label_only = true;
-  data::CsvTable table = data::read_csv(spec.file(), options);
+  data::CsvTable table = data::read_csv(spec.file(), options, Device::cpu(1));
   const std::vector<std::int32_t> labels = std::move(table.labels);
   Array array = from_table(spec, std::move(table));
   encode(array, labels);
