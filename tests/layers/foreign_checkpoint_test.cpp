@@ -205,6 +205,14 @@ TEST_P(ForeignCheckpoint, ImpossibleValuesAreTold) {
   }
 }
 
+TEST_P(ForeignCheckpoint, NeededTensorsOfIntegersAreTold) {
+  Tensors whole = prefixed(plain_, "");
+  whole[1].second = Tensor::zeros(plain_[1].second.shape(), DType::i32, device_);
+  const std::string text = fault(whole);
+  EXPECT_HAS(text, whole[1].first + " is i32 " + plain_[1].second.shape().to_string());
+  EXPECT_HAS(text, "of floating point");
+}
+
 TEST_P(ForeignCheckpoint, WhatDoesNotFitIsListed) {
   Tensors cut = prefixed(plain_, "");
   cut.erase(cut.begin());
