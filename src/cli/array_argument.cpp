@@ -57,20 +57,46 @@ std::string escaped(const std::string& path) {
   return text;
 }
 
-data::Spec parse_spec(const std::string& option, const std::string& text) {
-  try {
-    return data::Spec::parse(text);
-  } catch (const ValueError& error) {
-    throw UsageError(fmt::format("{}: {}", option, error.what()));
-  }
-}
-
 /// Options that part data sets or count classes mean nothing here.
 bool is_for_matrices(const std::string& kind, const std::string& option) {
   for (const char* name : {"split", "test", "test_fraction", "seed"}) {
     if (option == name) return false;
   }
   return option != "classes" || kind == "csv";
+}
+
+/// Throws UsageError for an option that a matrix of this kind does not have, listing those it has.
+void check_options(const std::string& option, const data::SpecKind& kind, const std::string& text) {
+  const auto question = text.find('?');
+  if (question == std::string::npos) return;
+  std::vector<std::string> known;
+  for (const data::SpecOption& one : kind.options) {
+    if (is_for_matrices(kind.name, one.name)) known.push_back(one.name);
+  }
+  for (std::size_t at = question + 1; at <= text.size();) {
+    const std::size_t end = std::min(text.find('&', at), text.size());
+    const std::string name = text.substr(at, std::min(text.find('=', at), end) - at);
+    at = end + 1;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    throw UsageError(fmt::format("{}: '{}': a matrix of kind {} has no option '{}'; it has {}{}", option, text,
+                                 kind.name, name, fmt::join(known, ", "),
+                                 kind.option(name) != nullptr ? " (the others part data sets)" : ""));
+  }
+}
+
+data::Spec parse_spec(const std::string& option, const std::string& text) {
+  const std::string name = text.substr(0, text.find(':'));
+  for (const data::SpecKind& kind : data::spec_kinds()) {
+    if (kind.name == name) check_options(option, kind, text);
+  }
+  if (name.size() + 1 == text.size() || text[name.size() + 1] == '?') {
+    throw UsageError(fmt::format("{}: '{}' names no file; it is {}:FILE", option, text, name));
+  }
+  try {
+    return data::Spec::parse(text);
+  } catch (const ValueError& error) {
+    throw UsageError(fmt::format("{}: {}", option, error.what()));
+  }
 }
 
 /// The argument as a SPEC of one matrix.
@@ -99,11 +125,6 @@ data::Spec parse_argument(const std::string& option, const std::string& argument
     const std::string path = argument.substr(0, split->second);
     parsed = parse_spec(option, split->first + ":" + escaped(path) + argument.substr(split->second));
     parsed.path = path;
-  }
-  for (const auto& [name, value] : parsed.options) {
-    if (is_for_matrices(parsed.kind, name)) continue;
-    throw UsageError(
-        fmt::format("{}: {}= is for data sets; a matrix has all rows, or those of limit= and offset=", option, name));
   }
   return parsed;
 }

@@ -206,7 +206,7 @@ std::string describe(const transfer::SourceAdvice& source) {
   const char* words = source.decision == transfer::Decision::transfer          ? "helps as it is"
                       : source.decision == transfer::Decision::do_not_transfer ? "does not help as it is"
                                                                                : "may or may not help as it is";
-  return fmt::format("{}: alignment {:.3f} ± {:.3f} (above 1/2 it does, {})", words, source.alignment,
+  return fmt::format("{}, alignment {:.3f} ± {:.3f} (above 1/2 it does, {})", words, source.alignment,
                      source.alignment_standard_error, describe_z(source.z));
 }
 
@@ -214,7 +214,7 @@ void print(const Arguments& arguments, const transfer::TransferAdvisor& advisor,
            const std::vector<ClassAccuracy>& accuracy, bool same_labels) {
   const transfer::AdvisorReport& advice = advisor.report();
   for (std::size_t s = 0; same_labels && s < advice.sources.size(); ++s) {
-    fmt::print("source {} ({}) {}\n", s + 1, printable(arguments.source_features[s]), describe(advice.sources[s]));
+    fmt::print("source {} ({}): {}\n", s + 1, printable(arguments.source_features[s]), describe(advice.sources[s]));
   }
   Table table({"centre", "target penalty", "leave-one-out", "gain over scratch", "weight"});
   for (std::size_t c = 0; c < advice.candidates.size(); ++c) {

@@ -51,7 +51,7 @@ TEST(Decide, TakesAGoodSourceAndSaysSo) {
   write_sample(place, "target", 20, 1);
   const Outcome outcome = place.run(decide({"source"}, {"--json", "d.json", "--coefficients", "W.npy"}));
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
-  EXPECT_NE(outcome.output.find("source 1 (source-x.npy) helps as it is: alignment "), std::string::npos)
+  EXPECT_NE(outcome.output.find("source 1 (source-x.npy): helps as it is, alignment "), std::string::npos)
       << outcome.output;
   const json facts = place.json("d.json");
   EXPECT_NE(outcome.output.find("decision: transfer; "), std::string::npos) << outcome.output;

@@ -208,8 +208,10 @@ TEST(Matrices, AreRefusedInTheUsersWords) {
     return words;
   };
   refused(ridge("glyphs:", "1"), 2, {"--features", "'glyphs:' is a data set"});
-  refused(ridge("x.npy?drop=1", "1"), 2, {"--features", "npy: has no option 'drop'"});
-  refused(ridge("csv:t.csv?test=u.csv", "1"), 2, {"--features: test= is for data sets"});
+  refused(ridge("x.npy?drop=1", "1"), 2,
+          {"--features", "a matrix of kind npy has no option 'drop'; it has limit, offset"});
+  refused(ridge("csv:t.csv?test=u.csv", "1"), 2, {"--features: 'csv:t.csv?test=u.csv'", "no option 'test'"});
+  refused(ridge("csv:", "1"), 2, {"--features: 'csv:' names no file"});
   refused(ridge("notes.txt", "1"), 1, {"notes.txt", "csv:FILE"});
   refused(ridge("kinds.csv", "1"), 1, {"kinds.csv", "line 2"});
   refused(ridge("x.npy", "3:1:4"), 2, {"--penalties: '3:1:4'", "LO"});
