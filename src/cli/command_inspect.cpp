@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <numeric>
+#include <set>
 
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"
@@ -13,6 +14,7 @@
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/io/file.hpp"
 #include "rtl/io/file_kind.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/io/safetensors.hpp"
@@ -123,6 +125,28 @@ std::string architecture_of(const io::SafetensorsFile& file) {
   }
 }
 
+/// Arrays of text have a shape and some different values.
+void add_text(Json& json, const std::string& name, const io::TextArray& array) {
+  const std::set<std::string> different(array.values.begin(), array.values.end());
+  const auto extents = array.shape.extents();
+  json["tensors"].push_back({{"name", name},
+                             {"dtype", "text"},
+                             {"shape", std::vector<std::int64_t>(extents.begin(), extents.end())},
+                             {"different", different.size()},
+                             {"mean", nullptr},
+                             {"std", nullptr},
+                             {"min", different.empty() ? "" : *different.begin()},
+                             {"max", different.empty() ? "" : *different.rbegin()},
+                             {"not_finite", 0}});
+  json["values"] = json["values"].get<std::int64_t>() + array.shape.count();
+}
+
+/// An array of a .npy file in memory.
+void add_array(Json& json, const std::string& name, const io::Bytes& content, const std::string& file) {
+  if (io::npy_holds_text(content, file)) return add_text(json, name, io::parse_npy_text(content, file));
+  add_tensor(json, name, io::parse_npy(content, file, Device::cpu()));
+}
+
 bool is_npy(const std::string& name) { return name.ends_with(".npy") || name.ends_with(".npy.gz"); }
 
 Json inspect_file(const std::string& path) {
@@ -136,10 +160,10 @@ Json inspect_file(const std::string& path) {
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
     for (const auto& unread : file.unread()) add_unread(json, unread);
   } else if (is_npy(path)) {
-    add_tensor(json, "", io::read_npy(path, host));
+    add_array(json, "", io::read_file_gz(path), path);
   } else if (path.ends_with(".npz")) {
     const io::NpzFile file(path);
-    for (const auto& name : file.names()) add_tensor(json, name, file.load(name, host));
+    for (const auto& name : file.names()) add_array(json, name, file.content(name), path + ":" + name);
   } else {
     const io::MappedFile file(path);
     if (const std::string kind = io::foreign_kind(file.bytes(), path); !kind.empty()) throw FormatError(path, kind);
@@ -155,6 +179,8 @@ void print_file(const Json& json) {
   table.align_left(2);
   for (const auto& tensor : json["tensors"]) {
     const auto number = [&](const char* key) {
+      if (tensor[key].is_string()) return printable(tensor[key].get<std::string>());
+      if (tensor["dtype"] == "text") return std::string();
       return tensor[key].is_null() ? "not read" : fmt::format("{:.4g}", tensor[key].get<double>());
     };
     std::string shape = tensor["shape"].dump();
@@ -239,7 +265,10 @@ bool is_data_spec(const std::string& what) {
     data::check_data_set(data::Spec::parse(what));
     return true;
   } catch (const ValueError& error) {
-    if (is_tensor_file(what)) return false;
+    const std::string before = what.substr(0, what.find(':'));
+    const auto& kinds = data::spec_kinds();
+    const bool is_kind = std::any_of(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.name == before; });
+    if (!is_kind && is_tensor_file(what)) return false;
     throw UsageError(error.what());
   }
 }

@@ -39,7 +39,9 @@ void run(const Arguments& arguments) {
   if (source.classes() == 0) {
     throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
   }
-  const auto dataset = load_data(arguments.data, device).test;
+  auto parts = load_data(arguments.data, device);
+  require_test_part(parts, "prediction");
+  const auto dataset = std::move(parts.test);
   const Tensor logits = source.logits(dataset, arguments.batch_size);
   if (!arguments.logits.empty()) io::write_npy(arguments.logits, logits);
 

@@ -85,6 +85,7 @@ void run(const Arguments& arguments) {
                 data_files("--data", arguments.data));
   const Device device = arguments.device.open();
   auto parts = load_data(arguments.data, device);
+  require_test_part(parts, "the accuracy of the source");
   const auto part = training_part(std::move(parts.train), arguments);
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
 

@@ -148,6 +148,7 @@ void run(const Arguments& arguments) {
   sources.reserve(specs.size());
   for (const auto& spec : specs) sources.push_back(load_source(spec, device));
   auto target = load_data(arguments.target, device);
+  require_test_part(target, "the comparison");
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();

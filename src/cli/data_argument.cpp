@@ -4,6 +4,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
+#include "rtl/core/error.hpp"
 #include "rtl/layers/models.hpp"
 
 namespace rtl::cli {
@@ -18,13 +19,10 @@ void check_data_spec(const std::string& option, const std::string& spec) {
 
 FileArguments data_files(const std::string& option, const std::string& spec) {
   const data::Spec parsed = data::Spec::parse(spec);
-  const auto test = parsed.options.find("test");
   FileArguments files;
-  for (const std::string& names : {parsed.path, test == parsed.options.end() ? std::string() : test->second}) {
-    // Two files with a comma between for npy; elsewhere a comma is a part of the name.
-    const auto comma = parsed.kind == "npy" ? names.find(',') : std::string::npos;
-    files.push_back({option, data::decode_path(names.substr(0, comma))});
-    if (comma != std::string::npos) files.push_back({option, data::decode_path(names.substr(comma + 1))});
+  for (const char* named : {"", "test"}) {
+    if (parsed.kind == "glyphs") continue;  // test= is a number there
+    for (const data::SpecFile& file : parsed.files(named)) files.push_back({option, file.path});
   }
   return files;
 }
@@ -33,6 +31,14 @@ data::TrainTest load_data(const std::string& spec, const Device& device) {
   data::TrainTest parts = data::load(spec, device);
   for (const std::string& note : parts.notes) fmt::print(stderr, "rtl: note: {}\n", printable(note));
   return parts;
+}
+
+void require_test_part(const data::TrainTest& parts, const std::string& purpose) {
+  if (parts.test.size() > 0) return;
+  throw ValueError(
+      fmt::format("data set '{}': the test part is empty, and {} needs it; take a larger test_fraction, or "
+                  "split=train, so that both parts are all samples",
+                  parts.train.name, purpose));
 }
 
 std::string data_help() { return data::spec_help(); }

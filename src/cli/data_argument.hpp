@@ -17,6 +17,9 @@ FileArguments data_files(const std::string& option, const std::string& spec);
 /// data::load, its notes printed to standard error.
 data::TrainTest load_data(const std::string& spec, const Device& device);
 
+/// Throws ValueError if the test part is empty, as test_fraction=0 leaves it: `purpose` needs its samples.
+void require_test_part(const data::TrainTest& parts, const std::string& purpose);
+
 /// What a SPEC may be, with the options of every kind, for --help.
 std::string data_help();
 

@@ -105,35 +105,6 @@ Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end)
           dataset.class_names, dataset.name};
 }
 
-std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional<std::int64_t> classes,
-                          const std::string& file) {
-  if (labels.empty()) throw FormatError(file, "holds no sample");
-  std::int32_t highest = -1;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || (classes && labels[i] >= *classes)) {
-      throw FormatError(file, fmt::format("sample {}: label {} out of range [0, {})", i, labels[i],
-                                          classes ? std::to_string(*classes) : "classes"));
-    }
-    highest = std::max(highest, labels[i]);
-  }
-  if (classes) return *classes;
-  // Labels without gaps tell the number of classes; one wild label would invent classes that nobody has.
-  const std::size_t implied = static_cast<std::size_t>(highest) + 1;
-  std::vector<bool> seen(std::min(implied, labels.size() + 1));
-  for (const std::int32_t label : labels) {
-    if (static_cast<std::size_t>(label) < seen.size()) seen[static_cast<std::size_t>(label)] = true;
-  }
-  const auto gap = std::find(seen.begin(), seen.end(), false);
-  if (gap != seen.end()) {
-    const auto at = std::max_element(labels.begin(), labels.end()) - labels.begin();
-    throw FormatError(
-        file, fmt::format("sample {}: label {} out of range: no sample has label {}; if there are such classes, "
-                          "say so with the option classes=N",
-                          at, highest, gap - seen.begin()));
-  }
-  return static_cast<std::int64_t>(implied);
-}
-
 std::vector<std::string> list_folder(const std::string& folder) {
   std::error_code error;
   std::vector<std::string> names;

@@ -1,9 +1,13 @@
-// Data sets given as a pair of .npy files.
+// Data sets of which inputs and labels are two arrays: .npy files, members of a .npz, or tables.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
+#include <utility>
 
+#include "data/array_inputs.hpp"
+#include "data/array_labels.hpp"
+#include "data/csv_scanner.hpp"
 #include "data/loaders.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
@@ -11,96 +15,233 @@
 namespace rtl::data {
 namespace {
 
-struct Files {
-  std::string inputs;
-  std::string labels;
+/// An array's file, or the file and the member.
+struct Source {
+  std::string file;
+  std::string member;  ///< of a .npz
+  bool table = false;
+  std::string name() const { return member.empty() ? file : file + ":" + member; }
+  io::Bytes content() const { return member.empty() ? io::read_file_gz(file) : io::NpzFile(file).content(member); }
 };
 
-Files parse_pair(const std::string& text, const std::string& what) {
-  const auto comma = text.find(',');
-  if (comma == std::string::npos || comma == 0 || comma + 1 == text.size() ||
-      text.find(',', comma + 1) != std::string::npos) {
-    throw ValueError(fmt::format("{}: '{}' is not two .npy files, X.npy,Y.npy", what, text));
-  }
-  return {text.substr(0, comma), text.substr(comma + 1)};
+struct Sources {
+  Source inputs;
+  Source labels;
+};
+
+/// Some rows of a file that has `total`.
+struct Inputs {
+  Tensor values;
+  std::vector<std::int64_t> rows;
+  std::int64_t total = 0;
+};
+struct Labels {
+  LabelTexts texts;
+  std::vector<std::int64_t> rows;
+  std::int64_t total = 0;
+};
+
+/// Fields of the first line.
+std::size_t width_of(const std::string& file, const CsvOptions& options) {
+  const io::Bytes content = io::read_file_gz(file);
+  CsvScanner scanner(file, {reinterpret_cast<const char*>(content.data()), content.size()}, options);
+  std::vector<std::string> fields;
+  scanner.next(fields);
+  return fields.size();
 }
 
-std::vector<float> narrowed(const Tensor& values) {
-  const std::vector<double> wide = values.to_vector<double>();
-  return {wide.begin(), wide.end()};
+std::vector<std::int64_t> all_rows(std::int64_t count) {
+  std::vector<std::int64_t> rows;
+  for (std::int64_t row = 0; row < count; ++row) rows.push_back(row);
+  return rows;
 }
 
-/// f32 vectors or u8 images.
-Tensor read_inputs(const std::string& file, const Device& host) {
-  Tensor inputs = io::read_npy(file, host);
-  const int rank = inputs.rank();
-  const bool vectors = (inputs.dtype() == DType::f32 || inputs.dtype() == DType::f64) && rank == 2;
-  const bool images = inputs.dtype() == DType::u8 && (rank == 3 || rank == 4);
-  if (!vectors && !images) {
-    throw FormatError(
-        file, fmt::format("holds {} {}; inputs are float32 or float64 vectors [N, p], or uint8 images [N, H, W] "
-                          "or [N, H, W, C]",
-                          name_of(inputs.dtype()), inputs.shape().to_string()));
+/// Positions of a table's rows among those that its file has.
+std::vector<std::int64_t> rows_of(const CsvTable& table) {
+  std::vector<std::int64_t> rows;
+  auto gap = table.left_out.begin();
+  std::int64_t position = 0;
+  for (const std::int64_t line : table.lines) {
+    for (; gap != table.left_out.end() && gap->line < line; ++gap) ++position;
+    rows.push_back(position++);
   }
-  if (inputs.count() == 0) throw FormatError(file, fmt::format("holds no value: {}", inputs.shape().to_string()));
-  if (images && rank == 3) {
-    const Shape shape{inputs.extent(0), inputs.extent(1), inputs.extent(2), 1};
-    return std::move(inputs).reshaped(shape);
-  }
-  if (images) return inputs;
-  const std::int64_t width = inputs.extent(1);
-  const std::vector<float> values = inputs.dtype() == DType::f64 ? narrowed(inputs) : inputs.to_vector<float>();
-  const auto wild = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
-  if (wild != values.end()) {
-    throw FormatError(file, fmt::format("sample {}, feature {} is {}; remove or impute it",
-                                        (wild - values.begin()) / width, (wild - values.begin()) % width, *wild));
-  }
-  return inputs.dtype() == DType::f64 ? Tensor::from(values, inputs.shape(), host) : std::move(inputs);
+  return rows;
 }
 
-std::vector<std::int32_t> read_labels(const std::string& file, const Device& host) {
-  const Tensor labels = io::read_npy(file, host);
-  if (labels.rank() != 1 || is_floating(labels.dtype())) {
-    throw FormatError(
-        file, fmt::format("holds {} {}; labels are integers [N]", name_of(labels.dtype()), labels.shape().to_string()));
+std::int64_t total_of(const CsvTable& table) { return table.rows() + static_cast<std::int64_t>(table.left_out.size()); }
+
+std::optional<std::string> first_of(const io::NpzFile& file, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (file.contains(name)) return name;
   }
-  if (labels.dtype() == DType::i32) return labels.to_vector<std::int32_t>();
-  std::vector<std::int32_t> narrow;
-  if (labels.dtype() == DType::u8) {
-    for (const std::uint8_t label : labels.to_vector<std::uint8_t>()) narrow.push_back(label);
-    return narrow;
-  }
-  for (const std::int64_t label : labels.to_vector<std::int64_t>()) {
-    if (label < 0 || label > INT32_MAX) {
-      throw FormatError(file, fmt::format("sample {}: label {} out of range", narrow.size(), label));
+  return {};
+}
+
+class PairLoader {
+ public:
+  PairLoader(const Spec& spec, const Device& host)
+      : spec_(spec), host_(host), table_(csv_options(spec)), classes_(spec.list("classes")) {
+    if (spec.has("layout")) layout_ = spec.text("layout") == "nchw" ? ImageLayout::nchw : ImageLayout::nhwc;
+    table_.label.clear();
+    table_.classes.clear();
+    if (classes_.size() == 1 && is_whole(classes_.front())) {
+      const auto count = spec.whole("classes", 0);
+      classes_.clear();
+      for (std::int64_t i = 0; i < count; ++i) classes_.push_back(std::to_string(i));
     }
-    narrow.push_back(static_cast<std::int32_t>(label));
   }
-  return narrow;
-}
 
-Dataset read_pair(const Files& files, std::optional<std::int64_t> classes, const Device& host) {
-  Tensor inputs = read_inputs(files.inputs, host);
-  const std::vector<std::int32_t> labels = read_labels(files.labels, host);
-  const auto count = static_cast<std::int64_t>(labels.size());
-  if (inputs.extent(0) != count) {
-    throw FormatError(files.labels,
-                      fmt::format("has {} labels for {} samples in {}", count, inputs.extent(0), files.inputs));
+  TrainTest load() {
+    const std::vector<SpecFile> files = spec_.files();
+    const bool own_test = files.size() == 1 && !spec_.has("test") && !spec_.has("test_fraction") &&
+                          !spec_.has("seed") && !spec_.has("x") && !spec_.has("y") &&
+                          has_test_arrays(files.front().path);
+    TrainTest parts = own_test
+                          ? assemble(spec_, [&](Part part) { return read(part, part == Part::test); })
+                          : assemble_files(spec_, [&](const std::string&, Part part) { return read(part, false); });
+    parts.columns = std::move(columns_);
+    parts.notes = std::move(notes_);
+    return parts;
   }
-  const std::int64_t found = check_labels(labels, classes, files.labels);
-  return {std::move(inputs), Tensor::from(labels, {count}, host), found, {}, ""};
-}
+
+ private:
+  static bool has_test_arrays(const std::string& file) {
+    const io::NpzFile archive(file);
+    return first_of(archive, {"X_test", "x_test"}) && first_of(archive, {"y_test", "Y_test"});
+  }
+
+  Dataset read(Part part, bool test_arrays) {
+    const Sources sources = sources_of(part, test_arrays);
+    Inputs inputs = read_inputs(sources.inputs);
+    Labels labels = read_labels(sources.labels);
+    if (inputs.total != labels.total) {
+      throw FormatError(sources.labels.name(), fmt::format("has {} labels for {} samples in {}", labels.total,
+                                                           inputs.total, sources.inputs.name()));
+    }
+    align(inputs, labels);
+    EncodedLabels encoded = encode_labels(labels.texts, classes_, table_.labels);
+    classes_ = encoded.classes;
+    add_notes(notes_, labels.texts.file, encoded.notes);
+    const auto count = static_cast<std::int64_t>(encoded.labels.size());
+    return {std::move(inputs.values), Tensor::from(encoded.labels, {count}, host_),
+            static_cast<std::int64_t>(classes_.size()), classes_, ""};
+  }
+
+  /// Where the two arrays are.
+  Sources sources_of(Part part, bool test_arrays) {
+    const std::vector<SpecFile> files = spec_.files(part == Part::test && spec_.has("test") ? "test" : "");
+    Sources sources{{files.front().path, "", files.front().table}, {files.back().path, "", files.back().table}};
+    if (sources.inputs.file.ends_with(".npz")) {
+      sources.inputs.member =
+          member_of(sources.inputs.file, "x",
+                    test_arrays ? std::initializer_list<const char*>{"X_test", "x_test"}
+                                : std::initializer_list<const char*>{"X", "x", "X_train", "x_train", "data", "features",
+                                                                     "images", "arr_0"});
+    }
+    if (sources.labels.file.ends_with(".npz")) {
+      sources.labels.member =
+          member_of(sources.labels.file, "y",
+                    test_arrays ? std::initializer_list<const char*>{"y_test", "Y_test"}
+                                : std::initializer_list<const char*>{"y", "Y", "y_train", "Y_train", "labels", "label",
+                                                                     "target", "targets", "arr_1"});
+    }
+    return sources;
+  }
+
+  std::string member_of(const std::string& file, const char* option, std::initializer_list<const char*> usual) {
+    const io::NpzFile archive(file);
+    if (spec_.has(option)) return spec_.text(option);  // NpzFile::content tells if it is not there
+    if (const auto found = first_of(archive, usual)) {
+      if (archive.names().size() > 2) {
+        notes_.push_back(fmt::format("{}: '{}' was taken for the {}; {}= names another array", file, *found,
+                                     *option == 'x' ? "inputs" : "labels", option));
+      }
+      return *found;
+    }
+    throw FormatError(
+        file, fmt::format("say which array holds the {}: {}=NAME, one of {}", *option == 'x' ? "inputs" : "labels",
+                          option, fmt::join(archive.names(), ", ")));
+  }
+
+  Inputs read_inputs(const Source& source) {
+    if (!source.table) {
+      std::vector<std::string> notes;
+      Tensor values =
+          array_inputs(source.name(), io::parse_npy(source.content(), source.name(), host_), layout_, notes);
+      add_notes(notes_, source.name(), notes);
+      const std::int64_t count = values.extent(0);
+      return {std::move(values), all_rows(count), count};
+    }
+    const CsvTable table = read_csv(source.file, table_, host_);
+    if (!columns_.empty() && table.columns != columns_) {
+      throw FormatError(source.file, fmt::format("has the columns {}, the training file {}",
+                                                 fmt::join(table.columns, ", "), fmt::join(columns_, ", ")));
+    }
+    columns_ = table.columns;
+    add_notes(notes_, source.file, table.notes);
+    return {table_features(source.file, table, host_), rows_of(table), total_of(table)};
+  }
+
+  Labels read_labels(const Source& source) {
+    if (!source.table) {
+      std::vector<std::string> notes;
+      Labels labels{array_labels(source.name(), source.content(), host_, notes), {}, 0};
+      add_notes(notes_, source.name(), notes);
+      labels.total = static_cast<std::int64_t>(labels.texts.labels.size());
+      labels.rows = all_rows(labels.total);
+      return labels;
+    }
+    CsvOptions options = table_;
+    options.columns.clear();
+    options.drop.clear();
+    options.classes = classes_;
+    options.label = spec_.text("label", "#1");
+    const std::size_t width = width_of(source.file, options);
+    if (!spec_.has("label") && width > 1) {
+      throw FormatError(source.file, fmt::format("has {} columns; say which one holds the classes: label=NAME (or its "
+                                                 "number)",
+                                                 width));
+    }
+    options.label_only = true;
+    CsvTable table = read_csv(source.file, options, host_);
+    Labels labels{{source.file, {}, table.lines}, rows_of(table), total_of(table)};
+    for (const std::int32_t label : table.labels) {
+      labels.texts.labels.push_back(table.classes[static_cast<std::size_t>(label)]);
+    }
+    add_notes(notes_, source.file, table.notes);
+    return labels;
+  }
+
+  /// Leaves the rows that both have.
+  static void align(Inputs& inputs, Labels& labels) {
+    if (inputs.rows == labels.rows) return;
+    std::vector<std::int64_t> kept_inputs;
+    LabelTexts texts{labels.texts.file, {}, {}, labels.texts.place};
+    std::size_t at = 0;
+    for (std::size_t row = 0; row < labels.rows.size(); ++row) {
+      while (at < inputs.rows.size() && inputs.rows[at] < labels.rows[row]) ++at;
+      if (at == inputs.rows.size() || inputs.rows[at] != labels.rows[row]) continue;
+      kept_inputs.push_back(static_cast<std::int64_t>(at));
+      texts.labels.push_back(labels.texts.labels[row]);
+      texts.places.push_back(labels.texts.places[row]);
+    }
+    if (kept_inputs.empty()) throw FormatError(texts.file, "has no row for which both inputs and label are there");
+    const Dataset all{std::move(inputs.values), Tensor(), 1, {}, ""};
+    inputs.values = all.subset(kept_inputs).inputs;
+    labels.texts = std::move(texts);
+  }
+
+  const Spec& spec_;
+  const Device& host_;
+  CsvOptions table_;
+  std::vector<std::string> classes_;
+  ImageLayout layout_ = ImageLayout::detect;
+  std::vector<std::string> columns_;
+  std::vector<std::string> notes_;
+};
 
 }  // namespace
 
-TrainTest load_npy(const Spec& spec, const Device& host) {
-  std::optional<std::int64_t> classes;
-  if (spec.has("classes")) classes = spec.whole("classes", 0);
-  return assemble_files(spec, [&](const std::string& path, Part part) {
-    Dataset dataset = read_pair(parse_pair(path, part == Part::train ? "npy:" + path : "test"), classes, host);
-    classes = dataset.classes;
-    return dataset;
-  });
-}
+TrainTest load_npy(const Spec& spec, const Device& host) { return PairLoader(spec, host).load(); }
 
 }  // namespace rtl::data

@@ -29,11 +29,6 @@ TrainTest assemble_files(const Spec& spec, const std::function<Dataset(const std
 /// Rows [begin, end) of a host data set.
 Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end);
 
-/// i32 labels from a file, checked: with `classes` given, each is in [0, classes); else the labels are 0 .. K-1 with
-/// each occurring, and K is returned. Throws FormatError naming `file`, the sample and its label.
-std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional<std::int64_t> classes,
-                          const std::string& file);
-
 /// The columns of a table as f32 vectors. Throws FormatError, naming line and column, for values that f32 cannot hold
 /// and for a table without columns.
 Tensor table_features(const std::string& file, const CsvTable& table, const Device& host);

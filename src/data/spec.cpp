@@ -179,6 +179,20 @@ std::string Spec::to_string() const {
 
 std::string Spec::file() const { return decode_path(path); }
 
+std::vector<SpecFile> Spec::files(const std::string& option) const {
+  if (option.empty() ? path.empty() : !has(option)) return {};
+  const std::string& written = option.empty() ? path : options.at(option);
+  if (kind != "npy" || exists(written)) return {{decode_path(written), false}};
+  std::vector<SpecFile> files;
+  for (const std::string& entry : parted(written)) {
+    const bool prefixed = entry.starts_with("csv:") || entry.starts_with("npy:");
+    const std::string file = decode_path(prefixed ? entry.substr(4) : entry);
+    const bool named = !prefixed && (file.ends_with(".csv") || file.ends_with(".csv.gz"));
+    files.push_back({file, named || (prefixed && entry.front() == 'c')});
+  }
+  return files;
+}
+
 std::string Spec::text(const std::string& name, const std::string& fallback) const {
   const auto found = options.find(name);
   return found == options.end() ? fallback : decode_percent(found->second);
@@ -208,6 +222,19 @@ void check_data_set(const Spec& spec) {
   const auto fail = [&](const char* fault) { throw ValueError(fmt::format("SPEC '{}': {}", spec.to_string(), fault)); };
   if (spec.kind == "csv" && !spec.has("label")) {
     fail("say which column holds the classes: csv:FILE?label=NAME (or its number)");
+  }
+  if (spec.kind == "npy") {
+    for (const char* option : {"", "test"}) {
+      const std::vector<SpecFile> files = spec.files(option);
+      const bool named =
+          std::none_of(files.begin(), files.end(), [](const SpecFile& file) { return file.path.empty(); });
+      if (*option != '\0' && files.empty()) continue;
+      if (named && (files.size() == 2 || (files.size() == 1 && files.front().path.ends_with(".npz")))) continue;
+      fail("give two files, X.npy,Y.npy (a comma in a name is written %2C), or one FILE.npz");
+    }
+    constexpr std::int64_t most_classes = 1'000'000;
+    const auto count = parsed<std::int64_t>(spec.text("classes", "1,"));
+    if (count && (*count < 1 || *count > most_classes)) fail("classes=N: give a whole number from 1 to 1000000");
   }
   if (spec.kind == "glyphs" && spec.has("shift") && spec.text("domain") == "source") {
     fail("shift is how the target differs; domain=source has none");

@@ -87,10 +87,17 @@ SpecKind idx() {
 }
 
 SpecKind npy() {
-  return {"npy", "X.npy,Y.npy", "vectors or images, and labels",
-          joined({{whole("classes", 1, 1e6, "the number of classes, where not all of them occur")},
-                  of_test_parts(),
-                  of_every_kind()})};
+  return {
+      "npy", "X.npy,Y.npy",
+      "vectors or images, and labels; either may be a table, FILE.csv or csv:FILE, and one FILE.npz may hold both",
+      joined({{list("classes", "NAME", "the classes in order; one number N is 0 .. N-1; those that occur if not given"),
+               choice("layout", {"nhwc", "nchw"}, "the axes of images; found out, where only one fits, if not given"),
+               text("x", "NAME", "the array of inputs in a .npz; X, x_train and the like if not given"),
+               text("y", "NAME", "the array of labels in a .npz; y, y_train and the like if not given")},
+              of_labels(),
+              of_tables(),
+              of_test_parts(),
+              of_every_kind()})};
 }
 
 SpecKind csv() {

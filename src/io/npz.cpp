@@ -217,28 +217,33 @@ std::span<const std::byte> NpzFile::member_bytes(const Member& member) const {
 }
 
 Tensor NpzFile::load(const std::string& name, const Device& device) const {
+  return parse_npy(content(name), path() + ":" + name + std::string(suffix), device);
+}
+
+Bytes NpzFile::content(const std::string& name) const {
   const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.name == name; });
   if (found == members_.end()) {
     throw FormatError(path(), fmt::format("has no array '{}'; it has {}", name, fmt::join(names(), ", ")));
   }
   const std::string label = path() + ":" + name + std::string(suffix);
-  std::span<const std::byte> content = member_bytes(*found);
-  Bytes inflated;
+  const std::span<const std::byte> packed = member_bytes(*found);
+  Bytes unpacked;
   // Deflate makes nothing smaller than about 1/1032; a larger promise is a lie, and memory is not taken for it.
   constexpr std::size_t best_ratio = 1040;
   if (found->method == deflated && found->size / best_ratio <= found->compressed) {
-    inflated.resize(found->size);
-    if (Deflation(false).run(content, inflated) != found->size)
+    unpacked.resize(found->size);
+    if (Deflation(false).run(packed, unpacked) != found->size)
       throw FormatError(label, "its compressed data is damaged");
-    content = inflated;
-  } else if (found->method != stored) {
+  } else if (found->method == stored) {
+    unpacked.assign(packed.begin(), packed.end());
+  } else {
     throw FormatError(label, fmt::format("compression method {} with {} bytes for {} is unknown or impossible",
                                          found->method, found->compressed, found->size));
   }
-  if (content.size() != found->size || checksum_of(content) != found->checksum) {
+  if (unpacked.size() != found->size || checksum_of(unpacked) != found->checksum) {
     throw FormatError(label, "its checksum or size is wrong: the archive is damaged");
   }
-  return parse_npy(content, label, device);
+  return unpacked;
 }
 
 void write_npz(const std::string& path, const std::vector<std::pair<std::string, ConstView>>& arrays, bool compress) {

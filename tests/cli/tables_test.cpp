@@ -30,6 +30,32 @@ TEST(TableFiles, NamesWithMarksCanBeWritten) {
   EXPECT_NE(told.errors.find("a%3Fb.csv"), std::string::npos) << told.errors;
 }
 
+TEST(TableFiles, AnEmptyTestPartIsTold) {
+  const Workplace place;
+  place.write("t.csv", "a,b,kind\n1,2,ash\n3,4,elm\n5,6,ash\n7,8,elm\n");
+  EXPECT_EQ(place.run({"inspect", "csv:t.csv?label=kind&test_fraction=0"}).code, 0);
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"transfer", "--target", "csv:t.csv?label=kind&test_fraction=0", "--model", "mlp:4"},
+        std::vector<std::string>{"pretrain", "--data", "csv:t.csv?label=kind&test_fraction=0", "--model", "mlp:4",
+                                 "--out", "s.safetensors"}}) {
+    const auto told = place.run(arguments);
+    EXPECT_EQ(told.code, 1);
+    EXPECT_NE(told.errors.find("the test part is empty"), std::string::npos) << told.errors;
+  }
+}
+
+TEST(TableFiles, ArraysOfTextAreInspected) {
+  const Workplace place;
+  std::string header = "{'descr': '|S3', 'fortran_order': False, 'shape': (2,), }\n";
+  place.write("y.npy", std::string("\x93NUMPY\1\0", 8) + static_cast<char>(header.size()) + '\0' + header + "oakfir");
+  const auto told = place.run({"inspect", "y.npy", "--json", "y.json"});
+  EXPECT_EQ(told.code, 0) << told.errors;
+  const auto tensor = place.json("y.json")["tensors"][0];
+  EXPECT_EQ(tensor["dtype"], "text");
+  EXPECT_EQ(tensor["different"], 2);
+  EXPECT_EQ(tensor["min"], "fir");
+}
+
 TEST(TableFiles, AWideIndexTakesNoMemory) {
   const Workplace place;
   place.write("w.svmlight", "1 1:1\n2 2000000000:1\n");

@@ -103,6 +103,44 @@ TEST(Npy, ReadsEveryVersionAndNarrowTypes) {
   EXPECT_EQ(parse(npy("{\"shape\":(),\"fortran_order\":True,\"descr\":\"<f8\"}", raw<double>({3}))).item<double>(), 3);
 }
 
+TEST(Npy, ReadsEitherByteOrder) {
+  EXPECT_EQ(parse(npy(dictionary("<u8", "(1,)"), raw<std::uint64_t>({INT64_MAX}))).item<std::int64_t>(), INT64_MAX);
+  EXPECT_EQ(parse(npy(dictionary(">i2", "(2,)"), std::string("\xff\xfe\x01\x02", 4))).to_vector<std::int32_t>(),
+            (std::vector<std::int32_t>{-2, 258}));
+  EXPECT_EQ(parse(npy(dictionary(">f4", "(1,)"), std::string("\x3f\xc0\0\0", 4))).item<float>(), 1.5f);
+  EXPECT_EQ(parse(npy(dictionary(">f8", "(1,)"), std::string("\x3f\xf8\0\0\0\0\0\0", 8))).item<double>(), 1.5);
+  EXPECT_EQ(to_float(parse(npy(dictionary(">f2", "(1,)"), std::string("\x3e\0", 2))).item<float16>()), 1.5f);
+  EXPECT_EQ(parse(npy(dictionary(">u4", "(1,)"), std::string("\xff\0\0\1", 4))).item<std::int64_t>(), 0xff000001);
+  EXPECT_EQ(parse(npy(dictionary(">i8", "(1,)"), std::string("\0\0\0\0\0\0\1\0", 8))).item<std::int64_t>(), 256);
+  EXPECT_EQ(parse(npy(dictionary(">u8", "(1,)"), std::string("\0\0\0\0\0\0\1\0", 8))).item<std::int64_t>(), 256);
+}
+
+std::vector<std::string> text_of(const std::string& content) {
+  return parse_npy_text(std::as_bytes(std::span(content)), "x.npy").values;
+}
+
+TEST(Npy, ReadsText) {
+  const std::string little =
+      raw(std::vector<char32_t>{U'a', U'\u00e9', 0, U'\u20ac', 0, 0, 0, 0, 0, U'\U0001f600', U'x', 0});
+  std::string big = little;
+  for (std::size_t at = 0; at < big.size(); at += 4)
+    std::reverse(big.begin() + static_cast<long>(at), big.begin() + static_cast<long>(at) + 4);
+  const std::vector<std::string> expected = {"a\xc3\xa9", "\xe2\x82\xac", "", "\xf0\x9f\x98\x80x"};
+  EXPECT_EQ(text_of(npy(dictionary("<U3", "(4,)"), little)), expected);
+  EXPECT_EQ(text_of(npy(dictionary(">U3", "(4, 1)"), big)), expected);
+  EXPECT_EQ(text_of(npy(dictionary("|S2", "(3,)"), std::string("abc\0\0\0", 6))),
+            (std::vector<std::string>{"ab", "c", ""}));
+  const std::string numbers = npy(dictionary("<f4", "(1,)"), raw<float>({1}));
+  EXPECT_FALSE(npy_holds_text(std::as_bytes(std::span(numbers)), "x.npy"));
+  EXPECT_THROW(text_of(numbers), FormatError);
+  EXPECT_THROW(text_of(npy(dictionary("<U3", "(4,)"), little + "x")), FormatError);
+  EXPECT_THROW(text_of(npy(dictionary("<U0", "(1000000000000,)"), "")), FormatError);
+  EXPECT_THROW(text_of(npy(dictionary("<U99999999999999999999", "(1,)"), "")), FormatError);
+  EXPECT_THROW(text_of(npy(dictionary("<U1", "(1,)"), raw<std::uint32_t>({0x110000}))), FormatError);
+  EXPECT_THROW(text_of(npy(dictionary("<U1", "(1,)"), raw<std::uint32_t>({0xd800}))), FormatError);
+  EXPECT_THROW(text_of(npy(dictionary("|S1", "(2, 2)", "True"), "abcd")), FormatError);
+}
+
 TEST(Npy, BringsFortranOrderToRowMajor) {
   // value = 100 i + 10 j + k, written with the first index fastest.
   std::vector<std::int32_t> columns, rows;
@@ -136,9 +174,12 @@ TEST(Npy, RefusesDamage) {
       {npy(dictionary("<f4", "(1,)"), one, 0), "version 0"},
       {npy(dictionary("<f4", "(1,)"), "abc"), "3 bytes follow"},
       {npy(dictionary("<f4", "(1,)"), one + "x"), "5 bytes follow"},
-      {npy(dictionary(">f4", "(1,)"), one), "'>f4'"},
-      {npy(dictionary("<c8", "(1,)"), one), "'<c8'"},
-      {npy(dictionary("|O", "(1,)"), one), "'|O'"},
+      {npy(dictionary("<U1", "(1,)"), one), "holds text ('U1'), where numbers are expected"},
+      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", one), "structures with fields"},
+      {npy(dictionary("<u8", "(1,)"), raw<std::uint64_t>({UINT64_MAX})),
+       "element 0 is 18446744073709551615, more than"},
+      {npy(dictionary("<c8", "(1,)"), one), "'c8'"},
+      {npy(dictionary("|O", "(1,)"), one), "Python objects (pickled)"},
       {npy(dictionary("<f4", "(-1,)"), one), "in the shape"},
       {npy(dictionary("<f4", "(1.0,)"), one), "')' expected"},
       {npy(dictionary("<f4", "(99999999999999999999,)"), one), "in the shape"},

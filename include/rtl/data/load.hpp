@@ -16,14 +16,23 @@ namespace rtl::data {
 /// | idx:DIR | names with train and images or labels, and t10k or test; u8 images [N, H, W, C] |
 /// | cifar10:DIR | data_batch_1..5.bin, test_batch.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | cifar100:DIR | train.bin, test.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
-/// | npy:X.npy,Y.npy | f32 or f64 vectors [N, p] or u8 images [N, H, W(, C)]; integer labels [N] |
+/// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; classes from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the classes |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
-/// fine_label_names.txt, coarse_classes.txt or coarse_label_names.txt, where present. idx and npy labels must be 0 ..
-/// K-1 with each occurring, unless classes=N says how many there are.
+/// fine_label_names.txt, coarse_classes.txt or coarse_label_names.txt, where present. idx labels must be 0 .. K-1
+/// with each occurring, unless classes=N says how many there are.
+///
+/// npy: inputs are numbers of any type. Images are whole numbers from 0 to 255, or k / 255 in floating point; of four
+/// axes the channels are the second or the last, whichever is 1, 3 or 4, and if both or none are, layout=nhwc|nchw must
+/// say it. Labels are numbers or text, [N] or [N, 1], or rows [N, K] with a single one; each different value is a
+/// class, whole numbers ascending, and classes=N makes the classes 0 .. N-1. Either file may be a table (csv:FILE, or
+/// FILE.csv): of the inputs, `columns` and `drop` choose the columns; of the labels, `label`; header, delimiter,
+/// decimal, na and missing hold for both, and a row that is left out of one file is left out of both. Either may be a
+/// .npz, of which x= and y= name the arrays, and one .npz may hold both: then arrays called x_test and y_test are the
+/// test part, unless test=, test_fraction= or seed= asks for another.
 ///
 /// A data set has classes, so for regression call read_csv and read_svmlight. Without classes= a test file's classes
 /// are those of the training file, which also fixes columns, header and features; with split=test they are the test

@@ -49,6 +49,12 @@ const std::vector<SpecKind>& spec_kinds();
 /// All kinds and options as lines of text, for --help.
 std::string spec_help();
 
+/// A file (or folder) that a SPEC names.
+struct SpecFile {
+  std::string path;    ///< without escapes
+  bool table = false;  ///< of npy: a table, for it is written csv:FILE or ends in .csv
+};
+
 /// A parsed SPEC.
 ///
 /// What a path or value cannot hold is written as in a URL, a percent sign and two hexadecimal digits: %3F for '?', %26
@@ -69,6 +75,9 @@ struct Spec {
   bool has(const std::string& name) const { return options.find(name) != options.end(); }
   /// The path without escapes.
   std::string file() const;
+  /// What stands in the path, or in the value of `option`: of npy two files with a comma between (or one .npz), of
+  /// other kinds one file or folder; none if there is nothing.
+  std::vector<SpecFile> files(const std::string& option = {}) const;
   /// An option's value without escapes; `fallback` if it is not given.
   std::string text(const std::string& name, const std::string& fallback = {}) const;
   /// An option's entries, parted at commas and then freed of escapes; none if it is not given or empty.

@@ -13,12 +13,23 @@
 namespace rtl::io {
 
 /// Reads a .npy or .npy.gz file. float64, float32, float16, int64, int32 and uint8 keep their type; bool becomes u8;
-/// int8, int16 and uint16 become i32; uint32 becomes i64. Fortran order is brought to row-major order. Throws
-/// FormatError for any other type, big-endian data, a damaged header, more or fewer bytes than the shape needs; IoError
-/// if the file cannot be read.
+/// int8, int16 and uint16 become i32; uint32 and uint64 become i64. Either byte order is read; Fortran order is brought
+/// to row-major order. Throws FormatError for any other type (text: see parse_npy_text), a uint64 that int64 does not
+/// hold, a damaged header, more or fewer bytes than the shape needs; IoError if the file cannot be read.
 Tensor read_npy(const std::string& path, const Device& device);
 /// The same from memory; `name` is what error texts call it.
 Tensor parse_npy(std::span<const std::byte> content, const std::string& name, const Device& device);
+
+/// An array of text, in row-major order, as UTF-8.
+struct TextArray {
+  Shape shape;
+  std::vector<std::string> values;
+};
+/// Whether a .npy file holds text ('U' or 'S'). Throws FormatError if it is none.
+bool npy_holds_text(std::span<const std::byte> content, const std::string& name);
+/// Its text, zeros at the end of each element dropped; bytes ('S') are taken as they are. Throws FormatError for other
+/// types, characters that Unicode does not have, and damage.
+TextArray parse_npy_text(std::span<const std::byte> content, const std::string& name);
 
 /// The bytes of a .npy file: version 1.0, little-endian, row-major, data aligned to 64. `values` is contiguous, on any
 /// device. Throws DTypeError for bf16, which NumPy does not have.
@@ -38,6 +49,8 @@ class NpzFile {
   bool contains(const std::string& name) const noexcept;
   /// Throws FormatError if there is no such member (listing those there are) or it is damaged.
   Tensor load(const std::string& name, const Device& device) const;
+  /// The member's .npy file, checked. Throws FormatError likewise.
+  Bytes content(const std::string& name) const;
 
  private:
   struct Member {

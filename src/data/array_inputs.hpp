@@ -1,0 +1,23 @@
+// Arrays of numbers as inputs of a data set.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rtl/core/tensor.hpp"
+
+namespace rtl::data {
+
+/// The axes of images in a file.
+enum class ImageLayout : std::uint8_t { detect, nhwc, nchw };
+
+/// Values of any dtype that files have. Throws DTypeError for bf16.
+std::vector<double> array_numbers(const Tensor& values);
+
+/// [N, p] of any dtype as f32; [N, H, W] and images of four axes as u8 [N, H, W, C], whole numbers from 0 to 255 as
+/// they are and floating-point k / 255 as k. Where `layout` is `detect` it is found out, if only one fits, and kept for
+/// the next file; what was not certain is added to `notes`. Throws FormatError naming the file for other ranks, no
+/// value, NaN and infinities, images whose axes or values can be read in two ways or not at all.
+Tensor array_inputs(const std::string& file, Tensor values, ImageLayout& layout, std::vector<std::string>& notes);
+
+}  // namespace rtl::data

@@ -1,0 +1,19 @@
+// Arrays of a file as class labels.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/text_table.hpp"
+#include "rtl/io/file.hpp"
+
+namespace rtl::data {
+
+/// The labels of a .npy file in memory: text, or numbers of any dtype, [N] or [N, 1]; numbers are written shortest, so
+/// that 3 and 3.0 are one label. Rows [N, K] of zeros with a single one are the labels 0 .. K-1; a note says so. Throws
+/// FormatError naming the file for other shapes, NaN and infinities.
+LabelTexts array_labels(const std::string& file, std::span<const std::byte> content, const Device& host,
+                        std::vector<std::string>& notes);
+
+}  // namespace rtl::data
