@@ -62,6 +62,7 @@ transfer::TrainingRecord train(layers::Network& network, const data::Dataset& pa
     bar.show(static_cast<double>(now.epoch) / static_cast<double>(now.epochs),
              fmt::format("epoch {}/{}, loss {:.4f}", now.epoch, now.epochs, now.loss));
   };
+  options.notice = [&](const std::string& text) { bar.note(text); };
   return transfer::train(network, part, arguments.training.parsed_normalization(), options);
 }
 

@@ -165,6 +165,7 @@ void run(const Arguments& arguments) {
                fmt::format("run {}/{}: {}, seed {}, epoch {}, loss {:.4f}", std::min(now.run + 1, now.runs), now.runs,
                            now.strategy, now.seed, now.training.epoch, now.training.loss));
     };
+    options.notice = [&](const std::string& text) { bar.note(text); };
     comparison = transfer::compare(sources, target, options);
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

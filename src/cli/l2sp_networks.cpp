@@ -10,6 +10,7 @@
 
 #include "rtl/data/load.hpp"
 #include "rtl/data/split.hpp"
+#include "rtl/io/hash.hpp"
 #include "rtl/layers/conv2d.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/network.hpp"
@@ -168,6 +169,17 @@ FineTuning fine_tune(const NetworkProblem& problem, Net& source, const Dataset& 
   return result;
 }
 
+std::uint64_t content_of(const data::TrainTest& source, const data::TrainTest& target) {
+  io::Hash64 hash;
+  for (const data::TrainTest* task : {&source, &target}) {
+    for (const data::Dataset* part : {&task->train, &task->test}) {
+      const std::vector<std::int32_t> labels = part->labels.to_vector<std::int32_t>();
+      hash.add(part->input_hash()).add(std::as_bytes(std::span(labels)));
+    }
+  }
+  return hash.value();
+}
+
 }  // namespace
 
 std::string NetworkProblem::fingerprint() const {
@@ -175,6 +187,7 @@ std::string NetworkProblem::fingerprint() const {
              "{}: {} source samples, {} of {} target samples, {} and {} test samples, batch {}, epochs {} and {}", name,
              source.train.size(), target_samples, target.train.size(), source.test.size(), target.test.size(),
              batch_size, source_epochs, transfer_epochs) +
+         fmt::format(", content {}", io::to_hex(content_of(source, target))) +
          (target_fractions.empty() ? "" : fmt::format(", target fractions {}", fmt::join(target_fractions, " ")));
 }
 

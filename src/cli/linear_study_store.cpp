@@ -1,19 +1,44 @@
 #include "cli/linear_study_store.hpp"
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
+#include <fmt/core.h>
 
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "cli/table.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/io/hash.hpp"
 
 namespace rtl::cli {
 namespace {
 
-/// Empty unless every value is a number.
-std::vector<double> numbers(const Json& json) {
-  if (!json.is_array() || !std::all_of(json.begin(), json.end(), [](const Json& v) { return v.is_number(); }))
-    return {};
-  return json.get<std::vector<double>>();
+/// The first `most` numbers of a list.
+std::vector<double> numbers(const Json& json, std::size_t most) {
+  std::vector<double> values = json.get<std::vector<double>>();
+  values.resize(std::min(values.size(), most));
+  return values;
+}
+
+std::string file_name(const LinearOutcome& outcome) {
+  std::string name = outcome.name() + ".json";
+  for (char& c : name) {
+    if (c == ' ' || c == ',' || c == '/') c = '_';
+  }
+  return name;
+}
+
+bool is_setting(const std::string& name) { return name.ends_with("_rows.json"); }
+
+transfer::detail::Fact data_fact(const std::string& name, const LinearDomain& domain) {
+  io::Hash64 hash;
+  for (const std::int64_t number :
+       {domain.rows, domain.features, domain.outputs, domain.training_rows, domain.source_rows}) {
+    hash.add(static_cast<std::uint64_t>(number));
+  }
+  hash.add(std::as_bytes(std::span(domain.x))).add(std::as_bytes(std::span(domain.y)));
+  return transfer::detail::content_fact(name, hash.value(), fmt::format("{} ({} rows)", domain.name, domain.rows));
 }
 
 }  // namespace
@@ -34,44 +59,50 @@ Json to_json(const LinearOutcome& outcome) {
           {"trust", outcome.trust}};
 }
 
-LinearStudyStore::LinearStudyStore(std::string folder) : folder_(std::move(folder)) {
-  if (folder_.empty()) return;
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) throw IoError(folder_, "the folder cannot be made: " + error.message());
+LinearStudyStore::LinearStudyStore(const std::string& folder, const Device& device)
+    : machine_(transfer::detail::machine_facts(device.kind(), device.threads())),
+      folder_(folder, machine_, is_setting,
+              [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }) {}
+
+transfer::detail::Facts LinearStudyStore::facts_of(const LinearDomain& source, const LinearDomain& target) const {
+  transfer::detail::Facts facts = machine_;
+  facts.push_back(data_fact("source's data", source));
+  facts.push_back(data_fact("target's data", target));
+  return facts;
 }
 
-bool LinearStudyStore::load(LinearOutcome& outcome, int seeds) const {
-  if (folder_.empty()) return false;
-  std::ifstream file(path(outcome));
-  const Json json = Json::parse(file, nullptr, false);
-  if (!json.is_object() || !json.contains("policies") || !json["policies"].is_object() || !json.contains("trust")) {
-    return false;
-  }
+int LinearStudyStore::load(LinearOutcome& outcome, const LinearDomain& source, const LinearDomain& target,
+                           int seeds) const {
+  if (!folder_.keeps()) return 0;
+  const std::string name = file_name(outcome);
+  const std::optional<Json> found = folder_.find(name, facts_of(source, target));
+  if (!found) return 0;
   LinearOutcome read = outcome;
-  const auto count = static_cast<std::size_t>(seeds);
-  for (std::size_t p = 0; p < linear_policies; ++p) {
-    const bool expected = p != 1 || !outcome.other_labels;
-    const Json policy = json["policies"].value(linear_policy_names[p], Json::object());
-    if (policy.contains("values")) read.scores[p] = numbers(policy["values"]);
-    if (read.scores[p].size() != (expected ? count : 0)) return false;
+  try {
+    io::decode_json(folder_.path(name), [&] {
+      const auto most = static_cast<std::size_t>(seeds);
+      read.trust = numbers(found->at("trust"), most);
+      const Json& policies = found->at("policies");
+      for (std::size_t p = 0; p < linear_policies; ++p) {
+        if (p == 1 && outcome.other_labels) continue;
+        read.scores[p] = numbers(policies.at(linear_policy_names[p]).at("values"), most);
+        if (read.scores[p].size() != read.trust.size()) {
+          throw FormatError(folder_.path(name), "has other numbers of seeds for one policy than for another");
+        }
+      }
+      return 0;
+    });
+  } catch (const FormatError& error) {
+    folder_.tell_damaged(name, error.what());
+    return 0;
   }
-  read.trust = numbers(json["trust"]);
-  if (read.trust.size() != count) return false;
   outcome = std::move(read);
-  return true;
+  return static_cast<int>(outcome.trust.size());
 }
 
-void LinearStudyStore::save(const LinearOutcome& outcome) const {
-  if (!folder_.empty()) write_json(path(outcome), to_json(outcome));
-}
-
-std::string LinearStudyStore::path(const LinearOutcome& outcome) const {
-  std::string name = outcome.name() + ".json";
-  for (char& c : name) {
-    if (c == ' ' || c == ',' || c == '/') c = '_';
-  }
-  return folder_ + "/" + name;
+void LinearStudyStore::save(const LinearOutcome& outcome, const LinearDomain& source,
+                            const LinearDomain& target) const {
+  if (folder_.keeps()) folder_.store(file_name(outcome), facts_of(source, target), to_json(outcome));
 }
 
 }  // namespace rtl::cli

@@ -5,6 +5,7 @@
 
 #include "cli/json_report.hpp"
 #include "cli/linear_study.hpp"
+#include "transfer/state_folder.hpp"
 
 namespace rtl::cli {
 
@@ -14,16 +15,20 @@ Json to_json(const LinearOutcome& outcome);
 
 class LinearStudyStore {
  public:
-  /// Makes the folder; without a name nothing is kept. Throws IoError if it cannot be made.
-  explicit LinearStudyStore(std::string folder);
-  /// True, with the scores filled in, if the folder holds this setting with as many seeds. Damaged files are passed
-  /// over.
-  bool load(LinearOutcome& outcome, int seeds) const;
-  void save(const LinearOutcome& outcome) const;
+  /// Makes the folder; without a name nothing is kept. Throws IoError if it cannot be made, ValueError if it holds
+  /// settings that another version, kind of device or number of threads made. What is damaged is told on standard
+  /// error.
+  LinearStudyStore(const std::string& folder, const Device& device);
+  /// Fills in the scores of the seeds that the folder has for this setting, at most `seeds`, and returns how many they
+  /// are. Throws ValueError if they are of other data.
+  int load(LinearOutcome& outcome, const LinearDomain& source, const LinearDomain& target, int seeds) const;
+  void save(const LinearOutcome& outcome, const LinearDomain& source, const LinearDomain& target) const;
 
  private:
-  std::string path(const LinearOutcome& outcome) const;
-  std::string folder_;
+  transfer::detail::Facts facts_of(const LinearDomain& source, const LinearDomain& target) const;
+
+  transfer::detail::Facts machine_;
+  transfer::detail::StateFolder folder_;
 };
 
 }  // namespace rtl::cli

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "cli/table.hpp"
+
 namespace rtl::cli {
 
 namespace {
@@ -35,6 +37,12 @@ void ProgressBar::show(double fraction, const std::string& text) {
   if (fraction > 0.01) line += fmt::format("  {} left", duration(elapsed.count() * (1 - fraction) / fraction));
   fmt::print(stderr, "{}\033[K", line);
   std::fflush(stderr);
+}
+
+void ProgressBar::note(const std::string& text) {
+  if (drawn_) std::fputs("\r\033[K", stderr);
+  drawn_ = false;
+  fmt::print(stderr, "rtl: {}\n", printable(text));
 }
 
 std::string duration(double seconds) {

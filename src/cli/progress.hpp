@@ -17,6 +17,8 @@ class ProgressBar {
 
   /// fraction in [0, 1]; the text stands behind the bar.
   void show(double fraction, const std::string& text);
+  /// "rtl: TEXT" on a line of its own, on a terminal or not.
+  void note(const std::string& text);
 
  private:
   bool on_terminal_;

@@ -3,17 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
+#include <map>
 
 #include "cli/draws.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
 #include "cli/l2sp_networks.hpp"
 #include "cli/reproduce_l2sp.hpp"
+#include "cli/table.hpp"
 #include "rtl/core/error.hpp"
-#include "rtl/io/file.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/statistics.hpp"
+#include "transfer/state_folder.hpp"
 
 namespace rtl::cli::l2sp {
 
@@ -42,56 +43,69 @@ double l2sp_accuracy(const NetworkRun& run) { return run.l2sp.accuracy; }
 Json to_json(const FineTuning& one) { return {{"accuracy", one.accuracy}, {"distances", one.distances}}; }
 FineTuning fine_tuning_from(const Json& json) { return {json.at("accuracy"), json.at("distances")}; }
 
-/// A finished training in the state folder, or none.
+/// Finished trainings in the state folder.
 class State {
  public:
-  explicit State(const NetworkOptions& settings) : folder_(settings.state), resume_(settings.resume) {
-    if (folder_.empty()) return;
-    std::error_code error;
-    std::filesystem::create_directories(folder_, error);
-    if (error) throw IoError(folder_, "the folder cannot be made: " + error.message());
+  explicit State(const NetworkOptions& settings)
+      : resume_(settings.resume),
+        machine_(transfer::detail::machine_facts(DeviceKind::cpu, 1)),
+        folder_(
+            settings.state, machine_, [](const std::string& name) { return name.find("-seed") != std::string::npos; },
+            [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }) {}
+
+  /// Results that are there and wanted, of one problem. Throws ValueError if one of the names is another setting's.
+  void open(const NetworkProblem& problem, const std::vector<std::string>& names) {
+    facts_ = machine_;
+    facts_.push_back({"problem", problem.fingerprint()});
+    found_.clear();
+    for (const std::string& name : names) {
+      auto found = folder_.find(name, facts_);
+      if (found && resume_) found_.emplace(name, *std::move(found));
+    }
   }
 
-  /// What `compute` gave for this setting, now or earlier.
+  /// What `compute` gave for this setting, now or earlier. May be called by several threads.
   template <typename Compute>
-  Json get(const std::string& name, const std::string& setting, const Compute& compute) const {
-    const std::string path = folder_ + "/" + name + ".json";
-    if (resume_ && io::file_exists(path)) {
-      const io::Bytes bytes = io::read_file(path);
-      const Json found = Json::parse(reinterpret_cast<const char*>(bytes.data()),
-                                     reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
-      if (found.is_object() && found.value("setting", "") == setting) return found.at("result");
-    }
+  Json get(const std::string& name, const Compute& compute) const {
+    const auto found = found_.find(name);
+    if (found != found_.end()) return found->second;
     if (interrupted()) throw Error("interrupted; the same command with --resume goes on");
     Json result = compute();
-    if (!folder_.empty()) write_json(path, {{"setting", setting}, {"result", result}});
+    folder_.store(name, facts_, result);
     return result;
   }
 
  private:
-  std::string folder_;
   bool resume_;
+  transfer::detail::Facts machine_, facts_;
+  transfer::detail::StateFolder folder_;
+  std::map<std::string, Json> found_;
 };
 
-Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, const State& state,
+Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, State& state,
                 const std::function<void(double)>& progress) {
   const auto per_seed = static_cast<std::int64_t>(decays.size()) + 1;
+  const auto name_of = [&](std::int64_t i) {
+    const auto decay = static_cast<std::size_t>(i % per_seed);
+    return fmt::format("{}-seed{}-{}.json", problem.name, i / per_seed,
+                       decay == decays.size() ? "scratch" : fmt::format("decay{:.3g}", decays[decay]));
+  };
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < seeds * per_seed; ++i) names.push_back(name_of(i));
+  state.open(problem, names);
   const auto run = [&](std::int64_t i) -> Json {
     const auto seed = static_cast<std::uint64_t>(i / per_seed);
     const auto decay = static_cast<std::size_t>(i % per_seed);
     if (decay == decays.size()) {
-      return state.get(fmt::format("{}-seed{}-scratch", problem.name, seed),
-                       fmt::format("{}, seed {}, scratch", problem.fingerprint(), seed),
-                       [&]() -> Json { return run_scratch(problem, seed); });
+      return state.get(name_of(i), [&]() -> Json { return run_scratch(problem, seed); });
     }
-    return state.get(fmt::format("{}-seed{}-decay{:.3g}", problem.name, seed, decays[decay]),
-                     fmt::format("{}, seed {}, decay {}", problem.fingerprint(), seed, decays[decay]), [&]() -> Json {
-                       const NetworkRun one = run_networks(problem, decays[decay], seed);
-                       return {{"source_accuracy", one.source_accuracy},
-                               {"standard", to_json(one.standard)},
-                               {"l2sp", to_json(one.l2sp)},
-                               {"by_fraction", one.by_fraction}};
-                     });
+    return state.get(name_of(i), [&]() -> Json {
+      const NetworkRun one = run_networks(problem, decays[decay], seed);
+      return {{"source_accuracy", one.source_accuracy},
+              {"standard", to_json(one.standard)},
+              {"l2sp", to_json(one.l2sp)},
+              {"by_fraction", one.by_fraction}};
+    });
   };
   const std::vector<Json> all = simulate_draws(seeds * per_seed, run, progress, 2);
   Results results{decays, {}, {}};
@@ -294,7 +308,7 @@ void networks(Reproduction& result, const ReproductionOptions& options, const Ne
   const std::vector<double> all = source_decays();
   const std::vector<double> few = {all[0], all[11], all[16]};
   const int seeds = settings.seeds > 0 ? settings.seeds : full ? 10 : 3;
-  const State state(settings);
+  State state(settings);
   result.protocol.push_back(
       {"networks",
        "Adam, rate 0.001; source epochs 10 (MNIST) and 15 (CIFAR-10), target 5 and 8; fine-tuning "

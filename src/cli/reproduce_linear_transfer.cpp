@@ -62,16 +62,17 @@ std::vector<LinearOutcome> run_family(const Arguments& arguments, const std::str
       outcome.family = name, outcome.source = from.name, outcome.target = to.name, outcome.rows = rows;
       outcome.other_labels = from.outputs != to.outputs;
       progress.show(static_cast<double>(done++) / static_cast<double>(all), outcome.name());
-      if (!store.load(outcome, arguments.seeds)) {
+      const int kept = store.load(outcome, from, to, arguments.seeds);
+      if (kept < arguments.seeds) {
         if (fitted != pair.source) {
           source = std::make_unique<LinearSource>(device, from, family.scale_each_feature);
           fitted = pair.source;
         }
-        for (int seed = 1; seed <= arguments.seeds; ++seed) {
+        for (int seed = kept + 1; seed <= arguments.seeds; ++seed) {
           if (interrupted()) throw Error("linear-transfer: stopped; finished settings are kept in the --state folder");
           run_linear_seed(device, *source, to, static_cast<std::uint64_t>(seed), outcome);
         }
-        store.save(outcome);
+        store.save(outcome, from, to);
       }
       outcomes.push_back(std::move(outcome));
     }
@@ -173,7 +174,7 @@ void run(Arguments arguments) {
   const Device device = arguments.device.open();
   if (arguments.families.empty()) arguments.families = linear_family_names();
   if (arguments.quick) arguments.seeds = std::min(arguments.seeds, 3);
-  const LinearStudyStore store(arguments.state);
+  const LinearStudyStore store(arguments.state, device);
   std::vector<LinearOutcome> outcomes;
   {
     ProgressBar progress;

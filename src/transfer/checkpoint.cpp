@@ -1,16 +1,19 @@
 #include "transfer/checkpoint.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "rtl/io/file.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/io/safetensors.hpp"
+#include "transfer/option_facts.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer::detail {
 namespace {
 
-const char* const kind = "rtl training checkpoint 1";
+const char* const kind = "rtl training checkpoint 2";
 
 /// Every tensor of a model with its name in the file.
 std::vector<std::pair<std::string, Tensor*>> model_tensors(Trainable& model) {
@@ -23,38 +26,67 @@ std::vector<std::pair<std::string, Tensor*>> model_tensors(Trainable& model) {
   return tensors;
 }
 
-bool fits(const io::SafetensorsFile& file, std::uint64_t fingerprint,
-          const std::vector<std::pair<std::string, Tensor*>>& tensors) {
-  const io::Metadata& metadata = file.metadata();
-  if (!metadata.contains("kind") || metadata.at("kind") != kind) return false;
-  if (!metadata.contains("training") || metadata.at("training") != io::to_hex(fingerprint)) return false;
+/// The protocol of the training that a file belongs to. Throws FormatError for damage, ValueError for a file that is
+/// intact and no training's.
+Facts protocol_in(const io::SafetensorsFile& file) {
+  const auto found = file.metadata().find("kind");
+  if (found == file.metadata().end() || found->second != kind) {
+    throw ValueError(
+        fmt::format("{}: is no unfinished training; it is kept: move it, or name another file for the "
+                    "training's state",
+                    file.path()));
+  }
+  const auto protocol = file.metadata().find("protocol");
+  if (file.content_hash().empty() || protocol == file.metadata().end()) {
+    throw FormatError(file.path(), "is damaged: it lacks what a training's checkpoint has");
+  }
+  const io::Json json = io::parse_json(file.path(), protocol->second, "the protocol");
+  return io::decode_json(file.path(), [&] { return facts_from(json); });
+}
+
+/// Refuses tensors that are not the model's, before any is changed.
+void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<std::string, Tensor*>>& tensors) {
   for (const auto& [name, tensor] : tensors) {
-    if (!file.contains(name) || file.entry(name).shape != tensor->shape() ||
-        file.entry(name).dtype != tensor->dtype()) {
-      return false;
+    const io::TensorEntry& entry = file.entry(name);
+    if (entry.shape != tensor->shape() || entry.dtype != tensor->dtype()) {
+      throw FormatError(file.path(), fmt::format("tensor '{}' is not the model's", name));
     }
   }
-  return file.contains("losses") && file.entry("losses").dtype == DType::f64;
+  if (file.entry("losses").dtype != DType::f64) throw FormatError(file.path(), "the losses are not f64");
 }
 
 }  // namespace
 
-std::uint64_t training_fingerprint(Trainable& model, const TrainingData& data, const TrainingOptions& options) {
-  io::Hash64 hash;
-  hash.add(options.hash()).add(data.dataset->input_hash()).add(data::to_string(data.normalization));
-  hash.add(HostBytes(data.dataset->labels).bytes());
-  for (const ConstView& features : data.features) {
-    Tensor copy(features.shape(), features.dtype(), model.state().parameters.front().variable.device());
+Facts training_protocol(Trainable& model, const TrainingData& data, const TrainingOptions& options) {
+  const Device device = model.state().parameters.front().variable.device();
+  Facts facts = machine_facts(device.kind(), device.threads());
+  facts.push_back({"seed", std::to_string(options.seed)});
+  const Facts chosen = facts_of(options);
+  facts.insert(facts.end(), chosen.begin(), chosen.end());
+  io::Hash64 content;
+  content.add(data.dataset->input_hash()).add(data::to_string(data.normalization));
+  content.add(HostBytes(data.dataset->labels).bytes());
+  facts.push_back(
+      content_fact("data", content.value(), fmt::format("{} ({} samples)", data.dataset->name, data.dataset->size())));
+  for (std::size_t k = 0; k < data.features.size(); ++k) {
+    const ConstView features = data.features[k];
+    Tensor copy(features.shape(), features.dtype(), device);
     copy_bytes(features, copy);
-    hash.add(features.shape().to_string()).add(HostBytes(copy).bytes());
+    const std::string shape = features.shape().to_string();
+    facts.push_back(content_fact(fmt::format("frozen features {}", k + 1),
+                                 io::Hash64().add(shape).add(HostBytes(copy).bytes()).value(), shape));
   }
+  io::Hash64 weights;
+  std::int64_t count = 0;
   for (const auto& [name, tensor] : model_tensors(model)) {
-    hash.add(name).add(tensor->shape().to_string()).add(HostBytes(*tensor).bytes());
+    weights.add(name).add(tensor->shape().to_string()).add(HostBytes(*tensor).bytes());
+    count += tensor->count();
   }
-  return hash.value();
+  facts.push_back(content_fact("model and initial weights", weights.value(), fmt::format("{} numbers", count)));
+  return facts;
 }
 
-void save_checkpoint(const std::string& path, std::uint64_t fingerprint, Trainable& model,
+void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
                      const optim::Optimizer& optimizer, const std::vector<double>& losses) {
   std::vector<io::NamedView> views;
   for (const auto& [name, tensor] : model_tensors(model)) views.emplace_back(name, *tensor);
@@ -63,16 +95,24 @@ void save_checkpoint(const std::string& path, std::uint64_t fingerprint, Trainab
   const Tensor loss_tensor =
       Tensor::from(losses, {static_cast<std::int64_t>(losses.size())}, Device::cpu(1).separate());
   views.emplace_back("losses", loss_tensor);
-  io::write_safetensors(path, views, {{"kind", kind}, {"training", io::to_hex(fingerprint)}});
+  io::write_safetensors(path, views, {{"kind", kind}, {"protocol", to_json(protocol).dump()}});
 }
 
-std::vector<double> load_checkpoint(const std::string& path, std::uint64_t fingerprint, Trainable& model,
-                                    optim::Optimizer& optimizer) {
+std::vector<double> load_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
+                                    optim::Optimizer& optimizer,
+                                    const std::function<void(const std::string&)>& notice) {
   if (!io::file_exists(path)) return {};
   try {
     const io::SafetensorsFile file(path);
+    const std::string different = differences(protocol, protocol_in(file));
+    if (!different.empty()) {
+      throw ValueError(
+          fmt::format("{}: it is another training's, which is kept: {}. Go on with that one's options, move "
+                      "the file, or name another",
+                      path, different));
+    }
     const auto tensors = model_tensors(model);
-    if (!fits(file, fingerprint, tensors)) return {};
+    check_tensors(file, tensors);
     const Device host = Device::cpu(1).separate();
     std::vector<optim::NamedTensor> optimizer_state;
     const std::string prefix = "optimizer.";
@@ -80,11 +120,13 @@ std::vector<double> load_checkpoint(const std::string& path, std::uint64_t finge
       if (!entry.name.starts_with(prefix)) continue;
       optimizer_state.push_back({entry.name.substr(prefix.size()), file.load(entry.name, host)});
     }
+    std::vector<double> losses = file.load("losses", host).to_vector<double>();
     optimizer.load_state(optimizer_state);
     for (const auto& [name, tensor] : tensors) copy_bytes(file.load(name, host), *tensor);
-    return file.load("losses", host).to_vector<double>();
-  } catch (const Error&) {
-    return {};  // damaged: the training starts from its beginning
+    return losses;
+  } catch (const FormatError& error) {
+    if (notice) notice(fmt::format("{}; it is not used, and the training starts from its beginning", error.what()));
+    return {};
   }
 }
 

@@ -1,26 +1,28 @@
 // The state of an unfinished training in a file.
 #pragma once
 
-#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "rtl/optim/optimizer.hpp"
 #include "rtl/transfer/training.hpp"
+#include "transfer/protocol.hpp"
 
 namespace rtl::transfer::detail {
 
-/// Hash of everything that decides how a training goes on: options, data, features and the present weights. Computed
+/// Everything that decides how a training goes on: machine, options, data, features and the present weights. Taken
 /// before the first step, it names the training.
-std::uint64_t training_fingerprint(Trainable& model, const TrainingData& data, const TrainingOptions& options);
+Facts training_protocol(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
 /// Written beside and renamed. Throws IoError.
-void save_checkpoint(const std::string& path, std::uint64_t fingerprint, Trainable& model,
+void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
                      const optim::Optimizer& optimizer, const std::vector<double>& losses);
 
 /// Puts the state of a checkpoint into model and optimizer and returns the losses of the epochs done. A file that is
-/// missing, damaged or of another training changes nothing and returns no losses.
-std::vector<double> load_checkpoint(const std::string& path, std::uint64_t fingerprint, Trainable& model,
-                                    optim::Optimizer& optimizer);
+/// missing changes nothing and returns no losses; so does a damaged one, which `notice` is told. Throws ValueError for
+/// an intact file of another training, saying what differs; IoError.
+std::vector<double> load_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
+                                    optim::Optimizer& optimizer, const std::function<void(const std::string&)>& notice);
 
 }  // namespace rtl::transfer::detail

@@ -14,7 +14,7 @@
 
 #include "rtl/core/random.hpp"
 #include "rtl/data/split.hpp"
-#include "rtl/io/hash.hpp"
+#include "transfer/compare_protocol.hpp"
 #include "transfer/model.hpp"
 #include "transfer/place.hpp"
 #include "transfer/run_store.hpp"
@@ -83,20 +83,22 @@ class Runs {
         target_(target),
         options_(options),
         contenders_(parse_contenders(options, sources.size())),
-        store_(options.state_folder) {
+        base_(options.strategy.device.value_or(target.train.inputs.device())) {
     for (std::int64_t i = 0; i < options.seeds; ++i)
       seeds_.push_back(options.first_seed + static_cast<std::uint64_t>(i));
     for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
       for (std::size_t contender = 0; contender < contenders_.size(); ++contender) jobs_.push_back({contender, seed});
     }
     results_.resize(jobs_.size());
-    data_hash_ = hash_data();
+    workers_ = std::clamp<int>(options.workers, 1, static_cast<int>(jobs_.size()));
+    threads_ = options.threads_per_run > 0 ? options.threads_per_run : std::max(1, base_.threads() / workers_);
+    open_store();
   }
 
   const std::vector<Contender>& contenders() const { return contenders_; }
   const std::vector<std::uint64_t>& seeds() const { return seeds_; }
   const RunResult& result(std::size_t contender, std::size_t seed) const {
-    return results_[seed * contenders_.size() + contender];
+    return *results_[seed * contenders_.size() + contender];
   }
 
   /// Computes or reads the frozen features; returns the seconds.
@@ -108,19 +110,18 @@ class Runs {
     if (needed) {
       FeatureCache own;
       FeatureCache* cache = options_.strategy.cache ? options_.strategy.cache : &own;
+      const FeatureCache::Statistics before = cache->statistics();
       train_tables_ = detail::find_tables(sources_, target_.train, cache);
       test_tables_ = detail::find_tables(sources_, target_.test, cache);
+      tell_of_cache(before, cache->statistics());
     }
     return seconds_since(start);
   }
 
   void run_all() {
-    const int workers = std::clamp<int>(options_.workers, 1, static_cast<int>(jobs_.size()));
-    const Device base = options_.strategy.device.value_or(target_.train.inputs.device());
-    const int threads = options_.threads_per_run > 0 ? options_.threads_per_run : std::max(1, base.threads() / workers);
     std::vector<std::thread> pool;
-    for (int i = 0; i < workers; ++i) {
-      const Device device = base.is_cuda() ? base.separate() : Device::cpu(threads).separate();
+    for (int i = 0; i < workers_; ++i) {
+      const Device device = base_.is_cuda() ? base_.separate() : Device::cpu(threads_).separate();
       pool.emplace_back([this, device] { work(device); });
     }
     for (std::thread& thread : pool) thread.join();
@@ -128,13 +129,33 @@ class Runs {
   }
 
  private:
-  std::uint64_t hash_data() const {
-    io::Hash64 hash;
-    for (const data::Dataset* part : {&target_.train, &target_.test}) {
-      hash.add(part->input_hash()).add(static_cast<std::uint64_t>(part->classes));
-      hash.add(detail::HostBytes(part->labels).bytes());
+  void tell_of_cache(const FeatureCache::Statistics& before, const FeatureCache::Statistics& after) const {
+    if (!options_.notice) return;
+    if (after.rejected > before.rejected) {
+      options_.notice(
+          fmt::format("{} damaged or foreign entries of the feature cache are not used; the features were "
+                      "computed again",
+                      after.rejected - before.rejected));
     }
-    return hash.value();
+    if (after.write_failures > before.write_failures) {
+      options_.notice(
+          fmt::format("the feature cache could not be written, so the features will be computed again next "
+                      "time; the results are not affected: {}",
+                      after.first_write_failure));
+    }
+  }
+
+  /// Looks at every file that the runs would read or write before anything is computed.
+  void open_store() {
+    if (options_.state_folder.empty()) return;
+    const int threads = base_.is_cuda() ? 1 : threads_;
+    store_ = detail::RunStore(options_.state_folder,
+                              detail::comparison_protocol(sources_, target_, options_, base_.kind(), threads),
+                              options_.notice);
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      auto stored = store_.find(contenders_[jobs_[i].contender].label, seeds_[jobs_[i].seed]);
+      if (options_.resume) results_[i] = std::move(stored);
+    }
   }
 
   /// Each worker has data of its own, since a device serves one thread at a time.
@@ -149,7 +170,7 @@ class Runs {
       while (!failed_) {
         const std::size_t next = next_job_++;
         if (next >= jobs_.size()) return;
-        results_[next] = run(jobs_[next], target, device);
+        if (!results_[next]) results_[next] = run(jobs_[next], target, device);
         const std::lock_guard lock(mutex_);
         ++finished_;
         report(jobs_[next], {});
@@ -178,20 +199,12 @@ class Runs {
       const std::lock_guard lock(mutex_);
       report(job, progress);
     };
+    training.notice = [this](const std::string& text) {
+      const std::lock_guard lock(mutex_);
+      if (options_.notice) options_.notice(text);
+    };
     training.stop = [this] { return failed_ || (options_.stop && options_.stop()); };
     return training;
-  }
-
-  std::uint64_t fingerprint(const Contender& contender, const TrainingOptions& training,
-                            const StrategyOptions& strategy_options) const {
-    io::Hash64 hash;
-    hash.add(contender.strategy).add(training.hash()).add(strategy_options.hash()).add(data_hash_);
-    hash.add(static_cast<std::uint64_t>(options_.train_samples));
-    if (!strategy(contender.strategy).needs_source) return hash.value();
-    for (const FrozenSource& source : sources_) {
-      hash.add(source.fingerprint()).add(data::to_string(source.normalization()));
-    }
-    return hash.value();
   }
 
   RunResult run(const Job& job, const data::TrainTest& target, const Device& device) {
@@ -199,10 +212,6 @@ class Runs {
     const TrainingOptions training = training_options(job);
     StrategyOptions strategy_options = options_.strategy;
     strategy_options.feature_scaling = contender.scaling;
-    const std::uint64_t print = fingerprint(contender, training, strategy_options);
-    if (options_.resume) {
-      if (auto stored = store_.find(contender.label, training.seed, print)) return *std::move(stored);
-    }
     strategy_options.device = device;
     const auto start = Clock::now();
     std::optional<Rows> rows;
@@ -223,7 +232,7 @@ class Runs {
     result.scores = score(fitted.model().predict(target.test, test_tables_, nullptr), target.test);
     result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
     result.losses = fitted.training().losses;
-    store_.store(contender.label, training.seed, print, result);
+    store_.store(contender.label, training.seed, result);
     return result;
   }
 
@@ -231,11 +240,13 @@ class Runs {
   const data::TrainTest& target_;
   const CompareOptions& options_;
   std::vector<Contender> contenders_;
+  Device base_;
   detail::RunStore store_;
   std::vector<std::uint64_t> seeds_;
   std::vector<Job> jobs_;
-  std::vector<RunResult> results_;
-  std::uint64_t data_hash_ = 0;
+  std::vector<std::optional<RunResult>> results_;
+  int workers_ = 1;
+  int threads_ = 1;
   Tables train_tables_;
   Tables test_tables_;
   std::atomic<std::size_t> next_job_ = 0;

@@ -146,8 +146,8 @@ std::shared_ptr<const FeatureTable> FeatureCache::compute(const FeatureKey& key,
     file.write(std::as_bytes(std::span(header)));
     file.write(values);
     file.commit();
-  } catch (const IoError&) {
-    ++statistics_.write_failures;
+  } catch (const IoError& error) {
+    if (statistics_.write_failures++ == 0) statistics_.first_write_failure = error.what();
   }
   return table;
 }

@@ -4,18 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
-
-#include "rtl/io/file.hpp"
-#include "rtl/io/hash.hpp"
 
 namespace rtl::transfer::detail {
 namespace {
 
-using nlohmann::json;
+using json = io::Json;
+
+constexpr const char* source_prefix = "source ";
 
 /// NaN, which JSON does not have, is null.
 json number(double value) { return std::isnan(value) ? json() : json(value); }
@@ -80,48 +77,48 @@ RunResult decode(const json& value) {
   return result;
 }
 
-}  // namespace
-
-RunStore::RunStore(std::string folder) : folder_(std::move(folder)) {
-  if (folder_.empty()) return;
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) throw IoError(folder_, "cannot make the folder for the runs' state: " + error.message());
-}
-
-std::string RunStore::path(const std::string& strategy, std::uint64_t seed, const char* ending) const {
-  if (folder_.empty()) return {};
+std::string file_name(const std::string& strategy, std::uint64_t seed, const char* ending) {
   std::string name = strategy;
   std::replace(name.begin(), name.end(), ':', '_');
-  return fmt::format("{}/{}_seed{}.{}", folder_, name, seed, ending);
+  return fmt::format("{}_seed{}.{}", name, seed, ending);
+}
+
+bool is_run(const std::string& name) {
+  return name.find("_seed") != std::string::npos && (name.ends_with(".json") || name.ends_with(".checkpoint"));
+}
+
+}  // namespace
+
+std::string source_fact(std::size_t number) { return fmt::format("{}{}", source_prefix, number); }
+
+RunStore::RunStore(std::string folder, Facts protocol, Notice notice)
+    : protocol_(std::move(protocol)), folder_(std::move(folder), protocol_, is_run, std::move(notice)) {}
+
+Facts RunStore::facts_of_run(const std::string& label) const {
+  Facts facts = protocol_;
+  if (strategy(label.substr(0, label.find(':'))).needs_source) return facts;
+  std::erase_if(facts, [](const Fact& fact) { return fact.name.starts_with(source_prefix); });
+  return facts;
 }
 
 std::string RunStore::checkpoint(const std::string& strategy, std::uint64_t seed) const {
-  return path(strategy, seed, "checkpoint");
+  return folder_.path(file_name(strategy, seed, "checkpoint"));
 }
 
-std::optional<RunResult> RunStore::find(const std::string& strategy, std::uint64_t seed,
-                                        std::uint64_t fingerprint) const {
-  const std::string file = path(strategy, seed, "json");
-  if (file.empty() || !io::file_exists(file)) return {};
+std::optional<RunResult> RunStore::find(const std::string& strategy, std::uint64_t seed) const {
+  const std::string name = file_name(strategy, seed, "json");
+  const std::optional<json> found = folder_.find(name, facts_of_run(strategy));
+  if (!found) return {};
   try {
-    const io::Bytes bytes = io::read_file(file);
-    const auto* begin = reinterpret_cast<const char*>(bytes.data());
-    const json content = json::parse(begin, begin + bytes.size());
-    if (content.at("run") != io::to_hex(fingerprint)) return {};
-    return decode(content.at("result"));
-  } catch (const json::exception&) {
-    return {};
-  } catch (const Error&) {
+    return io::decode_json(folder_.path(name), [&] { return decode(*found); });
+  } catch (const FormatError& error) {
+    folder_.tell_damaged(name, error.what());
     return {};
   }
 }
 
-void RunStore::store(const std::string& strategy, std::uint64_t seed, std::uint64_t fingerprint,
-                     const RunResult& result) const {
-  if (folder_.empty()) return;
-  const json content{{"run", io::to_hex(fingerprint)}, {"result", encode(result)}};
-  io::write_file(path(strategy, seed, "json"), content.dump(1) + "\n");
+void RunStore::store(const std::string& strategy, std::uint64_t seed, const RunResult& result) const {
+  if (folder_.keeps()) folder_.store(file_name(strategy, seed, "json"), facts_of_run(strategy), encode(result));
 }
 
 }  // namespace rtl::transfer::detail

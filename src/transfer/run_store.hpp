@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rtl/transfer/strategies.hpp"
+#include "transfer/state_folder.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -19,21 +20,31 @@ struct RunResult {
   std::vector<double> losses;  ///< mean training loss of each epoch
 };
 
+/// "source 1", "source 2": names of the facts that only runs with sources depend on.
+std::string source_fact(std::size_t number);
+
 class RunStore {
  public:
-  /// Makes the folder. Throws IoError. An empty name stores nothing.
-  explicit RunStore(std::string folder);
+  /// Stores nothing.
+  RunStore() = default;
+  /// Makes the folder, for runs of one protocol, whose facts on sources (`source_fact`) do not decide runs that need no
+  /// source. Throws IoError, ValueError if it holds another protocol's runs. An
+  /// empty name stores nothing.
+  RunStore(std::string folder, Facts protocol, Notice notice);
 
-  /// The result of a run with this fingerprint; nothing if there is none, or it is damaged or of another run.
-  std::optional<RunResult> find(const std::string& strategy, std::uint64_t seed, std::uint64_t fingerprint) const;
+  /// The result of a run; nothing if there is none, or it is damaged (which is told). Throws ValueError for a run of
+  /// another protocol.
+  std::optional<RunResult> find(const std::string& strategy, std::uint64_t seed) const;
   /// Written beside and renamed. Throws IoError.
-  void store(const std::string& strategy, std::uint64_t seed, std::uint64_t fingerprint, const RunResult& result) const;
+  void store(const std::string& strategy, std::uint64_t seed, const RunResult& result) const;
   /// Where an unfinished run keeps its training; empty if nothing is stored.
   std::string checkpoint(const std::string& strategy, std::uint64_t seed) const;
 
  private:
-  std::string path(const std::string& strategy, std::uint64_t seed, const char* ending) const;
-  std::string folder_;
+  Facts facts_of_run(const std::string& strategy) const;
+
+  Facts protocol_;
+  StateFolder folder_;
 };
 
 }  // namespace rtl::transfer::detail

@@ -6,6 +6,7 @@
 #include "rtl/io/hash.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "transfer/names.hpp"
+#include "transfer/option_facts.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -20,12 +21,23 @@ FeatureScaling parse_feature_scaling(const std::string& text) {
   return detail::parse_name<FeatureScaling>(scaling_names, text, "feature scaling");
 }
 
-std::uint64_t StrategyOptions::hash() const {
-  const std::string text =
-      fmt::format("model {} normalization {} scaling {} {} head {} dropout {}", model, data::to_string(normalization),
-                  to_string(feature_scaling), feature_scale, static_cast<int>(head_start), probe_dropout);
-  return io::Hash64().add(text).add(cache ? name_of(cache->storage()) : name_of(DType::f32)).value();
+namespace detail {
+
+Facts facts_of(const StrategyOptions& options) {
+  constexpr std::array<std::string_view, 3> head_names{"fresh", "pretrained", "automatic"};
+  return {{"model", options.model.empty() ? "of the data's kind" : options.model},
+          {"normalization of scratch and h", data::to_string(options.normalization)},
+          {"feature scaling", to_string(options.feature_scaling)},
+          {"feature scale", fmt::format("{}", options.feature_scale)},
+          {"head", name_at(head_names, options.head_start)},
+          {"dropout of a probe", fmt::format("{}", options.probe_dropout)},
+          {"dtype of stored features",
+           std::string(options.cache ? name_of(options.cache->storage()) : name_of(DType::f32))}};
 }
+
+}  // namespace detail
+
+std::uint64_t StrategyOptions::hash() const { return detail::hash_of(detail::facts_of(*this)); }
 
 const std::vector<StrategyInfo>& strategies() {
   static const std::vector<StrategyInfo> all{

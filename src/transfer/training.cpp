@@ -95,7 +95,7 @@ class Training {
           !options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0);
       if (keep || last) check_weights();
       if (keep) {
-        detail::save_checkpoint(options_.checkpoint, fingerprint_, model_, *optimizer_, record_.losses);
+        detail::save_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, record_.losses);
       }
       if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(start)});
       if (stopped) break;
@@ -114,9 +114,9 @@ class Training {
   void prepare() {
     if (options_.l2sp_strength > 0) optimizer_->start_from_here();
     if (!options_.checkpoint.empty()) {
-      fingerprint_ = detail::training_fingerprint(model_, data_, options_);
+      protocol_ = detail::training_protocol(model_, data_, options_);
       if (options_.resume) {
-        record_.losses = detail::load_checkpoint(options_.checkpoint, fingerprint_, model_, *optimizer_);
+        record_.losses = detail::load_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, options_.notice);
       }
     }
     clean_labels_ = data_.dataset->labels.to_vector<std::int32_t>();
@@ -223,7 +223,7 @@ class Training {
   Tensor rows_;
   Tensor labels_;
   Tensor step_losses_;
-  std::uint64_t fingerprint_ = 0;
+  detail::Facts protocol_;
   TrainingRecord record_;
 };
 

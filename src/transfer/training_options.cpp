@@ -7,6 +7,7 @@
 #include "rtl/io/hash.hpp"
 #include "rtl/transfer/training.hpp"
 #include "transfer/names.hpp"
+#include "transfer/option_facts.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -43,13 +44,32 @@ void TrainingOptions::validate() const {
   require(checkpoint_interval >= 1, "checkpoint_interval must be positive", static_cast<double>(checkpoint_interval));
 }
 
+namespace detail {
+
+Facts facts_of(const TrainingOptions& options) {
+  const auto text = [](const auto& value) { return fmt::format("{}", value); };
+  Facts facts{{"epochs", text(options.epochs)},
+              {"batch size", text(options.batch_size)},
+              {"learning rate", text(options.learning_rate)},
+              {"momentum", text(options.momentum)},
+              {"nesterov", text(options.nesterov)},
+              {"optimizer", to_string(options.optimizer)},
+              {"weight decay", text(options.weight_decay)},
+              {"L2-SP strength", text(options.l2sp_strength)},
+              {"schedule", to_string(options.schedule)}};
+  if (options.schedule == ScheduleKind::step) {
+    facts.push_back({"schedule's period", text(options.schedule_epochs)});
+    facts.push_back({"schedule's factor", text(options.schedule_factor)});
+  }
+  facts.push_back({"label flips", text(options.label_flips)});
+  facts.push_back({"label flips of each epoch", text(options.flip_each_epoch)});
+  return facts;
+}
+
+}  // namespace detail
+
 std::uint64_t TrainingOptions::hash() const {
-  std::string text = fmt::format(
-      "epochs {} batch {} seed {} rate {} momentum {} nesterov {} optimizer {} decay {} schedule {} {} {} flips {} {}",
-      epochs, batch_size, seed, learning_rate, momentum, nesterov, to_string(optimizer), weight_decay,
-      to_string(schedule), schedule_epochs, schedule_factor, label_flips, flip_each_epoch);
-  if (l2sp_strength > 0) text += fmt::format(" l2sp {}", l2sp_strength);
-  return io::Hash64().add(text).value();
+  return io::Hash64().add(detail::hash_of(detail::facts_of(*this))).add(seed).value();
 }
 
 }  // namespace rtl::transfer

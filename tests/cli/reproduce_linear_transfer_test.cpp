@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "cli/program.hpp"
+#include "io/json.hpp"
 #include "rtl/core/random.hpp"
 
 namespace rtl::test {
@@ -78,21 +79,41 @@ TEST(ReproduceLinearTransfer, GoesOnFromFinishedSettings) {
   const Workplace place;
   write_wines(place);
   place.run(study({"--state", "kept", "--json", "first.json"}));
-  ASSERT_TRUE(place.has("kept/wine__red_to_white__20_rows.json"));
-  json setting = place.json("kept/wine__red_to_white__20_rows.json");
-  setting["trust"] = {0.125, 0.125, 0.125};
-  place.write("kept/wine__red_to_white__20_rows.json", setting.dump());
+  const std::string kept = "kept/wine__red_to_white__20_rows.json";
+  ASSERT_TRUE(place.has(kept));
+  io::Json setting = io::read_sealed_json(place.path(kept));
+  setting["result"]["trust"] = {0.125, 0.125, 0.125};
+  io::write_sealed_json(place.path(kept), setting);
   place.write("kept/wine__red_to_white__50_rows.json", "{\"seeds\": 3, \"policies\": {\"scr");
   std::filesystem::remove(place.path("kept/wine__white_to_red__20_rows.json"));
-  place.run(study({"--state", "kept", "--json", "second.json"}));
+  const Outcome outcome = place.run(study({"--state", "kept", "--json", "second.json"}));
+  EXPECT_NE(outcome.errors.find("wine__red_to_white__50_rows.json"), std::string::npos) << outcome.errors;
   json first = place.json("first.json"), second = place.json("second.json");
   EXPECT_EQ(second["settings"][0]["trust"][0], 0.125) << "a finished setting was computed again";
-  EXPECT_EQ(place.json("kept/wine__red_to_white__50_rows.json"), first["settings"][1]) << "not repaired";
+  EXPECT_EQ(place.json("kept/wine__red_to_white__50_rows.json")["content"]["result"], first["settings"][1])
+      << "not repaired";
   first["settings"][0].erase("trust");
   second["settings"][0].erase("trust");
   first.erase("protocol");  // names the files
   second.erase("protocol");
   EXPECT_EQ(first, second);
+}
+
+TEST(ReproduceLinearTransfer, KeepsSettingsOfOtherDataAndFewerSeeds) {
+  const Workplace place;
+  write_wines(place);
+  place.run(study({"--state", "kept", "--json", "first.json"}));
+  const std::string before = place.read("kept/wine__red_to_white__20_rows.json");
+  place.run(study({"--state", "kept", "--seeds", "2", "--json", "fewer.json"}));
+  EXPECT_EQ(place.json("fewer.json")["settings"][0]["trust"].size(), 2u);
+  EXPECT_EQ(place.read("kept/wine__red_to_white__20_rows.json"), before);
+  const std::string table = "data/tabular/wine_quality/winequality-white.csv";
+  place.write(table, place.read(table) + "1;2;3;4;5;6;7;8;9;10;11;5\n");
+  const Outcome other = place.run(study({"--state", "kept", "--json", "other.json"}));
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.errors.find("data is white (81 rows) here and white (80 rows) there"), std::string::npos)
+      << other.errors;
+  EXPECT_EQ(place.read("kept/wine__red_to_white__20_rows.json"), before);
 }
 
 TEST(ReproduceLinearTransfer, RefusesWhatItCannotDo) {

@@ -165,15 +165,28 @@ TEST(ReproduceNetworks, KeepsFinishedTrainingsAndGoesOn) {
   EXPECT_EQ(fractions.at("name"), "fractions_MNIST");
   EXPECT_EQ(fractions.at("series").size(), 2);
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(place.path("state"))) files.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(place.path("state"))) {
+    if (entry.path().filename() != "protocol.json") files.push_back(entry.path());
+  }
   EXPECT_EQ(files.size(), 2 * 2 * (3 + 1));  // data sets, seeds, decays and scratch
-  // Some finished trainings are lost, one belongs to another setting: the result is the same.
+  // Some finished trainings are lost, one is a copy of another: the result is the same.
   std::sort(files.begin(), files.end());
   std::filesystem::remove(files[0]);
   std::filesystem::copy_file(files[2], files[1], std::filesystem::copy_options::overwrite_existing);
-  EXPECT_EQ(place.run(words).code, outcome.code);
+  const auto again = place.run(words);
+  EXPECT_EQ(again.code, outcome.code);
+  EXPECT_NE(again.errors.find("is a copy of another result"), std::string::npos) << again.errors;
   EXPECT_EQ(place.json("r.json").at("claims"), facts.at("claims"));
   EXPECT_EQ(place.json("r.json").at("figures"), facts.at("figures"));
+  // Another setting leaves them as they are.
+  std::vector<std::string> other = words;
+  other.back() = "0.5";
+  const auto refused = place.run(other);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.errors.find("target fractions 0.5"), std::string::npos) << refused.errors;
+  EXPECT_NE(refused.errors.find("state-2"), std::string::npos) << refused.errors;
+  EXPECT_EQ(place.run(words).code, outcome.code);
+  EXPECT_EQ(place.json("r.json").at("claims"), facts.at("claims"));
 }
 
 TEST(ReproduceNetworks, NeedsItsData) {

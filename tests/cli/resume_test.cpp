@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <fstream>
+#include <map>
 #include <thread>
 
 #include "cli/program.hpp"
@@ -102,14 +105,98 @@ TEST(Resume, TransferAfterAKillGivesTheSameResult) {
   EXPECT_EQ(timeless(place.json("whole.json")), timeless(place.json("parts.json")));
 }
 
-TEST(Resume, FinishedRunsOfAnotherProtocolAreNotTakenOver) {
+std::map<std::string, std::string> contents_of(const std::string& folder) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    std::ifstream stream(entry.path(), std::ios::binary);
+    contents[entry.path().filename().string()] = {std::istreambuf_iterator<char>(stream), {}};
+  }
+  return contents;
+}
+
+TEST(Resume, RunsOfAnotherProtocolAreToldAndKept) {
   const Workplace place;
   make_source(place);
-  ASSERT_EQ(place.run(small_transfer({"--state", "state"})).code, 0);
-  ASSERT_EQ(place.run(small_transfer({"--learning-rate", "0.05", "--json", "whole.json"})).code, 0);
-  ASSERT_EQ(place.run(small_transfer({"--learning-rate", "0.05", "--state", "state", "--resume", "--json", "j"})).code,
-            0);
-  EXPECT_EQ(timeless(place.json("whole.json")), timeless(place.json("j")));
+  ASSERT_EQ(place.run(small_transfer({"--state", "state", "--strategy", "probe"})).code, 0);
+  const auto before = contents_of(place.path("state"));
+  for (const bool resume : {false, true}) {
+    std::vector<std::string> words = small_transfer({"--learning-rate", "0.05", "--state", "state"});
+    if (resume) words.push_back("--resume");
+    const auto outcome = place.run(words);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_EQ(outcome.output, "");
+    EXPECT_NE(outcome.errors.find("learning rate is 0.05 here and 0.01 there"), std::string::npos) << outcome.errors;
+    EXPECT_NE(outcome.errors.find("for example state-2"), std::string::npos) << outcome.errors;
+    EXPECT_EQ(contents_of(place.path("state")), before);
+  }
+  const auto three_seeds = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = small_transfer(more);
+    *(std::find(words.begin(), words.end(), "--seeds") + 1) = "3";
+    return words;
+  };
+  const auto more =
+      place.run(three_seeds({"--state", "state", "--strategy", "probe,fine-tune", "--resume", "--json", "more.json"}));
+  ASSERT_EQ(more.code, 0) << more.errors;
+  ASSERT_EQ(place.run(three_seeds({"--strategy", "probe,fine-tune", "--json", "whole.json"})).code, 0);
+  EXPECT_EQ(timeless(place.json("whole.json")), timeless(place.json("more.json")));
+}
+
+TEST(Resume, DamagedFilesAreToldAndNotUsed) {
+  const Workplace place;
+  make_source(place);
+  const auto words = small_transfer({"--state", "state", "--strategy", "probe", "--resume", "--json", "result.json"});
+  ASSERT_EQ(place.run(words).code, 0);
+  const json before = timeless(place.json("result.json"));
+  std::string run = place.read("state/probe_seed2.json");
+  const std::size_t digit = run.find_first_of("123456789", run.find("\"accuracy\""));
+  run[digit] = run[digit] == '1' ? '2' : '1';
+  place.write("state/probe_seed2.json", run);
+  const auto again = place.run(words);
+  ASSERT_EQ(again.code, 0) << again.errors;
+  EXPECT_EQ(again.errors.find("rtl: state/probe_seed2.json: is damaged"), 0u) << again.errors;
+  EXPECT_EQ(std::count(again.errors.begin(), again.errors.end(), '\n'), 1) << again.errors;
+  EXPECT_EQ(timeless(place.json("result.json")), before);
+  EXPECT_EQ(place.run(words).errors, "");
+}
+
+TEST(Resume, PretrainKeepsAnotherTrainingsState) {
+  const Workplace place;
+  const pid_t process = place.start(pretrain("out.safetensors"));
+  wait_for(place.path("."), ".unfinished", 1, process);
+  kill(process, SIGKILL);
+  place.wait(process);
+  ASSERT_TRUE(place.has("out.safetensors.unfinished"));
+  const std::string before = place.read("out.safetensors.unfinished");
+  std::vector<std::string> words = pretrain("out.safetensors", "--resume");
+  words.insert(words.end(), {"--learning-rate", "0.5"});
+  const auto outcome = place.run(words);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.errors.find("learning rate is 0.5 here and 0.01 there"), std::string::npos) << outcome.errors;
+  EXPECT_EQ(place.read("out.safetensors.unfinished"), before);
+  place.write("out.safetensors.unfinished", before.substr(0, before.size() / 2));
+  const auto damaged = place.run(pretrain("out.safetensors", "--resume"));
+  EXPECT_EQ(damaged.code, 0);
+  EXPECT_NE(damaged.errors.find("starts from its beginning"), std::string::npos) << damaged.errors;
+}
+
+TEST(Resume, AnUnwritableFeatureCacheIsSaid) {
+  const Workplace place;
+  make_source(place);
+  const auto words = [](const std::string& json) {
+    return small_transfer({"--strategy", "probe", "--feature-cache", "cache", "--json", json});
+  };
+  const auto first = place.run(words("first.json"));
+  ASSERT_EQ(first.code, 0) << first.errors;
+  EXPECT_EQ(first.errors, "");
+  for (const auto& [name, content] : contents_of(place.path("cache"))) {
+    fs::remove(place.path("cache/" + name));
+    fs::create_directory(place.path("cache/" + name));  // where no file can be put
+  }
+  const auto second = place.run(words("second.json"));
+  ASSERT_EQ(second.code, 0) << second.errors;
+  EXPECT_EQ(second.errors.find("rtl: the feature cache could not be written"), 0u) << second.errors;
+  EXPECT_EQ(std::count(second.errors.begin(), second.errors.end(), '\n'), 1) << second.errors;
+  EXPECT_EQ(timeless(place.json("first.json")), timeless(place.json("second.json")));
 }
 
 }  // namespace

@@ -2,17 +2,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
+#include "support/file_size_limit.hpp"
 #include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -181,32 +180,11 @@ TEST(AtomicFile, RefusesWhereNothingCanBeWritten) {
   ASSERT_EQ(::chmod(folder.path().c_str(), 0700), 0);
 }
 
-/// Lets files grow to `bytes` only, while it lives.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
-
 TEST(AtomicFile, KeepsTheOldFileWhenTheDiskIsFull) {
   const TemporaryFolder folder;
   const std::string path = folder.write("file", "old");
   {
-    const FileSizeLimit limit(100'000);
+    const test::FileSizeLimit limit(100'000);
     EXPECT_THROW(write_file(path, std::string_view(random_text(200'000))), IoError);
     AtomicFile pieces(path);
     EXPECT_THROW(

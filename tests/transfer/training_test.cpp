@@ -191,7 +191,7 @@ TEST(Training, L2spHoldsTheWeightsAtTheirStart) {
   EXPECT_TRUE(record.complete);
 }
 
-TEST(Training, CheckpointOfAnotherTrainingIsIgnored) {
+TEST(Training, CheckpointOfAnotherTrainingIsToldAndKept) {
   const Folder folder;
   const Device device = Device::cpu(1);
   TrainingOptions options = options_of(resume_cases[0]);
@@ -201,19 +201,40 @@ TEST(Training, CheckpointOfAnotherTrainingIsIgnored) {
   trained(0, options, device);
   ASSERT_EQ(folder.files(), 1U);
   options.stop = nullptr;
+  const io::Bytes kept = io::read_file(options.checkpoint);
+  const auto refused = [&](const TrainingOptions& other, const Device& where) {
+    try {
+      trained(0, other, where);
+    } catch (const ValueError& error) {
+      EXPECT_EQ(io::read_file(options.checkpoint), kept);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
   TrainingOptions other = options;
   other.learning_rate = 0.02;
-  other.resume = false;
-  const std::string kept = options.checkpoint;
-  std::filesystem::copy_file(kept, folder / "copy");
-  const std::vector<float> expected = trained(0, other, device);
-  std::filesystem::copy_file(folder / "copy", kept);
-  other.resume = true;
-  EXPECT_TRUE(testing::same_bytes(trained(0, other, device), expected));
+  EXPECT_NE(refused(other, device).find("learning rate is 0.02 here and 0.01 there"), std::string::npos)
+      << refused(other, device);
+  EXPECT_NE(refused(options, Device::cpu(2)).find("threads is 2 here and 1 there"), std::string::npos);
+  other = options;
+  other.seed += 1;
+  EXPECT_NE(refused(other, device).find("seed is"), std::string::npos);
+}
+
+TEST(Training, CheckpointThatIsDamagedIsToldAndNotUsed) {
+  const Folder folder;
+  TrainingOptions options = options_of(resume_cases[0]);
+  const std::vector<float> expected = trained(0, options, Device::cpu(1));
+  options.checkpoint = folder / "state";
+  options.resume = true;
+  std::string told;
+  options.notice = [&told](const std::string& text) { told += text; };
   for (const std::string& content : {std::string(), std::string("not a checkpoint at all")}) {
-    io::write_file(kept, content);
-    TrainingRecord record;
-    EXPECT_TRUE(testing::same_bytes(trained(0, other, device, &record), expected));
+    io::write_file(options.checkpoint, content);
+    told.clear();
+    EXPECT_TRUE(testing::same_bytes(trained(0, options, Device::cpu(1)), expected));
+    EXPECT_NE(told.find("starts from its beginning"), std::string::npos) << told;
+    EXPECT_EQ(told.find(options.checkpoint), 0u) << told;
   }
 }
 

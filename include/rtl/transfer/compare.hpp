@@ -36,12 +36,19 @@ struct CompareOptions {
   /// not on how many run beside it.
   int workers = 1;
   int threads_per_run = 0;  ///< of host devices; 0: the data's device's threads divided by `workers`
-  /// Folder for a file a run (and the checkpoint of unfinished ones); empty keeps none.
+  /// Folder for a file a run (and the checkpoint of unfinished ones), with a description of their protocol; empty keeps
+  /// none. It is for the runs of one protocol, any strategies and seeds: if it holds those of another one (other data,
+  /// sources, options, kind of device, threads a run, version), compare throws ValueError before anything is computed,
+  /// saying what differs, and leaves them as they are.
   std::string state_folder = {};
-  bool resume = false;                   ///< take over finished runs and go on with unfinished ones
+  /// Take over finished runs and go on with unfinished ones. Damaged files are not used (`notice` is told).
+  bool resume = false;
   std::int64_t checkpoint_interval = 5;  ///< epochs
   /// Called by one thread at a time.
   std::function<void(const CompareProgress&)> progress = {};
+  /// Told in words, by one thread at a time, what goes another way than asked without changing the result: damaged
+  /// state files, a feature cache that cannot be written.
+  std::function<void(const std::string&)> notice = {};
   std::function<bool()> stop = {};  ///< as in TrainingOptions; compare then throws Interrupted
 };
 

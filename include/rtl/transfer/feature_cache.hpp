@@ -67,6 +67,7 @@ class FeatureCache {
     std::int64_t reused = 0;          ///< answered from memory
     std::int64_t rejected = 0;        ///< files found damaged or foreign
     std::int64_t write_failures = 0;  ///< entries that could not be stored (the features are used all the same)
+    std::string first_write_failure;  ///< what went wrong with the first of them
   };
 
   /// In memory only.

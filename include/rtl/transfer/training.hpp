@@ -55,9 +55,13 @@ struct TrainingOptions {
   std::string checkpoint = {};
   std::int64_t checkpoint_interval = 5;
   /// Go on from `checkpoint` if it is there and belongs to the same training; the result then equals that of an
-  /// uninterrupted run bit for bit. A file of another training is ignored.
+  /// uninterrupted run bit for bit. A damaged file is not used (`notice` is told); for a file of another training
+  /// (other options, data, initial weights, kind of device, threads or version) train throws ValueError, which says
+  /// what differs, and the file is kept.
   bool resume = false;
   std::function<void(const Progress&)> progress = {};
+  /// Told in words what goes another way than asked, but does not change the result.
+  std::function<void(const std::string&)> notice = {};
   /// Asked after every epoch; true ends the training early, with the checkpoint (if any) in place.
   std::function<bool()> stop = {};
 
