@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 #include <set>
+#include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"
@@ -260,7 +261,8 @@ bool is_tensor_file(const std::string& name) {
 
 /// Throws UsageError for what looks like a SPEC but is none.
 bool is_data_spec(const std::string& what) {
-  if (std::filesystem::exists(what) || what.find(':') == std::string::npos) return false;
+  std::error_code ignored;
+  if (std::filesystem::exists(what, ignored) || what.find(':') == std::string::npos) return false;
   try {
     data::check_data_set(data::Spec::parse(what));
     return true;

@@ -11,6 +11,7 @@
 #include "cli/progress.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
+#include "io/json.hpp"
 #include "rtl/data/split.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/layers/checkpoint.hpp"
@@ -69,7 +70,7 @@ transfer::TrainingRecord train(layers::Network& network, const data::Dataset& pa
 std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part) {
   const auto& options = arguments.training.options;
   return {{"rtl", RTL_VERSION},
-          {"training.data", part.name},
+          {"training.data", io::valid_utf8(part.name)},
           {"training.samples", fmt::format("{}", part.size())},
           {"training.epochs", fmt::format("{}", options.epochs)},
           {"training.seed", fmt::format("{}", arguments.seed)},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
@@ -37,7 +38,8 @@ ModelSpec ModelSpec::parse(const std::string& text) {
   ModelSpec spec;
   const auto question = text.find('?');
   spec.file = text.substr(0, question);
-  if (!std::filesystem::exists(spec.file)) spec.architecture = take_architecture(spec.file);
+  std::error_code ignored;
+  if (!std::filesystem::exists(spec.file, ignored)) spec.architecture = take_architecture(spec.file);
   if (spec.file.empty()) throw UsageError(fmt::format("'{}' names no file; write [ARCHITECTURE:]FILE", text));
   if (question != std::string::npos) {
     const std::string option = text.substr(question + 1);

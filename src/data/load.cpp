@@ -109,10 +109,11 @@ std::vector<std::string> list_folder(const std::string& folder) {
   std::error_code error;
   std::vector<std::string> names;
   std::filesystem::directory_iterator entries(folder, error);
-  if (error) throw IoError(folder, fmt::format("cannot be read as a folder: {}", error.message()));
-  for (const auto& entry : entries) {
-    if (entry.is_regular_file(error)) names.push_back(entry.path().filename().string());
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    std::error_code unknown;  // a file that cannot be examined is none
+    if (entries->is_regular_file(unknown)) names.push_back(entries->path().filename().string());
   }
+  if (error) throw IoError(folder, fmt::format("cannot be read as a folder: {}", error.message()));
   std::sort(names.begin(), names.end());
   return names;
 }

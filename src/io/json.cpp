@@ -16,7 +16,11 @@ constexpr const char* content_key = "content";
 /// No state file is as long: what is longer is none.
 constexpr std::size_t longest_file = std::size_t{1} << 28;
 
-std::string hash_of(const Json& content) { return to_hex(Hash64().add(std::string_view(content.dump())).value()); }
+std::string text_of(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string hash_of(const Json& content) { return to_hex(Hash64().add(std::string_view(text_of(content))).value()); }
 
 }  // namespace
 
@@ -40,14 +44,10 @@ Json parse_json(const std::string& file, std::string_view text, const std::strin
   }
 }
 
+std::string valid_utf8(const std::string& text) { return Json::parse(text_of(text)).get<std::string>(); }
+
 void write_sealed_json(const std::string& path, const Json& content) {
-  std::string text;
-  try {
-    text = Json{{hash_key, hash_of(content)}, {content_key, content}}.dump(1) + "\n";
-  } catch (const Json::exception& error) {
-    throw ValueError(fmt::format("{}: a text is not UTF-8: {}", path, error.what()));
-  }
-  write_file(path, text);
+  write_file(path, text_of({{hash_key, hash_of(content)}, {content_key, content}}, 1) + "\n");
 }
 
 Json read_sealed_json(const std::string& path) {

@@ -34,8 +34,11 @@ auto decode_json(const std::string& file, const Decode& decode) {
   }
 }
 
+/// The text with U+FFFD in place of what is no UTF-8: names of files may be anything.
+std::string valid_utf8(const std::string& text);
+
 /// Writes {"content_hash": .., "content": content} beside the file and renames. The hash is that of the content's
-/// values, so that a file which is read back has them all. Throws IoError; ValueError for text that is not UTF-8.
+/// values, so that a file which is read back has them all; but texts are made valid_utf8. Throws IoError.
 void write_sealed_json(const std::string& path, const Json& content);
 
 /// The content of such a file. Throws IoError, FormatError for a file whose content is not what was written.

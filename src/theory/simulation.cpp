@@ -160,9 +160,16 @@ Tensor gaussian_inputs(const Covariance& inputs, std::int64_t rows, std::uint64_
   return gaussian_rows(inputs, rows, seed, stream).tensor();
 }
 
+std::size_t TransferDraw::checked(std::int64_t index) const {
+  if (index >= 0 && index < penalties()) return static_cast<std::size_t>(index);
+  throw ValueError(fmt::format("TransferDraw: there is no source penalty {}; there are {}", index, penalties()));
+}
+
+double TransferDraw::source_risk(std::int64_t index) const { return source_risk_[checked(index)]; }
+
 double TransferDraw::transfer_risk(std::int64_t index, double alignment, double scale) const {
-  const auto i = static_cast<std::size_t>(index);
-  return scale * scale * aa_.at(i) - 2 * scale * alignment * ab_[i] + 2 * scale * ac_[i] + rest(alignment);
+  const std::size_t i = checked(index);
+  return scale * scale * aa_[i] - 2 * scale * alignment * ab_[i] + 2 * scale * ac_[i] + rest(alignment);
 }
 
 TransferSimulation::TransferSimulation(Covariance source_inputs, std::vector<double> w0, Covariance target_inputs,

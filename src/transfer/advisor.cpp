@@ -489,11 +489,21 @@ Tensor TransferAdvisor::predict(ConstView x) const {
   return out;
 }
 
+namespace {
+
+const Tensor& model_of(const std::vector<Tensor>& models, std::size_t candidate) {
+  if (candidate < models.size()) return models[candidate];
+  throw ValueError(
+      fmt::format("TransferAdvisor: there is no candidate {}; the report has {}", candidate, models.size()));
+}
+
+}  // namespace
+
 const Tensor& TransferAdvisor::candidate_coefficients(std::size_t candidate) const {
-  return candidate_coefficients_.at(candidate);
+  return model_of(candidate_coefficients_, candidate);
 }
 const Tensor& TransferAdvisor::candidate_intercept(std::size_t candidate) const {
-  return candidate_intercepts_.at(candidate);
+  return model_of(candidate_intercepts_, candidate);
 }
 
 }  // namespace rtl::transfer

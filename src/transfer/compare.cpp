@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -119,11 +120,20 @@ class Runs {
   }
 
   void run_all() {
-    std::vector<std::thread> pool;
+    std::vector<Device> devices;
     for (int i = 0; i < workers_; ++i) {
-      const Device device = base_.is_cuda() ? base_.separate() : Device::cpu(threads_).separate();
-      pool.emplace_back([this, device] { work(device); });
+      devices.push_back(base_.is_cuda() ? base_.separate() : Device::cpu(threads_).separate());
     }
+    std::vector<std::thread> pool;
+    pool.reserve(devices.size());
+    for (const Device& device : devices) {
+      try {
+        pool.emplace_back([this, device] { work(device); });
+      } catch (const std::system_error&) {
+        break;  // the system grants no more threads: those that there are do all runs
+      }
+    }
+    if (pool.empty()) work(devices.front());
     for (std::thread& thread : pool) thread.join();
     if (failure_) std::rethrow_exception(failure_);
   }

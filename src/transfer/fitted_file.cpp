@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "io/json.hpp"
 #include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/checkpoint.hpp"
@@ -173,7 +174,7 @@ void Fitted::save(const std::string& path) const {
     const FrozenBlock& block = model.blocks[k];
     const std::string prefix = source_prefix(k);
     describe(metadata, prefix, block.source.architecture(), block.source.normalization());
-    metadata[prefix + "name"] = block.source.name();
+    metadata[prefix + "name"] = io::valid_utf8(block.source.name());
     copies.push_back(block.source.copy_network(model.device));
     add_network(views, prefix, *copies.back());
     if (!block.shift.defined()) continue;

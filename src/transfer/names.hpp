@@ -13,9 +13,12 @@
 
 namespace rtl::transfer::detail {
 
+/// Throws ValueError for a value that the enumeration does not have.
 template <std::size_t count, typename Enumeration>
 std::string name_at(const std::array<std::string_view, count>& names, Enumeration value) {
-  return std::string(names.at(static_cast<std::size_t>(value)));
+  const auto index = static_cast<std::size_t>(value);
+  if (index < count) return std::string(names[index]);
+  throw ValueError(fmt::format("{} is no value of the enumeration of {}", index, fmt::join(names, ", ")));
 }
 
 /// Throws ValueError that lists the names.

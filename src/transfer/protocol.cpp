@@ -29,8 +29,8 @@ std::string difference(const std::string& name, const Fact* here, const Fact* th
 
 }  // namespace
 
-Fact content_fact(std::string name, std::uint64_t hash, std::string shown) {
-  return {std::move(name), io::to_hex(hash), std::move(shown)};
+Fact content_fact(std::string name, std::uint64_t hash, const std::string& shown) {
+  return {std::move(name), io::to_hex(hash), io::valid_utf8(shown)};
 }
 
 Facts machine_facts(DeviceKind kind, int threads) {

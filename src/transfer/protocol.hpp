@@ -19,7 +19,7 @@ struct Fact {
 using Facts = std::vector<Fact>;
 
 /// Of data or weights: compared by their hash, shown by their name.
-Fact content_fact(std::string name, std::uint64_t hash, std::string shown);
+Fact content_fact(std::string name, std::uint64_t hash, const std::string& shown);
 
 /// Version of the library, kind of device, threads: results differ between them in their last digits.
 Facts machine_facts(DeviceKind kind, int threads);

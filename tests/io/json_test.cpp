@@ -73,7 +73,8 @@ TEST(SealedJson, ReadsWhatWasWritten) {
   EXPECT_TRUE(std::signbit(read.at("numbers").at(1).get<double>()));
   EXPECT_EQ(read.at("numbers").at(5).get<double>(), 1.0 / 3.0);
   EXPECT_TRUE(read.at("nothing").is_null());
-  EXPECT_THROW(write_sealed_json(folder / "state", {{"a", "\xff"}}), ValueError);
+  write_sealed_json(folder / "state", {{"caf\xe9", "\xff"}});
+  EXPECT_EQ(read_sealed_json(folder / "state").at("caf\xef\xbf\xbd"), "\xef\xbf\xbd") << "what is no UTF-8";
   EXPECT_THROW(write_sealed_json(folder / "no/folder", {}), IoError);
   EXPECT_THROW(read_sealed_json(folder / "missing"), IoError);
 }

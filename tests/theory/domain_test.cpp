@@ -13,6 +13,7 @@
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/kappa.hpp"
 #include "rtl/theory/phase_diagram.hpp"
+#include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
 
@@ -150,6 +151,12 @@ TEST(Domain, PhaseDiagram) {
   EXPECT_THROW(spectrum({0, 1, 1, 1}), ValueError);
   EXPECT_THROW(first_peak_height({1, 1, 1, 0}, 1), ValueError);
   EXPECT_THROW(second_peak_height({1, 1, 1, 1}, 1, 0), ValueError);
+}
+
+TEST(Domain, DrawsHaveNoOtherPenalties) {
+  const TransferDraw none;
+  EXPECT_THROW((void)none.source_risk(0), ValueError);
+  EXPECT_THROW((void)none.transfer_risk(-1, 1), ValueError);
 }
 
 }  // namespace

@@ -240,6 +240,8 @@ TEST(TransferAdvisor, TheModelIsTheTrustedAverage) {
       for (std::size_t i = 0; i < w.size(); ++i) expected_w[i] += report.weights[c] * own[i];
     }
     EXPECT_NEAR(weights, 1, 1e-14);
+    EXPECT_THROW((void)advisor.candidate_coefficients(report.weights.size()), rtl::Error);
+    EXPECT_THROW((void)advisor.candidate_intercept(report.weights.size()), rtl::Error);
     EXPECT_NEAR(report.trust, 1 - report.weights[0], 1e-15);
     for (std::size_t i = 0; i < w.size(); ++i) EXPECT_NEAR(w[i], expected_w[i], 1e-13);
     const std::vector<double> out = advisor.predict(x).to_vector<double>();

@@ -284,6 +284,24 @@ TEST(State, NoDamageOfAModelGoesUnnoticed) {
   }
 }
 
+TEST(State, NamesNeedNotBeUtf8) {
+  const Folder folder;
+  CompareOptions options = options_in(folder / "runs");
+  options.checkpoint_interval = 1;
+  options.resume = true;
+  data::TrainTest data = small_data();
+  data.train.name = "caf\xe9.csv";
+  const FrozenSource source(testing::make("mlp", "5", {6}, 3, 3, Device::cpu(1)), {}, "mod\xe8le");
+  const Comparison whole = compare({source}, data, options);
+  EXPECT_EQ(accuracies(compare({source}, data, options)), accuracies(whole));
+  options.training.epochs = 3;
+  EXPECT_NE(refusal({source}, data, options).find("epochs is 3 here"), std::string::npos);
+  const Fitted fitted = probe(source, data.train, testing::quick(1));
+  fitted.save(folder / "model");
+  EXPECT_EQ(Fitted::load(folder / "model", Device::cpu(1)).logits(data.test).to_vector<float>(),
+            fitted.logits(data.test).to_vector<float>());
+}
+
 TEST(State, CacheThatCannotBeWrittenIsTold) {
   const Folder folder;
   CompareOptions options = options_in("");

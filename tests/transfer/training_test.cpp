@@ -269,6 +269,14 @@ TEST(Training, DoublePrecisionTrains) {
   EXPECT_EQ(predict(*network, data, Normalization::half).dtype(), DType::f32);
 }
 
+TEST(Training, ValuesThatAnEnumerationDoesNotHaveAreErrors) {
+  EXPECT_THROW(to_string(static_cast<OptimizerKind>(9)), ValueError);
+  EXPECT_THROW(to_string(static_cast<ScheduleKind>(77)), ValueError);
+  TrainingOptions options = testing::quick(1);
+  options.optimizer = static_cast<OptimizerKind>(9);
+  EXPECT_THROW((void)options.hash(), ValueError);
+}
+
 TEST(Training, BadArgumentsAreNamed) {
   const Device device = Device::cpu(1);
   data::Dataset data = testing::make_vectors(2, 30, 5, 3, 1.0, device);

@@ -26,7 +26,8 @@ class TransferDraw {
  public:
   std::int64_t penalties() const noexcept { return static_cast<std::int64_t>(source_risk_.size()); }
   /// (w0_hat - w0)' S0 (w0_hat - w0) with source penalty number `index`.
-  double source_risk(std::int64_t index) const { return source_risk_.at(static_cast<std::size_t>(index)); }
+  /// Throws ValueError for a number that there is not, as does transfer_risk.
+  double source_risk(std::int64_t index) const;
   /// Of the target model centred at scale * w0_hat.
   double transfer_risk(std::int64_t index, double alignment, double scale = 1) const;
   /// Of the target model centred at zero.
@@ -35,6 +36,7 @@ class TransferDraw {
  private:
   friend class TransferSimulation;
   /// error = scale * a_i - alignment * b + c; products in S1.
+  std::size_t checked(std::int64_t index) const;
   double rest(double alignment) const { return alignment * alignment * bb_ - 2 * alignment * bc_ + cc_; }
 
   std::vector<double> source_risk_;

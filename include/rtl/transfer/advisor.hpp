@@ -120,7 +120,8 @@ class TransferAdvisor {
   const Tensor& intercept() const noexcept { return intercept_; }        ///< [k], f64; zeros without an intercept
   /// X W + b [m, k], f64, for x [m, p].
   Tensor predict(ConstView x) const;
-  /// The model of one candidate of the report, at its own tau1: for comparisons.
+  /// The model of one candidate of the report, at its own tau1: for comparisons. Throws ValueError for a number that
+  /// the report does not have.
   const Tensor& candidate_coefficients(std::size_t candidate) const;
   const Tensor& candidate_intercept(std::size_t candidate) const;
 
