@@ -179,6 +179,32 @@ TEST(Resume, PretrainKeepsAnotherTrainingsState) {
   EXPECT_NE(damaged.errors.find("starts from its beginning"), std::string::npos) << damaged.errors;
 }
 
+TEST(Resume, NamesOfFilesNeedNotBeUtf8) {
+  const Workplace place;
+  const std::string name = "caf\xe9";
+  std::string table = "a,b,kind\n";
+  for (int i = 0; i < 24; ++i) {
+    table += std::to_string(i % 5) + "," + std::to_string(i % 7) + "," + (i % 2 == 0 ? "x" : "y") + "\n";
+  }
+  place.write(name + ".csv", table);
+  const std::string spec = "csv:" + name + ".csv?label=kind";
+  const auto pretrained = place.run({"pretrain", "--data", spec, "--model", "mlp:4", "--epochs", "1", "--out",
+                                     name + ".safetensors", "--json", "p.json"});
+  ASSERT_EQ(pretrained.code, 0) << pretrained.errors;
+  const std::vector<std::string> words = {"transfer", "--source", name + ".safetensors",
+                                          "--target", spec,       "--model",
+                                          "mlp:4",    "--seeds",  "2",
+                                          "--epochs", "1",        "--state",
+                                          "state",    "--resume", "--json",
+                                          "t.json"};
+  ASSERT_EQ(place.run(words).code, 0);
+  const json first = timeless(place.json("t.json"));
+  const auto again = place.run(words);
+  ASSERT_EQ(again.code, 0) << again.errors;
+  EXPECT_EQ(again.errors, "");
+  EXPECT_EQ(timeless(place.json("t.json")), first);
+}
+
 TEST(Resume, AnUnwritableFeatureCacheIsSaid) {
   const Workplace place;
   make_source(place);
