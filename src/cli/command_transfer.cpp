@@ -6,6 +6,7 @@
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
+#include "cli/comparison_table.hpp"
 #include "cli/data_argument.hpp"
 #include "cli/html_report.hpp"
 #include "cli/interrupt.hpp"
@@ -17,7 +18,6 @@
 #include "cli/strategy_list.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
-#include "cli/verdict_text.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/transfer/compare.hpp"
 
@@ -60,23 +60,6 @@ transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t
   if (options.resume && options.state_folder.empty()) options.state_folder = "rtl-state";
   options.stop = interrupted;
   return options;
-}
-
-void print(const transfer::Comparison& comparison) {
-  Table table({"strategy", "trained", "accuracy %", "minus scratch", "interval", "verdict", "time a run"});
-  table.align_left(5);
-  for (const auto& result : comparison.strategies) {
-    const auto& difference = result.difference_from_scratch;
-    const bool reference = result.name == "scratch";
-    const bool interval = !reference && comparison.seeds.size() > 1;
-    table.add({result.name, grouped(result.trainable_parameters),
-               fmt::format("{} ± {}", percent(result.accuracy.mean), percent(result.accuracy.std)),
-               reference ? "" : points(difference.mean),
-               interval ? fmt::format("{} to {}", points(difference.low), points(difference.high)) : "",
-               reference ? "" : transfer::to_string(result.verdict), duration(result.seconds)});
-  }
-  fmt::print("{}", table.to_string());
-  for (const auto& note : describe_dominance(comparison)) fmt::print("\n{}\n", note);
 }
 
 std::string join(const std::vector<std::string>& parts) {
@@ -169,12 +152,13 @@ void run(const Arguments& arguments) {
     comparison = transfer::compare(sources, target, options);
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (arguments.json != "-") print(comparison);
+  if (arguments.json != "-") fmt::print("{}", comparison_table(comparison));
   write_json(arguments.json, to_json(comparison));
   if (!arguments.html.empty()) {
     write_html(arguments, comparison,
                describe_protocol(arguments, comparison, sources, options, device, seconds.count()));
   }
+  require_results(comparison);
 }
 
 void add_options(CLI::App& command, Arguments& arguments) {
@@ -195,7 +179,9 @@ void add_options(CLI::App& command, Arguments& arguments) {
       ->check(above_zero())
       ->capture_default_str();
   command.add_option("--model", arguments.model, "of scratch and of the residual encoder h; " + model_help());
-  command.add_option("--seeds", arguments.seeds, "number of paired runs")->check(at_least(1))->capture_default_str();
+  command.add_option("--seeds", arguments.seeds, "number of paired runs")
+      ->check(between(1, transfer::max_seeds))
+      ->capture_default_str();
   command.add_option("--first-seed", arguments.first_seed, "seed of the first run")->capture_default_str();
   command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
   command.add_option("--html", arguments.html, "write a report with charts to FILE");

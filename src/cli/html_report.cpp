@@ -14,22 +14,23 @@ namespace {
 std::string result_table(const transfer::Comparison& comparison) {
   std::string html = fmt::format(
       "<div class=\"scroll\"><table>\n<tr><th>strategy</th><th>trained parameters</th><th>accuracy, %</th>"
-      "<th>minus scratch</th><th>{:.0f} % interval</th><th>verdict</th><th>AUC</th><th>F1</th>"
+      "<th>minus scratch</th><th>{:.0f} % interval</th><th>verdict</th><th>on new "
+      "samples</th><th>verdict</th><th>AUC</th><th>F1</th>"
       "<th>worst class, %</th><th>time a run</th></tr>\n",
       100 * comparison.confidence);
   for (const auto& result : comparison.strategies) {
-    const auto& difference = result.difference_from_scratch;
     const bool reference = result.name == "scratch";
-    const std::string verdict = transfer::to_string(result.verdict);
+    const bool interval = !reference && result.pairs > 1;
+    const auto word = [&](transfer::Verdict verdict) {
+      return reference ? "–" : fmt::format("<span class=\"verdict {0}\">{0}</span>", transfer::to_string(verdict));
+    };
     html += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{} ± {}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3f}</td><td>{:.3f}</td>"
-        "<td>{}</td><td>{}</td></tr>\n",
+        "<tr><td>{}</td><td>{}</td><td>{} ± {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
+        "<td>{:.3f}</td><td>{:.3f}</td><td>{}</td><td>{}</td></tr>\n",
         html_escape(result.name), grouped(result.trainable_parameters), percent(result.accuracy.mean),
-        percent(result.accuracy.std), reference ? "–" : points(difference.mean),
-        reference || comparison.seeds.size() < 2
-            ? "–"
-            : fmt::format("{} to {}", points(difference.low), points(difference.high)),
-        reference ? "–" : fmt::format("<span class=\"verdict {0}\">{0}</span>", verdict), result.auc.mean,
+        percent(result.accuracy.std), reference ? "–" : points(result.difference_from_scratch.mean),
+        interval ? limits(result.difference_from_scratch) : "–", word(result.verdict),
+        interval ? limits(result.difference_new_samples) : "–", word(result.verdict_new_samples), result.auc.mean,
         result.f1.mean, percent(result.min_class_accuracy.mean), duration(result.seconds));
   }
   return html + fmt::format(
@@ -40,15 +41,19 @@ std::string result_table(const transfer::Comparison& comparison) {
 }
 
 std::string verdicts(const transfer::Comparison& comparison) {
-  std::string html = "<h2>Did transfer help?</h2>\n<ul>\n";
+  std::string html = "<h2>Did transfer help?</h2>\n";
+  for (const auto& line : describe_conclusion(comparison)) html += "<p>" + html_escape(line) + "</p>\n";
+  html += "<ul>\n";
   for (const auto& result : comparison.strategies) {
     if (result.name != "scratch") html += "<li>" + html_escape(describe_verdict(result, comparison)) + "</li>\n";
   }
   html +=
       "</ul>\n<p class=\"small\">The verdict is the interval's alone: helps if all of it lies above zero, hurts if all "
-      "lies below. Runs are paired: with one seed every strategy sees the same training samples, starts from the same "
+      "lies below. The first interval is over other seeds, and never narrower than what the test samples resolve; the "
+      "one on new samples is over other seeds and other test samples of the same kind. Runs are paired: with one seed "
+      "every strategy sees the same training samples, starts from the same "
       "initial weights where shapes agree, and takes the samples in the same order.</p>\n";
-  for (const auto& note : describe_dominance(comparison)) html += "<p class=\"note\">" + html_escape(note) + "</p>\n";
+  for (const auto& note : describe_notes(comparison)) html += "<p class=\"note\">" + html_escape(note) + "</p>\n";
   return html;
 }
 

@@ -2,13 +2,18 @@
 
 #include <cstdio>
 
+#include "cli/verdict_text.hpp"
 #include "rtl/io/file.hpp"
 
 namespace rtl::cli {
 
 namespace {
 
-Json to_json(const transfer::StrategyResult& result) {
+Json to_json(const transfer::Interval& interval) {
+  return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
+}
+
+Json to_json(const transfer::StrategyResult& result, const transfer::Comparison& comparison) {
   Json influence = Json::array();
   for (const auto& block : result.influence) {
     influence.push_back({{"block", block.name},
@@ -17,6 +22,8 @@ Json to_json(const transfer::StrategyResult& result) {
                          {"logit_deviation", block.logit_deviation},
                          {"share", block.share}});
   }
+  Json forgotten = Json::array();
+  for (const std::int32_t index : result.forgotten) forgotten.push_back(class_name(comparison, index));
   return {
       {"name", result.name},
       {"feature_scaling", transfer::to_string(result.feature_scaling)},
@@ -26,11 +33,18 @@ Json to_json(const transfer::StrategyResult& result) {
       {"auc", result.auc.mean},
       {"f1", result.f1.mean},
       {"min_class_accuracy", result.min_class_accuracy.mean},
-      {"difference_from_scratch",
-       {{"mean", result.difference_from_scratch.mean},
-        {"low", result.difference_from_scratch.low},
-        {"high", result.difference_from_scratch.high}}},
+      {"difference_from_scratch", to_json(result.difference_from_scratch)},
       {"verdict", transfer::to_string(result.verdict)},
+      {"p_value", result.p_value},
+      {"p_value_holm", result.p_value_holm},
+      {"difference_new_samples", to_json(result.difference_new_samples)},
+      {"verdict_new_samples", transfer::to_string(result.verdict_new_samples)},
+      {"pairs", result.pairs},
+      {"no_spread", result.no_spread},
+      {"diverged_runs", result.diverged},
+      {"divergence", result.divergence.empty() ? Json() : Json(result.divergence)},
+      {"constant_runs", result.constant},
+      {"never_predicted", forgotten},
       {"losses", result.losses},
       {"dominated_by", result.dominated_by.empty() ? Json() : Json(result.dominated_by)},
       {"influence", influence}};
@@ -40,7 +54,8 @@ Json to_json(const transfer::StrategyResult& result) {
 
 Json to_json(const transfer::Comparison& comparison) {
   Json strategies = Json::array();
-  for (const auto& result : comparison.strategies) strategies.push_back(to_json(result));
+  for (const auto& result : comparison.strategies) strategies.push_back(to_json(result, comparison));
+  const auto& check = comparison.scratch;
   return {{"rtl", RTL_VERSION},
           {"device", comparison.device},
           {"target", comparison.target},
@@ -50,7 +65,18 @@ Json to_json(const transfer::Comparison& comparison) {
           {"test_samples", comparison.test_samples},
           {"confidence", comparison.confidence},
           {"feature_seconds", comparison.feature_seconds},
-          {"strategies", strategies}};
+          {"strategies", strategies},
+          {"scratch_check",
+           {{"majority_class", class_name(comparison, check.majority_class)},
+            {"majority_share", check.majority_share},
+            {"above_majority", to_json(check.above_majority)},
+            {"beats_majority", check.beats_majority},
+            {"loss_fell", check.loss_fell}}},
+          {"conclusion",
+           {{"correction", "Holm"},
+            {"helped", concluded(comparison, transfer::Verdict::helps)},
+            {"hurt", concluded(comparison, transfer::Verdict::hurts)}}},
+          {"notes", describe_notes(comparison)}};
 }
 
 void write_json(const std::string& path, const Json& json) {

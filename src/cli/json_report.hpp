@@ -11,8 +11,9 @@ namespace rtl::cli {
 /// Keys stay in the order in which they are put in.
 using Json = nlohmann::ordered_json;
 
-/// {"rtl", "device", "target", "sources", "seeds", "strategies": [...]}, accuracies and differences as fractions of
-/// one; "auc", "f1" and "min_class_accuracy" are means over the seeds. Not-a-number becomes null.
+/// {"rtl", "device", "target", "sources", "seeds", "strategies": [...], "scratch_check", "conclusion", "notes"},
+/// accuracies and differences as fractions of one; "auc", "f1" and "min_class_accuracy" are means over the seeds.
+/// Not-a-number becomes null.
 Json to_json(const transfer::Comparison& comparison);
 
 /// Writes beside the file and renames; "-" is standard output, an empty path nothing.

@@ -27,6 +27,16 @@ CLI::Validator at_least(int least) {
   return {check, fmt::format(">= {}", least), "at least"};
 }
 
+CLI::Validator between(int least, int most) {
+  const auto check = [least, most](const std::string& text) {
+    const auto value = parse(text);
+    return value && *value >= least && *value <= most
+               ? std::string()
+               : fmt::format("'{}' is no number from {} to {}", text, least, most);
+  };
+  return {check, fmt::format("{} .. {}", least, most), "between"};
+}
+
 CLI::Validator above_zero() {
   const auto check = [](const std::string& text) {
     const auto value = parse(text);

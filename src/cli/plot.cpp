@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -100,11 +101,20 @@ constexpr int row_height = 34;
 constexpr int frame_height = 90;
 constexpr int chart_width = 820;
 
+std::vector<double> known_values(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return std::isnan(value); });
+  return values;
+}
+
 std::string accuracy_chart(const transfer::Comparison& comparison) {
   std::string means, seeds;
   double row = 0;
   for (const auto& result : comparison.strategies) {
-    const auto& values = result.accuracy.values;
+    const auto values = known_values(result.accuracy.values);
+    if (values.empty()) {
+      ++row;
+      continue;
+    }
     const auto interval = transfer::t_interval(values, comparison.confidence, 0, 1);
     const bool known = values.size() > 1;
     means +=
@@ -128,12 +138,17 @@ std::string difference_chart(const transfer::Comparison& comparison) {
   for (const auto& result : comparison.strategies) {
     if (result.name == "scratch") continue;
     const auto& difference = result.difference_from_scratch;
-    const bool known = result.accuracy.values.size() > 1;
+    if (result.pairs == 0) {
+      ++row;
+      continue;
+    }
+    const bool known = result.pairs > 1;
     rows +=
         fmt::format("{} {} {} {} {}\n", 100 * difference.mean, -row, 100 * (known ? difference.low : difference.mean),
                     100 * (known ? difference.high : difference.mean), verdict_color(result));
     for (std::size_t i = 0; i < std::min(scratch.size(), result.accuracy.values.size()); ++i) {
-      seeds += fmt::format("{} {}\n", 100 * (result.accuracy.values[i] - scratch[i]), -row);
+      const double apart = result.accuracy.values[i] - scratch[i];
+      if (!std::isnan(apart)) seeds += fmt::format("{} {}\n", 100 * apart, -row);
     }
     ++row;
   }

@@ -1,39 +1,171 @@
 #include "cli/verdict_text.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace rtl::cli {
 
-std::string points(double fraction) { return fmt::format("{:+.1f}", 100 * fraction); }
+namespace {
 
-std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fraction); }
+constexpr std::size_t classes_named = 10;
+
+std::string join(const std::vector<std::string>& parts) { return fmt::format("{}", fmt::join(parts, ", ")); }
+
+/// How the training ended, in the library's words without the call's name.
+std::string without_call(const std::string& text) {
+  const std::string call = "train: ";
+  return text.starts_with(call) ? text.substr(call.size()) : text;
+}
+
+std::string describe_divergence(const transfer::StrategyResult& result, std::size_t runs) {
+  std::string text = fmt::format("{}: {} of {} runs diverged. The first: {}.", result.name, result.diverged, runs,
+                                 without_call(result.divergence));
+  if (static_cast<std::size_t>(result.diverged) == runs) return text;
+  return text + fmt::format(" They are left out of its means, and {}.",
+                            result.name == "scratch" ? "no strategy is said to hurt" : "it is not said to help");
+}
+
+void note_predictions(const transfer::StrategyResult& result, const transfer::Comparison& comparison,
+                      std::vector<std::string>& notes) {
+  const auto runs = static_cast<std::int64_t>(comparison.seeds.size()) - result.diverged;
+  if (result.constant > 0) {
+    notes.push_back(fmt::format("{}: {} of {} runs predict one and the same class for every test sample.", result.name,
+                                result.constant, runs));
+  }
+  if (result.forgotten.empty()) return;
+  std::vector<std::string> names;
+  for (const std::int32_t index : result.forgotten) {
+    if (names.size() < classes_named) names.push_back(class_name(comparison, index));
+  }
+  const std::size_t more = result.forgotten.size() - names.size();
+  notes.push_back(fmt::format("{}: no run predicts {}{}{}.", result.name,
+                              result.forgotten.size() == 1 ? "class " : "any of the classes ", join(names),
+                              more > 0 ? fmt::format(" and {} more", more) : ""));
+}
+
+void note_scratch(const transfer::Comparison& comparison, std::vector<std::string>& notes) {
+  const auto& check = comparison.scratch;
+  const auto& scratch = comparison.strategies.front();
+  if (scratch.pairs == 0) return;
+  const char* consequence = "Differences to it say little about transfer.";
+  if (!check.loss_fell) {
+    notes.push_back(
+        fmt::format("scratch did not learn: its training loss did not fall ({:.4f} in the first epoch, "
+                    "{:.4f} in the last). {}",
+                    scratch.losses.front(), scratch.losses.back(), consequence));
+  } else if (!check.beats_majority) {
+    notes.push_back(fmt::format(
+        "scratch did not learn as far as the {} test samples can tell: its accuracy is {} %, "
+        "and always predicting class {} has {} % ({:.0f} % interval of the difference {}). {}",
+        comparison.test_samples, percent(scratch.accuracy.mean), class_name(comparison, check.majority_class),
+        percent(check.majority_share), 100 * comparison.confidence, limits(check.above_majority), consequence));
+  }
+}
+
+std::string expectation_on_new_samples(const transfer::StrategyResult& result) {
+  switch (result.verdict_new_samples) {
+    case transfer::Verdict::helps:
+      return "it helps";
+    case transfer::Verdict::hurts:
+      return "it hurts";
+    case transfer::Verdict::undecided:
+      break;
+  }
+  return "undecided";
+}
+
+}  // namespace
+
+std::string points(double fraction) { return std::isnan(fraction) ? "–" : fmt::format("{:+.1f}", 100 * fraction); }
+
+std::string percent(double fraction) { return std::isnan(fraction) ? "–" : fmt::format("{:.1f}", 100 * fraction); }
+
+std::string limits(const transfer::Interval& difference) {
+  return fmt::format("{} to {}", points(difference.low), points(difference.high));
+}
+
+std::string class_name(const transfer::Comparison& comparison, std::int32_t index) {
+  const auto at = static_cast<std::size_t>(index);
+  return at < comparison.class_names.size() ? comparison.class_names[at] : fmt::format("{}", index);
+}
 
 std::string describe_verdict(const transfer::StrategyResult& result, const transfer::Comparison& comparison) {
   const auto& difference = result.difference_from_scratch;
-  if (comparison.seeds.size() < 2) {
+  if (result.pairs == 0) {
+    return fmt::format("{}: undecided. No seed has a finished run of both it and scratch.", result.name);
+  }
+  if (result.pairs < 2) {
     return fmt::format(
         "{}: undecided. One seed gives {} percentage points against scratch and says nothing about the "
         "scatter; run with --seeds 5.",
         result.name, points(difference.mean));
   }
-  const std::string interval = fmt::format("({:.0f} % interval {} to {})", 100 * comparison.confidence,
-                                           points(difference.low), points(difference.high));
+  const std::string interval = fmt::format("({:.0f} % interval {})", 100 * comparison.confidence, limits(difference));
+  const std::string new_samples =
+      fmt::format(" On other test samples too: {} ({}).", expectation_on_new_samples(result),
+                  limits(result.difference_new_samples));
   const double size = 100 * std::abs(difference.mean);
   switch (result.verdict) {
     case transfer::Verdict::helps:
-      return fmt::format("{} helps: on average {:.1f} percentage points above scratch {}.", result.name, size,
-                         interval);
+      return fmt::format("{} helps: on average {:.1f} percentage points above scratch {}.{}", result.name, size,
+                         interval, new_samples);
     case transfer::Verdict::hurts:
-      return fmt::format("{} hurts: on average {:.1f} percentage points below scratch {}.", result.name, size,
-                         interval);
+      return fmt::format("{} hurts: on average {:.1f} percentage points below scratch {}.{}", result.name, size,
+                         interval, new_samples);
     case transfer::Verdict::undecided:
       break;
   }
-  return fmt::format(
-      "{}: undecided. On average {} percentage points against scratch, and the interval contains zero {}.", result.name,
-      points(difference.mean), interval);
+  const bool inside = difference.low <= 0 && difference.high >= 0;
+  return fmt::format("{}: undecided. On average {} percentage points against scratch, and {} {}.{}", result.name,
+                     points(difference.mean),
+                     inside ? "the interval contains zero" : "runs diverged, which flatters the others", interval,
+                     new_samples);
+}
+
+std::vector<std::string> concluded(const transfer::Comparison& comparison, transfer::Verdict verdict) {
+  std::vector<std::string> names;
+  for (const auto& result : comparison.strategies) {
+    const bool stands = result.verdict == verdict && result.p_value_holm < 1 - comparison.confidence;
+    if (result.name != "scratch" && stands) names.push_back(result.name);
+  }
+  return names;
+}
+
+std::vector<std::string> describe_conclusion(const transfer::Comparison& comparison) {
+  const std::size_t compared = comparison.strategies.size() - 1;
+  if (compared == 0) return {};
+  const std::string how = compared == 1 ? std::string()
+                                        : fmt::format(" (Holm's correction over {} strategies, {:.0f} % in all)",
+                                                      compared, 100 * comparison.confidence);
+  std::vector<std::string> lines;
+  const auto helped = concluded(comparison, transfer::Verdict::helps);
+  const auto hurt = concluded(comparison, transfer::Verdict::hurts);
+  if (!helped.empty()) lines.push_back(fmt::format("Transfer helped: {}{}.", join(helped), how));
+  if (!hurt.empty()) lines.push_back(fmt::format("Transfer hurt: {}{}.", join(hurt), how));
+  if (lines.empty()) lines.push_back(fmt::format("Neither help nor harm of transfer is beyond chance{}.", how));
+  return lines;
+}
+
+std::vector<std::string> describe_notes(const transfer::Comparison& comparison) {
+  std::vector<std::string> notes;
+  for (const auto& result : comparison.strategies) {
+    if (result.diverged > 0) notes.push_back(describe_divergence(result, comparison.seeds.size()));
+  }
+  note_scratch(comparison, notes);
+  for (const auto& result : comparison.strategies) {
+    note_predictions(result, comparison, notes);
+    if (result.no_spread) {
+      notes.push_back(
+          fmt::format("{}: its {} differences to scratch are all equal, so nothing measures their scatter; "
+                      "its interval reaches to zero.",
+                      result.name, result.pairs));
+    }
+  }
+  const auto dominance = describe_dominance(comparison);
+  notes.insert(notes.end(), dominance.begin(), dominance.end());
+  return notes;
 }
 
 std::vector<std::string> describe_dominance(const transfer::Comparison& comparison) {

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <filesystem>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -15,7 +17,9 @@
 
 #include "rtl/core/random.hpp"
 #include "rtl/data/split.hpp"
+#include "rtl/kernels/reduce.hpp"
 #include "transfer/compare_protocol.hpp"
+#include "transfer/comparison_summary.hpp"
 #include "transfer/model.hpp"
 #include "transfer/place.hpp"
 #include "transfer/run_store.hpp"
@@ -98,8 +102,16 @@ class Runs {
 
   const std::vector<Contender>& contenders() const { return contenders_; }
   const std::vector<std::uint64_t>& seeds() const { return seeds_; }
-  const RunResult& result(std::size_t contender, std::size_t seed) const {
-    return *results_[seed * contenders_.size() + contender];
+  std::vector<detail::StrategyRuns> by_strategy() const {
+    std::vector<detail::StrategyRuns> all;
+    for (std::size_t contender = 0; contender < contenders_.size(); ++contender) {
+      const Contender& asked = contenders_[contender];
+      all.push_back({asked.label, asked.strategy, asked.scaling, {}});
+      for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
+        all.back().runs.push_back(&*results_[seed * contenders_.size() + contender]);
+      }
+    }
+    return all;
   }
 
   /// Computes or reads the frozen features; returns the seconds.
@@ -115,6 +127,7 @@ class Runs {
       train_tables_ = detail::find_tables(sources_, target_.train, cache);
       test_tables_ = detail::find_tables(sources_, target_.test, cache);
       tell_of_cache(before, cache->statistics());
+      check_test_features();
     }
     return seconds_since(start);
   }
@@ -165,6 +178,18 @@ class Runs {
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
       auto stored = store_.find(contenders_[jobs_[i].contender].label, seeds_[jobs_[i].seed]);
       if (options_.resume) results_[i] = std::move(stored);
+    }
+  }
+
+  /// Logits that are not finite can then only come of training.
+  void check_test_features() const {
+    const Device host = Device::cpu(1).separate();
+    for (std::size_t i = 0; i < test_tables_.size(); ++i) {
+      if (kernels::all_finite(host, test_tables_[i]->view())) continue;
+      throw ValueError(
+          fmt::format("compare: the frozen features of {} on the test samples hold NaN or infinity; check the source "
+                      "and its input normalisation",
+                      sources_[i].name()));
     }
   }
 
@@ -223,6 +248,20 @@ class Runs {
     StrategyOptions strategy_options = options_.strategy;
     strategy_options.feature_scaling = contender.scaling;
     strategy_options.device = device;
+    RunResult result;
+    try {
+      result = train_and_score(contender, target, training, strategy_options);
+    } catch (const TrainingDiverged& error) {
+      result.divergence = error.what();
+      std::error_code ignored;
+      std::filesystem::remove(training.checkpoint, ignored);
+    }
+    store_.store(contender.label, training.seed, result);
+    return result;
+  }
+
+  RunResult train_and_score(const Contender& contender, const data::TrainTest& target, const TrainingOptions& training,
+                            const StrategyOptions& strategy_options) {
     const auto start = Clock::now();
     std::optional<Rows> rows;
     std::optional<data::Dataset> subset;
@@ -239,10 +278,17 @@ class Runs {
     RunResult result;
     result.seconds = seconds_since(start);
     result.trainable_parameters = fitted.trainable_parameters();
-    result.scores = score(fitted.model().predict(target.test, test_tables_, nullptr), target.test);
+    const Tensor logits = fitted.model().predict(target.test, test_tables_, nullptr);
+    if (!kernels::all_finite(logits.device(), logits)) {
+      throw TrainingDiverged(
+          fmt::format("train: the logits of the test samples are no finite numbers after the last epoch, at a learning "
+                      "rate of {}; lower the learning rate, or standardise the inputs",
+                      training.learning_rate),
+          training.epochs, 0, training.learning_rate);
+    }
+    result.scores = score(logits, target.test);
     result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
     result.losses = fitted.training().losses;
-    store_.store(contender.label, training.seed, result);
     return result;
   }
 
@@ -266,75 +312,15 @@ class Runs {
   std::exception_ptr failure_;
 };
 
-Statistic gather(const Runs& runs, std::size_t contender, double Scores::*member) {
-  Statistic statistic;
-  for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
-    statistic.values.push_back(runs.result(contender, seed).scores.*member);
-  }
-  const Summary summary = summarize(statistic.values);
-  statistic.mean = summary.mean;
-  statistic.std = summary.std;
-  return statistic;
-}
-
-std::vector<BlockInfluence> mean_influence(const Runs& runs, std::size_t contender) {
-  std::vector<BlockInfluence> mean = runs.result(contender, 0).influence;
-  const auto count = static_cast<double>(runs.seeds().size());
-  for (std::size_t k = 0; k < mean.size(); ++k) {
-    mean[k].feature_norm = mean[k].logit_deviation = mean[k].share = 0;
-    for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
-      const BlockInfluence& entry = runs.result(contender, seed).influence.at(k);
-      mean[k].feature_norm += entry.feature_norm / count;
-      mean[k].logit_deviation += entry.logit_deviation / count;
-      mean[k].share += entry.share / count;
-    }
-  }
-  return mean;
-}
-
-std::vector<double> mean_losses(const Runs& runs, std::size_t contender) {
-  std::vector<double> mean(runs.result(contender, 0).losses.size());
-  const auto count = static_cast<double>(runs.seeds().size());
-  for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
-    const std::vector<double>& losses = runs.result(contender, seed).losses;
-    for (std::size_t epoch = 0; epoch < mean.size(); ++epoch) mean[epoch] += losses.at(epoch) / count;
-  }
-  return mean;
-}
-
-StrategyResult summarize_runs(const Runs& runs, std::size_t contender, double confidence) {
-  const Contender& asked = runs.contenders()[contender];
-  StrategyResult result;
-  result.name = asked.label;
-  result.feature_scaling = asked.scaling;
-  result.trainable_parameters = runs.result(contender, 0).trainable_parameters;
-  result.accuracy = gather(runs, contender, &Scores::accuracy);
-  result.auc = gather(runs, contender, &Scores::auc);
-  result.auc_weighted = gather(runs, contender, &Scores::auc_weighted);
-  result.f1 = gather(runs, contender, &Scores::f1);
-  result.f1_macro = gather(runs, contender, &Scores::f1_macro);
-  result.min_class_accuracy = gather(runs, contender, &Scores::min_class_accuracy);
-  std::vector<double> differences;
-  for (std::size_t seed = 0; seed < runs.seeds().size(); ++seed) {
-    const RunResult& run = runs.result(contender, seed);
-    differences.push_back(run.scores.accuracy - runs.result(0, seed).scores.accuracy);
-    result.seconds += run.seconds / static_cast<double>(runs.seeds().size());
-  }
-  result.influence = mean_influence(runs, contender);
-  result.losses = mean_losses(runs, contender);
-  if (contender == 0) return result;
-  result.difference_from_scratch = t_interval(differences, confidence);
-  result.verdict = judge(result.difference_from_scratch);
-  if (asked.strategy != "refine") return result;
-  for (const BlockInfluence& block : result.influence) {
-    if (block.name != "h" && block.share > dominance_share) result.dominated_by = block.name;
-  }
-  return result;
-}
-
 void validate(const data::TrainTest& target, const CompareOptions& options) {
   options.training.validate();
-  if (options.seeds < 1) throw ValueError(fmt::format("compare: {} seeds; at least one is needed", options.seeds));
+  if (options.seeds < 1 || options.seeds > max_seeds) {
+    throw ValueError(fmt::format("compare: {} seeds; from 1 to {} are possible", options.seeds, max_seeds));
+  }
+  if (options.first_seed > std::numeric_limits<std::uint64_t>::max() - max_seeds) {
+    throw ValueError(
+        fmt::format("compare: a first seed of {}; the seeds after it do not fit into 64 bits", options.first_seed));
+  }
   if (options.train_samples < 0 || options.train_samples > target.train.size()) {
     throw ValueError(
         fmt::format("compare: {} training samples of {}; ask for fewer", options.train_samples, target.train.size()));
@@ -366,9 +352,8 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
   comparison.train_samples = options.train_samples > 0 ? options.train_samples : target.train.size();
   comparison.test_samples = target.test.size();
   comparison.confidence = options.confidence;
-  for (std::size_t i = 0; i < runs.contenders().size(); ++i) {
-    comparison.strategies.push_back(summarize_runs(runs, i, options.confidence));
-  }
+  comparison.class_names = target.test.class_names;
+  detail::summarize_runs(comparison, runs.by_strategy(), target.test.labels.to_vector<std::int32_t>());
   return comparison;
 }
 

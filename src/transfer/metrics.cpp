@@ -141,6 +141,7 @@ Scores score(std::span<const double> logits, std::span<const std::int32_t> label
     const auto row = logits.subspan(i * width, width);
     const auto prediction = static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
     ++scores.confusion[static_cast<std::size_t>(labels[i]) * width + prediction];
+    scores.correct.push_back(static_cast<std::size_t>(labels[i]) == prediction);
   }
   const Counts counts = count(scores, width);
   add_class_metrics(scores, counts);

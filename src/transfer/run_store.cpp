@@ -20,6 +20,30 @@ double number(const json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
 
+/// Four flags a digit, the first one the highest bit.
+std::string to_digits(const std::vector<bool>& flags) {
+  std::string digits;
+  for (std::size_t begin = 0; begin < flags.size(); begin += 4) {
+    unsigned digit = 0;
+    for (std::size_t i = begin; i < begin + 4; ++i) digit = 2 * digit + (i < flags.size() && flags[i] ? 1 : 0);
+    digits += "0123456789abcdef"[digit];
+  }
+  return digits;
+}
+
+std::vector<bool> to_flags(const std::string& digits, std::size_t count) {
+  if (digits.size() != (count + 3) / 4 || digits.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    throw ValueError(fmt::format("{} digits for {} samples", digits.size(), count));
+  }
+  std::vector<bool> flags(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const char digit = digits[i / 4];
+    const int value = digit <= '9' ? digit - '0' : digit - 'a' + 10;
+    flags[i] = (value >> (3 - i % 4) & 1) != 0;
+  }
+  return flags;
+}
+
 json encode(const Scores& scores) {
   json classes = json::array();
   for (const double value : scores.class_accuracy) classes.push_back(number(value));
@@ -31,7 +55,8 @@ json encode(const Scores& scores) {
           {"f1_macro", scores.f1_macro},
           {"min_class_accuracy", scores.min_class_accuracy},
           {"class_accuracy", classes},
-          {"confusion", scores.confusion}};
+          {"confusion", scores.confusion},
+          {"correct", to_digits(scores.correct)}};
 }
 
 Scores decode_scores(const json& value) {
@@ -45,10 +70,12 @@ Scores decode_scores(const json& value) {
   value.at("min_class_accuracy").get_to(scores.min_class_accuracy);
   for (const json& entry : value.at("class_accuracy")) scores.class_accuracy.push_back(number(entry));
   value.at("confusion").get_to(scores.confusion);
+  scores.correct = to_flags(value.at("correct"), static_cast<std::size_t>(scores.samples));
   return scores;
 }
 
 json encode(const RunResult& result) {
+  if (!result.divergence.empty()) return {{"divergence", result.divergence}};
   json influence = json::array();
   for (const BlockInfluence& block : result.influence) {
     influence.push_back({{"name", block.name},
@@ -66,6 +93,10 @@ json encode(const RunResult& result) {
 
 RunResult decode(const json& value) {
   RunResult result;
+  if (value.contains("divergence")) {
+    value.at("divergence").get_to(result.divergence);
+    return result;
+  }
   result.scores = decode_scores(value.at("scores"));
   value.at("trainable_parameters").get_to(result.trainable_parameters);
   value.at("seconds").get_to(result.seconds);

@@ -18,6 +18,8 @@ struct RunResult {
   double seconds = 0;
   std::vector<BlockInfluence> influence;
   std::vector<double> losses;  ///< mean training loss of each epoch
+  /// How the training diverged; empty if it did not. A diverged run has nothing else.
+  std::string divergence;
 };
 
 /// "source 1", "source 2": names of the facts that only runs with sources depend on.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <string_view>
 
 #include "rtl/core/error.hpp"
@@ -42,6 +44,11 @@ double beta_fraction(double a, double b, double x) {
 /// P(T > t) for t >= 0.
 double upper_tail(double t, double degrees) {
   return 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t));
+}
+
+void check_confidence(const char* call, double confidence) {
+  if (confidence > 0 && confidence < 1) return;
+  throw ValueError(fmt::format("{}: a confidence of {}; must be inside (0, 1)", call, confidence));
 }
 
 }  // namespace
@@ -97,14 +104,111 @@ Summary summarize(std::span<const double> values) {
 
 Interval t_interval(std::span<const double> values, double confidence, double lowest, double highest) {
   const Summary summary = summarize(values);
-  if (!(confidence > 0 && confidence < 1)) {
-    throw ValueError(fmt::format("t_interval: a confidence of {}; must be inside (0, 1)", confidence));
-  }
+  check_confidence("t_interval", confidence);
   if (values.size() == 1) return {summary.mean, lowest, highest};
   const double degrees = static_cast<double>(values.size()) - 1;
   const double error = summary.std / std::sqrt(degrees);  // = sample deviation / sqrt(n)
   const double half = student_t_quantile(0.5 + confidence / 2, degrees) * error;
   return {summary.mean, std::max(lowest, summary.mean - half), std::min(highest, summary.mean + half)};
+}
+
+namespace {
+
+void check_finite(const char* what, std::span<const double> values) {
+  if (values.empty()) throw ValueError(fmt::format("compare_paired: there are no {}", what));
+  for (const double value : values) {
+    if (!std::isfinite(value)) throw ValueError(fmt::format("compare_paired: a difference of {} {}", what, value));
+  }
+}
+
+/// A mean's error, squared, and the t by which it is multiplied.
+struct MeanError {
+  double variance = 0;
+  double degrees = 0;
+
+  double half_width(double confidence) const {
+    return student_t_quantile(0.5 + confidence / 2, degrees) * std::sqrt(variance);
+  }
+  double p_value(double mean) const {
+    if (mean == 0) return 1;
+    return variance > 0 ? 2 * upper_tail(std::abs(mean) / std::sqrt(variance), degrees) : 0;
+  }
+};
+
+/// Of drawing other samples: of the mean of the values with one step up and one down added (Bonett and Price 2012),
+/// brought to the scale of the mean without them.
+MeanError error_of_samples(std::span<const double> sample_means, double step) {
+  std::vector<double> values(sample_means.begin(), sample_means.end());
+  if (step > 0) values.insert(values.end(), {step, -step});
+  if (values.size() < 2) return {std::numeric_limits<double>::infinity(), 1};
+  const auto all = static_cast<double>(values.size());
+  const double scale = all / static_cast<double>(sample_means.size());
+  return {std::pow(scale * summarize(values).std, 2) / (all - 1), all - 1};
+}
+
+/// Of drawing other seeds; a deviation below one step of one sample cannot be told from one of that size.
+MeanError error_of_runs(std::span<const double> run_means, double resolution) {
+  const double degrees = static_cast<double>(run_means.size()) - 1;
+  const double deviation = std::sqrt((degrees + 1) / degrees) * summarize(run_means).std;
+  return {std::pow(std::max(deviation, resolution), 2) / (degrees + 1), degrees};
+}
+
+Interval around(double mean, double half, const PairedOptions& options, bool to_zero) {
+  Interval interval{mean, std::max(options.lowest, mean - half), std::min(options.highest, mean + half)};
+  if (to_zero) interval = {mean, std::min(interval.low, 0.0), std::max(interval.high, 0.0)};
+  return interval;
+}
+
+bool all_equal(std::span<const double> values) {
+  // Equal counts of samples reach their means by other roundings.
+  constexpr double rounding = 1e-12;
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  return *high - *low <= rounding * std::max(std::abs(*low), std::abs(*high));
+}
+
+}  // namespace
+
+PairedDifference compare_paired(std::span<const double> run_means, std::span<const double> sample_means,
+                                const PairedOptions& options) {
+  check_finite("runs", run_means);
+  check_finite("samples", sample_means);
+  check_confidence("compare_paired", options.confidence);
+  PairedDifference result;
+  const double mean = summarize(run_means).mean;
+  if (run_means.size() == 1) {
+    result.over_seeds = result.new_samples = {mean, options.lowest, options.highest};
+    return result;
+  }
+  const MeanError samples = error_of_samples(sample_means, options.step);
+  const MeanError runs = error_of_runs(run_means, options.step / static_cast<double>(sample_means.size()));
+  const double half_samples = samples.half_width(options.confidence);
+  const double half_runs = runs.half_width(options.confidence);
+  result.no_spread = all_equal(run_means);
+  result.over_seeds = around(mean, std::max(half_runs, half_samples), options, result.no_spread);
+  result.new_samples = around(mean, std::hypot(half_runs, half_samples), options, result.no_spread);
+  result.p_value = result.no_spread ? 1 : std::max(runs.p_value(mean), samples.p_value(mean));
+  return result;
+}
+
+Interval sample_interval(std::span<const double> sample_means, const PairedOptions& options) {
+  check_finite("samples", sample_means);
+  check_confidence("sample_interval", options.confidence);
+  const double half = error_of_samples(sample_means, options.step).half_width(options.confidence);
+  return around(summarize(sample_means).mean, half, options, false);
+}
+
+std::vector<double> holm(std::span<const double> p_values) {
+  std::vector<std::size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p_values[a] < p_values[b]; });
+  std::vector<double> corrected(p_values.size());
+  double largest = 0;
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    const auto left = static_cast<double>(order.size() - rank);
+    largest = std::max(largest, std::min(1.0, left * p_values[order[rank]]));
+    corrected[order[rank]] = largest;
+  }
+  return corrected;
 }
 
 std::string to_string(Verdict verdict) { return detail::name_at(verdict_names, verdict); }

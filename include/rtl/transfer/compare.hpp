@@ -57,10 +57,11 @@ class Interrupted : public Error {
   using Error::Error;
 };
 
+/// Of the runs that finished; NaN where none did.
 struct Statistic {
   double mean = 0;
   double std = 0;              ///< population
-  std::vector<double> values;  ///< one a seed
+  std::vector<double> values;  ///< one a seed; NaN for a run that diverged
 };
 
 struct StrategyResult {
@@ -69,33 +70,59 @@ struct StrategyResult {
   std::int64_t trainable_parameters = 0;
   double seconds = 0;  ///< mean of the runs: training and feature lookup, without evaluation
   Statistic accuracy, auc, auc_weighted, f1, f1_macro, min_class_accuracy;
-  Interval difference_from_scratch;  ///< of accuracy, paired by seed
-  Verdict verdict = Verdict::undecided;
-  std::vector<BlockInfluence> influence;  ///< mean over the seeds, on the test part; empty without blocks
-  std::vector<double> losses;             ///< mean training loss of each epoch, mean over the seeds
+  Interval difference_from_scratch;      ///< of accuracy, paired by seed: PairedDifference::over_seeds
+  Verdict verdict = Verdict::undecided;  ///< judge(difference_from_scratch)
+  double p_value = 1;                    ///< of the same difference
+  double p_value_holm = 1;               ///< corrected over the strategies of the comparison
+  Interval difference_new_samples;       ///< PairedDifference::new_samples
+  Verdict verdict_new_samples = Verdict::undecided;
+  /// Seeds with which this strategy and scratch both finished. Who lost runs is flattered by the others: a strategy
+  /// with diverged runs is never said to help, and none to hurt where scratch has diverged runs.
+  std::int64_t pairs = 0;
+  bool no_spread = false;                 ///< all of two or more differences are equal
+  std::int64_t diverged = 0;              ///< runs that diverged; they are left out of every mean
+  std::string divergence;                 ///< how the first of them did
+  std::int64_t constant = 0;              ///< finished runs that predict one class for every test sample
+  std::vector<std::int32_t> forgotten;    ///< classes of the test part that no run predicts, unless all are constant
+  std::vector<BlockInfluence> influence;  ///< mean over the finished runs, on the test part; empty without blocks
+  std::vector<double> losses;             ///< mean training loss of each epoch, mean over the finished runs
   /// A frozen block has more than `dominance_share` of the logits' variance: the protection that refine owes to h is
   /// weak there. Name of the block, or empty.
   std::string dominated_by;
 };
+/// Did scratch learn anything that transfer can be compared with?
+struct ScratchCheck {
+  std::int32_t majority_class = 0;  ///< the most frequent class of the test part ..
+  double majority_share = 0;        ///< .. and the accuracy of always predicting it
+  Interval above_majority;          ///< scratch's accuracy minus that, by its scatter over the test samples
+  bool beats_majority = true;       ///< above_majority lies above zero; true where no run finished
+  bool loss_fell = true;            ///< from the first epoch to the last; true for fewer than two epochs
+};
 /// Beyond this share of the logits' variance a frozen block counts as dominating.
 inline constexpr double dominance_share = 0.5;
 
+/// More paired runs than this are refused.
+inline constexpr std::int64_t max_seeds = 10'000;
+
 struct Comparison {
   std::string target;
+  std::vector<std::string> class_names;  ///< of the target; empty if it has none
   std::string device;
   std::vector<std::string> sources;
   std::vector<std::uint64_t> seeds;
   std::int64_t train_samples = 0;
   std::int64_t test_samples = 0;
   double confidence = 0.95;
-  double feature_seconds = 0;              ///< to compute or read the frozen features of both parts
+  double feature_seconds = 0;  ///< to compute or read the frozen features of both parts
+  ScratchCheck scratch;
   std::vector<StrategyResult> strategies;  ///< scratch first, its difference zero and undecided
 };
 
 /// Trains every strategy with every seed and compares. Runs of one seed are paired: the same training subset, the same
 /// initial weights where tensors have the same name and shape, the same shuffles and label flips. Frozen features are
-/// computed once. Results do not depend on `workers` at a fixed number of threads a run. Throws ValueError for unknown
-/// strategies, no seeds, too few samples, strategies that need a source without one.
+/// computed once. Results do not depend on `workers` at a fixed number of threads a run. A run that diverges costs only
+/// its own row: it is counted there. Throws ValueError for unknown strategies, no seeds or more than `max_seeds`, too
+/// few samples, strategies that need a source without one, frozen features that are not finite.
 Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTest& target,
                    const CompareOptions& options);
 

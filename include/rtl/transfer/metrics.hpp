@@ -21,6 +21,7 @@ struct Scores {
   double min_class_accuracy = 0;  ///< smallest recall of a class that occurs
   std::vector<double> class_accuracy;   ///< recall of each class; NaN for one without samples
   std::vector<std::int64_t> confusion;  ///< [classes, classes] counts, row: label, column: prediction
+  std::vector<bool> correct;            ///< of each sample, whether its largest logit is the label's
 };
 
 /// Scores of logits [N, classes], row-major. Where a class has no sample (or all of them), its AUC is not defined and

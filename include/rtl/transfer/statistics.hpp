@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace rtl::transfer {
 
@@ -30,6 +31,42 @@ struct Interval {
 };
 /// One value says nothing about its scatter: its interval is all of [lowest, highest]; limits are cut off there.
 Interval t_interval(std::span<const double> values, double confidence = 0.95, double lowest = -1, double highest = 1);
+
+/// How differences of paired runs are judged.
+struct PairedOptions {
+  double confidence = 0.95;
+  double lowest = -1;  ///< limits are cut off here ..
+  double highest = 1;  ///< .. and here
+  /// Smallest step of one sample's difference: 1 where a sample is right or wrong, 0 for values that have none.
+  double step = 1;
+};
+
+/// The mean difference of paired runs (a strategy minus scratch), judged two ways; docs/verdicts.md derives both and
+/// has their measured coverage.
+struct PairedDifference {
+  /// Other seeds: a paired t-interval over the runs, never narrower than what the test samples resolve.
+  Interval over_seeds;
+  /// Two-sided, of the same statistics: below 1 - confidence exactly where over_seeds leaves zero out.
+  double p_value = 1;
+  /// Other seeds and other test samples of the same population, both random. Contains over_seeds.
+  Interval new_samples;
+  /// All runs have the same difference, so nothing measures its scatter: both intervals reach to zero, p_value is 1.
+  bool no_spread = false;
+};
+
+/// From the differences of R runs on the same n samples, given by their means: run_means [R] over the samples and
+/// sample_means [n] over the runs. One run says nothing about other seeds: its intervals are all of [lowest, highest]
+/// and its p_value is 1. O(R + n). Throws ValueError for no runs or samples, or values that are not finite.
+PairedDifference compare_paired(std::span<const double> run_means, std::span<const double> sample_means,
+                                const PairedOptions& options = {});
+
+/// These runs on other test samples of the same population: the part of compare_paired that does not look at the
+/// scatter over runs, so that it is of use for a single run too.
+Interval sample_interval(std::span<const double> sample_means, const PairedOptions& options = {});
+
+/// Holm's step-down correction (Holm 1979, "A simple sequentially rejective multiple test procedure"): p-values, in
+/// their order, such that calling those below a level significant errs anywhere with at most that probability.
+std::vector<double> holm(std::span<const double> p_values);
 
 enum class Verdict : std::uint8_t { helps, hurts, undecided };
 std::string to_string(Verdict verdict);
