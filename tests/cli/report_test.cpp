@@ -80,8 +80,14 @@ transfer::Comparison example() {
     result.accuracy.mean = transfer::summarize(values).mean;
     for (std::size_t i = 0; i < values.size(); ++i) scratch[i] = values[i] - scratch[i];
     if (name != "scratch") {
-      result.difference_from_scratch = transfer::t_interval(scratch);
-      result.verdict = transfer::judge(result.difference_from_scratch);
+      const std::vector<double> samples(5000, transfer::summarize(scratch).mean);
+      const auto difference = transfer::compare_paired(scratch, samples);
+      result.difference_from_scratch = difference.over_seeds;
+      result.difference_new_samples = difference.new_samples;
+      result.verdict = transfer::judge(difference.over_seeds);
+      result.verdict_new_samples = transfer::judge(difference.new_samples);
+      result.p_value = result.p_value_holm = difference.p_value;
+      result.pairs = 3;
     }
     comparison.strategies.push_back(result);
   };
@@ -102,6 +108,43 @@ TEST(Report, SaysTheVerdictsInWords) {
   EXPECT_NE(text(1).find("good helps: on average 10.3 percentage points above scratch"), std::string::npos) << text(1);
   EXPECT_NE(text(2).find("bad hurts: on average 19.7 percentage points below scratch"), std::string::npos) << text(2);
   EXPECT_NE(text(3).find("even: undecided"), std::string::npos) << text(3);
+}
+
+TEST(Report, ConcludesAfterHolmsCorrection) {
+  auto comparison = example();
+  const auto lines = cli::describe_conclusion(comparison);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0], "Transfer helped: good (Holm's correction over 3 strategies, 95 % in all).");
+  EXPECT_EQ(lines[1], "Transfer hurt: bad (Holm's correction over 3 strategies, 95 % in all).");
+  for (auto& result : comparison.strategies) result.p_value_holm = 0.06;  // the words of the rows stay
+  EXPECT_EQ(cli::describe_conclusion(comparison).at(0),
+            "Neither help nor harm of transfer is beyond chance (Holm's correction over 3 strategies, 95 % in all).");
+  comparison.strategies.resize(1);
+  EXPECT_TRUE(cli::describe_conclusion(comparison).empty());
+}
+
+TEST(Report, NotesWhatMakesNumbersSayLess) {
+  auto comparison = example();
+  comparison.test_samples = 50;
+  comparison.class_names = {"oak", "fir"};
+  comparison.scratch.beats_majority = false;
+  comparison.scratch.majority_class = 1;
+  comparison.strategies[1].diverged = 1;
+  comparison.strategies[1].divergence = "train: the loss became NaN";
+  comparison.strategies[2].constant = 3;
+  for (std::int32_t c = 0; c < 25; ++c) comparison.strategies[3].forgotten.push_back(c);
+  comparison.strategies[3].no_spread = true;
+  const auto notes = cli::describe_notes(comparison);
+  ASSERT_EQ(notes.size(), 6u);
+  EXPECT_EQ(notes[0],
+            "good: 1 of 3 runs diverged. The first: the loss became NaN. They are left out of its means, and it is not "
+            "said to help.");
+  EXPECT_NE(notes[1].find("scratch did not learn"), std::string::npos) << notes[1];
+  EXPECT_NE(notes[1].find("always predicting class fir"), std::string::npos) << notes[1];
+  EXPECT_EQ(notes[2], "bad: 3 of 3 runs predict one and the same class for every test sample.");
+  EXPECT_EQ(notes[3], "even: no run predicts any of the classes oak, fir, 2, 3, 4, 5, 6, 7, 8, 9 and 15 more.");
+  EXPECT_NE(notes[4].find("all equal"), std::string::npos) << notes[4];
+  EXPECT_NE(notes[5].find("dominates"), std::string::npos) << notes[5];
 }
 
 TEST(Report, SaysWhereABlockDominates) {

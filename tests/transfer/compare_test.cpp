@@ -62,6 +62,8 @@ void expect_equal(const Comparison& a, const Comparison& b) {
     EXPECT_EQ(a.strategies[i].accuracy.values, b.strategies[i].accuracy.values);
     EXPECT_EQ(a.strategies[i].auc.values, b.strategies[i].auc.values);
     EXPECT_EQ(a.strategies[i].f1.values, b.strategies[i].f1.values);
+    EXPECT_EQ(a.strategies[i].difference_new_samples.low, b.strategies[i].difference_new_samples.low);
+    EXPECT_EQ(a.strategies[i].p_value, b.strategies[i].p_value);
     EXPECT_EQ(a.strategies[i].trainable_parameters, b.strategies[i].trainable_parameters);
     ASSERT_EQ(a.strategies[i].influence.size(), b.strategies[i].influence.size());
     for (std::size_t k = 0; k < a.strategies[i].influence.size(); ++k) {
@@ -209,6 +211,8 @@ TEST(Compare, BadArgumentsAreNamed) {
     compare(sources, data, options);
   };
   EXPECT_THROW(attempt([](auto& options) { options.seeds = 0; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.seeds = 1'000'000'000'000; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.first_seed = UINT64_MAX; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.strategies = {"prob"}; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.strategies = {"probe:half"}; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.strategies = {"scratch:raw"}; }, {source}), ValueError);

@@ -1,0 +1,129 @@
+// What rtl transfer says of its numbers: both verdicts, Holm's conclusion, diverged runs, dead features, many seeds.
+#include <gtest/gtest.h>
+
+#include "cli/program.hpp"
+#include "rtl/io/npy.hpp"
+#include "rtl/io/safetensors.hpp"
+
+namespace rtl::test {
+namespace {
+
+using nlohmann::json;
+
+/// 40 samples of 6 numbers and two classes, and a network whose features are all zero.
+void make_dead_features(const Workplace& place) {
+  const Device device = Device::cpu(1);
+  std::vector<float> inputs(240);
+  std::vector<std::int32_t> labels(40);
+  for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = static_cast<float>(i * 37 % 101) / 50 - 1;
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i * 7 % 10 < 5);
+  io::write_npy(place.path("X.npy"), Tensor::from(inputs, {40, 6}, device));
+  io::write_npy(place.path("y.npy"), Tensor::from(labels, {40}, device));
+  const Tensor weight = Tensor::zeros({16, 6}, DType::f32, device), bias = Tensor::zeros({16}, DType::f32, device);
+  const Tensor head = Tensor::zeros({2, 16}, DType::f32, device), head_bias = Tensor::zeros({2}, DType::f32, device);
+  io::write_safetensors(place.path("dead.safetensors"),
+                        {{"fc1.weight", weight}, {"fc1.bias", bias}, {"head.weight", head}, {"head.bias", head_bias}});
+}
+
+TEST(Verdicts, DeadFeaturesAreNoVerdictAndAreToldOf) {
+  const Workplace place;
+  make_dead_features(place);
+  const auto outcome = place.run({"transfer", "--source", "dead.safetensors", "--target", "npy:X.npy,y.npy", "--model",
+                                  "mlp:8", "--seeds", "2", "--epochs", "5", "--strategy", "probe:standardize", "--json",
+                                  "r.json", "--html", "r.html"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json result = place.json("r.json");
+  const json& probe = result.at("strategies").at(1);
+  EXPECT_EQ(probe.at("verdict"), "undecided");
+  EXPECT_EQ(probe.at("verdict_new_samples"), "undecided");
+  EXPECT_EQ(probe.at("constant_runs"), 2);
+  const json& difference = probe.at("difference_from_scratch");
+  EXPECT_GE(difference.at("high").get<double>() - difference.at("low").get<double>(), 2.0 / 8);
+  const std::string note = "probe:standardize: 2 of 2 runs predict one and the same class for every test sample.";
+  EXPECT_EQ(std::count(result.at("notes").begin(), result.at("notes").end(), note), 1) << result.at("notes");
+  EXPECT_NE(place
+                .run({"transfer", "--source", "dead.safetensors", "--target", "npy:X.npy,y.npy", "--model", "mlp:8",
+                      "--seeds", "2", "--epochs", "5", "--strategy", "probe:standardize"})
+                .output.find(note),
+            std::string::npos);
+  EXPECT_NE(place.read("r.html").find("predict one and the same class"), std::string::npos);
+}
+
+TEST(Verdicts, BothIntervalsAndTheConclusionAreWritten) {
+  const Workplace place;
+  make_source(place);
+  const auto outcome = place.run(small_transfer({"--json", "t.json", "--html", "t.html"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_NE(outcome.output.find("on new samples"), std::string::npos) << outcome.output;
+  const json result = place.json("t.json");
+  double last = 0;
+  for (const json& strategy : result.at("strategies")) {
+    const json& seeds = strategy.at("difference_from_scratch");
+    const json& samples = strategy.at("difference_new_samples");
+    EXPECT_LE(samples.at("low").get<double>(), seeds.at("low").get<double>());
+    EXPECT_GE(samples.at("high").get<double>(), seeds.at("high").get<double>());
+    EXPECT_EQ(strategy.at("verdict_new_samples"), samples.at("low") > 0    ? "helps"
+                                                  : samples.at("high") < 0 ? "hurts"
+                                                                           : "undecided");
+    EXPECT_GE(strategy.at("p_value_holm").get<double>(), strategy.at("p_value").get<double>());
+    EXPECT_EQ(strategy.at("pairs"), 2);
+    EXPECT_EQ(strategy.at("diverged_runs"), 0);
+    EXPECT_TRUE(strategy.at("divergence").is_null());
+    EXPECT_TRUE(strategy.at("never_predicted").is_array());
+    last = std::max(last, strategy.at("p_value_holm").get<double>());
+  }
+  EXPECT_LE(last, 1);
+  EXPECT_EQ(result.at("conclusion").at("correction"), "Holm");
+  EXPECT_TRUE(result.at("conclusion").at("hurt").is_array());
+  EXPECT_NEAR(result.at("scratch_check").at("majority_share").get<double>(), 1.0 / 3, 1e-12);
+  EXPECT_TRUE(result.at("notes").is_array());
+  EXPECT_NE(place.read("t.html").find("other seeds and other test samples"), std::string::npos);
+}
+
+/// A source whose features are so large that a raw probe on them cannot be trained.
+void make_wild_source(const Workplace& place) {
+  make_source(place);
+  const io::SafetensorsFile file(place.path("source.safetensors"));
+  std::vector<Tensor> tensors;
+  std::vector<io::NamedView> views;
+  for (const io::TensorEntry& entry : file.tensors()) {
+    tensors.push_back(file.load(entry.name, Device::cpu(1)));
+    for (std::int64_t i = 0; i < tensors.back().count(); ++i) tensors.back().data_as<float>()[i] *= 1e5F;
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) views.emplace_back(file.tensors()[i].name, tensors[i]);
+  io::write_safetensors(place.path("wild.safetensors"), views);
+}
+
+TEST(Verdicts, ADivergedStrategyCostsItsOwnRow) {
+  const Workplace place;
+  make_wild_source(place);
+  const auto outcome = place.run(small_transfer(
+      {"--source", "wild.safetensors", "--strategy", "probe,refine:balance", "--json", "t.json", "--html", "t.html"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json result = place.json("t.json");
+  const json& probe = result.at("strategies").at(1);
+  EXPECT_EQ(probe.at("diverged_runs"), 2);
+  EXPECT_TRUE(probe.at("accuracy").at("mean").is_null());
+  EXPECT_EQ(probe.at("accuracy").at("values"), (json{nullptr, nullptr}));
+  EXPECT_NE(probe.at("divergence").get<std::string>().find("learning rate"), std::string::npos);
+  EXPECT_TRUE(result.at("strategies").at(2).at("accuracy").at("mean").is_number());
+  const std::string note = "probe: 2 of 2 runs diverged";
+  EXPECT_NE(place.read("t.html").find(note), std::string::npos);
+  bool noted = false;
+  for (const json& one : result.at("notes")) noted = noted || one.get<std::string>().starts_with(note);
+  EXPECT_TRUE(noted) << result.at("notes");
+}
+
+TEST(Verdicts, AScratchThatDivergesFailsButGivesTheRows) {
+  const Workplace place;
+  make_source(place);
+  const auto outcome = place.run(small_transfer({"--learning-rate", "1e30", "--json", "t.json"}));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.errors.find("nothing to compare with"), std::string::npos) << outcome.errors;
+  EXPECT_NE(outcome.errors.find("--learning-rate"), std::string::npos) << outcome.errors;
+  EXPECT_NE(outcome.output.find("scratch: 2 of 2 runs diverged"), std::string::npos) << outcome.output;
+  EXPECT_EQ(place.json("t.json").at("strategies").size(), 4u);
+}
+
+}  // namespace
+}  // namespace rtl::test
