@@ -32,7 +32,8 @@ std::string to_digits(const std::vector<bool>& flags) {
 }
 
 std::vector<bool> to_flags(const std::string& digits, std::size_t count) {
-  if (digits.size() != (count + 3) / 4 || digits.find_first_not_of("0123456789abcdef") != std::string::npos) {
+  const bool fits = count <= 4 * digits.size() && 4 * digits.size() - count < 4;
+  if (!fits || digits.find_first_not_of("0123456789abcdef") != std::string::npos) {
     throw ValueError(fmt::format("{} digits for {} samples", digits.size(), count));
   }
   std::vector<bool> flags(count);

@@ -88,10 +88,10 @@ void make_wild_source(const Workplace& place) {
   std::vector<io::NamedView> views;
   for (const io::TensorEntry& entry : file.tensors()) {
     tensors.push_back(file.load(entry.name, Device::cpu(1)));
-    for (std::int64_t i = 0; i < tensors.back().count(); ++i) tensors.back().data_as<float>()[i] *= 1e5F;
+    for (std::int64_t i = 0; i < tensors.back().count(); ++i) tensors.back().data_as<float>()[i] *= 1e6F;
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) views.emplace_back(file.tensors()[i].name, tensors[i]);
-  io::write_safetensors(place.path("wild.safetensors"), views);
+  io::write_safetensors(place.path("source.safetensors"), views);
 }
 
 TEST(Verdicts, ADivergedStrategyCostsItsOwnRow) {

@@ -18,7 +18,7 @@ data::TrainTest target(const Device& device) {
   return {testing::make_vectors(1, 60, 10, 3, 4.0, device), testing::make_vectors(2, 200, 10, 3, 4.0, device)};
 }
 
-/// Every weight of the trunk times `factor`: 0 makes dead features, 1e18 such that a head on them diverges.
+/// Every weight of the trunk times `factor`: 0 makes dead features, 1e22 such that a head on them diverges.
 FrozenSource source(const Device& device, float factor) {
   auto network = testing::make("mlp", "8", {10}, 3, 3, device);
   for (const auto& parameter : network->state().parameters) {
@@ -43,7 +43,7 @@ TEST(CompareNotes, ADivergedRunCostsItsOwnRow) {
   options.strategies = {"probe", "refine:balance"};
   const Folder folder;
   options.state_folder = folder / "runs";
-  const FrozenSource wild = source(device, 1e18F);
+  const FrozenSource wild = source(device, 1e22F);
   const Comparison comparison = compare({wild}, target(device), options);
   const StrategyResult& scratch = comparison.strategies.at(0);
   const StrategyResult& probe = comparison.strategies.at(1);
