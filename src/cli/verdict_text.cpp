@@ -52,8 +52,8 @@ void note_scratch(const transfer::Comparison& comparison, std::vector<std::strin
   const char* consequence = "Differences to it say little about transfer.";
   if (!check.loss_fell) {
     notes.push_back(
-        fmt::format("scratch did not learn: its training loss did not fall ({:.4f} in the first epoch, "
-                    "{:.4f} in the last). {}",
+        fmt::format("scratch did not learn: its training loss did not fall ({:.4g} in the first epoch, "
+                    "{:.4g} in the last). {}",
                     scratch.losses.front(), scratch.losses.back(), consequence));
   } else if (!check.beats_majority) {
     notes.push_back(fmt::format(

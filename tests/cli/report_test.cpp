@@ -78,6 +78,7 @@ transfer::Comparison example() {
     result.name = name;
     result.accuracy.values = values;
     result.accuracy.mean = transfer::summarize(values).mean;
+    result.pairs = 3;
     for (std::size_t i = 0; i < values.size(); ++i) scratch[i] = values[i] - scratch[i];
     if (name != "scratch") {
       const std::vector<double> samples(5000, transfer::summarize(scratch).mean);
@@ -87,7 +88,6 @@ transfer::Comparison example() {
       result.verdict = transfer::judge(difference.over_seeds);
       result.verdict_new_samples = transfer::judge(difference.new_samples);
       result.p_value = result.p_value_holm = difference.p_value;
-      result.pairs = 3;
     }
     comparison.strategies.push_back(result);
   };

@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{{"transfer", "--target", glyphs, "--source", "a", "--strategy", "fine-tune:balance"}, "fine-tune"},
         WrongUsage{{"transfer", "--target", glyphs, "--feature-scaling", "loud"}, "loud"},
         WrongUsage{{"transfer", "--target", glyphs, "--feature-scale", "0"}, "'0' is no finite number above 0"},
-        WrongUsage{{"transfer", "--target", glyphs, "--seeds", "0"}, "'0' is no number from 1 up"},
+        WrongUsage{{"transfer", "--target", glyphs, "--seeds", "0"}, "'0' is no number from 1 to"},
         WrongUsage{{"transfer", "--target", glyphs, "--seeds", "1000000000000"}, "no number from 1 to 10000"},
         WrongUsage{{"transfer", "--target", glyphs, "--model", "alexnet"}, "alexnet"},
         WrongUsage{{"transfer", "--target", glyphs, "--html", "-"}, "--html"}, WrongUsage{{"reproduce"}, "subcommand"},

@@ -97,8 +97,8 @@ void make_wild_source(const Workplace& place) {
 TEST(Verdicts, ADivergedStrategyCostsItsOwnRow) {
   const Workplace place;
   make_wild_source(place);
-  const auto outcome = place.run(small_transfer(
-      {"--source", "wild.safetensors", "--strategy", "probe,refine:balance", "--json", "t.json", "--html", "t.html"}));
+  const auto outcome =
+      place.run(small_transfer({"--strategy", "probe,refine:balance", "--json", "t.json", "--html", "t.html"}));
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
   const json result = place.json("t.json");
   const json& probe = result.at("strategies").at(1);
@@ -117,7 +117,7 @@ TEST(Verdicts, ADivergedStrategyCostsItsOwnRow) {
 TEST(Verdicts, AScratchThatDivergesFailsButGivesTheRows) {
   const Workplace place;
   make_source(place);
-  const auto outcome = place.run(small_transfer({"--learning-rate", "1e30", "--json", "t.json"}));
+  const auto outcome = place.run(small_transfer({"--learning-rate", "1e300", "--json", "t.json"}));
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NE(outcome.errors.find("nothing to compare with"), std::string::npos) << outcome.errors;
   EXPECT_NE(outcome.errors.find("--learning-rate"), std::string::npos) << outcome.errors;
