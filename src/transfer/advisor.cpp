@@ -435,32 +435,6 @@ Tensor weighted_sum(const Device& device, const std::vector<Tensor>& tensors, co
 
 }  // namespace
 
-std::string to_string(CentreKind kind) {
-  switch (kind) {
-    case CentreKind::scratch:
-      return "scratch";
-    case CentreKind::source:
-      return "source";
-    case CentreKind::scaled:
-      return "scaled";
-    case CentreKind::mixed:
-      return "mixed";
-  }
-  return {};
-}
-
-std::string to_string(Decision decision) {
-  switch (decision) {
-    case Decision::transfer:
-      return "transfer";
-    case Decision::do_not_transfer:
-      return "do not transfer";
-    case Decision::unclear:
-      return "unclear";
-  }
-  return {};
-}
-
 TransferAdvisor::TransferAdvisor(const Device& device, std::span<const L2SPSource* const> sources, ConstView x,
                                  ConstView y, const AdvisorOptions& options)
     : device_(device) {

@@ -86,6 +86,32 @@ class BlockProducts {
 
 }  // namespace
 
+std::string to_string(CentreKind kind) {
+  switch (kind) {
+    case CentreKind::scratch:
+      return "scratch";
+    case CentreKind::source:
+      return "source";
+    case CentreKind::scaled:
+      return "scaled";
+    case CentreKind::mixed:
+      return "mixed";
+  }
+  return {};
+}
+
+std::string to_string(Decision decision) {
+  switch (decision) {
+    case Decision::transfer:
+      return "transfer";
+    case Decision::do_not_transfer:
+      return "do not transfer";
+    case Decision::unclear:
+      return "unclear";
+  }
+  return {};
+}
+
 Predictions predict_rows(const Device& device, const Tensor& x, const Tensor& weights) {
   const std::int64_t n = x.extent(0), k = weights.extent(1);
   Tensor values({n, k}, DType::f64, device), sizes(values.shape(), DType::f64, device);
