@@ -17,6 +17,7 @@
 #include "rtl/data/glyphs.hpp"
 #include "rtl/data/label_flips.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/normalization.hpp"
 #include "rtl/data/sampler.hpp"
 #include "rtl/data/spec.hpp"
 #include "rtl/data/split.hpp"

@@ -80,7 +80,8 @@ void run(const Arguments& arguments) {
 void add_predict_command(CLI::App& app) {
   auto* command = app.add_subcommand("predict", "Logits of a data set's test part, and the accuracy");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("--model", arguments->model, "[ARCHITECTURE:]FILE[?normalize=half|imagenet|cifar|none]")
+  command
+      ->add_option("--model", arguments->model, fmt::format("[ARCHITECTURE:]FILE[?normalize={}]", model_normalizations))
       ->required();
   command->add_option("--data", arguments->data, "SPEC of the data set; ?split=train for its training part")
       ->required();

@@ -53,7 +53,8 @@ data::Dataset training_part(data::Dataset all, const Arguments& arguments) {
   return part;
 }
 
-transfer::TrainingRecord train(layers::Network& network, const data::Dataset& part, const Arguments& arguments) {
+transfer::TrainingRecord train(layers::Network& network, const data::Dataset& part,
+                               const data::InputNormalization& normalization, const Arguments& arguments) {
   auto options = arguments.training.training();
   options.seed = arguments.seed;
   options.checkpoint = unfinished(arguments);
@@ -64,7 +65,7 @@ transfer::TrainingRecord train(layers::Network& network, const data::Dataset& pa
              fmt::format("epoch {}/{}, loss {:.4f}", now.epoch, now.epochs, now.loss));
   };
   options.notice = [&](const std::string& text) { bar.note(text); };
-  return transfer::train(network, part, arguments.training.parsed_normalization(), options);
+  return transfer::train(network, part, normalization, options);
 }
 
 std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part) {
@@ -80,7 +81,7 @@ std::map<std::string, std::string> describe_training(const Arguments& arguments,
 
 void run(const Arguments& arguments) {
   const auto training = arguments.training.training();
-  const auto normalization = arguments.training.parsed_normalization();
+  arguments.training.parsed_normalization();
   check_data_spec("--data", arguments.data);
   check_model("--model", arguments.model);
   check_outputs({{"--out", arguments.out}, {"--out (unfinished)", unfinished(arguments)}, {"--json", arguments.json}},
@@ -89,9 +90,10 @@ void run(const Arguments& arguments) {
   auto parts = load_data(arguments.data, device);
   require_test_part(parts, "the accuracy of the source");
   const auto part = training_part(std::move(parts.train), arguments);
+  const auto normalization = data::fit_normalization(part, arguments.training.parsed_normalization(part));
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
 
-  const auto record = train(*network, part, arguments);
+  const auto record = train(*network, part, normalization, arguments);
   if (!record.complete) {
     throw Error(fmt::format("interrupted after {} of {} epochs; the same command with --resume goes on",
                             record.losses.size(), training.epochs));
@@ -101,7 +103,7 @@ void run(const Arguments& arguments) {
   };
   const double train_accuracy = scores(part);
   const double test_accuracy = scores(parts.test);
-  layers::save_network(arguments.out, *network, data::to_string(normalization), describe_training(arguments, part));
+  layers::save_network(arguments.out, *network, normalization, describe_training(arguments, part));
 
   const Json json = {{"rtl", RTL_VERSION},
                      {"device", device.name()},
@@ -111,7 +113,9 @@ void run(const Arguments& arguments) {
                      {"seed", arguments.seed},
                      {"parameters", network->parameter_count()},
                      {"train_samples", part.size()},
+                     {"normalization", data::to_string(normalization)},
                      {"losses", record.losses},
+                     {"warnings", record.warnings},
                      {"train_accuracy", train_accuracy},
                      {"test_accuracy", test_accuracy},
                      {"seconds", record.seconds}};
@@ -122,6 +126,7 @@ void run(const Arguments& arguments) {
                record.losses.size(), duration(record.seconds));
     fmt::print("accuracy {:.2f} % on the training samples (true labels), {:.2f} % on the {} test samples\n",
                100 * train_accuracy, 100 * test_accuracy, grouped(parts.test.size()));
+    for (const auto& warning : record.warnings) fmt::print("warning: {}\n", printable(warning));
     fmt::print("written: {}\n", arguments.out);
   }
   write_json(arguments.json, json);

@@ -31,10 +31,13 @@ struct Arguments {
   std::string strategies = "all";
   std::string feature_scaling = "raw";
   double feature_scale = 1;
+  std::string head_start = "fresh";
+  double probe_dropout = 0;
   std::string model;
   std::int64_t seeds = 5;
   std::uint64_t first_seed = 1;
   std::string cache_folder;
+  std::string feature_storage = "f32";
   std::string state_folder;
   bool resume = false;
   std::string json;
@@ -42,6 +45,14 @@ struct Arguments {
   DeviceArguments device;
   TrainingArguments training;
 };
+
+transfer::HeadStart parse_head_start(const std::string& text) {
+  try {
+    return transfer::parse_head_start(text);
+  } catch (const ValueError& error) {
+    throw UsageError(fmt::format("--head-start: {}", error.what()));
+  }
+}
 
 transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
   transfer::CompareOptions options;
@@ -51,7 +62,10 @@ transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t
   options.strategy.feature_scale = arguments.feature_scale;
   options.strategy.model = arguments.model;
   options.strategy.normalization = arguments.training.parsed_normalization();
+  options.strategy.head_start = parse_head_start(arguments.head_start);
+  options.strategy.probe_dropout = arguments.probe_dropout;
   options.training = arguments.training.training();
+  options.checkpoint_interval = options.training.checkpoint_interval;
   options.seeds = arguments.seeds;
   options.first_seed = arguments.first_seed;
   options.train_samples = arguments.training.train_limit;
@@ -133,11 +147,14 @@ void run(const Arguments& arguments) {
   auto target = load_data(arguments.target, device);
   require_test_part(target, "the comparison");
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);
+  options.strategy.normalization = arguments.training.parsed_normalization(target.train);
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
   options.threads_per_run = 1;
-  auto cache = arguments.cache_folder.empty() ? std::make_unique<transfer::FeatureCache>()
-                                              : std::make_unique<transfer::FeatureCache>(arguments.cache_folder);
+  const DType storage = arguments.feature_storage == "bf16" ? DType::bf16 : DType::f32;
+  auto cache = arguments.cache_folder.empty()
+                   ? std::make_unique<transfer::FeatureCache>(storage)
+                   : std::make_unique<transfer::FeatureCache>(arguments.cache_folder, storage);
   options.strategy.cache = cache.get();
 
   transfer::Comparison comparison;
@@ -164,7 +181,7 @@ void run(const Arguments& arguments) {
 void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option(
       "--source", arguments.sources,
-      "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize=half|imagenet|cifar|none]");
+      fmt::format("FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}]", model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command
       .add_option("--strategy", arguments.strategies,
@@ -178,6 +195,17 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--feature-scale", arguments.feature_scale, "c of balance (features / deviation * c / sqrt(p))")
       ->check(above_zero())
       ->capture_default_str();
+  command
+      .add_option(
+          "--head-start", arguments.head_start,
+          "head of probe and fine-tune: fresh, pretrained (the source's own) or auto (that where the numbers of "
+          "classes agree)")
+      ->capture_default_str();
+  command
+      .add_option("--probe-dropout", arguments.probe_dropout,
+                  "share of the frozen features dropped while a probe trains")
+      ->check(share_below_one())
+      ->capture_default_str();
   command.add_option("--model", arguments.model, "of scratch and of the residual encoder h; " + model_help());
   command.add_option("--seeds", arguments.seeds, "number of paired runs")
       ->check(between(1, transfer::max_seeds))
@@ -186,6 +214,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
   command.add_option("--html", arguments.html, "write a report with charts to FILE");
   command.add_option("--feature-cache", arguments.cache_folder, "keep frozen features in this folder for later calls");
+  command
+      .add_option("--feature-storage", arguments.feature_storage, "of frozen features: f32, or bf16 in half the bytes")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
   command.add_option("--state", arguments.state_folder, "keep finished and unfinished runs in this folder");
   command.add_flag("--resume", arguments.resume, "go on from the state folder (rtl-state unless --state names one)");
 }

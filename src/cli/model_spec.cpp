@@ -45,7 +45,7 @@ ModelSpec ModelSpec::parse(const std::string& text) {
     const std::string option = text.substr(question + 1);
     const std::string key = "normalize=";
     if (!option.starts_with(key)) {
-      throw UsageError(fmt::format("'{}': the only option of a model is normalize=half|imagenet|cifar|none", text));
+      throw UsageError(fmt::format("'{}': the only option of a model is normalize={}", text, model_normalizations));
     }
     try {
       spec.normalization = data::parse_normalization(option.substr(key.size()));
@@ -58,18 +58,35 @@ ModelSpec ModelSpec::parse(const std::string& text) {
 
 std::string stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
+namespace {
+
+/// The file's own numbers are the only ones to standardise by.
+std::optional<data::InputNormalization> chosen_normalization(const ModelSpec& spec,
+                                                             const layers::LoadedNetwork& loaded) {
+  using data::Normalization;
+  const auto asked = spec.normalization.value_or(Normalization::automatic);
+  if (asked == Normalization::automatic) return loaded.normalization;
+  const bool vectors = loaded.network->architecture().input.rank() == 1;
+  if (asked == Normalization::standardize) {
+    if (loaded.normalization && loaded.normalization->kind == asked) return loaded.normalization;
+    throw UsageError(
+        fmt::format("{}: normalize=standardize needs the means and deviations of its training rows, which "
+                    "the file does not have; standardise the data, or train it by `rtl pretrain`",
+                    spec.file));
+  }
+  if (vectors && asked != Normalization::none) {
+    throw UsageError(fmt::format("{}: it takes vectors, and normalize={} is for images; use none or standardize",
+                                 spec.file, data::to_string(asked)));
+  }
+  return asked;
+}
+
+}  // namespace
+
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device) {
   auto loaded = layers::load_network(spec.file, device, spec.architecture);
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
-  auto normalization = spec.normalization;
-  if (!normalization && !loaded.normalization.empty()) {
-    try {
-      normalization = data::parse_normalization(loaded.normalization);
-    } catch (const ValueError& error) {
-      throw FormatError(spec.file, fmt::format("metadata 'normalization': {}", error.what()));
-    }
-  }
-  return transfer::FrozenSource(std::move(loaded.network), normalization, stem(spec.file));
+  return transfer::FrozenSource(std::move(loaded.network), chosen_normalization(spec, loaded), stem(spec.file));
 }
 
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {

@@ -1,4 +1,4 @@
-// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=half|imagenet|cifar|none].
+// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=..].
 #pragma once
 
 #include <optional>
@@ -9,6 +9,9 @@
 #include "rtl/transfer/source.hpp"
 
 namespace rtl::cli {
+
+/// What may stand behind normalize=, for help and errors.
+inline constexpr const char* model_normalizations = "auto|half|imagenet|cifar|none|standardize";
 
 struct ModelSpec {
   std::optional<std::string> architecture;  ///< "resnet_cifar:20"

@@ -45,4 +45,12 @@ CLI::Validator above_zero() {
   return {check, "> 0", "above zero"};
 }
 
+CLI::Validator share_below_one() {
+  const auto check = [](const std::string& text) {
+    const auto value = parse(text);
+    return value && *value >= 0 && *value < 1 ? std::string() : fmt::format("'{}' is no number in [0, 1)", text);
+  };
+  return {check, "in [0, 1)", "share below one"};
+}
+
 }  // namespace rtl::cli

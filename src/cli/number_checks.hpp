@@ -11,5 +11,7 @@ CLI::Validator at_least(int least);
 CLI::Validator between(int least, int most);
 /// Refuses numbers that are not above 0 or not finite, and what is no number.
 CLI::Validator above_zero();
+/// A number in [0, 1).
+CLI::Validator share_below_one();
 
 }  // namespace rtl::cli

@@ -33,9 +33,29 @@ void TrainingArguments::add_to(CLI::App& command) {
   command.add_option("--learning-rate", options.learning_rate, "of the optimizer")->capture_default_str()->group(group);
   command.add_option("--momentum", options.momentum, "of sgd")->capture_default_str()->group(group);
   command.add_option("--optimizer", optimizer, "sgd, adam or adamw")->capture_default_str()->group(group);
+  command.add_flag("--nesterov", options.nesterov, "Nesterov's momentum, for sgd")->group(group);
   command.add_option("--weight-decay", options.weight_decay, "of the optimizer")->capture_default_str()->group(group);
+  command
+      .add_option("--l2sp-strength", options.l2sp_strength,
+                  "L2-SP: draws all weights to those that the training starts from")
+      ->capture_default_str()
+      ->group(group);
   command.add_option("--schedule", schedule, "constant, step or cosine")->capture_default_str()->group(group);
-  command.add_option("--normalize", normalization, "inputs of the trained network: half, imagenet, cifar or none")
+  command.add_option("--schedule-epochs", options.schedule_epochs, "of step: epochs between two changes of the rate")
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--schedule-factor", options.schedule_factor, "of step: what the rate is multiplied by")
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_option("--normalize", normalization,
+                  "inputs of the trained network: half, imagenet, cifar or none for images, standardize (by the "
+                  "training rows) or none for vectors; auto: half, or standardize")
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_option("--checkpoint-interval", options.checkpoint_interval,
+                  "epochs after which an unfinished training is kept, where it is")
       ->capture_default_str()
       ->group(group);
   const std::string protocol = "Protocol";
@@ -68,6 +88,16 @@ transfer::TrainingOptions TrainingArguments::training() const {
   } catch (const ValueError& error) {
     throw UsageError(error.what());
   }
+}
+
+data::Normalization TrainingArguments::parsed_normalization(const data::Dataset& train) const {
+  using data::Normalization;
+  const Normalization asked = parsed_normalization();
+  if (asked == Normalization::automatic || asked == Normalization::none) return asked;
+  if ((asked == Normalization::standardize) != train.has_images()) return asked;
+  throw UsageError(fmt::format("--normalize {}: {} has {}, which take {} or none", normalization, train.name,
+                               train.has_images() ? "images" : "vectors",
+                               train.has_images() ? "half, imagenet, cifar" : "standardize"));
 }
 
 data::Normalization TrainingArguments::parsed_normalization() const {

@@ -26,14 +26,17 @@ struct TrainingArguments {
   transfer::TrainingOptions options;
   std::string optimizer = "sgd";
   std::string schedule = "constant";
-  std::string normalization = "half";
+  std::string normalization = "auto";
   std::int64_t train_limit = 0;
   std::int64_t train_offset = 0;
 
   void add_to(CLI::App& command);
   /// options with the named members filled in. Throws UsageError for values outside their range.
   transfer::TrainingOptions training() const;
+  /// Throws UsageError for an unknown name.
   data::Normalization parsed_normalization() const;
+  /// The same, checked against the inputs of `train`: UsageError for one that is for others.
+  data::Normalization parsed_normalization(const data::Dataset& train) const;
 };
 
 /// Drops the first `offset` samples. Throws ValueError if none is left.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "rtl/core/error.hpp"
@@ -12,37 +11,6 @@
 
 namespace rtl::data {
 namespace {
-
-struct Moments {
-  std::array<double, 3> mean;
-  std::array<double, 3> deviation;
-};
-
-/// Of values in [0, 1].
-Moments moments_of(Normalization normalization) {
-  switch (normalization) {
-    case Normalization::none:
-      return {{0, 0, 0}, {1, 1, 1}};
-    case Normalization::half:
-      return {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
-    case Normalization::imagenet:
-      return {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
-    case Normalization::cifar:
-      return {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
-  }
-  throw ValueError("channel_scaling: unknown normalisation");
-}
-
-constexpr std::pair<Normalization, const char*> names[] = {{Normalization::none, "none"},
-                                                           {Normalization::half, "half"},
-                                                           {Normalization::imagenet, "imagenet"},
-                                                           {Normalization::cifar, "cifar"}};
-
-Tensor filled(const std::vector<double>& values, DType dtype, const Device& device) {
-  const Shape shape{static_cast<std::int64_t>(values.size())};
-  if (dtype == DType::f64) return Tensor::from(values, shape, device);
-  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
-}
 
 /// The first value of f32 inputs that is not finite, as an error text; empty if all are.
 std::string find_not_finite(const Tensor& inputs, std::int64_t samples) {
@@ -57,46 +25,6 @@ std::string find_not_finite(const Tensor& inputs, std::int64_t samples) {
 }
 
 }  // namespace
-
-std::string to_string(Normalization normalization) {
-  for (const auto& [value, name] : names) {
-    if (value == normalization) return name;
-  }
-  throw ValueError("to_string: unknown normalisation");
-}
-
-Normalization parse_normalization(const std::string& text) {
-  for (const auto& [value, name] : names) {
-    if (text == name) return value;
-  }
-  throw ValueError(fmt::format("'{}' is no input normalisation; choose none, half, imagenet or cifar", text));
-}
-
-ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device, DType dtype) {
-  if (dtype != DType::f32 && dtype != DType::f64) {
-    throw DTypeError(fmt::format("channel_scaling: the dtype is {}; give f32 or f64", name_of(dtype)));
-  }
-  const Moments moments = moments_of(normalization);
-  const bool uniform = normalization == Normalization::none || normalization == Normalization::half;
-  if (channels < 1 || (!uniform && channels != 1 && channels != 3)) {
-    throw ValueError(fmt::format("channel_scaling: {} is defined for {} channels, not for {}", to_string(normalization),
-                                 uniform ? "one or more" : "1 or 3", channels));
-  }
-  std::vector<double> scale;
-  std::vector<double> shift;
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const auto i = static_cast<std::size_t>(uniform ? 0 : c);
-    double mean = moments.mean[i];
-    double deviation = moments.deviation[i];
-    if (!uniform && channels == 1) {
-      mean = (moments.mean[0] + moments.mean[1] + moments.mean[2]) / 3;
-      deviation = (moments.deviation[0] + moments.deviation[1] + moments.deviation[2]) / 3;
-    }
-    scale.push_back(1 / (255 * deviation));
-    shift.push_back(-mean / deviation);
-  }
-  return {filled(scale, dtype, device), filled(shift, dtype, device)};
-}
 
 Shape Dataset::sample_shape() const {
   if (inputs.rank() < 1) throw ShapeError(fmt::format("data set '{}': the inputs have no sample axis", name));

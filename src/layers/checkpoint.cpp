@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "layers/input_statistics.hpp"
 #include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/kernels/pointwise.hpp"
@@ -118,7 +119,7 @@ std::vector<std::string> notes_of(const CheckpointNames& names, const Fit& fit) 
 
 }  // namespace
 
-void save_network(const std::string& path, Network& network, const std::string& normalization,
+void save_network(const std::string& path, Network& network, const data::InputNormalization& normalization,
                   const std::map<std::string, std::string>& extra) {
   const Architecture& architecture = network.architecture();
   io::Metadata metadata = extra;
@@ -126,13 +127,15 @@ void save_network(const std::string& path, Network& network, const std::string& 
   metadata["variant"] = architecture.variant;
   metadata["input"] = fmt::format("{}", fmt::join(architecture.input.extents(), ","));
   metadata["classes"] = std::to_string(architecture.classes);
-  metadata["normalization"] = normalization;
+  metadata["normalization"] = data::to_string(normalization);
   std::vector<io::NamedView> tensors;
   const ModuleState state = network.state();
   for (const NamedParameter& parameter : state.parameters) {
     tensors.emplace_back(parameter.name, parameter.variable.value());
   }
   for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, *buffer.tensor);
+  const InputStatistics statistics(normalization, Device::cpu(1).separate());
+  statistics.append_to(tensors, "");
   io::write_safetensors(path, tensors, metadata);
 }
 
@@ -145,8 +148,13 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
   loaded.network = make_network(fit.architecture, device, 0, dtype);
   fill(file, fit, *loaded.network);
   loaded.notes = notes_of(names, fit);
-  const auto normalization = file.metadata().find("normalization");
-  if (normalization != file.metadata().end()) loaded.normalization = normalization->second;
+  loaded.normalization = read_normalization(file, "");
+  const Shape& input = loaded.network->architecture().input;
+  const bool standardised = loaded.normalization && loaded.normalization->kind == data::Normalization::standardize;
+  if (standardised && input != Shape{static_cast<std::int64_t>(loaded.normalization->mean.size())}) {
+    throw FormatError(path, fmt::format("it has the means of {} columns, but its network takes samples {}",
+                                        loaded.normalization->mean.size(), input.to_string()));
+  }
   loaded.metadata = file.metadata();
   return loaded;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "layers/input_statistics.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::layers {
@@ -118,7 +119,7 @@ CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors) {
   std::vector<Name> plain, averaged, optimizer;
   for (const StoredTensor& tensor : tensors) {
     Name name{&tensor, words_of(tensor.name)};
-    if (name.words.back() == "num_batches_tracked") continue;
+    if (name.words.back() == "num_batches_tracked" || is_input_statistic(tensor.name)) continue;
     if (is_one_of(name.words.front(), {"optimizer", "optimizers", "optimizer_states", "optim", "lr_scheduler"})) {
       optimizer.push_back(std::move(name));
       continue;

@@ -27,7 +27,8 @@ struct CheckpointNames {
 
 /// The rule for all architectures: `_orig_mod` and `module` are dropped wherever they stand, and any sequence of
 /// `model`, `backbone`, `net`, `network`, `encoder`, `state_dict` in front; then a first word that all names share, but
-/// for a head's. Batch counters and an optimizer's state are left out, and averaged copies (`ema.`, `model_ema.`,
+/// for a head's. Batch counters, the numbers of standardised inputs and an optimizer's state are left out, and averaged
+/// copies (`ema.`, `model_ema.`,
 /// `.._averaged`, ..) where there are plain tensors beside them. Throws ValueError where two names become one.
 CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors);
 

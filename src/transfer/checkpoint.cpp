@@ -64,7 +64,7 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
   const Facts chosen = facts_of(options);
   facts.insert(facts.end(), chosen.begin(), chosen.end());
   io::Hash64 content;
-  content.add(data.dataset->input_hash()).add(data::to_string(data.normalization));
+  content.add(data.dataset->input_hash()).add(data.normalization.hash());
   content.add(HostBytes(data.dataset->labels).bytes());
   facts.push_back(
       content_fact("data", content.value(), fmt::format("{} ({} samples)", data.dataset->name, data.dataset->size())));

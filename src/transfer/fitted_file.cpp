@@ -3,9 +3,11 @@
 #include <fmt/ranges.h>
 
 #include <charconv>
+#include <list>
 #include <utility>
 
 #include "io/json.hpp"
+#include "layers/input_statistics.hpp"
 #include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/checkpoint.hpp"
@@ -23,7 +25,7 @@ std::string join(const Shape& shape) { return fmt::format("{}", fmt::join(shape.
 std::string source_prefix(std::size_t k) { return fmt::format("source{}.", k); }
 
 void describe(io::Metadata& metadata, const std::string& prefix, const layers::Architecture& architecture,
-              data::Normalization normalization) {
+              const data::InputNormalization& normalization) {
   metadata[prefix + "architecture"] = architecture.name;
   metadata[prefix + "variant"] = architecture.variant;
   metadata[prefix + "input"] = join(architecture.input);
@@ -69,12 +71,9 @@ class Reader {
     }
   }
 
-  data::Normalization normalization(const std::string& key) const {
-    try {
-      return data::parse_normalization(text(key));
-    } catch (const ValueError& error) {
-      throw FormatError(file_.path(), error.what());
-    }
+  data::InputNormalization normalization(const std::string& prefix) const {
+    text(prefix + "normalization");
+    return layers::read_normalization(file_, prefix).value_or(data::Normalization::none);
   }
 
   bool contains(const std::string& name) const { return file_.contains(name); }
@@ -145,8 +144,7 @@ Fitted load_network(const std::string& path, const Device& device) {
   model->strategy = strategy == loaded.metadata.end() ? "scratch" : strategy->second;
   model->classes = loaded.network->architecture().classes;
   model->sample = loaded.network->architecture().input;
-  model->normalization = loaded.normalization.empty() ? default_normalization(loaded.network->architecture())
-                                                      : data::parse_normalization(loaded.normalization);
+  model->normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
   model->network = std::move(loaded.network);
   return Fitted(std::move(model));
 }
@@ -156,7 +154,7 @@ Fitted load_network(const std::string& path, const Device& device) {
 void Fitted::save(const std::string& path) const {
   Model& model = *model_;
   if (!model.fused()) {
-    layers::save_network(path, *model.network, data::to_string(model.normalization), {{"strategy", model.strategy}});
+    layers::save_network(path, *model.network, model.normalization, {{"strategy", model.strategy}});
     return;
   }
   io::Metadata metadata{{"kind", kind},
@@ -165,9 +163,12 @@ void Fitted::save(const std::string& path) const {
                         {"sample", join(model.sample)},
                         {"sources", std::to_string(model.blocks.size())}};
   std::vector<io::NamedView> views{{"head.weight", model.weight.value()}, {"head.bias", model.bias.value()}};
+  std::list<layers::InputStatistics> statistics;
   if (model.network) {
     describe(metadata, "h.", model.network->architecture(), model.normalization);
     add_network(views, "h.", *model.network);
+    statistics.emplace_back(model.normalization, model.device);
+    statistics.back().append_to(views, "h.");
   }
   std::vector<std::unique_ptr<layers::Network>> copies;
   for (std::size_t k = 0; k < model.blocks.size(); ++k) {
@@ -177,6 +178,8 @@ void Fitted::save(const std::string& path) const {
     metadata[prefix + "name"] = io::valid_utf8(block.source.name());
     copies.push_back(block.source.copy_network(model.device));
     add_network(views, prefix, *copies.back());
+    statistics.emplace_back(block.source.normalization(), model.device);
+    statistics.back().append_to(views, prefix);
     if (!block.shift.defined()) continue;
     views.emplace_back(prefix + "feature_shift", block.shift);
     views.emplace_back(prefix + "feature_factor", block.factor);
@@ -194,14 +197,13 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
   std::int64_t columns = 0;
   if (model->strategy == "refine") {
     model->network = reader.network("h.");
-    model->normalization = reader.normalization("h.normalization");
+    model->normalization = reader.normalization("h.");
     columns += model->network->feature_count();
   }
   const auto count = static_cast<std::size_t>(reader.number("sources"));
   for (std::size_t k = 0; k < count; ++k) {
     const std::string prefix = source_prefix(k);
-    const FrozenSource source(reader.network(prefix), reader.normalization(prefix + "normalization"),
-                              reader.text(prefix + "name"));
+    const FrozenSource source(reader.network(prefix), reader.normalization(prefix), reader.text(prefix + "name"));
     const std::int64_t width = source.feature_count();
     FrozenBlock block{source, {}, {}};
     if (reader.contains(prefix + "feature_shift")) {

@@ -28,7 +28,7 @@ class Fitted::Model final : public Trainable {
   Shape sample;  ///< shape of one input
   /// scratch and fine-tune: the whole model; refine: the residual encoder, whose own head is not used; probe: none.
   std::unique_ptr<layers::Network> network;
-  data::Normalization normalization = data::Normalization::half;  ///< of the network's inputs
+  data::InputNormalization normalization;  ///< of the network's inputs
   /// The fused head, [classes, sum of the blocks' features] and [classes]; not defined where the network's is used.
   autodiff::Variable weight;
   autodiff::Variable bias;

@@ -1,5 +1,7 @@
 #include "transfer/place.hpp"
 
+#include <fmt/format.h>
+
 #include <numeric>
 #include <vector>
 
@@ -27,11 +29,21 @@ std::span<const std::byte> HostBytes::bytes() const {
   return {static_cast<const std::byte*>(tensor_->view().data()), tensor_->bytes()};
 }
 
-InputGather::InputGather(const data::Dataset& dataset, data::Normalization normalization, DType dtype,
+InputGather::InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
                          const Device& device)
     : dataset_(dataset), dtype_(dtype), device_(device) {
-  if (!dataset.has_images()) return;
-  scaling_ = data::channel_scaling(normalization, dataset.inputs.extent(3), device, dtype);
+  if (normalization.kind == data::Normalization::automatic) {
+    throw ValueError("the input normalisation 'auto' has to be fitted to the training set first: fit_normalization");
+  }
+  if (dataset.has_images()) {
+    scaling_ = data::channel_scaling(normalization.kind, dataset.inputs.extent(3), device, dtype);
+  } else if (normalization.kind == data::Normalization::standardize) {
+    try {
+      standardized_ = data::standardized(dataset.inputs, normalization, dtype, device);
+    } catch (const ValueError& error) {
+      throw ValueError(fmt::format("data set '{}': {}", dataset.name, error.what()));
+    }
+  }
 }
 
 Tensor InputGather::operator()(ConstView rows) const {
@@ -39,7 +51,7 @@ Tensor InputGather::operator()(ConstView rows) const {
   if (dataset_.has_images()) {
     kernels::gather_images(device_, dataset_.inputs, rows, scaling_.scale, scaling_.shift, out);
   } else {
-    kernels::gather_rows(device_, dataset_.inputs, rows, out);
+    kernels::gather_rows(device_, standardized_.defined() ? standardized_ : dataset_.inputs, rows, out);
   }
   return out;
 }

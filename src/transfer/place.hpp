@@ -40,11 +40,14 @@ class HostBytes {
   const Tensor* tensor_;
 };
 
-/// The network inputs of `rows` (i64, on `device`): normalised images, or vectors as they are. Works on `device` alone,
-/// so several threads may gather from one data set.
+/// The network inputs of `rows` (i64, on `device`): normalised images or vectors. Works on `device` alone, so several
+/// threads may gather from one data set.
 class InputGather {
  public:
-  InputGather(const data::Dataset& dataset, data::Normalization normalization, DType dtype, const Device& device);
+  /// Vectors that are standardised are so once, in a copy. Throws ValueError for `automatic`, which nothing was fitted
+  /// for, for standardize on images, and as data::standardized.
+  InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
+              const Device& device);
   Tensor operator()(ConstView rows) const;
 
  private:
@@ -52,6 +55,7 @@ class InputGather {
   DType dtype_;
   Device device_;
   data::ChannelScaling scaling_;
+  Tensor standardized_;
 };
 
 /// 0 .. count-1 as i64 on `device`.

@@ -14,6 +14,7 @@
 namespace rtl::transfer {
 
 data::Normalization default_normalization(const layers::Architecture& architecture) {
+  if (architecture.input.rank() == 1) return data::Normalization::none;
   return architecture.name == "resnet_cifar" ? data::Normalization::imagenet : data::Normalization::half;
 }
 
@@ -22,6 +23,18 @@ namespace {
 void add_tensor(io::Hash64& hash, const std::string& name, const Tensor& tensor) {
   hash.add(name).add(tensor.shape().to_string()).add(name_of(tensor.dtype()));
   hash.add(detail::HostBytes(tensor).bytes());
+}
+
+data::InputNormalization input_normalization(const layers::Architecture& architecture,
+                                             std::optional<data::InputNormalization> asked) {
+  using data::Normalization;
+  if (!asked || asked->kind == Normalization::automatic) return default_normalization(architecture);
+  const bool vectors = architecture.input.rank() == 1;
+  if (asked->kind != Normalization::standardize) return vectors ? Normalization::none : *std::move(asked);
+  const auto columns = static_cast<std::int64_t>(asked->mean.size());
+  if (vectors && columns == architecture.input[0]) return *std::move(asked);
+  throw ValueError(fmt::format("FrozenSource: numbers to standardise {} columns, but {} takes samples {}", columns,
+                               architecture.to_string(), architecture.input.to_string()));
 }
 
 }  // namespace
@@ -39,7 +52,7 @@ struct FrozenSource::State {
   explicit State(const Device& where) : device(where) {}
   std::unique_ptr<layers::Network> network;
   std::unique_ptr<layers::FrozenNetwork> frozen;
-  data::Normalization normalization{};
+  data::InputNormalization normalization;
   std::string name;
   Device device;
   std::uint64_t fingerprint = 0;
@@ -49,8 +62,8 @@ struct FrozenSource::State {
   Tensor run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns, Run function);
 };
 
-FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network, std::optional<data::Normalization> normalization,
-                           std::string name) {
+FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
+                           std::optional<data::InputNormalization> normalization, std::string name) {
   if (!network) throw ValueError("FrozenSource: there is no network; build or load one first");
   const Device device = network->device();
   for (const auto& parameter : network->state().parameters) {
@@ -62,18 +75,18 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network, std::option
   auto frozen = std::make_unique<layers::FrozenNetwork>(*network);
   const std::uint64_t fingerprint = weights_hash(*network);
   if (name.empty()) name = network->architecture().to_string();
-  const auto chosen = normalization.value_or(default_normalization(network->architecture()));
+  auto chosen = input_normalization(network->architecture(), std::move(normalization));
   state_ = std::make_shared<State>(device);
   state_->network = std::move(network);
   state_->frozen = std::move(frozen);
-  state_->normalization = chosen;
+  state_->normalization = std::move(chosen);
   state_->name = std::move(name);
   state_->fingerprint = fingerprint;
 }
 
 const std::string& FrozenSource::name() const { return state_->name; }
 const layers::Architecture& FrozenSource::architecture() const { return state_->network->architecture(); }
-data::Normalization FrozenSource::normalization() const { return state_->normalization; }
+const data::InputNormalization& FrozenSource::normalization() const { return state_->normalization; }
 const Device& FrozenSource::device() const { return state_->device; }
 std::int64_t FrozenSource::feature_count() const { return state_->network->feature_count(); }
 std::int64_t FrozenSource::classes() const { return state_->network->architecture().classes; }

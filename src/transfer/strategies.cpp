@@ -101,7 +101,7 @@ Fitted finish(std::unique_ptr<Model> model, const Request& request, const std::v
 
 Fitted fit_scratch(const Request& request) {
   auto model = make_model("scratch", request);
-  model->normalization = request.options.normalization;
+  model->normalization = data::fit_normalization(request.train, request.options.normalization);
   model->network = make_encoder(request, model->device);
   return finish(std::move(model), request);
 }
@@ -132,7 +132,7 @@ Fitted fit_fine_tune(const Request& request) {
 Fitted fit_refine(const Request& request) {
   if (request.sources.empty()) return fit_scratch(request);
   auto model = make_model("refine", request);
-  model->normalization = request.options.normalization;
+  model->normalization = data::fit_normalization(request.train, request.options.normalization);
   model->network = make_encoder(request, model->device);
   const std::vector<Tensor> features = add_blocks(*model, request);
   std::int64_t columns = model->network->feature_count();

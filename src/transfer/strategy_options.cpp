@@ -12,6 +12,7 @@ namespace rtl::transfer {
 namespace {
 
 constexpr std::array<std::string_view, 3> scaling_names{"raw", "standardize", "balance"};
+constexpr std::array<std::string_view, 3> head_start_names{"fresh", "pretrained", "auto"};
 
 }  // namespace
 
@@ -21,15 +22,20 @@ FeatureScaling parse_feature_scaling(const std::string& text) {
   return detail::parse_name<FeatureScaling>(scaling_names, text, "feature scaling");
 }
 
+std::string to_string(HeadStart start) { return detail::name_at(head_start_names, start); }
+
+HeadStart parse_head_start(const std::string& text) {
+  return detail::parse_name<HeadStart>(head_start_names, text, "head start");
+}
+
 namespace detail {
 
 Facts facts_of(const StrategyOptions& options) {
-  constexpr std::array<std::string_view, 3> head_names{"fresh", "pretrained", "automatic"};
   return {{"model", options.model.empty() ? "of the data's kind" : options.model},
           {"normalization of scratch and h", data::to_string(options.normalization)},
           {"feature scaling", to_string(options.feature_scaling)},
           {"feature scale", fmt::format("{}", options.feature_scale)},
-          {"head", name_at(head_names, options.head_start)},
+          {"head", to_string(options.head_start)},
           {"dropout of a probe", fmt::format("{}", options.probe_dropout)},
           {"dtype of stored features",
            std::string(options.cache ? name_of(options.cache->storage()) : name_of(DType::f32))}};

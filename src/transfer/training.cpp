@@ -18,6 +18,7 @@
 #include "rtl/optim/optimizer.hpp"
 #include "rtl/optim/schedule.hpp"
 #include "transfer/checkpoint.hpp"
+#include "transfer/learning.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer {
@@ -103,6 +104,7 @@ class Training {
     record_.complete = epoch() == options_.epochs;
     if (record_.complete && !options_.checkpoint.empty()) remove_checkpoint();
     optimizer_->clear_gradients();
+    if (record_.complete) add_warnings();
     record_.steps = epoch() * sampler_.batches();
     record_.seconds = seconds_since(start);
     return record_;
@@ -112,6 +114,7 @@ class Training {
   std::int64_t epoch() const { return static_cast<std::int64_t>(record_.losses.size()); }
 
   void prepare() {
+    start_ = detail::largest_weight(model_.state());
     if (options_.l2sp_strength > 0) optimizer_->start_from_here();
     if (!options_.checkpoint.empty()) {
       protocol_ = detail::training_protocol(model_, data_, options_);
@@ -121,6 +124,50 @@ class Training {
     }
     clean_labels_ = data_.dataset->labels.to_vector<std::int32_t>();
     optimizer_->clear_gradients();
+  }
+
+  void warn(std::string note) {
+    if (!note.empty()) record_.warnings.push_back(std::move(note));
+  }
+
+  void add_warnings() {
+    warn(detail::describe_constant_columns(data_.normalization));
+    if (epoch() == 0) return;
+    const std::vector<std::int32_t> labels = labels_.to_vector<std::int32_t>();
+    const double shares = detail::loss_of_shares(labels, data_.dataset->classes);
+    const detail::LearningCheck check = evaluate(labels, shares);
+    if (check.constant()) warn(detail::describe_constant_prediction(*data_.dataset, check.predicted()));
+    if (doubtful(shares)) warn(detail::describe_nothing_learned(check.mean_loss(), shares));
+    warn(detail::describe_growth(start_, detail::largest_weight(model_.state())));
+  }
+
+  /// The last epoch's loss is one of changing weights, and with dropout: if it is well below, there is nothing to
+  /// check.
+  bool doubtful(double shares) const { return record_.losses.back() > 0.9 * shares; }
+
+  /// On the training samples: all of them where there is doubt, else until two classes have been predicted.
+  detail::LearningCheck evaluate(const std::vector<std::int32_t>& labels, double shares) {
+    const autodiff::NoGraph no_graph;
+    detail::LearningCheck check(data_.dataset->classes);
+    const std::int64_t samples = data_.dataset->size();
+    const Tensor rows = detail::counting_rows(samples, device_);
+    for (std::int64_t begin = 0; begin < samples && (check.constant() || doubtful(shares));) {
+      const std::int64_t end = std::min<std::int64_t>(samples, begin + 256);
+      const autodiff::Variable output = model_.logits(make_batch(rows.view().slice(0, begin, end)), {});
+      const Tensor& logits = output.value();
+      std::vector<double> values;
+      if (dtype_ == DType::f64) {
+        values = logits.to_vector<double>();
+      } else {
+        const std::vector<float> narrow = logits.to_vector<float>();
+        values.assign(narrow.begin(), narrow.end());
+      }
+      check.add(values, labels.data() + begin);
+      if (!check.finite())
+        throw_diverged("the outputs on the training samples became NaN or infinite", epoch(), sampler_.batches());
+      begin = end;
+    }
+    return check;
   }
 
   void remove_checkpoint() const {
@@ -191,15 +238,18 @@ class Training {
     }
   }
 
+  Batch make_batch(ConstView rows) {
+    Batch batch;
+    if (inputs_) batch.inputs = autodiff::Variable((*inputs_)(rows));
+    for (const ConstView& table : data_.features) batch.features.emplace_back(gather(table, rows, dtype_));
+    return batch;
+  }
+
   void run_step(std::int64_t index, Tensor& sum) {
     const std::int64_t begin = index * options_.batch_size;
     const std::int64_t end = std::min(begin + options_.batch_size, data_.dataset->size());
     const ConstView rows = rows_.view().slice(0, begin, end);
-    Batch batch;
-    if (inputs_) batch.inputs = autodiff::Variable((*inputs_)(rows));
-    for (const ConstView& table : data_.features) {
-      batch.features.emplace_back(gather(table, rows, dtype_));
-    }
+    const Batch batch = make_batch(rows);
     const auto step = static_cast<std::uint64_t>(epoch() * sampler_.batches() + index);
     const autodiff::Variable logits = model_.logits(batch, {true, options_.seed, step});
     const autodiff::Variable loss = autodiff::cross_entropy(logits, gather(labels_, rows, DType::i32));
@@ -224,6 +274,7 @@ class Training {
   Tensor labels_;
   Tensor step_losses_;
   detail::Facts protocol_;
+  detail::LargestWeight start_;
   TrainingRecord record_;
 };
 
@@ -266,8 +317,8 @@ TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingO
   return Training(model, local, options, device).run();
 }
 
-TrainingRecord train(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
-                     const TrainingOptions& options) {
+TrainingRecord train(layers::Network& network, const data::Dataset& dataset,
+                     const data::InputNormalization& normalization, const TrainingOptions& options) {
   check_input(network, dataset, "train");
   if (network.architecture().classes != dataset.classes) {
     throw ShapeError(fmt::format("train: {} has {} classes, {} has {}; reset the network's head",
@@ -278,7 +329,7 @@ TrainingRecord train(layers::Network& network, const data::Dataset& dataset, dat
   return train(model, {&dataset, normalization, {}}, options);
 }
 
-Tensor predict(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
+Tensor predict(layers::Network& network, const data::Dataset& dataset, const data::InputNormalization& normalization,
                std::int64_t batch_size) {
   check_input(network, dataset, "predict");
   if (batch_size < 1) throw ValueError("predict: batch_size must be positive");

@@ -75,11 +75,14 @@ TEST(ChannelScaling, TakesTheMeanForGreyImages) {
   EXPECT_EQ(channel_scaling(Normalization::half, 4, Device::cpu()).scale.shape(), Shape{4});
   EXPECT_THROW(channel_scaling(Normalization::cifar, 2, Device::cpu()), ValueError);
   EXPECT_THROW(channel_scaling(Normalization::none, 0, Device::cpu()), ValueError);
+  EXPECT_THROW(channel_scaling(Normalization::standardize, 3, Device::cpu()), ValueError);
+  EXPECT_THROW(channel_scaling(Normalization::automatic, 3, Device::cpu()), ValueError);
   EXPECT_THROW(channel_scaling(Normalization::none, 3, Device::cpu(), DType::u8), DTypeError);
 }
 
 TEST(Normalization, NamesAreParsedBack) {
-  for (const auto value : {Normalization::none, Normalization::half, Normalization::imagenet, Normalization::cifar}) {
+  for (const auto value : {Normalization::none, Normalization::half, Normalization::imagenet, Normalization::cifar,
+                           Normalization::standardize, Normalization::automatic}) {
     EXPECT_EQ(parse_normalization(to_string(value)), value);
   }
   EXPECT_THROW(parse_normalization("Half"), ValueError);

@@ -55,11 +55,11 @@ TEST(Checkpoint, ReturnsWhatWasSaved) {
     for (const Architecture& architecture : every_kind) {
       const std::unique_ptr<Network> network = make_network(architecture, device, 3);
       const std::string path = folder / "network.safetensors";
-      save_network(path, *network, "imagenet", {{"epochs", "30"}});
+      save_network(path, *network, data::Normalization::imagenet, {{"epochs", "30"}});
       const LoadedNetwork loaded = load_network(path, device);
       EXPECT_EQ(loaded.network->architecture(), architecture) << architecture.to_string();
       EXPECT_EQ(values(*loaded.network), values(*network));
-      EXPECT_EQ(loaded.normalization, "imagenet");
+      EXPECT_EQ(loaded.normalization, data::Normalization::imagenet);
       EXPECT_EQ(loaded.metadata.at("epochs"), "30");
     }
   }
@@ -71,7 +71,7 @@ TEST(Checkpoint, KeepsInputsThatTensorsDoNotShow) {
   const Architecture odd[] = {
       {"paper_cnn", "h0", {24, 50, 3}, 10}, {"resnet_cifar", "8", {64, 48, 1}, 10}, {"mlp", "5", {4, 4, 3}, 10}};
   for (const Architecture& architecture : odd) {
-    save_network(folder / "odd", *make_network(architecture, device, 1), "");
+    save_network(folder / "odd", *make_network(architecture, device, 1), {});
     EXPECT_EQ(load_network(folder / "odd", device).network->architecture(), architecture) << architecture.to_string();
   }
 }
@@ -87,7 +87,7 @@ TEST(Checkpoint, RecognisesForeignFiles) {
       const LoadedNetwork loaded = load_network(folder / name, device);
       EXPECT_EQ(loaded.network->architecture(), architecture) << architecture.to_string();
       EXPECT_EQ(values(*loaded.network), values(*network));
-      EXPECT_EQ(loaded.normalization, "");
+      EXPECT_FALSE(loaded.normalization);
     }
     EXPECT_EQ(load_network(folder / "plain", device, architecture.name).network->architecture(), architecture);
     EXPECT_EQ(load_network(folder / "plain", device, architecture.to_string()).network->architecture(), architecture);

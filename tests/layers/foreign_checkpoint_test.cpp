@@ -176,7 +176,7 @@ TEST_P(ForeignCheckpoint, WithoutAHeadThereAreFeatures) {
   EXPECT_EQ(here.to_vector<float>(), there.to_vector<float>());
   EXPECT_THROW(frozen.logits(x, logits), ValueError);
   EXPECT_THROW(loaded.network->forward(Variable(x.clone()), {}), ValueError);
-  save_network(folder_ / "again", *loaded.network, "");
+  save_network(folder_ / "again", *loaded.network, {});
   EXPECT_EQ(load_network(folder_ / "again", device_).network->architecture(), headless);
   EXPECT_EQ(clone(*loaded.network, device_)->architecture(), headless);
   loaded.network->reset_head(3, 1);

@@ -85,10 +85,17 @@ TEST_F(FeatureCacheTest, EveryPartOfTheKeyCounts) {
   const FeatureKey plain = key();
   const data::Dataset other_data = testing::make_vectors(4, 41, 6, 3, 2.0, device_);
   const FrozenSource other_source(testing::make("mlp", "9", {6}, 3, 6, device_));
-  const FrozenSource other_normalization(testing::make("mlp", "9", {6}, 3, 5, device_), data::Normalization::cifar);
+  const std::vector<double> zeros(6, 0.0), ones(6, 1.0), twos(6, 2.0);
+  const FrozenSource other_normalization(testing::make("mlp", "9", {6}, 3, 5, device_),
+                                         data::InputNormalization(zeros, ones));
+  const FrozenSource other_numbers(testing::make("mlp", "9", {6}, 3, 5, device_),
+                                   data::InputNormalization(zeros, twos));
   EXPECT_NE(FeatureKey::of(source_, other_data, DType::f32).hash(), plain.hash());
   EXPECT_NE(FeatureKey::of(other_source, data_, DType::f32).hash(), plain.hash());
   EXPECT_NE(FeatureKey::of(other_normalization, data_, DType::f32).hash(), plain.hash());
+  EXPECT_NE(FeatureKey::of(other_numbers, data_, DType::f32).hash(), plain.hash());
+  EXPECT_NE(FeatureKey::of(other_numbers, data_, DType::f32).hash(),
+            FeatureKey::of(other_normalization, data_, DType::f32).hash());
   EXPECT_NE(key(DType::bf16).hash(), plain.hash());
   const FrozenSource other_threads(testing::make("mlp", "9", {6}, 3, 5, Device::cpu(2)));
   EXPECT_NE(FeatureKey::of(other_threads, data_, DType::f32).hash(), plain.hash());

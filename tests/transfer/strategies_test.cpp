@@ -126,6 +126,7 @@ TEST(Strategies, RefineLogitsAreTheSumOfItsBlocks) {
     const FrozenSource second(testing::make("mlp", "6-9", {5}, 2, 4, device));
     StrategyOptions options;
     options.model = "mlp:8";
+    options.normalization = data::Normalization::none;
     const Fitted fitted = refine({first, second}, data, quick(2), options);
     std::vector<float> weight, bias, w1, b1;
     for (const auto& parameter : fitted.state().parameters) {

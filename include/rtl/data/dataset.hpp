@@ -7,29 +7,9 @@
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/data/normalization.hpp"
 
 namespace rtl::data {
-
-/// How stored inputs become network inputs: (value * scale[c] + shift[c]) per channel of u8 images; f32 inputs are used
-/// as they are unless stated.
-enum class Normalization : std::uint8_t {
-  none,      ///< v / 255
-  half,      ///< (v / 255 - 0.5) / 0.5
-  imagenet,  ///< (v / 255 - mean) / std, mean 0.485 0.456 0.406, std 0.229 0.224 0.225
-  cifar      ///< mean 0.4914 0.4822 0.4465, std 0.2470 0.2435 0.2616
-};
-/// "none", "half", "imagenet", "cifar". Parsing throws ValueError.
-std::string to_string(Normalization normalization);
-Normalization parse_normalization(const std::string& text);
-/// scale and shift for `channels` channels, as f32 or f64 tensors [channels], rounded from double. imagenet and cifar
-/// exist for 3 channels; for 1 channel their mean over channels is used. Throws ValueError for other numbers of
-/// channels.
-struct ChannelScaling {
-  Tensor scale;
-  Tensor shift;
-};
-ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device,
-                               DType dtype = DType::f32);
 
 /// Samples and, where there are any, their labels. Inputs are u8 images [N, H, W, C] or f32 vectors [N, p]; labels are
 /// i32 [N] in [0, classes), or not defined: then whatever needs none (features, logits, predictions) works all the
@@ -72,8 +52,8 @@ struct TrainTest {
 };
 
 /// Writes the network inputs of `rows` (i64 [m], in range) to out [m, ...sample], f32 or f64, on the data set's device:
-/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); for f32 vectors
-/// it is not used.
+/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); f32 vectors are
+/// gathered as they are.
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out);
 
 }  // namespace rtl::data

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "rtl/data/normalization.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -16,31 +17,33 @@ namespace rtl::layers {
 /// The architecture whose parameters and buffers are exactly these. The rule for names: words that wrappers leave are
 /// taken off ("module.", "_orig_mod.", "model.", "backbone.", .., several in a row, and a first word that all names
 /// share); a head may be called "fc", "classifier", "head", "linear", "output"; without one the architecture has 0
-/// classes. Left out are "num_batches_tracked", single numbers ("epoch"), tensors of integers, an optimizer's state,
-/// and averaged copies ("ema.", "model_ema.", "_averaged") beside plain tensors; any other tensor that an architecture
-/// does not have speaks against it. The input's height and width, which no tensor shows for convolutional networks with
-/// a pooled head, are taken to be 32 (28 where the first linear layer says so). Throws ValueError that lists for each
-/// architecture, the nearest first, which tensors are missing, superfluous or of another shape; and for two tensors
-/// whose names become one ("x" and "module.x"). `name` restricts the choice.
+/// classes. Left out are "num_batches_tracked", the numbers of standardised inputs, single numbers ("epoch"), tensors
+/// of integers, an optimizer's state, and averaged copies ("ema.", "model_ema.", "_averaged") beside plain tensors; any
+/// other tensor that an architecture does not have speaks against it. The input's height and width, which no tensor
+/// shows for convolutional networks with a pooled head, are taken to be 32 (28 where the first linear layer says so).
+/// Throws ValueError that lists for each architecture, the nearest first, which tensors are missing, superfluous or of
+/// another shape; and for two tensors whose names become one ("x" and "module.x"). `name` restricts the choice.
 Architecture recognise(const std::vector<io::TensorEntry>& tensors, const std::string& name = "");
 
 /// What a checkpoint held.
 struct LoadedNetwork {
   std::unique_ptr<Network> network;
-  std::string normalization;  ///< of the inputs: "none", "half", "imagenet", "cifar", or "" if the file does not say
-  std::map<std::string, std::string> metadata;  ///< all of it
-  std::vector<std::string> notes;               ///< what was left out or is missing, for people
+  std::optional<data::InputNormalization> normalization;  ///< of the inputs; absent if the file does not say
+  std::map<std::string, std::string> metadata;            ///< all of it
+  std::vector<std::string> notes;                         ///< what was left out or is missing, for people
 };
 
 /// Writes parameters and buffers (f32 or f64) with the metadata keys "architecture", "variant", "input" ("32,32,3"),
-/// "classes" and "normalization", and those of `extra`. Written beside and renamed. Throws IoError.
-void save_network(const std::string& path, Network& network, const std::string& normalization,
+/// "classes" and "normalization", and those of `extra`; the numbers of standardised columns are the tensors
+/// "input.mean" and "input.deviation", f64 [columns]. Written beside and renamed. Throws IoError.
+void save_network(const std::string& path, Network& network, const data::InputNormalization& normalization,
                   const std::map<std::string, std::string>& extra = {});
 
 /// Reads a network; parameters that the file holds as f16, bf16 or f64 are converted to `dtype`. `hint` ("resnet_cifar"
 /// or "resnet_cifar:20") says what it has to be. A file without a head gives a network of 0 classes. Throws IoError;
 /// FormatError naming the file and the tensors that are missing, superfluous or of another shape or dtype, the tensor
-/// with a value that is not finite or with a negative running variance, or the format that the file is of instead.
+/// with a value that is not finite or with a negative running variance, the normalisation that is unknown or lacks its
+/// numbers, or the format that the file is of instead.
 LoadedNetwork load_network(const std::string& path, const Device& device, const std::optional<std::string>& hint = {},
                            DType dtype = DType::f32);
 

@@ -11,8 +11,8 @@
 
 namespace rtl::transfer {
 
-/// The input normalisation that published checkpoints of an architecture expect: imagenet for resnet_cifar, half for
-/// everything else.
+/// The input normalisation that published checkpoints of an architecture expect: imagenet for resnet_cifar, none for
+/// vectors, half for everything else.
 data::Normalization default_normalization(const layers::Architecture& architecture);
 
 /// Hash of every parameter and buffer of a network: names, shapes, dtypes and bytes.
@@ -23,14 +23,16 @@ std::uint64_t weights_hash(layers::Network& network);
 /// serialised, so it may be used from several host threads.
 class FrozenSource {
  public:
-  /// Takes the network over. `normalization` absent means default_normalization. `name` is for reports; empty means the
-  /// architecture's. Throws ValueError for no network or a weight that is not finite.
-  explicit FrozenSource(std::unique_ptr<layers::Network> network, std::optional<data::Normalization> normalization = {},
-                        std::string name = {});
+  /// Takes the network over. `normalization` absent means default_normalization; a source that takes vectors has
+  /// standardize, with its numbers, or none, whatever it says of images. `name` is for reports; empty means the
+  /// architecture's. Throws ValueError for no network, a weight that is not finite, or a normalisation that does not go
+  /// with the inputs.
+  explicit FrozenSource(std::unique_ptr<layers::Network> network,
+                        std::optional<data::InputNormalization> normalization = {}, std::string name = {});
 
   const std::string& name() const;
   const layers::Architecture& architecture() const;
-  data::Normalization normalization() const;
+  const data::InputNormalization& normalization() const;
   const Device& device() const;
   std::int64_t feature_count() const;
   std::int64_t classes() const;  ///< of its own head; 0 if it has none
@@ -40,7 +42,7 @@ class FrozenSource {
   /// weights_hash of what is in memory now; equals fingerprint() for ever.
   std::uint64_t current_hash() const;
 
-  /// Penultimate features f32 [N, feature_count] of every sample, on the source's device; images are normalised as the
+  /// Penultimate features f32 [N, feature_count] of every sample, on the source's device; normalised as the
   /// source expects. `batch_size` samples at a time; the result does not depend on it beyond float rounding. Throws
   /// ShapeError if the samples are not what the source takes, ValueError if a feature is NaN or infinite.
   Tensor features(const data::Dataset& dataset, std::int64_t batch_size = 256) const;

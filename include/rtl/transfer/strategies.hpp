@@ -29,15 +29,18 @@ enum class HeadStart : std::uint8_t {
   pretrained,  ///< the source's own; throws ValueError where the numbers of classes differ
   automatic    ///< the source's own where the numbers of classes agree, else newly drawn
 };
+std::string to_string(HeadStart start);               ///< "fresh", "pretrained", "auto"
+HeadStart parse_head_start(const std::string& text);  ///< Throws ValueError, listing the names.
 
 struct StrategyOptions {
   /// Residual encoder h and scratch model, "NAME" or "NAME:VARIANT" of layers::Architecture. Empty: paper_cnn for
   /// images, mlp for vectors.
   std::string model = {};
-  data::Normalization normalization = data::Normalization::half;  ///< of the inputs of h and scratch
-  FeatureScaling feature_scaling = FeatureScaling::raw;           ///< probe and refine
-  double feature_scale = 1;                                       ///< c of `balance`
-  HeadStart head_start = HeadStart::fresh;                        ///< probe and fine-tune
+  /// Of the inputs of h and scratch, fitted to the training samples. Sources, and what is fine-tuned, keep their own.
+  data::Normalization normalization = data::Normalization::automatic;
+  FeatureScaling feature_scaling = FeatureScaling::raw;  ///< probe and refine
+  double feature_scale = 1;                              ///< c of `balance`
+  HeadStart head_start = HeadStart::fresh;               ///< probe and fine-tune
   /// Dropout on the frozen features while a probe trains. The published code leaves its source copy in training mode,
   /// which amounts to 0.5 here; a frozen source is evaluated, so the default is none.
   double probe_dropout = 0;
@@ -112,7 +115,8 @@ Fitted scratch(const data::Dataset& train, const TrainingOptions& training, cons
 /// A linear head on the source's frozen features.
 Fitted probe(const FrozenSource& source, const data::Dataset& train, const TrainingOptions& training,
              const StrategyOptions& options = {});
-/// All parameters of the source go on training, with its own normalisation.
+/// All parameters of the source go on training. Inputs are normalised as the source's are, with its numbers where it
+/// has some: its weights expect them.
 Fitted fine_tune(const FrozenSource& source, const data::Dataset& train, const TrainingOptions& training,
                  const StrategyOptions& options = {});
 /// REFINE (Xu, Nakada, Zhang and Li 2025, arXiv 2505.11771): logits = W [h(x); f_1(x); ...; f_K(x)] + b. h, the

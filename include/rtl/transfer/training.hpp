@@ -93,7 +93,7 @@ class Trainable {
 /// What a trainer trains on.
 struct TrainingData {
   const data::Dataset* dataset = nullptr;
-  data::Normalization normalization = data::Normalization::half;  ///< of the inputs, if they are images
+  data::InputNormalization normalization = data::Normalization::half;  ///< of the inputs
   std::vector<ConstView> features;  ///< f32 [N, p_k] for each source, rows as in the dataset
 };
 
@@ -102,6 +102,9 @@ struct TrainingRecord {
   std::int64_t steps = 0;
   double seconds = 0;     ///< of this call
   bool complete = false;  ///< false if `stop` ended it
+  /// Of a complete training: a model that gives all training samples one class, or has no smaller loss on them than the
+  /// classes' shares alone give; weights that have run away; features that were constant. A sentence each.
+  std::vector<std::string> warnings = {};
 };
 
 /// A training whose loss or weights are no finite numbers any more. The text names epoch, step, learning rate and what
@@ -124,15 +127,16 @@ class TrainingDiverged : public Error {
 /// seed); step t runs with ForwardContext{true, seed, t}. The same arguments give the same bytes on the same device
 /// with the same number of threads. Nothing is copied to the host within an epoch but the losses at its end. Throws
 /// ValueError for an empty data set, one class, fewer samples than classes or NaN in the features, TrainingDiverged for
-/// a loss or, at a checkpoint or the end, a weight that is not finite.
+/// a loss or, at a checkpoint or the end, a weight or an output that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
-/// Pretraining: trains a whole network, head included.
-TrainingRecord train(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
-                     const TrainingOptions& options);
+/// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs
+/// to the network from then on.
+TrainingRecord train(layers::Network& network, const data::Dataset& dataset,
+                     const data::InputNormalization& normalization, const TrainingOptions& options);
 
 /// Logits f32 [N, classes] of a network in evaluation mode, on its own device.
-Tensor predict(layers::Network& network, const data::Dataset& dataset, data::Normalization normalization,
+Tensor predict(layers::Network& network, const data::Dataset& dataset, const data::InputNormalization& normalization,
                std::int64_t batch_size = 256);
 
 }  // namespace rtl::transfer

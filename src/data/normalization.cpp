@@ -1,0 +1,246 @@
+#include "rtl/data/normalization.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "rtl/core/error.hpp"
+#include "rtl/data/dataset.hpp"
+#include "rtl/io/hash.hpp"
+
+namespace rtl::data {
+namespace {
+
+struct Moments {
+  std::array<double, 3> mean;
+  std::array<double, 3> deviation;
+};
+
+/// Of values in [0, 1].
+Moments moments_of(Normalization normalization) {
+  switch (normalization) {
+    case Normalization::none:
+      return {{0, 0, 0}, {1, 1, 1}};
+    case Normalization::half:
+      return {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
+    case Normalization::imagenet:
+      return {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+    case Normalization::cifar:
+      return {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
+    case Normalization::standardize:
+    case Normalization::automatic:
+      throw ValueError(
+          fmt::format("channel_scaling: '{}' has no fixed numbers; images take none, half, imagenet or "
+                      "cifar",
+                      to_string(normalization)));
+  }
+  throw ValueError("channel_scaling: unknown normalisation");
+}
+
+constexpr std::pair<Normalization, const char*> names[] = {{Normalization::none, "none"},
+                                                           {Normalization::half, "half"},
+                                                           {Normalization::imagenet, "imagenet"},
+                                                           {Normalization::cifar, "cifar"},
+                                                           {Normalization::standardize, "standardize"},
+                                                           {Normalization::automatic, "auto"}};
+
+Tensor filled(const std::vector<double>& values, DType dtype, const Device& device) {
+  const Shape shape{static_cast<std::int64_t>(values.size())};
+  if (dtype == DType::f64) return Tensor::from(values, shape, device);
+  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+}
+
+/// Values [rows, columns] of vectors, wherever they lie, on the host.
+struct HostRows {
+  explicit HostRows(const Tensor& inputs) : columns(static_cast<std::size_t>(inputs.extent(1))) {
+    if (inputs.device().is_cuda()) copy = inputs.to_vector<float>();
+    const float* first = inputs.device().is_cuda() ? copy.data() : inputs.data_as<float>();
+    values = std::span(first, static_cast<std::size_t>(inputs.count()));
+  }
+  std::size_t rows() const { return values.size() / columns; }
+
+  std::vector<float> copy;
+  std::span<const float> values;
+  std::size_t columns;
+};
+
+void check_finite(const Dataset& train, const HostRows& rows) {
+  const auto bad =
+      std::find_if(rows.values.begin(), rows.values.end(), [](float value) { return !std::isfinite(value); });
+  if (bad == rows.values.end()) return;
+  const auto i = static_cast<std::size_t>(bad - rows.values.begin());
+  throw ValueError(fmt::format("data set '{}': sample {}, feature {} is {}; remove or impute it", train.name,
+                               i / rows.columns, i % rows.columns, *bad));
+}
+
+InputNormalization fit_columns(const Dataset& train) {
+  const HostRows rows(train.inputs);
+  check_finite(train, rows);
+  const auto count = static_cast<double>(rows.rows());
+  std::vector<double> mean(rows.columns), squares(rows.columns), rest(rows.columns);
+  std::vector<char> varies(rows.columns);
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    const float* values = rows.values.data() + row * rows.columns;
+    for (std::size_t column = 0; column < rows.columns; ++column) {
+      mean[column] += static_cast<double>(values[column]);
+      varies[column] |= static_cast<char>(values[column] != rows.values[column]);
+    }
+  }
+  for (double& sum : mean) sum /= count;
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    const float* values = rows.values.data() + row * rows.columns;
+    for (std::size_t column = 0; column < rows.columns; ++column) {
+      const double difference = static_cast<double>(values[column]) - mean[column];
+      squares[column] += difference * difference;
+      rest[column] += difference;
+    }
+  }
+  std::vector<double> deviation(rows.columns, 1.0);
+  std::vector<std::int64_t> constant;
+  for (std::size_t column = 0; column < rows.columns; ++column) {
+    if (varies[column] == 0) {
+      mean[column] = static_cast<double>(rows.values[column]);
+      constant.push_back(static_cast<std::int64_t>(column));
+      continue;
+    }
+    // `rest` is what rounding left of a sum that is zero.
+    const double variance = (squares[column] - rest[column] * rest[column] / count) / count;
+    deviation[column] = std::sqrt(variance);
+    mean[column] += rest[column] / count;
+  }
+  InputNormalization fitted(std::move(mean), std::move(deviation));
+  fitted.constant_columns = std::move(constant);
+  return fitted;
+}
+
+template <typename T>
+Tensor standardized_as(const HostRows& rows, const InputNormalization& normalization, const Shape& shape,
+                       const Device& device) {
+  std::vector<T> values(rows.values.size());
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    for (std::size_t column = 0; column < rows.columns; ++column) {
+      const std::size_t i = row * rows.columns + column;
+      const double value = static_cast<double>(rows.values[i]) - normalization.mean[column];
+      values[i] = static_cast<T>(value / normalization.deviation[column]);
+    }
+  }
+  const auto bad = std::find_if(values.begin(), values.end(), [](T value) { return !std::isfinite(value); });
+  if (bad != values.end()) {
+    const auto i = static_cast<std::size_t>(bad - values.begin());
+    throw ValueError(
+        fmt::format("sample {}, feature {} is {}, which standardised (mean {:.6g}, deviation {:.6g}) is "
+                    "no finite number; remove or impute it, or leave the column out",
+                    i / rows.columns, i % rows.columns, rows.values[i], normalization.mean[i % rows.columns],
+                    normalization.deviation[i % rows.columns]));
+  }
+  return Tensor::from(values, shape, device);
+}
+
+}  // namespace
+
+std::string to_string(Normalization normalization) {
+  for (const auto& [value, name] : names) {
+    if (value == normalization) return name;
+  }
+  throw ValueError("to_string: unknown normalisation");
+}
+
+Normalization parse_normalization(const std::string& text) {
+  for (const auto& [value, name] : names) {
+    if (text == name) return value;
+  }
+  throw ValueError(fmt::format(
+      "'{}' is no input normalisation; choose auto, none, half, imagenet or cifar, or standardize for vectors", text));
+}
+
+ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device, DType dtype) {
+  if (dtype != DType::f32 && dtype != DType::f64) {
+    throw DTypeError(fmt::format("channel_scaling: the dtype is {}; give f32 or f64", name_of(dtype)));
+  }
+  const Moments moments = moments_of(normalization);
+  const bool uniform = normalization == Normalization::none || normalization == Normalization::half;
+  if (channels < 1 || (!uniform && channels != 1 && channels != 3)) {
+    throw ValueError(fmt::format("channel_scaling: {} is defined for {} channels, not for {}", to_string(normalization),
+                                 uniform ? "one or more" : "1 or 3", channels));
+  }
+  std::vector<double> scale;
+  std::vector<double> shift;
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const auto i = static_cast<std::size_t>(uniform ? 0 : c);
+    double mean = moments.mean[i];
+    double deviation = moments.deviation[i];
+    if (!uniform && channels == 1) {
+      mean = (moments.mean[0] + moments.mean[1] + moments.mean[2]) / 3;
+      deviation = (moments.deviation[0] + moments.deviation[1] + moments.deviation[2]) / 3;
+    }
+    scale.push_back(1 / (255 * deviation));
+    shift.push_back(-mean / deviation);
+  }
+  return {filled(scale, dtype, device), filled(shift, dtype, device)};
+}
+
+InputNormalization::InputNormalization(std::vector<double> mean_, std::vector<double> deviation_)
+    : kind(Normalization::standardize), mean(std::move(mean_)), deviation(std::move(deviation_)) {
+  const bool finite = std::all_of(mean.begin(), mean.end(), [](double value) { return std::isfinite(value); });
+  const bool positive =
+      std::all_of(deviation.begin(), deviation.end(), [](double value) { return std::isfinite(value) && value > 0; });
+  if (mean.empty() || mean.size() != deviation.size() || !finite || !positive) {
+    throw ValueError(
+        fmt::format("standardize: {} means and {} deviations; each column needs a finite mean and a "
+                    "finite, positive deviation",
+                    mean.size(), deviation.size()));
+  }
+}
+
+std::uint64_t InputNormalization::hash() const {
+  io::Hash64 hash;
+  hash.add(to_string(kind));
+  for (const std::vector<double>* numbers : {&mean, &deviation}) hash.add(std::as_bytes(std::span(*numbers)));
+  return hash.value();
+}
+
+std::string to_string(const InputNormalization& normalization) { return to_string(normalization.kind); }
+
+InputNormalization fit_normalization(const Dataset& train, Normalization asked) {
+  if (train.has_images()) {
+    if (asked == Normalization::automatic) return Normalization::half;
+    if (asked != Normalization::standardize) return asked;
+    throw ValueError(
+        fmt::format("data set '{}': it has images, which take none, half, imagenet or cifar; "
+                    "standardize is for vectors",
+                    train.name));
+  }
+  if (asked == Normalization::none) return asked;
+  if (asked != Normalization::automatic && asked != Normalization::standardize) {
+    throw ValueError(fmt::format("data set '{}': it has vectors, which take standardize or none; {} is for images",
+                                 train.name, to_string(asked)));
+  }
+  if (train.inputs.rank() != 2 || train.inputs.dtype() != DType::f32 || train.inputs.count() == 0) {
+    throw ValueError(fmt::format("data set '{}': {} {} are no rows to standardise; f32 vectors [N, p] are needed",
+                                 train.name, name_of(train.inputs.dtype()), train.inputs.shape().to_string()));
+  }
+  return fit_columns(train);
+}
+
+Tensor standardized(const Tensor& inputs, const InputNormalization& normalization, DType dtype, const Device& device) {
+  if (inputs.dtype() != DType::f32 || (dtype != DType::f32 && dtype != DType::f64)) {
+    throw DTypeError(fmt::format("standardized: from {} to {}; it takes f32 and gives f32 or f64",
+                                 name_of(inputs.dtype()), name_of(dtype)));
+  }
+  const auto columns = static_cast<std::int64_t>(normalization.mean.size());
+  if (inputs.rank() != 2 || inputs.extent(1) != columns) {
+    throw ShapeError(
+        fmt::format("standardized: inputs {} for the numbers of {} columns; give the columns that they "
+                    "were fitted to",
+                    inputs.shape().to_string(), columns));
+  }
+  const HostRows rows(inputs);
+  if (dtype == DType::f64) return standardized_as<double>(rows, normalization, inputs.shape(), device);
+  return standardized_as<float>(rows, normalization, inputs.shape(), device);
+}
+
+}  // namespace rtl::data
