@@ -65,7 +65,7 @@ transfer::TrainingRecord train(layers::Network& network, const data::Dataset& pa
              fmt::format("epoch {}/{}, loss {:.4f}", now.epoch, now.epochs, now.loss));
   };
   options.notice = [&](const std::string& text) { bar.note(text); };
-  return transfer::train(network, part, normalization, options);
+  return with_training_flags([&] { return transfer::train(network, part, normalization, options); });
 }
 
 std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part) {

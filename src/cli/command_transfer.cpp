@@ -166,7 +166,7 @@ void run(const Arguments& arguments) {
                            now.strategy, now.seed, now.training.epoch, now.training.loss));
     };
     options.notice = [&](const std::string& text) { bar.note(text); };
-    comparison = transfer::compare(sources, target, options);
+    comparison = with_training_flags([&] { return transfer::compare(sources, target, options); });
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (arguments.json != "-") fmt::print("{}", comparison_table(comparison));

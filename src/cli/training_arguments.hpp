@@ -39,6 +39,17 @@ struct TrainingArguments {
   data::Normalization parsed_normalization(const data::Dataset& train) const;
 };
 
+/// What `work` returns; tells a diverged training with the flags that mend it.
+template <typename Work>
+auto with_training_flags(const Work& work) {
+  try {
+    return work();
+  } catch (const transfer::TrainingDiverged& error) {
+    throw transfer::TrainingDiverged(std::string(error.what()) + " (--learning-rate, --normalize)", error.epoch(),
+                                     error.step(), error.learning_rate());
+  }
+}
+
 /// Drops the first `offset` samples. Throws ValueError if none is left.
 data::Dataset drop_first(data::Dataset dataset, std::int64_t offset);
 

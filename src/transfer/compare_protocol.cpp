@@ -28,10 +28,10 @@ Facts comparison_protocol(const std::vector<FrozenSource>& sources, const data::
                    options.train_samples > 0 ? fmt::format("{}, drawn by the seed", options.train_samples) : "all"});
   for (std::size_t k = 0; k < sources.size(); ++k) {
     const FrozenSource& source = sources[k];
-    const std::string normalization = data::to_string(source.normalization());
-    const std::uint64_t hash = io::Hash64().add(source.fingerprint()).add(normalization).value();
+    const data::InputNormalization& normalization = source.normalization();
+    const std::uint64_t hash = io::Hash64().add(source.fingerprint()).add(normalization.hash()).value();
     facts.push_back(
-        content_fact(source_fact(k + 1), hash, fmt::format("{} (inputs '{}')", source.name(), normalization)));
+        content_fact(source_fact(k + 1), hash, fmt::format("{} (inputs '{}')", source.name(), data::to_string(normalization))));
   }
   for (const Facts& more : {facts_of(options.training), facts_of(options.strategy)}) {
     facts.insert(facts.end(), more.begin(), more.end());

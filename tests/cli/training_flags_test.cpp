@@ -26,9 +26,9 @@ void write_points(const Workplace& place) {
 /// member does not compile before it has its place here.
 Words training_flags() {
   const transfer::TrainingOptions options;
-  const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay, l2sp_strength,
-               schedule, schedule_epochs, schedule_factor, label_flips, flip_each_epoch, checkpoint,
-               checkpoint_interval, resume, progress, stop] = options;
+  [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
+                                l2sp_strength, schedule, schedule_epochs, schedule_factor, label_flips, flip_each_epoch,
+                                checkpoint, checkpoint_interval, resume, progress, stop] = options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -52,8 +52,8 @@ Words training_flags() {
 
 Words strategy_flags() {
   const transfer::StrategyOptions options;
-  const auto& [model, normalization, feature_scaling, feature_scale, head_start, probe_dropout, device, cache] =
-      options;
+  [[maybe_unused]] const auto& [model, normalization, feature_scaling, feature_scale, head_start, probe_dropout, device,
+                                cache] = options;
   return {"--model",      "--normalize",     "--feature-scaling", "--feature-scale",
           "--head-start", "--probe-dropout", "--device",          "--feature-cache"};
 }
