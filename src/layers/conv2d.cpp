@@ -13,11 +13,11 @@ Conv2d::Conv2d(const Conv2dLayerOptions& options, const Construction& constructi
   }
   Tensor weight({options.outputs, options.inputs, options.kernel, options.kernel}, construction.dtype,
                 construction.device);
-  initialize_weight(options.initialization, construction.seed, construction.prefix + "weight", weight);
+  initialize_weight(options.initialization, construction.seed, construction.take_name("weight"), weight);
   weight_ = Variable(std::move(weight), true);
   if (!options.bias) return;
   Tensor bias({options.outputs}, construction.dtype, construction.device);
-  initialize_bias(options.inputs * options.kernel * options.kernel, construction.seed, construction.prefix + "bias",
+  initialize_bias(options.inputs * options.kernel * options.kernel, construction.seed, construction.take_name("bias"),
                   bias);
   bias_ = Variable(std::move(bias), true);
 }

@@ -12,11 +12,11 @@ Linear::Linear(const LinearOptions& options, const Construction& construction) :
                                  options.inputs, options.outputs));
   }
   Tensor weight({options.outputs, options.inputs}, construction.dtype, construction.device);
-  initialize_weight(options.initialization, construction.seed, construction.prefix + "weight", weight);
+  initialize_weight(options.initialization, construction.seed, construction.take_name("weight"), weight);
   weight_ = Variable(std::move(weight), true);
   if (!options.bias) return;
   Tensor bias({options.outputs}, construction.dtype, construction.device);
-  initialize_bias(options.inputs, construction.seed, construction.prefix + "bias", bias);
+  initialize_bias(options.inputs, construction.seed, construction.take_name("bias"), bias);
   bias_ = Variable(std::move(bias), true);
 }
 

@@ -53,8 +53,9 @@ class TrunkAndHead final : public Network {
     if (classes < 1) {
       throw ValueError(fmt::format("{}: {} classes; at least one is needed", architecture_.to_string(), classes));
     }
-    Construction construction = construction_.child(parts_.head_name);
-    construction.seed = seed;
+    const Construction construction =
+        Construction{.device = construction_.device, .seed = seed, .dtype = construction_.dtype}.child(
+            parts_.head_name);
     head_ = std::make_unique<Linear>(
         LinearOptions{.inputs = parts_.features, .outputs = classes, .initialization = parts_.head_initialization},
         construction);
@@ -84,6 +85,9 @@ class TrunkAndHead final : public Network {
   Construction construction_;
   std::unique_ptr<Linear> head_;
 };
+
+/// Variant of an mlp that is a head alone.
+constexpr std::string_view no_hidden_layer = "none";
 
 /// "32-64-64-512" (commas do too) to numbers. Throws ValueError.
 std::vector<std::int64_t> parse_widths(const Architecture& architecture) {
@@ -159,8 +163,13 @@ TrunkAndHead::Parts paper_big_cnn_parts(Architecture& architecture, const Constr
 
 TrunkAndHead::Parts mlp_parts(Architecture& architecture, const Construction& construction) {
   if (architecture.variant.empty()) architecture.variant = "128";
-  const std::vector<std::int64_t> hidden = parse_widths(architecture);
-  architecture.variant = fmt::format("{}", fmt::join(hidden, "-"));
+  std::vector<std::int64_t> hidden;
+  if (architecture.variant != no_hidden_layer) {
+    hidden = parse_widths(architecture);
+    architecture.variant = fmt::format("{}", fmt::join(hidden, "-"));
+  } else if (architecture.classes == 0) {
+    throw ValueError(fmt::format("make_network: {} without a head has no layer at all", architecture.to_string()));
+  }
   auto trunk = std::make_unique<Sequential>();
   if (architecture.input.rank() == 3) trunk->add(std::make_unique<Flatten>());
   std::int64_t inputs = architecture.input.count();
@@ -243,8 +252,10 @@ std::unique_ptr<Network> paper_big_cnn(const PaperBigCnnOptions& options, const 
 }
 
 std::unique_ptr<Network> mlp(const MlpOptions& options, const Device& device) {
-  return make_network({"mlp", fmt::format("{}", fmt::join(options.hidden, "-")), {options.inputs}, options.classes},
-                      device, options.seed, options.dtype);
+  std::string variant = fmt::format("{}", fmt::join(options.hidden, "-"));
+  if (options.hidden.empty()) variant = layers::no_hidden_layer;
+  return make_network({"mlp", std::move(variant), {options.inputs}, options.classes}, device, options.seed,
+                      options.dtype);
 }
 
 std::unique_ptr<Network> resnet_cifar(const ResnetCifarOptions& options, const Device& device) {
@@ -260,7 +271,7 @@ const std::vector<std::pair<std::string, std::string>>& paper_cnn_sizes() {
 }
 
 std::vector<std::string> descriptions() {
-  return {"paper_cnn[:h0|h1|h2|h3|h4|C1-C2-C3-F]", "paper_big_cnn", "mlp[:WIDTH[-WIDTH..]]",
+  return {"paper_cnn[:h0|h1|h2|h3|h4|C1-C2-C3-F]", "paper_big_cnn", "mlp[:none|WIDTH[-WIDTH..]]",
           "resnet_cifar[:20|32|44|56]"};
 }
 

@@ -1,11 +1,26 @@
 #include "rtl/layers/module.hpp"
 
+#include <fmt/format.h>
+
+#include "rtl/core/error.hpp"
+
 namespace rtl::layers {
 
 Construction Construction::child(std::string_view name) const {
   Construction construction = *this;
   construction.prefix.append(name).append(".");
   return construction;
+}
+
+std::string Construction::take_name(std::string_view name) const {
+  std::string full = prefix;
+  full.append(name);
+  if (drawn->insert(full).second) return full;
+  throw ValueError(
+      fmt::format("Construction: a layer with the tensor '{}' was made before, and this one would start equal to it; "
+                  "give each layer "
+                  "of a network a name of its own: construction.child(\"fc2\")",
+                  full));
 }
 
 std::int64_t ModuleState::parameter_count() const {

@@ -122,8 +122,9 @@ Guess guess_paper(const Shapes& shapes, bool headless, const Shape* input, const
 
 Guess guess_mlp(const Shapes& shapes, bool headless, const Shape* input) {
   Guess guess{{"mlp", "", {}, 0}, ""};
-  std::vector<std::string> names{"fc1"};
-  while (shapes.contains(fmt::format("fc{}.weight", names.size() + 1))) {
+  std::vector<std::string> names;
+  if (headless || shapes.contains("fc1.weight")) names.emplace_back("fc1");
+  while (!names.empty() && shapes.contains(fmt::format("fc{}.weight", names.size() + 1))) {
     names.push_back(fmt::format("fc{}", names.size() + 1));
   }
   const std::size_t hidden = names.size();
@@ -132,9 +133,11 @@ Guess guess_mlp(const Shapes& shapes, bool headless, const Shape* input) {
   if (chain.empty()) return guess;
   guess.architecture.input = input == nullptr ? Shape{chain.front()[1]} : *input;
   if (guess.architecture.input.count() != chain.front()[1]) {
-    guess.fault = fmt::format("fc1.weight {} does not fit inputs {}", chain.front().to_string(), input->to_string());
+    guess.fault = fmt::format("{}.weight {} does not fit inputs {}", names.front(), chain.front().to_string(),
+                              input->to_string());
   }
   guess.architecture.classes = headless ? 0 : chain.back()[0];
+  if (hidden == 0) guess.architecture.variant = "none";
   for (std::size_t i = 0; i < hidden; ++i) {
     guess.architecture.variant += fmt::format("{}{}", i > 0 ? "-" : "", chain[i][0]);
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "rtl/autodiff/operations.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/layers/batch_norm.hpp"
@@ -11,6 +13,15 @@ namespace rtl::layers {
 
 Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
   if (!module) throw ValueError(fmt::format("Sequential::add: the module '{}' is null", name));
+  const ModuleState old = state();
+  ModuleState added;
+  module->visit(name.empty() ? "" : name + ".", added);
+  for (const NamedParameter& parameter : added.parameters) {
+    const auto same = [&](const NamedParameter& other) { return other.name == parameter.name; };
+    if (std::none_of(old.parameters.begin(), old.parameters.end(), same)) continue;
+    throw ValueError(fmt::format("Sequential::add: there is a tensor '{}' already; give each child a name of its own",
+                                 parameter.name));
+  }
   children_.push_back({std::move(name), std::move(module)});
   return *this;
 }

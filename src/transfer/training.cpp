@@ -69,6 +69,10 @@ void check_features(const Device& device, const TrainingData& data) {
   }
 }
 
+/// Batch norm, which has running statistics, takes its mean and variance from the batch: those of one sample say
+/// nothing, and of one with maps of one pixel there are none.
+std::int64_t smallest_batch(Trainable& model) { return model.state().buffers.empty() ? 1 : 2; }
+
 /// One training from beginning to end.
 class Training {
  public:
@@ -80,7 +84,7 @@ class Training {
         dtype_(model.state().parameters.front().variable.dtype()),
         optimizer_(make_optimizer(options, model.state().parameters)),
         schedule_(make_schedule(options)),
-        sampler_(data.dataset->size(), options.batch_size, options.seed) {
+        sampler_(data.dataset->size(), options.batch_size, options.seed, true, smallest_batch(model)) {
     if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, dtype_, device);
   }
 
@@ -247,7 +251,7 @@ class Training {
 
   void run_step(std::int64_t index, Tensor& sum) {
     const std::int64_t begin = index * options_.batch_size;
-    const std::int64_t end = std::min(begin + options_.batch_size, data_.dataset->size());
+    const std::int64_t end = begin + static_cast<std::int64_t>(sampler_.batch(index).size());
     const ConstView rows = rows_.view().slice(0, begin, end);
     const Batch batch = make_batch(rows);
     const auto step = static_cast<std::uint64_t>(epoch() * sampler_.batches() + index);

@@ -50,7 +50,27 @@ TEST(BatchSampler, KeepsTheOrderOfTheDataOnRequest) {
   EXPECT_TRUE(std::is_sorted(sampler.order().begin(), sampler.order().end()));
 }
 
+TEST(BatchSampler, ARestThatIsTooSmallJoinsTheBatchBefore) {
+  for (const std::int64_t smallest : {1, 2, 3, 9}) {
+    for (const std::int64_t size : {1, 2, 7, 8, 9, 10, 15, 16, 17, 41}) {
+      BatchSampler sampler(size, 8, 5, true, smallest);
+      std::vector<std::int64_t> visited;
+      for (std::int64_t i = 0; i < sampler.batches(); ++i) {
+        const auto batch = sampler.batch(i);
+        EXPECT_GE(static_cast<std::int64_t>(batch.size()), std::min({smallest, size, std::int64_t{8}}));
+        EXPECT_LT(static_cast<std::int64_t>(batch.size()), 8 + smallest);
+        visited.insert(visited.end(), batch.begin(), batch.end());
+      }
+      EXPECT_TRUE(std::equal(visited.begin(), visited.end(), sampler.order().begin(), sampler.order().end()));
+    }
+  }
+  EXPECT_EQ(BatchSampler(65, 32, 5, true, 2).batches(), 2);
+  EXPECT_EQ(BatchSampler(66, 32, 5, true, 2).batches(), 3);
+  EXPECT_EQ(BatchSampler(5, 1, 5, true, 2).batches(), 5) << "batches of one were asked for";
+}
+
 TEST(BatchSampler, RefusesWhatIsNoBatch) {
+  EXPECT_THROW(BatchSampler(4, 2, 5, true, 0), ValueError);
   EXPECT_THROW(BatchSampler(0, 4, 5), ValueError);
   EXPECT_THROW(BatchSampler(4, 0, 5), ValueError);
   BatchSampler sampler(10, 4, 5);

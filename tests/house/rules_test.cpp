@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <regex>
@@ -131,6 +132,30 @@ TEST(Rules, HeadersSayWhatTheyAreFor) {
     ASSERT_FALSE(lines.empty()) << name_of(file);
     EXPECT_TRUE(lines.front().starts_with("//")) << name_of(file) << ": begins without a word on what it is for";
     EXPECT_NE(std::find(lines.begin(), lines.end(), "#pragma once"), lines.end()) << name_of(file);
+  }
+}
+
+/// A formatter that fills comments breaks the rows of a table that are too long for a line.
+TEST(Rules, TablesInHeadersAreWhole) {
+  static const std::regex row("\\s*//[/!]?\\s*\\|.*");
+  for (const auto& file : source_files({"include"})) {
+    std::size_t columns = 0;
+    for (const std::string& line : lines_of(file)) {
+      if (!std::regex_match(line, row)) {
+        columns = 0;
+        continue;
+      }
+      const std::string text = line.substr(line.find('|'));
+      // A bar without blanks beside it belongs to a list of values.
+      static const std::regex edge("(^|\\s)\\|(?=\\s|$)");
+      const bool ends = text.ends_with(" |") || text.ends_with("-|");
+      EXPECT_TRUE(ends) << name_of(file) << ": " << line;
+      if (text.starts_with("|--")) continue;
+      const auto count = static_cast<std::size_t>(
+          std::distance(std::sregex_iterator(text.begin(), text.end(), edge), std::sregex_iterator()));
+      if (columns > 0) EXPECT_EQ(count, columns) << name_of(file) << ": " << line;
+      columns = count;
+    }
   }
 }
 

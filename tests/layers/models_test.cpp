@@ -8,6 +8,7 @@
 #include <map>
 
 #include "rtl/autodiff/operations.hpp"
+#include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/linear.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
@@ -23,6 +24,30 @@ std::int64_t trunk_count(Network& network) {
   ModuleState state;
   network.visit_trunk("", state);
   return state.parameter_count();
+}
+
+TEST(Models, AnMlpHasTheHiddenLayersThatWereAskedFor) {
+  for (const Device& device : test::devices()) {
+    const auto linear = models::mlp({.inputs = 6, .hidden = {}, .classes = 3, .seed = 4}, device);
+    EXPECT_EQ(linear->parameter_count(), 6 * 3 + 3);
+    EXPECT_EQ(linear->feature_count(), 6);
+    EXPECT_EQ(linear->architecture().to_string(), "mlp:none");
+    const Variable x(test::RandomTensors(5).f32({4, 6}, device));
+    const std::vector<float> values = x.value().to_vector<float>();
+    EXPECT_EQ(linear->features(x, {}).value().to_vector<float>(), values) << "the features are the inputs";
+    Tensor features({4, 6}, DType::f32, device);
+    FrozenNetwork(*linear).features(x.value(), features);
+    EXPECT_EQ(features.to_vector<float>(), values);
+    const auto copy = clone(*linear, device);
+    EXPECT_EQ(copy->forward(x, {}).value().to_vector<float>(), linear->forward(x, {}).value().to_vector<float>());
+  }
+  const Device device = Device::cpu();
+  EXPECT_EQ(models::mlp({.inputs = 6, .hidden = {5}, .classes = 3}, device)->parameter_count(), 6 * 5 + 5 + 5 * 3 + 3);
+  EXPECT_EQ(models::mlp({.inputs = 6, .classes = 3}, device)->architecture().variant, "128");
+  EXPECT_EQ(count({"mlp", "none", {4, 4, 3}, 2}), 48 * 2 + 2);
+  EXPECT_THROW(models::mlp({.inputs = 6, .hidden = {0}, .classes = 3}, device), ValueError);
+  EXPECT_THROW(models::mlp({.inputs = 6, .hidden = {5, -1}, .classes = 3}, device), ValueError);
+  EXPECT_THROW(make_network({"mlp", "none", {6}, 0}, device, 1), ValueError) << "no head, no layer";
 }
 
 TEST(Models, HaveTheParameterCountsOfThePapers) {
@@ -44,10 +69,10 @@ TEST(Models, RefineAndProbeHaveTheParameterCountsOfThePaper) {
   const Construction construction{.device = device};
   const std::unique_ptr<Network> h = models::paper_cnn({}, device);
   EXPECT_EQ(trunk_count(*h), 581'120);
-  Linear fusion({.inputs = h->feature_count() + 2560, .outputs = 10}, construction);
+  Linear fusion({.inputs = h->feature_count() + 2560, .outputs = 10}, construction.child("fusion"));
   EXPECT_EQ(fusion.parameter_count(), 30'730);
   EXPECT_EQ(trunk_count(*h) + fusion.parameter_count(), 611'850);
-  EXPECT_EQ(Linear({.inputs = 2560, .outputs = 10}, construction).parameter_count(), 25'610);
+  EXPECT_EQ(Linear({.inputs = 2560, .outputs = 10}, construction.child("head")).parameter_count(), 25'610);
   EXPECT_EQ(models::paper_big_cnn({}, device)->feature_count(), 2560);
 }
 

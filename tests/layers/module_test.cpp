@@ -124,6 +124,43 @@ TEST(Sequential, NamesItsChildrensTensors) {
   EXPECT_EQ(all.parameter_count(), 72 + 8);
 }
 
+TEST(Construction, LayersOfOneNameAreRefused) {
+  const Construction c = construction(Device::cpu());
+  const Linear first({.inputs = 4, .outputs = 4}, c);
+  const Construction copy = c;
+  for (const Construction& same : {c, copy}) {
+    try {
+      Linear({.inputs = 4, .outputs = 4}, same);
+      ADD_FAILURE() << "two layers start equal";
+    } catch (const ValueError& error) {
+      EXPECT_NE(std::string(error.what()).find("'weight'"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("child"), std::string::npos) << error.what();
+    }
+    EXPECT_THROW(Conv2d({.inputs = 4, .outputs = 4}, same), ValueError);
+  }
+  const Linear second({.inputs = 4, .outputs = 4}, c.child("second"));
+  EXPECT_NE(first.weight().value().to_vector<double>(), second.weight().value().to_vector<double>());
+  EXPECT_THROW(Linear({.inputs = 4, .outputs = 4}, c.child("second")), ValueError);
+  // Another network of the same seed agrees on purpose.
+  const Linear again({.inputs = 4, .outputs = 4}, construction(Device::cpu()));
+  EXPECT_EQ(first.weight().value().to_vector<double>(), again.weight().value().to_vector<double>());
+}
+
+TEST(Sequential, ChildrenOfOneNameAreRefused) {
+  const Construction c = construction(Device::cpu());
+  Sequential all;
+  all.add("fc", std::make_unique<Linear>(LinearOptions{.inputs = 4, .outputs = 4}, c.child("fc")));
+  auto other = [&](const std::string& name) {
+    return std::make_unique<Linear>(LinearOptions{.inputs = 4, .outputs = 4}, c.child(name));
+  };
+  EXPECT_THROW(all.add("fc", other("a")), ValueError);
+  EXPECT_EQ(all.size(), 1U);
+  all.add(other("b"));
+  EXPECT_THROW(all.add(other("c")), ValueError) << "two without a name";
+  all.add(std::make_unique<Relu>()).add(std::make_unique<Relu>());
+  EXPECT_EQ(all.size(), 4U);
+}
+
 TEST(BatchNorm, StatisticsMoveInTrainingOnly) {
   for (const Device& device : test::devices()) {
     test::RandomTensors random(1);

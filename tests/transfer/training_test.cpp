@@ -352,6 +352,23 @@ TEST(Training, AWeightThatIsNoNumberIsFoundWhereNoLossShowsIt) {
   EXPECT_THROW(train(*network, data, Normalization::none, options), TrainingDiverged);
 }
 
+TEST(Training, ALastBatchOfOneSampleJoinsTheOneBeforeWhereBatchNormNeedsIt) {
+  for (const Device& device : testing::devices()) {
+    // The last maps of a ResNet have one pixel for images of 4 by 4: a batch of one sample has no variance there.
+    const data::Dataset data = testing::make_images(1, 33, 4, 4, device);
+    const auto network = testing::make("resnet_cifar", "8", {4, 4, 3}, 4, 11, device);
+    const TrainingRecord record = train(*network, data, Normalization::half, testing::quick(2));  // batches of 16
+    EXPECT_TRUE(record.complete);
+    EXPECT_EQ(record.steps, 2 * 2);
+    const auto plain = testing::make("paper_cnn", "4-4-8-16", {8, 8, 3}, 4, 11, device);
+    EXPECT_EQ(train(*plain, testing::make_images(1, 33, 4, 8, device), Normalization::half, testing::quick(2)).steps,
+              2 * 3);
+    TrainingOptions one = testing::quick(1);
+    one.batch_size = 1;
+    EXPECT_THROW(train(*network, data, Normalization::half, one), Error) << "batches of one were asked for";
+  }
+}
+
 TEST(Training, OneClassOrTooFewSamplesAreErrors) {
   const Device device = Device::cpu(1);
   data::Dataset data = testing::make_vectors(2, 30, 5, 3, 1.0, device);

@@ -1,12 +1,15 @@
 // The model zoo.
 //
-// | name          | variants                                    | penultimate features           | names of tensors |
-// |---------------|---------------------------------------------|--------------------------------|----------------------|
-// | paper_cnn     | "" (32-64-64-512), h0 .. h4, "C1-C2-C3-F"   | F, behind a ReLU, dropout 0.5  | conv1..3, fc1, head
-// | | paper_big_cnn | ""                                          | 2560, behind a ReLU, dropout 0.5 | conv1..6, fc1,
-// head | | mlp           | hidden widths "128-64"; "" is 128           | the last width, behind a ReLU  | fc1.., head |
-// | resnet_cifar  | "20" (also ""), "32", "44", "56", any 6n+2  | 64, pooled                     | conv1, bn1,
-// layer1.0.., linear |
+// | name          | variants                              | penultimate features      | names of tensors         |
+// |---------------|---------------------------------------|---------------------------|--------------------------|
+// | paper_cnn     | "" (32-64-64-512), h0 .. h4,          | F, behind a ReLU,         | conv1..3, fc1, head      |
+// |               | "C1-C2-C3-F"                          | dropout 0.5               |                          |
+// | paper_big_cnn | ""                                    | 2560, behind a ReLU,      | conv1..6, fc1, head      |
+// |               |                                       | dropout 0.5               |                          |
+// | mlp           | hidden widths "128-64"; "" is 128;    | the last width, behind a  | fc1.., head              |
+// |               | "none" has no hidden layer            | ReLU; the inputs          |                          |
+// | resnet_cifar  | "20" (also ""), "32", "44", "56",     | 64, pooled                | conv1, bn1, layer1.0..,  |
+// |               | any 6n+2                              |                           | linear                   |
 //
 // paper_cnn and paper_big_cnn are the networks of the REFINE paper (Xu, Nakada, Zhang and Li 2025): h0 16-32-32-128,
 // h1 32-64-64-256, h2 32-64-128-512, h3 64-128-128-768, h4 64-128-256-1024 are its ablation over the size of h; its
@@ -46,12 +49,12 @@ std::unique_ptr<layers::Network> paper_big_cnn(const PaperBigCnnOptions& options
 
 struct MlpOptions {
   std::int64_t inputs = 0;
-  std::vector<std::int64_t> hidden = {128};
+  std::vector<std::int64_t> hidden = {128};  ///< none: a linear classifier
   std::int64_t classes = 10;
   std::uint64_t seed = 0;
   DType dtype = DType::f32;
 };
-/// Linear layers with ReLUs between.
+/// Linear layers with ReLUs between. Throws ValueError for a width that is not positive.
 std::unique_ptr<layers::Network> mlp(const MlpOptions& options, const Device& device);
 
 struct ResnetCifarOptions {

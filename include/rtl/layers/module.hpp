@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,16 +38,21 @@ struct ModuleState {
   std::int64_t parameter_count() const;
 };
 
-/// What a new module needs to make its tensors. The draw of each tensor depends on `seed` and the tensor's full name
-/// only, so two networks of one seed agree wherever a name and shape agree.
+/// What the new modules of one network need to make their tensors. The draw of each tensor depends on `seed` and the
+/// tensor's full name only, so two networks of one seed agree wherever a name and shape agree; within a network equal
+/// names would start layers equal, and are refused. A second network takes a Construction of its own.
 struct Construction {
   Device device;
   std::uint64_t seed = 0;
   DType dtype = DType::f32;
   /// Name of the module being built with a dot behind it ("layer1.0."), or "".
   std::string prefix = "";
+  /// Names that were drawn by this one, its copies and its children.
+  std::shared_ptr<std::set<std::string>> drawn = std::make_shared<std::set<std::string>>();
   /// The same for a child: prefix + name + ".".
   Construction child(std::string_view name) const;
+  /// prefix + name, for a tensor that is drawn. Throws ValueError if it was taken before.
+  std::string take_name(std::string_view name) const;
 };
 
 class Module {

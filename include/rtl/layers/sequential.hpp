@@ -11,8 +11,8 @@ namespace rtl::layers {
 /// Runs its children in order. A child's parameters are called "<child's name>.<parameter>".
 class Sequential final : public Module {
  public:
-  /// Returns *this. Modules without parameters need no name.
-  /// Throws ValueError for a null module.
+  /// Returns *this. Modules without parameters need no name. Throws ValueError for a null module, and where a tensor of
+  /// the module would have the name of another child's.
   Sequential& add(std::string name, std::unique_ptr<Module> module);
   Sequential& add(std::unique_ptr<Module> module) { return add("", std::move(module)); }
   std::size_t size() const noexcept { return children_.size(); }

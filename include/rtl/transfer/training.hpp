@@ -124,10 +124,11 @@ class TrainingDiverged : public Error {
 };
 
 /// Minimises the mean cross-entropy. Epoch e visits the samples in the order of data::BatchSampler(size, batch_size,
-/// seed); step t runs with ForwardContext{true, seed, t}. The same arguments give the same bytes on the same device
-/// with the same number of threads. Nothing is copied to the host within an epoch but the losses at its end. Throws
-/// ValueError for an empty data set, one class, fewer samples than classes or NaN in the features, TrainingDiverged for
-/// a loss or, at a checkpoint or the end, a weight or an output that is not finite.
+/// seed); in networks with batch norm a last batch of one sample joins the one before it; step t runs with
+/// ForwardContext{true, seed, t}. The same arguments give the same bytes on the same device with the same number of
+/// threads. Nothing is copied to the host within an epoch but the losses at its end. Throws ValueError for an empty
+/// data set, one class, fewer samples than classes or NaN in the features, TrainingDiverged for a loss or, at a
+/// checkpoint or the end, a weight or an output that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
 /// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs
