@@ -82,6 +82,18 @@ std::string join(const std::vector<std::string>& parts) {
   return text;
 }
 
+std::string describe(const transfer::TrainingOptions& training) {
+  std::string text = fmt::format("{}, learning rate {}, momentum {}{}, weight decay {}, {} schedule",
+                                 transfer::to_string(training.optimizer), training.learning_rate, training.momentum,
+                                 training.nesterov ? " (Nesterov's)" : "", training.weight_decay,
+                                 transfer::to_string(training.schedule));
+  if (training.schedule == transfer::ScheduleKind::step) {
+    text += fmt::format(" (times {} after every {} epochs)", training.schedule_factor, training.schedule_epochs);
+  }
+  if (training.l2sp_strength > 0) text += fmt::format(", L2-SP {}", training.l2sp_strength);
+  return text + fmt::format(", {} epochs, batches of {}", training.epochs, training.batch_size);
+}
+
 Protocol describe_protocol(const Arguments& arguments, const transfer::Comparison& comparison,
                            const std::vector<transfer::FrozenSource>& sources, const transfer::CompareOptions& options,
                            const Device& device, double seconds) {
@@ -94,23 +106,19 @@ Protocol describe_protocol(const Arguments& arguments, const transfer::Compariso
                                     data::to_string(source.normalization())));
   }
   const auto& training = options.training;
-  Protocol protocol = {
-      {"command", command_line()},
-      {"target", comparison.target},
-      {"samples",
-       fmt::format("{} for training{}, {} for the test", grouped(comparison.train_samples),
-                   options.train_samples > 0 ? " (drawn by the seed)" : "", grouped(comparison.test_samples))},
-      {"sources", described.empty() ? "none" : join(described)},
-      {"scratch and h",
-       options.strategy.model.empty() ? "paper_cnn for images, mlp for vectors" : options.strategy.model},
-      {"training", fmt::format("{}, learning rate {}, momentum {}, weight decay {}, {} schedule, {} epochs, batches of "
-                               "{}",
-                               transfer::to_string(training.optimizer), training.learning_rate, training.momentum,
-                               training.weight_decay, transfer::to_string(training.schedule), training.epochs,
-                               training.batch_size)},
-      {"seeds", fmt::format("{} to {}", comparison.seeds.front(), comparison.seeds.back())},
-      {"feature scaling", fmt::format("{} where the strategy names none; c = {} for balance", arguments.feature_scaling,
-                                      options.strategy.feature_scale)}};
+  Protocol protocol = {{"command", command_line()},
+                       {"target", comparison.target},
+                       {"samples", fmt::format("{} for training{}, {} for the test", grouped(comparison.train_samples),
+                                               options.train_samples > 0 ? " (drawn by the seed)" : "",
+                                               grouped(comparison.test_samples))},
+                       {"sources", described.empty() ? "none" : join(described)},
+                       {"scratch and h", options.strategy.model.empty() ? "paper_cnn for images, mlp for vectors"
+                                                                        : options.strategy.model},
+                       {"inputs of scratch and h", data::to_string(options.strategy.normalization)},
+                       {"training", describe(training)},
+                       {"seeds", fmt::format("{} to {}", comparison.seeds.front(), comparison.seeds.back())},
+                       {"feature scaling", fmt::format("{} where the strategy names none; c = {} for balance",
+                                                       arguments.feature_scaling, options.strategy.feature_scale)}};
   if (training.label_flips > 0) {
     protocol.push_back({"label flips", fmt::format("{}{}", training.label_flips,
                                                    training.flip_each_epoch ? ", drawn anew in every epoch" : "")});
