@@ -111,7 +111,7 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
   const auto losses = [&](const Words& more) {
     Words arguments{"transfer", "--source",   "m",     "--target", points,  "--model",
                     "mlp:4",    "--strategy", "probe", "--seeds",  "1",     "--epochs",
-                    "2",        "--threads",  "1",     "--json",   "r.json"};
+                    "4",        "--threads",  "1",     "--json",   "r.json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Outcome outcome = place.run(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.errors;
