@@ -123,7 +123,8 @@ Guess guess_paper(const Shapes& shapes, bool headless, const Shape* input, const
 Guess guess_mlp(const Shapes& shapes, bool headless, const Shape* input) {
   Guess guess{{"mlp", "", {}, 0}, ""};
   std::vector<std::string> names;
-  if (headless || shapes.contains("fc1.weight")) names.emplace_back("fc1");
+  const bool head_alone = !headless && shapes.size() <= 2;  // its weight and its bias
+  if (!head_alone) names.emplace_back("fc1");
   while (!names.empty() && shapes.contains(fmt::format("fc{}.weight", names.size() + 1))) {
     names.push_back(fmt::format("fc{}", names.size() + 1));
   }

@@ -144,6 +144,20 @@ TEST(Checkpoint, SaysWhyAFileFitsNothing) {
             std::string::npos);
 }
 
+TEST(Checkpoint, AHeadAloneIsALinearClassifier) {
+  const test::TemporaryFolder folder;
+  const Device device = Device::cpu();
+  const std::unique_ptr<Network> linear = models::mlp({.inputs = 7, .hidden = {}, .classes = 3, .seed = 2}, device);
+  write_foreign(folder / "foreign", *linear,
+                [](const std::string& name) { return "fc" + name.substr(name.find('.')); });
+  save_network(folder / "own", *linear, {});
+  for (const char* name : {"foreign", "own"}) {
+    const LoadedNetwork loaded = load_network(folder / name, device);
+    EXPECT_EQ(loaded.network->architecture(), linear->architecture()) << name;
+    EXPECT_EQ(values(*loaded.network), values(*linear));
+  }
+}
+
 TEST(Checkpoint, RefusesMetadataThatContradictsTheTensors) {
   const test::TemporaryFolder folder;
   const Device device = Device::cpu();
