@@ -150,10 +150,10 @@ Scores score(std::span<const double> logits, std::span<const std::int32_t> label
 }
 
 Scores score(const Tensor& logits, const data::Dataset& dataset) {
-  dataset.validate(false);
-  if (logits.rank() != 2 || logits.extent(0) != dataset.size() || logits.extent(1) != dataset.classes) {
-    throw ShapeError(fmt::format("score: logits {} for {} samples of {} classes", logits.shape().to_string(),
-                                 dataset.size(), dataset.classes));
+  if (!dataset.has_labels()) throw ValueError(fmt::format("score: {} has no labels", dataset.name));
+  if (logits.rank() != 2 || dataset.labels.shape() != Shape{logits.extent(0)} || logits.extent(1) != dataset.classes) {
+    throw ShapeError(fmt::format("score: logits {} for {} labels of {} classes", logits.shape().to_string(),
+                                 dataset.labels.count(), dataset.classes));
   }
   std::vector<double> values;
   if (logits.dtype() == DType::f64) {
