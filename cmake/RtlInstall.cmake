@@ -29,6 +29,12 @@ foreach(name dnnl lapacke openblas hwy)
   list(APPEND RTL_PC_LIBS -L${folder} -l${name})
 endforeach()
 list(APPEND RTL_PC_LIBS ${OpenMP_CXX_FLAGS})
+# The C++ library, for programs whose main part is C, or that another linker driver than g++ links.
+foreach(name ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES})
+  if(name MATCHES "^(stdc\\+\\+|c\\+\\+|m)$")
+    list(APPEND RTL_PC_LIBS -l${name})
+  endif()
+endforeach()
 if(RTL_CUDA_MODE STREQUAL "NVCC")
   cmake_path(GET RTL_CUDNN_LIBRARY PARENT_PATH folder)
   list(APPEND RTL_PC_LIBS -L${CUDAToolkit_LIBRARY_DIR} -L${folder}

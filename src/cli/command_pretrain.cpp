@@ -1,7 +1,9 @@
 // rtl pretrain: trains a source and saves it as safetensors.
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"
@@ -45,6 +47,13 @@ layers::Architecture parse_model(const std::string& text, const data::Dataset& d
 
 std::string unfinished(const Arguments& arguments) { return arguments.out + ".unfinished"; }
 
+/// When the file was written; nothing if it is not there.
+std::optional<std::filesystem::file_time_type> written(const std::string& file) {
+  std::error_code none;
+  const auto time = std::filesystem::last_write_time(file, none);
+  return none ? std::nullopt : std::optional(time);
+}
+
 data::Dataset training_part(data::Dataset all, const Arguments& arguments) {
   auto part = drop_first(std::move(all), arguments.training.train_offset);
   const auto limit = arguments.training.train_limit;
@@ -86,6 +95,12 @@ void run(const Arguments& arguments) {
   check_model("--model", arguments.model);
   check_outputs({{"--out", arguments.out}, {"--out (unfinished)", unfinished(arguments)}, {"--json", arguments.json}},
                 data_files("--data", arguments.data));
+  const auto before = written(unfinished(arguments));
+  const KeptWork kept([&, file = unfinished(arguments)]() -> std::string {
+    const auto now = written(file);
+    if (!now || (now == before && !arguments.resume)) return {};
+    return fmt::format("{} keeps the training up to its last checkpoint{}", file, resume_command());
+  });
   const Device device = arguments.device.open();
   auto parts = load_data(arguments.data, device);
   require_test_part(parts, "the accuracy of the source");
@@ -94,10 +109,7 @@ void run(const Arguments& arguments) {
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
 
   const auto record = train(*network, part, normalization, arguments);
-  if (!record.complete) {
-    throw Error(fmt::format("interrupted after {} of {} epochs; the same command with --resume goes on",
-                            record.losses.size(), training.epochs));
-  }
+  if (!record.complete) throw Error("the training was stopped");
   const auto scores = [&](const data::Dataset& dataset) {
     return transfer::score(transfer::predict(*network, dataset, normalization), dataset).accuracy;
   };

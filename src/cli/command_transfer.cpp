@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
+#include <optional>
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
@@ -52,6 +54,27 @@ transfer::HeadStart parse_head_start(const std::string& text) {
   } catch (const ValueError& error) {
     throw UsageError(fmt::format("--head-start: {}", error.what()));
   }
+}
+
+/// How far a comparison with a state folder is, for the thread that ends the program.
+struct Finished {
+  std::atomic<std::int64_t> runs = 0;
+  std::atomic<std::int64_t> all = 0;
+};
+
+std::string describe_kept(const std::string& folder, bool resumed, const Finished& finished) {
+  const std::size_t checkpoints = count_files(folder, ".checkpoint");
+  std::string text;
+  if (finished.runs > 0)
+    text = fmt::format("{} of {} runs are finished and kept in {}", finished.runs, finished.all, folder);
+  if (finished.runs == 0 && resumed && count_files(folder, ".json") > 0) {
+    text = fmt::format("the runs that were finished before are kept in {}", folder);
+  }
+  if (checkpoints > 0) {
+    text += fmt::format("{} {} unfinished up to the last checkpoint", text.empty() ? folder + " keeps" : ", and",
+                        checkpoints);
+  }
+  return text.empty() ? text : text + resume_command();
 }
 
 transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
@@ -148,6 +171,11 @@ void run(const Arguments& arguments) {
   for (const auto& spec : specs) inputs.push_back({"--source", spec.file});
   check_outputs({{"--json", arguments.json}, {"--html", arguments.html}}, inputs);
 
+  Finished finished;
+  std::optional<KeptWork> kept;
+  if (!options.state_folder.empty()) {
+    kept.emplace([&] { return describe_kept(options.state_folder, arguments.resume, finished); });
+  }
   const Device device = arguments.device.open();
   std::vector<transfer::FrozenSource> sources;
   sources.reserve(specs.size());
@@ -169,6 +197,8 @@ void run(const Arguments& arguments) {
   {
     ProgressBar bar;
     options.progress = [&](const transfer::CompareProgress& now) {
+      finished.runs = now.run;
+      finished.all = now.runs;
       bar.show(static_cast<double>(now.run) / static_cast<double>(std::max<std::int64_t>(now.runs, 1)),
                fmt::format("run {}/{}: {}, seed {}, epoch {}, loss {:.4f}", std::min(now.run + 1, now.runs), now.runs,
                            now.strategy, now.seed, now.training.epoch, now.training.loss));

@@ -1,9 +1,53 @@
-// Ctrl-C and SIGTERM end a training after the current epoch, with its state kept; a second one ends the program.
+// Ctrl-C, SIGTERM and SIGHUP end the program within a second, wherever it is, with exit code 128 + signal and a true
+// word on what is kept.
 #pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
 
 namespace rtl::cli {
 
+/// To be called once, at the start of main, before there are threads. A thread of its own then waits for signals. Where
+/// there is a KeptWork it gives the command 0.6 seconds to stop in order; then, or else at once, it removes unfinished
+/// files, says what is kept and ends the process. A second signal ends it without that. SIGHUP stays ignored under
+/// nohup.
 void install_interrupt_handler();
+
+/// A signal has come: work that can be gone on with should stop and keep its state.
 bool interrupted() noexcept;
+
+/// For the end of main: if a signal has come, ends the process as above; else no signal will end it any more.
+void end_if_interrupted() noexcept;
+
+/// While it exists, the command keeps its work on the disk as it goes along. `describe` is asked on another thread when
+/// the program ends, and says what is kept, as a sentence; empty if there is nothing yet.
+class KeptWork {
+ public:
+  explicit KeptWork(std::function<std::string()> describe);
+  KeptWork(const KeptWork&) = delete;
+  KeptWork& operator=(const KeptWork&) = delete;
+  ~KeptWork();
+};
+
+/// A folder that is removed, with its content, by the destructor or when a signal ends the program.
+class ScratchFolder {
+ public:
+  /// Throws IoError.
+  ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// Files in the folder whose names end so; 0 if it is not there.
+std::size_t count_files(const std::string& folder, const std::string& ending) noexcept;
+
+/// "; go on with: rtl .. --resume": the command that was given, with the flag if it was not there.
+std::string resume_command(bool with_flag = true);
 
 }  // namespace rtl::cli

@@ -2,7 +2,9 @@
 
 #include <cstdio>
 
+#include "cli/standard_streams.hpp"
 #include "cli/verdict_text.hpp"
+#include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
 
 namespace rtl::cli {
@@ -85,7 +87,11 @@ void write_json(const std::string& path, const Json& json) {
   if (path == "-") {
     std::fputs(text.c_str(), stdout);
   } else {
-    io::write_file(path, text);
+    try {
+      io::write_file(path, text);
+    } catch (const IoError&) {
+      if (!is_standard_output(path) || !output_reader_gone()) throw;
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 #include "cli/linear_study_store.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
@@ -62,7 +62,12 @@ Json to_json(const LinearOutcome& outcome) {
 LinearStudyStore::LinearStudyStore(const std::string& folder, const Device& device)
     : machine_(transfer::detail::machine_facts(device.kind(), device.threads())),
       folder_(folder, machine_, is_setting,
-              [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }) {}
+              [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }),
+      kept_([folder]() -> std::string {
+        const std::size_t count = folder.empty() ? 0 : count_files(folder, ".json");
+        return count == 0 ? ""
+                          : fmt::format("{} finished settings are kept in {}{}", count, folder, resume_command(false));
+      }) {}
 
 transfer::detail::Facts LinearStudyStore::facts_of(const LinearDomain& source, const LinearDomain& target) const {
   transfer::detail::Facts facts = machine_;

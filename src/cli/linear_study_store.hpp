@@ -1,8 +1,10 @@
 // Keeps the finished settings of the linear transfer study, a file each, so that a stopped study goes on.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
 #include "cli/linear_study.hpp"
 #include "transfer/state_folder.hpp"
@@ -29,6 +31,7 @@ class LinearStudyStore {
 
   transfer::detail::Facts machine_;
   transfer::detail::StateFolder folder_;
+  KeptWork kept_;
 };
 
 }  // namespace rtl::cli

@@ -3,12 +3,13 @@
 
 #include <cstdio>
 #include <exception>
-#include <iostream>
 #include <new>
+#include <sstream>
 #include <string>
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/standard_streams.hpp"
 #include "cli/table.hpp"
 
 namespace {
@@ -49,7 +50,12 @@ int run(int argc, char** argv) {
     check_command(app, argc, argv, 1);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    std::ostringstream output;
+    std::ostringstream errors;
+    const int code = app.exit(error, output, errors) == 0 ? 0 : 2;
+    std::fputs(output.str().c_str(), stdout);
+    std::fputs(errors.str().c_str(), stderr);
+    return code;
   } catch (const rtl::cli::UsageError& error) {
     fmt::print(stderr, "rtl: {}\nRun with --help for more information.\n", error.what());
     return 2;
@@ -59,7 +65,6 @@ int run(int argc, char** argv) {
 
 /// Results that were printed to a full disk are lost, which is no success.
 int flushed(int code) {
-  std::cout.flush();
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   std::fputs("rtl: standard output cannot be written; what was printed is incomplete\n", stderr);
   return code == 0 ? 1 : code;
@@ -68,13 +73,18 @@ int flushed(int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  int code = 1;
   try {
+    rtl::cli::outlive_readers();
     rtl::cli::install_interrupt_handler();
-    return flushed(run(argc, argv));
+    code = flushed(run(argc, argv));
   } catch (const std::bad_alloc&) {
+    if (rtl::cli::interrupted()) rtl::cli::end_if_interrupted();
     std::fputs("rtl: out of memory\n", stderr);
   } catch (const std::exception& error) {
+    if (rtl::cli::interrupted()) rtl::cli::end_if_interrupted();
     fmt::print(stderr, "rtl: {}\n", rtl::cli::printable(error.what()));
   }
-  return 1;
+  rtl::cli::end_if_interrupted();
+  return code;
 }

@@ -8,37 +8,17 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 
+#include "cli/interrupt.hpp"
 #include "rtl/io/file.hpp"
 
 namespace rtl::cli {
 
 namespace {
 
-namespace fs = std::filesystem;
-
 struct ClosePipe {
   void operator()(FILE* pipe) const noexcept { pclose(pipe); }
-};
-
-/// A folder of our own for gnuplot's output, removed with its content.
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_((fs::temp_directory_path() / "rtl-plot-XXXXXX").string()) {
-    if (mkdtemp(path_.data()) == nullptr) throw IoError(path_, "cannot make a temporary folder for gnuplot");
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 /// The <svg> element of gnuplot's output without what an HTML page does not need: prologue, name spaces, the title
@@ -201,7 +181,7 @@ std::string gnuplot_version() {
 }
 
 std::string draw_svg(const std::string& name, const std::string& script, int width, int height) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const std::string output = folder.path() + "/chart.svg";
   const std::string errors = folder.path() + "/errors.txt";
   const std::string command = fmt::format("gnuplot >/dev/null 2>'{}'", errors);

@@ -51,7 +51,12 @@ class State {
         machine_(transfer::detail::machine_facts(DeviceKind::cpu, 1)),
         folder_(
             settings.state, machine_, [](const std::string& name) { return name.find("-seed") != std::string::npos; },
-            [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }) {}
+            [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }),
+        kept_([folder = settings.state]() -> std::string {
+          const std::size_t count = folder.empty() ? 0 : count_files(folder, ".json");
+          return count == 0 ? ""
+                            : fmt::format("{} finished trainings are kept in {}{}", count, folder, resume_command());
+        }) {}
 
   /// Results that are there and wanted, of one problem. Throws ValueError if one of the names is another setting's.
   void open(const NetworkProblem& problem, const std::vector<std::string>& names) {
@@ -69,7 +74,7 @@ class State {
   Json get(const std::string& name, const Compute& compute) const {
     const auto found = found_.find(name);
     if (found != found_.end()) return found->second;
-    if (interrupted()) throw Error("interrupted; the same command with --resume goes on");
+    if (interrupted()) throw Error("the study was stopped");
     Json result = compute();
     folder_.store(name, facts_, result);
     return result;
@@ -80,6 +85,7 @@ class State {
   transfer::detail::Facts machine_, facts_;
   transfer::detail::StateFolder folder_;
   std::map<std::string, Json> found_;
+  KeptWork kept_;
 };
 
 Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, State& state,

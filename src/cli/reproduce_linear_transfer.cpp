@@ -69,7 +69,7 @@ std::vector<LinearOutcome> run_family(const Arguments& arguments, const std::str
           fitted = pair.source;
         }
         for (int seed = kept + 1; seed <= arguments.seeds; ++seed) {
-          if (interrupted()) throw Error("linear-transfer: stopped; finished settings are kept in the --state folder");
+          if (interrupted()) throw Error("the study was stopped");
           run_linear_seed(device, *source, to, static_cast<std::uint64_t>(seed), outcome);
         }
         store.save(outcome, from, to);

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "core/memory_guard.hpp"
+#include "core/memory_limit.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/memory.hpp"
 #if RTL_WITH_CUDA
@@ -76,7 +77,9 @@ class CpuContext final : public Context {
     static const std::size_t most = machine_memory();
     return most;
   }
-  void* system_allocate(std::size_t bytes) override { return std::aligned_alloc(64, bytes); }
+  void* system_allocate(std::size_t bytes) override {
+    return memory_left(bytes) ? std::aligned_alloc(64, bytes) : nullptr;
+  }
   void system_free(void* pointer) noexcept override { std::free(pointer); }
 };
 

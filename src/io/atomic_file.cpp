@@ -14,9 +14,11 @@
 #include <climits>
 #include <ctime>
 #include <filesystem>
+#include <mutex>
 #include <new>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
@@ -24,6 +26,33 @@
 
 namespace rtl::io {
 namespace {
+
+/// The temporaries that this process has open, for abandon_writes. Never destroyed: files may be written until the end.
+struct OpenTemporaries {
+  std::mutex mutex;
+  std::vector<std::string> paths;
+
+  static OpenTemporaries& instance() {
+    static auto* const all = new OpenTemporaries;
+    return *all;
+  }
+  void add(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    paths.push_back(path);
+  }
+  /// Calls f, which renames or removes the temporary.
+  template <typename F>
+  int take(const std::string& path, const F& f) {
+    const std::lock_guard lock(mutex);
+    const int result = f();
+    if (result == 0) std::erase(paths, path);
+    return result;
+  }
+};
+
+void remove_temporary(const std::string& path) noexcept {
+  OpenTemporaries::instance().take(path, [&] { return ::unlink(path.c_str()), 0; });
+}
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
@@ -160,6 +189,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
     temporary_.clear();
     throw IoError(path_, fmt::format("cannot be written: no file can be made in its directory: {}", reason(error)));
   }
+  OpenTemporaries::instance().add(temporary_);
   constexpr mode_t permissions = 07777;
   // Not fatal: a file system without permissions keeps its own.
   if (exists && ::fchmod(descriptor_, status.st_mode & permissions) != 0) errno = 0;
@@ -167,13 +197,13 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) remove_temporary(temporary_);
 }
 
 void AtomicFile::fail(const char* action, int error) {
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) remove_temporary(temporary_);
   const bool kept = !temporary_.empty();
   temporary_.clear();
   throw IoError(path_, fmt::format("{} failed after {} bytes: {}{}", action, size_, reason(error),
@@ -197,11 +227,22 @@ void AtomicFile::commit() {
   // Devices and pipes cannot be flushed (EINVAL); regular files must be.
   if (::fsync(descriptor_) != 0 && !temporary_.empty()) fail("flushing to the disk", errno);
   // The lock, which goes with the descriptor, is held until the file has its final name.
-  if (!temporary_.empty() && ::rename(temporary_.c_str(), target_.c_str()) != 0) fail("renaming", errno);
+  const auto rename = [this] { return ::rename(temporary_.c_str(), target_.c_str()); };
+  if (!temporary_.empty() && OpenTemporaries::instance().take(temporary_, rename) != 0) fail("renaming", errno);
   const bool renamed = !std::exchange(temporary_, {}).empty();
   const int closing = std::exchange(descriptor_, -1);
   if (::close(closing) != 0 && errno != EINTR && !renamed) fail("closing", errno);
   if (renamed) flush_directory(target_);
+}
+
+void abandon_writes() noexcept {
+  OpenTemporaries& open = OpenTemporaries::instance();
+  for (int attempt = 0; !open.mutex.try_lock(); ++attempt) {
+    constexpr timespec moment{0, 10'000'000};
+    if (attempt == 10) return;
+    ::nanosleep(&moment, nullptr);
+  }
+  for (const std::string& path : open.paths) ::unlink(path.c_str());
 }
 
 void remove_abandoned(const std::string& folder) noexcept { clear_abandoned(folder, {}); }

@@ -274,7 +274,7 @@ class Runs {
         detail::fit_on(contender.strategy, contender.strategy == "scratch" ? std::vector<FrozenSource>() : sources_,
                        subset ? *subset : target.train, blocks ? train_tables_ : Tables(), rows ? &*rows : nullptr,
                        training, strategy_options);
-    if (!fitted.training().complete) throw Interrupted("compare: stopped; finished runs are kept in the state folder");
+    if (!fitted.training().complete) throw Interrupted("compare: stopped before all runs were finished");
     RunResult result;
     result.seconds = seconds_since(start);
     result.trainable_parameters = fitted.trainable_parameters();

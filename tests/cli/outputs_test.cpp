@@ -62,6 +62,41 @@ TEST(Outputs, LosingStandardOutputIsAFailure) {
   EXPECT_EQ(code_on_full_disk(place, {"info", "--json", "/dev/full"}), 1);
 }
 
+/// Exit code with a standard output, and error if `both`, whose reader has gone.
+int code_without_reader(const Workplace& place, const Words& words, bool both) {
+  int ends[2] = {-1, -1};
+  if (::pipe(ends) != 0) return -1;
+  ::close(ends[0]);
+  const pid_t process = place.start(words, {}, [&] {
+    if (::dup2(ends[1], 1) < 0 || (both && ::dup2(ends[1], 2) < 0)) ::_exit(126);
+  });
+  ::close(ends[1]);
+  int status = 0;
+  waitpid(process, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Outputs, AReaderThatHasSeenEnoughIsNoFailure) {
+  const Workplace place;
+  make_problem(place);
+  const Words calls[] = {{"info"},
+                         {"info", "--json", "-"},
+                         {"--help"},
+                         {"ridge", "--help"},
+                         ridge({"--json", "/dev/stdout"}),
+                         ridge({"--json", "-"})};
+  for (const Words& call : calls) {
+    SCOPED_TRACE(fmt::format("{}", fmt::join(call, " ")));
+    EXPECT_EQ(code_without_reader(place, call, false), 0);
+    EXPECT_EQ(place.read(".errors").find("rtl:"), std::string::npos) << place.read(".errors");
+    EXPECT_EQ(code_without_reader(place, call, true), 0);
+  }
+  // What is written behind what is printed is not lost.
+  EXPECT_EQ(code_without_reader(place, ridge({"--json", "result.json"}), true), 0);
+  EXPECT_EQ(place.json("result.json")["n"], 12);
+  EXPECT_EQ(code_without_reader(place, {"inspect", "nowhere.npy"}, true), 1) << "a failure stays one";
+}
+
 TEST(Outputs, OneFileIsNotTwoThings) {
   const Workplace place;
   make_problem(place);

@@ -28,7 +28,8 @@ Workplace::~Workplace() {
   fs::remove_all(folder_, ignored);
 }
 
-pid_t Workplace::start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) const {
+pid_t Workplace::start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
+                       const std::function<void()>& prepare) const {
   std::vector<std::string> words = {binary_folder() + "/rtl"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
@@ -43,6 +44,7 @@ pid_t Workplace::start(const std::vector<std::string>& arguments, const std::vec
   const int out = open(path(".output").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int err = open(path(".errors").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (dup2(out, 1) < 0 || dup2(err, 2) < 0 || chdir(folder_.c_str()) != 0) _exit(126);
+  if (prepare) prepare();
   execv(pointers[0], pointers.data());
   _exit(127);
 }

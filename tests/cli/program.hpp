@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -27,8 +28,9 @@ class Workplace {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   /// Runs `rtl arguments..` to its end. `environment` is set on top of ours ("PATH=/nowhere").
   Outcome run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {}) const;
-  /// Starts `rtl arguments..` and returns its process.
-  pid_t start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {}) const;
+  /// Starts `rtl arguments..` and returns its process; `prepare` is called in it before the program is executed.
+  pid_t start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {},
+              const std::function<void()>& prepare = {}) const;
   Outcome wait(pid_t process) const;
 
   bool has(const std::string& name) const { return std::filesystem::exists(folder_ / name); }

@@ -94,6 +94,21 @@ TEST(MappedFile, ShowsTheBytes) {
   EXPECT_THROW(MappedFile(folder / "missing"), IoError);
 }
 
+TEST(AtomicFile, AProgramThatEndsAtOnceLeavesNoTemporaries) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("target", "old");
+  const auto end = [&] {
+    AtomicFile file(path);
+    file.write("new");
+    abandon_writes();
+    _exit(3);
+  };
+  EXPECT_EXIT(end(), ::testing::ExitedWithCode(3), "");
+  EXPECT_EQ(text_of(read_file(path)), "old");
+  const std::filesystem::directory_iterator files(std::filesystem::path(path).parent_path());
+  EXPECT_EQ(std::distance(begin(files), std::filesystem::end(files)), 1);
+}
+
 TEST(AtomicFile, ReplacesOnCommitOnly) {
   const TemporaryFolder folder;
   const std::string path = folder.write("file", "old");

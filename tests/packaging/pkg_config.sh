@@ -11,3 +11,11 @@ description=$(find "$here/moved" -name rtl.pc)
 PKG_CONFIG_PATH=$(dirname "$description") make -C "$here/pkg_config"
 "$here/pkg_config/adapt" | tee "$here/output"
 grep -q 'accuracy: refine [0-9.]* %' "$here/output"
+# A program that a C compiler links: pkg-config has to name the C++ library too.
+export PKG_CONFIG_PATH
+PKG_CONFIG_PATH=$(dirname "$description")
+# shellcheck disable=SC2046
+"$CXX" -std=c++20 $(pkg-config --cflags rtl) -c "$here/adapt.cpp" -o "$here/adapt.o"
+# shellcheck disable=SC2046
+"$CC" "$here/adapt.o" $(pkg-config --static --libs rtl) -o "$here/adapt-by-c"
+"$here/adapt-by-c" | grep 'accuracy: refine [0-9.]* %'

@@ -96,6 +96,11 @@ class AtomicFile {
 /// be done.
 void remove_abandoned(const std::string& folder) noexcept;
 
+/// For a program that is about to end without destructors (_exit): removes the temporaries of all AtomicFiles that are
+/// open in this process, and lets none be committed any more: whoever tries waits for ever. Waits at most 0.1 seconds
+/// for a commit that is under way.
+void abandon_writes() noexcept;
+
 /// AtomicFile in one call.
 void write_file(const std::string& path, std::span<const std::byte> bytes);
 void write_file(const std::string& path, std::string_view text);

@@ -1,4 +1,14 @@
 // Which numerical libraries the host backend runs on, for reports (`rtl info`, benchmarks) and their warnings.
+//
+// The host backend shares its work by OpenMP. libgomp's threads wait actively at the end of each parallel region, which
+// on a machine that does other work takes the processor from those that are not yet done: a program that links rtl then
+// runs several times slower than with one thread. Set OMP_WAIT_POLICY=passive in the environment before the program
+// starts (libgomp reads it when it is loaded; setting it in main is too late, executing the program again is not), or
+// use Device::cpu(1). The program `rtl` does the former by itself.
+//
+// OpenBLAS needs a buffer of 128 MiB of address space for each thread. Where the address space is limited (RLIMIT_AS)
+// and it gets none, it waits for ever, already when it is loaded: allow 288 MiB and 150 MiB a thread at least. Tensors
+// leave room for these libraries: a Device throws OutOfMemory before the limit is reached.
 #pragma once
 
 #include <string>

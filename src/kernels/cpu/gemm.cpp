@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/backend/gemm.hpp"
-#include "kernels/cpu/blas_turn.hpp"
+#include "kernels/cpu/blas_parts.hpp"
 #include "kernels/cpu/onednn.hpp"
 
 namespace rtl::kernels::cpu {
@@ -35,6 +35,9 @@ struct Problem {
 void multiply(const Problem<float>& p) {
   const dnnl_status_t status = dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, p.alpha,
                                           p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc);
+  if (status == dnnl_out_of_memory) {
+    throw OutOfMemory(fmt::format("gemm: oneDNN has no memory for m={} n={} k={}", p.m, p.n, p.k));
+  }
   if (status != dnnl_success) {
     throw Error(fmt::format("gemm: oneDNN's sgemm failed with status {} for m={} n={} k={}", static_cast<int>(status),
                             p.m, p.n, p.k));
@@ -42,10 +45,29 @@ void multiply(const Problem<float>& p) {
 }
 
 void multiply(const Problem<double>& p) {
-  const BlasTurn turn;
   cblas_dgemm(CblasRowMajor, p.transpose_a ? CblasTrans : CblasNoTrans, p.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), p.alpha, p.a,
               static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c, static_cast<int>(p.ldc));
+}
+
+/// The larger side of the result is shared by the threads.
+template <typename T>
+void multiply_parts(const Problem<T>& p) {
+  const double operations = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const bool rows = p.m >= p.n;
+  blas_parts(rows ? p.m : p.n, operations, [&](std::int64_t begin, std::int64_t end) {
+    if (begin == end) return;
+    Problem<T> part = p;
+    (rows ? part.m : part.n) = end - begin;
+    if (rows) {
+      part.a += begin * (p.transpose_a ? 1 : p.lda);
+      part.c += begin * p.ldc;
+    } else {
+      part.b += begin * (p.transpose_b ? p.ldb : 1);
+      part.c += begin;
+    }
+    multiply(part);
+  });
 }
 
 template <typename T>
@@ -95,7 +117,7 @@ void gemm_typed(Transpose transpose_a, Transpose transpose_b, double alpha, Cons
   if (p.k == 0) {
     scale_rows(p);
   } else {
-    multiply(p);
+    multiply_parts(p);
   }
   const bool relu = epilogue == Epilogue::relu || epilogue == Epilogue::bias_relu;
   const bool with_bias = epilogue == Epilogue::bias || epilogue == Epilogue::bias_relu;

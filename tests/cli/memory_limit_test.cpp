@@ -1,0 +1,71 @@
+// A limited address space: every command gives its result or says that memory is short; it never hangs or crashes.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "cli/program.hpp"
+#include "rtl/core/random.hpp"
+#include "rtl/io/npy.hpp"
+
+namespace rtl::test {
+namespace {
+
+using Words = std::vector<std::string>;
+
+void write_random(const Workplace& place, const std::string& name, std::int64_t rows, std::int64_t columns) {
+  RandomSequence random(static_cast<std::uint64_t>(rows * 100 + columns));
+  std::vector<double> values(static_cast<std::size_t>(rows * columns));
+  for (double& value : values) value = random.normal();
+  io::write_npy(place.path(name), Tensor::from(values, {rows, columns}, Device::cpu(1)));
+}
+
+/// 137 if it had to be killed, because it hung.
+Outcome run_limited(const Workplace& place, const Words& words, std::size_t mebibytes, const std::string& threads) {
+  const pid_t process = place.start(words, {"OMP_NUM_THREADS=" + threads}, [&] {
+    const struct rlimit limit = {mebibytes << 20, mebibytes << 20};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(126);
+  });
+  for (int moment = 0; moment < 6000; ++moment) {
+    siginfo_t state = {};
+    waitid(P_PID, static_cast<id_t>(process), &state, WEXITED | WNOHANG | WNOWAIT);
+    if (state.si_pid == process) return place.wait(process);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  kill(process, SIGKILL);
+  return place.wait(process);
+}
+
+TEST(MemoryLimit, TheAnswerIsAResultOrAWord) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take the whole address space";
+#endif
+  const Workplace place;
+  make_source(place);
+  write_random(place, "X.npy", 300, 200);
+  write_random(place, "Y.npy", 300, 2);
+  const std::vector<Words> commands = {
+      {"ridge", "--features", "X.npy", "--targets", "Y.npy", "--penalties", "1e-2:1e2:5"},
+      small_transfer({"--epochs", "1"}),
+      {"predict", "--model", "source.safetensors", "--data", "glyphs:?classes=3&size=16&train=30&test=300"}};
+  int results = 0;
+  for (const char* threads : {"1", "2"}) {
+    for (const std::size_t mebibytes : {100, 250, 350, 450, 500, 550, 600}) {
+      for (const Words& words : commands) {
+        const Outcome outcome = run_limited(place, words, mebibytes, threads);
+        SCOPED_TRACE(words[0] + " in " + std::to_string(mebibytes) + " MiB, " + threads + ": " + outcome.errors);
+        EXPECT_TRUE(outcome.code == 0 || outcome.code == 1);
+        EXPECT_TRUE(outcome.code == 0 || outcome.errors.find("memory") != std::string::npos);
+        results += outcome.code == 0 ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(results, 0) << "the limits are meant to be met by the stated minimum";
+}
+
+}  // namespace
+}  // namespace rtl::test
