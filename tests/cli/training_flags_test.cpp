@@ -28,7 +28,7 @@ Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
                                 l2sp_strength, schedule, schedule_epochs, schedule_factor, label_flips, flip_each_epoch,
-                                checkpoint, checkpoint_interval, resume, progress, stop] = options;
+                                checkpoint, checkpoint_interval, resume, progress, notice, stop] = options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -47,6 +47,7 @@ Words training_flags() {
           "--checkpoint-interval",
           "--resume",
           "",   // progress: the bar
+          "",   // notice: standard error
           ""};  // stop: Ctrl-C
 }
 

@@ -42,7 +42,7 @@ const char* const small_images = "glyphs:?train=24&test=12&size=8&classes=3";
 std::string write_network(const test::TemporaryFolder& folder) {
   const Device device = Device::cpu(1);
   auto network = transfer::testing::make("resnet_cifar", "8", {8, 8, 3}, 3, 1, device);
-  layers::save_network(folder / "source.safetensors", *network, "half");
+  layers::save_network(folder / "source.safetensors", *network, data::Normalization::half);
   return folder / "source.safetensors";
 }
 
