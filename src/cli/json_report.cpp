@@ -47,6 +47,8 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
       {"divergence", result.divergence.empty() ? Json() : Json(result.divergence)},
       {"constant_runs", result.constant},
       {"never_predicted", forgotten},
+      {"warned_runs", result.warned},
+      {"warnings", result.warnings},
       {"losses", result.losses},
       {"dominated_by", result.dominated_by.empty() ? Json() : Json(result.dominated_by)},
       {"influence", influence}};

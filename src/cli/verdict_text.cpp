@@ -156,6 +156,10 @@ std::vector<std::string> describe_notes(const transfer::Comparison& comparison) 
   note_scratch(comparison, notes);
   for (const auto& result : comparison.strategies) {
     note_predictions(result, comparison, notes);
+    for (const auto& warning : result.warnings) {
+      notes.push_back(fmt::format("{}: {} of {} runs have warnings; the first: {}.", result.name, result.warned,
+                                  comparison.seeds.size(), warning));
+    }
     if (result.no_spread) {
       notes.push_back(
           fmt::format("{}: its {} differences to scratch are all equal, so nothing measures their scatter; "

@@ -289,6 +289,7 @@ class Runs {
     result.scores = score(logits, target.test);
     result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
     result.losses = fitted.training().losses;
+    result.warnings = fitted.training().warnings;
     return result;
   }
 

@@ -150,6 +150,10 @@ StrategyResult summarize_strategy(const StrategyRuns& own, const StrategyRuns& s
     result.influence = mean_influence(runs);
     result.losses = mean_losses(runs);
     look_at_predictions(result, runs);
+    for (const RunResult* run : runs) {
+      if (result.warned == 0) result.warnings = run->warnings;
+      result.warned += run->warnings.empty() ? 0 : 1;
+    }
   }
   if (&own == &scratch) {
     result.pairs = static_cast<std::int64_t>(runs.size());

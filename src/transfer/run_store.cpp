@@ -85,11 +85,9 @@ json encode(const RunResult& result) {
                          {"logit_deviation", block.logit_deviation},
                          {"share", block.share}});
   }
-  return {{"scores", encode(result.scores)},
-          {"trainable_parameters", result.trainable_parameters},
-          {"seconds", result.seconds},
-          {"influence", influence},
-          {"losses", result.losses}};
+  return {{"scores", encode(result.scores)}, {"trainable_parameters", result.trainable_parameters},
+          {"seconds", result.seconds},       {"influence", influence},
+          {"losses", result.losses},         {"warnings", result.warnings}};
 }
 
 RunResult decode(const json& value) {
@@ -106,6 +104,7 @@ RunResult decode(const json& value) {
                                 entry.at("logit_deviation"), entry.at("share")});
   }
   value.at("losses").get_to(result.losses);
+  value.at("warnings").get_to(result.warnings);
   return result;
 }
 

@@ -17,7 +17,8 @@ struct RunResult {
   std::int64_t trainable_parameters = 0;
   double seconds = 0;
   std::vector<BlockInfluence> influence;
-  std::vector<double> losses;  ///< mean training loss of each epoch
+  std::vector<double> losses;         ///< mean training loss of each epoch
+  std::vector<std::string> warnings;  ///< TrainingRecord::warnings
   /// How the training diverged; empty if it did not. A diverged run has nothing else.
   std::string divergence;
 };

@@ -164,6 +164,19 @@ TEST(Standardize, WithoutItATrainingThatFailsSaysSo) {
   }
 }
 
+TEST(Standardize, AComparisonPassesTheWarningsOn) {
+  const Workplace place;
+  write_points(place);
+  const Words arguments{"transfer", "--target", points, "--model",        "mlp:4", "--strategy", "scratch", "--seeds",
+                        "2",        "--epochs", "5",    "--weight-decay", "90",    "--json",     "r.json"};
+  const Outcome outcome = place.run(arguments);
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const auto scratch = place.json("r.json").at("strategies").at(0);
+  EXPECT_EQ(scratch.at("warned_runs"), 2);
+  EXPECT_FALSE(scratch.at("warnings").empty());
+  EXPECT_NE(outcome.output.find("2 of 2 runs have warnings"), std::string::npos) << outcome.output;
+}
+
 TEST(Standardize, WhatIsForOtherInputsIsWrongUsage) {
   const Workplace place;
   write_points(place);

@@ -86,6 +86,8 @@ struct StrategyResult {
   std::vector<std::int32_t> forgotten;    ///< classes of the test part that no run predicts, unless all are constant
   std::vector<BlockInfluence> influence;  ///< mean over the finished runs, on the test part; empty without blocks
   std::vector<double> losses;             ///< mean training loss of each epoch, mean over the finished runs
+  std::int64_t warned = 0;                ///< finished runs whose training had warnings
+  std::vector<std::string> warnings;      ///< TrainingRecord::warnings of the first of them
   /// A frozen block has more than `dominance_share` of the logits' variance: the protection that refine owes to h is
   /// weak there. Name of the block, or empty.
   std::string dominated_by;
