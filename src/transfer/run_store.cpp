@@ -142,7 +142,7 @@ std::optional<RunResult> RunStore::find(const std::string& strategy, std::uint64
   if (!found) return {};
   try {
     return io::decode_json(folder_.path(name), [&] { return decode(*found); });
-  } catch (const FormatError& error) {
+  } catch (const Error& error) {
     folder_.tell_damaged(name, error.what());
     return {};
   }

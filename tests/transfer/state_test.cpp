@@ -181,6 +181,7 @@ TEST(State, DamagedRunsAreToldAndDoneAgain) {
 detail::RunResult some_run() {
   detail::RunResult run;
   run.scores.samples = 30;
+  for (int i = 0; i < 30; ++i) run.scores.correct.push_back(i % 3 == 0);
   run.scores.accuracy = 1.0 / 3;
   run.scores.class_accuracy = {0.1, std::numeric_limits<double>::quiet_NaN(), 0.3};
   run.scores.confusion = {1, 2, 3, 4, 5, 6, 7, 8, 9};
@@ -193,7 +194,8 @@ detail::RunResult some_run() {
 
 bool same(const detail::RunResult& a, const detail::RunResult& b) {
   return a.scores.accuracy == b.scores.accuracy && a.scores.samples == b.scores.samples &&
-         a.scores.confusion == b.scores.confusion && a.scores.class_accuracy.size() == b.scores.class_accuracy.size() &&
+         a.scores.correct == b.scores.correct && a.scores.confusion == b.scores.confusion &&
+         a.scores.class_accuracy.size() == b.scores.class_accuracy.size() &&
          a.scores.class_accuracy.at(2) == b.scores.class_accuracy.at(2) && a.seconds == b.seconds &&
          a.trainable_parameters == b.trainable_parameters && a.losses == b.losses &&
          a.influence.size() == b.influence.size() && a.influence.at(0).name == b.influence.at(0).name &&
