@@ -137,7 +137,7 @@ TEST(Rules, HeadersSayWhatTheyAreFor) {
 
 /// A formatter that fills comments breaks the rows of a table that are too long for a line.
 TEST(Rules, TablesInHeadersAreWhole) {
-  static const std::regex row("\\s*//[/!]?\\s*\\|.*");
+  static const std::regex row("\\s*//[/!]?\\s*\\|([^|].*|$)");  // a norm begins with two bars
   for (const auto& file : source_files({"include"})) {
     std::size_t columns = 0;
     for (const std::string& line : lines_of(file)) {
