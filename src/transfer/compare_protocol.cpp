@@ -30,8 +30,8 @@ Facts comparison_protocol(const std::vector<FrozenSource>& sources, const data::
     const FrozenSource& source = sources[k];
     const data::InputNormalization& normalization = source.normalization();
     const std::uint64_t hash = io::Hash64().add(source.fingerprint()).add(normalization.hash()).value();
-    facts.push_back(
-        content_fact(source_fact(k + 1), hash, fmt::format("{} (inputs '{}')", source.name(), data::to_string(normalization))));
+    facts.push_back(content_fact(source_fact(k + 1), hash,
+                                 fmt::format("{} (inputs '{}')", source.name(), data::to_string(normalization))));
   }
   for (const Facts& more : {facts_of(options.training), facts_of(options.strategy)}) {
     facts.insert(facts.end(), more.begin(), more.end());
