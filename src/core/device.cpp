@@ -136,9 +136,11 @@ void* Context::allocate(std::size_t bytes) {
       pointer = take_block(rounded(bytes), capacity);
     }
     if (pointer == nullptr) {
-      throw OutOfMemory(fmt::format("{} bytes ({:.1f} MiB) could not be allocated on {} with {:.1f} MiB of memory ({})",
-                                    bytes, mebibytes(bytes), kind_ == DeviceKind::cpu ? "the host" : "the GPU",
-                                    mebibytes(most), statistics_.to_string()));
+      const bool host = kind_ == DeviceKind::cpu;
+      throw OutOfMemory(
+          fmt::format("{} bytes ({:.1f} MiB) could not be allocated on {} with {:.1f} MiB of memory ({}){}", bytes,
+                      mebibytes(bytes), host ? "the host" : "the GPU", mebibytes(most), statistics_.to_string(),
+                      host && memory_limited() ? "; the address space is limited (ulimit -v)" : ""));
     }
   }
   open_block(kind_, pointer, bytes, capacity);

@@ -23,6 +23,11 @@ std::size_t address_space() noexcept {
 
 }  // namespace
 
+bool memory_limited() noexcept {
+  struct rlimit limit {};
+  return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 bool memory_left(std::size_t bytes) noexcept {
   constexpr std::size_t headroom = std::size_t{32} << 20;
   struct rlimit limit {};

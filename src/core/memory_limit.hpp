@@ -5,10 +5,15 @@
 
 namespace rtl::detail {
 
+/// What OpenBLAS takes for each buffer: one a thread when it is loaded, another a thread when calls run side by side.
+inline constexpr std::size_t blas_buffer_bytes = std::size_t{128} << 20;
 /// What the libraries take when they are loaded, and room for small work.
-inline constexpr std::size_t program_bytes = std::size_t{288} << 20;
-/// What a thread takes: OpenBLAS's buffer of 128 MiB and a stack.
-inline constexpr std::size_t thread_bytes = std::size_t{150} << 20;
+inline constexpr std::size_t program_bytes = std::size_t{208} << 20;
+/// What a thread takes: two buffers and a stack.
+inline constexpr std::size_t thread_bytes = 2 * blas_buffer_bytes + (std::size_t{10} << 20);
+
+/// Whether the address space is limited (RLIMIT_AS).
+bool memory_limited() noexcept;
 
 /// Whether `bytes` more may be taken such that OpenBLAS and oneDNN, which wait for ever or crash where they get none,
 /// still find theirs. True where the address space is not limited.

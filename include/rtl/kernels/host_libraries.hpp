@@ -6,9 +6,10 @@
 // starts (libgomp reads it when it is loaded; setting it in main is too late, executing the program again is not), or
 // use Device::cpu(1). The program `rtl` does the former by itself.
 //
-// OpenBLAS needs a buffer of 128 MiB of address space for each thread. Where the address space is limited (RLIMIT_AS)
-// and it gets none, it waits for ever, already when it is loaded: allow 288 MiB and 150 MiB a thread at least. Tensors
-// leave room for these libraries: a Device throws OutOfMemory before the limit is reached.
+// OpenBLAS needs up to two buffers of 128 MiB of address space for each thread. Where the address space is limited
+// (RLIMIT_AS) and it gets none, it waits for ever, already when it is loaded: allow 208 MiB and 266 MiB a thread at
+// least. Afterwards the functions of rtl throw OutOfMemory before the limit is reached; only threads of the caller's
+// own that call them side by side need 128 MiB more each.
 #pragma once
 
 #include <string>

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cpu/blas_memory.hpp"
 #include "kernels/cpu/fault.hpp"
 #include "kernels/cpu/parallel.hpp"
 
@@ -29,6 +30,7 @@ class OneThread {
 /// one thread of BLAS. boundary(share) in [0, 1] places the cuts; it is monotone.
 template <typename F, typename Boundary>
 void blas_parts(std::int64_t count, double operations, const F& f, const Boundary& boundary) {
+  ensure_blas_memory();
   constexpr double operations_per_part = 1e7;
   const double useful = std::min(operations / operations_per_part, static_cast<double>(count));
   const int parts = omp_in_parallel() != 0 ? 1 : static_cast<int>(std::clamp<double>(useful, 1, omp_get_max_threads()));

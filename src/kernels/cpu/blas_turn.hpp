@@ -5,6 +5,8 @@
 
 #include <mutex>
 
+#include "kernels/cpu/blas_memory.hpp"
+
 namespace rtl::kernels::cpu {
 
 /// To be held around calls of BLAS and LAPACK: those that would use several threads take turns; those of one thread,
@@ -12,6 +14,7 @@ namespace rtl::kernels::cpu {
 class BlasTurn {
  public:
   BlasTurn() : lock_(turn(), std::defer_lock) {
+    ensure_blas_memory();
     if (omp_get_max_threads() > 1 && !omp_in_parallel()) lock_.lock();
   }
 
