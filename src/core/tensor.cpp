@@ -46,7 +46,7 @@ BasicView<Element> BasicView<Element>::slice(int axis, std::int64_t begin, std::
 }
 
 template <typename Element>
-BasicView<Element> BasicView<Element>::permuted(std::initializer_list<int> order) const {
+BasicView<Element> BasicView<Element>::permuted(std::span<const int> order) const {
   bool seen[Shape::max_rank] = {};
   std::array<std::int64_t, Shape::max_rank> extents{};
   Strides strides{};

@@ -129,6 +129,14 @@ struct Maximum {
   }
 };
 
+/// 1 or 0; 0 if either is NaN.
+struct GreaterEqual {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T a, T b) const {
+    return a >= b ? T(1) : T(0);
+  }
+};
+
 /// The smaller; NaN if either is NaN.
 struct Minimum {
   template <typename T>
@@ -386,6 +394,8 @@ void visit(BinaryOp op, F&& f) {
       return f(Maximum());
     case BinaryOp::minimum:
       return f(Minimum());
+    case BinaryOp::greater_equal:
+      return f(GreaterEqual());
   }
 }
 

@@ -127,6 +127,7 @@ const BinaryFacts binary_facts[] = {
     {BinaryOp::divide, "divide", [](long double a, long double b) { return a / b; }, 1},
     {BinaryOp::maximum, "maximum", [](long double a, long double b) { return a > b ? a : b; }, 0},
     {BinaryOp::minimum, "minimum", [](long double a, long double b) { return a < b ? a : b; }, 0},
+    {BinaryOp::greater_equal, "greater_equal", [](long double a, long double b) { return a >= b ? 1.0L : 0.0L; }, 0},
 };
 
 /// y [rows, columns] = op(a, b) with a and b of the given shapes, each [rows or 1, columns or 1] or [columns].

@@ -66,7 +66,10 @@ class BasicView {
   /// Rows [begin, end) of axis `axis`.
   BasicView slice(int axis, std::int64_t begin, std::int64_t end) const;
   /// Axes reordered: result axis i is source axis order[i].
-  BasicView permuted(std::initializer_list<int> order) const;
+  BasicView permuted(std::span<const int> order) const;
+  BasicView permuted(std::initializer_list<int> order) const {
+    return permuted(std::span<const int>(order.begin(), order.size()));
+  }
   /// Repeats axes of extent 1 (and adds leading axes) to reach `shape`, as NumPy does. Throws ShapeError.
   BasicView broadcast_to(const Shape& shape) const;
 

@@ -10,7 +10,8 @@
 namespace rtl::kernels {
 
 enum class UnaryOp : std::uint8_t { copy, negate, absolute, exp, log, sqrt, square, reciprocal, relu, sigmoid, tanh };
-enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide, maximum, minimum };
+/// greater_equal gives 1 or 0 in the operands' dtype.
+enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide, maximum, minimum, greater_equal };
 
 /// y = op(x). x broadcasts to y's shape. Throws ShapeError, DTypeError, DeviceError.
 void unary(const Device& device, UnaryOp op, ConstView x, View y);

@@ -1,4 +1,5 @@
 // Elementwise operations on the host: the functors in loops that the compiler vectorises for each instruction set.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <type_traits>
@@ -24,35 +25,54 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <typename T>
 constexpr T exp_limit = sizeof(T) == 4 ? T{87} : T{706};
 
-/// y[i] = f(x[i]) where f is made of exp: vectors of ordinary numbers here, what else there is by the functor.
+/// The function made of exp of one vector; what is no ordinary number is left to the functor, lane by lane.
 template <typename F, typename T>
-void exp_row(F f, const T* x, T* y, std::int64_t length) {
+void exp_vector(F f, const T* x, T* y) {
+  const hn::ScalableTag<T> d;
+  const auto one = hn::Set(d, T{1}), limit = hn::Set(d, exp_limit<T>);
+  const auto v = hn::LoadU(d, x), magnitude = hn::Abs(v);
+  const bool ordinary = hn::AllTrue(d, hn::Le(magnitude, limit));
+  HWY_ALIGN T before[HWY_MAX_BYTES / sizeof(T)];
+  if (!ordinary) hn::Store(v, d, before);
+  if constexpr (std::is_same_v<F, functors::Sigmoid>) {
+    const auto e = hn::Exp(d, hn::Neg(magnitude));
+    hn::StoreU(hn::Div(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), e, one), hn::Add(one, e)), d, y);
+  } else {
+    hn::StoreU(hn::Exp(d, v), d, y);
+  }
+  if (ordinary) return;
+  for (std::size_t lane = 0; lane < hn::Lanes(d); ++lane) {
+    if (!(std::abs(before[lane]) <= exp_limit<T>)) y[lane] = f(before[lane]);
+  }
+}
+
+/// y[i] = f(x[i]) where f is made of exp. An element's bits depend on its value only, not on its place: the end of a
+/// row and rows with other steps pass through a vector too.
+template <typename F, typename T>
+void exp_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, std::int64_t length) {
   const hn::ScalableTag<T> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto one = hn::Set(d, T{1}), limit = hn::Set(d, exp_limit<T>);
   std::int64_t i = 0;
-  for (; i + lanes <= length; i += lanes) {
-    const auto v = hn::LoadU(d, x + i), magnitude = hn::Abs(v);
-    if (!hn::AllTrue(d, hn::Le(magnitude, limit))) {
-      for (std::int64_t lane = i; lane < i + lanes; ++lane) y[lane] = f(x[lane]);
-    } else if constexpr (std::is_same_v<F, functors::Sigmoid>) {
-      const auto e = hn::Exp(d, hn::Neg(magnitude));
-      hn::StoreU(hn::Div(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), e, one), hn::Add(one, e)), d, y + i);
-    } else {
-      hn::StoreU(hn::Exp(d, v), d, y + i);
-    }
+  if (step_x == 1 && step_y == 1) {
+    for (; i + lanes <= length; i += lanes) exp_vector(f, x + i, y + i);
   }
-  for (; i < length; ++i) y[i] = f(x[i]);
+  HWY_ALIGN T part[HWY_MAX_BYTES / sizeof(T)] = {};
+  for (; i < length; i += lanes) {
+    const std::int64_t count = std::min(lanes, length - i);
+    for (std::int64_t lane = 0; lane < count; ++lane) part[lane] = x[(i + lane) * step_x];
+    exp_vector(f, part, part);
+    for (std::int64_t lane = 0; lane < count; ++lane) y[(i + lane) * step_y] = part[lane];
+  }
 }
 
 /// y[i] = f(x[i]); the common steps are constants so that the loops vectorise.
 template <typename F, typename T>
 void unary_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, std::int64_t length) {
   constexpr bool made_of_exp = std::is_same_v<F, functors::Exp> || std::is_same_v<F, functors::Sigmoid>;
-  if (step_x != 1 || step_y != 1) {
+  if constexpr (made_of_exp) {
+    exp_row(f, x, step_x, y, step_y, length);
+  } else if (step_x != 1 || step_y != 1) {
     for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = f(x[i * step_x]);
-  } else if constexpr (made_of_exp) {
-    exp_row(f, x, y, length);
   } else {
 #pragma omp simd
     for (std::int64_t i = 0; i < length; ++i) y[i] = f(x[i]);

@@ -1,0 +1,152 @@
+// The operations of recorded graphs: each checks shapes and dtypes when it is recorded (ShapeError, DTypeError,
+// ValueError) and has a gradient written with operations, unless said otherwise. Images are [N, H, W, C], convolution
+// weights [out, in, height, width], linear weights [out, in], labels i32. Arithmetic is f32 or f64. Results of the same
+// operands on one device with one number of threads are the same bits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "rtl/graph/graph.hpp"
+#include "rtl/kernels/conv.hpp"
+#include "rtl/kernels/pointwise.hpp"
+#include "rtl/kernels/pool.hpp"
+
+namespace rtl::graph {
+
+// ---- elementwise, with NumPy broadcasting ----
+
+Value add(const Value& a, const Value& b);
+Value subtract(const Value& a, const Value& b);
+Value multiply(const Value& a, const Value& b);
+Value divide(const Value& a, const Value& b);
+/// The gradient goes to the larger operand; to `a` where they are equal.
+Value maximum(const Value& a, const Value& b);
+Value minimum(const Value& a, const Value& b);
+/// 1 where a >= b, else 0, in the operands' dtype. Gradient zero.
+Value greater_equal(const Value& a, const Value& b);
+
+Value negate(const Value& x);
+Value absolute(const Value& x);
+Value exp(const Value& x);
+Value log(const Value& x);
+Value sqrt(const Value& x);
+Value square(const Value& x);
+Value reciprocal(const Value& x);
+Value relu(const Value& x);
+Value sigmoid(const Value& x);
+Value tanh(const Value& x);
+/// factor * x.
+Value scale(const Value& x, double factor);
+/// dy where y > 0, else 0: the gradient of y = relu(x).
+Value relu_backward(const Value& y, const Value& dy);
+
+/// A value of one number.
+Value fill(Graph& graph, double number, const Shape& shape, DType dtype);
+/// Conversion between f32, f64 and bf16 (round to nearest even).
+Value cast(const Value& x, DType dtype);
+
+// ---- shape ----
+
+/// The same elements in row-major order; no copy.
+Value reshape(const Value& x, const Shape& shape);
+/// Axis i of the result is axis order[i] of x.
+Value permute(const Value& x, std::span<const int> order);
+/// Positions [begin, end) of an axis (negative counts from the end).
+Value slice(const Value& x, int axis, std::int64_t begin, std::int64_t end);
+Value concatenate(std::span<const Value> parts, int axis);
+/// Repeats axes of extent 1, and adds leading ones, to reach `shape`.
+Value broadcast(const Value& x, const Shape& shape);
+
+// ---- reductions ----
+
+/// Over the given axes (negative counts from the end; none given: all), which are dropped, or kept with extent 1. All
+/// axes dropped gives [1]. The gradient of maximum goes in equal parts to the elements that reach it.
+struct ReduceOptions {
+  std::vector<int> axes = {};
+  bool keep_axes = false;
+};
+Value sum(const Value& x, const ReduceOptions& options = {});
+Value mean(const Value& x, const ReduceOptions& options = {});
+Value maximum_of(const Value& x, const ReduceOptions& options = {});
+/// Sum over the axes along which `shape` was broadcast: the gradient of broadcast.
+Value sum_to(const Value& x, const Shape& shape);
+
+// ---- products ----
+
+/// op(a) op(b) over the last two axes, op being the transposition where asked for; leading axes must be equal, or
+/// absent from one of the operands. 2 m n k FLOP each.
+struct MatmulOptions {
+  bool transpose_a = false;
+  bool transpose_b = false;
+};
+Value matmul(const Value& a, const Value& b, const MatmulOptions& options = {});
+/// x w^T + bias: x [N, in], w [out, in], bias [out] or not defined.
+Value linear(const Value& x, const Value& w, const Value& bias);
+
+// ---- images ----
+
+/// conv(x, w) + bias; bias [out] or not defined.
+Value conv2d(const Value& x, const Value& w, const Value& bias, const kernels::Conv2dOptions& options);
+/// Gradients of conv2d, themselves differentiable.
+Value conv2d_backward_data(const Value& dy, const Value& w, const Shape& x_shape,
+                           const kernels::Conv2dOptions& options);
+struct Conv2dWeightGradients {
+  Value weight;
+  Value bias;  ///< not defined unless asked for
+};
+Conv2dWeightGradients conv2d_backward_weights(const Value& x, const Value& dy, const Shape& w_shape, bool bias,
+                                              const kernels::Conv2dOptions& options);
+
+/// Over the last axis with the batch's statistics (Ioffe and Szegedy 2015); running_mean and running_variance are
+/// variables, updated in place. See rtl/kernels/norm.hpp.
+struct BatchNormOptions {
+  double epsilon = 1e-5;
+  double momentum = 0.1;
+};
+Value batch_norm_training(const Value& x, const Value& gamma, const Value& beta, const Value& running_mean,
+                          const Value& running_variance, const BatchNormOptions& options = {});
+/// With running statistics, to which no gradient flows.
+Value batch_norm_evaluation(const Value& x, const Value& gamma, const Value& beta, const Value& running_mean,
+                            const Value& running_variance, const BatchNormOptions& options = {});
+
+Value max_pool(const Value& x, const kernels::PoolOptions& options);
+Value average_pool(const Value& x, const kernels::PoolOptions& options);
+/// [N, H, W, C] to [N, C].
+Value global_average_pool(const Value& x);
+/// [N, H, W, C] to [N, C * H * W] in channel, row, column order.
+Value flatten(const Value& x);
+/// Option-A shortcut to `channels` channels at half the resolution.
+Value shortcut_a(const Value& x, std::int64_t channels);
+
+// ---- rows, losses, random numbers ----
+
+/// Over the last axis.
+Value softmax(const Value& x);
+/// Mean softmax cross-entropy of logits [N, C] and labels i32 [N], which the caller has checked; a scalar [1].
+Value cross_entropy(const Value& logits, const Value& labels);
+
+/// out[i] = table[rows[i]], converted to `dtype`: rows i32 or i64 [m]; table [n, ...] of f32, f64, bf16, f16, u8 or
+/// i32. A gradient only for tables of f32 and f64.
+Value gather_rows(const Value& table, const Value& rows, DType dtype);
+/// The same for u8 images [n, H, W, C]: out[..., c] = table[..., c] * scale[c] + shift[c], in the dtype of scale and
+/// shift [C]. No gradient.
+Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift);
+/// table [rows, ...] of zeros, with values[i] added to row rows[i], in a fixed order.
+Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
+
+/// Inverted dropout: element i is dropped where Philox(seed, stream).uniform(i) < probability. `randomness` is i64 [2]:
+/// the seed, and the step, from which and from `name` (a hash) the stream is made. The identity for probability 0.
+Value dropout(const Value& x, double probability, std::uint64_t name, const Value& randomness);
+
+/// One block of a fused head.
+struct FusionInput {
+  Value features;  ///< [N, p]
+  double scale = 1.0;
+  Value keep = {};  ///< [N], multiplies each sample's block; may be absent; no gradient
+};
+/// Logits [N, C] of the concatenated, scaled blocks; w [C, sum of p] (rtl/kernels/residual_fusion.hpp).
+Value residual_fusion(std::span<const FusionInput> blocks, const Value& w, const Value& bias);
+
+}  // namespace rtl::graph

@@ -1,0 +1,128 @@
+#include <array>
+
+#include "graph/operations/support.hpp"
+#include "rtl/kernels/gemm.hpp"
+
+namespace rtl::graph {
+namespace {
+
+using kernels::Epilogue;
+using kernels::Transpose;
+
+Transpose transpose_if(bool transposed) { return transposed ? Transpose::yes : Transpose::no; }
+
+/// Extents of one matrix product, and how many of them there are.
+struct Extents {
+  std::int64_t batch = 1, m = 0, n = 0, k = 0;
+};
+
+class Matmul final : public Operation {
+ public:
+  explicit Matmul(const MatmulOptions& options) : options_(options) {}
+  std::string_view name() const noexcept override { return "matmul"; }
+  std::string attributes() const override {
+    return fmt::format("{}{}", options_.transpose_a ? "a transposed " : "", options_.transpose_b ? "b transposed" : "");
+  }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    check_floating(name(), operands);
+    const Shape &a = operands[0].shape(), &b = operands[1].shape();
+    check_shape(a.rank() >= 2 && b.rank() >= 2, name(), "{} and {}; matrices are needed", a.to_string(), b.to_string());
+    bool leading = true;
+    for (int axis = 3; axis <= std::min(a.rank(), b.rank()); ++axis) leading = leading && a[-axis] == b[-axis];
+    leading = leading && (a.rank() == b.rank() || a.rank() == 2 || b.rank() == 2);
+    check_shape(leading, name(), "the leading axes of {} and {} differ", a.to_string(), b.to_string());
+    const std::int64_t inner_a = options_.transpose_a ? a[-2] : a[-1], inner_b = options_.transpose_b ? b[-1] : b[-2];
+    check_shape(inner_a == inner_b, name(), "{}{} and {}{} do not multiply", a.to_string(),
+                options_.transpose_a ? " transposed" : "", b.to_string(), options_.transpose_b ? " transposed" : "");
+    const Extents e = extents(a, b);
+    const Shape& longer = a.rank() >= b.rank() ? a : b;
+    return {{longer.with(-2, e.m).with(-1, e.n), operands[0].dtype()}};
+  }
+  void run(const Call& call) const override {
+    const ConstView a = call.in(0), b = call.in(1);
+    const View y = call.out(0);
+    const Extents e = extents(a.shape(), b.shape());
+    if (b.rank() == 2 && !options_.transpose_a) {  // one product with more rows
+      return multiply(call.device(), a.reshaped({e.batch * e.m, e.k}), b, y.reshaped({e.batch * e.m, e.n}));
+    }
+    const ConstView as = flat(a), bs = flat(b);
+    const View ys = y.reshaped({e.batch, e.m, e.n});
+    for (std::int64_t i = 0; i < e.batch; ++i) multiply(call.device(), matrix(as, i), matrix(bs, i), matrix(ys, i));
+  }
+  void gradient(GradientCall& call) const override {
+    const Value &a = call.operand(0), &b = call.operand(1), &dy = call.gradient();
+    const bool ta = options_.transpose_a, tb = options_.transpose_b;
+    if (call.needs(0)) {
+      const Value da = ta ? matmul(b, dy, {tb, true}) : matmul(dy, b, {false, !tb});
+      call.give(0, sum_to(da, a.shape()));
+    }
+    if (call.needs(1)) {
+      const Value db = tb ? matmul(dy, a, {true, ta}) : matmul(a, dy, {!ta, false});
+      call.give(1, sum_to(db, b.shape()));
+    }
+  }
+  double flops(std::span<const Value> operands) const override {
+    const Extents e = extents(operands[0].shape(), operands[1].shape());
+    return 2.0 * static_cast<double>(e.batch) * static_cast<double>(e.m) * static_cast<double>(e.n) *
+           static_cast<double>(e.k);
+  }
+
+ private:
+  Extents extents(const Shape& a, const Shape& b) const {
+    Extents e;
+    e.m = options_.transpose_a ? a[-1] : a[-2];
+    e.k = options_.transpose_a ? a[-2] : a[-1];
+    e.n = options_.transpose_b ? b[-2] : b[-1];
+    const Shape& longer = a.rank() >= b.rank() ? a : b;
+    for (int axis = 0; axis < longer.rank() - 2; ++axis) e.batch *= longer[axis];
+    return e;
+  }
+  static ConstView flat(const ConstView& x) {
+    return x.rank() == 2 ? x
+                         : x.reshaped({x.count() / std::max<std::int64_t>(x.extent(-1) * x.extent(-2), 1), x.extent(-2),
+                                       x.extent(-1)});
+  }
+  template <typename AnyView>
+  static AnyView matrix(const AnyView& x, std::int64_t i) {
+    return x.rank() == 2 ? x : x.slice(0, i, i + 1).reshaped({x.extent(1), x.extent(2)});
+  }
+  void multiply(const Device& device, ConstView a, ConstView b, View y) const {
+    kernels::gemm(device, transpose_if(options_.transpose_a), transpose_if(options_.transpose_b), 1, a, b, 0, y);
+  }
+
+  MatmulOptions options_;
+};
+
+class Linear final : public Operation {
+ public:
+  std::string_view name() const noexcept override { return "linear"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    check_floating(name(), operands);
+    const Shape &x = operands[0].shape(), &w = operands[1].shape();
+    check_shape(x.rank() == 2 && w.rank() == 2 && x[1] == w[1], name(),
+                "x is {}, w {}; x [N, in] and w [out, in] are needed", x.to_string(), w.to_string());
+    check_shape(!operands[2].defined() || operands[2].shape() == Shape{w[0]}, name(), "the bias is {} for {} outputs",
+                operands[2].defined() ? operands[2].shape().to_string() : "", w[0]);
+    return {{{x[0], w[0]}, operands[0].dtype()}};
+  }
+  void run(const Call& call) const override {
+    kernels::gemm(call.device(), Transpose::no, Transpose::yes, 1, call.in(0), call.in(1), 0, call.out(0),
+                  call.in(2).given() ? Epilogue::bias : Epilogue::none, call.in(2));
+  }
+  void gradient(GradientCall& call) const override {
+    const Value& dy = call.gradient();
+    if (call.needs(0)) call.give(0, matmul(dy, call.operand(1)));
+    if (call.needs(1)) call.give(1, matmul(dy, call.operand(0), {.transpose_a = true}));
+    if (call.needs(2)) call.give(2, sum(dy, {.axes = {0}}));
+  }
+  double flops(std::span<const Value> operands) const override {
+    return 2.0 * static_cast<double>(operands[0].shape().count()) * static_cast<double>(operands[1].extent(0));
+  }
+};
+
+}  // namespace
+
+Value matmul(const Value& a, const Value& b, const MatmulOptions& options) { return record<Matmul>({a, b}, options); }
+Value linear(const Value& x, const Value& w, const Value& bias) { return record<Linear>({x, w, bias}); }
+
+}  // namespace rtl::graph

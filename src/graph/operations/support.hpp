@@ -1,0 +1,52 @@
+// What the files of this folder share.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rtl/graph/operation.hpp"
+#include "rtl/graph/operations.hpp"
+
+namespace rtl::graph {
+
+/// Records T(arguments...), which has one result.
+template <typename T, typename... Arguments>
+Value record(std::initializer_list<Value> operands, Arguments&&... arguments) {
+  for (const Value& operand : operands) {
+    if (operand.defined())
+      return operand.graph().add_one(std::make_shared<const T>(std::forward<Arguments>(arguments)...), operands);
+  }
+  throw ValueError("an operation was given no operand that is defined");
+}
+
+inline bool is_arithmetic(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
+
+/// Every operand that is defined has the first one's dtype, f32 or f64. Throws DTypeError; ValueError where the first
+/// is not defined.
+void check_floating(std::string_view operation, std::span<const Value> operands);
+/// Throws ShapeError(operation: fault) unless `holds`.
+template <typename... Arguments>
+void check_shape(bool holds, std::string_view operation, fmt::format_string<Arguments...> fault,
+                 Arguments&&... arguments) {
+  if (!holds)
+    throw ShapeError(fmt::format("{}: {}", operation, fmt::format(fault, std::forward<Arguments>(arguments)...)));
+}
+/// The shape to which NumPy broadcasts both. Throws ShapeError.
+Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b);
+/// Axis number in [0, rank). Throws ShapeError.
+int checked_axis(std::string_view operation, int axis, int rank);
+
+/// True where all replicated operands have the rank of the result, so that the kernel's broadcasting does the rest.
+inline bool broadcasts_with_replicas(std::span<const Value> operands, const std::vector<bool>& replicated, int rank) {
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (replicated[i] && operands[i].rank() != rank) return false;
+  }
+  return true;
+}
+
+}  // namespace rtl::graph

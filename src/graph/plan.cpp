@@ -1,0 +1,219 @@
+#include "rtl/graph/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace rtl::graph {
+namespace {
+
+constexpr std::size_t alignment = 256;
+constexpr std::int32_t forever = std::numeric_limits<std::int32_t>::max();
+
+std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+bool writes(const NodeRecord& node) {
+  for (std::size_t i = 0; i < node.results.size(); ++i) {
+    const auto aliasing = node.operation->aliasing(i);
+    if (aliasing && aliasing->writes) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Plan::Plan(std::shared_ptr<Graph> graph, std::vector<Value> results, const PlanOptions& options)
+    : graph_(std::move(graph)), results_(std::move(results)), replicas_(options.replicas) {
+  if (replicas_ < 1) throw ValueError(fmt::format("Plan: {} replicas; at least one is needed", replicas_));
+  for (const Value& result : results_) graph_->record(result);
+  choose_steps();
+  choose_replicated(replicas_ > 1 ? options.replicated : std::vector<Value>());
+  assign_blocks(options.share_memory);
+  place_blocks(options.share_memory);
+  count_facts();
+}
+
+bool Plan::replicated(const Value& value) const {
+  graph_->record(value);
+  return replicated_[static_cast<std::size_t>(value.index())];
+}
+
+std::size_t Plan::bytes_of(std::int32_t value) const {
+  const auto index = static_cast<std::size_t>(value);
+  const std::size_t bytes = graph_->values()[index].type.bytes();
+  return replicated_[index] ? bytes * static_cast<std::size_t>(replicas_) : bytes;
+}
+
+/// From the results backwards; recorded order is an order of execution.
+void Plan::choose_steps() {
+  const auto& nodes = graph_->nodes();
+  std::vector<bool> needed(graph_->values().size());
+  for (const Value& result : results_) needed[static_cast<std::size_t>(result.index())] = true;
+  for (std::size_t i = nodes.size(); i-- > 0;) {
+    const NodeRecord& node = nodes[i];
+    if (!node.operation) continue;
+    const bool wanted = std::any_of(node.results.begin(), node.results.end(),
+                                    [&](std::int32_t result) { return needed[static_cast<std::size_t>(result)]; });
+    if (!wanted && !writes(node)) continue;
+    for (const std::int32_t operand : node.operands) {
+      if (operand >= 0) needed[static_cast<std::size_t>(operand)] = true;
+    }
+    steps_.push_back({static_cast<std::int32_t>(i), false});
+  }
+  std::reverse(steps_.begin(), steps_.end());
+}
+
+void Plan::choose_replicated(const std::vector<Value>& leaves) {
+  replicated_.assign(graph_->values().size(), false);
+  for (const Value& leaf : leaves) {
+    if (graph_->record(leaf).origin == Origin::operation) {
+      throw ValueError("Plan: only inputs, constants and variables can be named as replicated");
+    }
+    replicated_[static_cast<std::size_t>(leaf.index())] = true;
+  }
+  for (Step& step : steps_) {
+    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+    step.replicated = std::any_of(node.operands.begin(), node.operands.end(), [&](std::int32_t operand) {
+      return operand >= 0 && replicated_[static_cast<std::size_t>(operand)];
+    });
+    if (!step.replicated) continue;
+    for (std::size_t i = 0; i < node.results.size(); ++i) {
+      const auto aliasing = node.operation->aliasing(i);
+      const std::int32_t from = aliasing ? node.operands[static_cast<std::size_t>(aliasing->operand)] : -1;
+      if (from >= 0 && aliasing->writes && !replicated_[static_cast<std::size_t>(from)]) {
+        throw ValueError(fmt::format("Plan: {} changes {}, which is not replicated, once for each replica",
+                                     node.operation->name(), graph_->values()[static_cast<std::size_t>(from)].name));
+      }
+      replicated_[static_cast<std::size_t>(node.results[i])] = from < 0 || replicated_[static_cast<std::size_t>(from)];
+    }
+  }
+}
+
+std::int32_t Plan::own_block(std::int32_t value, std::int32_t step) {
+  blocks_.push_back({.bytes = bytes_of(value), .offset = 0, .first = step, .last = step, .external = -1});
+  return block_of_[static_cast<std::size_t>(value)] = static_cast<std::int32_t>(blocks_.size()) - 1;
+}
+
+void Plan::assign_blocks(bool share) {
+  const auto& values = graph_->values();
+  block_of_.assign(values.size(), -1);
+  // Blocks by aliasing alone first, so that each block's last use is known before memory is passed on.
+  for (std::int32_t s = 0; s < static_cast<std::int32_t>(steps_.size()); ++s) {
+    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(steps_[static_cast<std::size_t>(s)].node)];
+    for (const std::int32_t operand : node.operands) {
+      if (operand < 0) continue;
+      if (block_of_[static_cast<std::size_t>(operand)] < 0) {  // a leaf
+        blocks_[static_cast<std::size_t>(own_block(operand, s))].external = operand;
+      }
+      blocks_[static_cast<std::size_t>(block_of_[static_cast<std::size_t>(operand)])].last = s;
+    }
+    for (std::size_t i = 0; i < node.results.size(); ++i) {
+      const auto aliasing = node.operation->aliasing(i);
+      const std::int32_t from = aliasing ? node.operands[static_cast<std::size_t>(aliasing->operand)] : -1;
+      if (from < 0) {
+        own_block(node.results[i], s);
+        continue;
+      }
+      if (aliasing->writes && values[static_cast<std::size_t>(from)].origin != Origin::variable) {
+        throw ValueError(fmt::format("Plan: {} changes its operand {} in place, which is no variable",
+                                     node.operation->name(), aliasing->operand));
+      }
+      block_of_[static_cast<std::size_t>(node.results[i])] = block_of_[static_cast<std::size_t>(from)];
+    }
+  }
+  for (const Value& result : results_) {
+    const auto index = static_cast<std::size_t>(result.index());
+    if (block_of_[index] < 0) blocks_[static_cast<std::size_t>(own_block(result.index(), 0))].external = result.index();
+    Block& block = blocks_[static_cast<std::size_t>(block_of_[index])];
+    block.last = forever;
+    if (block.external < 0) block.external = result.index();
+  }
+  if (!share) return;
+  for (std::int32_t s = 0; s < static_cast<std::int32_t>(steps_.size()); ++s) overwrite_operands(s);
+}
+
+/// Lets the results of a step that may do so take the memory of operands that end there.
+void Plan::overwrite_operands(std::int32_t step) {
+  const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(steps_[static_cast<std::size_t>(step)].node)];
+  const auto block_of = [&](std::int32_t value) { return block_of_[static_cast<std::size_t>(value)]; };
+  for (std::size_t r = 0; r < node.results.size(); ++r) {
+    const std::int32_t own = block_of(node.results[r]);
+    Block& block = blocks_[static_cast<std::size_t>(own)];
+    if (block.external >= 0 || block.first != step || block.bytes == 0 || node.operation->aliasing(r)) continue;
+    for (std::size_t o = 0; o < node.operands.size(); ++o) {
+      const std::int32_t operand = node.operands[o];
+      if (operand < 0 || !node.operation->may_overwrite(r, o)) continue;
+      const std::int32_t theirs = block_of(operand);
+      Block& from = blocks_[static_cast<std::size_t>(theirs)];
+      const auto reads = std::count_if(node.operands.begin(), node.operands.end(),
+                                       [&](std::int32_t other) { return other >= 0 && block_of(other) == theirs; });
+      if (from.external >= 0 || from.last != step || from.bytes != block.bytes || reads != 1 || theirs == own) continue;
+      // The later block joins the earlier one; its values move.
+      from.last = block.last;
+      for (std::int32_t& place : block_of_) {
+        if (place == own) place = theirs;
+      }
+      block.bytes = 0;
+      block.last = block.first = -1;
+      break;
+    }
+  }
+}
+
+/// Largest first, each at the lowest place where nothing that lives at the same time lies.
+void Plan::place_blocks(bool share) {
+  std::vector<std::size_t> order;
+  for (std::size_t b = 0; b < blocks_.size(); ++b) {
+    if (blocks_[b].external < 0 && blocks_[b].bytes > 0) order.push_back(b);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return blocks_[a].bytes > blocks_[b].bytes; });
+  std::vector<std::size_t> placed;  // by offset
+  for (const std::size_t index : order) {
+    Block& block = blocks_[index];
+    std::size_t offset = 0;
+    for (const std::size_t other_index : placed) {
+      const Block& other = blocks_[other_index];
+      const bool together = !share || (other.first <= block.last && block.first <= other.last);
+      if (!together) continue;
+      if (offset + aligned(block.bytes) <= other.offset) break;
+      offset = std::max(offset, other.offset + aligned(other.bytes));
+    }
+    block.offset = offset;
+    arena_bytes_ = std::max(arena_bytes_, offset + aligned(block.bytes));
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), offset,
+                                   [&](std::size_t place, std::size_t b) { return place < blocks_[b].offset; }),
+                  index);
+  }
+}
+
+void Plan::count_facts() {
+  facts_.arena_bytes = arena_bytes_;
+  for (const Step& step : steps_) {
+    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+    std::vector<Value> operands;
+    std::vector<bool> replicated;
+    for (const std::int32_t operand : node.operands) {
+      operands.push_back(graph_->value(operand));
+      replicated.push_back(operand >= 0 && replicated_[static_cast<std::size_t>(operand)]);
+      if (operand >= 0) facts_.bytes += static_cast<double>(bytes_of(operand));
+    }
+    for (std::size_t r = 0; r < node.results.size(); ++r) {
+      const auto aliasing = node.operation->aliasing(r);
+      if (!aliasing || aliasing->writes) facts_.bytes += static_cast<double>(bytes_of(node.results[r]));
+      const std::int32_t block = block_of_[static_cast<std::size_t>(node.results[r])];
+      if (!aliasing && blocks_[static_cast<std::size_t>(block)].external < 0)
+        facts_.value_bytes += bytes_of(node.results[r]);
+    }
+    const std::int64_t copies = step.replicated ? replicas_ : 1;
+    const bool together = step.replicated && node.operation->runs_replicas(operands, replicated);
+    ++facts_.nodes;
+    facts_.launches += node.operation->launches() * (together ? 1 : copies);
+    facts_.flops += node.operation->flops(operands) * static_cast<double>(copies);
+  }
+}
+
+}  // namespace rtl::graph

@@ -1,0 +1,201 @@
+#include "graph/operation_case.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "rtl/core/random.hpp"
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/plan.hpp"
+#include "rtl/kernels/pointwise.hpp"
+#include "support/devices.hpp"
+#include "support/random.hpp"
+
+namespace rtl::graph::test {
+namespace {
+
+constexpr std::int64_t replicas = 3;
+
+Tensor rounded(const Numbers& values, const Shape& shape, DType dtype, const Device& device) {
+  if (dtype == DType::f64) return Tensor::from(values, shape, device);
+  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+}
+
+Numbers numbers(ConstView view) {
+  Tensor host(view.shape(), view.dtype(), Device::cpu());
+  copy_bytes(view, host);
+  if (view.dtype() == DType::f64) return host.to_vector<double>();
+  const std::vector<float> values = host.to_vector<float>();
+  return {values.begin(), values.end()};
+}
+
+std::vector<std::byte> bytes(ConstView view) {
+  Tensor host(view.shape(), view.dtype(), Device::cpu());
+  copy_bytes(view, host);
+  std::vector<std::byte> result(host.bytes());
+  if (!result.empty()) std::memcpy(result.data(), host.view().data(), result.size());
+  return result;
+}
+
+Shape stacked(const Shape& shape) {
+  std::vector<std::int64_t> extents{replicas};
+  extents.insert(extents.end(), shape.extents().begin(), shape.extents().end());
+  return Shape(std::span<const std::int64_t>(extents));
+}
+
+/// The operation on inputs, a loss that weighs every element differently, and the gradients.
+struct Recorded {
+  std::shared_ptr<Graph> graph;
+  std::vector<Value> inputs;
+  std::vector<Value> results;  ///< value, then the gradients that there are
+
+  Recorded(const OperationCase& operation, DType dtype, const Device& device) : graph(std::make_shared<Graph>(device)) {
+    for (std::size_t i = 0; i < operation.shapes.size(); ++i) {
+      inputs.push_back(graph->input("input " + std::to_string(i), operation.shapes[i], dtype));
+    }
+    const Value value = operation.record(*graph, inputs);
+    Numbers weights(static_cast<std::size_t>(value.shape().count()));
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 0.5 + static_cast<double>(i * 7 % 11) / 8;
+    const Value loss = sum(multiply(value, graph->constant("weights", rounded(weights, value.shape(), dtype, device))));
+    results = {value};
+    for (const Value& gradient : gradients(loss, inputs)) {
+      if (gradient.defined()) results.push_back(gradient);
+    }
+  }
+};
+
+using Bytes = std::vector<std::vector<std::byte>>;
+
+Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, const PlanOptions& options) {
+  Execution execution(std::make_shared<const Plan>(recorded.graph, recorded.results, options));
+  for (std::size_t i = 0; i < inputs.size(); ++i) execution.bind(recorded.inputs[i], inputs[i].view());
+  for (const Value& result : recorded.results) {
+    const View view = execution.view(result);
+    const bool leaf = recorded.graph->record(result).origin != Origin::operation;
+    if (!leaf) kernels::fill(execution.device(), std::nan(""), view);
+  }
+  execution.run();
+  Bytes all;
+  for (const Value& result : recorded.results) all.push_back(bytes(execution.view(result)));
+  return all;
+}
+
+class Checks {
+ public:
+  Checks(const OperationCase& operation, DType dtype, const Device& device)
+      : operation_(operation), dtype_(dtype), device_(device), recorded_(operation, dtype, device) {
+    RandomSequence random(rtl::test::seed());
+    for (std::int64_t r = 0; r < replicas; ++r) {
+      std::vector<Numbers> drawn;
+      for (const Shape& shape : operation.shapes) {
+        Numbers values(static_cast<std::size_t>(shape.count()));
+        for (double& value : values) {
+          value = operation.low + (operation.high - operation.low) * random.uniform();
+          if (dtype == DType::f32) value = static_cast<float>(value);
+        }
+        drawn.push_back(std::move(values));
+      }
+      values_.push_back(std::move(drawn));
+    }
+  }
+
+  void run() {
+    const Bytes alone = results_of(recorded_, tensors(0), {});
+    compare_with_reference(alone.front());
+    EXPECT_EQ(results_of(recorded_, tensors(0), {.share_memory = false}), alone) << "node by node and planned differ";
+    compare_replicas(operation_.shapes.size());
+    if (operation_.shapes.size() > 1) compare_replicas(1);
+  }
+
+ private:
+  std::vector<Tensor> tensors(std::size_t replica) const {
+    std::vector<Tensor> result;
+    for (std::size_t i = 0; i < operation_.shapes.size(); ++i) {
+      result.push_back(rounded(values_[replica][i], operation_.shapes[i], dtype_, device_));
+    }
+    return result;
+  }
+
+  void compare_with_reference(const std::vector<std::byte>& result) const {
+    const Numbers wanted = operation_.reference(values_[0]);
+    Tensor host(Shape{static_cast<std::int64_t>(wanted.size())}, dtype_, Device::cpu());
+    ASSERT_EQ(host.bytes(), result.size());
+    if (!result.empty()) std::memcpy(host.view().data(), result.data(), result.size());
+    const Numbers here = numbers(host);
+    double largest = 0;
+    for (const double value : wanted) largest = std::max(largest, std::abs(value));
+    const double unit = dtype_ == DType::f64 ? 1e-13 : std::ldexp(1.0, -24);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      ASSERT_NEAR(here[i], wanted[i], operation_.roundoffs * unit * std::max(largest, 1e-3)) << "element " << i;
+    }
+  }
+
+  /// The first `count` inputs are replicated, the others shared.
+  void compare_replicas(std::size_t count) const {
+    std::vector<Tensor> inputs;
+    PlanOptions options{.share_memory = true, .replicas = replicas, .replicated = {}};
+    for (std::size_t i = 0; i < operation_.shapes.size(); ++i) {
+      if (i >= count) {
+        inputs.push_back(rounded(values_[0][i], operation_.shapes[i], dtype_, device_));
+        continue;
+      }
+      options.replicated.push_back(recorded_.inputs[i]);
+      Numbers all;
+      for (std::size_t r = 0; r < replicas; ++r) all.insert(all.end(), values_[r][i].begin(), values_[r][i].end());
+      inputs.push_back(rounded(all, stacked(operation_.shapes[i]), dtype_, device_));
+    }
+    const Bytes together = results_of(recorded_, inputs, options);
+    for (std::size_t r = 0; r < replicas; ++r) {
+      std::vector<Tensor> own = tensors(r);
+      for (std::size_t i = count; i < own.size(); ++i)
+        own[i] = rounded(values_[0][i], operation_.shapes[i], dtype_, device_);
+      const Bytes alone = results_of(recorded_, own, {});
+      for (std::size_t i = 0; i < alone.size(); ++i) {
+        const bool shared = together[i].size() == alone[i].size();
+        const std::size_t begin = shared ? 0 : r * alone[i].size();
+        const std::vector<std::byte> part(together[i].begin() + static_cast<std::ptrdiff_t>(begin),
+                                          together[i].begin() + static_cast<std::ptrdiff_t>(begin + alone[i].size()));
+        EXPECT_EQ(part, alone[i]) << "replica " << r << " of " << count << " replicated inputs, result " << i;
+      }
+    }
+  }
+
+  const OperationCase& operation_;
+  DType dtype_;
+  Device device_;
+  Recorded recorded_;
+  std::vector<std::vector<Numbers>> values_;  ///< [replica][input]
+};
+
+void check_derivatives(const OperationCase& operation, const Device& device) {
+  RandomSequence random(rtl::test::seed() + 1);
+  std::vector<Storage> inputs;
+  for (const Shape& shape : operation.shapes) {
+    Numbers values(static_cast<std::size_t>(shape.count()));
+    for (double& value : values) value = operation.low + (operation.high - operation.low) * random.uniform();
+    inputs.emplace_back(Tensor::from(values, shape, device));
+  }
+  const GradientCheck first = gradient_check(operation.record, inputs, {.entries = 40});
+  EXPECT_LT(first.largest_error, 1e-6) << first.where;
+  if (!operation.second_derivative) return;
+  const GradientCheck second = second_gradient_check(operation.record, inputs, {.entries = 20});
+  EXPECT_LT(second.largest_error, 1e-6) << "second derivative: " << second.where;
+}
+
+}  // namespace
+
+void check(const OperationCase& operation) {
+  for (const Device& device : rtl::test::devices()) {
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      SCOPED_TRACE(operation.name + " on " + device.name() + " in " + std::string(name_of(dtype)));
+      Checks(operation, dtype, device).run();
+    }
+    SCOPED_TRACE(operation.name + " on " + device.name() + ", derivatives");
+    check_derivatives(operation, device);
+  }
+}
+
+}  // namespace rtl::graph::test

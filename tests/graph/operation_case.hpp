@@ -1,0 +1,31 @@
+// One description of an operation gives all its checks: values against a plain double-precision reference, first and
+// second derivatives against differences, planned runs against node-by-node ones, and replicas against separate runs.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "rtl/graph/gradient_check.hpp"
+
+namespace rtl::graph::test {
+
+using Numbers = std::vector<double>;
+
+struct OperationCase {
+  std::string name;
+  std::vector<Shape> shapes;  ///< of the inputs, which are differentiated
+  RecordFunction record;
+  /// The values that `record` must give, row-major.
+  std::function<Numbers(const std::vector<Numbers>&)> reference;
+  /// Inputs are low + (high - low) * uniform.
+  double low = -2, high = 2;
+  /// Largest error in f32, in units of 2^-24 of the largest value.
+  double roundoffs = 8;
+  bool second_derivative = true;
+};
+
+/// All checks of a case, on every device of the build.
+void check(const OperationCase& operation);
+
+}  // namespace rtl::graph::test
