@@ -69,9 +69,31 @@ struct Recorded {
 
 using Bytes = std::vector<std::vector<std::byte>>;
 
-Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, const PlanOptions& options) {
+/// What a run starts with in a variable: each replica has a copy of its storage.
+Tensor initial(const ValueRecord& variable, std::int64_t copies) {
+  const Tensor& start = variable.storage.tensor();
+  Tensor all(copies == 1 ? start.shape() : stacked(start.shape()), start.dtype(), start.device());
+  const View rows = all.view().reshaped({copies, start.shape().count()});
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    copy_bytes(start.view().reshaped({1, start.shape().count()}), rows.slice(0, copy, copy + 1));
+  }
+  return all;
+}
+
+/// The results, and the variables as the run leaves them.
+Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, PlanOptions options) {
+  std::vector<Value> variables;
+  std::vector<Tensor> states;
+  for (std::size_t i = 0; i < recorded.graph->values().size(); ++i) {
+    const ValueRecord& value = recorded.graph->values()[i];
+    if (value.origin != Origin::variable) continue;
+    variables.push_back(recorded.graph->value(static_cast<std::int32_t>(i)));
+    states.push_back(initial(value, options.replicas));
+    options.replicated.push_back(variables.back());
+  }
   Execution execution(std::make_shared<const Plan>(recorded.graph, recorded.results, options));
   for (std::size_t i = 0; i < inputs.size(); ++i) execution.bind(recorded.inputs[i], inputs[i].view());
+  for (std::size_t i = 0; i < variables.size(); ++i) execution.bind(variables[i], states[i].view());
   for (const Value& result : recorded.results) {
     const View view = execution.view(result);
     const bool leaf = recorded.graph->record(result).origin != Origin::operation;
@@ -80,6 +102,7 @@ Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, co
   execution.run();
   Bytes all;
   for (const Value& result : recorded.results) all.push_back(bytes(execution.view(result)));
+  for (const Tensor& state : states) all.push_back(bytes(state.view()));
   return all;
 }
 
