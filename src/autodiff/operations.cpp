@@ -261,10 +261,11 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels) {
   check_rank("cross_entropy", "logits", logits, 2);
   Tensor loss({1}, logits.dtype(), logits.device());
   Tensor probabilities = like(logits);
-  kernels::cross_entropy_forward(logits.device(), view_of(logits), labels, probabilities, loss);
+  kernels::cross_entropy_forward(logits.device(), view_of(logits), {labels}, probabilities, loss);
   Variable result = make_result(std::move(loss), {logits}, [](Node& node) {
     Tensor& probabilities = node.saved[0];
-    kernels::cross_entropy_backward(probabilities.device(), probabilities, node.saved[1], node.gradient, probabilities);
+    kernels::cross_entropy_backward(probabilities.device(), probabilities, {node.saved[1]}, node.gradient,
+                                    probabilities);
     accumulate(node.parents[0], std::move(probabilities));
   });
   if (result.requires_gradient()) {

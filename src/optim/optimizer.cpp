@@ -59,8 +59,9 @@ void Optimizer::make_moments(Slot& slot) const {
   }
 }
 
-void Optimizer::update_groups(
-    const std::function<void(std::span<const kernels::OptimizerSlot>, std::int64_t)>& update) {
+void Optimizer::update_groups(double learning_rate, double weight_decay, double l2sp_strength, const Update& update) {
+  const Tensor rates = Tensor::from(std::vector<double>{learning_rate, weight_decay, l2sp_strength, 0},
+                                    {kernels::Rates::count}, device());
   pending_.clear();
   for (Slot& slot : slots_) {
     if (slot.parameter.variable.gradient().defined()) pending_.push_back(&slot);
@@ -80,7 +81,9 @@ void Optimizer::update_groups(
                         .second = moments.size() < 2 ? View() : moments[1].view(),
                         .start = std::as_const((*slot)->start).view()});
     }
-    update(group_, steps);
+    const Tensor counters =
+        Tensor::from(std::vector<std::int64_t>{0, steps, 0, 0}, {kernels::Counters::count}, device());
+    update(group_, {.counters = counters.view(), .rates = rates.view()});
     for (auto slot = pending_.begin(); slot != rest; ++slot) ++(*slot)->steps;
     pending_.erase(pending_.begin(), rest);
   }
@@ -158,7 +161,7 @@ void Optimizer::load_state(const std::vector<NamedTensor>& state) {
   }
 }
 
-Sgd::Sgd(std::vector<NamedParameter> parameters, const kernels::SgdOptions& options)
+Sgd::Sgd(std::vector<NamedParameter> parameters, const SgdOptions& options)
     : Optimizer(std::move(parameters),
                 options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}),
       options_(options) {
@@ -170,12 +173,13 @@ Sgd::Sgd(std::vector<NamedParameter> parameters, const kernels::SgdOptions& opti
 }
 
 void Sgd::step() {
-  update_groups([this](std::span<const kernels::OptimizerSlot> slots, std::int64_t steps) {
-    kernels::sgd_step(device(), slots, options_, steps == 0);
-  });
+  update_groups(options_.learning_rate, options_.weight_decay, options_.l2sp_strength,
+                [this](std::span<const kernels::OptimizerSlot> slots, const kernels::OptimizerState& state) {
+                  kernels::sgd_step(device(), slots, {options_.momentum, options_.nesterov}, state);
+                });
 }
 
-Adam::Adam(std::vector<NamedParameter> parameters, const kernels::AdamOptions& options)
+Adam::Adam(std::vector<NamedParameter> parameters, const AdamOptions& options)
     : Optimizer(std::move(parameters), {"first_moment", "second_moment"}), options_(options) {
   const char* name = options.decoupled ? "AdamW" : "Adam";
   check_not_negative(name, "learning_rate", options.learning_rate);
@@ -188,12 +192,14 @@ Adam::Adam(std::vector<NamedParameter> parameters, const kernels::AdamOptions& o
 }
 
 void Adam::step() {
-  update_groups([this](std::span<const kernels::OptimizerSlot> slots, std::int64_t steps) {
-    kernels::adam_step(device(), slots, options_, steps + 1);
-  });
+  update_groups(options_.learning_rate, options_.weight_decay, options_.l2sp_strength,
+                [this](std::span<const kernels::OptimizerSlot> slots, const kernels::OptimizerState& state) {
+                  kernels::adam_step(device(), slots,
+                                     {options_.beta1, options_.beta2, options_.epsilon, options_.decoupled}, state);
+                });
 }
 
-AdamW::AdamW(std::vector<NamedParameter> parameters, kernels::AdamOptions options)
+AdamW::AdamW(std::vector<NamedParameter> parameters, AdamOptions options)
     : Adam(std::move(parameters), [&options] {
         options.decoupled = true;
         return options;

@@ -32,17 +32,17 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
                                                  std::vector<layers::NamedParameter> parameters) {
   if (options.optimizer == OptimizerKind::sgd) {
     return std::make_unique<optim::Sgd>(std::move(parameters),
-                                        kernels::SgdOptions{.learning_rate = options.learning_rate,
-                                                            .momentum = options.momentum,
-                                                            .nesterov = options.nesterov,
-                                                            .weight_decay = options.weight_decay,
-                                                            .l2sp_strength = options.l2sp_strength});
+                                        optim::SgdOptions{.learning_rate = options.learning_rate,
+                                                          .momentum = options.momentum,
+                                                          .nesterov = options.nesterov,
+                                                          .weight_decay = options.weight_decay,
+                                                          .l2sp_strength = options.l2sp_strength});
   }
   return std::make_unique<optim::Adam>(std::move(parameters),
-                                       kernels::AdamOptions{.learning_rate = options.learning_rate,
-                                                            .weight_decay = options.weight_decay,
-                                                            .decoupled = options.optimizer == OptimizerKind::adamw,
-                                                            .l2sp_strength = options.l2sp_strength});
+                                       optim::AdamOptions{.learning_rate = options.learning_rate,
+                                                          .weight_decay = options.weight_decay,
+                                                          .decoupled = options.optimizer == OptimizerKind::adamw,
+                                                          .l2sp_strength = options.l2sp_strength});
 }
 
 optim::Schedule make_schedule(const TrainingOptions& options) {

@@ -13,6 +13,24 @@
 
 namespace rtl::optim {
 
+struct SgdOptions {
+  double learning_rate = 0.01;
+  double momentum = 0.0;
+  bool nesterov = false;
+  double weight_decay = 0.0;
+  double l2sp_strength = 0.0;
+};
+
+struct AdamOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;      ///< added after the bias-corrected square root
+  double weight_decay = 0.0;  ///< Adam: added to the gradient; AdamW: w *= 1 - learning_rate * weight_decay first
+  bool decoupled = false;     ///< true is AdamW
+  double l2sp_strength = 0.0;
+};
+
 /// A piece of an optimizer's state on its way to or from a file.
 struct NamedTensor {
   std::string name;
@@ -53,9 +71,10 @@ class Optimizer {
   /// one name.
   Optimizer(std::vector<autodiff::NamedParameter> parameters, std::vector<std::string> moment_names);
 
-  /// Calls `update(kernel slots, steps before this one)` for the slots whose gradient is defined, grouped by their
-  /// number of steps (nearly always one group), and counts the step.
-  void update_groups(const std::function<void(std::span<const kernels::OptimizerSlot>, std::int64_t)>& update);
+  using Update = std::function<void(std::span<const kernels::OptimizerSlot>, const kernels::OptimizerState&)>;
+  /// Calls `update` for the slots whose gradient is defined, grouped by their number of steps (nearly always one
+  /// group), and counts the step.
+  void update_groups(double learning_rate, double weight_decay, double l2sp_strength, const Update& update);
   const Device& device() const;
 
  private:
@@ -77,33 +96,32 @@ class Optimizer {
 class Sgd final : public Optimizer {
  public:
   /// Throws ValueError for a negative option, and for Nesterov without momentum.
-  Sgd(std::vector<autodiff::NamedParameter> parameters, const kernels::SgdOptions& options);
+  Sgd(std::vector<autodiff::NamedParameter> parameters, const SgdOptions& options);
   void step() override;
   double learning_rate() const override { return options_.learning_rate; }
   void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
 
  private:
-  kernels::SgdOptions options_;
+  SgdOptions options_;
 };
 
 /// Adam (Kingma and Ba 2015); with options.decoupled AdamW (Loshchilov and Hutter 2019).
 class Adam : public Optimizer {
  public:
   /// Throws ValueError for options outside PyTorch's ranges.
-  Adam(std::vector<autodiff::NamedParameter> parameters, const kernels::AdamOptions& options);
+  Adam(std::vector<autodiff::NamedParameter> parameters, const AdamOptions& options);
   void step() override;
   double learning_rate() const override { return options_.learning_rate; }
   void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
 
  private:
-  kernels::AdamOptions options_;
+  AdamOptions options_;
 };
 
 /// Adam with decoupled weight decay, 0.01 unless stated.
 class AdamW final : public Adam {
  public:
-  explicit AdamW(std::vector<autodiff::NamedParameter> parameters,
-                 kernels::AdamOptions options = {.weight_decay = 0.01});
+  explicit AdamW(std::vector<autodiff::NamedParameter> parameters, AdamOptions options = {.weight_decay = 0.01});
 };
 
 }  // namespace rtl::optim
