@@ -84,8 +84,8 @@ struct Case {
   Architecture architecture;
   std::int64_t batch;
   std::uint64_t seed;
-  kernels::SgdOptions sgd;
-  kernels::AdamOptions adam, adamw;
+  SgdOptions sgd;
+  AdamOptions adam, adamw;
   bool pulled;  ///< toward drawn start points (L2-SP)
 };
 

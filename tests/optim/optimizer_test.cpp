@@ -22,7 +22,7 @@ struct Reference {
   std::int64_t steps = 0;
 };
 
-void sgd_reference(Reference& r, const std::vector<double>& gradient, const kernels::SgdOptions& o) {
+void sgd_reference(Reference& r, const std::vector<double>& gradient, const SgdOptions& o) {
   for (std::size_t i = 0; i < r.w.size(); ++i) {
     double g = gradient[i] + o.weight_decay * r.w[i];
     if (!r.start.empty()) g += o.l2sp_strength * (r.w[i] - r.start[i]);
@@ -36,7 +36,7 @@ void sgd_reference(Reference& r, const std::vector<double>& gradient, const kern
   ++r.steps;
 }
 
-void adam_reference(Reference& r, const std::vector<double>& gradient, const kernels::AdamOptions& o) {
+void adam_reference(Reference& r, const std::vector<double>& gradient, const AdamOptions& o) {
   ++r.steps;
   const double t = static_cast<double>(r.steps);
   for (std::size_t i = 0; i < r.w.size(); ++i) {
@@ -106,7 +106,7 @@ class Problem {
 };
 
 TEST(Sgd, FollowsTheUpdateRule) {
-  const kernels::SgdOptions variants[] = {
+  const SgdOptions variants[] = {
       {.learning_rate = 0.1},
       {.learning_rate = 0.1, .weight_decay = 0.01},
       {.learning_rate = 0.1, .momentum = 0.9},
@@ -114,7 +114,7 @@ TEST(Sgd, FollowsTheUpdateRule) {
       {.learning_rate = 0.1, .momentum = 0.5, .nesterov = true, .weight_decay = 0.1, .l2sp_strength = 0.3}};
   const std::uint64_t seed = test::fresh_seed();
   for (const Device& device : test::devices()) {
-    for (const kernels::SgdOptions& options : variants) {
+    for (const SgdOptions& options : variants) {
       SCOPED_TRACE(fmt::format("{}, seed {}", device.name(), seed));
       Problem problem(seed, device);
       Sgd optimizer(problem.parameters(), options);
@@ -126,14 +126,14 @@ TEST(Sgd, FollowsTheUpdateRule) {
 }
 
 TEST(Adam, FollowsTheUpdateRule) {
-  const kernels::AdamOptions variants[] = {
+  const AdamOptions variants[] = {
       {},
       {.learning_rate = 0.1, .beta1 = 0.5, .beta2 = 0.7, .epsilon = 1e-3, .weight_decay = 0.1},
       {.learning_rate = 0.1, .weight_decay = 0.1, .decoupled = true},
       {.learning_rate = 0.1, .weight_decay = 0.1, .decoupled = true, .l2sp_strength = 0.2}};
   const std::uint64_t seed = test::fresh_seed();
   for (const Device& device : test::devices()) {
-    for (const kernels::AdamOptions& options : variants) {
+    for (const AdamOptions& options : variants) {
       SCOPED_TRACE(fmt::format("{}, seed {}", device.name(), seed));
       Problem problem(seed, device);
       Adam optimizer(problem.parameters(), options);
@@ -148,7 +148,7 @@ TEST(AdamW, IsAdamWithDecoupledDecay) {
   const Device device = Device::cpu();
   Problem problem(4, device);
   AdamW optimizer(problem.parameters());
-  const kernels::AdamOptions options{.weight_decay = 0.01, .decoupled = true};
+  const AdamOptions options{.weight_decay = 0.01, .decoupled = true};
   problem.run(optimizer, 4, [&](Reference& r, const std::vector<double>& g) { adam_reference(r, g, options); });
   problem.expect_equal();
 }
@@ -156,7 +156,7 @@ TEST(AdamW, IsAdamWithDecoupledDecay) {
 TEST(Optimizer, LearningRateCanChangeBetweenSteps) {
   const Device device = Device::cpu();
   Problem problem(5, device);
-  kernels::SgdOptions options{.learning_rate = 0.1, .momentum = 0.9};
+  SgdOptions options{.learning_rate = 0.1, .momentum = 0.9};
   Sgd optimizer(problem.parameters(), options);
   for (const double rate : {0.1, 0.05, 0.2}) {
     options.learning_rate = rate;
@@ -209,10 +209,10 @@ std::vector<float> trajectory(const Make& make, bool interrupted, const Device& 
 TEST(Optimizer, ResumesBitForBit) {
   for (const Device& device : test::devices()) {
     const auto sgd = [](const std::vector<NamedParameter>& parameters) -> std::unique_ptr<Optimizer> {
-      return std::make_unique<Sgd>(parameters, kernels::SgdOptions{.momentum = 0.9, .l2sp_strength = 0.1});
+      return std::make_unique<Sgd>(parameters, SgdOptions{.momentum = 0.9, .l2sp_strength = 0.1});
     };
     const auto adam = [](const std::vector<NamedParameter>& parameters) -> std::unique_ptr<Optimizer> {
-      return std::make_unique<Adam>(parameters, kernels::AdamOptions{.l2sp_strength = 0.1});
+      return std::make_unique<Adam>(parameters, AdamOptions{.l2sp_strength = 0.1});
     };
     EXPECT_EQ(trajectory(sgd, false, device), trajectory(sgd, true, device));
     EXPECT_EQ(trajectory(adam, false, device), trajectory(adam, true, device));
@@ -222,7 +222,7 @@ TEST(Optimizer, ResumesBitForBit) {
 TEST(Optimizer, RefusesForeignStateAndKeepsItsOwn) {
   const Device device = Device::cpu();
   Problem problem(6, device);
-  const kernels::AdamOptions options;
+  const AdamOptions options;
   Adam optimizer(problem.parameters(), options);
   const auto update = [&](Reference& r, const std::vector<double>& g) { adam_reference(r, g, options); };
   problem.run(optimizer, 3, update);
