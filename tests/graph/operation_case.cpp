@@ -69,15 +69,20 @@ struct Recorded {
 
 using Bytes = std::vector<std::vector<std::byte>>;
 
-Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, const PlanOptions& options) {
+/// What the last of `runs` runs gives, all results being NaN before it; several runs are replays where there are such.
+Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, const PlanOptions& options,
+                 int runs = 1) {
   Execution execution(std::make_shared<const Plan>(recorded.graph, recorded.results, options));
+  if (runs > 1) execution.capture();
   for (std::size_t i = 0; i < inputs.size(); ++i) execution.bind(recorded.inputs[i], inputs[i].view());
-  for (const Value& result : recorded.results) {
-    const View view = execution.view(result);
-    const bool leaf = recorded.graph->record(result).origin != Origin::operation;
-    if (!leaf) kernels::fill(execution.device(), std::nan(""), view);
+  for (int run = 0; run < runs; ++run) {
+    for (const Value& result : recorded.results) {
+      const View view = execution.view(result);
+      const bool leaf = recorded.graph->record(result).origin != Origin::operation;
+      if (!leaf) kernels::fill(execution.device(), std::nan(""), view);
+    }
+    execution.run();
   }
-  execution.run();
   Bytes all;
   for (const Value& result : recorded.results) all.push_back(bytes(execution.view(result)));
   return all;
@@ -106,6 +111,8 @@ class Checks {
     const Bytes alone = results_of(recorded_, tensors(0), {});
     compare_with_reference(alone.front());
     EXPECT_EQ(results_of(recorded_, tensors(0), {.share_memory = false}), alone) << "node by node and planned differ";
+    EXPECT_EQ(results_of(recorded_, tensors(0), {}, 2), alone) << "recorded and planned differ";
+    EXPECT_EQ(results_of(recorded_, tensors(0), {}, 3), alone) << "replayed and planned differ";
     compare_replicas(operation_.shapes.size());
     if (operation_.shapes.size() > 1) compare_replicas(1);
   }
@@ -148,6 +155,7 @@ class Checks {
       inputs.push_back(rounded(all, stacked(operation_.shapes[i]), dtype_, device_));
     }
     const Bytes together = results_of(recorded_, inputs, options);
+    EXPECT_EQ(results_of(recorded_, inputs, options, 3), together) << "replayed and planned replicas differ";
     for (std::size_t r = 0; r < replicas; ++r) {
       std::vector<Tensor> own = tensors(r);
       for (std::size_t i = count; i < own.size(); ++i)

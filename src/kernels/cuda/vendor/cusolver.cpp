@@ -31,13 +31,10 @@ class Libraries {
  public:
   explicit Libraries(detail::Context& context) {
     RTL_CUDA_CHECK(cudaSetDevice(context.index()));
-    const auto stream = static_cast<cudaStream_t>(context.stream());
     try {
       RTL_SOLVER_CHECK(cublasCreate(&blas_));
-      RTL_SOLVER_CHECK(cublasSetStream(blas_, stream));
       RTL_SOLVER_CHECK(cublasSetMathMode(blas_, CUBLAS_PEDANTIC_MATH));
       RTL_SOLVER_CHECK(cusolverDnCreate(&solver_));
-      RTL_SOLVER_CHECK(cusolverDnSetStream(solver_, stream));
       RTL_SOLVER_CHECK(cusolverDnSetDeterministicMode(solver_, CUSOLVER_DETERMINISTIC_RESULTS));
       RTL_SOLVER_CHECK(cusolverDnCreateParams(&parameters_));
     } catch (...) {
@@ -67,10 +64,14 @@ class Libraries {
   cusolverDnParams_t parameters_ = nullptr;
 };
 
-/// The handles for the length of a call: one call at a time uses them.
+/// The handles for the length of a call: one call at a time uses them, on its thread's stream.
 class Session {
  public:
-  explicit Session(const Device& device) : all_(handles(device)), lock_(all_.turn()) {}
+  explicit Session(const Device& device) : all_(handles(device)), lock_(all_.turn()) {
+    const cudaStream_t stream = activate(device);
+    RTL_SOLVER_CHECK(cublasSetStream(all_.blas(), stream));
+    RTL_SOLVER_CHECK(cusolverDnSetStream(all_.solver(), stream));
+  }
   cublasHandle_t blas() const { return all_.blas(); }
   cusolverDnHandle_t solver() const { return all_.solver(); }
   cusolverDnParams_t parameters() const { return all_.parameters(); }
