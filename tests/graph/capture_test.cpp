@@ -129,8 +129,8 @@ class ThroughScratch final : public Operation {
   std::string_view name() const noexcept override { return "through_scratch"; }
   std::vector<Type> infer(std::span<const Value> operands) const override { return {operands[0].type()}; }
   void run(const Call& call) const override {
-    const Tensor scratch(call.in(0).shape(), call.in(0).dtype(), call.device());
-    kernels::scale_add(call.device(), 2.0, call.in(0), 0.0, scratch.view());
+    Tensor scratch(call.in(0).shape(), call.in(0).dtype(), call.device());
+    kernels::scale_add(call.device(), 2.0, call.in(0), 0.0, scratch);
     kernels::unary(call.device(), kernels::UnaryOp::copy, scratch, call.out(0));
   }
 };

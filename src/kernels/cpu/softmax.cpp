@@ -2,10 +2,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "kernels/backend/softmax.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -58,20 +58,19 @@ double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
   return std::log(static_cast<double>(sum)) + static_cast<double>(hn::GetLane(largest));
 }
 
-/// Rows [begin, end); returns the sum of their losses if there are labels.
+/// Rows [begin, end); returns the sum of their losses if there are labels. `row` is room for a padded row.
 template <typename T>
 double softmax_long_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
-                         std::int64_t begin, std::int64_t end) {
+                         std::int64_t begin, std::int64_t end, T* row) {
   const std::int64_t length = padded<T>(classes);
-  std::vector<T> row(static_cast<std::size_t>(length));
   const std::size_t bytes = static_cast<std::size_t>(classes) * sizeof(T);
   double loss = 0;
   for (std::int64_t i = begin; i < end; ++i) {
     const T* from = logits + i * classes;
     const double chosen = labels != nullptr ? static_cast<double>(from[labels[i]]) : 0.0;
-    std::memcpy(row.data(), from, bytes);
-    loss += softmax_row(row.data(), classes, length) - chosen;
-    std::memcpy(probabilities + i * classes, row.data(), bytes);
+    std::memcpy(row, from, bytes);
+    loss += softmax_row(row, classes, length) - chosen;
+    std::memcpy(probabilities + i * classes, row, bytes);
   }
   return loss;
 }
@@ -127,19 +126,19 @@ double softmax_short_rows(const T* logits, const std::int32_t* labels, T* probab
 
 template <typename T>
 double softmax_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
-                    std::int64_t begin, std::int64_t end) {
-  if (classes > longest_short_row) return softmax_long_rows(logits, labels, probabilities, classes, begin, end);
+                    std::int64_t begin, std::int64_t end, T* row) {
+  if (classes > longest_short_row) return softmax_long_rows(logits, labels, probabilities, classes, begin, end, row);
   return softmax_short_rows(logits, labels, probabilities, classes, begin, end);
 }
 
 double softmax_target_f32(const float* logits, const std::int32_t* labels, float* probabilities, std::int64_t classes,
-                          std::int64_t begin, std::int64_t end) {
-  return softmax_rows(logits, labels, probabilities, classes, begin, end);
+                          std::int64_t begin, std::int64_t end, float* row) {
+  return softmax_rows(logits, labels, probabilities, classes, begin, end, row);
 }
 
 double softmax_target_f64(const double* logits, const std::int32_t* labels, double* probabilities, std::int64_t classes,
-                          std::int64_t begin, std::int64_t end) {
-  return softmax_rows(logits, labels, probabilities, classes, begin, end);
+                          std::int64_t begin, std::int64_t end, double* row) {
+  return softmax_rows(logits, labels, probabilities, classes, begin, end, row);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -156,18 +155,22 @@ HWY_EXPORT(softmax_target_f64);
 constexpr std::int64_t cost_of_exp = 8;
 
 template <typename T>
-double softmax_all(ConstView logits, const std::int32_t* labels, View probabilities) {
+double softmax_all(const Device& device, ConstView logits, const std::int32_t* labels, View probabilities) {
   const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
   const int chunks = chunk_count(rows, grain_of(classes * cost_of_exp));
-  std::vector<double> losses(static_cast<std::size_t>(chunks));
+  const Scratch<double> losses(device, chunks);
+  constexpr std::int64_t most_lanes = HWY_NAMESPACE::most_lanes;
+  const std::int64_t length = (classes + most_lanes - 1) / most_lanes * most_lanes;
+  const Scratch<T> room(device, chunks * length);
   parallel_chunks(rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-    double& loss = losses[static_cast<std::size_t>(chunk)];
+    double& loss = losses[chunk];
+    T* row = room.data() + chunk * length;
     if constexpr (std::is_same_v<T, float>) {
       loss = HWY_DYNAMIC_DISPATCH(softmax_target_f32)(logits.data_as<T>(), labels, probabilities.data_as<T>(), classes,
-                                                      begin, end);
+                                                      begin, end, row);
     } else {
       loss = HWY_DYNAMIC_DISPATCH(softmax_target_f64)(logits.data_as<T>(), labels, probabilities.data_as<T>(), classes,
-                                                      begin, end);
+                                                      begin, end, row);
     }
   });
   double total = 0;
@@ -177,15 +180,15 @@ double softmax_all(ConstView logits, const std::int32_t* labels, View probabilit
 
 }  // namespace
 
-void softmax(const Device&, ConstView logits, View probabilities) {
+void softmax(const Device& device, ConstView logits, View probabilities) {
   functors::visit_floating(logits.dtype(),
-                           [&](auto zero) { softmax_all<decltype(zero)>(logits, nullptr, probabilities); });
+                           [&](auto zero) { softmax_all<decltype(zero)>(device, logits, nullptr, probabilities); });
 }
 
-void cross_entropy_forward(const Device&, ConstView logits, ConstView labels, View probabilities, View loss) {
+void cross_entropy_forward(const Device& device, ConstView logits, ConstView labels, View probabilities, View loss) {
   functors::visit_floating(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const double total = softmax_all<T>(logits, labels.data_as<std::int32_t>(), probabilities);
+    const double total = softmax_all<T>(device, logits, labels.data_as<std::int32_t>(), probabilities);
     *loss.data_as<T>() = static_cast<T>(total / static_cast<double>(logits.extent(0)));
   });
 }
