@@ -16,9 +16,9 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
   RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {
     const emulation::DeviceAccess access;
     const Device host = Device::cpu(1);
-    cpu::gemm(host, transpose_a, transpose_b, alpha, emulation::on_host(a, host), emulation::on_host(b, host), beta,
-              emulation::on_host(c, host), fused ? epilogue : Epilogue::none,
-              fused ? emulation::on_host(bias, host) : ConstView());
+    cpu::gemm_batched(host, transpose_a, transpose_b, alpha, emulation::on_host(a, host), emulation::on_host(b, host),
+                      beta, emulation::on_host(c, host), fused ? epilogue : Epilogue::none,
+                      fused ? emulation::on_host(bias, host) : ConstView());
   }));
   return fused;
 }
