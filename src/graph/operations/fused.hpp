@@ -10,8 +10,9 @@
 
 namespace rtl::graph {
 
-/// [relu](conv(x, w) [+ bias] [+ residual]). Operands x, w, bias, residual. The bits are those of the plain chain where
-/// only ReLU is fused; the host adds bias and residual to the sum of products in another order.
+/// [relu](conv(x, w) [+ bias] [+ residual]). Operands x, w, bias, residual. The bits are those of the plain chain, but
+/// for f64 on the host with bias and residual, which are added to each other first: two roundoffs of the largest
+/// result.
 std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options, bool relu);
 
 /// [relu](x w^T [+ bias]). Operands x, w, bias. The bits are those of the plain chain.
