@@ -72,6 +72,15 @@ void add_batches(std::vector<KernelCase>& cases, Random& random) {
       cases.push_back(c);
     }
   }
+  // Replicas with row numbers of their own, and no counters: every number is used.
+  KernelCase c;
+  c.label = "rows_of_3_replicas";
+  c.inputs = {{"table", {13, 33}, random.normal({13, 33}), DType::f32},
+              {"rows", {3, 9}, random.below({27}, 13), DType::i64}};
+  c.outputs = {{"out", {3, 9, 33}, 1}};
+  c.run = [](const Device& device, auto& in, auto& out) { kernels::gather_rows(device, in[0], in[1], out[0]); };
+  c.reference = [](auto& in, auto&) { return std::vector<Expected>{{gathered(in[0], in[1], 33)}}; };
+  cases.push_back(c);
 }
 
 const bool gather_rows_registered = register_cases("gather_rows", [](Random& random) {
