@@ -49,6 +49,7 @@
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/ridge_path.hpp"
 #include "rtl/kernels/softmax.hpp"
+#include "rtl/kernels/step_state.hpp"
 #include "rtl/layers/basic_block.hpp"
 #include "rtl/layers/batch_norm.hpp"
 #include "rtl/layers/checkpoint.hpp"

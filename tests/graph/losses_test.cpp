@@ -143,7 +143,9 @@ std::array<Numbers, 2> run_both(const Both& both, const LossInputs& in, std::int
     const auto size = static_cast<std::ptrdiff_t>(value.shape().count());
     auto part = all;
     if (own && replica >= 0) part.assign(all.begin() + replica * size, all.begin() + (replica + 1) * size);
-    kept.push_back(Tensor::from(part, execution.view(value).shape(), device));
+    std::vector<std::int64_t> extents(value.shape().extents().begin(), value.shape().extents().end());
+    if (own && replica < 0) extents.insert(extents.begin(), LossInputs::replicas);
+    kept.push_back(Tensor::from(part, Shape(std::span<const std::int64_t>(extents)), device));
     execution.bind(value, std::as_const(kept.back()).view());
   };
   if (both.logits.dtype() == DType::f64) {

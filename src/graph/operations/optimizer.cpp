@@ -98,8 +98,8 @@ class OptimizerStep final : public Operation {
  private:
   static constexpr bool is_sgd = std::is_same_v<Rule, SgdRule>;
   static constexpr std::size_t start = 2;
-  /// Parameters of one launch: their views lie on the stack.
-  static constexpr std::size_t at_once = 128;
+  /// Parameters of one launch: their views lie on the stack. Of few there are fewer to make.
+  static constexpr std::size_t at_once = 128, few = 8;
 
   std::size_t place(std::size_t parameter) const { return 2 + parameter * (3 + moments_); }
 
@@ -113,10 +113,15 @@ class OptimizerStep final : public Operation {
   }
 
   void run_all(const Call& call, std::int64_t replicas) const {
+    parameters_ <= few ? run_parts<few>(call, replicas) : run_parts<at_once>(call, replicas);
+  }
+
+  template <std::size_t capacity>
+  void run_parts(const Call& call, std::int64_t replicas) const {
     const OptimizerState state{.counters = call.in(0), .rates = call.in(1), .replicas = replicas};
-    std::array<OptimizerSlot, at_once> slots;
-    for (std::size_t first = 0; first < parameters_; first += at_once) {
-      const std::size_t count = std::min(at_once, parameters_ - first);
+    std::array<OptimizerSlot, capacity> slots;
+    for (std::size_t first = 0; first < parameters_; first += capacity) {
+      const std::size_t count = std::min(capacity, parameters_ - first);
       for (std::size_t i = 0; i < count; ++i) {
         const std::size_t in = place(first + i), out = (first + i) * (1 + moments_);
         slots[i] = {.weight = call.out(out),
