@@ -111,9 +111,9 @@ std::unique_ptr<optim::Optimizer> optimizer_for(Kind kind, Module& module, std::
       .learning_rate = 0.01 * static_cast<double>(1 + replica), .weight_decay = 0.01, .l2sp_strength = 0.1};
   std::unique_ptr<optim::Optimizer> optimizer;
   if (kind == Kind::sgd) {
-    optimizer = std::make_unique<optim::Sgd>(parameters, rates, kernels::SgdOptions{.momentum = 0.9, .nesterov = true});
+    optimizer = std::make_unique<optim::Sgd>(parameters, rates, kernels::SgdRule{.momentum = 0.9, .nesterov = true});
   } else {
-    optimizer = std::make_unique<optim::Adam>(parameters, rates, kernels::AdamOptions{.decoupled = true});
+    optimizer = std::make_unique<optim::Adam>(parameters, rates, kernels::AdamRule{.decoupled = true});
   }
   optimizer->start_from_here();
   return optimizer;

@@ -91,7 +91,7 @@ struct Case {
   std::int64_t batch;
   std::uint64_t seed;
   Rates sgd_rates;
-  kernels::SgdOptions sgd;
+  kernels::SgdRule sgd;
   Rates adam_rates, adamw_rates;
   bool pulled;  ///< toward drawn start points (L2-SP)
 };

@@ -21,11 +21,11 @@ struct Reference {
 /// What an optimizer is made with.
 struct SgdCase {
   Rates rates;
-  kernels::SgdOptions options = {};
+  kernels::SgdRule options = {};
 };
 struct AdamCase {
   Rates rates = {.learning_rate = 1e-3};
-  kernels::AdamOptions options = {};
+  kernels::AdamRule options = {};
 };
 
 /// Records and runs one update; a gradient that is not defined is none.
@@ -228,7 +228,7 @@ TEST(Optimizer, ResumesBitForBit) {
   for (const Device& device : test::devices()) {
     const Rates rates{.l2sp_strength = 0.1};
     const auto sgd = [&](const std::vector<NamedStorage>& parameters) -> std::unique_ptr<Optimizer> {
-      return std::make_unique<Sgd>(parameters, rates, kernels::SgdOptions{.momentum = 0.9});
+      return std::make_unique<Sgd>(parameters, rates, kernels::SgdRule{.momentum = 0.9});
     };
     const auto adam = [&](const std::vector<NamedStorage>& parameters) -> std::unique_ptr<Optimizer> {
       return std::make_unique<Adam>(parameters, rates);
