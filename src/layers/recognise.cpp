@@ -177,7 +177,7 @@ std::vector<std::pair<std::string, Shape>> tensors_of(const Architecture& archit
   for (const NamedParameter& parameter : state.parameters) {
     tensors.emplace_back(parameter.name, parameter.value().shape());
   }
-  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, buffer.tensor->shape());
+  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, buffer.value().shape());
   return tensors;
 }
 

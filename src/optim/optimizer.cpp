@@ -25,7 +25,7 @@ void check_like(const std::string& name, const Tensor& given, const graph::Stora
   }
 }
 
-std::vector<std::string> sgd_moments(const kernels::SgdOptions& options) {
+std::vector<std::string> sgd_moments(const kernels::SgdRule& options) {
   return options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
 }
 
@@ -137,7 +137,7 @@ void Optimizer::load_state(const std::vector<NamedTensor>& state) {
   for (const auto& [from, to] : ready) copy_bytes(*from, to.tensor());
 }
 
-Sgd::Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::SgdOptions& options)
+Sgd::Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::SgdRule& options)
     : Optimizer("Sgd", std::move(parameters), sgd_moments(options), rates), options_(options) {
   check_not_negative("momentum", options.momentum);
   if (options.nesterov && options.momentum == 0) throw ValueError("Sgd: Nesterov's form needs a momentum above 0");
@@ -148,7 +148,7 @@ void Sgd::record_step(const graph::StepState::Values& step,
   graph::record_sgd_step(step.counters, step.rates, parameters, options_);
 }
 
-Adam::Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamOptions& options)
+Adam::Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamRule& options)
     : Optimizer(options.decoupled ? "AdamW" : "Adam", std::move(parameters), {"first_moment", "second_moment"}, rates),
       options_(options) {
   check_not_negative("epsilon", options.epsilon);

@@ -36,10 +36,10 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
                            .l2sp_strength = options.l2sp_strength};
   if (options.optimizer == OptimizerKind::sgd) {
     return std::make_unique<optim::Sgd>(
-        std::move(parameters), rates, kernels::SgdOptions{.momentum = options.momentum, .nesterov = options.nesterov});
+        std::move(parameters), rates, kernels::SgdRule{.momentum = options.momentum, .nesterov = options.nesterov});
   }
   return std::make_unique<optim::Adam>(std::move(parameters), rates,
-                                       kernels::AdamOptions{.decoupled = options.optimizer == OptimizerKind::adamw});
+                                       kernels::AdamRule{.decoupled = options.optimizer == OptimizerKind::adamw});
 }
 
 optim::Schedule make_schedule(const TrainingOptions& options) {

@@ -91,24 +91,24 @@ class Optimizer {
 class Sgd final : public Optimizer {
  public:
   /// Throws ValueError for a negative option, and for Nesterov without momentum.
-  Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::SgdOptions& options = {});
+  Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::SgdRule& options = {});
 
  private:
   void record_step(const graph::StepState::Values& step,
                    std::span<const graph::OptimizedParameter> parameters) const override;
-  kernels::SgdOptions options_;
+  kernels::SgdRule options_;
 };
 
 /// Adam (Kingma and Ba 2015); with options.decoupled AdamW (Loshchilov and Hutter 2019).
 class Adam final : public Optimizer {
  public:
   /// Throws ValueError for options outside PyTorch's ranges.
-  Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamOptions& options = {});
+  Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamRule& options = {});
 
  private:
   void record_step(const graph::StepState::Values& step,
                    std::span<const graph::OptimizedParameter> parameters) const override;
-  kernels::AdamOptions options_;
+  kernels::AdamRule options_;
 };
 
 }  // namespace rtl::optim

@@ -34,6 +34,7 @@ class BatchNormTraining final : public Operation {
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
   std::optional<Aliasing> aliasing(std::size_t result) const override;
+  bool may_overwrite(std::size_t result, std::size_t operand) const override { return result == 0 && operand == 0; }
   double flops(std::span<const Value> operands) const override;
   int launches() const noexcept override { return 3; }
 
@@ -65,6 +66,7 @@ class BatchNormEvaluation final : public Operation {
   std::vector<Type> infer(std::span<const Value> operands) const override;
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
+  bool may_overwrite(std::size_t, std::size_t operand) const override { return operand == 0; }
   double flops(std::span<const Value> operands) const override;
   int launches() const noexcept override { return 2; }
 
