@@ -83,7 +83,7 @@ void add_products(const Device& device, KernelCases& cases) {
   cases.push_back({"batched_gemm", fmt::format("f64 {} x {}x{}x{} NT", heads, rows, rows, features),
                    2.0 * heads * static_cast<double>(rows * rows * features),
                    static_cast<double>(x->bytes() + c->bytes()),
-                   [=] { kernels::batched_gemm(device, Transpose::no, Transpose::yes, 1.0, *x, *x, 0.0, *c); }});
+                   [=] { kernels::gemm_batched(device, Transpose::no, Transpose::yes, 1.0, *x, *x, 0.0, *c); }});
 }
 
 void add_path(const Device& device, KernelCases& cases) {

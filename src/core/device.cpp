@@ -10,6 +10,8 @@
 #include <cstring>
 #include <fstream>
 #include <mutex>
+#include <thread>
+#include <utility>
 
 #include "core/memory_guard.hpp"
 #include "core/memory_limit.hpp"
@@ -143,12 +145,23 @@ void* Context::allocate(std::size_t bytes) {
                       host && memory_limited() ? "; the address space is limited (ulimit -v)" : ""));
     }
   }
-  open_block(kind_, pointer, bytes, capacity);
+  // One that is kept serves several purposes at each replay.
+  open_block(kind_, pointer, keeping_here() ? capacity : bytes, capacity);
   return pointer;
 }
 
 /// Null if there is none.
 void* Context::take_block(std::size_t wanted, std::size_t& capacity) {
+  ++statistics_.requests;
+  if (keeping_here()) {
+    taken_.reserve(taken_.size() + 1);
+    if (const auto kept = kept_.lower_bound(wanted); kept != kept_.end()) {
+      capacity = kept->first;
+      void* pointer = kept->second;
+      blocks_.find(pointer)->second = kept_.extract(kept);
+      return pointer;
+    }
+  }
   const auto best = cached_.lower_bound(wanted);
   void* pointer = nullptr;
   if (best != cached_.end() && best->first <= reuse_factor * wanted) {
@@ -174,6 +187,7 @@ void* Context::take_block(std::size_t wanted, std::size_t& capacity) {
     }
     ++statistics_.allocations;
   }
+  if (keeping_here()) taken_.push_back(pointer);
   statistics_.in_use += capacity;
   statistics_.high_water = std::max(statistics_.high_water, statistics_.in_use);
   return pointer;
@@ -184,6 +198,10 @@ void Context::deallocate(void* pointer) noexcept {
   const auto block = blocks_.find(pointer);
   if (block == blocks_.end() || block->second.empty()) return;
   const std::size_t capacity = block->second.key();
+  if (keeping_here() && std::ranges::find(taken_, pointer) != taken_.end()) {
+    kept_.insert(std::move(block->second));
+    return;
+  }
   close_block(kind_, pointer, capacity);
   cached_.insert(cached_.lower_bound(capacity), std::move(block->second));
   statistics_.in_use -= capacity;
@@ -215,6 +233,28 @@ void Context::release_all() noexcept {
   blocks_.clear();
   cached_.clear();
 }
+
+std::unique_ptr<Replay> Context::capture(const std::function<void()>&) { return nullptr; }
+
+void Context::count_wait() noexcept {
+  const std::lock_guard lock(pool_mutex_);
+  ++statistics_.waits;
+}
+
+void Context::begin_keeping() { keeper_ = std::this_thread::get_id(); }
+
+std::vector<void*> Context::end_keeping() noexcept {
+  const std::lock_guard lock(pool_mutex_);
+  std::erase_if(taken_, [&](void* pointer) { return !blocks_.find(pointer)->second.empty(); });
+  while (!kept_.empty()) {
+    Cache::node_type node = kept_.extract(kept_.begin());
+    blocks_.find(node.mapped())->second = std::move(node);
+  }
+  keeper_ = std::thread::id();
+  return std::exchange(taken_, {});
+}
+
+bool Context::keeping_here() const noexcept { return keeper_.load() == std::this_thread::get_id(); }
 
 void* Context::find_resource(std::type_index type) const noexcept {
   for (const auto& [key, resource] : resources_) {

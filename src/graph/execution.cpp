@@ -89,6 +89,7 @@ View Execution::view_at(std::int32_t value, std::byte* address) const {
 }
 
 void Execution::point(std::size_t block) {
+  replay_ = nullptr;
   for (const std::size_t position : uses_[block]) views_[position] = view_at(values_[position], blocks_[block]);
 }
 
@@ -115,7 +116,9 @@ void Execution::bind_memory(const Value& value, View memory) {
     throw DeviceError(fmt::format("Execution: {} is bound to memory on {}, the execution is on {}", what,
                                   memory.device().name(), arena_->device().name()));
   }
-  blocks_[static_cast<std::size_t>(block)] = static_cast<std::byte*>(memory.data());
+  std::byte*& address = blocks_[static_cast<std::size_t>(block)];
+  if (address == memory.data()) return;
+  address = static_cast<std::byte*>(memory.data());
   point(static_cast<std::size_t>(block));
 }
 
@@ -156,8 +159,19 @@ void Execution::find_memory() {
   }
 }
 
+void Execution::capture() { captures_ = device().is_cuda(); }
+
 void Execution::run() {
   find_memory();
+  if (captures_ && ran_) {
+    if (!replay_) replay_ = device().context().capture([this] { run_nodes(); });
+    return replay_->run();
+  }
+  run_nodes();
+  ran_ = true;
+}
+
+void Execution::run_nodes() {
   const std::span<const View> views(views_);
   for (const Prepared& step : steps_) {
     if (step.one_by_one) {

@@ -62,19 +62,6 @@ void gram(const Device& device, GramOf of, double alpha, ConstView x, double bet
   RTL_DISPATCH(device, gram(device, of, alpha, as_batch(x), beta, as_batch(g)));
 }
 
-void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
-                  ConstView b, double beta, View c) {
-  check::dense_operands("batched_gemm", device, {{"c", c}, {"a", a}, {"b", b}});
-  for (const auto& named : {check::Named{"a", a}, {"b", b}, {"c", c}}) check::rank("batched_gemm", named, 3);
-  const bool a_turned = transpose_a == Transpose::yes, b_turned = transpose_b == Transpose::yes;
-  const std::int64_t m = a.extent(a_turned ? 2 : 1), k = a.extent(a_turned ? 1 : 2), n = b.extent(b_turned ? 1 : 2);
-  check::shape("batched_gemm", {"b", b}, b_turned ? Shape{a.extent(0), n, k} : Shape{a.extent(0), k, n});
-  check::shape("batched_gemm", {"c", c}, {a.extent(0), m, n});
-  if (c.count() == 0) return;
-  if (k == 0) return beta == 0 ? fill(device, 0.0, c) : scale_add(device, beta, c, 0.0, c);
-  RTL_DISPATCH(device, batched_gemm(device, transpose_a, transpose_b, alpha, a, b, beta, c));
-}
-
 void symmetric_eigen(const Device& device, View a, View values) {
   check::dense_operands("symmetric_eigen", device, {{"a", a}, {"values", values}});
   matrix_or_batch("symmetric_eigen", {"a", a});

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
@@ -84,7 +85,7 @@ class Group {
   Tensor product(Transpose ta, Transpose tb, const Tensor& a, const Tensor& b) const {
     Tensor c({e_.heads, a.extent(ta == Transpose::no ? 1 : 2), b.extent(tb == Transpose::no ? 2 : 1)}, DType::f64,
              device_);
-    kernels::batched_gemm(device_, ta, tb, 1.0, a, b, 0.0, c);
+    kernels::gemm_batched(device_, ta, tb, 1.0, a, b, 0.0, c);
     return c;
   }
 

@@ -7,6 +7,7 @@
 
 #include "host_view.hpp"
 #include "kernels/backend/conv.hpp"
+#include "kernels/cuda/stream.hpp"
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::kernels::cuda::vendor {
@@ -31,34 +32,40 @@ Tensor unpacked(const ConstView& packed, const Device& host) {
 
 }  // namespace
 
-bool conv2d_forward(const Device&, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
+bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y) {
   check_suitable(x, y);
-  const emulation::DeviceAccess access;
-  const Device host = Device::cpu(1);
-  cpu::conv2d_forward(host, emulation::on_host(x, host), unpacked(w, host), {}, options, emulation::on_host(y, host),
-                      false, {});
+  RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {
+    const emulation::DeviceAccess access;
+    const Device host = Device::cpu(1);
+    cpu::conv2d_forward(host, emulation::on_host(x, host), unpacked(w, host), {}, options, emulation::on_host(y, host),
+                        false, {});
+  }));
   return true;
 }
 
-bool conv2d_backward_data(const Device&, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
+bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           const View& dx) {
   check_suitable(dy, dx);
-  const emulation::DeviceAccess access;
-  const Device host = Device::cpu(1);
-  cpu::conv2d_backward_data(host, emulation::on_host(dy, host), unpacked(w, host), options,
-                            emulation::on_host(dx, host));
+  RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {
+    const emulation::DeviceAccess access;
+    const Device host = Device::cpu(1);
+    cpu::conv2d_backward_data(host, emulation::on_host(dy, host), unpacked(w, host), options,
+                              emulation::on_host(dx, host));
+  }));
   return true;
 }
 
-bool conv2d_backward_weights(const Device&, const ConstView& x, const ConstView& dy, const Conv2dOptions& options,
-                             const View& dw) {
+bool conv2d_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
+                             const Conv2dOptions& options, const View& dw) {
   check_suitable(x, dy);
-  const emulation::DeviceAccess access;
-  const Device host = Device::cpu(1);
-  Tensor plain({dw.extent(0), dw.extent(3), dw.extent(1), dw.extent(2)}, dw.dtype(), host);
-  cpu::conv2d_backward_weights(host, emulation::on_host(x, host), emulation::on_host(dy, host), options, plain, {});
-  unary(host, UnaryOp::copy, plain.view().permuted({0, 2, 3, 1}), emulation::on_host(dw, host));
+  RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {
+    const emulation::DeviceAccess access;
+    const Device host = Device::cpu(1);
+    Tensor plain({dw.extent(0), dw.extent(3), dw.extent(1), dw.extent(2)}, dw.dtype(), host);
+    cpu::conv2d_backward_weights(host, emulation::on_host(x, host), emulation::on_host(dy, host), options, plain, {});
+    unary(host, UnaryOp::copy, plain.view().permuted({0, 2, 3, 1}), emulation::on_host(dw, host));
+  }));
   return true;
 }
 

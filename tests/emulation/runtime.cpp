@@ -5,10 +5,29 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
+
+using Recording = std::vector<std::function<void()>>;
+
+struct CUstream_st {
+  bool capturing = false;
+  bool spoiled = false;
+  Recording work;
+};
+struct CUgraph_st {
+  Recording work;
+};
+struct CUgraphExec_st {
+  Recording work;
+};
 
 namespace {
 
@@ -83,6 +102,36 @@ DeviceMemory& device_memory() {
   return instance;
 }
 
+struct ErrorText {
+  cudaError_t error;
+  const char* name;
+  const char* text;
+};
+
+constexpr ErrorText error_texts[] = {
+    {cudaSuccess, "cudaSuccess", "no error"},
+    {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
+    {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
+    {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    {cudaErrorIllegalState, "cudaErrorIllegalState", "the operation cannot be performed in the present state"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
+    {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
+     "dependency created on uncaptured work in another stream"},
+    {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
+     "operation would make the legacy stream depend on a capturing blocking stream"},
+    {cudaErrorStreamCaptureWrongThread, "cudaErrorStreamCaptureWrongThread",
+     "attempt to terminate a thread-local capture sequence from another thread"},
+};
+
+const ErrorText& text_of(cudaError_t error) {
+  static constexpr ErrorText unknown{cudaSuccess, "unknown error", "unknown error"};
+  const auto found = std::ranges::find(error_texts, error, &ErrorText::error);
+  return found == std::end(error_texts) ? unknown : *found;
+}
+
 thread_local cudaError_t last_error = cudaSuccess;
 
 cudaError_t remember(cudaError_t error) {
@@ -90,35 +139,24 @@ cudaError_t remember(cudaError_t error) {
   return error;
 }
 
+/// The stream that this thread captures.
+thread_local cudaStream_t captured_here = nullptr;
+thread_local cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeThreadLocal;
+std::atomic<int> captures = 0;
+
+cudaError_t spoil(cudaError_t error) {
+  if (captured_here != nullptr) captured_here->spoiled = true;
+  return remember(error);
+}
+
+bool memory_refused() { return captured_here != nullptr && capture_mode != cudaStreamCaptureModeRelaxed; }
+
+bool is_capturing(cudaStream_t stream) { return stream != nullptr && stream->capturing; }
+
 }  // namespace
 
-const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "cudaSuccess";
-    case cudaErrorInvalidValue:
-      return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation:
-      return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidDevice:
-      return "cudaErrorInvalidDevice";
-  }
-  return "unknown error";
-}
-
-const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "no error";
-    case cudaErrorInvalidValue:
-      return "invalid argument";
-    case cudaErrorMemoryAllocation:
-      return "out of memory";
-    case cudaErrorInvalidDevice:
-      return "invalid device ordinal";
-  }
-  return "unknown error";
-}
+const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
+const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; }
 
 cudaError_t cudaGetLastError() {
   const cudaError_t error = last_error;
@@ -140,17 +178,78 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
+  *stream = new CUstream_st;
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (stream == nullptr && captured_here != nullptr) return spoil(cudaErrorStreamCaptureImplicit);
+  if (!is_capturing(stream)) return cudaSuccess;
+  stream->spoiled = true;
+  return remember(cudaErrorStreamCaptureUnsupported);
+}
+
+cudaError_t cudaDeviceSynchronize() { return captures > 0 ? spoil(cudaErrorStreamCaptureUnsupported) : cudaSuccess; }
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, capture_mode);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (stream == nullptr) return remember(cudaErrorStreamCaptureUnsupported);
+  if (stream->capturing || captured_here != nullptr) return remember(cudaErrorIllegalState);
+  *stream = {.capturing = true, .spoiled = false, .work = {}};
+  captured_here = stream;
+  ++captures;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = nullptr;
+  if (!is_capturing(stream)) return remember(cudaErrorIllegalState);
+  if (captured_here != stream) return remember(cudaErrorStreamCaptureWrongThread);
+  CUstream_st ended = std::exchange(*stream, {});
+  captured_here = nullptr;
+  --captures;
+  if (ended.spoiled) return remember(cudaErrorStreamCaptureInvalidated);
+  *graph = new CUgraph_st{std::move(ended.work)};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new CUgraphExec_st{graph->work};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  const Recording& work = executable->work;
+  return emulation::submit(stream, [&work] {
+    for (const auto& step : work) step();
+  });
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
 
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  *pointer = nullptr;
+  if (memory_refused()) return spoil(cudaErrorStreamCaptureUnsupported);
   cudaDeviceProp properties;
   cudaGetDeviceProperties(&properties, 0);
-  *pointer = bytes > properties.totalGlobalMem ? nullptr : device_memory().allocate(bytes);
+  if (bytes <= properties.totalGlobalMem) *pointer = device_memory().allocate(bytes);
   if (*pointer == nullptr) return remember(cudaErrorMemoryAllocation);
   const emulation::DeviceAccess access;
   std::memset(*pointer, 0xff, bytes);
@@ -158,23 +257,45 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
 }
 
 cudaError_t cudaFree(void* pointer) {
+  if (memory_refused()) return spoil(cudaErrorStreamCaptureUnsupported);
   device_memory().deallocate(pointer);
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  const emulation::DeviceAccess access;
-  if (bytes > 0) std::memmove(to, from, bytes);
-  return cudaSuccess;
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  return captured_here != nullptr ? spoil(cudaErrorStreamCaptureImplicit)
+                                  : cudaMemcpyAsync(to, from, bytes, kind, nullptr);
 }
 
-cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t) {
-  const emulation::DeviceAccess access;
-  if (bytes > 0) std::memset(to, value, bytes);
-  return cudaSuccess;
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (is_capturing(stream) && kind != cudaMemcpyDeviceToDevice) return spoil(cudaErrorStreamCaptureUnsupported);
+  return emulation::submit(stream, [=] {
+    const emulation::DeviceAccess access;
+    if (bytes > 0) std::memmove(to, from, bytes);
+  });
+}
+
+cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  return emulation::submit(stream, [=] {
+    const emulation::DeviceAccess access;
+    if (bytes > 0) std::memset(to, value, bytes);
+  });
 }
 
 namespace emulation {
+
+Admission admit(cudaStream_t stream, cudaError_t& error) {
+  if (is_capturing(stream)) {
+    if (!stream->spoiled) return Admission::recorded;
+    error = remember(cudaErrorStreamCaptureInvalidated);
+    return Admission::refused;
+  }
+  if (captured_here == nullptr) return Admission::now;
+  error = spoil(stream == nullptr ? cudaErrorStreamCaptureImplicit : cudaErrorStreamCaptureIsolation);
+  return Admission::refused;
+}
+
+void record(cudaStream_t stream, std::function<void()> work) { stream->work.push_back(std::move(work)); }
 
 DeviceAccess::DeviceAccess() { device_memory().open(); }
 DeviceAccess::~DeviceAccess() { device_memory().close(); }

@@ -69,17 +69,46 @@ struct Recorded {
 
 using Bytes = std::vector<std::vector<std::byte>>;
 
-Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, const PlanOptions& options) {
-  Execution execution(std::make_shared<const Plan>(recorded.graph, recorded.results, options));
-  for (std::size_t i = 0; i < inputs.size(); ++i) execution.bind(recorded.inputs[i], inputs[i].view());
-  for (const Value& result : recorded.results) {
-    const View view = execution.view(result);
-    const bool leaf = recorded.graph->record(result).origin != Origin::operation;
-    if (!leaf) kernels::fill(execution.device(), std::nan(""), view);
+/// What a run starts with in a variable: each replica has a copy of its storage.
+Tensor initial(const ValueRecord& variable, std::int64_t copies) {
+  const Tensor& start = variable.storage.tensor();
+  Tensor all(copies == 1 ? start.shape() : stacked(start.shape()), start.dtype(), start.device());
+  const View rows = all.view().reshaped({copies, start.shape().count()});
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    copy_bytes(start.view().reshaped({1, start.shape().count()}), rows.slice(0, copy, copy + 1));
   }
-  execution.run();
+  return all;
+}
+
+/// The results, and the variables as the last of `runs` runs leaves them. Each run starts with the same variables, and
+/// with NaN in all results; several runs are replays where there are such.
+Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, PlanOptions options, int runs = 1) {
+  std::vector<Value> variables;
+  std::vector<Tensor> starts, states;
+  for (std::size_t i = 0; i < recorded.graph->values().size(); ++i) {
+    const ValueRecord& value = recorded.graph->values()[i];
+    if (value.origin != Origin::variable) continue;
+    variables.push_back(recorded.graph->value(static_cast<std::int32_t>(i)));
+    starts.push_back(initial(value, options.replicas));
+    states.push_back(starts.back().clone());
+    options.replicated.push_back(variables.back());
+  }
+  Execution execution(std::make_shared<const Plan>(recorded.graph, recorded.results, options));
+  if (runs > 1) execution.capture();
+  for (std::size_t i = 0; i < inputs.size(); ++i) execution.bind(recorded.inputs[i], inputs[i].view());
+  for (std::size_t i = 0; i < variables.size(); ++i) execution.bind(variables[i], states[i].view());
+  for (int run = 0; run < runs; ++run) {
+    for (std::size_t i = 0; i < states.size(); ++i) copy_bytes(starts[i], states[i]);
+    for (const Value& result : recorded.results) {
+      const View view = execution.view(result);
+      const bool leaf = recorded.graph->record(result).origin != Origin::operation;
+      if (!leaf) kernels::fill(execution.device(), std::nan(""), view);
+    }
+    execution.run();
+  }
   Bytes all;
   for (const Value& result : recorded.results) all.push_back(bytes(execution.view(result)));
+  for (const Tensor& state : states) all.push_back(bytes(state.view()));
   return all;
 }
 
@@ -106,6 +135,8 @@ class Checks {
     const Bytes alone = results_of(recorded_, tensors(0), {});
     compare_with_reference(alone.front());
     EXPECT_EQ(results_of(recorded_, tensors(0), {.share_memory = false}), alone) << "node by node and planned differ";
+    EXPECT_EQ(results_of(recorded_, tensors(0), {}, 2), alone) << "recorded and planned differ";
+    EXPECT_EQ(results_of(recorded_, tensors(0), {}, 3), alone) << "replayed and planned differ";
     compare_replicas(operation_.shapes.size());
     if (operation_.shapes.size() > 1) compare_replicas(1);
   }
@@ -148,6 +179,7 @@ class Checks {
       inputs.push_back(rounded(all, stacked(operation_.shapes[i]), dtype_, device_));
     }
     const Bytes together = results_of(recorded_, inputs, options);
+    EXPECT_EQ(results_of(recorded_, inputs, options, 3), together) << "replayed and planned replicas differ";
     for (std::size_t r = 0; r < replicas; ++r) {
       std::vector<Tensor> own = tensors(r);
       for (std::size_t i = count; i < own.size(); ++i)

@@ -168,41 +168,6 @@ const bool gram_registered = register_cases("gram", [](Random& random) {
   return cases;
 });
 
-const bool batched_gemm_registered = register_cases("batched_gemm", [](Random& random) {
-  std::vector<KernelCase> cases;
-  for (int variant = 0; variant < 8; ++variant) {
-    const bool turn_a = (variant & 1) != 0, turn_b = (variant & 2) != 0, kept = (variant & 4) != 0;
-    const std::int64_t batch = 3 + variant, m = 17, n = 31, k = variant == 6 ? 0 : 33;
-    KernelCase c;
-    c.label =
-        fmt::format("{}x{}x{}x{}{}{}{}", batch, m, n, k, turn_a ? "_at" : "", turn_b ? "_bt" : "", kept ? "_beta" : "");
-    const Shape a = turn_a ? Shape{batch, k, m} : Shape{batch, m, k},
-                b = turn_b ? Shape{batch, n, k} : Shape{batch, k, n};
-    const Shape out{batch, m, n};
-    c.inputs = {{"a", a, random.normal(a)}, {"b", b, random.normal(b)}};
-    c.outputs = {{"c", out, 4 + 4 * std::sqrt(static_cast<double>(k)), 0, kept ? random.normal(out) : Reals()}};
-    const double beta = kept ? -0.5 : 0;
-    c.run = [=](const Device& device, auto& in, auto& out) {
-      kernels::batched_gemm(device, turn_a ? Transpose::yes : Transpose::no, turn_b ? Transpose::yes : Transpose::no, 2,
-                            in[0], in[1], beta, out[0]);
-    };
-    c.reference = [=](auto& in, auto& initial) {
-      Expected e;
-      for (std::int64_t i = 0; i < batch; ++i) {
-        const Reals product = multiply(part(in[0], i, m * k), part(in[1], i, k * n), m, n, k, turn_a, turn_b);
-        for (std::int64_t j = 0; j < m * n; ++j) {
-          const long double before = kept ? beta * initial[0][static_cast<std::size_t>(i * m * n + j)] : 0;
-          e.value.push_back(2 * product[static_cast<std::size_t>(j)] + before);
-          e.scale.push_back(2 * std::sqrt(static_cast<long double>(k)) * 3 + std::fabs(before));
-        }
-      }
-      return std::vector<Expected>{e};
-    };
-    cases.push_back(c);
-  }
-  return cases;
-});
-
 KernelCase eigen_case(std::int64_t batch, std::int64_t n, bool repeated, Random& random) {
   KernelCase c;
   c.label = fmt::format("{}{}{}", n, batch > 0 ? fmt::format("_batch{}", batch) : "", repeated ? "_repeated" : "");
@@ -230,9 +195,9 @@ KernelCase eigen_case(std::int64_t batch, std::int64_t n, bool repeated, Random&
     };
     out[0].dtype() == DType::f32 ? fill_diagonal(found.template to_vector<float>())
                                  : fill_diagonal(found.template to_vector<double>());
-    kernels::batched_gemm(device, Transpose::no, Transpose::no, 1, weights, vectors, 0, scaled);
-    kernels::batched_gemm(device, Transpose::yes, Transpose::no, 1, vectors, scaled, 0, out[2]);
-    kernels::batched_gemm(device, Transpose::no, Transpose::yes, 1, vectors, vectors, 0, out[3]);
+    kernels::gemm_batched(device, Transpose::no, Transpose::no, 1, weights, vectors, 0, scaled);
+    kernels::gemm_batched(device, Transpose::yes, Transpose::no, 1, vectors, scaled, 0, out[2]);
+    kernels::gemm_batched(device, Transpose::no, Transpose::yes, 1, vectors, vectors, 0, out[3]);
   };
   c.reference = [=](auto&, auto& initial) {
     std::vector<Expected> all(4);
@@ -456,8 +421,6 @@ TEST(LinearAlgebra, RefusesWhatDoesNotFit) {
     expect_error<ShapeError>("fewer rows", [&] { kernels::qr(device, wide, a); });
     expect_error<DTypeError>("f32", [&] { kernels::svd(device, a, narrow, values, a); });
     expect_error<ShapeError>("'vt'", [&] { kernels::svd(device, a, a, values, wide); });
-    expect_error<ShapeError>("rank 3",
-                             [&] { kernels::batched_gemm(device, Transpose::no, Transpose::no, 1, a, a, 0, a); });
   }
 }
 

@@ -1,12 +1,15 @@
 // Where tensors live and operations run.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <typeindex>
 #include <unordered_map>
 #include <utility>
@@ -16,12 +19,14 @@ namespace rtl {
 
 enum class DeviceKind : std::uint8_t { cpu, cuda };
 
-/// What a device's caching allocator holds, in bytes.
+/// What a device's caching allocator holds, in bytes, and what it was asked for.
 struct MemoryStatistics {
   std::size_t in_use = 0;       ///< handed out and not yet returned
   std::size_t cached = 0;       ///< returned and kept for the next request
   std::size_t high_water = 0;   ///< largest value of in_use so far
   std::size_t allocations = 0;  ///< requests served by the system, not by the cache
+  std::size_t requests = 0;     ///< all requests that were served
+  std::size_t waits = 0;        ///< times that the host has waited for the device's queue; 0 on the host
   /// "in use 12.0 MiB, cached 3.0 MiB, high-water mark 15.0 MiB".
   std::string to_string() const;
 };
@@ -94,6 +99,17 @@ namespace detail {
 
 enum class CopyKind : std::uint8_t { within, from_host, to_host };
 
+/// Work as Context::capture has recorded it. Lives no longer than its context.
+class Replay {
+ public:
+  Replay() = default;
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+  virtual ~Replay() = default;
+  /// Queues the work once more, on the same addresses.
+  virtual void run() = 0;
+};
+
 /// What a kind of device must provide. Kernels reach their library handles through `resource`. Everything here may be
 /// called by several threads at once.
 class Context : public std::enable_shared_from_this<Context> {
@@ -118,8 +134,13 @@ class Context : public std::enable_shared_from_this<Context> {
   /// Sets bytes of this context's memory to zero.
   virtual void clear(void* to, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
-  /// cudaStream_t of a CUDA context, null on the host.
+  /// cudaStream_t of a CUDA context, which is another one for a thread that captures; null on the host.
   virtual void* stream() noexcept { return nullptr; }
+  /// Calls `work` and records what it queues instead of doing it; null on the host, where nothing is called. What other
+  /// threads queue meanwhile is not recorded. Memory that the work takes and returns stays with the recording, as it is
+  /// written at each replay. Throws CudaError where the work waits, copies from or to the host, or captures itself, and
+  /// what the work throws.
+  virtual std::unique_ptr<Replay> capture(const std::function<void()>& work);
   virtual std::string description() const = 0;
 
   /// One object of type T for this context, made by T(*this) on first use. T's constructor may ask for other resources;
@@ -139,6 +160,13 @@ class Context : public std::enable_shared_from_this<Context> {
   virtual void system_free(void* pointer) noexcept = 0;
   /// Derived destructors call this while their system_free still exists.
   void release_all() noexcept;
+  void count_wait() noexcept;
+
+  /// From the first to the second of these calls, blocks that this thread takes and returns go to no other; end_keeping
+  /// gives those that it has returned, which still count as in use, to the caller. One thread at a time.
+  void begin_keeping();
+  std::vector<void*> end_keeping() noexcept;
+  bool keeping_here() const noexcept;
 
  private:
   /// Returned blocks by size; those of one size, the last returned first.
@@ -158,6 +186,9 @@ class Context : public std::enable_shared_from_this<Context> {
   /// Every block of the pool. One that is handed out keeps its cache's node here, so that neither handing out nor
   /// returning allocates.
   std::unordered_map<void*, Cache::node_type> blocks_;
+  std::atomic<std::thread::id> keeper_;
+  std::vector<void*> taken_;             ///< by the keeper, returned or not
+  Cache kept_;                           ///< those that it has returned
   std::recursive_mutex resource_mutex_;  ///< recursive: a resource's constructor asks for others
   std::vector<std::pair<std::type_index, std::shared_ptr<void>>> resources_;
 };

@@ -68,6 +68,7 @@ class Plan {
   std::int32_t own_block(std::int32_t value, std::int32_t step);
   void overwrite_operands(std::int32_t step);
   void place_blocks(bool share);
+  PlanFacts facts_of(const Step& step) const;
   void count_facts();
   std::size_t bytes_of(std::int32_t value) const;
 
@@ -111,7 +112,15 @@ class Execution {
   void bind(const Value& value, View memory);
   void bind(const Value& value, ConstView memory);
 
-  /// One run. Allocates nothing and does not wait for the device. Throws ValueError if an input is not bound.
+  /// From now on runs on a CUDA device are replays of a CUDA graph: one call queues all nodes. The first run that an
+  /// execution makes goes node by node, which lets kernels and libraries set themselves up; the next one records the
+  /// graph and replays it; later ones replay. A bind that changes an address, and an arena that grows, make the next
+  /// run record anew. Contents of bound memory may change freely between runs. Scratch memory of the nodes' kernels
+  /// belongs to the graph. Does nothing on the host, where a run is a loop over the nodes anyway.
+  void capture();
+
+  /// One run. Allocates nothing and does not wait for the device. Throws ValueError if an input is not bound; where
+  /// nodes are recorded, CudaError for an operation that waits for the device or copies from or to the host.
   void run();
 
   /// Memory of a leaf or a result. Results that are not bound have memory of the execution.
@@ -134,6 +143,7 @@ class Execution {
   void own(std::size_t block);
   void point(std::size_t block);
   View view_at(std::int32_t value, std::byte* address) const;
+  void run_nodes();
   void run_each_replica(const Prepared& step);
 
   std::shared_ptr<const Plan> plan_;
@@ -146,6 +156,9 @@ class Execution {
   std::vector<std::int32_t> values_;            ///< of each view
   std::vector<std::vector<std::size_t>> uses_;  ///< of each block: positions in views_
   std::vector<View> scratch_;                   ///< views of one replica
+  bool captures_ = false;                       ///< runs are to be replays
+  bool ran_ = false;
+  std::unique_ptr<detail::Replay> replay_;  ///< of the addresses as they are
 };
 
 }  // namespace rtl::graph

@@ -10,6 +10,29 @@
 
 namespace rtl::graph {
 
+/// Counters and rates on a device.
+class StepState {
+ public:
+  /// All zero.
+  explicit StepState(const Device& device);
+
+  /// As values of a graph.
+  struct Values {
+    Value counters, rates;
+  };
+  Values values(Graph& graph) const;
+
+  /// Copies a few numbers to the device, in the order of its work.
+  void set_counters(std::uint64_t seed, std::int64_t step, std::int64_t begin, std::int64_t batch);
+  void set_rates(double learning_rate, double weight_decay, double l2sp_strength);
+
+  const Storage& counters() const noexcept { return counters_; }
+  const Storage& rates() const noexcept { return rates_; }
+
+ private:
+  Storage counters_, rates_;
+};
+
 /// To be recorded last in a step, since it changes what the others read: losses[counters[batch]] = loss, then step and
 /// batch grow by 1 and begin by `batch_size`. counters and losses [batches] (f32 or f64) are variables, changed in
 /// place; loss has one element. The owner starts an epoch by setting begin and batch to 0, with at most `batches` runs

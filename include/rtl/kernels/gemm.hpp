@@ -16,6 +16,12 @@ enum class Epilogue : std::uint8_t { none, bias, bias_relu, relu };
 void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
           double beta, View c, Epilogue epilogue = Epilogue::none, ConstView bias = {});
 
+/// The same for each matrix of a batch: op(A) [B, m, k], op(B) [B, k, n], C [B, m, n]; an A or B of batch 1 serves all.
+/// bias is [n] or [B, n]. The matrices of a batch may lie any distance apart. On the host each product has the bits
+/// that gemm gives it alone; on CUDA, too, where the library can use the algorithm of a single product for a batch.
+void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
+                  ConstView b, double beta, View c, Epilogue epilogue = Epilogue::none, ConstView bias = {});
+
 /// out[j] = sum over i of x[i, j]: gradient of a broadcast bias. x [rows, columns] contiguous, out [columns]. f32, f64.
 void column_sums(const Device& device, ConstView x, View out);
 

@@ -20,10 +20,6 @@ enum class GramOf : std::uint8_t {
 /// G is not read. n p^2 FLOP (or n^2 p). Throws ShapeError, DTypeError, DeviceError.
 void gram(const Device& device, GramOf of, double alpha, ConstView x, double beta, View g);
 
-/// C = alpha op(A) op(B) + beta C for each matrix of a batch: op(A) [b, m, k], op(B) [b, k, n], C [b, m, n].
-void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
-                  ConstView b, double beta, View c);
-
 /// Eigenvalues of the symmetric `a` [n, n] (or a batch [b, n, n]) in ascending order into `values` [n] ([b, n]), and in
 /// place of `a` its orthonormal eigenvectors: row j belongs to values[j]. About 9 n^3 FLOP (divide and conquer). Waits
 /// for the device. Throws Error if the iteration does not converge (NaN or infinite elements).

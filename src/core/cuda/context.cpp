@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "core/cuda/error.hpp"
 #include "rtl/core/error.hpp"
 
@@ -20,6 +24,18 @@ cudaMemcpyKind runtime_kind(CopyKind kind) {
   return cudaMemcpyDeviceToHost;
 }
 
+/// Lets a thread that captures get and return memory: what the recorded work uses is kept apart.
+class MemoryAllowed {
+ public:
+  MemoryAllowed() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~MemoryAllowed() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  MemoryAllowed(const MemoryAllowed&) = delete;
+  MemoryAllowed& operator=(const MemoryAllowed&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 /// One stream. Freed blocks go back to the base class's cache at once: whoever gets them next works on the same
 /// stream, behind the work that still uses them.
 class CudaContext final : public Context {
@@ -36,24 +52,27 @@ class CudaContext final : public Context {
     cudaStreamSynchronize(stream_);
     release_all();
     cudaStreamDestroy(stream_);
+    if (recorder_ != nullptr) cudaStreamDestroy(recorder_);
   }
 
   void copy(void* to, const void* from, std::size_t bytes, CopyKind kind) override {
     if (bytes == 0) return;
     RTL_CUDA_CHECK(cudaSetDevice(index()));
-    RTL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, runtime_kind(kind), stream_));
+    RTL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, runtime_kind(kind), current()));
     if (kind != CopyKind::within) synchronize();
   }
   void clear(void* to, std::size_t bytes) override {
     if (bytes == 0) return;
     RTL_CUDA_CHECK(cudaSetDevice(index()));
-    RTL_CUDA_CHECK(cudaMemsetAsync(to, 0, bytes, stream_));
+    RTL_CUDA_CHECK(cudaMemsetAsync(to, 0, bytes, current()));
   }
   void synchronize() override {
     RTL_CUDA_CHECK(cudaSetDevice(index()));
-    RTL_CUDA_CHECK(cudaStreamSynchronize(stream_));
+    RTL_CUDA_CHECK(cudaStreamSynchronize(current()));
+    count_wait();
   }
-  void* stream() noexcept override { return stream_; }
+  void* stream() noexcept override { return current(); }
+  std::unique_ptr<Replay> capture(const std::function<void()>& work) override;
   std::string description() const override {
     cudaDeviceProp properties{};
     RTL_CUDA_CHECK(cudaGetDeviceProperties(&properties, index()));
@@ -66,6 +85,7 @@ class CudaContext final : public Context {
   std::size_t system_memory() const noexcept override { return memory_; }
   void* system_allocate(std::size_t bytes) override {
     RTL_CUDA_CHECK(cudaSetDevice(index()));
+    const MemoryAllowed allowed;
     void* pointer = nullptr;
     const cudaError_t status = cudaMalloc(&pointer, bytes);
     if (status == cudaErrorMemoryAllocation) {
@@ -77,12 +97,81 @@ class CudaContext final : public Context {
   }
   void system_free(void* pointer) noexcept override {
     cudaSetDevice(index());
+    const MemoryAllowed allowed;
     cudaFree(pointer);
   }
 
+  friend class GraphReplay;
+
+  cudaStream_t current() const noexcept { return keeping_here() ? recorder_ : stream_; }
+  cudaGraph_t record(const std::function<void()>& work);
+
   std::size_t memory_ = 0;
   cudaStream_t stream_ = nullptr;
+  std::mutex capture_turn_;
+  cudaStream_t recorder_ = nullptr;  ///< what a capturing thread queues in, so that it does not record other threads
 };
+
+/// An instantiated graph, and the scratch memory that its kernels write to.
+class GraphReplay final : public Replay {
+ public:
+  explicit GraphReplay(CudaContext& context) : context_(context) {}
+  ~GraphReplay() override {
+    cudaSetDevice(context_.index());
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    for (void* block : scratch_) context_.deallocate(block);
+  }
+  void run() override {
+    RTL_CUDA_CHECK(cudaSetDevice(context_.index()));
+    RTL_CUDA_CHECK(cudaGraphLaunch(graph_, context_.stream_));
+  }
+  void take(std::vector<void*> scratch) noexcept { scratch_ = std::move(scratch); }
+  void instantiate(cudaGraph_t recorded) {
+    const cudaError_t status = cudaGraphInstantiate(&graph_, recorded, 0);
+    cudaGraphDestroy(recorded);
+    RTL_CUDA_CHECK(status);
+  }
+
+ private:
+  CudaContext& context_;
+  cudaGraphExec_t graph_ = nullptr;
+  std::vector<void*> scratch_;
+};
+
+/// The recording of `work`; the stream captures no more when this returns or throws.
+cudaGraph_t CudaContext::record(const std::function<void()>& work) {
+  RTL_CUDA_CHECK(cudaStreamBeginCapture(recorder_, cudaStreamCaptureModeThreadLocal));
+  cudaGraph_t graph = nullptr;
+  try {
+    work();
+  } catch (...) {
+    cudaStreamEndCapture(recorder_, &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    cudaGetLastError();
+    throw;
+  }
+  RTL_CUDA_CHECK(cudaStreamEndCapture(recorder_, &graph));
+  return graph;
+}
+
+std::unique_ptr<Replay> CudaContext::capture(const std::function<void()>& work) {
+  if (keeping_here()) throw CudaError("capture: this thread is capturing already");
+  const std::lock_guard turn(capture_turn_);
+  RTL_CUDA_CHECK(cudaSetDevice(index()));
+  if (recorder_ == nullptr) RTL_CUDA_CHECK(cudaStreamCreateWithFlags(&recorder_, cudaStreamNonBlocking));
+  auto replay = std::make_unique<GraphReplay>(*this);
+  begin_keeping();
+  cudaGraph_t graph = nullptr;
+  try {
+    graph = record(work);
+  } catch (...) {
+    replay->take(end_keeping());
+    throw;
+  }
+  replay->take(end_keeping());
+  replay->instantiate(graph);
+  return replay;
+}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
-#include <array>
+#include <algorithm>
 
+#include "graph/operations/recognise.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/gemm.hpp"
 
@@ -40,14 +41,34 @@ class Matmul final : public Operation {
   }
   void run(const Call& call) const override {
     const ConstView a = call.in(0), b = call.in(1);
-    const View y = call.out(0);
     const Extents e = extents(a.shape(), b.shape());
-    if (b.rank() == 2 && !options_.transpose_a) {  // one product with more rows
-      return multiply(call.device(), a.reshaped({e.batch * e.m, e.k}), b, y.reshaped({e.batch * e.m, e.n}));
+    if (joins_rows(b.rank())) return multiply(call.device(), joined(a, 1), stack(b), joined(call.out(0), 1));
+    multiply(call.device(), stack(a), stack(b), call.out(0).reshaped({e.batch, e.m, e.n}));
+  }
+  /// Where all replicated operands have the rank of the result, ranks tell the others from them.
+  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) const override {
+    return broadcasts_with_replicas(operands, replicated, std::max(operands[0].rank(), operands[1].rank()));
+  }
+  /// Products of the same extents as those of separate runs, so that they have the same bits.
+  void run_replicas(const Call& call) const override {
+    const ConstView a = call.in(0), b = call.in(1);
+    const View y = call.out(0);
+    const bool a_replicated = a.rank() == y.rank(), b_replicated = b.rank() == y.rank();
+    const std::int64_t replicas = y.extent(0);
+    if (joins_rows(b_replicated ? b.rank() - 1 : b.rank())) {
+      return multiply(call.device(), joined(a, a_replicated ? replicas : 1), stack(b), joined(y, replicas));
     }
-    const ConstView as = flat(a), bs = flat(b);
-    const View ys = y.reshaped({e.batch, e.m, e.n});
-    for (std::int64_t i = 0; i < e.batch; ++i) multiply(call.device(), matrix(as, i), matrix(bs, i), matrix(ys, i));
+    const ConstView as = stack(a), bs = stack(b);
+    const View ys = stack(y);
+    if ((a_replicated || as.extent(0) == 1) && (b_replicated || bs.extent(0) == 1)) {
+      return multiply(call.device(), as, bs, ys);
+    }
+    const std::int64_t batch = ys.extent(0) / replicas;
+    for (std::int64_t r = 0; r < replicas; ++r) {
+      const std::int64_t begin = r * batch, end = begin + batch;
+      multiply(call.device(), a_replicated ? as.slice(0, begin, end) : as, b_replicated ? bs.slice(0, begin, end) : bs,
+               ys.slice(0, begin, end));
+    }
   }
   void gradient(GradientCall& call) const override {
     const Value &a = call.operand(0), &b = call.operand(1), &dy = call.gradient();
@@ -77,17 +98,26 @@ class Matmul final : public Operation {
     for (int axis = 0; axis < longer.rank() - 2; ++axis) e.batch *= longer[axis];
     return e;
   }
-  static ConstView flat(const ConstView& x) {
-    return x.rank() == 2 ? x
-                         : x.reshaped({x.count() / std::max<std::int64_t>(x.extent(-1) * x.extent(-2), 1), x.extent(-2),
-                                       x.extent(-1)});
-  }
+  /// A matrix `b` that serves a whole batch of a: the rows of the batch make one product.
+  bool joins_rows(int rank_of_b) const { return rank_of_b == 2 && !options_.transpose_a; }
+  /// [leading axes, rows, columns].
   template <typename AnyView>
-  static AnyView matrix(const AnyView& x, std::int64_t i) {
-    return x.rank() == 2 ? x : x.slice(0, i, i + 1).reshaped({x.extent(1), x.extent(2)});
+  static AnyView stack(const AnyView& x) {
+    return x.reshaped({leading(x), x.extent(-2), x.extent(-1)});
+  }
+  /// [copies, all rows of a copy, columns].
+  template <typename AnyView>
+  static AnyView joined(const AnyView& x, std::int64_t copies) {
+    return x.reshaped({copies, leading(x) / copies * x.extent(-2), x.extent(-1)});
+  }
+  static std::int64_t leading(const ConstView& x) {
+    std::int64_t count = 1;
+    for (int axis = 0; axis < x.rank() - 2; ++axis) count *= x.extent(axis);
+    return count;
   }
   void multiply(const Device& device, ConstView a, ConstView b, View y) const {
-    kernels::gemm(device, transpose_if(options_.transpose_a), transpose_if(options_.transpose_b), 1, a, b, 0, y);
+    kernels::gemm_batched(device, transpose_if(options_.transpose_a), transpose_if(options_.transpose_b), 1, a, b, 0,
+                          y);
   }
 
   MatmulOptions options_;
@@ -109,6 +139,12 @@ class Linear final : public Operation {
     kernels::gemm(call.device(), Transpose::no, Transpose::yes, 1, call.in(0), call.in(1), 0, call.out(0),
                   call.in(2).given() ? Epilogue::bias : Epilogue::none, call.in(2));
   }
+  bool runs_replicas(std::span<const Value>, const std::vector<bool>&) const override { return true; }
+  void run_replicas(const Call& call) const override {
+    const auto batch = [](const ConstView& x) { return x.rank() == 3 ? x : x.reshaped({1, x.extent(0), x.extent(1)}); };
+    kernels::gemm_batched(call.device(), Transpose::no, Transpose::yes, 1, batch(call.in(0)), batch(call.in(1)), 0,
+                          call.out(0), call.in(2).given() ? Epilogue::bias : Epilogue::none, call.in(2));
+  }
   void gradient(GradientCall& call) const override {
     const Value& dy = call.gradient();
     if (call.needs(0)) call.give(0, matmul(dy, call.operand(1)));
@@ -121,6 +157,8 @@ class Linear final : public Operation {
 };
 
 }  // namespace
+
+bool is_linear(const Operation& operation) { return dynamic_cast<const Linear*>(&operation) != nullptr; }
 
 Value matmul(const Value& a, const Value& b, const MatmulOptions& options) { return record<Matmul>({a, b}, options); }
 Value linear(const Value& x, const Value& w, const Value& bias) { return record<Linear>({x, w, bias}); }

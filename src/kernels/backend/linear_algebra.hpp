@@ -8,8 +8,6 @@
 namespace rtl::kernels {
 
 RTL_DECLARE_BACKENDS(void gram(const Device& device, GramOf of, double alpha, ConstView x, double beta, View g))
-RTL_DECLARE_BACKENDS(void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha,
-                                       ConstView a, ConstView b, double beta, View c))
 /// Number of matrices whose iteration did not converge.
 RTL_DECLARE_BACKENDS(std::int64_t symmetric_eigen(const Device& device, View a, View values))
 /// 0, or the order of the first leading minor that is not positive.

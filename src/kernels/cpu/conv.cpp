@@ -10,6 +10,7 @@
 #include "kernels/cpu/blas_turn.hpp"
 #include "kernels/cpu/conv_onednn.hpp"
 #include "kernels/cpu/winograd.hpp"
+#include "kernels/cpu/workspace.hpp"
 
 namespace rtl::kernels::cpu {
 namespace {
@@ -28,8 +29,8 @@ class PatchConvolution {
         width_(shape.kernel_height * shape.kernel_width * shape.channels),
         images_a_chunk_(std::clamp<std::int64_t>(patch_budget / std::max<std::int64_t>(1, pixels_ * width_), 1,
                                                  std::max<std::int64_t>(1, shape.images))),
-        patches_({images_a_chunk_ * pixels_, width_}, DType::f64, device),
-        weights_({shape.out_channels, width_}, DType::f64, device) {}
+        patches_(device, images_a_chunk_ * pixels_ * width_),
+        weights_(device, shape.out_channels * width_) {}
 
   void pack_weights(const double* w) {
     for_each_weight([&](std::int64_t plain, std::int64_t packed) { weights()[packed] = w[plain]; });
@@ -56,7 +57,7 @@ class PatchConvolution {
   }
 
   void backward_weights(const double* x, const double* dy) {
-    std::fill(weights(), weights() + weights_.count(), 0.0);
+    std::fill(weights_.begin(), weights_.end(), 0.0);
     for_each_chunk([&](std::int64_t first, std::int64_t count) {
       gather(x, first, count);
       product(CblasTrans, CblasNoTrans, shape_.out_channels, width_, count * pixels_,
@@ -68,8 +69,8 @@ class PatchConvolution {
  private:
   static constexpr std::int64_t patch_budget = 1 << 20;  ///< elements of `patches_`: 8 MiB
 
-  double* patches() { return patches_.data_as<double>(); }
-  double* weights() { return weights_.data_as<double>(); }
+  double* patches() { return patches_.data(); }
+  double* weights() { return weights_.data(); }
 
   static void product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::int64_t m, std::int64_t n, std::int64_t k,
                       const double* a, std::int64_t lda, const double* b, std::int64_t ldb, double beta, double* c,
@@ -148,7 +149,7 @@ class PatchConvolution {
 
   ConvShape shape_;
   std::int64_t pixels_, width_, images_a_chunk_;
-  Tensor patches_, weights_;
+  Scratch<double> patches_, weights_;
 };
 
 void forward_f64(const Device& device, const ConvShape& shape, const double* x, const double* w, const double* bias,
@@ -190,11 +191,10 @@ void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bi
   }
   const float* given_bias = bias.given() ? bias.data_as<float>() : nullptr;
   if (by_winograd(shape)) {
-    Tensor transformed({winograd_weight_count(shape.channels, shape.out_channels)}, DType::f32, device);
-    winograd_transform_weights(shape.channels, shape.out_channels, w.data_as<float>(), false,
-                               transformed.data_as<float>());
+    const Scratch<float> transformed(device, winograd_weight_count(shape.channels, shape.out_channels));
+    winograd_transform_weights(shape.channels, shape.out_channels, w.data_as<float>(), false, transformed.data());
     winograd_forward(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
-                     x.data_as<float>(), transformed.data_as<float>(),
+                     x.data_as<float>(), transformed.data(),
                      {given_bias, residual.given() ? residual.data_as<float>() : nullptr, relu}, y.data_as<float>());
     return;
   }
@@ -208,11 +208,10 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
   if (dy.count() == 0) return fill_zero(dx);
   const ConvShape shape = shape_of(dx.shape(), w.shape(), dy.shape(), options);
   if (dx.dtype() == DType::f32 && by_winograd(shape)) {
-    Tensor transformed({winograd_weight_count(shape.channels, shape.out_channels)}, DType::f32, device);
-    winograd_transform_weights(shape.channels, shape.out_channels, w.data_as<float>(), true,
-                               transformed.data_as<float>());
+    const Scratch<float> transformed(device, winograd_weight_count(shape.channels, shape.out_channels));
+    winograd_transform_weights(shape.channels, shape.out_channels, w.data_as<float>(), true, transformed.data());
     winograd_forward(device, {shape.images, shape.height, shape.width, shape.out_channels, shape.channels},
-                     dy.data_as<float>(), transformed.data_as<float>(), {}, dx.data_as<float>());
+                     dy.data_as<float>(), transformed.data(), {}, dx.data_as<float>());
     return;
   }
   if (dx.dtype() == DType::f32) {

@@ -252,17 +252,6 @@ void gram(const Device&, GramOf of, double alpha, ConstView x, double beta, View
   g.dtype() == DType::f32 ? gram_typed<float>(of, alpha, x, beta, g) : gram_typed<double>(of, alpha, x, beta, g);
 }
 
-void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
-                  ConstView b, double beta, View c) {
-  const auto matrix = [](const auto& batch, std::int64_t i) {
-    return batch.slice(0, i, i + 1).reshaped({batch.extent(1), batch.extent(2)});
-  };
-  for_each(c.extent(0), [&](std::int64_t i) {
-    cpu::gemm(device, transpose_a, transpose_b, alpha, matrix(a, i), matrix(b, i), beta, matrix(c, i), Epilogue::none,
-              {});
-  });
-}
-
 std::int64_t symmetric_eigen(const Device&, View a, View values) {
   return a.dtype() == DType::f32 ? eigen_typed<float>(a, values) : eigen_typed<double>(a, values);
 }

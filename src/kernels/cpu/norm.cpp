@@ -1,10 +1,10 @@
 // Batch normalisation on the host: one pass for the statistics, one for the values; the threads share the rows.
 #include <cmath>
-#include <vector>
 
 #include "kernels/backend/norm.hpp"
 #include "kernels/cpu/norm_passes.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 
 namespace rtl::kernels::cpu {
@@ -15,15 +15,13 @@ template <typename T>
 class Repeated {
  public:
   template <typename F>
-  Repeated(std::int64_t channels, const F& value) : values_(static_cast<std::size_t>(norm_period<T>(channels))) {
-    for (std::size_t j = 0; j < values_.size(); ++j) {
-      values_[j] = static_cast<T>(value(static_cast<std::int64_t>(j) % channels));
-    }
+  Repeated(const Device& device, std::int64_t channels, const F& value) : values_(device, norm_period<T>(channels)) {
+    for (std::int64_t j = 0; j < values_.size(); ++j) values_[j] = static_cast<T>(value(j % channels));
   }
   const T* data() const { return values_.data(); }
 
  private:
-  std::vector<T> values_;
+  Scratch<T> values_;
 };
 
 struct Extents {
@@ -33,36 +31,38 @@ struct Extents {
 };
 
 /// Mean and sum of squared deviations of every channel.
-struct Moments {
-  std::vector<double> mean, squares;
-};
-
-template <typename T>
-Moments moments_of(const T* x, const Extents& e) {
-  const int chunks = chunk_count(e.rows, e.grain());
-  const auto channels = static_cast<std::size_t>(e.channels);
-  std::vector<double> means(static_cast<std::size_t>(chunks) * channels), squares(means.size());
-  std::vector<double> counts(static_cast<std::size_t>(chunks));
-  parallel_chunks(e.rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-    const std::size_t at = static_cast<std::size_t>(chunk) * channels;
-    ColumnStatistics part{0, means.data() + at, squares.data() + at};
-    norm_statistics(x, e.channels, begin, end, part);
-    counts[static_cast<std::size_t>(chunk)] = part.count;
-  });
-  double total = counts[0];
-  for (std::size_t chunk = 1; chunk < counts.size(); ++chunk) {
-    const double joined = total + counts[chunk];
-    for (std::size_t c = 0; c < channels; ++c) {
-      const double delta = means[chunk * channels + c] - means[c];
-      means[c] += delta * (counts[chunk] / joined);
-      squares[c] += squares[chunk * channels + c] + delta * delta * (total * counts[chunk] / joined);
+class Moments {
+ public:
+  template <typename T>
+  Moments(const Device& device, const T* x, const Extents& e)
+      : chunks_(chunk_count(e.rows, e.grain())),
+        means_(device, chunks_ * e.channels, 0.0),
+        squares_(device, chunks_ * e.channels, 0.0) {
+    const std::int64_t channels = e.channels, room = norm_room<T>(channels);
+    const Scratch<double> counts(device, chunks_), rooms(device, chunks_ * room);
+    parallel_chunks(e.rows, chunks_, [&](int chunk, std::int64_t begin, std::int64_t end) {
+      ColumnStatistics part{0, means_.data() + chunk * channels, squares_.data() + chunk * channels};
+      norm_statistics(x, channels, begin, end, part, rooms.data() + chunk * room);
+      counts[chunk] = part.count;
+    });
+    double total = counts[0];
+    for (int chunk = 1; chunk < chunks_; ++chunk) {
+      const double joined = total + counts[chunk];
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const double delta = means_[chunk * channels + c] - means_[c];
+        means_[c] += delta * (counts[chunk] / joined);
+        squares_[c] += squares_[chunk * channels + c] + delta * delta * (total * counts[chunk] / joined);
+      }
+      total = joined;
     }
-    total = joined;
   }
-  means.resize(channels);
-  squares.resize(channels);
-  return {std::move(means), std::move(squares)};
-}
+  double mean(std::int64_t channel) const { return means_[channel]; }
+  double squares(std::int64_t channel) const { return squares_[channel]; }
+
+ private:
+  int chunks_;
+  Scratch<double> means_, squares_;  ///< of each chunk; those of all in the first
+};
 
 template <typename T>
 const T* pointer_or_null(ConstView view) {
@@ -71,14 +71,14 @@ const T* pointer_or_null(ConstView view) {
 
 /// y from x with the per-channel mean and inverse deviation, which are callable with a channel.
 template <typename T, typename Mean, typename Inverse>
-void normalise(ConstView x, ConstView gamma, ConstView beta, const Mean& mean, const Inverse& inverse, View y,
-               bool relu, ConstView residual) {
+void normalise(const Device& device, ConstView x, ConstView gamma, ConstView beta, const Mean& mean,
+               const Inverse& inverse, View y, bool relu, ConstView residual) {
   const Extents e(x);
   const T *g = gamma.data_as<T>(), *b = beta.data_as<T>();
-  const Repeated<T> means(e.channels, mean);
-  const Repeated<T> scales(e.channels, [&](std::int64_t c) { return static_cast<double>(g[c]) * inverse(c); });
+  const Repeated<T> means(device, e.channels, mean);
+  const Repeated<T> scales(device, e.channels, [&](std::int64_t c) { return static_cast<double>(g[c]) * inverse(c); });
   // What rounding the mean to T moves, the shift takes back.
-  const Repeated<T> shifts(e.channels, [&](std::int64_t c) {
+  const Repeated<T> shifts(device, e.channels, [&](std::int64_t c) {
     const double rounded = static_cast<double>(static_cast<T>(mean(c)));
     return static_cast<double>(b[c]) + (rounded - mean(c)) * inverse(c) * static_cast<double>(g[c]);
   });
@@ -105,34 +105,32 @@ struct BackwardViews {
 
 /// Gradients; `inverse` is callable with a channel. With `batch_statistics` mean and deviation depend on x, too.
 template <typename T, typename Inverse>
-void backward(const BackwardViews<T>& v, const Extents& e, const T* gamma, const T* mean, const Inverse& inverse,
-              bool batch_statistics) {
+void backward(const Device& device, const BackwardViews<T>& v, const Extents& e, const T* gamma, const T* mean,
+              const Inverse& inverse, bool batch_statistics) {
   const int chunks = chunk_count(e.rows, e.grain());
-  const auto channels = static_cast<std::size_t>(e.channels);
-  const Repeated<T> means(e.channels, [&](std::int64_t c) { return mean[c]; });
-  std::vector<double> sums(static_cast<std::size_t>(chunks) * channels), products(sums.size());
+  const std::int64_t channels = e.channels, room = norm_room<T>(channels);
+  const Repeated<T> means(device, e.channels, [&](std::int64_t c) { return mean[c]; });
+  const Scratch<double> sums(device, chunks * channels, 0.0), products(device, chunks * channels, 0.0);
+  const Scratch<double> rooms(device, chunks * room);
   parallel_chunks(e.rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-    const std::size_t at = static_cast<std::size_t>(chunk) * channels;
-    norm_sums(NormSums<T>{v.x, v.y, v.dy, means.data(), v.dz, sums.data() + at, products.data() + at}, e.channels,
-              begin, end);
+    const std::int64_t at = chunk * channels;
+    norm_sums(NormSums<T>{v.x, v.y, v.dy, means.data(), v.dz, sums.data() + at, products.data() + at}, channels, begin,
+              end, rooms.data() + chunk * room);
   });
-  for (std::size_t i = channels; i < sums.size(); ++i) {
+  for (std::int64_t i = channels; i < sums.size(); ++i) {
     sums[i % channels] += sums[i];
     products[i % channels] += products[i];
   }
   for (std::int64_t c = 0; c < e.channels; ++c) {
-    const auto at = static_cast<std::size_t>(c);
-    v.dbeta[c] = static_cast<T>(sums[at]);
-    v.dgamma[c] = static_cast<T>(products[at] * inverse(c));
+    v.dbeta[c] = static_cast<T>(sums[c]);
+    v.dgamma[c] = static_cast<T>(products[c] * inverse(c));
   }
   const double share = batch_statistics ? 1.0 / static_cast<double>(e.rows) : 0.0;
   const auto scale = [&](std::int64_t c) { return static_cast<double>(gamma[c]) * inverse(c); };
-  const Repeated<T> scales(e.channels, scale);
-  const Repeated<T> slopes(e.channels, [&](std::int64_t c) {
-    return scale(c) * share * products[static_cast<std::size_t>(c)] * inverse(c) * inverse(c);
-  });
-  const Repeated<T> offsets(e.channels,
-                            [&](std::int64_t c) { return scale(c) * share * sums[static_cast<std::size_t>(c)]; });
+  const Repeated<T> scales(device, e.channels, scale);
+  const Repeated<T> slopes(device, e.channels,
+                           [&](std::int64_t c) { return scale(c) * share * products[c] * inverse(c) * inverse(c); });
+  const Repeated<T> offsets(device, e.channels, [&](std::int64_t c) { return scale(c) * share * sums[c]; });
   // Where the first pass has kept dz, the second need not select again.
   const bool kept = v.dz != nullptr;
   const NormBackward<T> pass{batch_statistics ? v.x : nullptr,
@@ -155,20 +153,18 @@ auto inverse_of(const T* variance, double epsilon) {
 
 }  // namespace
 
-void batch_norm_training_forward(const Device&, ConstView x, ConstView gamma, ConstView beta, double epsilon,
+void batch_norm_training_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, double epsilon,
                                  double momentum, View running_mean, View running_variance, View y, View saved_mean,
                                  View saved_inverse_deviation, bool relu, ConstView residual) {
   functors::visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Extents e(x);
-    const Moments moments = moments_of(x.data_as<T>(), e);
+    const Moments moments(device, x.data_as<T>(), e);
     const auto rows = static_cast<double>(e.rows);
-    const auto inverse = [&](std::int64_t c) {
-      return 1.0 / std::sqrt(moments.squares[static_cast<std::size_t>(c)] / rows + epsilon);
-    };
+    const auto inverse = [&](std::int64_t c) { return 1.0 / std::sqrt(moments.squares(c) / rows + epsilon); };
     for (std::int64_t c = 0; c < e.channels; ++c) {
-      const double mean = moments.mean[static_cast<std::size_t>(c)];
-      const double variance = moments.squares[static_cast<std::size_t>(c)] / (rows - 1);
+      const double mean = moments.mean(c);
+      const double variance = moments.squares(c) / (rows - 1);
       T& average = running_mean.data_as<T>()[c];
       T& spread = running_variance.data_as<T>()[c];
       average = static_cast<T>((1 - momentum) * static_cast<double>(average) + momentum * mean);
@@ -176,40 +172,40 @@ void batch_norm_training_forward(const Device&, ConstView x, ConstView gamma, Co
       saved_mean.data_as<T>()[c] = static_cast<T>(mean);
       saved_inverse_deviation.data_as<T>()[c] = static_cast<T>(inverse(c));
     }
-    const auto mean = [&](std::int64_t c) { return moments.mean[static_cast<std::size_t>(c)]; };
-    normalise<T>(x, gamma, beta, mean, inverse, y, relu, residual);
+    const auto mean = [&](std::int64_t c) { return moments.mean(c); };
+    normalise<T>(device, x, gamma, beta, mean, inverse, y, relu, residual);
   });
 }
 
-void batch_norm_training_backward(const Device&, ConstView x, ConstView y, ConstView gamma, ConstView saved_mean,
+void batch_norm_training_backward(const Device& device, ConstView x, ConstView y, ConstView gamma, ConstView saved_mean,
                                   ConstView saved_inverse_deviation, ConstView dy, View dx, View dgamma, View dbeta,
                                   bool relu, View dresidual) {
   functors::visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* saved = saved_inverse_deviation.data_as<T>();
     backward(
-        BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma.data_as<T>(),
+        device, BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma.data_as<T>(),
         saved_mean.data_as<T>(), [saved](std::int64_t c) { return static_cast<double>(saved[c]); }, true);
   });
 }
 
-void batch_norm_evaluation_forward(const Device&, ConstView x, ConstView gamma, ConstView beta, ConstView mean,
+void batch_norm_evaluation_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, ConstView mean,
                                    ConstView variance, double epsilon, View y, bool relu, ConstView residual) {
   functors::visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* means = mean.data_as<T>();
     normalise<T>(
-        x, gamma, beta, [means](std::int64_t c) { return static_cast<double>(means[c]); },
+        device, x, gamma, beta, [means](std::int64_t c) { return static_cast<double>(means[c]); },
         inverse_of(variance.data_as<T>(), epsilon), y, relu, residual);
   });
 }
 
-void batch_norm_evaluation_backward(const Device&, ConstView x, ConstView y, ConstView gamma, ConstView mean,
+void batch_norm_evaluation_backward(const Device& device, ConstView x, ConstView y, ConstView gamma, ConstView mean,
                                     ConstView variance, double epsilon, ConstView dy, View dx, View dgamma, View dbeta,
                                     bool relu, View dresidual) {
   functors::visit_floating(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    backward(BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma.data_as<T>(),
+    backward(device, BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma.data_as<T>(),
              mean.data_as<T>(), inverse_of(variance.data_as<T>(), epsilon), false);
   });
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <vector>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/norm_passes.cpp"
@@ -159,11 +158,10 @@ void for_blocks(std::int64_t groups, std::int64_t period, const F& f) {
   for (std::int64_t group = 0; group < groups; group += size) f(group, std::min(size, groups - group));
 }
 
-/// Room for the sums of one period, and their totals for the channels.
+/// The sums of one period, in memory given, and their totals for the channels.
 template <typename T>
 struct PeriodSums {
-  explicit PeriodSums(std::int64_t period) : values(static_cast<std::size_t>(period)) {}
-  T* data() { return values.data(); }
+  T* data() { return values; }
   void total(double* channels_out, std::int64_t channels, std::int64_t period) const {
     std::fill_n(channels_out, channels, 0.0);
     add_to(channels_out, channels, period);
@@ -171,42 +169,39 @@ struct PeriodSums {
   void add_to(double* channels_out, std::int64_t channels, std::int64_t period) const {
     for (std::int64_t phase = 0; phase < period; phase += channels) {
       for (std::int64_t c = 0; c < channels; ++c) {
-        channels_out[c] += static_cast<double>(values[static_cast<std::size_t>(phase + c)]);
+        channels_out[c] += static_cast<double>(values[phase + c]);
       }
     }
   }
-  std::vector<T> values;
+  T* values;
 };
 
 /// Statistics of a block of rows about (nearly) the block's mean, then of all blocks: Chan, Golub and LeVeque 1979. The
 /// second look at a block finds it in the cache.
 template <typename T>
-void statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out) {
-  std::vector<double> sum(static_cast<std::size_t>(channels)), squares(sum.size());
-  std::vector<T> centre(static_cast<std::size_t>(period_of<T>(channels)));
-  PeriodSums<T> sums(period_of<T>(channels)), products(period_of<T>(channels));
+void statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
+                double* room) {
+  double *sum = room, *squares = sum + channels;
+  T *centre = reinterpret_cast<T*>(squares + channels), *behind = centre + period_of<T>(channels);
+  PeriodSums<T> sums{behind}, products{behind + period_of<T>(channels)};
   in_two_widths<T>(channels, begin, end, [&](auto d, std::int64_t start, std::int64_t groups, std::int64_t period) {
     for_blocks<T>(groups, period, [&](std::int64_t group, std::int64_t count) {
       const T* block = x + start + group * period;
       const std::int64_t rows_per_group = period / channels;
       const double rows = static_cast<double>(count * rows_per_group), before = out.count;
       block_sums(d, block, count, period, sums.data());
-      sums.total(sum.data(), channels, period);
-      for (std::int64_t c = 0; c < channels; ++c)
-        centre[static_cast<std::size_t>(c)] = static_cast<T>(sum[static_cast<std::size_t>(c)] / rows);
-      for (std::int64_t j = channels; j < period; ++j) {
-        centre[static_cast<std::size_t>(j)] = centre[static_cast<std::size_t>(j - channels)];
-      }
-      block_deviations(d, block, static_cast<const T*>(centre.data()), count, period, sums.data(), products.data());
-      sums.total(sum.data(), channels, period);
-      products.total(squares.data(), channels, period);
+      sums.total(sum, channels, period);
+      for (std::int64_t c = 0; c < channels; ++c) centre[c] = static_cast<T>(sum[c] / rows);
+      for (std::int64_t j = channels; j < period; ++j) centre[j] = centre[j - channels];
+      block_deviations(d, block, static_cast<const T*>(centre), count, period, sums.data(), products.data());
+      sums.total(sum, channels, period);
+      products.total(squares, channels, period);
       out.count = before + rows;
       const double share = rows / out.count, weight = before * share;
       for (std::int64_t c = 0; c < channels; ++c) {
-        const auto i = static_cast<std::size_t>(c);
-        const double left = sum[i] / rows, delta = static_cast<double>(centre[i]) + left - out.mean[c];
+        const double left = sum[c] / rows, delta = static_cast<double>(centre[c]) + left - out.mean[c];
         out.mean[c] += delta * share;
-        out.squares[c] += squares[i] - left * sum[i] + delta * delta * weight;
+        out.squares[c] += squares[c] - left * sum[c] + delta * delta * weight;
       }
     });
   });
@@ -227,8 +222,9 @@ void backward(const NormBackward<T>& pass, std::int64_t channels, std::int64_t b
 }
 
 template <typename T>
-void sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
-  PeriodSums<T> sum(period_of<T>(channels)), product(period_of<T>(channels));
+void sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end, double* room) {
+  T* first = reinterpret_cast<T*>(room);
+  PeriodSums<T> sum{first}, product{first + period_of<T>(channels)};
   in_two_widths<T>(channels, begin, end, [&](auto d, std::int64_t start, std::int64_t groups, std::int64_t period) {
     for_blocks<T>(groups, period, [&](std::int64_t group, std::int64_t count) {
       block_products(d, pass, start + group * period, count, period, sum.data(), product.data());
@@ -240,11 +236,13 @@ void sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begin, st
 
 std::int64_t period_f32(std::int64_t channels) { return period_of<float>(channels); }
 std::int64_t period_f64(std::int64_t channels) { return period_of<double>(channels); }
-void statistics_f32(const float* x, std::int64_t c, std::int64_t begin, std::int64_t end, ColumnStatistics& out) {
-  statistics(x, c, begin, end, out);
+void statistics_f32(const float* x, std::int64_t c, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
+                    double* room) {
+  statistics(x, c, begin, end, out, room);
 }
-void statistics_f64(const double* x, std::int64_t c, std::int64_t begin, std::int64_t end, ColumnStatistics& out) {
-  statistics(x, c, begin, end, out);
+void statistics_f64(const double* x, std::int64_t c, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
+                    double* room) {
+  statistics(x, c, begin, end, out, room);
 }
 void forward_f32(const NormForward<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   forward(p, c, begin, end);
@@ -252,11 +250,11 @@ void forward_f32(const NormForward<float>& p, std::int64_t c, std::int64_t begin
 void forward_f64(const NormForward<double>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   forward(p, c, begin, end);
 }
-void sums_f32(const NormSums<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
-  sums(p, c, begin, end);
+void sums_f32(const NormSums<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end, double* room) {
+  sums(p, c, begin, end, room);
 }
-void sums_f64(const NormSums<double>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
-  sums(p, c, begin, end);
+void sums_f64(const NormSums<double>& p, std::int64_t c, std::int64_t begin, std::int64_t end, double* room) {
+  sums(p, c, begin, end, room);
 }
 void backward_f32(const NormBackward<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   backward(p, c, begin, end);
@@ -292,14 +290,14 @@ std::int64_t norm_period<double>(std::int64_t channels) {
 }
 
 template <>
-void norm_statistics(const float* x, std::int64_t channels, std::int64_t begin, std::int64_t end,
-                     ColumnStatistics& out) {
-  HWY_DYNAMIC_DISPATCH(statistics_f32)(x, channels, begin, end, out);
+void norm_statistics(const float* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
+                     double* room) {
+  HWY_DYNAMIC_DISPATCH(statistics_f32)(x, channels, begin, end, out, room);
 }
 template <>
 void norm_statistics(const double* x, std::int64_t channels, std::int64_t begin, std::int64_t end,
-                     ColumnStatistics& out) {
-  HWY_DYNAMIC_DISPATCH(statistics_f64)(x, channels, begin, end, out);
+                     ColumnStatistics& out, double* room) {
+  HWY_DYNAMIC_DISPATCH(statistics_f64)(x, channels, begin, end, out, room);
 }
 
 template <>
@@ -312,12 +310,13 @@ void norm_forward(const NormForward<double>& pass, std::int64_t channels, std::i
 }
 
 template <>
-void norm_sums(const NormSums<float>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(sums_f32)(pass, channels, begin, end);
+void norm_sums(const NormSums<float>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end, double* room) {
+  HWY_DYNAMIC_DISPATCH(sums_f32)(pass, channels, begin, end, room);
 }
 template <>
-void norm_sums(const NormSums<double>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(sums_f64)(pass, channels, begin, end);
+void norm_sums(const NormSums<double>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end,
+               double* room) {
+  HWY_DYNAMIC_DISPATCH(sums_f64)(pass, channels, begin, end, room);
 }
 
 template <>

@@ -11,6 +11,12 @@ namespace rtl::kernels::cpu {
 template <typename T>
 std::int64_t norm_period(std::int64_t channels);
 
+/// Numbers (f64) of room that a thread needs for the sums below.
+template <typename T>
+std::int64_t norm_room(std::int64_t channels) {
+  return 2 * channels + 3 * norm_period<T>(channels);
+}
+
 /// Per-channel sums of rows [begin, end), taken about the mean of each block of rows and combined exactly.
 struct ColumnStatistics {
   double count = 0;
@@ -19,7 +25,8 @@ struct ColumnStatistics {
 };
 
 template <typename T>
-void norm_statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out);
+void norm_statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
+                     double* room);
 
 /// y = [relu]((x - mean) * scale + shift [+ residual]); the factors are [period].
 template <typename T>
@@ -45,7 +52,7 @@ struct NormSums {
 };
 
 template <typename T>
-void norm_sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end);
+void norm_sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end, double* room);
 
 /// dx = dz * scale - (x - mean) * slope - offset (x null: only the first term); dz = dy where y > 0 (y null:
 /// everywhere); factors [period].

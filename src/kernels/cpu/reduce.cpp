@@ -1,12 +1,14 @@
 // Reductions on the host, accumulated in f64 in an order that depends on the thread count alone.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 #include "kernels/backend/reduce.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -194,25 +196,26 @@ HWY_EXPORT(all_finite_target);
 
 /// Some axes of x, walked in row-major order.
 struct Axes {
-  std::vector<std::int64_t> extents, strides;
+  std::array<std::int64_t, Shape::max_rank> extents, strides;
+  std::size_t rank = 0;
   void add(std::int64_t extent, std::int64_t stride) {
     if (extent == 1) return;
-    if (!extents.empty() && strides.back() == stride * extent) {
-      extents.back() *= extent;
-      strides.back() = stride;
+    if (rank > 0 && strides[rank - 1] == stride * extent) {
+      extents[rank - 1] *= extent;
+      strides[rank - 1] = stride;
     } else {
-      extents.push_back(extent);
-      strides.push_back(stride);
+      extents[rank] = extent;
+      strides[rank++] = stride;
     }
   }
   std::int64_t count() const {
     std::int64_t product = 1;
-    for (const std::int64_t extent : extents) product *= extent;
+    for (std::size_t axis = 0; axis < rank; ++axis) product *= extents[axis];
     return product;
   }
   std::int64_t offset(std::int64_t index) const {
     std::int64_t sum = 0;
-    for (std::size_t axis = extents.size(); axis-- > 0;) {
+    for (std::size_t axis = rank; axis-- > 0;) {
       sum += index % extents[axis] * strides[axis];
       index /= extents[axis];
     }
@@ -220,11 +223,9 @@ struct Axes {
   }
   /// Takes the last axis away: its extent and stride, or one element.
   std::pair<std::int64_t, std::int64_t> split_run() {
-    if (extents.empty()) return {1, 1};
-    const std::pair<std::int64_t, std::int64_t> run{extents.back(), strides.back()};
-    extents.pop_back();
-    strides.pop_back();
-    return run;
+    if (rank == 0) return {1, 1};
+    --rank;
+    return {extents[rank], strides[rank]};
   }
 };
 
@@ -256,30 +257,30 @@ class Reduction {
     std::tie(run_, step_) = across_ ? kept_.split_run() : reduced_.split_run();
   }
 
-  /// All results, in y's order.
-  std::vector<double> results() const {
+  /// Calls f(results in y's order).
+  template <typename F>
+  void run(const Device& device, const F& f) const {
     // Few outputs of many positions: the threads share the positions, and their partial results meet in order.
     const bool share_positions = outputs_ < 4 * elements_per_thread && positions_ > outputs_;
     const std::int64_t outer = across_ ? positions_ : positions_ / run_;
     const int chunks =
         share_positions ? chunk_count(outer, grain_of(outputs_ * positions_ / std::max<std::int64_t>(1, outer))) : 1;
-    std::vector<std::vector<double>> partial(static_cast<std::size_t>(chunks),
-                                             std::vector<double>(static_cast<std::size_t>(outputs_), start_of(op_)));
+    const Scratch<double> partial(device, chunks * outputs_, start_of(op_));
     if (chunks > 1) {
       parallel_chunks(outer, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-        fold(partial[static_cast<std::size_t>(chunk)].data(), 0, outputs_ / (across_ ? run_ : 1), begin, end);
+        fold(partial.data() + chunk * outputs_, 0, outputs_ / (across_ ? run_ : 1), begin, end);
       });
     } else {
       const std::int64_t groups = outputs_ / (across_ ? run_ : 1);
       parallel_ranges(groups, grain_of(outputs_ * positions_ / groups),
-                      [&](std::int64_t begin, std::int64_t end) { fold(partial[0].data(), begin, end, 0, outer); });
+                      [&](std::int64_t begin, std::int64_t end) { fold(partial.data(), begin, end, 0, outer); });
     }
     for (int chunk = 1; chunk < chunks; ++chunk) {
-      for (std::size_t i = 0; i < partial[0].size(); ++i) {
-        partial[0][i] = combine(op_, partial[0][i], partial[static_cast<std::size_t>(chunk)][i]);
+      for (std::int64_t i = 0; i < outputs_; ++i) {
+        partial[i] = combine(op_, partial[i], partial[chunk * outputs_ + i]);
       }
     }
-    return std::move(partial[0]);
+    f(std::span<const double>(partial.data(), static_cast<std::size_t>(outputs_)));
   }
 
  private:
@@ -310,37 +311,36 @@ class Reduction {
 constexpr std::int64_t rows_per_block = 64;
 
 /// Column sums of x, or of (x - mean)^2, divided by the rows.
-void column_means(ConstView x, const double* mean, double* out) {
+void column_means(const Device& device, ConstView x, const double* mean, double* out) {
   const std::int64_t rows = x.extent(0), columns = x.extent(1);
   const int chunks = chunk_count(rows, grain_of(columns));
-  std::vector<double> partial(static_cast<std::size_t>(chunks * columns));
+  const Scratch<double> partial(device, chunks * columns, 0.0), blocks(device, chunks * columns);
   parallel_chunks(rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
     // Sums of sums: the rounding errors of many rows stay those of few.
-    std::vector<double> block(static_cast<std::size_t>(columns));
+    double *block = blocks.data() + chunk * columns, *sums = partial.data() + chunk * columns;
     for (std::int64_t row = begin; row < end; row += rows_per_block) {
-      std::fill(block.begin(), block.end(), 0.0);
-      HWY_DYNAMIC_DISPATCH(moment_rows_target)(x, mean, block.data(), row, std::min(end, row + rows_per_block));
-      for (std::int64_t c = 0; c < columns; ++c) {
-        partial[static_cast<std::size_t>(chunk * columns + c)] += block[static_cast<std::size_t>(c)];
-      }
+      std::fill(block, block + columns, 0.0);
+      HWY_DYNAMIC_DISPATCH(moment_rows_target)(x, mean, block, row, std::min(end, row + rows_per_block));
+      for (std::int64_t c = 0; c < columns; ++c) sums[c] += block[c];
     }
   });
   for (std::int64_t c = 0; c < columns; ++c) {
     double sum = 0;
-    for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[static_cast<std::size_t>(chunk * columns + c)];
+    for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * columns + c];
     out[c] = sum / static_cast<double>(rows);
   }
 }
 
 }  // namespace
 
-void reduce(const Device&, ReduceOp op, ConstView x, View y) {
-  const std::vector<double> results = Reduction(op, x, y.shape()).results();
+void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
   const double divisor = op == ReduceOp::mean ? static_cast<double>(x.count()) / static_cast<double>(y.count()) : 1.0;
   functors::visit_floating(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T* to = y.data_as<T>();
-    for (std::size_t i = 0; i < results.size(); ++i) to[i] = static_cast<T>(results[i] / divisor);
+    Reduction(op, x, y.shape()).run(device, [&](std::span<const double> results) {
+      T* to = y.data_as<T>();
+      for (const double result : results) *to++ = static_cast<T>(result / divisor);
+    });
   });
 }
 
@@ -350,18 +350,18 @@ void argmax_rows(const Device&, ConstView x, View indices) {
   });
 }
 
-bool all_finite(const Device&, ConstView x) {
+bool all_finite(const Device& device, ConstView x) {
   const int chunks = chunk_count(x.count(), elements_per_thread);
-  std::vector<char> finite(static_cast<std::size_t>(chunks));
+  const Scratch<char> finite(device, chunks);
   parallel_chunks(x.count(), chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-    finite[static_cast<std::size_t>(chunk)] = HWY_DYNAMIC_DISPATCH(all_finite_target)(x, begin, end) ? 1 : 0;
+    finite[chunk] = HWY_DYNAMIC_DISPATCH(all_finite_target)(x, begin, end) ? 1 : 0;
   });
   return std::find(finite.begin(), finite.end(), 0) == finite.end();
 }
 
-void column_moments(const Device&, ConstView x, View mean, View variance) {
-  column_means(x, nullptr, mean.data_as<double>());
-  column_means(x, mean.data_as<double>(), variance.data_as<double>());
+void column_moments(const Device& device, ConstView x, View mean, View variance) {
+  column_means(device, x, nullptr, mean.data_as<double>());
+  column_means(device, x, mean.data_as<double>(), variance.data_as<double>());
 }
 
 }  // namespace rtl::kernels::cpu

@@ -1,9 +1,13 @@
 // Residual fusion on the host: one product per block, accumulated into the logits; masks act on the small [N, C] side.
 #include "kernels/backend/residual_fusion.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 
 namespace rtl::kernels::cpu {
@@ -11,6 +15,24 @@ namespace {
 
 /// Rows of bf16 features that are widened at a time: they stay in the cache until their product is done.
 constexpr std::int64_t widened_elements = 1 << 18;
+
+/// A matrix of f32 or f64 for the length of a call.
+class ScratchMatrix {
+ public:
+  ScratchMatrix(const Device& device, std::int64_t rows, std::int64_t columns, DType dtype)
+      : memory_(device, rows * columns * static_cast<std::int64_t>(size_of(dtype))),
+        view_(memory_.data(), dtype, {rows, columns}, device) {}
+  const View& view() const { return view_; }
+
+ private:
+  Scratch<std::byte> memory_;
+  View view_;
+};
+
+/// Whether any block is masked.
+bool any_masked(std::span<const FusionBlock> blocks) {
+  return std::ranges::any_of(blocks, [](const FusionBlock& block) { return block.keep.given(); });
+}
 
 /// to[i, c] (+)= keep[i] * from[i, c].
 template <typename T>
@@ -40,7 +62,7 @@ void for_features(const Device& device, ConstView features, DType dtype, const F
     return;
   }
   const std::int64_t tile = std::clamp<std::int64_t>(widened_elements / columns, 1, rows);
-  Tensor widened({tile, columns}, dtype, device);
+  const ScratchMatrix widened(device, tile, columns, dtype);
   for (std::int64_t begin = 0; begin < rows; begin += tile) {
     const std::int64_t end = std::min(rows, begin + tile);
     const View part = widened.view().slice(0, 0, end - begin);
@@ -56,18 +78,17 @@ void residual_fusion_forward(const Device& device, std::span<const FusionBlock> 
   bool started = bias.given();
   if (started) cpu::scale_add(device, 1.0, bias.broadcast_to(logits.shape()), 0.0, logits);
   std::int64_t column = 0;
-  Tensor product;
+  const ScratchMatrix product(device, any_masked(blocks) ? logits.extent(0) : 0, logits.extent(1), logits.dtype());
   for (const FusionBlock& block : blocks) {
     const ConstView w_block = w.slice(1, column, column + block.features.extent(1));
     column += block.features.extent(1);
     const bool masked = block.keep.given();
-    if (masked && !product.defined()) product = Tensor(logits.shape(), logits.dtype(), device);
     const View target = masked ? product.view() : logits;
     for_features(device, block.features, w.dtype(), [&](ConstView x, std::int64_t begin, std::int64_t end) {
       cpu::gemm(device, Transpose::no, Transpose::yes, block.scale, x, w_block, started && !masked ? 1.0 : 0.0,
                 target.slice(0, begin, end), Epilogue::none, {});
     });
-    if (masked) mask_rows(product, block.keep, logits, started);
+    if (masked) mask_rows(product.view(), block.keep, logits, started);
     started = true;
   }
 }
@@ -76,14 +97,13 @@ void residual_fusion_backward(const Device& device, std::span<const FusionBlock>
                               View dw, View dbias, std::span<const View> dfeatures) {
   if (dbias.given()) cpu::column_sums(device, dlogits, dbias);
   std::int64_t column = 0;
-  Tensor masked;
+  const ScratchMatrix masked(device, any_masked(blocks) ? dlogits.extent(0) : 0, dlogits.extent(1), dlogits.dtype());
   for (std::size_t k = 0; k < blocks.size(); ++k) {
     const FusionBlock& block = blocks[k];
     const std::int64_t last = column + block.features.extent(1);
     ConstView gradient = dlogits;
     if (block.keep.given()) {
-      if (!masked.defined()) masked = Tensor(dlogits.shape(), dlogits.dtype(), device);
-      mask_rows(dlogits, block.keep, masked, false);
+      mask_rows(dlogits, block.keep, masked.view(), false);
       gradient = masked.view();
     }
     for_features(device, block.features, w.dtype(), [&](ConstView x, std::int64_t begin, std::int64_t end) {

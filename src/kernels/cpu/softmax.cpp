@@ -2,10 +2,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "kernels/backend/softmax.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/label_source.hpp"
 
@@ -59,20 +59,19 @@ double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
   return std::log(static_cast<double>(sum)) + static_cast<double>(hn::GetLane(largest));
 }
 
-/// Rows [begin, end); returns the sum of their losses if there are labels.
+/// Rows [begin, end); returns the sum of their losses if there are labels. `row` is room for a padded row.
 template <typename T>
 double softmax_long_rows(const T* logits, const LabelSource& labels, T* probabilities, std::int64_t classes,
-                         std::int64_t begin, std::int64_t end) {
+                         std::int64_t begin, std::int64_t end, T* row) {
   const std::int64_t length = padded<T>(classes);
-  std::vector<T> row(static_cast<std::size_t>(length));
   const std::size_t bytes = static_cast<std::size_t>(classes) * sizeof(T);
   double loss = 0;
   for (std::int64_t i = begin; i < end; ++i) {
     const T* from = logits + i * classes;
     const double chosen = labels.given() ? static_cast<double>(from[labels[i]]) : 0.0;
-    std::memcpy(row.data(), from, bytes);
-    loss += softmax_row(row.data(), classes, length) - chosen;
-    std::memcpy(probabilities + i * classes, row.data(), bytes);
+    std::memcpy(row, from, bytes);
+    loss += softmax_row(row, classes, length) - chosen;
+    std::memcpy(probabilities + i * classes, row, bytes);
   }
   return loss;
 }
@@ -128,19 +127,19 @@ double softmax_short_rows(const T* logits, const LabelSource& labels, T* probabi
 
 template <typename T>
 double softmax_rows(const T* logits, const LabelSource& labels, T* probabilities, std::int64_t classes,
-                    std::int64_t begin, std::int64_t end) {
-  if (classes > longest_short_row) return softmax_long_rows(logits, labels, probabilities, classes, begin, end);
+                    std::int64_t begin, std::int64_t end, T* row) {
+  if (classes > longest_short_row) return softmax_long_rows(logits, labels, probabilities, classes, begin, end, row);
   return softmax_short_rows(logits, labels, probabilities, classes, begin, end);
 }
 
 double softmax_target_f32(const float* logits, const LabelSource& labels, float* probabilities, std::int64_t classes,
-                          std::int64_t begin, std::int64_t end) {
-  return softmax_rows(logits, labels, probabilities, classes, begin, end);
+                          std::int64_t begin, std::int64_t end, float* row) {
+  return softmax_rows(logits, labels, probabilities, classes, begin, end, row);
 }
 
 double softmax_target_f64(const double* logits, const LabelSource& labels, double* probabilities, std::int64_t classes,
-                          std::int64_t begin, std::int64_t end) {
-  return softmax_rows(logits, labels, probabilities, classes, begin, end);
+                          std::int64_t begin, std::int64_t end, double* row) {
+  return softmax_rows(logits, labels, probabilities, classes, begin, end, row);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -158,17 +157,21 @@ constexpr std::int64_t cost_of_exp = 8;
 
 /// Rows [first, first + rows) of all; returns the sum of their losses if there are labels.
 template <typename T>
-double softmax_part(const T* logits, const LabelSource& labels, T* probabilities, std::int64_t classes,
-                    std::int64_t first, std::int64_t rows, int chunks) {
-  std::vector<double> losses(static_cast<std::size_t>(chunks));
+double softmax_part(const Device& device, const T* logits, const LabelSource& labels, T* probabilities,
+                    std::int64_t classes, std::int64_t first, std::int64_t rows, int chunks) {
+  const Scratch<double> losses(device, chunks);
+  constexpr std::int64_t most_lanes = HWY_NAMESPACE::most_lanes;
+  const std::int64_t length = (classes + most_lanes - 1) / most_lanes * most_lanes;
+  const Scratch<T> room(device, chunks * length);
   parallel_chunks(rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
-    double& loss = losses[static_cast<std::size_t>(chunk)];
+    double& loss = losses[chunk];
+    T* row = room.data() + chunk * length;
     begin += first;
     end += first;
     if constexpr (std::is_same_v<T, float>) {
-      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f32)(logits, labels, probabilities, classes, begin, end);
+      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f32)(logits, labels, probabilities, classes, begin, end, row);
     } else {
-      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f64)(logits, labels, probabilities, classes, begin, end);
+      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f64)(logits, labels, probabilities, classes, begin, end, row);
     }
   });
   double total = 0;
@@ -206,23 +209,24 @@ void to_gradient(const T* probabilities, const LabelSource& labels, T dloss, std
 
 }  // namespace
 
-void softmax(const Device&, ConstView logits, View probabilities) {
+void softmax(const Device& device, ConstView logits, View probabilities) {
   functors::visit_floating(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
-    softmax_part(logits.data_as<T>(), LabelSource(), probabilities.data_as<T>(), classes, 0, rows,
+    softmax_part(device, logits.data_as<T>(), LabelSource(), probabilities.data_as<T>(), classes, 0, rows,
                  chunk_count(rows, grain_of(classes * cost_of_exp)));
   });
 }
 
-void cross_entropy_forward(const Device&, ConstView logits, const Labels& labels, View probabilities, View loss) {
+void cross_entropy_forward(const Device& device, ConstView logits, const Labels& labels, View probabilities,
+                           View loss) {
   functors::visit_floating(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
     const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
     for_replicas(loss.count(), rows, classes, [&](std::int64_t replica, int chunks) {
-      const double total =
-          softmax_part(logits.data_as<T>(), source, probabilities.data_as<T>(), classes, replica * rows, rows, chunks);
+      const double total = softmax_part(device, logits.data_as<T>(), source, probabilities.data_as<T>(), classes,
+                                        replica * rows, rows, chunks);
       loss.data_as<T>()[replica] = static_cast<T>(total / static_cast<double>(rows));
     });
   });
@@ -244,7 +248,8 @@ void cross_entropy_backward(const Device&, ConstView probabilities, const Labels
   });
 }
 
-void cross_entropy_with_gradient(const Device&, ConstView logits, const Labels& labels, View dlogits, View loss) {
+void cross_entropy_with_gradient(const Device& device, ConstView logits, const Labels& labels, View dlogits,
+                                 View loss) {
   functors::visit_floating(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
@@ -252,7 +257,7 @@ void cross_entropy_with_gradient(const Device&, ConstView logits, const Labels& 
     T* to = dlogits.data_as<T>();
     for_replicas(loss.count(), rows, classes, [&](std::int64_t replica, int chunks) {
       const std::int64_t first = replica * rows;
-      const double total = softmax_part(logits.data_as<T>(), source, to, classes, first, rows, chunks);
+      const double total = softmax_part(device, logits.data_as<T>(), source, to, classes, first, rows, chunks);
       loss.data_as<T>()[replica] = static_cast<T>(total / static_cast<double>(rows));
       parallel_chunks(rows, chunks, [&](int, std::int64_t begin, std::int64_t end) {
         to_gradient(to, source, T{1}, rows, classes, first + begin, first + end, to);

@@ -7,19 +7,15 @@ namespace rtl::kernels::cuda {
 
 void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
           double beta, View c, Epilogue epilogue, ConstView bias) {
+  cuda::gemm_batched(device, transpose_a, transpose_b, alpha, batch_of_one(a), batch_of_one(b), beta, batch_of_one(c),
+                     epilogue, bias.given() ? bias.reshaped({1, 1, bias.count()}) : ConstView());
+}
+
+void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
+                  ConstView b, double beta, View c, Epilogue epilogue, ConstView bias) {
   if (vendor::gemm(device, transpose_a, transpose_b, alpha, a, b, beta, c, epilogue, bias)) return;
-  const ConstView repeated = bias.given() ? bias.broadcast_to(c.shape()) : ConstView();
-  switch (epilogue) {
-    case Epilogue::none:
-      return;
-    case Epilogue::bias:
-      return cuda::binary(device, BinaryOp::add, c, repeated, c);
-    case Epilogue::relu:
-      return cuda::unary(device, UnaryOp::relu, c, c);
-    case Epilogue::bias_relu:
-      cuda::binary(device, BinaryOp::add, c, repeated, c);
-      return cuda::unary(device, UnaryOp::relu, c, c);
-  }
+  if (bias.given()) cuda::binary(device, BinaryOp::add, c, bias.broadcast_to(c.shape()), c);
+  if (epilogue == Epilogue::relu || epilogue == Epilogue::bias_relu) cuda::unary(device, UnaryOp::relu, c, c);
 }
 
 }  // namespace rtl::kernels::cuda

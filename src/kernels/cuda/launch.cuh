@@ -25,12 +25,13 @@ void launch(void (*kernel)(Parameters...), const dim3& grid, const dim3& block, 
             cudaStream_t stream, const Arguments&... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
 #if RTL_CUDA_EMULATED
-  (void)stream;
-  try {
-    emulation::run(grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
-  } catch (const emulation::Fault& fault) {
-    throw CudaError(fault.what());
-  }
+  RTL_CUDA_CHECK(emulation::submit(stream, [=] {
+    try {
+      emulation::run(grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+    } catch (const emulation::Fault& fault) {
+      throw CudaError(fault.what());
+    }
+  }));
 #else
   cudaLaunchConfig_t configuration{};
   configuration.gridDim = grid;

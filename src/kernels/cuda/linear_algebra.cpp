@@ -7,6 +7,7 @@
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cuda/triangle.hpp"
+#include "kernels/cuda/vendor/blas.hpp"
 #include "kernels/cuda/vendor/solver.hpp"
 
 namespace rtl::kernels::cuda {
@@ -45,13 +46,8 @@ void gram(const Device& device, GramOf of, double alpha, ConstView x, double bet
   if (x.count() == 0) {
     return beta == 0 ? cuda::fill(device, 0.0, g) : cuda::scale_add(device, beta, g, 0.0, g);
   }
-  vendor::batched_gemm(device, columns ? Transpose::yes : Transpose::no, columns ? Transpose::no : Transpose::yes,
-                       alpha, x, x, beta, g);
-}
-
-void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
-                  ConstView b, double beta, View c) {
-  vendor::batched_gemm(device, transpose_a, transpose_b, alpha, a, b, beta, c);
+  vendor::gemm(device, columns ? Transpose::yes : Transpose::no, columns ? Transpose::no : Transpose::yes, alpha, x, x,
+               beta, g, Epilogue::none, {});
 }
 
 std::int64_t symmetric_eigen(const Device& device, View a, View values) {

@@ -40,6 +40,7 @@ struct Problem {
   bool transpose_a, transpose_b, keeps_c;
   Epilogue epilogue;
   std::int64_t m, n, k, lda, ldb, ldc;
+  std::int64_t batch, stride_a, stride_b, stride_c, stride_bias;
   std::uint32_t a_alignment, b_alignment, c_alignment;
   auto operator<=>(const Problem&) const = default;
 };
@@ -71,6 +72,7 @@ class Plan {
         layout(problem.transpose_a ? problem.m : problem.k, problem.transpose_a ? problem.k : problem.m, problem.lda);
     result_ = layout(problem.n, problem.m, problem.ldc);
     choose(handle);
+    if (usable_ && problem.batch > 1) repeat(handle);
   }
 
   /// False if the library has no algorithm for this problem.
@@ -91,6 +93,8 @@ class Plan {
   }
 
  private:
+  static constexpr std::size_t most_workspace = std::size_t{32} << 20;
+
   using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
   using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
@@ -120,6 +124,29 @@ class Plan {
     return Layout(made);
   }
 
+  /// Makes the chosen algorithm run for the whole batch, so that its products have the bits of single ones.
+  void repeat(cublasLtHandle_t handle) {
+    const auto spread = [&](const Layout& matrix, std::int64_t stride) {
+      const auto count = static_cast<std::int32_t>(problem_.batch);
+      RTL_CUBLAS_CHECK(
+          cublasLtMatrixLayoutSetAttribute(matrix.get(), CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
+      RTL_CUBLAS_CHECK(cublasLtMatrixLayoutSetAttribute(matrix.get(), CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                                        &stride, sizeof stride));
+    };
+    spread(first_, problem_.stride_b);
+    spread(second_, problem_.stride_a);
+    spread(result_, problem_.stride_c);
+    if (problem_.epilogue == Epilogue::bias || problem_.epilogue == Epilogue::bias_relu) {
+      set(CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, problem_.stride_bias);
+    }
+    cublasLtMatmulHeuristicResult_t checked{};
+    const cublasStatus_t status = cublasLtMatmulAlgoCheck(handle, description_.get(), first_.get(), second_.get(),
+                                                          result_.get(), result_.get(), &choice_.algo, &checked);
+    usable_ = status == CUBLAS_STATUS_SUCCESS && checked.state == CUBLAS_STATUS_SUCCESS &&
+              checked.workspaceSize <= most_workspace;
+    choice_.workspaceSize = checked.workspaceSize;
+  }
+
   void choose(cublasLtHandle_t handle) {
     cublasLtMatmulPreference_t made = nullptr;
     RTL_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(&made));
@@ -127,7 +154,7 @@ class Plan {
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
       RTL_CUBLAS_CHECK(cublasLtMatmulPreferenceSetAttribute(made, attribute, &value, sizeof value));
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::size_t{32} << 20);
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most_workspace);
     // Split sums may only be added in a second step, whose order is fixed; not in place, as they come.
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, problem_.b_alignment);
@@ -171,14 +198,45 @@ class Blas {
   std::map<Problem, std::unique_ptr<Plan>> plans_;
 };
 
-/// The largest power of two, up to 256, that divides the address.
-std::uint32_t alignment_of(const void* data) {
-  const auto address = reinterpret_cast<std::uintptr_t>(data) | 256u;
-  return std::uint32_t{1} << std::countr_zero(address);
+/// The largest power of two, up to 256, that divides the address of each of the matrices.
+std::uint32_t alignment_of(const ConstView& batch) {
+  const auto distance =
+      batch.extent(0) > 1 ? static_cast<std::uintptr_t>(batch.strides()[0]) * size_of(batch.dtype()) : 0;
+  const auto addresses = reinterpret_cast<std::uintptr_t>(batch.data()) | distance | 256u;
+  return std::uint32_t{1} << std::countr_zero(addresses);
 }
 
-std::int64_t row_stride(const ConstView& matrix) {
-  return std::max(matrix.strides()[0], std::max<std::int64_t>(matrix.extent(1), 1));
+std::int64_t row_stride(const ConstView& batch) {
+  return std::max(batch.strides()[1], std::max<std::int64_t>(batch.extent(2), 1));
+}
+
+std::int64_t batch_stride(const ConstView& batch) { return batch.extent(0) > 1 ? batch.strides()[0] : 0; }
+
+Problem problem_of(Transpose transpose_a, Transpose transpose_b, const ConstView& a, const ConstView& b, double beta,
+                   const ConstView& c, Epilogue epilogue, const ConstView& bias) {
+  return {.dtype = c.dtype(),
+          .transpose_a = transpose_a == Transpose::yes,
+          .transpose_b = transpose_b == Transpose::yes,
+          .keeps_c = beta != 0,
+          .epilogue = epilogue,
+          .m = c.extent(1),
+          .n = c.extent(2),
+          .k = a.extent(transpose_a == Transpose::yes ? 1 : 2),
+          .lda = row_stride(a),
+          .ldb = row_stride(b),
+          .ldc = row_stride(c),
+          .batch = c.extent(0),
+          .stride_a = batch_stride(a),
+          .stride_b = batch_stride(b),
+          .stride_c = batch_stride(c),
+          .stride_bias = bias.given() ? batch_stride(bias) : 0,
+          .a_alignment = alignment_of(a),
+          .b_alignment = alignment_of(b),
+          .c_alignment = alignment_of(c)};
+}
+
+ConstView member(const ConstView& batch, std::int64_t i) {
+  return batch.extent(0) > 1 ? batch.slice(0, i, i + 1) : batch;
 }
 
 }  // namespace
@@ -187,23 +245,10 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
           const ConstView& b, double beta, const View& c, Epilogue epilogue, const ConstView& bias) {
   activate(device);
   auto& blas = device.context().resource<Blas>();
-  const std::lock_guard turn(blas.turn());
-  Problem problem{c.dtype(),
-                  transpose_a == Transpose::yes,
-                  transpose_b == Transpose::yes,
-                  beta != 0,
-                  epilogue,
-                  c.extent(0),
-                  c.extent(1),
-                  a.extent(transpose_a == Transpose::yes ? 0 : 1),
-                  row_stride(a),
-                  row_stride(b),
-                  row_stride(c),
-                  alignment_of(a.data()),
-                  alignment_of(b.data()),
-                  alignment_of(c.data())};
+  std::unique_lock turn(blas.turn());
+  Problem problem = problem_of(transpose_a, transpose_b, a, b, beta, c, epilogue, bias);
   // Fused epilogues exist for f32 only, and want an aligned bias.
-  const bool may_fuse = c.dtype() == DType::f32 && (!bias.given() || alignment_of(bias.data()) >= bias_alignment);
+  const bool may_fuse = c.dtype() == DType::f32 && (!bias.given() || alignment_of(bias) >= bias_alignment);
   if (epilogue != Epilogue::none && may_fuse) {
     Plan& fused = blas.plan(problem);
     if (fused.usable()) {
@@ -212,12 +257,21 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
     }
   }
   problem.epilogue = Epilogue::none;
+  problem.stride_bias = 0;
   Plan& plain = blas.plan(problem);
-  if (!plain.usable()) {
+  if (plain.usable()) {
+    plain.run(blas.handle(), device, alpha, a.data(), b.data(), beta, c.data(), nullptr);
+    return epilogue == Epilogue::none;
+  }
+  if (problem.batch == 1) {
     throw CudaError(fmt::format("gemm: cuBLASLt has no algorithm for m={} n={} k={} in {} on {}", problem.m, problem.n,
                                 problem.k, name_of(problem.dtype), device.description()));
   }
-  plain.run(blas.handle(), device, alpha, a.data(), b.data(), beta, c.data(), nullptr);
+  turn.unlock();
+  for (std::int64_t i = 0; i < problem.batch; ++i) {
+    vendor::gemm(device, transpose_a, transpose_b, alpha, member(a, i), member(b, i), beta, c.slice(0, i, i + 1),
+                 Epilogue::none, {});
+  }
   return epilogue == Epilogue::none;
 }
 

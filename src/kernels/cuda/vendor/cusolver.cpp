@@ -1,4 +1,4 @@
-// Factorisations by cuSOLVER, symmetric and batched products by cuBLAS. Full precision; cuBLAS gives the same bits each
+// Factorisations by cuSOLVER, symmetric products by cuBLAS. Full precision; cuBLAS gives the same bits each
 // time, as all calls of a context go to one stream.
 #include <cublas_v2.h>
 #include <cusolverDn.h>
@@ -31,13 +31,10 @@ class Libraries {
  public:
   explicit Libraries(detail::Context& context) {
     RTL_CUDA_CHECK(cudaSetDevice(context.index()));
-    const auto stream = static_cast<cudaStream_t>(context.stream());
     try {
       RTL_SOLVER_CHECK(cublasCreate(&blas_));
-      RTL_SOLVER_CHECK(cublasSetStream(blas_, stream));
       RTL_SOLVER_CHECK(cublasSetMathMode(blas_, CUBLAS_PEDANTIC_MATH));
       RTL_SOLVER_CHECK(cusolverDnCreate(&solver_));
-      RTL_SOLVER_CHECK(cusolverDnSetStream(solver_, stream));
       RTL_SOLVER_CHECK(cusolverDnSetDeterministicMode(solver_, CUSOLVER_DETERMINISTIC_RESULTS));
       RTL_SOLVER_CHECK(cusolverDnCreateParams(&parameters_));
     } catch (...) {
@@ -67,10 +64,14 @@ class Libraries {
   cusolverDnParams_t parameters_ = nullptr;
 };
 
-/// The handles for the length of a call: one call at a time uses them.
+/// The handles for the length of a call: one call at a time uses them, on its thread's stream.
 class Session {
  public:
-  explicit Session(const Device& device) : all_(handles(device)), lock_(all_.turn()) {}
+  explicit Session(const Device& device) : all_(handles(device)), lock_(all_.turn()) {
+    const cudaStream_t stream = activate(device);
+    RTL_SOLVER_CHECK(cublasSetStream(all_.blas(), stream));
+    RTL_SOLVER_CHECK(cusolverDnSetStream(all_.solver(), stream));
+  }
   cublasHandle_t blas() const { return all_.blas(); }
   cusolverDnHandle_t solver() const { return all_.solver(); }
   cusolverDnParams_t parameters() const { return all_.parameters(); }
@@ -138,23 +139,6 @@ void gram(const Device& device, GramOf of, double alpha, const ConstView& x, dou
     RTL_SOLVER_CHECK(cublasSsyrk(blas, CUBLAS_FILL_MODE_UPPER, turn, order, inner, &factor, x.data_as<float>(), stride,
                                  &before, g.data_as<float>(), order));
   }
-}
-
-void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
-                  const ConstView& b, double beta, const View& c) {
-  const bool is_double = c.dtype() == DType::f64;
-  const auto factor = static_cast<float>(alpha), before = static_cast<float>(beta);
-  const cudaDataType_t type = type_of(c);
-  const std::int64_t k = a.extent(transpose_a == Transpose::yes ? 1 : 2);
-  const Session all(device);
-  RTL_SOLVER_CHECK(cublasGemmStridedBatchedEx(
-      all.blas(), operation(transpose_b == Transpose::yes), operation(transpose_a == Transpose::yes),
-      static_cast<int>(c.extent(2)), static_cast<int>(c.extent(1)), static_cast<int>(k),
-      is_double ? static_cast<const void*>(&alpha) : &factor, b.data(), type, static_cast<int>(b.extent(2)),
-      b.extent(1) * b.extent(2), a.data(), type, static_cast<int>(a.extent(2)), a.extent(1) * a.extent(2),
-      is_double ? static_cast<const void*>(&beta) : &before, c.data(), type, static_cast<int>(c.extent(2)),
-      c.extent(1) * c.extent(2), static_cast<int>(c.extent(0)),
-      is_double ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
 }
 
 std::int64_t symmetric_eigen(const Device& device, const View& a, const View& values) {

@@ -14,9 +14,6 @@ namespace rtl::kernels::cuda::vendor {
 
 /// One symmetric product, lower triangle; x [1, n, p] with contiguous rows.
 void gram(const Device& device, GramOf of, double alpha, const ConstView& x, double beta, const View& g);
-/// As rtl::kernels::batched_gemm.
-void batched_gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
-                  const ConstView& b, double beta, const View& c);
 /// Problems of order n that one call of symmetric_eigen may have: the library refuses tens of thousands, or more
 /// elements than 31 bits count. A multiple of four unless it is 1, so that the next call's operands are aligned, too.
 inline std::int64_t most_eigen_problems(std::int64_t n) {

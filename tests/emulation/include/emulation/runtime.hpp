@@ -1,15 +1,25 @@
 // The calls of the CUDA runtime that rtl makes. "Device" memory is host memory, filled with 0xff bytes (NaN in every
 // floating format), so that reads of uninitialised values show, and locked while no kernel runs and no copy is made, so
-// that a host that touches it crashes as it would with a GPU. Streams do their work at once. There is one device.
+// that a host that touches it crashes as it would with a GPU. Streams do their work at once, or record it while they
+// are captured; then the calls that CUDA forbids a capturing thread (a thread is in cudaStreamCaptureModeThreadLocal
+// unless it exchanges that) give CUDA's errors and spoil the capture. There is one device, and no host memory is
+// page-locked. Events and host functions do not exist here, so code that uses them does not compile.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidDevice = 101,
+  cudaErrorIllegalState = 401,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureIsolation = 905,
+  cudaErrorStreamCaptureImplicit = 906,
+  cudaErrorStreamCaptureWrongThread = 908,
 };
 enum cudaMemcpyKind {
   cudaMemcpyHostToHost = 0,
@@ -25,6 +35,13 @@ struct cudaDeviceProp {
 };
 using cudaStream_t = struct CUstream_st*;
 constexpr unsigned cudaStreamNonBlocking = 1;
+using cudaGraph_t = struct CUgraph_st*;
+using cudaGraphExec_t = struct CUgraphExec_st*;
+enum cudaStreamCaptureMode {
+  cudaStreamCaptureModeGlobal = 0,
+  cudaStreamCaptureModeThreadLocal = 1,
+  cudaStreamCaptureModeRelaxed = 2,
+};
 
 const char* cudaGetErrorName(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
@@ -35,8 +52,17 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaDeviceSynchronize();
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes);
 cudaError_t cudaFree(void* pointer);
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream);
 
@@ -50,5 +76,28 @@ class DeviceAccess {
   DeviceAccess(const DeviceAccess&) = delete;
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
+
+enum class Admission { now, recorded, refused };
+/// What becomes of work that is queued in the stream. CUDA would do that of another stream than the captured one at
+/// once, and a replay would lack it; here it is refused like work of the default stream.
+Admission admit(cudaStream_t stream, cudaError_t& error);
+void record(cudaStream_t stream, std::function<void()> work);
+
+/// Calls work(), or records a copy of it, to be called by cudaGraphLaunch.
+template <typename Work>
+cudaError_t submit(cudaStream_t stream, const Work& work) {
+  cudaError_t error = cudaSuccess;
+  switch (admit(stream, error)) {
+    case Admission::now:
+      work();
+      break;
+    case Admission::recorded:
+      record(stream, work);
+      break;
+    case Admission::refused:
+      break;
+  }
+  return error;
+}
 
 }  // namespace emulation
