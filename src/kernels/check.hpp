@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <string_view>
+#include <type_traits>
 
 #include "rtl/core/tensor.hpp"
 
@@ -48,5 +49,11 @@ ConstView broadcast(std::string_view call, const Named& view, const Shape& shape
 
 /// Throws ValueError(call + ": " + fault) unless `holds`.
 void value(bool holds, std::string_view call, std::string_view fault);
+/// The same with a fault that is only written when it is needed: fault() gives its text.
+template <typename Fault>
+requires std::is_invocable_v<const Fault&>
+void value(bool holds, std::string_view call, const Fault& fault) {
+  if (!holds) value(false, call, fault());
+}
 
 }  // namespace rtl::kernels::check

@@ -10,7 +10,7 @@ void dropout(const Device& device, ConstView x, double probability, std::uint64_
   check::dense_operands("dropout", device, {{"x", x}, {"y", y}});
   check::shape("dropout", {"y", y}, x.shape());
   check::value(probability >= 0 && probability < 1, "dropout",
-               fmt::format("the probability is {}, but must be in [0, 1)", probability));
+               [&] { return fmt::format("the probability is {}, but must be in [0, 1)", probability); });
   if (y.count() == 0) return;
   RTL_DISPATCH(device, dropout(device, x, probability, seed, stream, y));
 }

@@ -18,8 +18,9 @@ void check_rows(const char* call, const Device& device, ConstView rows, const ch
   }
   if (table.view.rank() < 1) throw ShapeError(fmt::format("{}: '{}' is a scalar and has no rows", call, table.name));
   check::shape(call, values, table.view.shape().with(0, rows.extent(0)));
-  check::value(table.view.extent(0) > 0 || rows.extent(0) == 0, call,
-               fmt::format("rows are asked of '{}' {}, which has none", table.name, table.view.shape().to_string()));
+  check::value(table.view.extent(0) > 0 || rows.extent(0) == 0, call, [&] {
+    return fmt::format("rows are asked of '{}' {}, which has none", table.name, table.view.shape().to_string());
+  });
 }
 
 }  // namespace

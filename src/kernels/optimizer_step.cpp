@@ -34,7 +34,7 @@ void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const 
 
 void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamOptions& options,
                std::int64_t step) {
-  check::value(step >= 1, "adam_step", fmt::format("steps count from 1, not {}", step));
+  check::value(step >= 1, "adam_step", [&] { return fmt::format("steps count from 1, not {}", step); });
   check_slots("adam_step", device, slots, true, true);
   if (slots.empty()) return;
   RTL_DISPATCH(device, adam_step(device, slots, options, step));

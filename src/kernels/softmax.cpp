@@ -14,9 +14,9 @@ void check_loss(const char* call, const Device& device, const check::Named& rows
   check::dtype(call, {"labels", labels}, DType::i32);
   check::contiguous(call, {{"labels", labels}});
   check::shape(call, {"labels", labels}, {rows.view.extent(0)});
-  check::value(
-      rows.view.count() > 0, call,
-      fmt::format("'{}' is {}; the mean loss needs a row and a class", rows.name, rows.view.shape().to_string()));
+  check::value(rows.view.count() > 0, call, [&] {
+    return fmt::format("'{}' is {}; the mean loss needs a row and a class", rows.name, rows.view.shape().to_string());
+  });
   if (loss.view.count() != 1) {
     throw ShapeError(
         fmt::format("{}: '{}' is {}, but one element is needed", call, loss.name, loss.view.shape().to_string()));
