@@ -1,12 +1,16 @@
 // A 64-128-10 head on 50,000 cached feature vectors: an epoch of SGD with momentum, rows gathered in a new order.
+#include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "jobs.hpp"
 #include "random_values.hpp"
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/data/sampler.hpp"
-#include "rtl/kernels/gather.hpp"
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/passes.hpp"
+#include "rtl/graph/plan.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/optim/optimizer.hpp"
 
@@ -20,66 +24,111 @@ struct Cached {
   explicit Cached(const Device& device)
       : features(random_values({samples, bench::features}, device, 1)),
         labels(random_integers(samples, classes, device, 2)) {}
-  Tensor features, labels;
+  graph::Storage features, labels;
 };
 
-class Head {
+/// Heads of consecutive seeds, as replicas of one plan: from the rows of a batch to the updated weights.
+class Heads {
  public:
-  Head(std::shared_ptr<const Cached> cached, const Device& device, std::uint64_t seed)
-      : cached_(std::move(cached)),
-        device_(device),
-        network_(models::mlp({.inputs = features, .hidden = {hidden}, .classes = classes, .seed = seed}, device)),
-        optimizer_(network_->state().parameters, {.learning_rate = 0.1, .momentum = 0.9}),
-        labels_({batch}, DType::i32, device),
-        sampler_(samples, batch, seed) {}
+  Heads(const Cached& cached, const Device& device, std::uint64_t seed, std::int64_t replicas)
+      : device_(device), seed_(seed), replicas_(replicas) {
+    for (std::int64_t r = 0; r < replicas; ++r) {
+      networks_.push_back(models::mlp(
+          {.inputs = features, .hidden = {hidden}, .classes = classes, .seed = seed + static_cast<std::uint64_t>(r)},
+          device));
+      samplers_.emplace_back(samples, batch, seed + static_cast<std::uint64_t>(r));
+    }
+    record(cached);
+  }
 
   void epoch() {
-    sampler_.start_epoch(sampler_.epoch() + 1);
-    const Tensor order = Tensor::from(sampler_.order(), {samples}, device_);
-    for (std::int64_t step = 0; step < steps; ++step) {
-      const ConstView rows = order.view().slice(0, step * batch, (step + 1) * batch);
-      Tensor x({batch, features}, DType::f32, device_);
-      kernels::gather_rows(device_, cached_->features, rows, x);
-      kernels::gather_rows(device_, cached_->labels, rows, labels_);
-      optimizer_.clear_gradients();
-      const autodiff::Variable logits = network_->forward(autodiff::Variable(std::move(x)), {.training = true});
-      autodiff::cross_entropy(logits, labels_).backward();
-      optimizer_.step();
+    std::vector<std::int64_t> order, counters;
+    for (std::size_t r = 0; r < samplers_.size(); ++r) {
+      samplers_[r].start_epoch(epoch_ + 1);
+      order.insert(order.end(), samplers_[r].order().begin(), samplers_[r].order().end());
+      counters.insert(counters.end(), {static_cast<std::int64_t>(seed_ + r), epoch_ * steps, 0, 0});
     }
+    const View order_memory = execution_->view(order_), counters_memory = execution_->view(counters_);
+    copy_bytes(Tensor::from(order, order_memory.shape(), device_.host()), order_memory);
+    copy_bytes(Tensor::from(counters, counters_memory.shape(), device_.host()), counters_memory);
+    for (std::int64_t step = 0; step < steps; ++step) execution_->run();
+    ++epoch_;
   }
 
  private:
-  std::shared_ptr<const Cached> cached_;
+  void record(const Cached& cached) {
+    std::vector<optim::NamedStorage> parameters;
+    for (const auto& parameter : networks_.front()->state().parameters) {
+      parameters.push_back({parameter.name, parameter.parameter->storage});
+    }
+    const optim::Sgd optimizer(std::move(parameters), {.learning_rate = 0.1}, {.momentum = 0.9});
+    graph::StepState state(device_);
+    optimizer.write_rates(state);
+    const auto graph = std::make_shared<graph::Graph>(device_);
+    const graph::StepState::Values step = state.values(*graph);
+    counters_ = step.counters;
+    order_ = graph->variable("order", graph::Storage(Tensor({samples}, DType::i64, device_)));
+    const graph::Value losses = graph->variable("losses", graph::Storage(Tensor::zeros({steps}, DType::f32, device_)));
+    const graph::Value x =
+        graph::gather_batch(graph->constant("features", cached.features), order_, step.counters, batch, DType::f32);
+    const graph::Value logits = networks_.front()->forward(x, {.training = true, .counters = step.counters});
+    const graph::Value loss =
+        graph::cross_entropy_batch(logits, graph->constant("labels", cached.labels), order_, step.counters);
+    const std::vector<graph::Value> weights = optimizer.parameters(*graph);
+    optimizer.record(step, graph::gradients(loss, weights));
+    graph::advance(step.counters, losses, loss, batch);
+    graph::run_passes(*graph, {});
+    make_execution(graph, weights, step.rates);
+  }
+
+  /// All variables but the rates have a copy for each head.
+  void make_execution(const std::shared_ptr<graph::Graph>& graph, const std::vector<graph::Value>& weights,
+                      const graph::Value& rates) {
+    graph::PlanOptions options{.share_memory = true, .replicas = replicas_, .replicated = {}};
+    for (std::size_t i = 0; replicas_ > 1 && i < graph->values().size(); ++i) {
+      const graph::Value value = graph->value(static_cast<std::int32_t>(i));
+      if (graph->record(value).origin == graph::Origin::variable && value != rates) options.replicated.push_back(value);
+    }
+    execution_ = std::make_unique<graph::Execution>(
+        std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>(), options));
+    for (const graph::Value& variable : options.replicated) {
+      std::vector<std::int64_t> extents{replicas_};
+      extents.insert(extents.end(), variable.shape().extents().begin(), variable.shape().extents().end());
+      Tensor& stacked = stacked_.emplace_back(Tensor::zeros(Shape(extents), variable.dtype(), device_));
+      const auto weight =
+          static_cast<std::size_t>(std::find(weights.begin(), weights.end(), variable) - weights.begin());
+      for (std::size_t r = 0; weight < weights.size() && r < networks_.size(); ++r) {
+        const auto head = static_cast<std::int64_t>(r);
+        copy_bytes(networks_[r]->state().parameters[weight].value(),
+                   stacked.view().slice(0, head, head + 1).reshaped(variable.shape()));
+      }
+      execution_->bind(variable, stacked.view());
+    }
+  }
+
   Device device_;
-  std::unique_ptr<layers::Network> network_;
-  optim::Sgd optimizer_;
-  Tensor labels_;
-  data::BatchSampler sampler_;
+  std::uint64_t seed_;
+  std::int64_t replicas_;
+  std::vector<std::unique_ptr<layers::Network>> networks_;
+  std::vector<data::BatchSampler> samplers_;
+  std::int64_t epoch_ = 0;
+  graph::Value order_, counters_;
+  std::vector<Tensor> stacked_;
+  std::unique_ptr<graph::Execution> execution_;
 };
 
 /// Forward, gradients of both weights, gradient of the hidden layer.
 constexpr double flop_of_step = 2.0 * batch * (2 * features * hidden + 3 * hidden * classes);
 
 Job head_job(const char* name, const Settings& settings, int seeds) {
-  // One thread for each head: independent heads need no synchronisation.
-  const bool several = seeds > 1;
-  const Device shared = Device::cpu(several ? 1 : settings.threads);
-  const auto cached = std::make_shared<const Cached>(shared);
-  auto heads = std::make_shared<std::vector<std::unique_ptr<Head>>>();
-  for (int seed = 0; seed < seeds; ++seed) {
-    heads->push_back(std::make_unique<Head>(cached, several ? shared.separate() : shared, seed));
-  }
-  const int threads = several ? settings.threads : 1;
+  const Device device = Device::cpu(settings.threads);
+  const auto heads = std::make_shared<Heads>(Cached(device), device, 0, seeds);
   return {.name = name,
           .unit = "steps/s",
           .units = static_cast<double>(steps * seeds),
           .flop = flop_of_step,
           .arithmetic = "matrix products of a step",
-          .run = [heads, threads] {
-            const auto count = static_cast<std::int64_t>(heads->size());
-#pragma omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1)
-            for (std::int64_t i = 0; i < count; ++i) (*heads)[static_cast<std::size_t>(i)]->epoch();
-          }};
+          .run = [heads] { heads->epoch(); }};
 }
 
 }  // namespace

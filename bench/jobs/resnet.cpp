@@ -1,9 +1,14 @@
 // ResNet-20 on 32x32 pictures: features of a frozen network, and a training step.
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "jobs.hpp"
 #include "random_values.hpp"
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/passes.hpp"
+#include "rtl/graph/plan.hpp"
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/optim/optimizer.hpp"
@@ -31,21 +36,35 @@ struct Features {
   Tensor x, out;
 };
 
+/// Forward, backward and the update of one batch, as one plan.
 struct Training {
   explicit Training(const Device& device)
       : network(models::resnet_cifar({}, device)),
         x(random_values({batch, 32, 32, 3}, device, 1)),
-        labels(random_integers(batch, 10, device, 2)),
-        optimizer(network->state().parameters, {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 1e-4}) {}
-  void step() {
-    optimizer.clear_gradients();
-    autodiff::cross_entropy(network->forward(x, {.training = true}), labels).backward();
-    optimizer.step();
+        labels(random_integers(batch, 10, device, 2)) {
+    std::vector<optim::NamedStorage> parameters;
+    for (const auto& parameter : network->state().parameters) {
+      parameters.push_back({parameter.name, parameter.parameter->storage});
+    }
+    const optim::Sgd optimizer(std::move(parameters), {.learning_rate = 0.1, .weight_decay = 1e-4}, {.momentum = 0.9});
+    graph::StepState state(device);
+    optimizer.write_rates(state);
+    const auto graph = std::make_shared<graph::Graph>(device);
+    const graph::StepState::Values step = state.values(*graph);
+    const graph::Value images = graph->input("x", x.shape(), x.dtype());
+    const graph::Value classes = graph->input("labels", labels.shape(), labels.dtype());
+    const graph::Value logits = network->forward(images, {.training = true, .counters = step.counters});
+    const graph::Value loss = graph::cross_entropy(logits, classes);
+    optimizer.record(step, graph::gradients(loss, optimizer.parameters(*graph)));
+    graph::run_passes(*graph, {loss});
+    execution =
+        std::make_unique<graph::Execution>(std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{loss}));
+    execution->bind(images, x.view());
+    execution->bind(classes, labels.view());
   }
   std::unique_ptr<layers::Network> network;
-  autodiff::Variable x;
-  Tensor labels;
-  optim::Sgd optimizer;
+  Tensor x, labels;
+  std::unique_ptr<graph::Execution> execution;
 };
 
 }  // namespace
@@ -74,7 +93,7 @@ Job resnet20_train(const Settings& settings) {
           .arithmetic =
               "forward and data gradients of 3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its "
               "transforms; weight gradients direct",
-          .run = [state] { state->step(); }};
+          .run = [state] { state->execution->run(); }};
 }
 
 }  // namespace rtl::bench

@@ -60,11 +60,20 @@ void add_elementwise_kernels(const Device& device, KernelCases& cases) {
   const Shared second = shared_zeros(shape, DType::f32, device);
   const auto count = static_cast<double>(a->count());
   const auto bytes = static_cast<double>(a->bytes());
+  const Shared counters = shared_zeros({kernels::Counters::count}, DType::i64, device);
+  const Shared rates = shared_zeros({kernels::Rates::count}, DType::f64, device);
+  const auto state = [=] { return kernels::OptimizerState{.counters = *counters, .rates = *rates}; };
   const auto slots = [=] { return std::array{kernels::OptimizerSlot{*y, *b, *first, *second}}; };
   cases.push_back({"sgd_step", "32768x128 momentum", 4 * count, 5 * bytes,
-                   [=] { kernels::sgd_step(device, slots(), {.learning_rate = 1e-3, .momentum = 0.9}, false); }});
+                   [=] { kernels::sgd_step(device, slots(), {.momentum = 0.9}, state()); }});
   cases.push_back(
-      {"adam_step", "32768x128", 12 * count, 7 * bytes, [=] { kernels::adam_step(device, slots(), {}, 2); }});
+      {"adam_step", "32768x128", 12 * count, 7 * bytes, [=] { kernels::adam_step(device, slots(), {}, state()); }});
+  const Shared losses = shared_zeros({1}, DType::f64, device);
+  const Shared advanced = shared_zeros({kernels::Counters::count}, DType::i64, device);
+  cases.push_back({"advance", "with a copy of the counters", 0, 112, [=] {
+                     copy_bytes(counters->view(), advanced->view());
+                     kernels::advance(device, *advanced, *losses, losses->view(), 64);
+                   }});
 }
 
 }  // namespace rtl::bench

@@ -63,9 +63,11 @@ void add_head_kernels(const Device& device, KernelCases& cases) {
   cases.push_back(
       {"softmax", "4096x100", 5 * count, bytes, [=] { kernels::softmax(device, *logits, *probabilities); }});
   cases.push_back({"cross_entropy_forward", "4096x100", 5 * count, bytes,
-                   [=] { kernels::cross_entropy_forward(device, *logits, *labels, *probabilities, *loss); }});
+                   [=] { kernels::cross_entropy_forward(device, *logits, {*labels}, *probabilities, *loss); }});
   cases.push_back({"cross_entropy_backward", "4096x100", count, bytes,
-                   [=] { kernels::cross_entropy_backward(device, *probabilities, *labels, *loss, *dlogits); }});
+                   [=] { kernels::cross_entropy_backward(device, *probabilities, {*labels}, *loss, *dlogits); }});
+  cases.push_back({"cross_entropy_with_gradient", "4096x100", 6 * count, bytes,
+                   [=] { kernels::cross_entropy_with_gradient(device, *logits, {*labels}, *dlogits, *loss); }});
 }
 
 }  // namespace rtl::bench

@@ -21,6 +21,8 @@ void add_pool_kernels(const Device& device, KernelCases& cases) {
                    [=] { kernels::max_pool_forward(device, *x, halving, *y, *winners); }});
   cases.push_back({"max_pool_backward", sizes, 0, with_winners,
                    [=] { kernels::max_pool_backward(device, *y, *winners, halving, *x); }});
+  cases.push_back({"max_pool_gather", sizes, 0, with_winners,
+                   [=] { kernels::max_pool_gather(device, *x, *winners, halving, *y); }});
   cases.push_back({"average_pool_forward", sizes, count, both(x, y),
                    [=] { kernels::average_pool_forward(device, *x, halving, *y); }});
   cases.push_back({"average_pool_backward", sizes, count, both(x, y),

@@ -10,6 +10,7 @@
 
 #include "rtl/data/load.hpp"
 #include "rtl/data/split.hpp"
+#include "rtl/graph/row_function.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/layers/conv2d.hpp"
 #include "rtl/layers/linear.hpp"
@@ -84,7 +85,7 @@ class Net final : public transfer::Trainable {
     linear("head", 128, classes, false);
   }
 
-  autodiff::Variable logits(const transfer::Batch& batch, const layers::ForwardContext& context) override {
+  graph::Value logits(const transfer::Batch& batch, const layers::ForwardContext& context) override {
     return layers_.forward(batch.inputs, context);
   }
   layers::ModuleState state() override { return layers_.state(); }
@@ -98,7 +99,7 @@ class Net final : public transfer::Trainable {
 std::vector<float> parameters_of(Net& net) {
   std::vector<float> all;
   for (const auto& parameter : net.state().parameters) {
-    const auto values = parameter.variable.value().to_vector<float>();
+    const auto values = parameter.value().to_vector<float>();
     all.insert(all.end(), values.begin(), values.end());
   }
   return all;
@@ -111,11 +112,12 @@ double distance(std::span<const float> a, std::span<const float> b) {
 }
 
 double accuracy(Net& net, const Dataset& test, const Device& device) {
-  const autodiff::NoGraph no_graph;
   data::ChannelScaling scaling;
   if (test.has_images()) scaling = data::channel_scaling(data::Normalization::cifar, 3, device);
   const auto labels = test.labels.to_vector<std::int32_t>();
   std::int64_t right = 0;
+  graph::RowFunction function(device, test.sample_shape(), DType::f32,
+                              [&](const graph::Value& x) { return net.logits({.inputs = x, .features = {}}, {}); });
   constexpr std::int64_t batch = 256;
   for (std::int64_t begin = 0; begin < test.size(); begin += batch) {
     const std::int64_t count = std::min(batch, test.size() - begin);
@@ -123,9 +125,9 @@ double accuracy(Net& net, const Dataset& test, const Device& device) {
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = begin + static_cast<std::int64_t>(i);
     Tensor inputs(test.inputs.shape().with(0, count), DType::f32, device);
     data::gather_inputs(test, Tensor::from(rows, {count}, device), scaling, inputs);
-    transfer::Batch one;
-    one.inputs = autodiff::Variable(std::move(inputs));
-    const auto logits = net.logits(one, {}).value().to_vector<float>();
+    Tensor output({count, classes}, DType::f32, device);
+    function(inputs, output);
+    const auto logits = output.to_vector<float>();
     for (std::int64_t i = 0; i < count; ++i) {
       const float* row = logits.data() + i * classes;
       right += std::max_element(row, row + classes) - row == labels[static_cast<std::size_t>(begin + i)] ? 1 : 0;

@@ -190,29 +190,44 @@ void Plan::place_blocks(bool share) {
   }
 }
 
+PlanFacts Plan::facts_of(const Step& step) const {
+  const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+  PlanFacts facts;
+  std::vector<Value> operands;
+  std::vector<bool> replicated;
+  for (const std::int32_t operand : node.operands) {
+    operands.push_back(graph_->value(operand));
+    replicated.push_back(operand >= 0 && replicated_[static_cast<std::size_t>(operand)]);
+    if (operand >= 0) facts.bytes += static_cast<double>(bytes_of(operand));
+  }
+  for (std::size_t r = 0; r < node.results.size(); ++r) {
+    const auto aliasing = node.operation->aliasing(r);
+    if (aliasing && !aliasing->writes) {  // looks at memory only
+      facts.bytes = 0;
+      continue;
+    }
+    facts.bytes += static_cast<double>(bytes_of(node.results[r]));
+    const std::int32_t block = block_of_[static_cast<std::size_t>(node.results[r])];
+    if (!aliasing && blocks_[static_cast<std::size_t>(block)].external < 0)
+      facts.value_bytes += bytes_of(node.results[r]);
+  }
+  const std::int64_t copies = step.replicated ? replicas_ : 1;
+  const bool together = step.replicated && node.operation->runs_replicas(operands, replicated);
+  facts.nodes = 1;
+  facts.launches = node.operation->launches() * (together ? 1 : copies);
+  facts.flops = node.operation->flops(operands) * static_cast<double>(copies);
+  return facts;
+}
+
 void Plan::count_facts() {
   facts_.arena_bytes = arena_bytes_;
   for (const Step& step : steps_) {
-    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
-    std::vector<Value> operands;
-    std::vector<bool> replicated;
-    for (const std::int32_t operand : node.operands) {
-      operands.push_back(graph_->value(operand));
-      replicated.push_back(operand >= 0 && replicated_[static_cast<std::size_t>(operand)]);
-      if (operand >= 0) facts_.bytes += static_cast<double>(bytes_of(operand));
-    }
-    for (std::size_t r = 0; r < node.results.size(); ++r) {
-      const auto aliasing = node.operation->aliasing(r);
-      if (!aliasing || aliasing->writes) facts_.bytes += static_cast<double>(bytes_of(node.results[r]));
-      const std::int32_t block = block_of_[static_cast<std::size_t>(node.results[r])];
-      if (!aliasing && blocks_[static_cast<std::size_t>(block)].external < 0)
-        facts_.value_bytes += bytes_of(node.results[r]);
-    }
-    const std::int64_t copies = step.replicated ? replicas_ : 1;
-    const bool together = step.replicated && node.operation->runs_replicas(operands, replicated);
+    const PlanFacts facts = facts_of(step);
     ++facts_.nodes;
-    facts_.launches += node.operation->launches() * (together ? 1 : copies);
-    facts_.flops += node.operation->flops(operands) * static_cast<double>(copies);
+    facts_.launches += facts.launches;
+    facts_.value_bytes += facts.value_bytes;
+    facts_.flops += facts.flops;
+    facts_.bytes += facts.bytes;
   }
 }
 

@@ -1,5 +1,10 @@
 #include "kernels/check.hpp"
 
+#include <algorithm>
+#include <array>
+
+#include "rtl/kernels/step_state.hpp"
+
 namespace rtl::kernels::check {
 
 void on_device(std::string_view call, const Device& device, std::initializer_list<Named> views) {
@@ -88,6 +93,38 @@ ConstView broadcast(std::string_view call, const Named& view, const Shape& shape
     throw ShapeError(fmt::format("{}: '{}' {} does not broadcast to {}", call, view.name, view.view.shape().to_string(),
                                  shape.to_string()));
   }
+}
+
+Shape replicated(std::int64_t replicas, const Shape& shape) {
+  std::array<std::int64_t, Shape::max_rank + 1> extents{replicas};
+  std::copy(shape.extents().begin(), shape.extents().end(), extents.begin() + 1);
+  return Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(shape.rank()) + 1));
+}
+
+void counters(std::string_view call, const Device& device, ConstView counters, std::int64_t replicas) {
+  const Named named{"counters", counters, optional};
+  on_device(call, device, {named});
+  if (!counters.given()) return;
+  dtype(call, named, DType::i64);
+  contiguous(call, {named});
+  const Shape one{Counters::count};
+  shape(call, named, replicas > 0 && counters.rank() == 2 ? replicated(replicas, one) : one);
+}
+
+void row_numbers(std::string_view call, const Device& device, ConstView rows, ConstView counters, std::int64_t replicas,
+                 std::int64_t count) {
+  const Named named{"rows", rows};
+  on_device(call, device, {named});
+  contiguous(call, {named});
+  if (rows.dtype() != DType::i32 && rows.dtype() != DType::i64) {
+    throw DTypeError(fmt::format("{}: 'rows' is {}; i32 or i64 is needed", call, name_of(rows.dtype())));
+  }
+  check::counters(call, device, counters, replicas);
+  const bool stacked = replicas > 0 && rows.rank() == 2;
+  rank(call, named, stacked ? 2 : 1);
+  const bool whole_epoch = counters.given() && rows.extent(-1) >= count;
+  const Shape one{whole_epoch ? rows.extent(-1) : count};
+  shape(call, named, stacked ? replicated(replicas, one) : one);
 }
 
 void value(bool holds, std::string_view call, std::string_view fault) {

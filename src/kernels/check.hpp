@@ -47,6 +47,16 @@ void writable(std::string_view call, const Named& view);
 /// The view repeated to `shape` by NumPy's rules. Throws ShapeError.
 ConstView broadcast(std::string_view call, const Named& view, const Shape& shape);
 
+/// For kernels that run several replicas in one launch, whose operands have a leading axis for them, or are shared;
+/// `replicas` is 0 where no operand has such an axis. The shape with the axis in front.
+Shape replicated(std::int64_t replicas, const Shape& shape);
+/// Step counters i64 [4] or, with replicas, [replicas, 4], contiguous (rtl/kernels/step_state.hpp); passes over
+/// counters that are not given.
+void counters(std::string_view call, const Device& device, ConstView counters, std::int64_t replicas);
+/// Row numbers i32 or i64 [count], or with counters at least as many; or [replicas, ...]; contiguous.
+void row_numbers(std::string_view call, const Device& device, ConstView rows, ConstView counters, std::int64_t replicas,
+                 std::int64_t count);
+
 /// Throws ValueError(call + ": " + fault) unless `holds`.
 void value(bool holds, std::string_view call, std::string_view fault);
 /// The same with a fault that is only written when it is needed: fault() gives its text.

@@ -289,16 +289,25 @@ struct Normal {
   }
 };
 
+/// The numbers of one replica that an optimizer step depends on.
+struct StepNumbers {
+  const std::int64_t* counters;
+  const double* rates;
+  RTL_HOST_DEVICE double rate(std::int64_t which) const { return rates[which]; }
+  /// Number of this step, from 1.
+  RTL_HOST_DEVICE double number() const { return static_cast<double>(counters[Counters::step] + 1); }
+};
+
 /// One element of an SGD step: see sgd_step in "rtl/kernels/optimizer_step.hpp".
 template <typename T>
 struct SgdUpdate {
   T learning_rate, momentum, weight_decay, l2sp_strength;
-  bool nesterov, first_step;
+  bool nesterov;
   /// `start` is w itself where there is no start point; `v` is passed through without momentum.
   RTL_HOST_DEVICE void operator()(T& w, T g, T& v, T start) const {
     g += weight_decay * w + l2sp_strength * (w - start);
     if (momentum != T{0}) {
-      v = first_step ? g : momentum * v + g;
+      v = momentum * v + g;
       g = nesterov ? g + momentum * v : v;
     }
     w -= learning_rate * g;
@@ -325,29 +334,27 @@ struct AdamUpdate {
 };
 
 template <typename T>
-SgdUpdate<T> sgd_update(const SgdOptions& o, bool first_step) {
-  return {static_cast<T>(o.learning_rate),
-          static_cast<T>(o.momentum),
-          static_cast<T>(o.weight_decay),
-          static_cast<T>(o.l2sp_strength),
-          o.nesterov,
-          first_step};
+RTL_HOST_DEVICE SgdUpdate<T> update_of(const SgdRule& rule, const StepNumbers& numbers) {
+  return {static_cast<T>(numbers.rate(Rates::learning_rate)), static_cast<T>(rule.momentum),
+          static_cast<T>(numbers.rate(Rates::weight_decay)), static_cast<T>(numbers.rate(Rates::l2sp_strength)),
+          rule.nesterov};
 }
 
 template <typename T>
-AdamUpdate<T> adam_update(const AdamOptions& o, std::int64_t step) {
-  const double correction1 = 1.0 - std::pow(o.beta1, static_cast<double>(step));
-  const double correction2 = 1.0 - std::pow(o.beta2, static_cast<double>(step));
-  return {static_cast<T>(o.learning_rate / correction1),
-          static_cast<T>(o.beta1),
-          static_cast<T>(1.0 - o.beta1),
-          static_cast<T>(o.beta2),
-          static_cast<T>(1.0 - o.beta2),
+RTL_HOST_DEVICE AdamUpdate<T> update_of(const AdamRule& rule, const StepNumbers& numbers) {
+  const double learning_rate = numbers.rate(Rates::learning_rate), decay = numbers.rate(Rates::weight_decay);
+  const double correction1 = 1.0 - std::pow(rule.beta1, numbers.number());
+  const double correction2 = 1.0 - std::pow(rule.beta2, numbers.number());
+  return {static_cast<T>(learning_rate / correction1),
+          static_cast<T>(rule.beta1),
+          static_cast<T>(1.0 - rule.beta1),
+          static_cast<T>(rule.beta2),
+          static_cast<T>(1.0 - rule.beta2),
           static_cast<T>(std::sqrt(correction2)),
-          static_cast<T>(o.epsilon),
-          static_cast<T>(o.decoupled ? 0.0 : o.weight_decay),
-          static_cast<T>(o.decoupled ? 1.0 - o.learning_rate * o.weight_decay : 1.0),
-          static_cast<T>(o.l2sp_strength)};
+          static_cast<T>(rule.epsilon),
+          static_cast<T>(rule.decoupled ? 0.0 : decay),
+          static_cast<T>(rule.decoupled ? 1.0 - learning_rate * decay : 1.0),
+          static_cast<T>(numbers.rate(Rates::l2sp_strength))};
 }
 
 /// Calls f(functor of op).

@@ -7,45 +7,61 @@
 namespace rtl::kernels {
 namespace {
 
-/// Row numbers, a table of [n, ...] and values of [m, ...] that belong together.
-void check_rows(const char* call, const Device& device, ConstView rows, const check::Named& table,
-                const check::Named& values) {
-  check::on_device(call, device, {{"rows", rows}, table, values});
-  check::contiguous(call, {{"rows", rows}, table, values});
-  check::rank(call, {"rows", rows}, 1);
-  if (rows.dtype() != DType::i32 && rows.dtype() != DType::i64) {
-    throw DTypeError(fmt::format("{}: 'rows' is {}; i32 or i64 is needed", call, name_of(rows.dtype())));
-  }
+/// That the tables have rows, of which some are asked for by number.
+void check_table(const char* call, const Device& device, const check::Named& table, const check::Named& values) {
+  check::on_device(call, device, {table, values});
+  check::contiguous(call, {table, values});
   if (table.view.rank() < 1) throw ShapeError(fmt::format("{}: '{}' is a scalar and has no rows", call, table.name));
-  check::shape(call, values, table.view.shape().with(0, rows.extent(0)));
-  check::value(table.view.extent(0) > 0 || rows.extent(0) == 0, call, [&] {
+}
+
+void check_not_empty(const char* call, const check::Named& table, bool asked) {
+  check::value(table.view.extent(0) > 0 || !asked, call, [&] {
     return fmt::format("rows are asked of '{}' {}, which has none", table.name, table.view.shape().to_string());
   });
 }
 
-}  // namespace
-
-void gather_rows(const Device& device, ConstView table, ConstView rows, View out) {
-  check_rows("gather_rows", device, rows, {"table", table}, {"out", out});
-  if (out.dtype() != table.dtype()) check::same_floating("gather_rows", {{"out", out}});
-  if (out.count() == 0) return;
-  RTL_DISPATCH(device, gather_rows(device, table, rows, out));
+/// A table of [n, ...] and what is gathered from it, [m, ...] or [R, m, ...].
+void check_gather(const char* call, const Device& device, ConstView table, ConstView rows, ConstView counters,
+                  View out) {
+  check_table(call, device, {"table", table}, {"out", out});
+  const bool stacked = out.rank() == table.rank() + 1;
+  const std::int64_t count = stacked || out.rank() == table.rank() ? out.extent(stacked ? 1 : 0) : 0;
+  const std::int64_t replicas = stacked ? out.extent(0) : 0;
+  const Shape wanted = table.shape().with(0, rows.given() && !counters.given() ? rows.extent(-1) : count);
+  check::shape(call, {"out", out}, stacked ? check::replicated(replicas, wanted) : wanted);
+  check::row_numbers(call, device, rows, counters, replicas, count);
+  check_not_empty(call, {"table", table}, count > 0);
 }
 
-void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out) {
+}  // namespace
+
+void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters) {
+  check_gather("gather_rows", device, table, rows, counters, out);
+  if (out.dtype() != table.dtype()) check::same_floating("gather_rows", {{"out", out}});
+  if (out.count() == 0) return;
+  RTL_DISPATCH(device, gather_rows(device, table, rows, out, counters));
+}
+
+void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
+                   ConstView counters) {
   constexpr auto call = "gather_images";
-  check_rows(call, device, rows, {"table", table}, {"out", out});
+  check_gather(call, device, table, rows, counters, out);
   check::dtype(call, {"table", table}, DType::u8);
   check::rank(call, {"table", table}, 4);
   check::dense_operands(call, device, {{"out", out}, {"scale", scale}, {"shift", shift}});
   check::shapes(call, {{"scale", scale}, {"shift", shift}}, {table.extent(3)});
   if (out.count() == 0) return;
-  RTL_DISPATCH(device, gather_images(device, table, rows, scale, shift, out));
+  RTL_DISPATCH(device, gather_images(device, table, rows, scale, shift, out, counters));
 }
 
 void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table) {
-  check_rows("scatter_add_rows", device, rows, {"table", table}, {"values", values});
-  check::same_floating("scatter_add_rows", {{"table", table}, {"values", values}});
+  constexpr auto call = "scatter_add_rows";
+  check_table(call, device, {"table", table}, {"values", values});
+  const std::int64_t count = rows.given() && rows.rank() > 0 ? rows.extent(0) : 0;
+  check::row_numbers(call, device, rows, {}, 0, count);
+  check::shape(call, {"values", values}, table.shape().with(0, count));
+  check_not_empty(call, {"table", table}, count > 0);
+  check::same_floating(call, {{"table", table}, {"values", values}});
   if (values.count() == 0) return;
   RTL_DISPATCH(device, scatter_add_rows(device, values, rows, table));
 }

@@ -7,8 +7,19 @@
 namespace rtl::kernels {
 namespace {
 
-void check_slots(const char* call, const Device& device, std::span<const OptimizerSlot> slots, bool first,
-                 bool second) {
+void check_state(const char* call, const Device& device, const OptimizerState& state) {
+  check::value(state.replicas >= 1, call,
+               [&] { return fmt::format("there are {} replicas; at least one is needed", state.replicas); });
+  check::on_device(call, device, {{"counters", state.counters}, {"rates", state.rates}});
+  check::counters(call, device, state.counters, state.replicas);
+  check::dtype(call, {"rates", state.rates}, DType::f64);
+  check::contiguous(call, {{"rates", state.rates}});
+  const Shape one{Rates::count};
+  check::shape(call, {"rates", state.rates}, state.rates.rank() == 2 ? check::replicated(state.replicas, one) : one);
+}
+
+void check_slots(const char* call, const Device& device, std::span<const OptimizerSlot> slots, std::int64_t replicas,
+                 bool first, bool second) {
   const auto presence = [](bool needed) { return needed ? check::Presence::required : check::optional; };
   for (const OptimizerSlot& slot : slots) {
     check::dense_operands(call, device,
@@ -17,27 +28,34 @@ void check_slots(const char* call, const Device& device, std::span<const Optimiz
                            {"first", slot.first, presence(first)},
                            {"second", slot.second, presence(second)},
                            {"start", slot.start, check::optional}});
-    check::shapes(call,
-                  {{"gradient", slot.gradient}, {"first", slot.first}, {"second", slot.second}, {"start", slot.start}},
-                  slot.weight.shape());
+    const Shape& shape = slot.weight.shape();
+    check::shapes(call, {{"gradient", slot.gradient}, {"first", slot.first}, {"second", slot.second}}, shape);
+    if (replicas > 1 && (shape.rank() == 0 || shape[0] != replicas)) {
+      throw ShapeError(fmt::format("{}: 'weight' is {}; it needs a leading axis of the {} replicas", call,
+                                   shape.to_string(), replicas));
+    }
+    const bool shared = replicas > 1 && slot.start.given() && slot.start.rank() == shape.rank() - 1;
+    check::shape(call, {"start", slot.start}, shared ? Shape(shape.extents().subspan(1)) : shape);
   }
 }
 
 }  // namespace
 
-void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdOptions& options, bool first_step) {
-  check::value(!options.nesterov || options.momentum != 0, "sgd_step", "Nesterov needs a momentum other than 0");
-  check_slots("sgd_step", device, slots, options.momentum != 0, false);
+void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
+              const OptimizerState& state) {
+  check::value(!rule.nesterov || rule.momentum != 0, "sgd_step", "Nesterov needs a momentum other than 0");
+  check_state("sgd_step", device, state);
+  check_slots("sgd_step", device, slots, state.replicas, rule.momentum != 0, false);
   if (slots.empty()) return;
-  RTL_DISPATCH(device, sgd_step(device, slots, options, first_step));
+  RTL_DISPATCH(device, sgd_step(device, slots, rule, state));
 }
 
-void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamOptions& options,
-               std::int64_t step) {
-  check::value(step >= 1, "adam_step", [&] { return fmt::format("steps count from 1, not {}", step); });
-  check_slots("adam_step", device, slots, true, true);
+void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
+               const OptimizerState& state) {
+  check_state("adam_step", device, state);
+  check_slots("adam_step", device, slots, state.replicas, true, true);
   if (slots.empty()) return;
-  RTL_DISPATCH(device, adam_step(device, slots, options, step));
+  RTL_DISPATCH(device, adam_step(device, slots, rule, state));
 }
 
 }  // namespace rtl::kernels

@@ -79,6 +79,16 @@ void max_pool_backward(const Device& device, ConstView dy, ConstView winners, co
   RTL_DISPATCH(device, max_pool_backward(device, dy, winners, options, dx));
 }
 
+void max_pool_gather(const Device& device, ConstView x, ConstView winners, const PoolOptions& options, View y) {
+  constexpr auto call = "max_pool_gather";
+  check::dense_operands(call, device, {{"x", x}, {"y", y}});
+  const Shape pooled = pooled_shape(call, {"x", x}, options);
+  check::shape(call, {"y", y}, pooled);
+  check_winners(call, device, winners, pooled);
+  if (y.count() == 0) return;
+  RTL_DISPATCH(device, max_pool_gather(device, x, winners, options, y));
+}
+
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y) {
   constexpr auto call = "average_pool_forward";
   check::dense_operands(call, device, {{"x", x}, {"y", y}});

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/operations.hpp"
 
 namespace rtl::layers {
 namespace {
@@ -39,14 +39,14 @@ BasicBlock::BasicBlock(const BasicBlockOptions& options, const Construction& con
   }
 }
 
-Variable BasicBlock::forward(const Variable& x, const ForwardContext& context) {
-  Variable shortcut = x;
+Value BasicBlock::forward(const Value& x, const ForwardContext& context) {
+  Value shortcut = x;
   if (projection_) {
     shortcut = projection_norm_->forward(projection_->forward(x, context), context);
   } else if (changes_shape()) {
-    shortcut = autodiff::shortcut_a(x, options_.outputs);
+    shortcut = graph::shortcut_a(x, options_.outputs);
   }
-  const Variable inner = bn1_.forward(conv1_.forward(x, context), context);
+  const Value inner = bn1_.forward(conv1_.forward(x, context), context);
   return bn2_.forward(conv2_.forward(inner, context), context, shortcut);
 }
 
@@ -58,25 +58,6 @@ void BasicBlock::visit(const std::string& prefix, ModuleState& state) {
   if (!projection_) return;
   projection_->visit(prefix + "shortcut.0.", state);
   projection_norm_->visit(prefix + "shortcut.1.", state);
-}
-
-FrozenBuilder::Value BasicBlock::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  FrozenBuilder::Value shortcut = x;
-  if (projection_) {
-    FrozenBuilder::Convolution projection = projection_->description();
-    projection.norm = projection_norm_->description();
-    shortcut = builder.convolution(x, projection);
-  } else if (changes_shape()) {
-    shortcut = builder.shortcut_a(x, options_.outputs);
-  }
-  FrozenBuilder::Convolution first = conv1_.description();
-  first.norm = bn1_.description();
-  first.relu = true;
-  FrozenBuilder::Convolution second = conv2_.description();
-  second.norm = bn2_.description();
-  second.residual = shortcut;
-  second.relu = true;
-  return builder.convolution(builder.convolution(x, first), second);
 }
 
 }  // namespace rtl::layers

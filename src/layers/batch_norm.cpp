@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/operations.hpp"
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::layers {
@@ -17,39 +17,26 @@ BatchNorm::BatchNorm(const BatchNormLayerOptions& options, const Construction& c
     kernels::fill(construction.device, value, tensor);
     return tensor;
   };
-  weight_ = Variable(constant(1), true);
-  bias_ = Variable(constant(0), true);
-  running_mean_ = constant(0);
-  running_variance_ = constant(1);
+  weight_ = construction.parameter("weight", constant(1));
+  bias_ = construction.parameter("bias", constant(0));
+  running_mean_ = construction.parameter("running_mean", constant(0));
+  running_variance_ = construction.parameter("running_var", constant(1));
 }
 
-Variable BatchNorm::forward(const Variable& x, const ForwardContext& context, const Variable& residual) {
-  const bool trained = weight_.requires_gradient() || bias_.requires_gradient();
-  return autodiff::batch_norm(x, weight_, bias_, running_mean_, running_variance_,
-                              {.training = context.training && trained,
-                               .epsilon = options_.epsilon,
-                               .momentum = options_.momentum,
-                               .relu = options_.relu},
-                              residual);
+Value BatchNorm::forward(const Value& x, const ForwardContext& context, const Value& residual) {
+  const bool trained = context.training && !context.frozen && (weight_.trainable || bias_.trainable);
+  const auto norm = trained ? graph::batch_norm_training : graph::batch_norm_evaluation;
+  Value y = norm(x, context.read(x, weight_), context.read(x, bias_), context.read(x, running_mean_),
+                 context.read(x, running_variance_), {.epsilon = options_.epsilon, .momentum = options_.momentum});
+  if (residual.defined()) y = graph::add(y, residual);
+  return options_.relu ? graph::relu(y) : y;
 }
 
 void BatchNorm::visit(const std::string& prefix, ModuleState& state) {
-  state.parameters.push_back({prefix + "weight", weight_});
-  state.parameters.push_back({prefix + "bias", bias_});
+  state.parameters.push_back({prefix + "weight", &weight_});
+  state.parameters.push_back({prefix + "bias", &bias_});
   state.buffers.push_back({prefix + "running_mean", &running_mean_});
   state.buffers.push_back({prefix + "running_var", &running_variance_});
-}
-
-FrozenBuilder::Norm BatchNorm::description() const {
-  return {.gamma = weight_.value(),
-          .beta = bias_.value(),
-          .mean = running_mean_,
-          .variance = running_variance_,
-          .epsilon = options_.epsilon};
-}
-
-FrozenBuilder::Value BatchNorm::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  return builder.batch_norm(x, description(), FrozenBuilder::none, options_.relu);
 }
 
 }  // namespace rtl::layers

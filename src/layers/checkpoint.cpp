@@ -105,8 +105,8 @@ void fill(const io::SafetensorsFile& file, const Fit& fit, Network& network) {
     ready.emplace_back(std::move(loaded), &target);
   };
   ModuleState state = network.state();
-  for (const NamedParameter& parameter : state.parameters) read(parameter.name, parameter.variable.value());
-  for (const NamedBuffer& buffer : state.buffers) read(buffer.name, *buffer.tensor);
+  for (const NamedParameter& parameter : state.parameters) read(parameter.name, parameter.value());
+  for (const NamedBuffer& buffer : state.buffers) read(buffer.name, buffer.value());
   for (const auto& [values, target] : ready) copy_bytes(values, *target);
 }
 
@@ -131,9 +131,9 @@ void save_network(const std::string& path, Network& network, const data::InputNo
   std::vector<io::NamedView> tensors;
   const ModuleState state = network.state();
   for (const NamedParameter& parameter : state.parameters) {
-    tensors.emplace_back(parameter.name, parameter.variable.value());
+    tensors.emplace_back(parameter.name, parameter.value());
   }
-  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, *buffer.tensor);
+  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, buffer.value());
   const InputStatistics statistics(normalization, Device::cpu(1).separate());
   statistics.append_to(tensors, "");
   io::write_safetensors(path, tensors, metadata);

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/operations.hpp"
 
 namespace rtl::layers {
 
@@ -14,34 +14,22 @@ Conv2d::Conv2d(const Conv2dLayerOptions& options, const Construction& constructi
   Tensor weight({options.outputs, options.inputs, options.kernel, options.kernel}, construction.dtype,
                 construction.device);
   initialize_weight(options.initialization, construction.seed, construction.take_name("weight"), weight);
-  weight_ = Variable(std::move(weight), true);
+  weight_ = construction.parameter("weight", std::move(weight));
   if (!options.bias) return;
   Tensor bias({options.outputs}, construction.dtype, construction.device);
   initialize_bias(options.inputs * options.kernel * options.kernel, construction.seed, construction.take_name("bias"),
                   bias);
-  bias_ = Variable(std::move(bias), true);
+  bias_ = construction.parameter("bias", std::move(bias));
 }
 
-Variable Conv2d::forward(const Variable& x, const ForwardContext&) {
-  return autodiff::conv2d(x, weight_, bias_, options_.geometry, options_.relu);
+Value Conv2d::forward(const Value& x, const ForwardContext& context) {
+  const Value y = graph::conv2d(x, context.read(x, weight_), context.read(x, bias_), options_.geometry);
+  return options_.relu ? graph::relu(y) : y;
 }
 
 void Conv2d::visit(const std::string& prefix, ModuleState& state) {
-  state.parameters.push_back({prefix + "weight", weight_});
-  if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_});
-}
-
-FrozenBuilder::Convolution Conv2d::description() const {
-  return {.weight = weight_.value(),
-          .bias = bias_.defined() ? ConstView(bias_.value()) : ConstView(),
-          .options = options_.geometry,
-          .norm = {},
-          .residual = FrozenBuilder::none,
-          .relu = options_.relu};
-}
-
-FrozenBuilder::Value Conv2d::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  return builder.convolution(x, description());
+  state.parameters.push_back({prefix + "weight", &weight_});
+  if (bias_.defined()) state.parameters.push_back({prefix + "bias", &bias_});
 }
 
 }  // namespace rtl::layers

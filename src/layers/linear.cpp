@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/operations.hpp"
 
 namespace rtl::layers {
 
@@ -13,24 +13,21 @@ Linear::Linear(const LinearOptions& options, const Construction& construction) :
   }
   Tensor weight({options.outputs, options.inputs}, construction.dtype, construction.device);
   initialize_weight(options.initialization, construction.seed, construction.take_name("weight"), weight);
-  weight_ = Variable(std::move(weight), true);
+  weight_ = construction.parameter("weight", std::move(weight));
   if (!options.bias) return;
   Tensor bias({options.outputs}, construction.dtype, construction.device);
   initialize_bias(options.inputs, construction.seed, construction.take_name("bias"), bias);
-  bias_ = Variable(std::move(bias), true);
+  bias_ = construction.parameter("bias", std::move(bias));
 }
 
-Variable Linear::forward(const Variable& x, const ForwardContext&) {
-  return autodiff::linear(x, weight_, bias_, options_.relu);
+Value Linear::forward(const Value& x, const ForwardContext& context) {
+  const Value y = graph::linear(x, context.read(x, weight_), context.read(x, bias_));
+  return options_.relu ? graph::relu(y) : y;
 }
 
 void Linear::visit(const std::string& prefix, ModuleState& state) {
-  state.parameters.push_back({prefix + "weight", weight_});
-  if (bias_.defined()) state.parameters.push_back({prefix + "bias", bias_});
-}
-
-FrozenBuilder::Value Linear::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  return builder.linear(x, weight_.value(), bias_.defined() ? ConstView(bias_.value()) : ConstView(), options_.relu);
+  state.parameters.push_back({prefix + "weight", &weight_});
+  if (bias_.defined()) state.parameters.push_back({prefix + "bias", &bias_});
 }
 
 }  // namespace rtl::layers

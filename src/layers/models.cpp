@@ -32,22 +32,16 @@ class TrunkAndHead final : public Network {
   const Architecture& architecture() const override { return architecture_; }
   std::int64_t feature_count() const override { return parts_.features; }
   double head_dropout() const override { return parts_.dropout; }
-  Variable features(const Variable& x, const ForwardContext& context) override {
+  Value features(const Value& x, const ForwardContext& context) override {
     check_input(x);
     return parts_.trunk->forward(x, context);
   }
-  Variable head(const Variable& features, const ForwardContext& context) override {
+  Value head(const Value& features, const ForwardContext& context) override {
     return present_head().forward(drop_features(features, context), context);
   }
   void visit_trunk(const std::string& prefix, ModuleState& state) override { parts_.trunk->visit(prefix, state); }
   void visit_head(const std::string& prefix, ModuleState& state) override {
     if (head_) head_->visit(prefix + parts_.head_name + ".", state);
-  }
-  FrozenBuilder::Value lower_trunk(FrozenBuilder& builder, FrozenBuilder::Value x) const override {
-    return parts_.trunk->lower(builder, x);
-  }
-  FrozenBuilder::Value lower_head(FrozenBuilder& builder, FrozenBuilder::Value features) const override {
-    return present_head().lower(builder, features);
   }
   void reset_head(std::int64_t classes, std::uint64_t seed) override {
     if (classes < 1) {
@@ -69,7 +63,7 @@ class TrunkAndHead final : public Network {
         fmt::format("{}: it has no head (0 classes); give it one by reset_head", architecture_.to_string()));
   }
 
-  void check_input(const Variable& x) const {
+  void check_input(const Value& x) const {
     const Shape& input = architecture_.input;
     bool fits = x.defined() && x.shape().rank() == input.rank() + 1;
     for (int axis = 0; fits && axis < input.rank(); ++axis) fits = x.shape()[axis + 1] == input[axis];

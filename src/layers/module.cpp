@@ -25,18 +25,25 @@ std::string Construction::take_name(std::string_view name) const {
 
 std::int64_t ModuleState::parameter_count() const {
   std::int64_t count = 0;
-  for (const NamedParameter& parameter : parameters) count += parameter.variable.shape().count();
+  for (const NamedParameter& parameter : parameters) count += parameter.value().shape().count();
   return count;
 }
 
 std::int64_t Module::parameter_count() { return state().parameter_count(); }
 
-void Module::set_requires_gradient(bool requires_gradient) {
-  for (NamedParameter& parameter : state().parameters) parameter.variable.set_requires_gradient(requires_gradient);
+void Module::set_trainable(bool trainable) {
+  for (const NamedParameter& parameter : state().parameters) parameter.parameter->trainable = trainable;
 }
 
-void Module::clear_gradients() {
-  for (NamedParameter& parameter : state().parameters) parameter.variable.clear_gradient();
+Value ForwardContext::read(Graph& graph, const Parameter& parameter) const {
+  if (!parameter.defined()) return {};
+  const bool constant = frozen || !parameter.trainable;
+  return constant ? graph.constant(parameter.name, parameter.storage)
+                  : graph.variable(parameter.name, parameter.storage);
+}
+
+Parameter Construction::parameter(std::string_view name, Tensor tensor) const {
+  return {.name = prefix + std::string(name), .storage = graph::Storage(std::move(tensor)), .trainable = true};
 }
 
 }  // namespace rtl::layers

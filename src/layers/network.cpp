@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/core/random.hpp"
+#include "rtl/graph/operations.hpp"
 #include "rtl/layers/initialization.hpp"
 
 namespace rtl::layers {
@@ -19,14 +19,14 @@ void check_same(const std::string& name, const std::string& other, const Tensor&
 
 }  // namespace
 
-Variable Network::drop_features(const Variable& features, const ForwardContext& context) const {
+Value Network::drop_features(const Value& features, const ForwardContext& context) const {
   if (!context.training) return features;
   static const std::uint64_t stream = stream_of("features");
-  return autodiff::dropout(features, head_dropout(), context.seed, mix(stream, context.step));
+  return graph::dropout(features, head_dropout(), stream, context.counters);
 }
 
-Device Network::device() { return state().parameters.front().variable.device(); }
-DType Network::dtype() { return state().parameters.front().variable.dtype(); }
+Device Network::device() { return state().parameters.front().value().device(); }
+DType Network::dtype() { return state().parameters.front().value().dtype(); }
 
 void copy_state(Module& from, Module& to) {
   ModuleState source = from.state();
@@ -37,17 +37,17 @@ void copy_state(Module& from, Module& to) {
                                  target.buffers.size()));
   }
   for (std::size_t i = 0; i < source.parameters.size(); ++i) {
-    check_same(source.parameters[i].name, target.parameters[i].name, source.parameters[i].variable.value(),
-               target.parameters[i].variable.value());
+    check_same(source.parameters[i].name, target.parameters[i].name, source.parameters[i].value(),
+               target.parameters[i].value());
   }
   for (std::size_t i = 0; i < source.buffers.size(); ++i) {
-    check_same(source.buffers[i].name, target.buffers[i].name, *source.buffers[i].tensor, *target.buffers[i].tensor);
+    check_same(source.buffers[i].name, target.buffers[i].name, source.buffers[i].value(), target.buffers[i].value());
   }
   for (std::size_t i = 0; i < source.parameters.size(); ++i) {
-    copy_bytes(source.parameters[i].variable.value(), target.parameters[i].variable.value());
+    copy_bytes(source.parameters[i].value(), target.parameters[i].value());
   }
   for (std::size_t i = 0; i < source.buffers.size(); ++i) {
-    copy_bytes(*source.buffers[i].tensor, *target.buffers[i].tensor);
+    copy_bytes(source.buffers[i].value(), target.buffers[i].value());
   }
 }
 

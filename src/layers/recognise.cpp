@@ -175,9 +175,9 @@ std::vector<std::pair<std::string, Shape>> tensors_of(const Architecture& archit
   std::vector<std::pair<std::string, Shape>> tensors;
   const ModuleState state = network->state();
   for (const NamedParameter& parameter : state.parameters) {
-    tensors.emplace_back(parameter.name, parameter.variable.shape());
+    tensors.emplace_back(parameter.name, parameter.value().shape());
   }
-  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, buffer.tensor->shape());
+  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, buffer.value().shape());
   return tensors;
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/core/random.hpp"
+#include "rtl/graph/operations.hpp"
 #include "rtl/layers/batch_norm.hpp"
 #include "rtl/layers/conv2d.hpp"
 
@@ -26,8 +26,8 @@ Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
   return *this;
 }
 
-Variable Sequential::forward(const Variable& x, const ForwardContext& context) {
-  Variable y = x;
+Value Sequential::forward(const Value& x, const ForwardContext& context) {
+  Value y = x;
   for (const Child& child : children_) y = child.module->forward(y, context);
   return y;
 }
@@ -38,46 +38,11 @@ void Sequential::visit(const std::string& prefix, ModuleState& state) {
   }
 }
 
-FrozenBuilder::Value Sequential::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  for (std::size_t i = 0; i < children_.size(); ++i) {
-    const auto* convolution = dynamic_cast<const Conv2d*>(children_[i].module.get());
-    const auto* norm =
-        i + 1 < children_.size() ? dynamic_cast<const BatchNorm*>(children_[i + 1].module.get()) : nullptr;
-    if (convolution != nullptr && norm != nullptr && !convolution->options().relu) {
-      FrozenBuilder::Convolution description = convolution->description();
-      description.norm = norm->description();
-      description.relu = norm->options().relu;
-      x = builder.convolution(x, description);
-      ++i;
-    } else {
-      x = children_[i].module->lower(builder, x);
-    }
-  }
-  return x;
-}
-
-Variable Relu::forward(const Variable& x, const ForwardContext&) { return autodiff::relu(x); }
-FrozenBuilder::Value Relu::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const { return builder.relu(x); }
-
-Variable MaxPool::forward(const Variable& x, const ForwardContext&) { return autodiff::max_pool(x, options_); }
-FrozenBuilder::Value MaxPool::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  return builder.max_pool(x, options_);
-}
-
-Variable AveragePool::forward(const Variable& x, const ForwardContext&) { return autodiff::average_pool(x, options_); }
-FrozenBuilder::Value AveragePool::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  return builder.average_pool(x, options_);
-}
-
-Variable GlobalAveragePool::forward(const Variable& x, const ForwardContext&) {
-  return autodiff::global_average_pool(x);
-}
-FrozenBuilder::Value GlobalAveragePool::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const {
-  return builder.global_average_pool(x);
-}
-
-Variable Flatten::forward(const Variable& x, const ForwardContext&) { return autodiff::flatten(x); }
-FrozenBuilder::Value Flatten::lower(FrozenBuilder& builder, FrozenBuilder::Value x) const { return builder.flatten(x); }
+Value Relu::forward(const Value& x, const ForwardContext&) { return graph::relu(x); }
+Value MaxPool::forward(const Value& x, const ForwardContext&) { return graph::max_pool(x, options_); }
+Value AveragePool::forward(const Value& x, const ForwardContext&) { return graph::average_pool(x, options_); }
+Value GlobalAveragePool::forward(const Value& x, const ForwardContext&) { return graph::global_average_pool(x); }
+Value Flatten::forward(const Value& x, const ForwardContext&) { return graph::flatten(x); }
 
 Dropout::Dropout(double probability, std::string_view name) : probability_(probability), stream_(stream_of(name)) {
   if (!(probability >= 0 && probability < 1)) {
@@ -85,11 +50,8 @@ Dropout::Dropout(double probability, std::string_view name) : probability_(proba
   }
 }
 
-Variable Dropout::forward(const Variable& x, const ForwardContext& context) {
-  if (!context.training) return x;
-  return autodiff::dropout(x, probability_, context.seed, mix(stream_, context.step));
+Value Dropout::forward(const Value& x, const ForwardContext& context) {
+  return context.training ? graph::dropout(x, probability_, stream_, context.counters) : x;
 }
-
-FrozenBuilder::Value Dropout::lower(FrozenBuilder&, FrozenBuilder::Value x) const { return x; }
 
 }  // namespace rtl::layers

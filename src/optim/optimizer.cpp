@@ -9,18 +9,12 @@
 namespace rtl::optim {
 namespace {
 
-using autodiff::NamedParameter;
-
-void check_not_negative(const char* optimizer, const char* option, double value) {
-  if (!(value >= 0)) throw ValueError(fmt::format("{}: {} is {}; it must not be negative", optimizer, option, value));
-}
-
 const Tensor* find(const std::vector<NamedTensor>& state, const std::string& name) {
   const auto found = std::find_if(state.begin(), state.end(), [&](const NamedTensor& t) { return t.name == name; });
   return found == state.end() ? nullptr : &found->tensor;
 }
 
-void check_like(const std::string& name, const Tensor& given, const autodiff::Variable& parameter) {
+void check_like(const std::string& name, const Tensor& given, const graph::Storage& parameter) {
   if (given.shape() != parameter.shape()) {
     throw ShapeError(fmt::format("Optimizer: {} is {}, its parameter {}", name, given.shape().to_string(),
                                  parameter.shape().to_string()));
@@ -31,172 +25,141 @@ void check_like(const std::string& name, const Tensor& given, const autodiff::Va
   }
 }
 
+std::vector<std::string> sgd_moments(const kernels::SgdRule& options) {
+  return options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+}
+
 }  // namespace
 
-Optimizer::Optimizer(std::vector<NamedParameter> parameters, std::vector<std::string> moment_names)
-    : moment_names_(std::move(moment_names)) {
-  if (parameters.empty()) throw ValueError("Optimizer: there are no parameters to train");
-  slots_.reserve(parameters.size());
-  for (NamedParameter& parameter : parameters) {
-    if (std::any_of(slots_.begin(), slots_.end(),
-                    [&](const Slot& slot) { return slot.parameter.name == parameter.name; })) {
-      throw ValueError(fmt::format("Optimizer: two parameters are called '{}'", parameter.name));
+Optimizer::Optimizer(const char* name, std::vector<NamedStorage> parameters, std::vector<std::string> moment_names,
+                     const Rates& rates)
+    : name_(name), moment_names_(std::move(moment_names)), rates_(rates) {
+  if (parameters.empty()) throw ValueError(fmt::format("{}: there are no parameters to train", name));
+  check_not_negative("learning_rate", rates.learning_rate);
+  check_not_negative("weight_decay", rates.weight_decay);
+  check_not_negative("l2sp_strength", rates.l2sp_strength);
+  for (NamedStorage& parameter : parameters) {
+    const auto same = [&](const Slot& slot) { return slot.parameter.name == parameter.name; };
+    if (std::any_of(slots_.begin(), slots_.end(), same)) {
+      throw ValueError(fmt::format("{}: two parameters are called '{}'", name, parameter.name));
     }
-    slots_.push_back({std::move(parameter), {}, {}, 0});
-  }
-}
-
-const Device& Optimizer::device() const { return slots_.front().parameter.variable.device(); }
-
-void Optimizer::clear_gradients() {
-  for (Slot& slot : slots_) slot.parameter.variable.clear_gradient();
-}
-
-void Optimizer::make_moments(Slot& slot) const {
-  const Tensor& weight = slot.parameter.variable.value();
-  while (slot.moments.size() < moment_names_.size()) {
-    slot.moments.push_back(Tensor::zeros(weight.shape(), weight.dtype(), weight.device()));
-  }
-}
-
-void Optimizer::update_groups(
-    const std::function<void(std::span<const kernels::OptimizerSlot>, std::int64_t)>& update) {
-  pending_.clear();
-  for (Slot& slot : slots_) {
-    if (slot.parameter.variable.gradient().defined()) pending_.push_back(&slot);
-  }
-  while (!pending_.empty()) {
-    const std::int64_t steps = pending_.front()->steps;
-    const auto rest = std::stable_partition(pending_.begin(), pending_.end(),
-                                            [steps](const Slot* slot) { return slot->steps == steps; });
-    group_.clear();
-    for (auto slot = pending_.begin(); slot != rest; ++slot) {
-      make_moments(**slot);
-      const autodiff::Variable& parameter = (*slot)->parameter.variable;
-      std::vector<Tensor>& moments = (*slot)->moments;
-      group_.push_back({.weight = parameter.value(),
-                        .gradient = parameter.gradient(),
-                        .first = moments.empty() ? View() : moments[0].view(),
-                        .second = moments.size() < 2 ? View() : moments[1].view(),
-                        .start = std::as_const((*slot)->start).view()});
+    Slot slot{std::move(parameter), {}, {}};
+    const Tensor& weight = slot.parameter.storage.tensor();
+    while (slot.moments.size() < moment_names_.size()) {
+      slot.moments.emplace_back(Tensor::zeros(weight.shape(), weight.dtype(), weight.device()));
     }
-    update(group_, steps);
-    for (auto slot = pending_.begin(); slot != rest; ++slot) ++(*slot)->steps;
-    pending_.erase(pending_.begin(), rest);
+    slots_.push_back(std::move(slot));
   }
+}
+
+void Optimizer::check_not_negative(const char* option, double value) const {
+  if (!(value >= 0)) throw ValueError(fmt::format("{}: {} is {}; it must not be negative", name_, option, value));
+}
+
+void Optimizer::set_learning_rate(double learning_rate) {
+  check_not_negative("learning_rate", learning_rate);
+  rates_.learning_rate = learning_rate;
+}
+
+std::vector<graph::Value> Optimizer::parameters(graph::Graph& graph) const {
+  std::vector<graph::Value> values;
+  for (const Slot& slot : slots_) values.push_back(graph.variable(slot.parameter.name, slot.parameter.storage));
+  return values;
+}
+
+void Optimizer::record(const graph::StepState::Values& step, std::span<const graph::Value> gradients) const {
+  if (gradients.size() != slots_.size()) {
+    throw ValueError(fmt::format("{}: {} gradients for {} parameters", name_, gradients.size(), slots_.size()));
+  }
+  graph::Graph& graph = step.counters.graph();
+  std::vector<graph::OptimizedParameter> optimized;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    const Slot& slot = slots_[i];
+    const auto moment = [&](std::size_t m) {
+      return m < slot.moments.size() ? graph.variable(moment_names_[m] + "/" + slot.parameter.name, slot.moments[m])
+                                     : graph::Value();
+    };
+    optimized.push_back(
+        {.weight = graph.variable(slot.parameter.name, slot.parameter.storage),
+         .gradient = gradients[i],
+         .first = moment(0),
+         .second = moment(1),
+         .start = slot.start.defined() ? graph.variable("start/" + slot.parameter.name, slot.start) : graph::Value()});
+  }
+  if (!optimized.empty()) record_step(step, optimized);
 }
 
 void Optimizer::set_start(const std::string& parameter, const Tensor& start) {
   for (Slot& slot : slots_) {
     if (slot.parameter.name != parameter) continue;
-    check_like("the start point of " + parameter, start, slot.parameter.variable);
-    slot.start = start.to(slot.parameter.variable.device());
+    check_like("the start point of " + parameter, start, slot.parameter.storage);
+    slot.start = graph::Storage(start.to(slot.parameter.storage.device()));
     return;
   }
-  throw ValueError(fmt::format("Optimizer::set_start: there is no parameter '{}'", parameter));
+  throw ValueError(fmt::format("{}: there is no parameter '{}'", name_, parameter));
 }
 
 void Optimizer::start_from_here() {
-  for (Slot& slot : slots_) slot.start = slot.parameter.variable.value().clone();
+  for (Slot& slot : slots_) slot.start = graph::Storage(slot.parameter.storage.tensor().clone());
 }
 
 std::vector<NamedTensor> Optimizer::state() const {
-  const Device host = device().host();
+  const Device host = slots_.front().parameter.storage.device().host();
   std::vector<NamedTensor> state;
-  std::vector<std::int64_t> steps;
   for (const Slot& slot : slots_) {
-    steps.push_back(slot.steps);
     for (std::size_t i = 0; i < slot.moments.size(); ++i) {
-      state.push_back({moment_names_[i] + "/" + slot.parameter.name, slot.moments[i].to(host)});
+      state.push_back({moment_names_[i] + "/" + slot.parameter.name, slot.moments[i].tensor().to(host)});
     }
-    if (slot.start.defined()) state.push_back({"start/" + slot.parameter.name, slot.start.to(host)});
+    if (slot.start.defined()) state.push_back({"start/" + slot.parameter.name, slot.start.tensor().to(host)});
   }
-  state.push_back({"steps", Tensor::from(steps, {static_cast<std::int64_t>(steps.size())}, host)});
   return state;
 }
 
 void Optimizer::load_state(const std::vector<NamedTensor>& state) {
-  const Tensor* counts = find(state, "steps");
-  if (counts == nullptr || counts->dtype() != DType::i64 ||
-      counts->count() != static_cast<std::int64_t>(slots_.size())) {
-    throw ValueError(fmt::format("Optimizer::load_state: 'steps' with {} i64 numbers is needed", slots_.size()));
-  }
-  const std::vector<std::int64_t> steps = counts->to_vector<std::int64_t>();
-  std::vector<std::vector<Tensor>> moments(slots_.size());
-  std::vector<Tensor> starts(slots_.size());
-  std::size_t used = 1;
-  for (std::size_t s = 0; s < slots_.size(); ++s) {
-    const NamedParameter& parameter = slots_[s].parameter;
-    const auto take = [&](const std::string& name) -> std::optional<Tensor> {
+  std::vector<std::pair<const Tensor*, graph::Storage>> ready;
+  for (const Slot& slot : slots_) {
+    const auto take = [&](const std::string& name, const graph::Storage& target) {
       const Tensor* found = find(state, name);
-      if (found == nullptr) return std::nullopt;
-      check_like(name, *found, parameter.variable);
-      ++used;
-      return found->to(parameter.variable.device());
+      if (found == nullptr) throw ValueError(fmt::format("{}: '{}' is missing in the state", name_, name));
+      check_like(name, *found, slot.parameter.storage);
+      ready.emplace_back(found, target);
     };
-    if (steps[s] < 0)
-      throw ValueError(fmt::format("Optimizer::load_state: {} has made {} steps", parameter.name, steps[s]));
-    for (const std::string& moment : moment_names_) {
-      std::optional<Tensor> tensor = take(moment + "/" + parameter.name);
-      if (tensor) moments[s].push_back(std::move(*tensor));
+    for (std::size_t i = 0; i < slot.moments.size(); ++i) {
+      take(moment_names_[i] + "/" + slot.parameter.name, slot.moments[i]);
     }
-    if (moments[s].size() != (steps[s] > 0 ? moment_names_.size() : 0)) {
-      throw ValueError(
-          fmt::format("Optimizer::load_state: {} has made {} steps, but {} of its {} state tensors are there",
-                      parameter.name, steps[s], moments[s].size(), moment_names_.size()));
-    }
-    if (std::optional<Tensor> start = take("start/" + parameter.name)) starts[s] = std::move(*start);
+    if (slot.start.defined()) take("start/" + slot.parameter.name, slot.start);
   }
-  if (used != state.size()) {
-    throw ValueError(fmt::format("Optimizer::load_state: {} of the {} tensors belong to no parameter of this optimizer",
-                                 state.size() - used, state.size()));
+  if (ready.size() != state.size()) {
+    throw ValueError(fmt::format("{}: {} of the {} tensors of the state belong to no parameter of this optimizer",
+                                 name_, state.size() - ready.size(), state.size()));
   }
-  for (std::size_t s = 0; s < slots_.size(); ++s) {
-    slots_[s].moments = std::move(moments[s]);
-    slots_[s].start = std::move(starts[s]);
-    slots_[s].steps = steps[s];
-  }
+  for (const auto& [from, to] : ready) copy_bytes(*from, to.tensor());
 }
 
-Sgd::Sgd(std::vector<NamedParameter> parameters, const kernels::SgdOptions& options)
-    : Optimizer(std::move(parameters),
-                options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}),
-      options_(options) {
-  check_not_negative("Sgd", "learning_rate", options.learning_rate);
-  check_not_negative("Sgd", "momentum", options.momentum);
-  check_not_negative("Sgd", "weight_decay", options.weight_decay);
-  check_not_negative("Sgd", "l2sp_strength", options.l2sp_strength);
+Sgd::Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::SgdRule& options)
+    : Optimizer("Sgd", std::move(parameters), sgd_moments(options), rates), options_(options) {
+  check_not_negative("momentum", options.momentum);
   if (options.nesterov && options.momentum == 0) throw ValueError("Sgd: Nesterov's form needs a momentum above 0");
 }
 
-void Sgd::step() {
-  update_groups([this](std::span<const kernels::OptimizerSlot> slots, std::int64_t steps) {
-    kernels::sgd_step(device(), slots, options_, steps == 0);
-  });
+void Sgd::record_step(const graph::StepState::Values& step,
+                      std::span<const graph::OptimizedParameter> parameters) const {
+  graph::record_sgd_step(step.counters, step.rates, parameters, options_);
 }
 
-Adam::Adam(std::vector<NamedParameter> parameters, const kernels::AdamOptions& options)
-    : Optimizer(std::move(parameters), {"first_moment", "second_moment"}), options_(options) {
-  const char* name = options.decoupled ? "AdamW" : "Adam";
-  check_not_negative(name, "learning_rate", options.learning_rate);
-  check_not_negative(name, "epsilon", options.epsilon);
-  check_not_negative(name, "weight_decay", options.weight_decay);
-  check_not_negative(name, "l2sp_strength", options.l2sp_strength);
+Adam::Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamRule& options)
+    : Optimizer(options.decoupled ? "AdamW" : "Adam", std::move(parameters), {"first_moment", "second_moment"}, rates),
+      options_(options) {
+  check_not_negative("epsilon", options.epsilon);
   for (const double beta : {options.beta1, options.beta2}) {
-    if (!(beta >= 0 && beta < 1)) throw ValueError(fmt::format("{}: a beta of {}; it must be in [0, 1)", name, beta));
+    if (!(beta >= 0 && beta < 1)) throw ValueError(fmt::format("Adam: a beta of {}; it must be in [0, 1)", beta));
   }
 }
 
-void Adam::step() {
-  update_groups([this](std::span<const kernels::OptimizerSlot> slots, std::int64_t steps) {
-    kernels::adam_step(device(), slots, options_, steps + 1);
-  });
+void Adam::record_step(const graph::StepState::Values& step,
+                       std::span<const graph::OptimizedParameter> parameters) const {
+  graph::record_adam_step(step.counters, step.rates, parameters, options_);
 }
-
-AdamW::AdamW(std::vector<NamedParameter> parameters, kernels::AdamOptions options)
-    : Adam(std::move(parameters), [&options] {
-        options.decoupled = true;
-        return options;
-      }()) {}
 
 }  // namespace rtl::optim

@@ -20,9 +20,9 @@ std::vector<std::pair<std::string, Tensor*>> model_tensors(Trainable& model) {
   std::vector<std::pair<std::string, Tensor*>> tensors;
   const layers::ModuleState state = model.state();
   for (const auto& parameter : state.parameters) {
-    tensors.emplace_back("parameter." + parameter.name, &parameter.variable.value());
+    tensors.emplace_back("parameter." + parameter.name, &parameter.value());
   }
-  for (const auto& buffer : state.buffers) tensors.emplace_back("buffer." + buffer.name, buffer.tensor);
+  for (const auto& buffer : state.buffers) tensors.emplace_back("buffer." + buffer.name, &buffer.value());
   return tensors;
 }
 
@@ -58,7 +58,7 @@ void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<
 }  // namespace
 
 Facts training_protocol(Trainable& model, const TrainingData& data, const TrainingOptions& options) {
-  const Device device = model.state().parameters.front().variable.device();
+  const Device device = model.state().parameters.front().value().device();
   Facts facts = machine_facts(device.kind(), device.threads());
   facts.push_back({"seed", std::to_string(options.seed)});
   const Facts chosen = facts_of(options);

@@ -35,9 +35,8 @@ void describe(io::Metadata& metadata, const std::string& prefix, const layers::A
 
 void add_network(std::vector<io::NamedView>& views, const std::string& prefix, layers::Network& network) {
   const layers::ModuleState state = network.state();
-  for (const auto& parameter : state.parameters)
-    views.emplace_back(prefix + parameter.name, parameter.variable.value());
-  for (const auto& buffer : state.buffers) views.emplace_back(prefix + buffer.name, *buffer.tensor);
+  for (const auto& parameter : state.parameters) views.emplace_back(prefix + parameter.name, parameter.value());
+  for (const auto& buffer : state.buffers) views.emplace_back(prefix + buffer.name, buffer.value());
 }
 
 /// Reads metadata and tensors of one file, with errors that name it.
@@ -98,8 +97,8 @@ class Reader {
       throw FormatError(file_.path(), error.what());
     }
     const layers::ModuleState state = network->state();
-    for (const auto& parameter : state.parameters) fill(prefix + parameter.name, parameter.variable.value());
-    for (const auto& buffer : state.buffers) fill(prefix + buffer.name, *buffer.tensor);
+    for (const auto& parameter : state.parameters) fill(prefix + parameter.name, parameter.value());
+    for (const auto& buffer : state.buffers) fill(prefix + buffer.name, buffer.value());
     return network;
   }
 
@@ -213,8 +212,8 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
     columns += width;
     model->blocks.push_back(std::move(block));
   }
-  model->weight = autodiff::Variable(reader.tensor("head.weight", {model->classes, columns}), true);
-  model->bias = autodiff::Variable(reader.tensor("head.bias", {model->classes}), true);
+  model->set_head(reader.tensor("head.weight", {model->classes, columns}),
+                  reader.tensor("head.bias", {model->classes}));
   return Fitted(std::move(model));
 }
 

@@ -53,7 +53,7 @@ double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t clas
 LargestWeight largest_weight(const layers::ModuleState& state) {
   LargestWeight largest;
   for (const auto& parameter : state.parameters) {
-    const double magnitude = largest_of(parameter.variable.value());
+    const double magnitude = largest_of(parameter.value());
     if (magnitude > largest.magnitude || largest.name.empty()) largest = {parameter.name, magnitude};
   }
   return largest;

@@ -7,17 +7,17 @@
 #include <span>
 #include <utility>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/core/random.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/row_function.hpp"
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/initialization.hpp"
+#include "transfer/logits_plan.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer {
-
-using autodiff::Variable;
 
 namespace {
 
@@ -55,28 +55,34 @@ layers::ModuleState Fitted::Model::state() {
   if (network && fused()) network->visit_trunk("", state);
   if (network && !fused()) network->visit("", state);
   if (fused()) {
-    state.parameters.push_back({"head.weight", weight});
-    state.parameters.push_back({"head.bias", bias});
+    state.parameters.push_back({"head.weight", &weight});
+    state.parameters.push_back({"head.bias", &bias});
   }
   return state;
 }
 
-std::vector<Variable> Fitted::Model::encoded(const Batch& batch, const layers::ForwardContext& context) {
-  std::vector<Variable> features;
+void Fitted::Model::set_head(Tensor head_weight, Tensor head_bias) {
+  weight = {.name = "head.weight", .storage = graph::Storage(std::move(head_weight))};
+  bias = {.name = "head.bias", .storage = graph::Storage(std::move(head_bias))};
+}
+
+std::vector<graph::Value> Fitted::Model::encoded(const Batch& batch, const layers::ForwardContext& context) {
+  std::vector<graph::Value> features;
   if (network) features.push_back(network->drop_features(network->features(batch.inputs, context), context));
-  for (const Variable& frozen : batch.features) {
+  for (const graph::Value& frozen : batch.features) {
     const bool drop = context.training && feature_dropout > 0;
-    const std::uint64_t stream = mix(layers::stream_of("frozen features"), context.step);
-    features.push_back(drop ? autodiff::dropout(frozen, feature_dropout, context.seed, stream) : frozen);
+    const std::uint64_t name = layers::stream_of("frozen features");
+    features.push_back(drop ? graph::dropout(frozen, feature_dropout, name, context.counters) : frozen);
   }
   return features;
 }
 
-Variable Fitted::Model::logits(const Batch& batch, const layers::ForwardContext& context) {
+graph::Value Fitted::Model::logits(const Batch& batch, const layers::ForwardContext& context) {
   if (!fused()) return network->forward(batch.inputs, context);
-  std::vector<autodiff::FusionInput> inputs;
-  for (Variable& features : encoded(batch, context)) inputs.push_back({std::move(features)});
-  return autodiff::residual_fusion(inputs, weight, bias);
+  std::vector<graph::FusionInput> inputs;
+  for (const graph::Value& features : encoded(batch, context)) inputs.push_back({.features = features});
+  graph::Graph& graph = inputs.front().features.graph();
+  return graph::residual_fusion(inputs, context.read(graph, weight), context.read(graph, bias));
 }
 
 void Fitted::Model::fit_scaling(FrozenBlock& block, const Tensor& features, FeatureScaling scaling,
@@ -124,7 +130,6 @@ void Fitted::Model::check(const data::Dataset& dataset, const char* call) const 
 Tensor Fitted::Model::predict(const data::Dataset& dataset, const Tables& tables, const Rows* rows) {
   check(dataset, "Fitted::logits");
   if (!fused()) return transfer::predict(*network, dataset, normalization, evaluation_batch);
-  const autodiff::NoGraph no_graph;
   const detail::PlacedDataset placed(dataset, device);
   const detail::InputGather gather(*placed, normalization, DType::f32, device);
   const std::int64_t samples = dataset.size();
@@ -132,17 +137,14 @@ Tensor Fitted::Model::predict(const data::Dataset& dataset, const Tables& tables
   std::vector<Tensor> features;
   for (std::size_t k = 0; k < blocks.size(); ++k) features.push_back(block_features(k, *tables.at(k), rows));
   Tensor out({samples, classes}, DType::f32, device);
+  detail::LogitsPlan plan(*this, device, DType::f32);
   for (std::int64_t begin = 0; begin < samples; begin += evaluation_batch) {
     const std::int64_t end = std::min(samples, begin + evaluation_batch);
-    Batch batch;
-    if (network) batch.inputs = Variable(gather(order.view().slice(0, begin, end)));
-    for (const Tensor& table : features) {
-      const ConstView part = table.view().slice(0, begin, end);
-      Tensor copy(part.shape(), DType::f32, device);
-      copy_bytes(part, copy);
-      batch.features.emplace_back(std::move(copy));
-    }
-    copy_bytes(logits(batch, {}).value(), out.view().slice(0, begin, end));
+    Tensor inputs;
+    if (network) inputs = gather(order.view().slice(0, begin, end));
+    std::vector<ConstView> parts;
+    for (const Tensor& table : features) parts.push_back(table.view().slice(0, begin, end));
+    copy_bytes(plan(network ? ConstView(inputs) : ConstView(), parts), out.view().slice(0, begin, end));
   }
   return out;
 }
@@ -151,7 +153,6 @@ std::vector<BlockInfluence> Fitted::Model::influence(const data::Dataset& datase
                                                      const Rows* rows) {
   check(dataset, "Fitted::block_influence");
   if (!fused()) return {};
-  const autodiff::NoGraph no_graph;
   const std::int64_t samples = dataset.size();
   std::vector<std::pair<std::string, Tensor>> parts;
   if (network) {
@@ -159,10 +160,11 @@ std::vector<BlockInfluence> Fitted::Model::influence(const data::Dataset& datase
     const detail::InputGather gather(*placed, normalization, DType::f32, device);
     const Tensor order = detail::counting_rows(samples, device);
     Tensor h({samples, network->feature_count()}, DType::f32, device);
+    graph::RowFunction encoder(device, sample, DType::f32,
+                               [&](const graph::Value& x) { return network->features(x, {}); });
     for (std::int64_t begin = 0; begin < samples; begin += evaluation_batch) {
       const std::int64_t end = std::min(samples, begin + evaluation_batch);
-      const Variable inputs(gather(order.view().slice(0, begin, end)));
-      copy_bytes(network->features(inputs, {}).value(), h.view().slice(0, begin, end));
+      encoder(gather(order.view().slice(0, begin, end)), h.view().slice(0, begin, end));
     }
     parts.emplace_back("h", std::move(h));
   }

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "rtl/autodiff/variable.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/transfer/strategies.hpp"
 
@@ -30,8 +29,8 @@ class Fitted::Model final : public Trainable {
   std::unique_ptr<layers::Network> network;
   data::InputNormalization normalization;  ///< of the network's inputs
   /// The fused head, [classes, sum of the blocks' features] and [classes]; not defined where the network's is used.
-  autodiff::Variable weight;
-  autodiff::Variable bias;
+  layers::Parameter weight;
+  layers::Parameter bias;
   std::vector<FrozenBlock> blocks;
   double feature_dropout = 0;  ///< on the frozen features, while training
   TrainingRecord record;
@@ -39,10 +38,11 @@ class Fitted::Model final : public Trainable {
   explicit Model(Device where) : device(std::move(where)) {}
   Device device;
 
+  void set_head(Tensor head_weight, Tensor head_bias);
   bool fused() const { return weight.defined(); }
   bool wants_inputs() const override { return network != nullptr; }
   layers::ModuleState state() override;
-  autodiff::Variable logits(const Batch& batch, const layers::ForwardContext& context) override;
+  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override;
 
   /// Sets shift and factor of a block from the training features.
   void fit_scaling(FrozenBlock& block, const Tensor& features, FeatureScaling scaling, double scale) const;
@@ -57,7 +57,7 @@ class Fitted::Model final : public Trainable {
 
  private:
   void check(const data::Dataset& dataset, const char* call) const;
-  std::vector<autodiff::Variable> encoded(const Batch& batch, const layers::ForwardContext& context);
+  std::vector<graph::Value> encoded(const Batch& batch, const layers::ForwardContext& context);
 };
 
 namespace detail {

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <utility>
 #include <vector>
 
+#include "rtl/graph/operations.hpp"
 #include "rtl/kernels/gather.hpp"
 
 namespace rtl::transfer::detail {
@@ -36,7 +38,9 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
     throw ValueError("the input normalisation 'auto' has to be fitted to the training set first: fit_normalization");
   }
   if (dataset.has_images()) {
-    scaling_ = data::channel_scaling(normalization.kind, dataset.inputs.extent(3), device, dtype);
+    data::ChannelScaling scaling = data::channel_scaling(normalization.kind, dataset.inputs.extent(3), device, dtype);
+    scale_ = graph::Storage(std::move(scaling.scale));
+    shift_ = graph::Storage(std::move(scaling.shift));
   } else if (normalization.kind == data::Normalization::standardize) {
     try {
       standardized_ = data::standardized(dataset.inputs, normalization, dtype, device);
@@ -49,11 +53,26 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
 Tensor InputGather::operator()(ConstView rows) const {
   Tensor out(dataset_.inputs.shape().with(0, rows.count()), dtype_, device_);
   if (dataset_.has_images()) {
-    kernels::gather_images(device_, dataset_.inputs, rows, scaling_.scale, scaling_.shift, out);
+    kernels::gather_images(device_, dataset_.inputs, rows, scale_.tensor(), shift_.tensor(), out);
   } else {
-    kernels::gather_rows(device_, standardized_.defined() ? standardized_ : dataset_.inputs, rows, out);
+    kernels::gather_rows(device_, table(), rows, out);
   }
   return out;
+}
+
+ConstView InputGather::table() const { return standardized_.defined() ? standardized_ : dataset_.inputs; }
+
+graph::Value InputGather::table(graph::Graph& graph) const {
+  const ConstView memory = table();
+  return graph.input("inputs", memory.shape(), memory.dtype());
+}
+
+graph::Value InputGather::record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
+                                 std::int64_t count) const {
+  if (!dataset_.has_images()) return graph::gather_batch(table, order, counters, count, dtype_);
+  graph::Graph& graph = table.graph();
+  return graph::gather_batch_images(table, order, counters, count, graph.constant("channel scale", scale_),
+                                    graph.constant("channel shift", shift_));
 }
 
 Tensor counting_rows(std::int64_t count, const Device& device) {

@@ -6,6 +6,7 @@
 
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/dataset.hpp"
+#include "rtl/graph/graph.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -50,11 +51,18 @@ class InputGather {
               const Device& device);
   Tensor operator()(ConstView rows) const;
 
+  /// The table that is gathered from, as an input of a graph, and the memory to bind to it.
+  graph::Value table(graph::Graph& graph) const;
+  ConstView table() const;
+  /// Records the inputs of `count` positions of `order` (i64), from the counters' beginning of the batch on.
+  graph::Value record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
+                      std::int64_t count) const;
+
  private:
   const data::Dataset& dataset_;
   DType dtype_;
   Device device_;
-  data::ChannelScaling scaling_;
+  graph::Storage scale_, shift_;  ///< of images
   Tensor standardized_;
 };
 

@@ -43,8 +43,8 @@ std::uint64_t weights_hash(layers::Network& network) {
   io::Hash64 hash;
   hash.add(network.architecture().to_string());
   const layers::ModuleState state = network.state();
-  for (const auto& parameter : state.parameters) add_tensor(hash, parameter.name, parameter.variable.value());
-  for (const auto& buffer : state.buffers) add_tensor(hash, buffer.name, *buffer.tensor);
+  for (const auto& parameter : state.parameters) add_tensor(hash, parameter.name, parameter.value());
+  for (const auto& buffer : state.buffers) add_tensor(hash, buffer.name, buffer.value());
   return hash.value();
 }
 
@@ -67,11 +67,11 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
   if (!network) throw ValueError("FrozenSource: there is no network; build or load one first");
   const Device device = network->device();
   for (const auto& parameter : network->state().parameters) {
-    if (kernels::all_finite(device, parameter.variable.value())) continue;
+    if (kernels::all_finite(device, parameter.value())) continue;
     throw ValueError(fmt::format("FrozenSource: {} of {} holds NaN or infinity; train or download the source again",
                                  parameter.name, network->architecture().to_string()));
   }
-  network->set_requires_gradient(false);
+  network->set_trainable(false);
   auto frozen = std::make_unique<layers::FrozenNetwork>(*network);
   const std::uint64_t fingerprint = weights_hash(*network);
   if (name.empty()) name = network->architecture().to_string();
@@ -146,7 +146,7 @@ Tensor FrozenSource::logits(const data::Dataset& dataset, std::int64_t batch_siz
 std::unique_ptr<layers::Network> FrozenSource::copy_network(const Device& device) const {
   const std::lock_guard lock(state_->mutex);
   auto copy = layers::clone(*state_->network, device);
-  copy->set_requires_gradient(true);
+  copy->set_trainable(true);
   return copy;
 }
 

@@ -12,7 +12,6 @@
 namespace rtl::transfer {
 namespace {
 
-using autodiff::Variable;
 using Model = Fitted::Model;
 
 struct Request {
@@ -49,8 +48,7 @@ void draw_head(Model& model, std::int64_t columns, std::uint64_t seed) {
   Tensor bias({model.classes}, DType::f32, model.device);
   layers::initialize_weight(layers::Initialization::uniform_fan_in, seed, "head.weight", weight);
   layers::initialize_bias(columns, seed, "head.bias", bias);
-  model.weight = Variable(std::move(weight), true);
-  model.bias = Variable(std::move(bias), true);
+  model.set_head(std::move(weight), std::move(bias));
 }
 
 bool keeps_head(const FrozenSource& source, const Request& request) {
@@ -71,8 +69,8 @@ void copy_head(Model& model, const FrozenSource& source) {
   layers::ModuleState head;
   network->visit_head("", head);
   for (const auto& parameter : head.parameters) {
-    const bool is_weight = parameter.variable.shape().rank() == 2;
-    copy_bytes(parameter.variable.value(), is_weight ? model.weight.value() : model.bias.value());
+    const bool is_weight = parameter.value().shape().rank() == 2;
+    copy_bytes(parameter.value(), is_weight ? model.weight.value() : model.bias.value());
   }
 }
 

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/data/label_flips.hpp"
 #include "rtl/data/sampler.hpp"
 #include "rtl/kernels/gather.hpp"
@@ -19,7 +18,9 @@
 #include "rtl/optim/schedule.hpp"
 #include "transfer/checkpoint.hpp"
 #include "transfer/learning.hpp"
+#include "transfer/logits_plan.hpp"
 #include "transfer/place.hpp"
+#include "transfer/step.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -28,21 +29,17 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
-                                                 std::vector<layers::NamedParameter> parameters) {
+std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options, Trainable& model) {
+  std::vector<optim::NamedStorage> parameters = detail::trained_parameters(model);
+  const optim::Rates rates{.learning_rate = options.learning_rate,
+                           .weight_decay = options.weight_decay,
+                           .l2sp_strength = options.l2sp_strength};
   if (options.optimizer == OptimizerKind::sgd) {
-    return std::make_unique<optim::Sgd>(std::move(parameters),
-                                        kernels::SgdOptions{.learning_rate = options.learning_rate,
-                                                            .momentum = options.momentum,
-                                                            .nesterov = options.nesterov,
-                                                            .weight_decay = options.weight_decay,
-                                                            .l2sp_strength = options.l2sp_strength});
+    return std::make_unique<optim::Sgd>(
+        std::move(parameters), rates, kernels::SgdRule{.momentum = options.momentum, .nesterov = options.nesterov});
   }
-  return std::make_unique<optim::Adam>(std::move(parameters),
-                                       kernels::AdamOptions{.learning_rate = options.learning_rate,
-                                                            .weight_decay = options.weight_decay,
-                                                            .decoupled = options.optimizer == OptimizerKind::adamw,
-                                                            .l2sp_strength = options.l2sp_strength});
+  return std::make_unique<optim::Adam>(std::move(parameters), rates,
+                                       kernels::AdamRule{.decoupled = options.optimizer == OptimizerKind::adamw});
 }
 
 optim::Schedule make_schedule(const TrainingOptions& options) {
@@ -81,11 +78,13 @@ class Training {
         data_(data),
         options_(options),
         device_(device),
-        dtype_(model.state().parameters.front().variable.dtype()),
-        optimizer_(make_optimizer(options, model.state().parameters)),
+        dtype_(model.state().parameters.front().value().dtype()),
+        optimizer_(make_optimizer(options, model)),
         schedule_(make_schedule(options)),
         sampler_(data.dataset->size(), options.batch_size, options.seed, true, smallest_batch(model)) {
     if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, dtype_, device);
+    if (options_.l2sp_strength > 0) optimizer_->start_from_here();
+    step_.emplace(model, data, inputs_ ? &*inputs_ : nullptr, *optimizer_, sampler_.batches(), device, dtype_);
   }
 
   TrainingRecord run() {
@@ -107,7 +106,6 @@ class Training {
     }
     record_.complete = epoch() == options_.epochs;
     if (record_.complete && !options_.checkpoint.empty()) remove_checkpoint();
-    optimizer_->clear_gradients();
     if (record_.complete) add_warnings();
     record_.steps = epoch() * sampler_.batches();
     record_.seconds = seconds_since(start);
@@ -119,7 +117,6 @@ class Training {
 
   void prepare() {
     start_ = detail::largest_weight(model_.state());
-    if (options_.l2sp_strength > 0) optimizer_->start_from_here();
     if (!options_.checkpoint.empty()) {
       protocol_ = detail::training_protocol(model_, data_, options_);
       if (options_.resume) {
@@ -127,7 +124,6 @@ class Training {
       }
     }
     clean_labels_ = data_.dataset->labels.to_vector<std::int32_t>();
-    optimizer_->clear_gradients();
   }
 
   void warn(std::string note) {
@@ -137,9 +133,8 @@ class Training {
   void add_warnings() {
     warn(detail::describe_constant_columns(data_.normalization));
     if (epoch() == 0) return;
-    const std::vector<std::int32_t> labels = labels_.to_vector<std::int32_t>();
-    const double shares = detail::loss_of_shares(labels, data_.dataset->classes);
-    const detail::LearningCheck check = evaluate(labels, shares);
+    const double shares = detail::loss_of_shares(labels_, data_.dataset->classes);
+    const detail::LearningCheck check = evaluate(labels_, shares);
     if (check.constant()) warn(detail::describe_constant_prediction(*data_.dataset, check.predicted()));
     if (doubtful(shares)) warn(detail::describe_nothing_learned(check.mean_loss(), shares));
     warn(detail::describe_growth(start_, detail::largest_weight(model_.state())));
@@ -151,22 +146,13 @@ class Training {
 
   /// On the training samples: all of them where there is doubt, else until two classes have been predicted.
   detail::LearningCheck evaluate(const std::vector<std::int32_t>& labels, double shares) {
-    const autodiff::NoGraph no_graph;
+    detail::LogitsPlan plan(model_, device_, dtype_);
     detail::LearningCheck check(data_.dataset->classes);
     const std::int64_t samples = data_.dataset->size();
     const Tensor rows = detail::counting_rows(samples, device_);
     for (std::int64_t begin = 0; begin < samples && (check.constant() || doubtful(shares));) {
       const std::int64_t end = std::min<std::int64_t>(samples, begin + 256);
-      const autodiff::Variable output = model_.logits(make_batch(rows.view().slice(0, begin, end)), {});
-      const Tensor& logits = output.value();
-      std::vector<double> values;
-      if (dtype_ == DType::f64) {
-        values = logits.to_vector<double>();
-      } else {
-        const std::vector<float> narrow = logits.to_vector<float>();
-        values.assign(narrow.begin(), narrow.end());
-      }
-      check.add(values, labels.data() + begin);
+      check.add(logits_of(plan, rows.view().slice(0, begin, end)), labels.data() + begin);
       if (!check.finite())
         throw_diverged("the outputs on the training samples became NaN or infinite", epoch(), sampler_.batches());
       begin = end;
@@ -182,13 +168,13 @@ class Training {
   /// The epoch's order and labels, on the device.
   void start_epoch() {
     sampler_.start_epoch(epoch());
-    rows_ = Tensor::from(sampler_.order(), {data_.dataset->size()}, device_);
-    if (labels_.defined() && !(options_.flip_each_epoch && options_.label_flips > 0)) return;
+    step_->set_order(sampler_.order());
+    step_->start_epoch(options_.seed, epoch() * sampler_.batches());
+    if (!labels_.empty() && !(options_.flip_each_epoch && options_.label_flips > 0)) return;
     const data::LabelFlips flips{options_.label_flips, options_.seed, options_.flip_each_epoch};
-    const auto labels = options_.label_flips > 0
-                            ? data::flipped_labels(clean_labels_, data_.dataset->classes, flips, epoch())
-                            : clean_labels_;
-    labels_ = Tensor::from(labels, {data_.dataset->size()}, device_);
+    labels_ = options_.label_flips > 0 ? data::flipped_labels(clean_labels_, data_.dataset->classes, flips, epoch())
+                                       : clean_labels_;
+    step_->set_labels(labels_);
   }
 
   Tensor gather(ConstView table, ConstView rows, DType dtype) const {
@@ -198,19 +184,21 @@ class Training {
   }
 
   double run_epoch() {
-    start_epoch();
     optimizer_->set_learning_rate(schedule_(epoch()));
-    Tensor sum = Tensor::zeros({1}, dtype_, device_);
-    step_losses_ = Tensor::zeros({sampler_.batches()}, dtype_, device_);
-    for (std::int64_t index = 0; index < sampler_.batches(); ++index) run_step(index, sum);
-    const double total = dtype_ == DType::f64 ? sum.item<double>() : sum.item<float>();
+    start_epoch();
+    for (std::int64_t index = 0; index < sampler_.batches(); ++index) step_->run(size_of_batch(index));
+    const std::vector<double> losses = step_->losses();
+    double total = 0;
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      total += losses[i] * static_cast<double>(size_of_batch(static_cast<std::int64_t>(i)));
+    }
     const double loss = total / static_cast<double>(data_.dataset->size());
-    if (!std::isfinite(loss)) throw_diverged_loss(loss);
+    if (!std::isfinite(loss)) throw_diverged_loss(losses, loss);
     return loss;
   }
 
   [[noreturn]] void throw_diverged(const std::string& what, std::int64_t in_epoch, std::int64_t step) const {
-    const double rate = optimizer_->learning_rate();
+    const double rate = optimizer_->rates().learning_rate;
     throw TrainingDiverged(
         fmt::format("train: {} in epoch {}, step {} of {}, at a learning rate of {}; lower the learning rate, or "
                     "standardise the inputs",
@@ -218,14 +206,7 @@ class Training {
         in_epoch, step, rate);
   }
 
-  [[noreturn]] void throw_diverged_loss(double loss) const {
-    std::vector<double> losses;
-    if (dtype_ == DType::f64) {
-      losses = step_losses_.to_vector<double>();
-    } else {
-      const std::vector<float> values = step_losses_.to_vector<float>();
-      losses.assign(values.begin(), values.end());
-    }
+  [[noreturn]] void throw_diverged_loss(const std::vector<double>& losses, double loss) const {
     const auto first = std::find_if(losses.begin(), losses.end(), [](double value) { return !std::isfinite(value); });
     // Each may be finite and their sum not.
     const bool one = first != losses.end();
@@ -237,32 +218,25 @@ class Training {
   /// Of the epoch that has just ended: ReLUs can hide a weight that is no number from the loss.
   void check_weights() {
     for (const auto& parameter : model_.state().parameters) {
-      if (kernels::all_finite(device_, parameter.variable.value())) continue;
+      if (kernels::all_finite(device_, parameter.value())) continue;
       throw_diverged(fmt::format("{} holds NaN or infinity", parameter.name), epoch(), sampler_.batches());
     }
   }
 
-  Batch make_batch(ConstView rows) {
-    Batch batch;
-    if (inputs_) batch.inputs = autodiff::Variable((*inputs_)(rows));
-    for (const ConstView& table : data_.features) batch.features.emplace_back(gather(table, rows, dtype_));
-    return batch;
+  std::vector<double> logits_of(detail::LogitsPlan& plan, ConstView rows) const {
+    Tensor inputs;
+    std::vector<Tensor> tables;
+    std::vector<ConstView> features;
+    if (inputs_) inputs = (*inputs_)(rows);
+    for (const ConstView& table : data_.features) tables.push_back(gather(table, rows, dtype_));
+    for (const Tensor& table : tables) features.emplace_back(table);
+    const ConstView logits = plan(inputs.defined() ? ConstView(inputs) : ConstView(), features);
+    Tensor values(logits.shape(), DType::f64, device_);
+    kernels::cast(device_, logits, values);
+    return values.to_vector<double>();
   }
 
-  void run_step(std::int64_t index, Tensor& sum) {
-    const std::int64_t begin = index * options_.batch_size;
-    const std::int64_t end = begin + static_cast<std::int64_t>(sampler_.batch(index).size());
-    const ConstView rows = rows_.view().slice(0, begin, end);
-    const Batch batch = make_batch(rows);
-    const auto step = static_cast<std::uint64_t>(epoch() * sampler_.batches() + index);
-    const autodiff::Variable logits = model_.logits(batch, {true, options_.seed, step});
-    const autodiff::Variable loss = autodiff::cross_entropy(logits, gather(labels_, rows, DType::i32));
-    loss.backward();
-    optimizer_->step();
-    optimizer_->clear_gradients();
-    kernels::scale_add(device_, static_cast<double>(end - begin), loss.value(), 1.0, sum);
-    kernels::scale_add(device_, 1.0, loss.value(), 0.0, step_losses_.view().slice(0, index, index + 1));
-  }
+  std::int64_t size_of_batch(std::int64_t index) { return static_cast<std::int64_t>(sampler_.batch(index).size()); }
 
   Trainable& model_;
   const TrainingData& data_;
@@ -274,9 +248,8 @@ class Training {
   data::BatchSampler sampler_;
   std::optional<detail::InputGather> inputs_;
   std::vector<std::int32_t> clean_labels_;
-  Tensor rows_;
-  Tensor labels_;
-  Tensor step_losses_;
+  std::vector<std::int32_t> labels_;  ///< with the present flips
+  std::optional<detail::TrainingStep> step_;
   detail::Facts protocol_;
   detail::LargestWeight start_;
   TrainingRecord record_;
@@ -286,7 +259,7 @@ class Training {
 class WholeNetwork final : public Trainable {
  public:
   explicit WholeNetwork(layers::Network& network) : network_(network) {}
-  autodiff::Variable logits(const Batch& batch, const layers::ForwardContext& context) override {
+  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
     return network_.forward(batch.inputs, context);
   }
   layers::ModuleState state() override { return network_.state(); }
@@ -313,7 +286,7 @@ TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingO
   data.dataset->validate(true);
   const layers::ModuleState state = model.state();
   if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
-  const Device device = state.parameters.front().variable.device();
+  const Device device = state.parameters.front().value().device();
   check_features(device, data);
   const detail::PlacedDataset placed(*data.dataset, device);
   TrainingData local = data;
@@ -337,18 +310,18 @@ Tensor predict(layers::Network& network, const data::Dataset& dataset, const dat
                std::int64_t batch_size) {
   check_input(network, dataset, "predict");
   if (batch_size < 1) throw ValueError("predict: batch_size must be positive");
-  const autodiff::NoGraph no_graph;
   const Device device = network.device();
   const detail::PlacedDataset placed(dataset, device);
   const detail::InputGather gather(*placed, normalization, network.dtype(), device);
   const std::int64_t samples = dataset.size();
   const Tensor rows = detail::counting_rows(samples, device);
   Tensor out({samples, network.architecture().classes}, DType::f32, device);
+  WholeNetwork model(network);
+  detail::LogitsPlan plan(model, device, network.dtype());
   for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
     const std::int64_t end = std::min(samples, begin + batch_size);
-    const autodiff::Variable inputs(gather(rows.view().slice(0, begin, end)));
-    const autodiff::Variable logits = network.forward(inputs, {});
-    kernels::cast(device, logits.value(), out.view().slice(0, begin, end));
+    const Tensor inputs = gather(rows.view().slice(0, begin, end));
+    kernels::cast(device, plan(inputs, {}), out.view().slice(0, begin, end));
   }
   return out;
 }

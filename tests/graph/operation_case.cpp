@@ -69,13 +69,36 @@ struct Recorded {
 
 using Bytes = std::vector<std::vector<std::byte>>;
 
-/// What the last of `runs` runs gives, all results being NaN before it; several runs are replays where there are such.
-Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, const PlanOptions& options,
-                 int runs = 1) {
+/// What a run starts with in a variable: each replica has a copy of its storage.
+Tensor initial(const ValueRecord& variable, std::int64_t copies) {
+  const Tensor& start = variable.storage.tensor();
+  Tensor all(copies == 1 ? start.shape() : stacked(start.shape()), start.dtype(), start.device());
+  const View rows = all.view().reshaped({copies, start.shape().count()});
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    copy_bytes(start.view().reshaped({1, start.shape().count()}), rows.slice(0, copy, copy + 1));
+  }
+  return all;
+}
+
+/// The results, and the variables as the last of `runs` runs leaves them. Each run starts with the same variables, and
+/// with NaN in all results; several runs are replays where there are such.
+Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, PlanOptions options, int runs = 1) {
+  std::vector<Value> variables;
+  std::vector<Tensor> starts, states;
+  for (std::size_t i = 0; i < recorded.graph->values().size(); ++i) {
+    const ValueRecord& value = recorded.graph->values()[i];
+    if (value.origin != Origin::variable) continue;
+    variables.push_back(recorded.graph->value(static_cast<std::int32_t>(i)));
+    starts.push_back(initial(value, options.replicas));
+    states.push_back(starts.back().clone());
+    options.replicated.push_back(variables.back());
+  }
   Execution execution(std::make_shared<const Plan>(recorded.graph, recorded.results, options));
   if (runs > 1) execution.capture();
   for (std::size_t i = 0; i < inputs.size(); ++i) execution.bind(recorded.inputs[i], inputs[i].view());
+  for (std::size_t i = 0; i < variables.size(); ++i) execution.bind(variables[i], states[i].view());
   for (int run = 0; run < runs; ++run) {
+    for (std::size_t i = 0; i < states.size(); ++i) copy_bytes(starts[i], states[i]);
     for (const Value& result : recorded.results) {
       const View view = execution.view(result);
       const bool leaf = recorded.graph->record(result).origin != Origin::operation;
@@ -85,6 +108,7 @@ Bytes results_of(const Recorded& recorded, const std::vector<Tensor>& inputs, co
   }
   Bytes all;
   for (const Value& result : recorded.results) all.push_back(bytes(execution.view(result)));
+  for (const Tensor& state : states) all.push_back(bytes(state.view()));
   return all;
 }
 

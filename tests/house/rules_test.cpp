@@ -1,4 +1,4 @@
-// Rules that a compiler does not check: which floor may include which, how long a file may be, and that rtl.hpp has
+// Rules that a compiler does not check: which level may include which, how long a file may be, and that rtl.hpp has
 // everything.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -22,10 +22,10 @@ namespace fs = std::filesystem;
 
 const fs::path root = rtl::test::source_folder();
 
-/// Floor of each module, as in docs/architecture.md. Modules of one floor do not include each other.
-const std::map<std::string, int> floors = {{"core", 1},     {"kernels", 2}, {"io", 2},       {"dist", 2},
-                                           {"autodiff", 3}, {"solvers", 3}, {"data", 3},     {"layers", 4},
-                                           {"optim", 4},    {"theory", 4},  {"transfer", 5}, {"cli", 6}};
+/// Level of each module, as in docs/architecture.md. Modules of one level do not include each other.
+const std::map<std::string, int> levels = {{"core", 1},  {"kernels", 2}, {"io", 2},       {"dist", 2},
+                                           {"graph", 3}, {"solvers", 3}, {"data", 3},     {"layers", 4},
+                                           {"optim", 4}, {"theory", 4},  {"transfer", 5}, {"cli", 6}};
 
 std::vector<fs::path> source_files(const std::vector<std::string>& folders) {
   const std::set<std::string> endings = {".hpp", ".cpp", ".cu", ".cuh", ".h", ".inc"};
@@ -61,33 +61,33 @@ std::optional<std::string> module_of(const std::string& name) {
 std::optional<std::string> included_module(const std::string& line) {
   static const std::regex pattern(R"(\s*#\s*include\s*["<](?:rtl/)?([a-z]+)/[^">]*[">].*)");
   std::smatch match;
-  if (!std::regex_match(line, match, pattern) || !floors.contains(match[1].str())) return {};
+  if (!std::regex_match(line, match, pattern) || !levels.contains(match[1].str())) return {};
   return match[1].str();
 }
 
 bool may_include(const std::string& from, const std::string& to) {
-  return from == to || floors.at(to) < floors.at(from);
+  return from == to || levels.at(to) < levels.at(from);
 }
 
-TEST(Rules, FloorsUseOnlyFloorsBelow) {
+TEST(Rules, LevelsUseOnlyLevelsBelow) {
   int includes = 0;
   for (const auto& file : source_files({"include", "src"})) {
     const auto name = name_of(file);
     const auto module = module_of(name);
     if (!module) continue;
-    ASSERT_TRUE(floors.contains(*module))
-        << name << ": unknown module; give it a floor in docs/architecture.md and here";
+    ASSERT_TRUE(levels.contains(*module))
+        << name << ": unknown module; give it a level in docs/architecture.md and here";
     for (const auto& line : lines_of(file)) {
       const auto included = included_module(line);
       if (!included) continue;
       ++includes;
-      EXPECT_TRUE(may_include(*module, *included)) << name << " (floor " << floors.at(*module) << "): " << line;
+      EXPECT_TRUE(may_include(*module, *included)) << name << " (level " << levels.at(*module) << "): " << line;
     }
   }
   EXPECT_GT(includes, 50) << "the #include lines were not read";
 }
 
-TEST(Rules, FloorsRejectWhatTheyShould) {
+TEST(Rules, LevelsRejectWhatTheyShould) {
   EXPECT_TRUE(may_include("transfer", "layers"));
   EXPECT_TRUE(may_include("data", "io"));
   EXPECT_FALSE(may_include("io", "data"));

@@ -36,6 +36,38 @@ const bool dropout_registered = register_cases("dropout", [](Random& random) {
     c.in_place = {{0, 0}};
     cases.push_back(c);
   };
+  // With counters: replicas of odd and even sizes, with x of their own and a shared one.
+  const auto add_replicas = [&](std::int64_t size, std::int64_t replicas, bool shared) {
+    KernelCase c;
+    c.label = fmt::format("{}_replicas_of_{}{}", replicas, size, shared ? "_shared" : "");
+    const Shape stacked = replicas == 0 ? Shape{size} : Shape{replicas, size}, own = shared ? Shape{size} : stacked;
+    Reals counters;
+    for (std::int64_t r = 0; r < std::max<std::int64_t>(replicas, 1); ++r) {
+      counters.insert(counters.end(), {static_cast<long double>(3 + r % 2), static_cast<long double>(r / 2), 0, 0});
+    }
+    c.inputs = {{"x", own, random.normal(own)},
+                {"counters", replicas == 0 ? Shape{4} : Shape{replicas, 4}, counters, DType::i64}};
+    c.outputs = {{"y", stacked, 2}};
+    c.run = [](const Device& device, auto& in, auto& out) {
+      kernels::dropout(device, in[0], 0.3, stream_used, in[1], out[0]);
+    };
+    c.reference = [size](auto& in, auto&) {
+      Reals y;
+      for (std::size_t r = 0; 4 * r < in[1].size(); ++r) {
+        const auto seed = static_cast<std::uint64_t>(in[1][4 * r]), step = static_cast<std::uint64_t>(in[1][4 * r + 1]);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
+          const bool kept = static_cast<double>(Philox(seed, mix(stream_used, step)).uniform(i)) >= 0.3;
+          const long double x = in[0][(r * static_cast<std::size_t>(size) + i) % in[0].size()];
+          y.push_back(kept ? x / (1 - static_cast<long double>(0.3)) : 0);
+        }
+      }
+      return std::vector<Expected>{{y}};
+    };
+    if (!shared) c.in_place = {{0, 0}};
+    cases.push_back(c);
+  };
+  for (const std::int64_t replicas : {0, 1, 3}) add_replicas(1025, replicas, false);
+  for (const bool shared : {false, true}) add_replicas(10000, 4, shared);
   for (const std::int64_t size : {0, 1, 3, 31, 33, 1025, 20011}) add(size, 0.3);
   for (const double probability : {0.0, 0.5, 0.99}) add(130, probability);
   return cases;

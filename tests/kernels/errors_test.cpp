@@ -48,6 +48,8 @@ struct Fault {
 
 constexpr auto no = Transpose::no;
 
+OptimizerState state_of(Operands& t) { return {.counters = t({4}, DType::i64), .rates = t({4}, DType::f64)}; }
+
 const Fault pointwise_faults[] = {
     {"unary", "DeviceError", "missing", [](Operands& t) { unary(t.device, UnaryOp::relu, {}, t({2})); }},
     {"unary", "DTypeError", "i32", [](Operands& t) { unary(t.device, UnaryOp::relu, t({2}, DType::i32), t({2})); }},
@@ -242,19 +244,19 @@ const Fault training_faults[] = {
      }},
     {"cross_entropy_forward", "ValueError", "a row",
      [](Operands& t) {
-       cross_entropy_forward(t.device, t({0, 3}), t({0}, DType::i32), t({0, 3}), t({1}));
+       cross_entropy_forward(t.device, t({0, 3}), {t({0}, DType::i32)}, t({0, 3}), t({1}));
      }},
     {"cross_entropy_forward", "DTypeError", "labels",
      [](Operands& t) {
-       cross_entropy_forward(t.device, t({2, 3}), t({2}, DType::i64), t({2, 3}), t({1}));
+       cross_entropy_forward(t.device, t({2, 3}), {t({2}, DType::i64)}, t({2, 3}), t({1}));
      }},
     {"cross_entropy_forward", "ShapeError", "one element",
      [](Operands& t) {
-       cross_entropy_forward(t.device, t({2, 3}), t({2}, DType::i32), t({2, 3}), t({2}));
+       cross_entropy_forward(t.device, t({2, 3}), {t({2}, DType::i32)}, t({2, 3}), t({2}));
      }},
     {"cross_entropy_backward", "ShapeError", "'labels'",
      [](Operands& t) {
-       cross_entropy_backward(t.device, t({2, 3}), t({3}, DType::i32), t({}), t({2, 3}));
+       cross_entropy_backward(t.device, t({2, 3}), {t({3}, DType::i32)}, t({}), t({2, 3}));
      }},
     {"dropout", "ValueError", "[0, 1)", [](Operands& t) { dropout(t.device, t({2}), 1.0, 0, 0, t({2})); }},
     {"dropout", "ValueError", "[0, 1)", [](Operands& t) { dropout(t.device, t({2}), NAN, 0, 0, t({2})); }},
@@ -279,15 +281,37 @@ const Fault training_faults[] = {
     {"sgd_step", "ShapeError", "'gradient'",
      [](Operands& t) {
        const OptimizerSlot slot{t({2}), t({3}), {}};
-       sgd_step(t.device, {&slot, 1}, {}, true);
+       sgd_step(t.device, {&slot, 1}, {}, state_of(t));
      }},
     {"sgd_step", "DeviceError", "'first' is missing",
      [](Operands& t) {
        const OptimizerSlot slot{t({2}), t({2}), {}};
-       sgd_step(t.device, {&slot, 1}, {.momentum = 0.9}, true);
+       sgd_step(t.device, {&slot, 1}, {.momentum = 0.9}, state_of(t));
      }},
-    {"sgd_step", "ValueError", "Nesterov", [](Operands& t) { sgd_step(t.device, {}, {.nesterov = true}, true); }},
-    {"adam_step", "ValueError", "from 1", [](Operands& t) { adam_step(t.device, {}, {}, 0); }},
+    {"sgd_step", "ValueError", "Nesterov",
+     [](Operands& t) { sgd_step(t.device, {}, {.nesterov = true}, state_of(t)); }},
+    {"sgd_step", "ShapeError", "2 replicas",
+     [](Operands& t) {
+       const OptimizerSlot slot{t({3}), t({3}), {}};
+       OptimizerState state = state_of(t);
+       state.replicas = 2;
+       sgd_step(t.device, {&slot, 1}, {}, state);
+     }},
+    {"adam_step", "DTypeError", "'rates'",
+     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({4}, DType::i64), .rates = t({4})}); }},
+    {"adam_step", "ShapeError", "'counters'",
+     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({3}, DType::i64), .rates = t({4}, DType::f64)}); }},
+    {"advance", "ShapeError", "'loss'", [](Operands& t) { advance(t.device, t({4}, DType::i64), t({5}), t({2}), 64); }},
+    {"advance", "DTypeError", "'counters'",
+     [](Operands& t) { advance(t.device, t({4}, DType::i32), t({5}), t({1}), 64); }},
+    {"dropout", "ShapeError", "2 replicas",
+     [](Operands& t) {
+       dropout(t.device, t({3}), 0.5, 1, t({2, 4}, DType::i64), t({3}));
+     }},
+    {"gather_rows", "ShapeError", "'rows'",
+     [](Operands& t) {
+       gather_rows(t.device, t({4, 3}), t({2}, DType::i32), t({3, 3}), t({4}, DType::i64));
+     }},
 };
 
 const Fault fusion_faults[] = {

@@ -19,8 +19,75 @@ struct Sizes {
 
 const std::vector<Sizes> all_sizes = {{1, 1, 1}, {31, 33, 31}, {33, 5, 1025}, {1025, 31, 3}, {7, 0, 5}, {64, 300, 64}};
 
+/// An epoch's row numbers and the counters of its batch, with a leading axis of `replicas` (where they are not 0).
+struct Epoch {
+  Shape order_shape, counters_shape;
+  Reals order, counters;
+
+  Epoch(std::int64_t replicas, std::int64_t length, std::int64_t batch, std::int64_t table, Random& random) {
+    const std::int64_t copies = std::max<std::int64_t>(replicas, 1);
+    order_shape = replicas == 0 ? Shape{length} : Shape{replicas, length};
+    counters_shape = replicas == 0 ? Shape{4} : Shape{replicas, 4};
+    order = random.below({copies * length}, static_cast<std::uint64_t>(table));
+    const Reals begins = random.below({copies}, static_cast<std::uint64_t>(length - batch + 1));
+    for (const long double begin : begins) counters.insert(counters.end(), {1, 2, begin, 3});
+  }
+  /// Row numbers of all batches.
+  static Reals batches(const Reals& order, const Reals& counters, std::size_t batch) {
+    Reals rows;
+    const std::size_t copies = counters.size() / 4, length = order.size() / copies;
+    for (std::size_t r = 0; r < copies; ++r) {
+      const auto begin =
+          order.begin() + static_cast<std::ptrdiff_t>(r * length + static_cast<std::size_t>(counters[4 * r + 2]));
+      rows.insert(rows.end(), begin, begin + static_cast<std::ptrdiff_t>(batch));
+    }
+    return rows;
+  }
+};
+
+Reals gathered(const Reals& table, const Reals& rows, std::size_t length) {
+  Reals out;
+  for (const long double row : rows) {
+    const auto begin = table.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * length);
+    out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(length));
+  }
+  return out;
+}
+
+void add_batches(std::vector<KernelCase>& cases, Random& random) {
+  for (const std::int64_t replicas : {0, 1, 3}) {
+    for (const auto& [from, index] : {std::pair(DType::bf16, DType::i32), std::pair(DType::f64, DType::i64)}) {
+      KernelCase c;
+      c.label = fmt::format("batch_of_{}_replicas_{}", replicas, rtl::name_of(from));
+      constexpr std::int64_t rows = 13, length = 33, batch = 9;
+      const Epoch epoch(replicas, 40, batch, rows, random);
+      c.inputs = {{"table", {rows, length}, random.normal({rows, length}), from},
+                  {"order", epoch.order_shape, epoch.order, index},
+                  {"counters", epoch.counters_shape, epoch.counters, DType::i64}};
+      c.outputs = {{"out", replicas == 0 ? Shape{batch, length} : Shape{replicas, batch, length}, 1}};
+      c.run = [](const Device& device, auto& in, auto& out) {
+        kernels::gather_rows(device, in[0], in[1], out[0], in[2]);
+      };
+      c.reference = [](auto& in, auto&) {
+        return std::vector<Expected>{{gathered(in[0], Epoch::batches(in[1], in[2], batch), length)}};
+      };
+      cases.push_back(c);
+    }
+  }
+  // Replicas with row numbers of their own, and no counters: every number is used.
+  KernelCase c;
+  c.label = "rows_of_3_replicas";
+  c.inputs = {{"table", {13, 33}, random.normal({13, 33}), DType::f32},
+              {"rows", {3, 9}, random.below({27}, 13), DType::i64}};
+  c.outputs = {{"out", {3, 9, 33}, 1}};
+  c.run = [](const Device& device, auto& in, auto& out) { kernels::gather_rows(device, in[0], in[1], out[0]); };
+  c.reference = [](auto& in, auto&) { return std::vector<Expected>{{gathered(in[0], in[1], 33)}}; };
+  cases.push_back(c);
+}
+
 const bool gather_rows_registered = register_cases("gather_rows", [](Random& random) {
   std::vector<KernelCase> cases;
+  add_batches(cases, random);
   const auto add = [&](const Sizes& s, DType from, DType to, DType index) {
     KernelCase c;
     c.label = fmt::format("{}_{}_to_{}_{}", s.name(), rtl::name_of(from), rtl::name_of(to), rtl::name_of(index));
@@ -32,12 +99,7 @@ const bool gather_rows_registered = register_cases("gather_rows", [](Random& ran
     c.dtypes = {to};
     c.run = [](const Device& device, auto& in, auto& out) { kernels::gather_rows(device, in[0], in[1], out[0]); };
     c.reference = [length = static_cast<std::size_t>(s.length)](auto& in, auto&) {
-      Reals out;
-      for (const long double row : in[1]) {
-        const std::size_t at = static_cast<std::size_t>(row) * length;
-        for (std::size_t j = 0; j < length; ++j) out.push_back(in[0][at + j]);
-      }
-      return std::vector<Expected>{{out}};
+      return std::vector<Expected>{{gathered(in[0], in[1], length)}};
     };
     cases.push_back(c);
   };

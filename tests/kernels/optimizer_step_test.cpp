@@ -5,17 +5,38 @@
 
 #include <cmath>
 
+#include "support/devices.hpp"
 #include "support/kernel_case.hpp"
 
 namespace rtl::test {
 namespace {
 
-using kernels::AdamOptions;
+using kernels::AdamRule;
 using kernels::OptimizerSlot;
-using kernels::SgdOptions;
+using kernels::SgdRule;
 
 /// Several parameters of awkward sizes, so that a launch covers tensors of very different lengths.
 const std::vector<Shape> parameters = {{1}, {31, 33}, {0}, {33}, {1025}, {3, 3, 5, 7}, {20011}};
+
+struct StepRates {
+  double learning_rate, weight_decay = 0, l2sp_strength = 0;
+};
+
+/// The step's counters and rates, last among the inputs.
+void add_state(KernelCase& c, const std::vector<std::int64_t>& steps, const std::vector<StepRates>& rates) {
+  Reals counters, numbers;
+  for (const std::int64_t step : steps) counters.insert(counters.end(), {7, static_cast<long double>(step), 128, 2});
+  for (const StepRates& r : rates) numbers.insert(numbers.end(), {r.learning_rate, r.weight_decay, r.l2sp_strength, 0});
+  const auto shape = [](std::size_t replicas) {
+    return replicas == 1 ? Shape{4} : Shape{static_cast<std::int64_t>(replicas), 4};
+  };
+  c.inputs.push_back({"counters", shape(steps.size()), counters, DType::i64});
+  c.inputs.push_back({"rates", shape(rates.size()), numbers, DType::f64});
+}
+
+kernels::OptimizerState state_of(const std::vector<View>& in, std::int64_t replicas = 1) {
+  return {.counters = in[in.size() - 2], .rates = in[in.size() - 1], .replicas = replicas};
+}
 
 /// Gradients and start points as inputs; weights and states as outputs with initial values, `states` a parameter.
 KernelCase step_case(std::size_t states, bool positive_second, Random& random, double roundoffs) {
@@ -76,78 +97,129 @@ std::vector<Expected> stepped(const std::vector<Reals>& in, const std::vector<Re
   return out;
 }
 
+using Real = long double;
+
+void sgd_reference(Element& e, const SgdRule& rule, const StepRates& rates) {
+  Real g = e.g + rates.weight_decay * e.w + rates.l2sp_strength * (e.w - e.start);
+  if (rule.momentum != 0) {
+    e.first = rule.momentum * e.first + g;
+    g = rule.nesterov ? g + rule.momentum * e.first : e.first;
+  }
+  e.w -= rates.learning_rate * g;
+}
+
 const bool sgd_registered = register_cases("sgd_step", [](Random& random) {
   std::vector<KernelCase> cases;
-  const auto add = [&](const std::string& label, const SgdOptions& o, bool first_step, bool started) {
-    const std::size_t states = o.momentum != 0 ? 1 : 0;
+  const auto add = [&](const std::string& label, const SgdRule& rule, const StepRates& rates, bool started) {
+    const std::size_t states = rule.momentum != 0 ? 1 : 0;
     // Five rounded factors, as many products and sums; the scale is the sum of the magnitudes of w, g, v and start.
     KernelCase c = step_case(states, false, random, 8);
     c.label = label;
-    // The first step must not read the momentum buffers.
-    for (Output& output : c.outputs) {
-      if (first_step && output.name == "state") output.initial.clear();
-    }
+    add_state(c, {3}, {rates});
     c.run = [=](const Device& device, auto& in, auto& out) {
-      kernels::sgd_step(device, slots_of(in, out, states, started), o, first_step);
+      kernels::sgd_step(device, slots_of(in, out, states, started), rule, state_of(in));
     };
-    c.reference = [=](auto& in, auto initial) {
-      for (std::size_t p = 0; first_step && states > 0 && p < parameters.size(); ++p) {
-        initial[2 * p + 1] = Reals(static_cast<std::size_t>(parameters[p].count()), 0);
-      }
-      return stepped(in, initial, states, started, [&](Element& e) {
-        long double g = e.g + o.weight_decay * e.w + o.l2sp_strength * (e.w - e.start);
-        if (o.momentum != 0) {
-          e.first = first_step ? g : o.momentum * e.first + g;
-          g = o.nesterov ? g + o.momentum * e.first : e.first;
-        }
-        e.w -= o.learning_rate * g;
-      });
+    c.reference = [=](auto& in, auto& initial) {
+      return stepped(in, initial, states, started, [&](Element& e) { sgd_reference(e, rule, rates); });
     };
     cases.push_back(c);
   };
-  add("plain", {.learning_rate = 0.1}, true, false);
-  add("momentum_first", {.learning_rate = 0.1, .momentum = 0.9}, true, false);
-  add("momentum", {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01}, false, false);
-  add("nesterov_first", {.learning_rate = 0.1, .momentum = 0.8, .nesterov = true}, true, false);
-  add("nesterov", {.learning_rate = 0.1, .momentum = 0.8, .nesterov = true}, false, false);
-  add("l2sp", {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.02, .l2sp_strength = 0.3}, false, true);
-  add("l2sp_plain", {.learning_rate = 0.1, .l2sp_strength = 0.3}, false, true);
+  add("plain", {}, {.learning_rate = 0.1}, false);
+  add("momentum", {.momentum = 0.9}, {.learning_rate = 0.1, .weight_decay = 0.01}, false);
+  add("nesterov", {.momentum = 0.8, .nesterov = true}, {.learning_rate = 0.1}, false);
+  add("l2sp", {.momentum = 0.9}, {.learning_rate = 0.1, .weight_decay = 0.02, .l2sp_strength = 0.3}, true);
+  add("l2sp_plain", {}, {.learning_rate = 0.1, .l2sp_strength = 0.3}, true);
   return cases;
 });
 
+void adam_reference(Element& e, const AdamRule& rule, const StepRates& rates, std::int64_t step) {
+  const auto number = static_cast<Real>(step + 1);
+  const Real correction1 = 1 - std::pow(static_cast<Real>(rule.beta1), number);
+  const Real correction2 = 1 - std::pow(static_cast<Real>(rule.beta2), number);
+  Real g = e.g + rates.l2sp_strength * (e.w - e.start);
+  if (!rule.decoupled) g += rates.weight_decay * e.w;
+  if (rule.decoupled) e.w *= 1 - static_cast<Real>(rates.learning_rate) * rates.weight_decay;
+  e.first = rule.beta1 * e.first + (1 - static_cast<Real>(rule.beta1)) * g;
+  e.second = rule.beta2 * e.second + (1 - static_cast<Real>(rule.beta2)) * g * g;
+  const Real update = e.first / correction1 / (std::sqrt(e.second / correction2) + rule.epsilon);
+  e.w -= rates.learning_rate * update;
+  e.scale = rates.learning_rate * std::fabs(update);
+}
+
 const bool adam_registered = register_cases("adam_step", [](Random& random) {
   std::vector<KernelCase> cases;
-  const auto add = [&](const std::string& label, const AdamOptions& o, std::int64_t step, bool started) {
+  const auto add = [&](const std::string& label, const AdamRule& rule, const StepRates& rates, std::int64_t step,
+                       bool started) {
     // As above, with a root and a quotient more.
     KernelCase c = step_case(2, true, random, 12);
     c.label = label;
+    add_state(c, {step}, {rates});
     c.run = [=](const Device& device, auto& in, auto& out) {
-      kernels::adam_step(device, slots_of(in, out, 2, started), o, step);
+      kernels::adam_step(device, slots_of(in, out, 2, started), rule, state_of(in));
     };
     c.reference = [=](auto& in, auto& initial) {
-      const auto steps = static_cast<long double>(step);
-      const long double correction1 = 1 - std::pow(static_cast<long double>(o.beta1), steps);
-      const long double correction2 = 1 - std::pow(static_cast<long double>(o.beta2), steps);
-      return stepped(in, initial, 2, started, [&](Element& e) {
-        long double g = e.g + o.l2sp_strength * (e.w - e.start);
-        if (!o.decoupled) g += o.weight_decay * e.w;
-        if (o.decoupled) e.w *= 1 - static_cast<long double>(o.learning_rate) * o.weight_decay;
-        e.first = o.beta1 * e.first + (1 - static_cast<long double>(o.beta1)) * g;
-        e.second = o.beta2 * e.second + (1 - static_cast<long double>(o.beta2)) * g * g;
-        const long double update = e.first / correction1 / (std::sqrt(e.second / correction2) + o.epsilon);
-        e.w -= o.learning_rate * update;
-        e.scale = o.learning_rate * std::fabs(update);
-      });
+      return stepped(in, initial, 2, started, [&](Element& e) { adam_reference(e, rule, rates, step); });
     };
     cases.push_back(c);
   };
-  add("first", {.learning_rate = 0.01}, 1, false);
-  add("later", {.learning_rate = 0.01, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6}, 17, false);
-  add("coupled_decay", {.learning_rate = 0.01, .weight_decay = 0.1}, 3, false);
-  add("adamw", {.learning_rate = 0.01, .weight_decay = 0.1, .decoupled = true}, 3, false);
-  add("adamw_l2sp", {.learning_rate = 0.01, .weight_decay = 0.1, .decoupled = true, .l2sp_strength = 0.5}, 3, true);
+  const AdamRule adamw{.decoupled = true};
+  add("first", {}, {.learning_rate = 0.01}, 0, false);
+  add("later", {.beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6}, {.learning_rate = 0.01}, 16, false);
+  add("coupled_decay", {}, {.learning_rate = 0.01, .weight_decay = 0.1}, 2, false);
+  add("adamw", adamw, {.learning_rate = 0.01, .weight_decay = 0.1}, 2, false);
+  add("adamw_l2sp", adamw, {.learning_rate = 0.01, .weight_decay = 0.1, .l2sp_strength = 0.5}, 2, true);
   return cases;
 });
+
+/// Replicas in one launch, each with its own step and rates, against one launch for each.
+template <typename T, typename Rule>
+void expect_replicas_alone(const Device& device, const Rule& rule, bool own_start) {
+  constexpr std::int64_t replicas = 3, size = 5001;
+  Random random(11);
+  const auto stored = [&](const Shape& shape, double low) {
+    const Reals values = random.uniform(shape, low, 2);
+    return Tensor::from(std::vector<T>(values.begin(), values.end()), shape, device);
+  };
+  const Shape shape{replicas, size};
+  const Tensor gradient = stored(shape, -2), start = stored(own_start ? shape : Shape{size}, -2);
+  Tensor w = stored(shape, -2), first = stored(shape, -2), second = stored(shape, 0);
+  Tensor w_alone = w.clone(), first_alone = first.clone(), second_alone = second.clone();
+  const Tensor counters =
+      Tensor::from(std::vector<std::int64_t>{1, 0, 0, 0, 1, 5, 0, 0, 1, 9, 0, 0}, {replicas, 4}, device);
+  const Tensor rates =
+      Tensor::from(std::vector<double>{0.1, 0, 0, 0, 0.2, 0.1, 0.3, 0, 0.05, 0.2, 0.1, 0}, {replicas, 4}, device);
+  const auto step = [&](const OptimizerSlot& slot, const kernels::OptimizerState& state) {
+    if constexpr (std::is_same_v<Rule, SgdRule>) {
+      kernels::sgd_step(device, {&slot, 1}, rule, state);
+    } else {
+      kernels::adam_step(device, {&slot, 1}, rule, state);
+    }
+  };
+  step({w, gradient, first, second, start}, {.counters = counters, .rates = rates, .replicas = replicas});
+  const auto of = [](auto& tensor, std::int64_t replica) {
+    return tensor.view().slice(0, replica, replica + 1).reshaped({tensor.shape()[-1]});
+  };
+  for (std::int64_t r = 0; r < replicas; ++r) {
+    step({of(w_alone, r), of(gradient, r), of(first_alone, r), of(second_alone, r),
+          own_start ? of(start, r) : ConstView(start)},
+         {.counters = of(counters, r), .rates = of(rates, r)});
+  }
+  EXPECT_EQ(w.template to_vector<T>(), w_alone.template to_vector<T>());
+  EXPECT_EQ(first.template to_vector<T>(), first_alone.template to_vector<T>());
+  EXPECT_EQ(second.template to_vector<T>(), second_alone.template to_vector<T>());
+}
+
+TEST(OptimizerStep, ReplicasInOneLaunchAreThoseOfSeparateLaunches) {
+  for (const Device& device : devices_and_threads()) {
+    for (const bool own_start : {false, true}) {
+      SCOPED_TRACE(name_of(device) + (own_start ? ", own start points" : ", shared start point"));
+      expect_replicas_alone<float>(device, SgdRule{.momentum = 0.9}, own_start);
+      expect_replicas_alone<double>(device, SgdRule{}, own_start);
+      expect_replicas_alone<float>(device, AdamRule{}, own_start);
+      expect_replicas_alone<double>(device, AdamRule{.decoupled = true}, own_start);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace rtl::test

@@ -107,6 +107,29 @@ const bool max_backward_registered = register_cases("max_pool_backward", [](Rand
   return cases;
 });
 
+const bool max_gather_registered = register_cases("max_pool_gather", [](Random& random) {
+  std::vector<KernelCase> cases;
+  for (const Geometry& g : geometries) {
+    KernelCase c;
+    c.label = g.name();
+    c.inputs = {{"x", g.x(), random.normal(g.x())},
+                {"winners", g.y(), largest_of(g, random.normal(g.x())).winners, DType::i32}};
+    c.outputs = {{"y", g.y(), 0}};
+    c.run = [g](const Device& device, auto& in, auto& out) {
+      kernels::max_pool_gather(device, in[0], in[1], g.options(), out[0]);
+    };
+    c.reference = [g](auto& in, auto&) {
+      Reals y(in[1].size());
+      for_windows(g, [&](std::size_t to, std::size_t from, std::int64_t position) {
+        if (in[1][to] == static_cast<long double>(position)) y[to] = in[0][from];
+      });
+      return std::vector<Expected>{{y}};
+    };
+    cases.push_back(c);
+  }
+  return cases;
+});
+
 Expected mean_of(const Geometry& g, const Reals& x) {
   const auto count = static_cast<std::size_t>(g.y().count());
   Expected y{Reals(count, 0), Reals(count, 0)};

@@ -82,7 +82,7 @@ const bool forward_registered = register_cases("cross_entropy_forward", [](Rando
                 {"labels", {shape[0]}, random.below({shape[0]}, classes), DType::i32}};
     c.outputs = {{"probabilities", shape, 1}, {"loss", {1}, 8, 8 + std::sqrt(static_cast<double>(shape[0]))}};
     c.run = [](const Device& device, auto& in, auto& out) {
-      kernels::cross_entropy_forward(device, in[0], in[1], out[0], out[1]);
+      kernels::cross_entropy_forward(device, in[0], {in[1]}, out[0], out[1]);
     };
     c.reference = [classes](auto& in, auto&) {
       const SoftmaxRows rows = softmax_of(in[0], classes, in[1]);
@@ -110,7 +110,7 @@ const bool backward_registered = register_cases("cross_entropy_backward", [](Ran
     // A difference, a quotient and a product.
     c.outputs = {{"dlogits", shape, 3}};
     c.run = [](const Device& device, auto& in, auto& out) {
-      kernels::cross_entropy_backward(device, in[0], in[1], in[2], out[0]);
+      kernels::cross_entropy_backward(device, in[0], {in[1]}, in[2], out[0]);
     };
     c.reference = [classes](auto& in, auto&) {
       Expected dlogits;
@@ -124,6 +124,40 @@ const bool backward_registered = register_cases("cross_entropy_backward", [](Ran
     c.in_place = {{0, 0}};
     if (shape.count() < 2000) c.gradients = {{0, 3}};
     c.loss = [classes](auto& in) { return in[2][0] * softmax_of(in[3], classes, in[1]).loss; };
+    cases.push_back(c);
+  }
+  return cases;
+});
+
+const bool both_registered = register_cases("cross_entropy_with_gradient", [](Random& random) {
+  std::vector<KernelCase> cases;
+  for (const Shape& shape : logit_shapes) {
+    KernelCase c;
+    c.label = label_of(shape);
+    const auto classes = static_cast<std::size_t>(shape[1]);
+    c.inputs = {{"logits", shape, random.normal(shape, 0, 4)},
+                {"labels", {shape[0]}, random.below({shape[0]}, classes), DType::i32}};
+    c.outputs = {{"dlogits", shape, 2}, {"loss", {1}, 8, 8 + std::sqrt(static_cast<double>(shape[0]))}};
+    c.run = [](const Device& device, auto& in, auto& out) {
+      kernels::cross_entropy_with_gradient(device, in[0], {in[1]}, out[0], out[1]);
+    };
+    c.reference = [classes](auto& in, auto&) {
+      const SoftmaxRows rows = softmax_of(in[0], classes, in[1]);
+      const long double count = static_cast<long double>(in[1].size());
+      Expected dlogits = with_scale(in[0], rows.probabilities, classes);
+      for (std::size_t i = 0; i < in[0].size(); ++i) {
+        const bool chosen = static_cast<long double>(i % classes) == in[1][i / classes];
+        dlogits.value[i] = (dlogits.value[i] - (chosen ? 1 : 0)) / count;
+        // The probability's error, then that of a difference and a product.
+        dlogits.scale[i] = dlogits.scale[i] / count + 2 * std::fabs(dlogits.value[i]);
+      }
+      long double largest = 1;
+      for (const long double x : in[0]) largest = std::max(largest, std::fabs(x));
+      return std::vector<Expected>{dlogits, {{rows.loss}, {largest}}};
+    };
+    c.in_place = {{0, 0}};
+    if (shape.count() < 2000) c.gradients = {{0, 0}};
+    c.loss = [classes](auto& in) { return softmax_of(in[0], classes, in[1]).loss; };
     cases.push_back(c);
   }
   return cases;

@@ -15,9 +15,9 @@ namespace {
 std::vector<std::vector<float>> values(Network& network) {
   std::vector<std::vector<float>> all;
   for (const NamedParameter& parameter : network.state().parameters) {
-    all.push_back(parameter.variable.value().to_vector<float>());
+    all.push_back(parameter.value().to_vector<float>());
   }
-  for (const NamedBuffer& buffer : network.state().buffers) all.push_back(buffer.tensor->to_vector<float>());
+  for (const NamedBuffer& buffer : network.state().buffers) all.push_back(buffer.value().to_vector<float>());
   return all;
 }
 
@@ -28,9 +28,9 @@ void write_foreign(
     const io::Metadata& metadata = {}) {
   std::vector<io::NamedView> tensors;
   for (const NamedParameter& parameter : network.state().parameters) {
-    tensors.emplace_back(rename(parameter.name), parameter.variable.value());
+    tensors.emplace_back(rename(parameter.name), parameter.value());
   }
-  for (const NamedBuffer& buffer : network.state().buffers) tensors.emplace_back(rename(buffer.name), *buffer.tensor);
+  for (const NamedBuffer& buffer : network.state().buffers) tensors.emplace_back(rename(buffer.name), buffer.value());
   io::write_safetensors(path, tensors, metadata);
 }
 
@@ -109,9 +109,9 @@ TEST(Checkpoint, ConvertsFloatingTypes) {
   std::vector<Tensor> halves;
   std::vector<io::NamedView> tensors;
   for (const NamedParameter& parameter : network->state().parameters) {
-    Tensor& half = halves.emplace_back(parameter.variable.shape(), DType::bf16, device);
-    kernels::cast(device, parameter.variable.value(), half);
-    kernels::cast(device, half, parameter.variable.value());
+    Tensor& half = halves.emplace_back(parameter.value().shape(), DType::bf16, device);
+    kernels::cast(device, parameter.value(), half);
+    kernels::cast(device, half, parameter.value());
   }
   for (std::size_t i = 0; i < halves.size(); ++i) tensors.emplace_back(network->state().parameters[i].name, halves[i]);
   io::write_safetensors(folder / "half", tensors);

@@ -12,6 +12,7 @@
 #include "rtl/layers/models.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
+#include "support/recorded.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl::layers {
@@ -25,9 +26,9 @@ const Architecture kinds[] = {
 Tensors tensors_of(Network& network) {
   Tensors tensors;
   for (const NamedParameter& parameter : network.state().parameters) {
-    tensors.emplace_back(parameter.name, parameter.variable.value().clone());
+    tensors.emplace_back(parameter.name, parameter.value().clone());
   }
-  for (const NamedBuffer& buffer : network.state().buffers) tensors.emplace_back(buffer.name, buffer.tensor->clone());
+  for (const NamedBuffer& buffer : network.state().buffers) tensors.emplace_back(buffer.name, buffer.value().clone());
   return tensors;
 }
 
@@ -175,12 +176,12 @@ TEST_P(ForeignCheckpoint, WithoutAHeadThereAreFeatures) {
   FrozenNetwork(*network_).features(x, there);
   EXPECT_EQ(here.to_vector<float>(), there.to_vector<float>());
   EXPECT_THROW(frozen.logits(x, logits), ValueError);
-  EXPECT_THROW(loaded.network->forward(Variable(x.clone()), {}), ValueError);
+  EXPECT_THROW(test::forward(*loaded.network, x), ValueError);
   save_network(folder_ / "again", *loaded.network, {});
   EXPECT_EQ(load_network(folder_ / "again", device_).network->architecture(), headless);
   EXPECT_EQ(clone(*loaded.network, device_)->architecture(), headless);
   loaded.network->reset_head(3, 1);
-  EXPECT_EQ(loaded.network->forward(Variable(x.clone()), {}).shape(), (Shape{2, 3}));
+  EXPECT_EQ(test::forward(*loaded.network, x).shape(), (Shape{2, 3}));
 }
 
 TEST_P(ForeignCheckpoint, ImpossibleValuesAreTold) {

@@ -7,6 +7,7 @@
 
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
+#include "support/recorded.hpp"
 
 namespace rtl::layers {
 namespace {
@@ -15,16 +16,14 @@ namespace {
 void shake(Network& network, test::RandomTensors& random) {
   ModuleState state = network.state();
   for (const NamedParameter& parameter : state.parameters) {
-    if (!parameter.name.ends_with("weight") || parameter.variable.shape().rank() == 1) {
-      copy_bytes(random.f32(parameter.variable.shape(), network.device(), 0.5, 1.5), parameter.variable.value());
+    if (!parameter.name.ends_with("weight") || parameter.value().shape().rank() == 1) {
+      copy_bytes(random.f32(parameter.value().shape(), network.device(), 0.5, 1.5), parameter.value());
     }
   }
   for (const NamedBuffer& buffer : state.buffers) {
-    copy_bytes(random.f32(buffer.tensor->shape(), network.device(), 0.2, 1.2), *buffer.tensor);
+    copy_bytes(random.f32(buffer.value().shape(), network.device(), 0.2, 1.2), buffer.value());
   }
 }
-
-std::vector<float> evaluate(const Variable& result) { return result.value().to_vector<float>(); }
 
 void expect_close(const std::vector<float>& a, const std::vector<float>& b) {
   ASSERT_EQ(a.size(), b.size());
@@ -45,8 +44,9 @@ TEST_P(FrozenArchitecture, AgreesWithTheNetworkInEvaluation) {
     std::vector<std::int64_t> extents{count};
     for (const std::int64_t extent : GetParam().input.extents()) extents.push_back(extent);
     const Tensor x = random.f32(Shape(extents), device);
-    const autodiff::NoGraph off;
-    const Variable features = network->features(Variable(x.clone()), {});
+    const std::vector<Tensor> wanted = test::evaluate({x}, [&](std::span<const Value> in) {
+      return std::vector{network->features(in[0], {}), network->forward(in[0], {})};
+    });
     FrozenNetwork frozen(*network);
     EXPECT_EQ(frozen.feature_count(), network->feature_count());
     EXPECT_EQ(frozen.classes(), GetParam().classes);
@@ -54,8 +54,8 @@ TEST_P(FrozenArchitecture, AgreesWithTheNetworkInEvaluation) {
     Tensor logits({count, frozen.classes()}, DType::f32, device);
     frozen.features(x, out);
     frozen.logits(x, logits);
-    expect_close(out.to_vector<float>(), evaluate(features));
-    expect_close(logits.to_vector<float>(), evaluate(network->head(features, {})));
+    expect_close(out.to_vector<float>(), wanted[0].to_vector<float>());
+    expect_close(logits.to_vector<float>(), wanted[1].to_vector<float>());
   }
 }
 
@@ -89,7 +89,7 @@ TEST(FrozenNetwork, LeavesItsNetworkAloneAndDoesNotFollowIt) {
   test::RandomTensors random(test::fresh_seed());
   std::vector<std::vector<float>> before;
   for (const NamedParameter& parameter : network->state().parameters) {
-    before.push_back(parameter.variable.value().to_vector<float>());
+    before.push_back(parameter.value().to_vector<float>());
   }
   FrozenNetwork frozen(*network);
   const Tensor x = random.f32({2, 32, 32, 3}, device);
@@ -97,8 +97,8 @@ TEST(FrozenNetwork, LeavesItsNetworkAloneAndDoesNotFollowIt) {
   frozen.logits(x, logits);
   std::size_t i = 0;
   for (const NamedParameter& parameter : network->state().parameters) {
-    EXPECT_EQ(parameter.variable.value().to_vector<float>(), before[i++]) << parameter.name;
-    copy_bytes(random.f32(parameter.variable.shape(), device), parameter.variable.value());
+    EXPECT_EQ(parameter.value().to_vector<float>(), before[i++]) << parameter.name;
+    copy_bytes(random.f32(parameter.value().shape(), device), parameter.value());
   }
   Tensor again({2, 10}, DType::f32, device);
   frozen.logits(x, again);

@@ -7,11 +7,11 @@
 #include <cmath>
 #include <map>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/linear.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
+#include "support/recorded.hpp"
 
 namespace rtl::layers {
 namespace {
@@ -26,20 +26,24 @@ std::int64_t trunk_count(Network& network) {
   return state.parameter_count();
 }
 
+Tensor features_of(Network& network, const Tensor& x) {
+  return test::evaluate(x, [&](const Value& in) { return network.features(in, {}); });
+}
+
 TEST(Models, AnMlpHasTheHiddenLayersThatWereAskedFor) {
   for (const Device& device : test::devices()) {
     const auto linear = models::mlp({.inputs = 6, .hidden = {}, .classes = 3, .seed = 4}, device);
     EXPECT_EQ(linear->parameter_count(), 6 * 3 + 3);
     EXPECT_EQ(linear->feature_count(), 6);
     EXPECT_EQ(linear->architecture().to_string(), "mlp:none");
-    const Variable x(test::RandomTensors(5).f32({4, 6}, device));
-    const std::vector<float> values = x.value().to_vector<float>();
-    EXPECT_EQ(linear->features(x, {}).value().to_vector<float>(), values) << "the features are the inputs";
+    const Tensor x = test::RandomTensors(5).f32({4, 6}, device);
+    const std::vector<float> values = x.to_vector<float>();
+    EXPECT_EQ(features_of(*linear, x).to_vector<float>(), values) << "the features are the inputs";
     Tensor features({4, 6}, DType::f32, device);
-    FrozenNetwork(*linear).features(x.value(), features);
+    FrozenNetwork(*linear).features(x, features);
     EXPECT_EQ(features.to_vector<float>(), values);
     const auto copy = clone(*linear, device);
-    EXPECT_EQ(copy->forward(x, {}).value().to_vector<float>(), linear->forward(x, {}).value().to_vector<float>());
+    EXPECT_EQ(test::forward(*copy, x).to_vector<float>(), test::forward(*linear, x).to_vector<float>());
   }
   const Device device = Device::cpu();
   EXPECT_EQ(models::mlp({.inputs = 6, .hidden = {5}, .classes = 3}, device)->parameter_count(), 6 * 5 + 5 + 5 * 3 + 3);
@@ -126,13 +130,12 @@ TEST(Models, InitialWeightsFollowPyTorchsDistributions) {
     const std::map<std::string, double> fan_in = {
         {"conv1", 27}, {"conv2", 288}, {"conv3", 576}, {"fc1", 1024}, {"head", 512}};
     const double bound = 1 / std::sqrt(fan_in.at(parameter.name.substr(0, parameter.name.find('.'))));
-    expect(parameter.variable.value(), bound, bound / std::sqrt(3.0), parameter.name);
+    expect(parameter.value(), bound, bound / std::sqrt(3.0), parameter.name);
   }
   for (const NamedParameter& parameter : models::resnet_cifar({.seed = 5}, device)->state().parameters) {
-    const Shape& shape = parameter.variable.shape();
+    const Shape& shape = parameter.value().shape();
     if (shape.rank() == 4) {
-      expect(parameter.variable.value(), 0, std::sqrt(2.0 / static_cast<double>(shape.count() / shape[0])),
-             parameter.name);
+      expect(parameter.value(), 0, std::sqrt(2.0 / static_cast<double>(shape.count() / shape[0])), parameter.name);
     }
   }
 }
@@ -141,7 +144,7 @@ TEST(Models, InitialWeightsDependOnSeedAndNameOnly) {
   const Device host = Device::cpu();
   const auto weights = [](Network& network, const std::string& name) {
     for (const NamedParameter& parameter : network.state().parameters) {
-      if (parameter.name == name) return parameter.variable.value().to_vector<float>();
+      if (parameter.name == name) return parameter.value().to_vector<float>();
     }
     return std::vector<float>();
   };
@@ -174,15 +177,15 @@ TEST(Models, ComputeFeaturesAndLogitsOfTheRightShape) {
       test::RandomTensors random(1);
       std::vector<std::int64_t> extents{2};
       for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
-      const Variable x(random.f32(Shape(extents), device));
-      const Variable features = network->features(x, {});
+      const Tensor x = random.f32(Shape(extents), device);
+      const Tensor features = features_of(*network, x);
       EXPECT_EQ(features.shape(), (Shape{2, network->feature_count()}));
-      const Variable logits = network->head(features, {});
+      const Tensor logits = test::evaluate(features, [&](const Value& in) { return network->head(in, {}); });
       EXPECT_EQ(logits.shape(), (Shape{2, architecture.classes}));
-      EXPECT_EQ(logits.value().to_vector<float>(), network->forward(x, {}).value().to_vector<float>());
+      EXPECT_EQ(logits.to_vector<float>(), test::forward(*network, x).to_vector<float>());
       const std::unique_ptr<Network> copy = clone(*network, Device::cpu());
       EXPECT_EQ(copy->architecture(), network->architecture());
-      EXPECT_THROW(network->forward(Variable(random.f32({2, 3}, device)), {}), ShapeError);
+      EXPECT_THROW(test::forward(*network, random.f32({2, 3}, device)), ShapeError);
     }
   }
 }
@@ -192,21 +195,23 @@ TEST(Models, HeadDropoutIsThatOfDropFeatures) {
   const std::unique_ptr<Network> network = models::paper_cnn({.size = "h0"}, device);
   EXPECT_EQ(network->head_dropout(), 0.5);
   test::RandomTensors random(1);
-  const Variable features(random.f32({4, network->feature_count()}, device));
-  const ForwardContext context{.training = true, .seed = 3, .step = 8};
-  EXPECT_EQ(network->head(network->drop_features(features, context), {}).value().to_vector<float>(),
-            network->head(features, context).value().to_vector<float>());
-  EXPECT_EQ(network->drop_features(features, {}).node(), features.node()) << "evaluation drops nothing";
+  const Tensor features = random.f32({4, network->feature_count()}, device);
+  const std::vector<Tensor> logits = test::evaluate({features}, [&](std::span<const Value> in) {
+    const ForwardContext context{.training = true, .counters = test::counters(in[0].graph(), 3, 8)};
+    EXPECT_EQ(network->drop_features(in[0], {}), in[0]) << "evaluation drops nothing";
+    return std::vector{network->head(network->drop_features(in[0], context), {}), network->head(in[0], context)};
+  });
+  EXPECT_EQ(logits[0].to_vector<float>(), logits[1].to_vector<float>());
 }
 
 TEST(Models, CloneKeepsEverything) {
   for (const Device& device : test::devices()) {
     const std::unique_ptr<Network> network = models::resnet_cifar({.depth = 8, .seed = 3}, device);
     test::RandomTensors random(1);
-    const Variable x(random.f32({4, 32, 32, 3}, device));
-    network->forward(x, {.training = true});
+    const Tensor x = random.f32({4, 32, 32, 3}, device);
+    test::forward(*network, x, {.training = true});
     const std::unique_ptr<Network> copy = clone(*network, device);
-    EXPECT_EQ(copy->forward(x, {}).value().to_vector<float>(), network->forward(x, {}).value().to_vector<float>());
+    EXPECT_EQ(test::forward(*copy, x).to_vector<float>(), test::forward(*network, x).to_vector<float>());
     const std::unique_ptr<Network> other = models::resnet_cifar({.depth = 14}, device);
     EXPECT_THROW(copy_state(*network, *other), ShapeError);
   }

@@ -1,14 +1,14 @@
 // Every layer: gradients in f64 against central differences, with respect to its input and its parameters.
 #include <gtest/gtest.h>
 
-#include "rtl/autodiff/gradient_check.hpp"
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/gradient_check.hpp"
 #include "rtl/layers/basic_block.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/layers/sequential.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
+#include "support/recorded.hpp"
 
 namespace rtl::layers {
 namespace {
@@ -22,19 +22,20 @@ void check_gradients(Module& module, const Shape& input, const Device& device, b
   const std::uint64_t seed = test::fresh_seed();
   SCOPED_TRACE(device.name() + (training ? ", training" : ", evaluation") + ", seed " + std::to_string(seed));
   test::RandomTensors random(seed);
-  std::vector<Variable> inputs{Variable(random.f64(input, device), true)};
-  for (NamedParameter& parameter : module.state().parameters) {
+  std::vector<graph::Storage> inputs{graph::Storage(random.f64(input, device))};
+  for (const NamedParameter& parameter : module.state().parameters) {
     // Away from the initial values, where a norm's gamma is 1 and its beta 0.
-    copy_bytes(random.f64(parameter.variable.shape(), device), parameter.variable.value());
-    inputs.push_back(parameter.variable);
+    copy_bytes(random.f64(parameter.value().shape(), device), parameter.value());
+    inputs.push_back(parameter.parameter->storage);
   }
   for (const NamedBuffer& buffer : module.state().buffers) {
-    copy_bytes(random.f64(buffer.tensor->shape(), device, 0.5, 1.5), *buffer.tensor);
+    copy_bytes(random.f64(buffer.value().shape(), device, 0.5, 1.5), buffer.value());
   }
-  const ForwardContext context{.training = training, .seed = 7, .step = 3};
-  const autodiff::GradientCheck found =
-      autodiff::gradient_check([&](std::span<const Variable> in) { return module.forward(in[0], context); }, inputs,
-                               {.step = 1e-7, .entries = 20, .seed = seed});
+  const graph::GradientCheck found = graph::gradient_check(
+      [&](Graph& graph, std::span<const Value> in) {
+        return module.forward(in[0], {.training = training, .counters = test::counters(graph, 7, 3)});
+      },
+      inputs, {.step = 1e-7, .entries = 20, .seed = seed});
   // A kink of ReLU or max pooling within 1e-7 of a random point spoils an entry once in 10^5 runs.
   EXPECT_LT(found.largest_error, 1e-6) << found.where;
 }
@@ -165,34 +166,35 @@ TEST(BatchNorm, StatisticsMoveInTrainingOnly) {
   for (const Device& device : test::devices()) {
     test::RandomTensors random(1);
     BatchNorm norm({.channels = 3}, construction(device));
-    const Variable x(random.f64({8, 3}, device, 1, 2));
+    const Tensor x = random.f64({8, 3}, device, 1, 2);
     const auto statistics = [&] {
-      std::vector<double> all = norm.state().buffers[0].tensor->to_vector<double>();
-      const std::vector<double> variance = norm.state().buffers[1].tensor->to_vector<double>();
+      std::vector<double> all = norm.state().buffers[0].value().to_vector<double>();
+      const std::vector<double> variance = norm.state().buffers[1].value().to_vector<double>();
       all.insert(all.end(), variance.begin(), variance.end());
       return all;
     };
     const std::vector<double> before = statistics();
     EXPECT_EQ(before, (std::vector<double>{0, 0, 0, 1, 1, 1}));
-    norm.forward(x, {.training = false});
+    test::forward(norm, x, {.training = false});
     EXPECT_EQ(statistics(), before);
-    norm.set_requires_gradient(false);
-    norm.forward(x, {.training = true});
+    norm.set_trainable(false);
+    test::forward(norm, x, {.training = true});
     EXPECT_EQ(statistics(), before) << "a frozen norm keeps its statistics in training too";
-    norm.set_requires_gradient(true);
-    norm.forward(x, {.training = true});
+    norm.set_trainable(true);
+    test::forward(norm, x, {.training = true});
     EXPECT_NE(statistics(), before);
   }
 }
 
 TEST(Dropout, MaskFollowsSeedStepAndName) {
   for (const Device& device : test::devices()) {
-    const Variable x(Tensor::from(std::vector<float>(1025, 1.0f), {1025}, device));
-    const auto mask = [&](const char* name, std::uint64_t seed, std::uint64_t step, bool training = true) {
-      return Dropout(0.5, name)
-          .forward(x, {.training = training, .seed = seed, .step = step})
-          .value()
-          .to_vector<float>();
+    const Tensor x = Tensor::from(std::vector<float>(1025, 1.0f), {1025}, device);
+    const auto mask = [&](const char* name, std::uint64_t seed, std::int64_t step, bool training = true) {
+      const auto record = [&](const Value& in) {
+        return Dropout(0.5, name).forward(in,
+                                          {.training = training, .counters = test::counters(in.graph(), seed, step)});
+      };
+      return test::evaluate(x, record).to_vector<float>();
     };
     EXPECT_EQ(mask("a", 1, 2), mask("a", 1, 2));
     EXPECT_NE(mask("a", 1, 2), mask("b", 1, 2));

@@ -13,6 +13,7 @@
 #include "rtl/layers/frozen_network.hpp"
 #include "support/devices.hpp"
 #include "support/real_data.hpp"
+#include "support/recorded.hpp"
 
 namespace rtl::layers {
 namespace {
@@ -70,10 +71,9 @@ TEST_P(RealDataResnet, GivesTheGoldenLogits) {
     const Tensor x = images(0, count, device);
     Tensor frozen({count, 10}, DType::f32, device);
     FrozenNetwork(*network).logits(x, frozen);
-    const autodiff::NoGraph off;
-    const Variable logits = network->forward(Variable(x.clone()), {});
+    const Tensor logits = test::forward(*network, x);
     ASSERT_EQ(logits.shape(), frozen.shape());
-    EXPECT_LT(largest_difference(logits.value(), golden), 1e-4) << device.name();
+    EXPECT_LT(largest_difference(logits, golden), 1e-4) << device.name();
     EXPECT_LT(largest_difference(frozen, golden), 1e-4) << device.name() << ", folded";
   }
 }

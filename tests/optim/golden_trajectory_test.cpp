@@ -7,17 +7,16 @@
 #include <cmath>
 #include <memory>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "support/devices.hpp"
 #include "support/golden.hpp"
+#include "support/recorded.hpp"
 
 namespace rtl::optim {
 namespace {
 
-using autodiff::Variable;
 using layers::Architecture;
 using Values = std::vector<double>;
 
@@ -68,15 +67,22 @@ void for_each_place(const std::function<void(const Place&)>& check) {
 void draw_weights(layers::Network& network, test::GoldenDraws& draws, DType dtype) {
   layers::ModuleState state = network.state();
   for (const layers::NamedParameter& parameter : state.parameters) {
-    const Shape& shape = parameter.variable.shape();
-    copy_bytes(tensor_of(draws.weights(parameter.name, shape), shape, dtype, network.device()),
-               parameter.variable.value());
+    const Shape& shape = parameter.value().shape();
+    copy_bytes(tensor_of(draws.weights(parameter.name, shape), shape, dtype, network.device()), parameter.value());
   }
   for (const layers::NamedBuffer& buffer : state.buffers) {
-    const Shape& shape = buffer.tensor->shape();
-    copy_bytes(tensor_of(draws.weights(buffer.name, shape), shape, buffer.tensor->dtype(), network.device()),
-               *buffer.tensor);
+    const Shape& shape = buffer.value().shape();
+    copy_bytes(tensor_of(draws.weights(buffer.name, shape), shape, buffer.value().dtype(), network.device()),
+               buffer.value());
   }
+}
+
+std::pair<Tensor, Tensor> features_and_logits(layers::Network& network, const Tensor& x) {
+  std::vector<Tensor> both = test::evaluate({x}, [&](std::span<const graph::Value> in) {
+    const graph::Value features = network.features(in[0], {});
+    return std::vector{features, network.head(features, {})};
+  });
+  return {std::move(both[0]), std::move(both[1])};
 }
 
 struct Case {
@@ -84,28 +90,30 @@ struct Case {
   Architecture architecture;
   std::int64_t batch;
   std::uint64_t seed;
-  kernels::SgdOptions sgd;
-  kernels::AdamOptions adam, adamw;
+  Rates sgd_rates;
+  kernels::SgdRule sgd;
+  Rates adam_rates, adamw_rates;
   bool pulled;  ///< toward drawn start points (L2-SP)
 };
 
-const Case cases[] = {
-    {"paper_cnn",
-     {"paper_cnn", "6-8-8-16", {13, 11, 3}, 5},
-     8,
-     1,
-     {.learning_rate = 0.01, .momentum = 0.9},
-     {.learning_rate = 1e-3},
-     {.learning_rate = 1e-3, .weight_decay = 0.01, .decoupled = true},
-     false},
-    {"mlp",
-     {"mlp", "7-5", {9}, 4},
-     6,
-     2,
-     {.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 0.01, .l2sp_strength = 0.1},
-     {.learning_rate = 1e-2, .weight_decay = 0.05, .l2sp_strength = 0.1},
-     {.learning_rate = 1e-2, .weight_decay = 0.1, .decoupled = true, .l2sp_strength = 0.2},
-     true}};
+const Case cases[] = {{"paper_cnn",
+                       {"paper_cnn", "6-8-8-16", {13, 11, 3}, 5},
+                       8,
+                       1,
+                       {.learning_rate = 0.01},
+                       {.momentum = 0.9},
+                       {.learning_rate = 1e-3},
+                       {.learning_rate = 1e-3, .weight_decay = 0.01},
+                       false},
+                      {"mlp",
+                       {"mlp", "7-5", {9}, 4},
+                       6,
+                       2,
+                       {.learning_rate = 0.05, .weight_decay = 0.01, .l2sp_strength = 0.1},
+                       {.momentum = 0.9, .nesterov = true},
+                       {.learning_rate = 1e-2, .weight_decay = 0.05, .l2sp_strength = 0.1},
+                       {.learning_rate = 1e-2, .weight_decay = 0.1, .l2sp_strength = 0.2},
+                       true}};
 
 class GoldenTrajectory : public testing::TestWithParam<Case> {
  protected:
@@ -119,7 +127,7 @@ class GoldenTrajectory : public testing::TestWithParam<Case> {
     const Shape shape(extents);
     const Values x = draws.uniform(shape.count(), -1, 1);
     EXPECT_EQ(x, golden_["x"]);
-    x_ = Variable(tensor_of(x, shape, place.dtype, place.device));
+    x_ = tensor_of(x, shape, place.dtype, place.device);
     const Values labels = draws.below(given().batch, static_cast<int>(given().architecture.classes));
     EXPECT_EQ(labels, golden_["labels"]);
     labels_ = Tensor::from(std::vector<std::int32_t>(labels.begin(), labels.end()), {given().batch}, place.device);
@@ -127,9 +135,9 @@ class GoldenTrajectory : public testing::TestWithParam<Case> {
     draw_weights(*network_, draws, place.dtype);
     before_.clear();
     starts_.clear();
-    for (const autodiff::NamedParameter& parameter : network_->state().parameters) {
-      const Shape& weights = parameter.variable.shape();
-      before_.push_back(as_double(parameter.variable.value()));
+    for (const layers::NamedParameter& parameter : network_->state().parameters) {
+      const Shape& weights = parameter.value().shape();
+      before_.push_back(as_double(parameter.value()));
       starts_.push_back(tensor_of(draws.weights(parameter.name, weights), weights, place.dtype, place.device));
     }
   }
@@ -140,7 +148,7 @@ class GoldenTrajectory : public testing::TestWithParam<Case> {
     const auto& parameters = network_->state().parameters;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const Values there = golden_[prefix + parameters[i].name];
-      const Values off = difference(as_double(parameters[i].variable.value()), there);
+      const Values off = difference(as_double(parameters[i].value()), there);
       const Values moved = difference(there, before_[i]);
       wrong.insert(wrong.end(), off.begin(), off.end());
       update.insert(update.end(), moved.begin(), moved.end());
@@ -157,24 +165,20 @@ class GoldenTrajectory : public testing::TestWithParam<Case> {
     const double bound = place_.wide() ? 1e-10 : 1e-4;
     const Values losses = golden_[name + "/losses"];
     ASSERT_EQ(losses.size(), 10U);
+    test::RecordedStep step(*network_, x_, labels_, &optimizer);
     for (std::size_t i = 0; i < losses.size(); ++i) {
-      optimizer.clear_gradients();
-      const Variable loss = cross_entropy(network_->forward(x_, {}), labels_);
-      loss.backward();
-      optimizer.step();
-      EXPECT_NEAR(as_double(loss.value()).front(), losses[i], 0.1 * bound * losses[i]) << name << ", step " << i;
+      EXPECT_NEAR(as_double(step.run()).front(), losses[i], 0.1 * bound * losses[i]) << name << ", step " << i;
       if (i == 0 && name == "sgd") {
         EXPECT_LT(update_error("sgd/first/"), bound);
       }
     }
     EXPECT_LT(update_error(name + "/last/"), bound) << name;
-    EXPECT_LT(error(as_double(network_->forward(x_, {}).value()), golden_[name + "/logits"]), 0.1 * bound) << name;
+    EXPECT_LT(error(as_double(test::forward(*network_, x_)), golden_[name + "/logits"]), 0.1 * bound) << name;
   }
 
   test::GoldenTensors golden_{fmt::format("trajectories/{}.safetensors", GetParam().file)};
   Place place_{Device::cpu(), DType::f64};
-  Variable x_;
-  Tensor labels_;
+  Tensor x_, labels_;
   std::unique_ptr<layers::Network> network_;
   std::vector<Values> before_;
   std::vector<Tensor> starts_;
@@ -184,16 +188,14 @@ TEST_P(GoldenTrajectory, ForwardAndGradients) {
   for_each_place([&](const Place& place) {
     start(place);
     const double bound = place.wide() ? 1e-12 : 3e-6;
-    const Variable features = network_->features(x_, {});
-    const Variable logits = network_->head(features, {});
-    const Variable loss = cross_entropy(logits, labels_);
-    loss.backward();
-    EXPECT_LT(error(as_double(features.value()), golden_["features"]), bound);
-    EXPECT_LT(error(as_double(logits.value()), golden_["logits"]), bound);
-    EXPECT_LT(error(as_double(loss.value()), golden_["loss"]), bound);
-    for (const autodiff::NamedParameter& parameter : network_->state().parameters) {
-      EXPECT_LT(error(as_double(parameter.variable.gradient()), golden_["gradient/" + parameter.name]), bound)
-          << parameter.name;
+    const auto [features, logits] = features_and_logits(*network_, x_);
+    test::RecordedStep step(*network_, x_, labels_);
+    const Tensor loss = step.run();
+    EXPECT_LT(error(as_double(features), golden_["features"]), bound);
+    EXPECT_LT(error(as_double(logits), golden_["logits"]), bound);
+    EXPECT_LT(error(as_double(loss), golden_["loss"]), bound);
+    for (const auto& [name, gradient] : step.gradients()) {
+      EXPECT_LT(error(as_double(gradient), golden_["gradient/" + name]), bound) << name;
     }
   });
 }
@@ -201,7 +203,7 @@ TEST_P(GoldenTrajectory, ForwardAndGradients) {
 TEST_P(GoldenTrajectory, Sgd) {
   for_each_place([&](const Place& place) {
     start(place);
-    Sgd optimizer(network_->state().parameters, given().sgd);
+    Sgd optimizer(test::storages_of(*network_), given().sgd_rates, given().sgd);
     ten_steps(optimizer, "sgd");
   });
 }
@@ -209,7 +211,7 @@ TEST_P(GoldenTrajectory, Sgd) {
 TEST_P(GoldenTrajectory, Adam) {
   for_each_place([&](const Place& place) {
     start(place);
-    Adam optimizer(network_->state().parameters, given().adam);
+    Adam optimizer(test::storages_of(*network_), given().adam_rates);
     ten_steps(optimizer, "adam");
   });
 }
@@ -217,7 +219,7 @@ TEST_P(GoldenTrajectory, Adam) {
 TEST_P(GoldenTrajectory, AdamW) {
   for_each_place([&](const Place& place) {
     start(place);
-    AdamW optimizer(network_->state().parameters, given().adamw);
+    Adam optimizer(test::storages_of(*network_), given().adamw_rates, {.decoupled = true});
     ten_steps(optimizer, "adamw");
   });
 }
@@ -241,39 +243,36 @@ TEST(GoldenResnet, TrainsWithBatchNorms) {
   for_each_place([&](const Place& place) {
     test::GoldenDraws draws(seed);
     const Shape shape{6, 9, 8, 3};
-    const Variable x(tensor_of(draws.uniform(shape.count(), -1, 1), shape, place.dtype, place.device));
+    const Tensor x = tensor_of(draws.uniform(shape.count(), -1, 1), shape, place.dtype, place.device);
     const Values labels = draws.below(6, 5);
     const Tensor classes = Tensor::from(std::vector<std::int32_t>(labels.begin(), labels.end()), {6}, place.device);
     const auto network = layers::make_network({"resnet_cifar", "8", {9, 8, 3}, 5}, place.device, 1, place.dtype);
     draw_weights(*network, draws, place.dtype);
-    Sgd optimizer(network->state().parameters,
-                  {.learning_rate = 0.05, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
+    const Sgd optimizer(test::storages_of(*network), {.learning_rate = 0.05, .weight_decay = 5e-4},
+                        {.momentum = 0.9, .nesterov = true});
+    test::RecordedStep recorded(*network, x, classes, &optimizer, true);
     const double bound = place.wide() ? 1e-9 : 1e-3;
     for (std::size_t step = 0; step < 5; ++step) {
-      optimizer.clear_gradients();
-      const Variable loss = cross_entropy(network->forward(x, {.training = true}), classes);
-      loss.backward();
-      EXPECT_NEAR(as_double(loss.value()).front(), golden["losses"][step], bound) << step;
+      EXPECT_NEAR(as_double(recorded.run()).front(), golden["losses"][step], bound) << step;
+      if (step > 0) continue;
+      const std::map<std::string, Tensor> gradients = recorded.gradients();
       test::GoldenDraws weights(seed + 2);
-      for (const autodiff::NamedParameter& parameter : network->state().parameters) {
-        const Values sums = projections(as_double(parameter.variable.gradient()), weights);
-        if (step == 0) {
-          EXPECT_LT(error(sums, golden["gradient/" + parameter.name]), bound) << parameter.name;
-        }
+      for (const layers::NamedParameter& parameter : network->state().parameters) {
+        const Values sums = projections(as_double(gradients.at(parameter.name)), weights);
+        EXPECT_LT(error(sums, golden["gradient/" + parameter.name]), bound) << parameter.name;
       }
-      optimizer.step();
     }
     test::GoldenDraws weights(seed + 2);
-    for (const autodiff::NamedParameter& parameter : network->state().parameters) {
-      const Values sums = projections(as_double(parameter.variable.value()), weights);
+    for (const layers::NamedParameter& parameter : network->state().parameters) {
+      const Values sums = projections(as_double(parameter.value()), weights);
       EXPECT_LT(error(sums, golden["last/" + parameter.name]), bound) << parameter.name;
     }
     for (const layers::NamedBuffer& buffer : network->state().buffers) {
-      EXPECT_LT(error(as_double(*buffer.tensor), golden["last/" + buffer.name]), bound) << buffer.name;
+      EXPECT_LT(error(as_double(buffer.value()), golden["last/" + buffer.name]), bound) << buffer.name;
     }
-    const Variable features = network->features(x, {});
-    EXPECT_LT(error(as_double(features.value()), golden["features"]), bound);
-    EXPECT_LT(error(as_double(network->head(features, {}).value()), golden["logits"]), bound);
+    const auto [features, logits] = features_and_logits(*network, x);
+    EXPECT_LT(error(as_double(features), golden["features"]), bound);
+    EXPECT_LT(error(as_double(logits), golden["logits"]), bound);
   });
 }
 
@@ -286,10 +285,9 @@ TEST(GoldenResnet, EvaluatesAndFreezes) {
     const auto network = layers::make_network({"resnet_cifar", "20", {32, 32, 3}, 10}, place.device, 1, place.dtype);
     draw_weights(*network, draws, place.dtype);
     const double bound = place.wide() ? 1e-11 : 1e-5;
-    const autodiff::NoGraph off;
-    const Variable features = network->features(Variable(x.clone()), {});
-    EXPECT_LT(error(as_double(features.value()), golden["features"]), bound);
-    EXPECT_LT(error(as_double(network->head(features, {}).value()), golden["logits"]), bound);
+    const auto [features, head] = features_and_logits(*network, x);
+    EXPECT_LT(error(as_double(features), golden["features"]), bound);
+    EXPECT_LT(error(as_double(head), golden["logits"]), bound);
     if (place.wide()) return;
     layers::FrozenNetwork frozen(*network);
     Tensor out({5, 64}, DType::f32, place.device), logits({5, 10}, DType::f32, place.device);

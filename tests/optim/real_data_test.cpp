@@ -8,18 +8,16 @@
 #include <map>
 #include <memory>
 
-#include "rtl/autodiff/operations.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "support/devices.hpp"
 #include "support/real_data.hpp"
+#include "support/recorded.hpp"
 
 namespace rtl::optim {
 namespace {
-
-using autodiff::Variable;
 
 constexpr std::int64_t batch = 64;
 
@@ -81,25 +79,16 @@ class RealDataTrajectory : public testing::TestWithParam<DType> {
   void start(const Device& device) {
     network_ = layers::load_network(golden("weights_00.safetensors"), device, std::nullopt, GetParam()).network;
     const Shape shape{batch, 32, 32, 3};
-    x_ = Variable(GetParam() == DType::f64
-                      ? Tensor::from(pixels_, shape, device)
-                      : Tensor::from(std::vector<float>(pixels_.begin(), pixels_.end()), shape, device));
+    x_ = GetParam() == DType::f64 ? Tensor::from(pixels_, shape, device)
+                                  : Tensor::from(std::vector<float>(pixels_.begin(), pixels_.end()), shape, device);
     device_labels_ = labels_.to(device);
-  }
-  Variable logits() { return network_->forward(x_, {}); }
-  double step(Optimizer& optimizer) {
-    optimizer.clear_gradients();
-    const Variable loss = cross_entropy(logits(), device_labels_);
-    loss.backward();
-    optimizer.step();
-    return as_double(loss.value()).front();
   }
   /// Weights against a golden file: L2 norm of the difference over that of the whole update, and the largest
   /// difference.
   std::pair<double, double> compare_weights(const std::string& file) {
     double difference_squared = 0, update_squared = 0, maximum = 0, worst_relative = 0;
-    for (const autodiff::NamedParameter& parameter : network_->state().parameters) {
-      const std::vector<double> here = as_double(parameter.variable.value());
+    for (const layers::NamedParameter& parameter : network_->state().parameters) {
+      const std::vector<double> here = as_double(parameter.value());
       const std::vector<double> there = golden_tensor(file, parameter.name);
       const std::vector<double> before = golden_tensor("weights_00.safetensors", parameter.name);
       difference_squared += std::pow(norm(difference(here, there)), 2);
@@ -115,9 +104,11 @@ class RealDataTrajectory : public testing::TestWithParam<DType> {
   void run_ten(Optimizer& optimizer, const std::string& name) {
     const std::vector<double> losses = golden_tensor("forward.safetensors", "loss_" + name);
     const bool wide = GetParam() == DType::f64;
+    test::RecordedStep step(*network_, x_, device_labels_, &optimizer);
     for (int i = 0; i < 10; ++i) {
       // In f32 as far off as exact arithmetic is from weights that a few roundoffs of f32 moved (docs/testing.md).
-      EXPECT_NEAR(step(optimizer), losses[static_cast<std::size_t>(i)], wide ? 1e-6 : 5e-3) << name << ", step " << i;
+      EXPECT_NEAR(as_double(step.run()).front(), losses[static_cast<std::size_t>(i)], wide ? 1e-6 : 5e-3)
+          << name << ", step " << i;
       if (i == 0 && name == "sgd") {
         EXPECT_LT(compare_weights("weights_sgd_01.safetensors").second, 1e-7);
       }
@@ -126,9 +117,9 @@ class RealDataTrajectory : public testing::TestWithParam<DType> {
     RecordProperty(name + "_update_error", fmt::format("{:.2e}, largest {:.2e}", update, maximum));
     EXPECT_LT(update, 1e-1) << name;
     if (wide) {
-      EXPECT_LT(
-          relative(as_double(logits().value()), golden_tensor("forward.safetensors", "logits_after_" + name + "_10")),
-          1e-6)
+      EXPECT_LT(relative(as_double(test::forward(*network_, x_)),
+                         golden_tensor("forward.safetensors", "logits_after_" + name + "_10")),
+                1e-6)
           << name;
     }
   }
@@ -136,7 +127,7 @@ class RealDataTrajectory : public testing::TestWithParam<DType> {
   std::vector<double> pixels_;
   Tensor labels_;
   std::unique_ptr<layers::Network> network_;
-  Variable x_;
+  Tensor x_;
   Tensor device_labels_;
 };
 
@@ -145,12 +136,16 @@ TEST_P(RealDataTrajectory, ForwardAndGradients) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
-    const Variable features = network_->features(x_, {});
-    const Variable logits = network_->head(features, {});
-    const Variable loss = cross_entropy(logits, device_labels_);
-    loss.backward();
-    for (const auto& [name, value] : {std::pair{"features", features}, {"logits", logits}, {"loss", loss}}) {
-      const std::vector<double> here = as_double(value.value());
+    std::vector<Tensor> values = test::evaluate({x_}, [&](std::span<const graph::Value> in) {
+      const graph::Value features = network_->features(in[0], {});
+      return std::vector{features, network_->head(features, {})};
+    });
+    test::RecordedStep step(*network_, x_, device_labels_);
+    values.push_back(step.run());
+    const char* const names[] = {"features", "logits", "loss"};
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const char* const name = names[i];
+      const std::vector<double> here = as_double(values[i]);
       const std::vector<double> there = golden_tensor("forward.safetensors", name);
       if (wide) {
         EXPECT_LT(relative(here, there), 1e-6) << name;
@@ -158,12 +153,12 @@ TEST_P(RealDataTrajectory, ForwardAndGradients) {
         EXPECT_LT(largest(difference(here, there)), 1e-6) << name;
       }
     }
-    for (const autodiff::NamedParameter& parameter : network_->state().parameters) {
-      const std::vector<double> here = as_double(parameter.variable.gradient());
-      const std::vector<double> there = golden_tensor("grads.safetensors", parameter.name);
-      EXPECT_LT(norm(difference(here, there)), (wide ? 1e-6 : 1e-5) * norm(there)) << parameter.name;
+    for (const auto& [name, gradient] : step.gradients()) {
+      const std::vector<double> here = as_double(gradient);
+      const std::vector<double> there = golden_tensor("grads.safetensors", name);
+      EXPECT_LT(norm(difference(here, there)), (wide ? 1e-6 : 1e-5) * norm(there)) << name;
       if (wide) {
-        EXPECT_LT(relative(here, there), 1e-6) << parameter.name;
+        EXPECT_LT(relative(here, there), 1e-6) << name;
       }
     }
   }
@@ -173,7 +168,7 @@ TEST_P(RealDataTrajectory, SgdWithMomentum) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
-    Sgd optimizer(network_->state().parameters, {.learning_rate = 0.01, .momentum = 0.9});
+    Sgd optimizer(test::storages_of(*network_), {.learning_rate = 0.01}, {.momentum = 0.9});
     run_ten(optimizer, "sgd");
   }
 }
@@ -182,7 +177,7 @@ TEST_P(RealDataTrajectory, Adam) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
-    Adam optimizer(network_->state().parameters, {.learning_rate = 1e-3});
+    Adam optimizer(test::storages_of(*network_), {.learning_rate = 1e-3});
     run_ten(optimizer, "adam");
   }
 }
@@ -191,7 +186,7 @@ TEST_P(RealDataTrajectory, AdamW) {
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.name());
     start(device);
-    AdamW optimizer(network_->state().parameters);
+    Adam optimizer(test::storages_of(*network_), {.learning_rate = 1e-3, .weight_decay = 0.01}, {.decoupled = true});
     run_ten(optimizer, "adamw");
   }
 }

@@ -10,4 +10,6 @@ cmake -S "$RTL_SOURCE_DIR/examples/add_subdirectory" -B "$here" -G Ninja -DCMAKE
 cmake --build "$here"
 "$here/adapt" | tee "$here/output"
 grep -q 'accuracy: refine [0-9.]* %' "$here/output"
+"$here/custom_operation" | tee "$here/output"
+grep -q 'loss: [0-9.]* -> [0-9.]*' "$here/output"
 if find "$here" -name 'rtl_*_test' | grep .; then echo "tests of rtl were built in somebody else's build"; exit 1; fi

@@ -8,3 +8,5 @@ cmake -S "$RTL_SOURCE_DIR/examples/find_package" -B "$here" -G Ninja -DCMAKE_BUI
 cmake --build "$here"
 "$here/adapt" | tee "$here/output"
 grep -q 'accuracy: refine [0-9.]* %' "$here/output"
+"$here/custom_operation" | tee "$here/output"
+grep -q 'loss: [0-9.]* -> [0-9.]*' "$here/output"

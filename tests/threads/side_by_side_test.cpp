@@ -224,7 +224,7 @@ TEST(OneThread, ResultsLieOnTheDeviceAskedFor) {
   const io::SafetensorsFile file(network_file);
   const Tensor weights = file.load(file.tensors().front().name, device);
   const auto network = layers::load_network(network_file, device).network;
-  results.insert(results.end(), {&array, &weights, &network->state().parameters.front().variable.value()});
+  results.insert(results.end(), {&array, &weights, &network->state().parameters.front().value()});
   for (const Tensor* tensor : results) {
     EXPECT_EQ(&tensor->device().context(), &device.context());
     EXPECT_EQ(tensor->device().threads(), 1);

@@ -21,7 +21,7 @@ data::TrainTest target(const Device& device) {
 FrozenSource source(const Device& device, float factor) {
   auto network = testing::make("mlp", "8", {10}, 3, 3, device);
   for (const auto& parameter : network->state().parameters) {
-    Tensor& value = parameter.variable.value();
+    Tensor& value = parameter.value();
     for (std::int64_t i = 0; i < value.count(); ++i) value.data_as<float>()[i] *= factor;
   }
   return FrozenSource(std::move(network), {}, "scaled");

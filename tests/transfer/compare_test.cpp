@@ -32,7 +32,7 @@ FrozenSource good_source(const Device& device) {
 FrozenSource useless_source(const Device& device) {
   auto network = testing::make("mlp", "16", {40}, 3, 4, device);
   for (const auto& parameter : network->state().parameters) {
-    Tensor& value = parameter.variable.value();
+    Tensor& value = parameter.value();
     const bool first = parameter.name == "fc1.weight";
     for (std::int64_t i = 0; i < value.count(); ++i) {
       value.data_as<float>()[i] *= first && i % 40 < 3 ? 0.0F : 40.0F;
@@ -109,7 +109,7 @@ TEST(Compare, NamesABlockThatDominates) {
   layers::ModuleState trunk;
   network->visit_trunk("", trunk);
   for (const auto& parameter : trunk.parameters) {
-    Tensor& value = parameter.variable.value();
+    Tensor& value = parameter.value();
     for (std::int64_t i = 0; i < value.count(); ++i) value.data_as<float>()[i] *= 6;
   }
   const FrozenSource loud(layers::clone(*network, device), {}, "loud");

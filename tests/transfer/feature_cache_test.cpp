@@ -228,10 +228,10 @@ TEST_F(FeatureCacheTest, GatherTakesRowsInAnyOrder) {
 
 TEST_F(FeatureCacheTest, NaNInFeaturesIsAnError) {
   auto network = testing::make("mlp", "9", {6}, 3, 5, device_);
-  network->state().parameters.front().variable.value().data_as<float>()[0] = NAN;
+  network->state().parameters.front().value().data_as<float>()[0] = NAN;
   EXPECT_THROW(FrozenSource{std::move(network)}, ValueError);
   auto large = testing::make("mlp", "9", {6}, 3, 5, device_);
-  Tensor& weight = large->state().parameters.front().variable.value();
+  Tensor& weight = large->state().parameters.front().value();
   for (std::int64_t i = 0; i < weight.count(); ++i) weight.data_as<float>()[i] = 3e38F;
   const FrozenSource source(std::move(large));
   FeatureCache cache(folder_.path());

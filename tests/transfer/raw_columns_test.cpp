@@ -131,7 +131,7 @@ void write_numbers(const std::string& path, const std::string& kind, const std::
   const auto network = testing::make("mlp", "5", {3}, 2, 3, Device::cpu(1));
   std::vector<io::NamedView> tensors;
   const layers::ModuleState state = network->state();
-  for (const auto& parameter : state.parameters) tensors.emplace_back(parameter.name, parameter.variable.value());
+  for (const auto& parameter : state.parameters) tensors.emplace_back(parameter.name, parameter.value());
   const char* const names[] = {"input.mean", "input.deviation"};
   for (std::size_t i = 0; i < numbers.size(); ++i) tensors.emplace_back(names[i], numbers[i]);
   io::write_safetensors(path, tensors, {{"normalization", kind}});

@@ -109,9 +109,9 @@ TEST(Strategies, InitialWeightsArePaired) {
   int equal = 0;
   for (const auto& x : a.state().parameters) {
     for (const auto& y : b.state().parameters) {
-      if (x.name != y.name || x.variable.shape() != y.variable.shape()) continue;
+      if (x.name != y.name || x.value().shape() != y.value().shape()) continue;
       if (x.name.starts_with("head")) continue;  // drawn for another number of inputs
-      EXPECT_EQ(x.variable.value().to_vector<float>(), y.variable.value().to_vector<float>()) << x.name;
+      EXPECT_EQ(x.value().to_vector<float>(), y.value().to_vector<float>()) << x.name;
       ++equal;
     }
   }
@@ -130,7 +130,7 @@ TEST(Strategies, RefineLogitsAreTheSumOfItsBlocks) {
     const Fitted fitted = refine({first, second}, data, quick(2), options);
     std::vector<float> weight, bias, w1, b1;
     for (const auto& parameter : fitted.state().parameters) {
-      const std::vector<float> values = parameter.variable.value().to_vector<float>();
+      const std::vector<float> values = parameter.value().to_vector<float>();
       if (parameter.name == "head.weight") weight = values;
       if (parameter.name == "head.bias") bias = values;
       if (parameter.name == "fc1.weight") w1 = values;

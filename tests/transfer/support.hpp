@@ -101,11 +101,11 @@ inline std::unique_ptr<layers::Network> make(const std::string& name, const std:
 inline std::vector<float> values_of(const layers::ModuleState& state) {
   std::vector<float> all;
   for (const auto& parameter : state.parameters) {
-    const std::vector<float> values = parameter.variable.value().to_vector<float>();
+    const std::vector<float> values = parameter.value().to_vector<float>();
     all.insert(all.end(), values.begin(), values.end());
   }
   for (const auto& buffer : state.buffers) {
-    const std::vector<float> values = buffer.tensor->to_vector<float>();
+    const std::vector<float> values = buffer.value().to_vector<float>();
     all.insert(all.end(), values.begin(), values.end());
   }
   return all;

@@ -78,7 +78,7 @@ class RandomSequence {
 };
 
 /// Well-mixed 64-bit hash of two numbers, for deriving stream numbers from names and counters.
-constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+RTL_HOST_DEVICE constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   std::uint64_t z = a + 0x9E3779B97F4A7C15u * (b + 1);
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;

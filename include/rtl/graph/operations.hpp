@@ -126,6 +126,8 @@ Value shortcut_a(const Value& x, std::int64_t channels);
 Value softmax(const Value& x);
 /// Mean softmax cross-entropy of logits [N, C] and labels i32 [N], which the caller has checked; a scalar [1].
 Value cross_entropy(const Value& logits, const Value& labels);
+/// The same for the labels of the rows of a batch, as gather_batch takes them from labels i32 [n].
+Value cross_entropy_batch(const Value& logits, const Value& labels, const Value& order, const Value& counters);
 
 /// out[i] = table[rows[i]], converted to `dtype`: rows i32 or i64 [m]; table [n, ...] of f32, f64, bf16, f16, u8 or
 /// i32. A gradient only for tables of f32 and f64.
@@ -133,12 +135,18 @@ Value gather_rows(const Value& table, const Value& rows, DType dtype);
 /// The same for u8 images [n, H, W, C]: out[..., c] = table[..., c] * scale[c] + shift[c], in the dtype of scale and
 /// shift [C]. No gradient.
 Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift);
+/// The batch of a step: `count` rows of the epoch's order, i32 or i64 [N], from counters[begin] on, of which the caller
+/// sees that they are there (rtl/kernels/step_state.hpp). No gradient.
+Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype);
+Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
+                          const Value& scale, const Value& shift);
 /// table [rows, ...] of zeros, with values[i] added to row rows[i], in a fixed order.
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
 
-/// Inverted dropout: element i is dropped where Philox(seed, stream).uniform(i) < probability. `randomness` is i64 [2]:
-/// the seed, and the step, from which and from `name` (a hash) the stream is made. The identity for probability 0.
-Value dropout(const Value& x, double probability, std::uint64_t name, const Value& randomness);
+/// Inverted dropout: element i is dropped where Philox(seed, stream).uniform(i) < probability. The seed, and the step
+/// from which and from `name` (a hash) the stream is made, are those of counters (rtl/kernels/step_state.hpp); in a run
+/// forward and backward must come before `advance`. The identity for probability 0.
+Value dropout(const Value& x, double probability, std::uint64_t name, const Value& counters);
 
 /// One block of a fused head.
 struct FusionInput {

@@ -68,6 +68,7 @@ class Plan {
   std::int32_t own_block(std::int32_t value, std::int32_t step);
   void overwrite_operands(std::int32_t step);
   void place_blocks(bool share);
+  PlanFacts facts_of(const Step& step) const;
   void count_facts();
   std::size_t bytes_of(std::int32_t value) const;
 

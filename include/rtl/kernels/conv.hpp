@@ -1,5 +1,5 @@
 // Convolution (cross-correlation) of images [N, H, W, C] with weights [out, in, height, width], contiguous, f32 or f64:
-// oneDNN on the host in f32; cuDNN on CUDA for f32 images aligned to 16 bytes, else patches, which round differently.
+// oneDNN on the host in f32; cuDNN on CUDA in f32 (images that are not aligned to 16 bytes are copied), else patches.
 // 2 * N * OH * OW * out * in * height * width FLOP a call. Deterministic algorithms only.
 #pragma once
 

@@ -12,6 +12,10 @@ namespace rtl::kernels {
 /// Contiguous, f32, f64; y may be x. Throws ValueError for a probability outside [0, 1).
 void dropout(const Device& device, ConstView x, double probability, std::uint64_t seed, std::uint64_t stream, View y);
 
+/// The same with the seed, and the stream mix(name, step), of counters (rtl/kernels/step_state.hpp) [4]. With counters
+/// [R, 4] for R replicas: y is [R, ...], x too or shared, and every replica counts its elements from 0.
+void dropout(const Device& device, ConstView x, double probability, std::uint64_t name, ConstView counters, View y);
+
 /// y[i] = low + (high - low) * Philox(seed, stream).uniform(i). Contiguous, f32, f64 (f64 draws 53 bits).
 void uniform(const Device& device, double low, double high, std::uint64_t seed, std::uint64_t stream, View y);
 

@@ -8,11 +8,16 @@ namespace rtl::kernels {
 /// out[i] = table[rows[i]] with conversion to out's dtype. table [n, ...] contiguous (f32, f64, bf16, f16, u8, i32),
 /// rows i64 or i32 [m], out [m, ...] (f32 or f64, or the table's dtype). The caller keeps row numbers in [0, n);
 /// ValueError if rows are asked of a table without any.
-void gather_rows(const Device& device, ConstView table, ConstView rows, View out);
+///
+/// With `counters` (rtl/kernels/step_state.hpp) rows [N] are those of a whole epoch, and the batch is the m of them
+/// from `begin` on, of which the caller sees that they are there. With out [R, m, ...] the same is done for R replicas
+/// in one launch: rows and counters then have a leading axis too, or are shared; the table is shared.
+void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters = {});
 
 /// Like gather_rows for u8 images [n, H, W, C] with normalisation: out[..., c] = table[..., c] * scale[c] + shift[c].
 /// scale and shift have out's dtype, [C].
-void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out);
+void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
+                   ConstView counters = {});
 
 /// table[rows[i]] += values[i]; rows may repeat, the order of additions is fixed. f32, f64.
 void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table);

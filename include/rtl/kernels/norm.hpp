@@ -9,7 +9,7 @@ namespace rtl::kernels {
 /// Training: y = [relu](gamma * (x - mean) / sqrt(variance + epsilon) + beta [+ residual]) with the batch's mean and
 /// population variance. Updates running = (1 - momentum) * running + momentum * batch, the variance unbiased (n / (n -
 /// 1)), as PyTorch. saved_mean and saved_inverse_deviation ([C], x's dtype) serve the backward pass. Throws ValueError
-/// for fewer than two rows.
+/// for fewer than two rows. y may be x or the residual.
 void batch_norm_training_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, double epsilon,
                                  double momentum, View running_mean, View running_variance, View y, View saved_mean,
                                  View saved_inverse_deviation, bool relu = false, ConstView residual = {});
@@ -20,7 +20,7 @@ void batch_norm_training_backward(const Device& device, ConstView x, ConstView y
                                   ConstView saved_inverse_deviation, ConstView dy, View dx, View dgamma, View dbeta,
                                   bool relu = false, View dresidual = {});
 
-/// Evaluation with running statistics, which are not changed.
+/// Evaluation with running statistics, which are not changed. y may be x or the residual.
 void batch_norm_evaluation_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, ConstView mean,
                                    ConstView variance, double epsilon, View y, bool relu = false,
                                    ConstView residual = {});

@@ -1,15 +1,16 @@
 // One optimizer step over all parameters in a single launch, with PyTorch's update rules and an optional L2-SP term
-// (Li, Grandvalet and Davoine 2018): the penalty (strength / 2) * ||w - start||^2, added to the gradient before
+// (Li, Grandvalet and Davoine 2018): the penalty (l2sp_strength / 2) * ||w - start||^2, added to the gradient before
 // anything else. Bandwidth bound: each parameter's weight, gradient and state once in, once out. Deterministic.
 #pragma once
 
 #include <span>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/kernels/step_state.hpp"
 
 namespace rtl::kernels {
 
-/// One parameter tensor. All views of a slot have one shape and dtype (f32 or f64), contiguous.
+/// One parameter tensor. All views of a slot have one shape and dtype (f32 or f64), contiguous. Moments start at zero.
 struct OptimizerSlot {
   View weight;
   ConstView gradient;
@@ -18,31 +19,35 @@ struct OptimizerSlot {
   ConstView start = {};  ///< L2-SP start point; absent: no pull for this tensor
 };
 
-struct SgdOptions {
-  double learning_rate = 0.01;
+/// What changes from step to step, in memory of the device: counters i64 [4] and rates f64 [4], see step_state.hpp.
+/// With `replicas` above 1, views of slots have a leading axis of that extent, and one launch does all replicas;
+/// counters, rates and start points then have one too, or are shared.
+struct OptimizerState {
+  ConstView counters;
+  ConstView rates;
+  std::int64_t replicas = 1;
+};
+
+struct SgdRule {
   double momentum = 0.0;
   bool nesterov = false;
-  double weight_decay = 0.0;
-  double l2sp_strength = 0.0;
 };
 
-/// g += weight_decay * w + l2sp_strength * (w - start); the first step sets v = g, later ones v = momentum * v + g; w
-/// -= learning_rate * (nesterov ? g + momentum * v : v). `first_step` says whether the momentum buffers hold nothing
-/// yet. Throws ValueError for Nesterov without momentum.
-void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdOptions& options, bool first_step);
+/// g += weight_decay * w + l2sp_strength * (w - start); v = momentum * v + g; w -= learning_rate * (nesterov ? g +
+/// momentum * v : v). Throws ValueError for Nesterov without momentum.
+void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
+              const OptimizerState& state);
 
-struct AdamOptions {
-  double learning_rate = 1e-3;
+struct AdamRule {
   double beta1 = 0.9;
   double beta2 = 0.999;
-  double epsilon = 1e-8;      ///< added after the bias-corrected square root
-  double weight_decay = 0.0;  ///< Adam: added to the gradient; AdamW: w *= 1 - learning_rate * weight_decay first
-  bool decoupled = false;     ///< true is AdamW
-  double l2sp_strength = 0.0;
+  double epsilon = 1e-8;   ///< added after the bias-corrected square root
+  bool decoupled = false;  ///< true is AdamW: w *= 1 - learning_rate * weight_decay first; else weight_decay * w is
+                           ///< added to the gradient
 };
 
-/// Step number `step` counts from 1 (bias correction); ValueError below 1. Moments start at zero.
-void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamOptions& options,
-               std::int64_t step);
+/// The step's number in the bias corrections is counters[step] + 1.
+void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
+               const OptimizerState& state);
 
 }  // namespace rtl::kernels

@@ -17,6 +17,9 @@ void max_pool_forward(const Device& device, ConstView x, const PoolOptions& opti
 /// dx = dy summed onto the winners, overwritten.
 void max_pool_backward(const Device& device, ConstView dy, ConstView winners, const PoolOptions& options, View dx);
 
+/// y = x at the winners: the transposed map of max_pool_backward.
+void max_pool_gather(const Device& device, ConstView x, ConstView winners, const PoolOptions& options, View y);
+
 /// Mean of each window.
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y);
 void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx);

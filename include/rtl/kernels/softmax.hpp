@@ -9,13 +9,29 @@ namespace rtl::kernels {
 /// probabilities[i] = softmax(logits[i]); may be the same view.
 void softmax(const Device& device, ConstView logits, View probabilities);
 
-/// loss (one element) = mean over rows of -log softmax(logits)[label], accumulated in f64; `probabilities` serves the
-/// backward pass. Labels must be in [0, classes): the caller checks them once, where data enters. Throws ValueError for
-/// zero rows.
-void cross_entropy_forward(const Device& device, ConstView logits, ConstView labels, View probabilities, View loss);
+/// Which labels belong to the rows: label i is labels[i], or labels[rows[begin + i]] where `rows`, the i32 or i64 [N]
+/// of a whole epoch, and counters are given (rtl/kernels/step_state.hpp). All labels are in [0, classes): the caller
+/// checks them once, where data enters.
+///
+/// Below, logits [R, rows, classes] are R replicas in one go, with a loss each: [R] or [R, 1]. Their labels (without
+/// `rows`), rows and counters then have a leading axis too, or are shared.
+struct Labels {
+  ConstView labels;
+  ConstView rows = {};
+  ConstView counters = {};
+};
 
-/// dlogits = dloss * (probabilities - onehot(labels)) / rows. dloss has one element. dlogits may be probabilities.
-void cross_entropy_backward(const Device& device, ConstView probabilities, ConstView labels, ConstView dloss,
+/// loss (one element) = mean over rows of -log softmax(logits)[label], accumulated in f64; `probabilities`, which may
+/// be the logits, serves the backward pass. Throws ValueError for zero rows.
+void cross_entropy_forward(const Device& device, ConstView logits, const Labels& labels, View probabilities, View loss);
+
+/// dlogits = dloss * (probabilities - onehot(labels)) / rows. dloss has one element, or one for each replica. dlogits
+/// may be probabilities.
+void cross_entropy_backward(const Device& device, ConstView probabilities, const Labels& labels, ConstView dloss,
                             View dlogits);
+
+/// The loss, and its gradient with respect to the logits, at once: on CUDA one launch for a batch of usual size.
+/// dlogits may be the logits.
+void cross_entropy_with_gradient(const Device& device, ConstView logits, const Labels& labels, View dlogits, View loss);
 
 }  // namespace rtl::kernels

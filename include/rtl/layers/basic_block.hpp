@@ -26,9 +26,8 @@ struct BasicBlockOptions {
 class BasicBlock final : public Module {
  public:
   BasicBlock(const BasicBlockOptions& options, const Construction& construction);
-  Variable forward(const Variable& x, const ForwardContext& context) override;
+  Value forward(const Value& x, const ForwardContext& context) override;
   void visit(const std::string& prefix, ModuleState& state) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
 
  private:
   bool changes_shape() const { return options_.stride != 1 || options_.inputs != options_.outputs; }

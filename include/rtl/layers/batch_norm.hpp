@@ -9,7 +9,7 @@ struct BatchNormLayerOptions {
   std::int64_t channels = 0;
   double epsilon = 1e-5;
   double momentum = 0.1;  ///< share of the new batch in the running statistics
-  bool relu = false;      ///< max(., 0) fused behind it
+  bool relu = false;      ///< max(., 0) behind it
 };
 
 /// Training (context.training): statistics of the batch, and the running ones move. Evaluation: the running statistics,
@@ -18,21 +18,19 @@ struct BatchNormLayerOptions {
 class BatchNorm final : public Module {
  public:
   BatchNorm(const BatchNormLayerOptions& options, const Construction& construction);
-  Variable forward(const Variable& x, const ForwardContext& context) override { return forward(x, context, {}); }
+  Value forward(const Value& x, const ForwardContext& context) override { return forward(x, context, {}); }
   /// y = [relu](norm(x) + residual); `residual` may be not defined.
-  Variable forward(const Variable& x, const ForwardContext& context, const Variable& residual);
+  Value forward(const Value& x, const ForwardContext& context, const Value& residual);
   void visit(const std::string& prefix, ModuleState& state) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
-  FrozenBuilder::Norm description() const;
 
   const BatchNormLayerOptions& options() const noexcept { return options_; }
 
  private:
   BatchNormLayerOptions options_;
-  Variable weight_;
-  Variable bias_;
-  Tensor running_mean_;
-  Tensor running_variance_;
+  Parameter weight_;
+  Parameter bias_;
+  Parameter running_mean_;
+  Parameter running_variance_;
 };
 
 }  // namespace rtl::layers

@@ -13,7 +13,7 @@ struct Conv2dLayerOptions {
   int kernel = 3;            ///< height and width
   kernels::Conv2dOptions geometry = {.stride = 1, .padding = 1};
   bool bias = true;
-  bool relu = false;  ///< max(., 0) fused behind it
+  bool relu = false;  ///< max(., 0) behind it
   Initialization initialization = Initialization::uniform_fan_in;
 };
 
@@ -22,18 +22,15 @@ class Conv2d final : public Module {
  public:
   /// Throws ValueError for extents that are not positive.
   Conv2d(const Conv2dLayerOptions& options, const Construction& construction);
-  Variable forward(const Variable& x, const ForwardContext& context) override;
+  Value forward(const Value& x, const ForwardContext& context) override;
   void visit(const std::string& prefix, ModuleState& state) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
-  /// The convolution as the builder wants it, for modules that fuse a norm or a residual sum behind it.
-  FrozenBuilder::Convolution description() const;
 
   const Conv2dLayerOptions& options() const noexcept { return options_; }
 
  private:
   Conv2dLayerOptions options_;
-  Variable weight_;
-  Variable bias_;
+  Parameter weight_;
+  Parameter bias_;
 };
 
 }  // namespace rtl::layers

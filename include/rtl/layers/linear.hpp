@@ -10,7 +10,7 @@ struct LinearOptions {
   std::int64_t inputs = 0;
   std::int64_t outputs = 0;
   bool bias = true;
-  bool relu = false;  ///< max(., 0) fused behind it
+  bool relu = false;  ///< max(., 0) behind it
   Initialization initialization = Initialization::uniform_fan_in;
 };
 
@@ -19,18 +19,17 @@ class Linear final : public Module {
  public:
   /// Throws ValueError for extents that are not positive.
   Linear(const LinearOptions& options, const Construction& construction);
-  Variable forward(const Variable& x, const ForwardContext& context) override;
+  Value forward(const Value& x, const ForwardContext& context) override;
   void visit(const std::string& prefix, ModuleState& state) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
 
   const LinearOptions& options() const noexcept { return options_; }
-  const Variable& weight() const noexcept { return weight_; }
-  const Variable& bias() const noexcept { return bias_; }
+  const Parameter& weight() const noexcept { return weight_; }
+  const Parameter& bias() const noexcept { return bias_; }
 
  private:
   LinearOptions options_;
-  Variable weight_;
-  Variable bias_;
+  Parameter weight_;
+  Parameter bias_;
 };
 
 }  // namespace rtl::layers

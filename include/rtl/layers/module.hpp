@@ -1,5 +1,6 @@
-// Building blocks of networks. A module holds named parameters and buffers and computes forward; gradients come from
-// rtl/autodiff. Parameter names are those of the field's checkpoints ("layer1.0.conv1.weight").
+// Building blocks of networks. A module holds named parameters and buffers and records its forward pass in a graph;
+// gradients, evaluation, fusion and memory are derived from that record (rtl/graph). Parameter names are those of the
+// field's checkpoints ("layer1.0.conv1.weight").
 #pragma once
 
 #include <cstdint>
@@ -9,26 +10,45 @@
 #include <string_view>
 #include <vector>
 
-#include "rtl/autodiff/variable.hpp"
-#include "rtl/layers/frozen_builder.hpp"
+#include "rtl/graph/graph.hpp"
 
 namespace rtl::layers {
 
-using autodiff::NamedParameter;
-using autodiff::Variable;
+using graph::Graph;
+using graph::Value;
 
-/// How a forward pass is run. `seed` and `step` choose the dropout masks: equal values give equal masks.
+/// A tensor of a module: what training changes, or running statistics.
+struct Parameter {
+  std::string name;  ///< within the network
+  graph::Storage storage;
+  bool trainable = true;  ///< false: frozen, a constant of the graphs that are recorded from then on
+  bool defined() const noexcept { return storage.defined(); }
+  Tensor& value() const { return storage.tensor(); }
+};
+
+/// How a forward pass is recorded.
 struct ForwardContext {
   bool training = false;
-  std::uint64_t seed = 0;
-  std::uint64_t step = 0;
+  /// Counters of the training step (rtl/graph/step_state.hpp), whose seed and step choose the dropout masks: equal
+  /// numbers give equal masks. Needed while training where there is dropout.
+  Value counters = {};
+  /// Every parameter becomes a constant, so that passes may fold and pack it; the tensors must not change afterwards.
+  bool frozen = false;
+
+  /// A parameter as a value of the graph; not defined for a parameter that is not.
+  Value read(Graph& graph, const Parameter& parameter) const;
+  /// In x's graph.
+  Value read(const Value& x, const Parameter& parameter) const { return read(x.graph(), parameter); }
 };
 
-/// A tensor that is part of the state but not trained (running statistics).
-struct NamedBuffer {
+/// A parameter with its name within the module that was asked; the module owns it.
+struct NamedParameter {
   std::string name;
-  Tensor* tensor;
+  Parameter* parameter;
+  Tensor& value() const { return parameter->value(); }
 };
+/// The same for a tensor that is part of the state but not trained (running statistics).
+using NamedBuffer = NamedParameter;
 
 /// Collects what `Module::visit` shows it.
 struct ModuleState {
@@ -53,6 +73,8 @@ struct Construction {
   Construction child(std::string_view name) const;
   /// prefix + name, for a tensor that is drawn. Throws ValueError if it was taken before.
   std::string take_name(std::string_view name) const;
+  /// The parameter that a tensor becomes.
+  Parameter parameter(std::string_view name, Tensor tensor) const;
 };
 
 class Module {
@@ -62,11 +84,10 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  virtual Variable forward(const Variable& x, const ForwardContext& context) = 0;
+  /// Records the pass from x in x's graph.
+  virtual Value forward(const Value& x, const ForwardContext& context) = 0;
   /// Appends this module's parameters and buffers, each name preceded by `prefix` ("layer1.0." or "").
   virtual void visit(const std::string& prefix, ModuleState& state) = 0;
-  /// Describes the evaluation pass from value x to the result.
-  virtual FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const = 0;
 
   ModuleState state() {
     ModuleState all;
@@ -75,10 +96,8 @@ class Module {
   }
   /// Sum of the parameters' element counts (buffers not counted).
   std::int64_t parameter_count();
-  /// Freezes or unfreezes every parameter.
-  void set_requires_gradient(bool requires_gradient);
-  /// Forgets the gradients of every parameter.
-  void clear_gradients();
+  /// Freezes (false) or unfreezes every parameter, for graphs that are recorded afterwards.
+  void set_trainable(bool trainable);
 };
 
 }  // namespace rtl::layers

@@ -26,16 +26,14 @@ class Network : public Module {
   virtual const Architecture& architecture() const = 0;
   virtual std::int64_t feature_count() const = 0;
   /// Penultimate features [N, feature_count]. Dropout behind the features belongs to the head and is not applied here.
-  virtual Variable features(const Variable& x, const ForwardContext& context) = 0;
+  virtual Value features(const Value& x, const ForwardContext& context) = 0;
   /// Logits from features; applies the head's dropout when training. Throws ValueError without a head.
-  virtual Variable head(const Variable& features, const ForwardContext& context) = 0;
+  virtual Value head(const Value& features, const ForwardContext& context) = 0;
   /// Dropout probability that `head` applies to the features while training.
   virtual double head_dropout() const = 0;
   /// The head's dropout alone, with the very mask that `head` uses: for heads of one's own on these features.
-  Variable drop_features(const Variable& features, const ForwardContext& context) const;
-  Variable forward(const Variable& x, const ForwardContext& context) override {
-    return head(features(x, context), context);
-  }
+  Value drop_features(const Value& features, const ForwardContext& context) const;
+  Value forward(const Value& x, const ForwardContext& context) override { return head(features(x, context), context); }
 
   /// `visit` shows the trunk, then the head.
   virtual void visit_trunk(const std::string& prefix, ModuleState& state) = 0;
@@ -43,11 +41,6 @@ class Network : public Module {
   void visit(const std::string& prefix, ModuleState& state) final {
     visit_trunk(prefix, state);
     visit_head(prefix, state);
-  }
-  virtual FrozenBuilder::Value lower_trunk(FrozenBuilder& builder, FrozenBuilder::Value x) const = 0;
-  virtual FrozenBuilder::Value lower_head(FrozenBuilder& builder, FrozenBuilder::Value features) const = 0;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const final {
-    return lower_head(builder, lower_trunk(builder, x));
   }
 
   /// Replaces the head by a newly initialised one for another number of classes. Throws ValueError if there is none.

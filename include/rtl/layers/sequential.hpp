@@ -17,10 +17,8 @@ class Sequential final : public Module {
   Sequential& add(std::unique_ptr<Module> module) { return add("", std::move(module)); }
   std::size_t size() const noexcept { return children_.size(); }
 
-  Variable forward(const Variable& x, const ForwardContext& context) override;
+  Value forward(const Value& x, const ForwardContext& context) override;
   void visit(const std::string& prefix, ModuleState& state) override;
-  /// A batch norm right behind a convolution is described as one operation with it.
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
 
  private:
   struct Child {
@@ -38,15 +36,13 @@ class Stateless : public Module {
 
 class Relu final : public Stateless {
  public:
-  Variable forward(const Variable& x, const ForwardContext& context) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  Value forward(const Value& x, const ForwardContext& context) override;
 };
 
 class MaxPool final : public Stateless {
  public:
   explicit MaxPool(const kernels::PoolOptions& options = {}) : options_(options) {}
-  Variable forward(const Variable& x, const ForwardContext& context) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  Value forward(const Value& x, const ForwardContext& context) override;
 
  private:
   kernels::PoolOptions options_;
@@ -55,8 +51,7 @@ class MaxPool final : public Stateless {
 class AveragePool final : public Stateless {
  public:
   explicit AveragePool(const kernels::PoolOptions& options = {}) : options_(options) {}
-  Variable forward(const Variable& x, const ForwardContext& context) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  Value forward(const Value& x, const ForwardContext& context) override;
 
  private:
   kernels::PoolOptions options_;
@@ -65,25 +60,22 @@ class AveragePool final : public Stateless {
 /// [N, H, W, C] to [N, C].
 class GlobalAveragePool final : public Stateless {
  public:
-  Variable forward(const Variable& x, const ForwardContext& context) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  Value forward(const Value& x, const ForwardContext& context) override;
 };
 
 /// [N, H, W, C] to [N, C * H * W] in channel, row, column order.
 class Flatten final : public Stateless {
  public:
-  Variable forward(const Variable& x, const ForwardContext& context) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  Value forward(const Value& x, const ForwardContext& context) override;
 };
 
-/// Inverted dropout while training, the identity otherwise. The mask is a function of the context's seed and step and
-/// of `name`, which is to be unique within a network.
+/// Inverted dropout while training, the identity otherwise. The mask is a function of the context's counters (seed,
+/// step) and of `name`, which is to be unique within a network.
 class Dropout final : public Stateless {
  public:
   /// Throws ValueError for a probability outside [0, 1).
   Dropout(double probability, std::string_view name);
-  Variable forward(const Variable& x, const ForwardContext& context) override;
-  FrozenBuilder::Value lower(FrozenBuilder& builder, FrozenBuilder::Value x) const override;
+  Value forward(const Value& x, const ForwardContext& context) override;
   double probability() const noexcept { return probability_; }
 
  private:

@@ -1,15 +1,15 @@
-// Optimizers with PyTorch's update rules, all parameters in one kernel call (rtl/kernels/optimizer_step.hpp has the
-// equations), with an optional L2-SP pull toward a start point (Li, Grandvalet and Davoine 2018).
+// Optimizers with PyTorch's update rules, all parameters in one launch (rtl/kernels/optimizer_step.hpp has the
+// equations), with an optional L2-SP pull toward a start point (Li, Grandvalet and Davoine 2018). An optimizer owns
+// moments and start points and records its step in a graph; rates and step numbers are memory that the step reads.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "rtl/autodiff/variable.hpp"
-#include "rtl/kernels/optimizer_step.hpp"
+#include "rtl/graph/optimizer_step.hpp"
+#include "rtl/graph/step_state.hpp"
 
 namespace rtl::optim {
 
@@ -19,91 +19,96 @@ struct NamedTensor {
   Tensor tensor;
 };
 
-/// Parameters are given once and shared with the network. A parameter whose gradient is not defined at a step (frozen,
-/// or not used) is left alone in that step, as in PyTorch.
+/// A tensor that is trained, by the name that errors and files use.
+struct NamedStorage {
+  std::string name;
+  graph::Storage storage;
+};
+
+/// Options that may change from step to step, and lie in the device's memory (graph::StepState).
+struct Rates {
+  double learning_rate = 0.01;
+  double weight_decay = 0;
+  double l2sp_strength = 0;
+};
+
 class Optimizer {
  public:
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
   virtual ~Optimizer() = default;
 
-  /// Updates every parameter from its gradient; the gradients stay.
-  virtual void step() = 0;
-  /// Forgets all gradients; to be called between steps.
-  void clear_gradients();
+  const Rates& rates() const noexcept { return rates_; }
+  /// Takes effect when it is written to the step's state. Throws ValueError for a negative rate.
+  void set_learning_rate(double learning_rate);
+  /// Writes the rates to where the recorded step reads them.
+  void write_rates(graph::StepState& state) const {
+    state.set_rates(rates_.learning_rate, rates_.weight_decay, rates_.l2sp_strength);
+  }
 
-  virtual double learning_rate() const = 0;
-  virtual void set_learning_rate(double learning_rate) = 0;
+  /// The parameters as variables of a graph, in order.
+  std::vector<graph::Value> parameters(graph::Graph& graph) const;
+  /// Records the update of every parameter from its gradient; a parameter whose gradient is not defined (the loss does
+  /// not depend on it) is left alone.
+  void record(const graph::StepState::Values& step, std::span<const graph::Value> gradients) const;
 
   /// Start point of the L2-SP term for one parameter (by name), a copy of the tensor; without one there is no pull on
-  /// it. Throws ValueError for an unknown name, ShapeError for another shape.
+  /// it. To be set before `record`. Throws ValueError for an unknown name, ShapeError for another shape.
   void set_start(const std::string& parameter, const Tensor& start);
   /// The present weights of every parameter become its start point.
   void start_from_here();
 
-  /// Everything that the next step depends on, apart from weights and options, as tensors on the host: step counts,
-  /// momenta, moments and start points. Loading it into a new optimizer of the same parameters continues bit for bit.
+  /// Moments and start points, as tensors on the host. With the weights and the step's counters they decide all that
+  /// follows: loading them into a new optimizer of the same parameters continues bit for bit.
   std::vector<NamedTensor> state() const;
   /// Throws ValueError for a missing or unknown name, ShapeError or DTypeError for a tensor of another kind; then
-  /// nothing is changed.
+  /// nothing is changed. Graphs that were recorded before see the new numbers.
   void load_state(const std::vector<NamedTensor>& state);
 
  protected:
-  /// Each parameter has a state tensor for each of `moment_names`. Throws ValueError without parameters, and for two of
-  /// one name.
-  Optimizer(std::vector<autodiff::NamedParameter> parameters, std::vector<std::string> moment_names);
-
-  /// Calls `update(kernel slots, steps before this one)` for the slots whose gradient is defined, grouped by their
-  /// number of steps (nearly always one group), and counts the step.
-  void update_groups(const std::function<void(std::span<const kernels::OptimizerSlot>, std::int64_t)>& update);
-  const Device& device() const;
+  /// Each parameter has a moment (zero at first) for each of `moment_names`. Throws ValueError without parameters, for
+  /// two of one name and for negative rates.
+  Optimizer(const char* name, std::vector<NamedStorage> parameters, std::vector<std::string> moment_names,
+            const Rates& rates);
+  virtual void record_step(const graph::StepState::Values& step,
+                           std::span<const graph::OptimizedParameter> parameters) const = 0;
+  void check_not_negative(const char* option, double value) const;
 
  private:
   struct Slot {
-    autodiff::NamedParameter parameter;
-    std::vector<Tensor> moments;  ///< made (zero) when first needed
-    Tensor start;
-    std::int64_t steps = 0;
+    NamedStorage parameter;
+    std::vector<graph::Storage> moments;
+    graph::Storage start;
   };
-  void make_moments(Slot& slot) const;
 
+  const char* name_;
   std::vector<Slot> slots_;
   std::vector<std::string> moment_names_;
-  std::vector<Slot*> pending_;
-  std::vector<kernels::OptimizerSlot> group_;
+  Rates rates_;
 };
 
 /// Stochastic gradient descent with momentum, Nesterov's form, weight decay.
 class Sgd final : public Optimizer {
  public:
   /// Throws ValueError for a negative option, and for Nesterov without momentum.
-  Sgd(std::vector<autodiff::NamedParameter> parameters, const kernels::SgdOptions& options);
-  void step() override;
-  double learning_rate() const override { return options_.learning_rate; }
-  void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
+  Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::SgdRule& options = {});
 
  private:
-  kernels::SgdOptions options_;
+  void record_step(const graph::StepState::Values& step,
+                   std::span<const graph::OptimizedParameter> parameters) const override;
+  kernels::SgdRule options_;
 };
 
 /// Adam (Kingma and Ba 2015); with options.decoupled AdamW (Loshchilov and Hutter 2019).
-class Adam : public Optimizer {
+class Adam final : public Optimizer {
  public:
   /// Throws ValueError for options outside PyTorch's ranges.
-  Adam(std::vector<autodiff::NamedParameter> parameters, const kernels::AdamOptions& options);
-  void step() override;
-  double learning_rate() const override { return options_.learning_rate; }
-  void set_learning_rate(double learning_rate) override { options_.learning_rate = learning_rate; }
+  Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamRule& options = {});
 
  private:
-  kernels::AdamOptions options_;
-};
-
-/// Adam with decoupled weight decay, 0.01 unless stated.
-class AdamW final : public Adam {
- public:
-  explicit AdamW(std::vector<autodiff::NamedParameter> parameters,
-                 kernels::AdamOptions options = {.weight_decay = 0.01});
+  void record_step(const graph::StepState::Values& step,
+                   std::span<const graph::OptimizedParameter> parameters) const override;
+  kernels::AdamRule options_;
 };
 
 }  // namespace rtl::optim

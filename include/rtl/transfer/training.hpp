@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "rtl/autodiff/variable.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
@@ -71,10 +70,10 @@ struct TrainingOptions {
   std::uint64_t hash() const;
 };
 
-/// One mini-batch, on the device of the training. Nothing in it requires a gradient.
+/// One mini-batch, as values of the graph that a step is recorded in.
 struct Batch {
-  autodiff::Variable inputs;                 ///< normalised [m, ...sample]; not defined if the model wants none
-  std::vector<autodiff::Variable> features;  ///< frozen features [m, p_k] of each source
+  graph::Value inputs;                 ///< normalised [m, ...sample]; not defined if the model wants none
+  std::vector<graph::Value> features;  ///< frozen features [m, p_k] of each source
 };
 
 /// Something that a trainer can train.
@@ -84,7 +83,8 @@ class Trainable {
   Trainable(const Trainable&) = delete;
   Trainable& operator=(const Trainable&) = delete;
   virtual ~Trainable() = default;
-  virtual autodiff::Variable logits(const Batch& batch, const layers::ForwardContext& context) = 0;
+  /// Records the logits [m, classes].
+  virtual graph::Value logits(const Batch& batch, const layers::ForwardContext& context) = 0;
   /// Everything that training changes: parameters, and buffers such as running statistics.
   virtual layers::ModuleState state() = 0;
   virtual bool wants_inputs() const = 0;
@@ -124,11 +124,12 @@ class TrainingDiverged : public Error {
 };
 
 /// Minimises the mean cross-entropy. Epoch e visits the samples in the order of data::BatchSampler(size, batch_size,
-/// seed); in networks with batch norm a last batch of one sample joins the one before it; step t runs with
-/// ForwardContext{true, seed, t}. The same arguments give the same bytes on the same device with the same number of
-/// threads. Nothing is copied to the host within an epoch but the losses at its end. Throws ValueError for an empty
-/// data set, one class, fewer samples than classes or NaN in the features, TrainingDiverged for a loss or, at a
-/// checkpoint or the end, a weight or an output that is not finite.
+/// seed); in networks with batch norm a last batch of one sample joins the one before it; step t draws
+/// its dropout masks from (seed, t). A step is recorded and planned once, and allocates nothing. The same arguments
+/// give the same bytes on the same device with the same number of threads. Nothing is copied to the host within an
+/// epoch but the losses at its end. Throws ValueError for an empty data set, one class, fewer samples than classes or
+/// NaN in the features, TrainingDiverged for a loss or, at a checkpoint or the end, a weight or an output that is not
+/// finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
 /// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs

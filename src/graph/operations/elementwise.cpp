@@ -1,5 +1,6 @@
 #include <array>
 
+#include "graph/operations/recognise.hpp"
 #include "graph/operations/support.hpp"
 
 namespace rtl::graph {
@@ -52,6 +53,7 @@ class Elementwise : public Operation {
 class Unary final : public Elementwise {
  public:
   explicit Unary(UnaryOp op) : row_(row_of(op)) {}
+  UnaryOp op() const noexcept { return row_.op; }
   std::string_view name() const noexcept override { return row_.name; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_floating(name(), operands);
@@ -98,6 +100,7 @@ class Binary final : public Elementwise {
   explicit Binary(BinaryOp op)
       : row_(*std::find_if(binary_rows.begin(), binary_rows.end(),
                            [op](const BinaryRow& row) { return row.op == op; })) {}
+  BinaryOp op() const noexcept { return row_.op; }
   std::string_view name() const noexcept override { return row_.name; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_floating(name(), operands);
@@ -196,6 +199,18 @@ class Cast final : public Operation {
 };
 
 }  // namespace
+
+bool is_add(const Operation& operation) {
+  const auto* binary = dynamic_cast<const Binary*>(&operation);
+  return binary != nullptr && binary->op() == BinaryOp::add;
+}
+
+bool is_relu(const Operation& operation) {
+  const auto* unary = dynamic_cast<const Unary*>(&operation);
+  return unary != nullptr && unary->op() == UnaryOp::relu;
+}
+
+bool is_relu_backward(const Operation& operation) { return dynamic_cast<const ReluBackward*>(&operation) != nullptr; }
 
 Value add(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::add); }
 Value subtract(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::subtract); }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "graph/operations/recognise.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/gemm.hpp"
 
@@ -156,6 +157,8 @@ class Linear final : public Operation {
 };
 
 }  // namespace
+
+bool is_linear(const Operation& operation) { return dynamic_cast<const Linear*>(&operation) != nullptr; }
 
 Value matmul(const Value& a, const Value& b, const MatmulOptions& options) { return record<Matmul>({a, b}, options); }
 Value linear(const Value& x, const Value& w, const Value& bias) { return record<Linear>({x, w, bias}); }

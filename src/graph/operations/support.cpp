@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "rtl/kernels/step_state.hpp"
+
 namespace rtl::graph {
 
 void check_floating(std::string_view operation, std::span<const Value> operands) {
@@ -35,6 +37,24 @@ Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b
 int checked_axis(std::string_view operation, int axis, int rank) {
   check_shape(axis >= -rank && axis < rank, operation, "there is no axis {} in {} axes", axis, rank);
   return axis < 0 ? axis + rank : axis;
+}
+
+void check_row_numbers(std::string_view operation, const Value& rows) {
+  if (!rows.defined()) throw ValueError(fmt::format("{}: no row numbers are given", operation));
+  if (rows.dtype() != DType::i32 && rows.dtype() != DType::i64) {
+    throw DTypeError(
+        fmt::format("{}: the row numbers are {}; i32 or i64 is needed", operation, rows.type().to_string()));
+  }
+  check_shape(rows.rank() == 1, operation, "the row numbers are {}; one axis is needed", rows.shape().to_string());
+}
+
+void check_counters(std::string_view operation, const Value& counters) {
+  if (!counters.defined()) throw ValueError(fmt::format("{}: no counters are given", operation));
+  if (counters.dtype() != DType::i64) {
+    throw DTypeError(fmt::format("{}: the counters are {}; i64 is needed", operation, counters.type().to_string()));
+  }
+  check_shape(counters.shape() == Shape{kernels::Counters::count}, operation, "the counters are {}; [{}] is needed",
+              counters.shape().to_string(), kernels::Counters::count);
 }
 
 }  // namespace rtl::graph

@@ -41,6 +41,11 @@ Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b
 /// Axis number in [0, rank). Throws ShapeError.
 int checked_axis(std::string_view operation, int axis, int rank);
 
+/// i32 or i64 [n]. Throws DTypeError, ShapeError; ValueError where they are not defined.
+void check_row_numbers(std::string_view operation, const Value& rows);
+/// i64 [4], see rtl/kernels/step_state.hpp. Throws DTypeError, ShapeError; ValueError where they are not defined.
+void check_counters(std::string_view operation, const Value& counters);
+
 /// True where all replicated operands have the rank of the result, so that the kernel's broadcasting does the rest.
 inline bool broadcasts_with_replicas(std::span<const Value> operands, const std::vector<bool>& replicated, int rank) {
   for (std::size_t i = 0; i < operands.size(); ++i) {

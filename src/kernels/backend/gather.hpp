@@ -6,9 +6,10 @@
 
 namespace rtl::kernels {
 
-RTL_DECLARE_BACKENDS(void gather_rows(const Device& device, ConstView table, ConstView rows, View out))
+RTL_DECLARE_BACKENDS(void gather_rows(const Device& device, ConstView table, ConstView rows, View out,
+                                      ConstView counters))
 RTL_DECLARE_BACKENDS(void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale,
-                                        ConstView shift, View out))
+                                        ConstView shift, View out, ConstView counters))
 RTL_DECLARE_BACKENDS(void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table))
 
 }  // namespace rtl::kernels

@@ -6,9 +6,9 @@
 
 namespace rtl::kernels {
 
-RTL_DECLARE_BACKENDS(void sgd_step(const Device& device, std::span<const OptimizerSlot> slots,
-                                   const SgdOptions& options, bool first_step))
-RTL_DECLARE_BACKENDS(void adam_step(const Device& device, std::span<const OptimizerSlot> slots,
-                                    const AdamOptions& options, std::int64_t step))
+RTL_DECLARE_BACKENDS(void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
+                                   const OptimizerState& state))
+RTL_DECLARE_BACKENDS(void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
+                                    const OptimizerState& state))
 
 }  // namespace rtl::kernels

@@ -10,6 +10,8 @@ RTL_DECLARE_BACKENDS(void max_pool_forward(const Device& device, ConstView x, co
                                            View winners))
 RTL_DECLARE_BACKENDS(void max_pool_backward(const Device& device, ConstView dy, ConstView winners,
                                             const PoolOptions& options, View dx))
+RTL_DECLARE_BACKENDS(void max_pool_gather(const Device& device, ConstView x, ConstView winners,
+                                          const PoolOptions& options, View y))
 RTL_DECLARE_BACKENDS(void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y))
 RTL_DECLARE_BACKENDS(void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options,
                                                 View dx))

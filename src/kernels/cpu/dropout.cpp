@@ -8,6 +8,7 @@
 #include "kernels/backend/dropout.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/functors.hpp"
+#include "rtl/kernels/step_state.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dropout.cpp"
@@ -80,11 +81,13 @@ void dropout_range(functors::Dropout<T> f, std::uint64_t seed, std::uint64_t str
   }
 }
 
-void dropout_target(std::uint64_t seed, std::uint64_t stream, double probability, ConstView x, View y,
-                    std::int64_t begin, std::int64_t end) {
+/// Elements [begin, end) of the replica that starts at element `x_at` of x and `y_at` of y.
+void dropout_target(std::uint64_t seed, std::uint64_t stream, double probability, ConstView x, std::int64_t x_at,
+                    View y, std::int64_t y_at, std::int64_t begin, std::int64_t end) {
   functors::visit_floating(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    dropout_range<T>({seed, stream, probability}, seed, stream, x.data_as<T>(), y.data_as<T>(), begin, end);
+    dropout_range<T>({seed, stream, probability}, seed, stream, x.data_as<T>() + x_at, y.data_as<T>() + y_at, begin,
+                     end);
   });
 }
 
@@ -168,29 +171,48 @@ HWY_EXPORT(dropout_target);
 HWY_EXPORT(uniform_target);
 HWY_EXPORT(normal_target);
 
-/// Calls f(begin, end) on ranges of y's elements that start with a whole Philox block.
+/// Calls f(begin, end) on ranges of `count` elements that start with a whole Philox block.
 template <typename F>
-void for_whole_blocks(const View& y, const F& f) {
-  parallel_ranges((y.count() + 3) / 4, elements_per_thread / 8,
-                  [&](std::int64_t first, std::int64_t last) { f(4 * first, std::min(4 * last, y.count())); });
+void for_whole_blocks(std::int64_t count, const F& f) {
+  parallel_ranges((count + 3) / 4, elements_per_thread / 8,
+                  [&](std::int64_t first, std::int64_t last) { f(4 * first, std::min(4 * last, count)); });
 }
 
 }  // namespace
 
 void dropout(const Device&, ConstView x, double probability, std::uint64_t seed, std::uint64_t stream, View y) {
-  for_whole_blocks(y, [&](std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(dropout_target)(seed, stream, probability, x, y, begin, end);
+  for_whole_blocks(y.count(), [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(dropout_target)(seed, stream, probability, x, 0, y, 0, begin, end);
+  });
+}
+
+void dropout(const Device&, ConstView x, double probability, std::uint64_t name, ConstView counters, View y) {
+  const std::int64_t replicas = counters.count() / Counters::count, count = y.count() / replicas;
+  const std::int64_t x_step = x.count() == y.count() ? count : 0;
+  const auto* state = counters.data_as<std::int64_t>();
+  // Pieces of one replica that start with a whole Philox block.
+  const std::int64_t blocks = (count + 3) / 4;
+  parallel_ranges(replicas * blocks, elements_per_thread / 8, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t replica = first / blocks; replica * blocks < last; ++replica) {
+      const std::int64_t begin = std::max<std::int64_t>(first - replica * blocks, 0) * 4;
+      const std::int64_t end = std::min((last - replica * blocks) * 4, count);
+      const std::int64_t* own = state + replica * Counters::count;
+      const std::uint64_t stream = mix(name, static_cast<std::uint64_t>(own[Counters::step]));
+      HWY_DYNAMIC_DISPATCH(dropout_target)
+      (static_cast<std::uint64_t>(own[Counters::seed]), stream, probability, x, replica * x_step, y, replica * count,
+       begin, end);
+    }
   });
 }
 
 void uniform(const Device&, double low, double high, std::uint64_t seed, std::uint64_t stream, View y) {
-  for_whole_blocks(y, [&](std::int64_t begin, std::int64_t end) {
+  for_whole_blocks(y.count(), [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(uniform_target)(seed, stream, low, high - low, y, begin, end);
   });
 }
 
 void normal(const Device&, double mean, double deviation, std::uint64_t seed, std::uint64_t stream, View y) {
-  for_whole_blocks(y, [&](std::int64_t begin, std::int64_t end) {
+  for_whole_blocks(y.count(), [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(normal_target)(seed, stream, mean, deviation, y, begin, end);
   });
 }

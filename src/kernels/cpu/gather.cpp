@@ -1,10 +1,11 @@
 // Row gathers on the host.
 #include <cstring>
-#include <vector>
 
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/row_numbers.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gather.cpp"
@@ -64,34 +65,22 @@ HWY_EXPORT(convert_target);
 HWY_EXPORT(scale_bytes_f32);
 HWY_EXPORT(scale_bytes_f64);
 
-/// Row numbers of either integer type.
-class RowNumbers {
- public:
-  explicit RowNumbers(ConstView rows)
-      : narrow_(rows.dtype() == DType::i32 ? rows.data_as<std::int32_t>() : nullptr),
-        wide_(narrow_ == nullptr ? rows.data_as<std::int64_t>() : nullptr) {}
-  std::int64_t operator[](std::int64_t i) const { return narrow_ != nullptr ? narrow_[i] : wide_[i]; }
-
- private:
-  const std::int32_t* narrow_;
-  const std::int64_t* wide_;
-};
-
-template <typename T>
-void gather_scaled(const std::uint8_t* table, const RowNumbers& number, ConstView scale, ConstView shift, View out) {
+template <typename T, typename Numbers>
+void gather_scaled(const Device& device, const std::uint8_t* table, const Numbers& number, ConstView scale,
+                   ConstView shift, View out) {
   // Repeating the few channels' factors makes loops long enough for vectors.
   constexpr std::int64_t wanted = 192;
-  const std::int64_t channels = out.extent(3), period = channels * std::max<std::int64_t>(1, wanted / channels);
-  std::vector<T> scales(static_cast<std::size_t>(period)), shifts(scales.size());
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    scales[i] = scale.data_as<T>()[i % static_cast<std::size_t>(channels)];
-    shifts[i] = shift.data_as<T>()[i % static_cast<std::size_t>(channels)];
+  const std::int64_t channels = out.extent(-1), period = channels * std::max<std::int64_t>(1, wanted / channels);
+  const Scratch<T> scales(device, period), shifts(device, period);
+  for (std::int64_t i = 0; i < period; ++i) {
+    scales[i] = scale.data_as<T>()[i % channels];
+    shifts[i] = shift.data_as<T>()[i % channels];
   }
-  const std::int64_t rows = out.extent(0), length = out.count() / rows;
+  const std::int64_t length = out.extent(-3) * out.extent(-2) * channels, rows = out.count() / length;
   T* to = out.data_as<T>();
   parallel_ranges(rows, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::uint8_t* from = table + number[i] * length;
+      const std::uint8_t* from = table + number(i) * length;
       if constexpr (std::is_same_v<T, float>) {
         HWY_DYNAMIC_DISPATCH(scale_bytes_f32)(from, scales.data(), shifts.data(), period, to + i * length, length);
       } else {
@@ -103,48 +92,53 @@ void gather_scaled(const std::uint8_t* table, const RowNumbers& number, ConstVie
 
 }  // namespace
 
-void gather_rows(const Device&, ConstView table, ConstView rows, View out) {
-  const RowNumbers number(rows);
-  const std::int64_t count = rows.count(), length = out.count() / count;
+void gather_rows(const Device&, ConstView table, ConstView rows, View out, ConstView counters) {
+  const std::int64_t length = table.count() / table.extent(0), count = out.count() / length;
   const auto element = static_cast<std::int64_t>(size_of(table.dtype()));
   const auto* from = static_cast<const std::byte*>(table.data());
   auto* to = static_cast<std::byte*>(out.data());
   const bool same = table.dtype() == out.dtype();
-  parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::byte* row = from + number[i] * length * element;
-      if (same) {
-        std::memcpy(to + i * length * element, row, static_cast<std::size_t>(length * element));
-      } else {
-        HWY_DYNAMIC_DISPATCH(convert_target)(table.dtype(), row, out, i * length, length);
+  with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
+    parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::byte* row = from + number(i) * length * element;
+        if (same) {
+          std::memcpy(to + i * length * element, row, static_cast<std::size_t>(length * element));
+        } else {
+          HWY_DYNAMIC_DISPATCH(convert_target)(table.dtype(), row, out, i * length, length);
+        }
       }
-    }
+    });
   });
 }
 
-void gather_images(const Device&, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out) {
+void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
+                   ConstView counters) {
   functors::visit_floating(out.dtype(), [&](auto zero) {
-    gather_scaled<decltype(zero)>(table.data_as<std::uint8_t>(), RowNumbers(rows), scale, shift, out);
+    with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
+      gather_scaled<decltype(zero)>(device, table.data_as<std::uint8_t>(), number, scale, shift, out);
+    });
   });
 }
 
 void scatter_add_rows(const Device&, ConstView values, ConstView rows, View table) {
   functors::visit_floating(table.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const RowNumbers number(rows);
     const std::int64_t count = rows.count(), length = values.count() / count;
     const T* from = values.data_as<T>();
     T* to = table.data_as<T>();
+    const int chunks = chunk_count(table.extent(0), grain_of(length));
     // Each thread owns a range of the table's rows, so every row's additions keep the order of `rows`.
-    parallel_chunks(table.extent(0), chunk_count(table.extent(0), grain_of(length)),
-                    [&](int, std::int64_t begin, std::int64_t end) {
-                      for (std::int64_t i = 0; i < count; ++i) {
-                        const std::int64_t row = number[i];
-                        if (row < begin || row >= end) continue;
+    with_row_numbers(rows, {}, count, [&](const auto& number) {
+      parallel_chunks(table.extent(0), chunks, [&](int, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int64_t row = number(i);
+          if (row < begin || row >= end) continue;
 #pragma omp simd
-                        for (std::int64_t c = 0; c < length; ++c) to[row * length + c] += from[i * length + c];
-                      }
-                    });
+          for (std::int64_t c = 0; c < length; ++c) to[row * length + c] += from[i * length + c];
+        }
+      });
+    });
   });
 }
 

@@ -17,13 +17,15 @@
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
-/// Elements [begin, end) of one slot. Without a start point the weights stand in for it: no pull. The update comes by
-/// value: its factors cannot change with what the loop writes.
+/// Elements [begin, end) of one slot; the start point's are `start_shift` elements further on. Without a start point
+/// the weights stand in for it: no pull. The update comes by value: its factors cannot change with what the loop
+/// writes.
 template <typename T>
-void sgd_range(functors::SgdUpdate<T> update, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
+void update_range(functors::SgdUpdate<T> update, const OptimizerSlot& slot, std::int64_t start_shift,
+                  std::int64_t begin, std::int64_t end) {
   T* w = slot.weight.data_as<T>();
   const T* g = slot.gradient.data_as<T>();
-  const T* start = slot.start.given() ? slot.start.data_as<T>() : w;
+  const T* start = slot.start.given() ? slot.start.data_as<T>() + start_shift : w;
   if (update.momentum == T{0}) {
 #pragma omp simd
     for (std::int64_t i = begin; i < end; ++i) {
@@ -38,29 +40,33 @@ void sgd_range(functors::SgdUpdate<T> update, const OptimizerSlot& slot, std::in
 }
 
 template <typename T>
-void adam_range(functors::AdamUpdate<T> update, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
+void update_range(functors::AdamUpdate<T> update, const OptimizerSlot& slot, std::int64_t start_shift,
+                  std::int64_t begin, std::int64_t end) {
   T* w = slot.weight.data_as<T>();
   const T* g = slot.gradient.data_as<T>();
-  const T* start = slot.start.given() ? slot.start.data_as<T>() : w;
+  const T* start = slot.start.given() ? slot.start.data_as<T>() + start_shift : w;
   T* m = slot.first.data_as<T>();
   T* v = slot.second.data_as<T>();
 #pragma omp simd
   for (std::int64_t i = begin; i < end; ++i) update(w[i], g[i], m[i], v[i], start[i]);
 }
 
-void sgd_target(const SgdOptions& o, bool first_step, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
+template <typename Rule>
+void update_slot(const Rule& rule, const functors::StepNumbers& numbers, const OptimizerSlot& slot,
+                 std::int64_t start_shift, std::int64_t begin, std::int64_t end) {
   functors::visit_floating(slot.weight.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    sgd_range<T>(functors::sgd_update<T>(o, first_step), slot, begin, end);
+    update_range(functors::update_of<decltype(zero)>(rule, numbers), slot, start_shift, begin, end);
   });
 }
 
-void adam_target(const AdamOptions& o, std::int64_t step, const OptimizerSlot& slot, std::int64_t begin,
-                 std::int64_t end) {
-  functors::visit_floating(slot.weight.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    adam_range<T>(functors::adam_update<T>(o, step), slot, begin, end);
-  });
+void sgd_target(const SgdRule& rule, const functors::StepNumbers& numbers, const OptimizerSlot& slot,
+                std::int64_t start_shift, std::int64_t begin, std::int64_t end) {
+  update_slot(rule, numbers, slot, start_shift, begin, end);
+}
+
+void adam_target(const AdamRule& rule, const functors::StepNumbers& numbers, const OptimizerSlot& slot,
+                 std::int64_t start_shift, std::int64_t begin, std::int64_t end) {
+  update_slot(rule, numbers, slot, start_shift, begin, end);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -73,17 +79,28 @@ namespace {
 HWY_EXPORT(sgd_target);
 HWY_EXPORT(adam_target);
 
-/// Calls f(slot, begin, end) on parts that together cover every element of every slot.
+/// Calls f(numbers of the replica, slot, shift of the start point, begin, end) on parts, each of one replica, that
+/// together cover every element of every slot.
 template <typename F>
-void for_all_elements(std::span<const OptimizerSlot> slots, const F& f) {
+void for_all_elements(std::span<const OptimizerSlot> slots, const OptimizerState& state, const F& f) {
+  const auto* counters = state.counters.data_as<std::int64_t>();
+  const auto* rates = state.rates.data_as<double>();
+  const bool own_counters = state.counters.rank() == 2, own_rates = state.rates.rank() == 2;
   std::int64_t total = 0;
   for (const OptimizerSlot& slot : slots) total += slot.weight.count();
   parallel_ranges(total, elements_per_thread, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t offset = 0;
     for (const OptimizerSlot& slot : slots) {
-      const std::int64_t count = slot.weight.count();
-      const std::int64_t from = std::max<std::int64_t>(begin - offset, 0), to = std::min(end - offset, count);
-      if (from < to) f(slot, from, to);
+      const std::int64_t count = slot.weight.count(), size = count / state.replicas;
+      const std::int64_t last = std::min(end - offset, count);
+      for (std::int64_t from = std::max<std::int64_t>(begin - offset, 0); from < last;) {
+        const std::int64_t replica = from / size, to = std::min(last, (replica + 1) * size);
+        const functors::StepNumbers numbers{counters + (own_counters ? replica * Counters::count : 0),
+                                            rates + (own_rates ? replica * Rates::count : 0)};
+        const bool shared = slot.start.given() && slot.start.count() != count;
+        f(numbers, slot, shared ? -replica * size : 0, from, to);
+        from = to;
+      }
       offset += count;
     }
   });
@@ -91,16 +108,20 @@ void for_all_elements(std::span<const OptimizerSlot> slots, const F& f) {
 
 }  // namespace
 
-void sgd_step(const Device&, std::span<const OptimizerSlot> slots, const SgdOptions& options, bool first_step) {
-  for_all_elements(slots, [&](const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(sgd_target)(options, first_step, slot, begin, end);
-  });
+void sgd_step(const Device&, std::span<const OptimizerSlot> slots, const SgdRule& rule, const OptimizerState& state) {
+  for_all_elements(slots, state,
+                   [&](const functors::StepNumbers& numbers, const OptimizerSlot& slot, std::int64_t start_shift,
+                       std::int64_t begin, std::int64_t end) {
+                     HWY_DYNAMIC_DISPATCH(sgd_target)(rule, numbers, slot, start_shift, begin, end);
+                   });
 }
 
-void adam_step(const Device&, std::span<const OptimizerSlot> slots, const AdamOptions& options, std::int64_t step) {
-  for_all_elements(slots, [&](const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(adam_target)(options, step, slot, begin, end);
-  });
+void adam_step(const Device&, std::span<const OptimizerSlot> slots, const AdamRule& rule, const OptimizerState& state) {
+  for_all_elements(slots, state,
+                   [&](const functors::StepNumbers& numbers, const OptimizerSlot& slot, std::int64_t start_shift,
+                       std::int64_t begin, std::int64_t end) {
+                     HWY_DYNAMIC_DISPATCH(adam_target)(rule, numbers, slot, start_shift, begin, end);
+                   });
 }
 
 }  // namespace rtl::kernels::cpu

@@ -130,6 +130,20 @@ void max_images_backward(const PoolShapes& s, const T* dy, const std::int32_t* w
 }
 
 template <typename T>
+void gather_images(const PoolShapes& s, const T* x, const std::int32_t* winners, T* y, std::int64_t begin,
+                   std::int64_t end) {
+  const std::int64_t size = s.height * s.width * s.channels, out_size = s.out_height * s.out_width * s.channels;
+  for (std::int64_t n = begin; n < end; ++n) {
+    for (std::int64_t at = 0; at < out_size; at += s.channels) {
+      for (std::int64_t c = 0; c < s.channels; ++c) {
+        const std::int64_t out = n * out_size + at + c;
+        y[out] = x[n * size + winners[out] * s.channels + c];
+      }
+    }
+  }
+}
+
+template <typename T>
 void average_images_backward(const PoolShapes& s, const T* dy, T* dx, std::int64_t begin, std::int64_t end) {
   const T scale = static_cast<T>(1.0 / static_cast<double>(s.window * s.window));
   const std::int64_t size = s.height * s.width * s.channels;
@@ -200,6 +214,14 @@ void max_backward_target(const PoolShapes& s, ConstView dy, const std::int32_t* 
   });
 }
 
+void gather_target(const PoolShapes& s, ConstView x, const std::int32_t* winners, View y, std::int64_t begin,
+                   std::int64_t end) {
+  functors::visit_floating(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    gather_images(s, x.data_as<T>(), winners, y.data_as<T>(), begin, end);
+  });
+}
+
 void average_backward_target(const PoolShapes& s, ConstView dy, View dx, std::int64_t begin, std::int64_t end) {
   functors::visit_floating(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -231,6 +253,7 @@ namespace {
 HWY_EXPORT(max_rows_target);
 HWY_EXPORT(average_rows_target);
 HWY_EXPORT(max_backward_target);
+HWY_EXPORT(gather_target);
 HWY_EXPORT(average_backward_target);
 HWY_EXPORT(global_target);
 HWY_EXPORT(global_backward_target);
@@ -257,6 +280,13 @@ void max_pool_backward(const Device&, ConstView dy, ConstView winners, const Poo
   const PoolShapes s = shapes_of(dx.shape(), dy.shape(), options);
   parallel_ranges(dx.extent(0), grain_of(image_size(dx.shape())), [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(max_backward_target)(s, dy, winners.data_as<std::int32_t>(), dx, begin, end);
+  });
+}
+
+void max_pool_gather(const Device&, ConstView x, ConstView winners, const PoolOptions& options, View y) {
+  const PoolShapes s = shapes_of(x.shape(), y.shape(), options);
+  parallel_ranges(x.extent(0), grain_of(image_size(y.shape())), [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(gather_target)(s, x, winners.data_as<std::int32_t>(), y, begin, end);
   });
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/label_source.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/softmax.cpp"
@@ -60,14 +61,14 @@ double softmax_row(T* row, std::int64_t classes, std::int64_t length) {
 
 /// Rows [begin, end); returns the sum of their losses if there are labels. `row` is room for a padded row.
 template <typename T>
-double softmax_long_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+double softmax_long_rows(const T* logits, const LabelSource& labels, T* probabilities, std::int64_t classes,
                          std::int64_t begin, std::int64_t end, T* row) {
   const std::int64_t length = padded<T>(classes);
   const std::size_t bytes = static_cast<std::size_t>(classes) * sizeof(T);
   double loss = 0;
   for (std::int64_t i = begin; i < end; ++i) {
     const T* from = logits + i * classes;
-    const double chosen = labels != nullptr ? static_cast<double>(from[labels[i]]) : 0.0;
+    const double chosen = labels.given() ? static_cast<double>(from[labels[i]]) : 0.0;
     std::memcpy(row, from, bytes);
     loss += softmax_row(row, classes, length) - chosen;
     std::memcpy(probabilities + i * classes, row, bytes);
@@ -96,7 +97,7 @@ void softmax_columns(T* tile, std::int64_t classes, T* logs) {
 
 /// The same for rows so short that a vector holds one element of each of several rows.
 template <typename T>
-double softmax_short_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+double softmax_short_rows(const T* logits, const LabelSource& labels, T* probabilities, std::int64_t classes,
                           std::int64_t begin, std::int64_t end) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
   T tile[longest_short_row * most_lanes], logs[most_lanes];
@@ -110,7 +111,7 @@ double softmax_short_rows(const T* logits, const std::int32_t* labels, T* probab
       for (std::int64_t c = 0; c < classes; ++c) tile[c * lanes + lane] = source[c];
     }
     double chosen = 0;
-    for (std::int64_t lane = 0; labels != nullptr && lane < rows; ++lane) {
+    for (std::int64_t lane = 0; labels.given() && lane < rows; ++lane) {
       chosen += static_cast<double>(from[lane * classes + labels[row + lane]]);
     }
     softmax_columns(tile, classes, logs);
@@ -125,18 +126,18 @@ double softmax_short_rows(const T* logits, const std::int32_t* labels, T* probab
 }
 
 template <typename T>
-double softmax_rows(const T* logits, const std::int32_t* labels, T* probabilities, std::int64_t classes,
+double softmax_rows(const T* logits, const LabelSource& labels, T* probabilities, std::int64_t classes,
                     std::int64_t begin, std::int64_t end, T* row) {
   if (classes > longest_short_row) return softmax_long_rows(logits, labels, probabilities, classes, begin, end, row);
   return softmax_short_rows(logits, labels, probabilities, classes, begin, end);
 }
 
-double softmax_target_f32(const float* logits, const std::int32_t* labels, float* probabilities, std::int64_t classes,
+double softmax_target_f32(const float* logits, const LabelSource& labels, float* probabilities, std::int64_t classes,
                           std::int64_t begin, std::int64_t end, float* row) {
   return softmax_rows(logits, labels, probabilities, classes, begin, end, row);
 }
 
-double softmax_target_f64(const double* logits, const std::int32_t* labels, double* probabilities, std::int64_t classes,
+double softmax_target_f64(const double* logits, const LabelSource& labels, double* probabilities, std::int64_t classes,
                           std::int64_t begin, std::int64_t end, double* row) {
   return softmax_rows(logits, labels, probabilities, classes, begin, end, row);
 }
@@ -154,10 +155,10 @@ HWY_EXPORT(softmax_target_f64);
 /// About as many elements as elements_per_thread in the time of a plain loop: exp is dear.
 constexpr std::int64_t cost_of_exp = 8;
 
+/// Rows [first, first + rows) of all; returns the sum of their losses if there are labels.
 template <typename T>
-double softmax_all(const Device& device, ConstView logits, const std::int32_t* labels, View probabilities) {
-  const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
-  const int chunks = chunk_count(rows, grain_of(classes * cost_of_exp));
+double softmax_part(const Device& device, const T* logits, const LabelSource& labels, T* probabilities,
+                    std::int64_t classes, std::int64_t first, std::int64_t rows, int chunks) {
   const Scratch<double> losses(device, chunks);
   constexpr std::int64_t most_lanes = HWY_NAMESPACE::most_lanes;
   const std::int64_t length = (classes + most_lanes - 1) / most_lanes * most_lanes;
@@ -165,12 +166,12 @@ double softmax_all(const Device& device, ConstView logits, const std::int32_t* l
   parallel_chunks(rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
     double& loss = losses[chunk];
     T* row = room.data() + chunk * length;
+    begin += first;
+    end += first;
     if constexpr (std::is_same_v<T, float>) {
-      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f32)(logits.data_as<T>(), labels, probabilities.data_as<T>(), classes,
-                                                      begin, end, row);
+      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f32)(logits, labels, probabilities, classes, begin, end, row);
     } else {
-      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f64)(logits.data_as<T>(), labels, probabilities.data_as<T>(), classes,
-                                                      begin, end, row);
+      loss = HWY_DYNAMIC_DISPATCH(softmax_target_f64)(logits, labels, probabilities, classes, begin, end, row);
     }
   });
   double total = 0;
@@ -178,37 +179,89 @@ double softmax_all(const Device& device, ConstView logits, const std::int32_t* l
   return total;
 }
 
-}  // namespace
-
-void softmax(const Device& device, ConstView logits, View probabilities) {
-  functors::visit_floating(logits.dtype(),
-                           [&](auto zero) { softmax_all<decltype(zero)>(device, logits, nullptr, probabilities); });
-}
-
-void cross_entropy_forward(const Device& device, ConstView logits, ConstView labels, View probabilities, View loss) {
-  functors::visit_floating(logits.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const double total = softmax_all<T>(device, logits, labels.data_as<std::int32_t>(), probabilities);
-    *loss.data_as<T>() = static_cast<T>(total / static_cast<double>(logits.extent(0)));
+/// Calls f(replica, chunks): replicas so small that one of them is no work for several threads are shared among these.
+/// A replica is cut in the same way as if it were alone, so its sums have the same bits.
+template <typename F>
+void for_replicas(std::int64_t replicas, std::int64_t rows, std::int64_t classes, const F& f) {
+  const int chunks = chunk_count(rows, grain_of(classes * cost_of_exp));
+  if (chunks > 1 || replicas == 1) {
+    for (std::int64_t replica = 0; replica < replicas; ++replica) f(replica, chunks);
+    return;
+  }
+  parallel_ranges(replicas, grain_of(rows * classes * cost_of_exp), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t replica = begin; replica < end; ++replica) f(replica, 1);
   });
 }
 
-void cross_entropy_backward(const Device&, ConstView probabilities, ConstView labels, ConstView dloss, View dlogits) {
+/// probabilities may be dlogits, which they become.
+template <typename T>
+void to_gradient(const T* probabilities, const LabelSource& labels, T dloss, std::int64_t divisor, std::int64_t classes,
+                 std::int64_t begin, std::int64_t end, T* dlogits) {
+  const T scale = static_cast<T>(static_cast<double>(dloss) / static_cast<double>(divisor));
+  for (std::int64_t row = begin; row < end; ++row) {
+    const std::int64_t at = row * classes, label = at + labels[row];
+    const T chosen = (probabilities[label] - T{1}) * scale;
+#pragma omp simd
+    for (std::int64_t c = at; c < at + classes; ++c) dlogits[c] = probabilities[c] * scale;
+    dlogits[label] = chosen;
+  }
+}
+
+}  // namespace
+
+void softmax(const Device& device, ConstView logits, View probabilities) {
+  functors::visit_floating(logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
+    softmax_part(device, logits.data_as<T>(), LabelSource(), probabilities.data_as<T>(), classes, 0, rows,
+                 chunk_count(rows, grain_of(classes * cost_of_exp)));
+  });
+}
+
+void cross_entropy_forward(const Device& device, ConstView logits, const Labels& labels, View probabilities,
+                           View loss) {
+  functors::visit_floating(logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
+    const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
+    for_replicas(loss.count(), rows, classes, [&](std::int64_t replica, int chunks) {
+      const double total = softmax_part(device, logits.data_as<T>(), source, probabilities.data_as<T>(), classes,
+                                        replica * rows, rows, chunks);
+      loss.data_as<T>()[replica] = static_cast<T>(total / static_cast<double>(rows));
+    });
+  });
+}
+
+void cross_entropy_backward(const Device&, ConstView probabilities, const Labels& labels, ConstView dloss,
+                            View dlogits) {
   functors::visit_floating(dlogits.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const std::int64_t rows = dlogits.extent(0), classes = dlogits.extent(1);
-    const T scale = static_cast<T>(static_cast<double>(*dloss.data_as<T>()) / static_cast<double>(rows));
-    const T* from = probabilities.data_as<T>();
-    const std::int32_t* label = labels.data_as<std::int32_t>();
-    T* to = dlogits.data_as<T>();
-    parallel_ranges(rows, grain_of(classes), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const std::int64_t at = row * classes;
-        const T chosen = (from[at + label[row]] - T{1}) * scale;
-#pragma omp simd
-        for (std::int64_t c = 0; c < classes; ++c) to[at + c] = from[at + c] * scale;
-        to[at + label[row]] = chosen;
+    const std::int64_t rows = dlogits.extent(-2), classes = dlogits.extent(-1), all = dlogits.count() / classes;
+    const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
+    const T* scales = dloss.data_as<T>();
+    parallel_ranges(all, grain_of(classes), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t replica = begin / rows; replica * rows < end; ++replica) {
+        to_gradient(probabilities.data_as<T>(), source, scales[dloss.count() == 1 ? 0 : replica], rows, classes,
+                    std::max(begin, replica * rows), std::min(end, (replica + 1) * rows), dlogits.data_as<T>());
       }
+    });
+  });
+}
+
+void cross_entropy_with_gradient(const Device& device, ConstView logits, const Labels& labels, View dlogits,
+                                 View loss) {
+  functors::visit_floating(logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
+    const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
+    T* to = dlogits.data_as<T>();
+    for_replicas(loss.count(), rows, classes, [&](std::int64_t replica, int chunks) {
+      const std::int64_t first = replica * rows;
+      const double total = softmax_part(device, logits.data_as<T>(), source, to, classes, first, rows, chunks);
+      loss.data_as<T>()[replica] = static_cast<T>(total / static_cast<double>(rows));
+      parallel_chunks(rows, chunks, [&](int, std::int64_t begin, std::int64_t end) {
+        to_gradient(to, source, T{1}, rows, classes, first + begin, first + end, to);
+      });
     });
   });
 }

@@ -29,10 +29,59 @@ class PackedWeights {
   View view_;
 };
 
-/// True if the vendor's convolutions can take these images (weights are packed into memory of our own).
-bool suits_vendor(const ConstView& images, const ConstView& others) {
-  return images.dtype() == DType::f32 &&
-         packs_aligned<pack_width<float>>(images.data_as<float>(), others.data_as<float>());
+/// f32 images at an address that the vendor's convolutions take: their own, or one of a copy, so that the bits of a
+/// convolution do not depend on where its images lie.
+class AlignedImages {
+ public:
+  AlignedImages(const Device& device, const ConstView& images)
+      : device_(device),
+        here_(packs_aligned<pack_width<float>>(images.data_as<float>())),
+        memory_(device, here_ ? 0 : images.count()),
+        view_(here_ ? const_cast<void*>(images.data()) : memory_.get(), DType::f32, images.shape(), device) {}
+  void load(const ConstView& images) const {
+    if (!here_) cuda::unary(device_, UnaryOp::copy, images, view_);
+  }
+  void store(const View& images) const {
+    if (!here_) cuda::unary(device_, UnaryOp::copy, view_, images);
+  }
+  const View& view() const { return view_; }
+
+ private:
+  const Device& device_;
+  bool here_;
+  Scratch<float> memory_;
+  View view_;
+};
+
+// Each gives false, having computed nothing, where the vendor's library does not do it. Weights are packed.
+
+bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
+                    const View& y) {
+  if (x.dtype() != DType::f32) return false;
+  const AlignedImages in(device, x), out(device, y);
+  in.load(x);
+  if (!vendor::conv2d_forward(device, in.view(), w, options, out.view())) return false;
+  out.store(y);
+  return true;
+}
+
+bool vendor_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
+                          const View& dx) {
+  if (dy.dtype() != DType::f32) return false;
+  const AlignedImages in(device, dy), out(device, dx);
+  in.load(dy);
+  if (!vendor::conv2d_backward_data(device, in.view(), w, options, out.view())) return false;
+  out.store(dx);
+  return true;
+}
+
+bool vendor_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
+                             const Conv2dOptions& options, const View& dw) {
+  if (x.dtype() != DType::f32) return false;
+  const AlignedImages images(device, x), gradients(device, dy);
+  images.load(x);
+  gradients.load(dy);
+  return vendor::conv2d_backward_weights(device, images.view(), gradients.view(), options, dw);
 }
 
 /// y = [relu](y [+ bias] [+ residual]).
@@ -70,9 +119,7 @@ void finish(const Device& device, const ConstView& bias, const View& y, bool rel
 void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
                     View y, bool relu, ConstView residual) {
   const PackedWeights packed(device, w);
-  if (!suits_vendor(x, y) || !vendor::conv2d_forward(device, x, packed.view(), options, y)) {
-    patch_forward(device, x, packed.view(), options, y);
-  }
+  if (!vendor_forward(device, x, packed.view(), options, y)) patch_forward(device, x, packed.view(), options, y);
   if (!bias.given() && !residual.given() && !relu) return;
   functors::visit_floating(y.dtype(),
                            [&](auto element) { finish<decltype(element)>(device, bias, y, relu, residual); });
@@ -80,7 +127,7 @@ void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bi
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
   const PackedWeights packed(device, w);
-  if (!suits_vendor(dy, dx) || !vendor::conv2d_backward_data(device, dy, packed.view(), options, dx)) {
+  if (!vendor_backward_data(device, dy, packed.view(), options, dx)) {
     patch_backward_data(device, dy, packed.view(), options, dx);
   }
 }
@@ -88,7 +135,7 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
                              View dbias) {
   const PackedWeights packed(device, dw.shape(), dw.dtype());
-  if (!suits_vendor(x, dy) || !vendor::conv2d_backward_weights(device, x, dy, options, packed.view())) {
+  if (!vendor_backward_weights(device, x, dy, options, packed.view())) {
     patch_backward_weights(device, x, dy, options, packed.view());
   }
   packed.unpack(device, dw);

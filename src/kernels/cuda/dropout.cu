@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/functors.hpp"
+#include "rtl/kernels/step_state.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
@@ -35,7 +36,7 @@ void generate_into(const Device& device, const View& y, const Draw& draw) {
 }
 
 template <int width, typename T>
-__global__ void drop(std::int64_t count, const __grid_constant__ functors::Dropout<T> keep, const T* x, T* y) {
+__device__ void drop_elements(std::int64_t count, const functors::Dropout<T>& keep, const T* x, T* y) {
   for (std::int64_t i = grid_thread(); i < ceil_divide(count, group); i += grid_threads()) {
     const auto first = static_cast<std::uint64_t>(i) * group;
     if (width == group && static_cast<std::int64_t>(first) + group <= count) {
@@ -53,6 +54,22 @@ __global__ void drop(std::int64_t count, const __grid_constant__ functors::Dropo
   }
 }
 
+template <int width, typename T>
+__global__ void drop(std::int64_t count, const __grid_constant__ functors::Dropout<T> keep, const T* x, T* y) {
+  drop_elements<width>(count, keep, x, y);
+}
+
+/// A row of blocks for each replica, of `count` elements; x_step is 0 where they share x.
+template <int width, typename T>
+__global__ void drop_replicas(std::int64_t count, functors::Dropout<T> keep, std::uint64_t name,
+                              const std::int64_t* counters, std::int64_t x_step, const T* x, T* y) {
+  const std::int64_t replica = blockIdx.y;
+  const std::int64_t* own = counters + replica * Counters::count;
+  keep.philox = Philox(static_cast<std::uint64_t>(own[Counters::seed]),
+                       mix(name, static_cast<std::uint64_t>(own[Counters::step])));
+  drop_elements<width>(count, keep, x + replica * x_step, y + replica * count);
+}
+
 }  // namespace
 
 void dropout(const Device& device, ConstView x, double probability, std::uint64_t seed, std::uint64_t stream, View y) {
@@ -62,6 +79,18 @@ void dropout(const Device& device, ConstView x, double probability, std::uint64_
     const auto kernel = packs_aligned<group>(x.data_as<T>(), y.data_as<T>()) ? drop<group, T> : drop<1, T>;
     launch(kernel, blocks_for(ceil_divide(y.count(), group)), block_size, 0, activate(device), y.count(), keep,
            x.data_as<T>(), y.data_as<T>());
+  });
+}
+
+void dropout(const Device& device, ConstView x, double probability, std::uint64_t name, ConstView counters, View y) {
+  functors::visit_floating(y.dtype(), [&](auto element) {
+    using T = decltype(element);
+    const std::int64_t replicas = counters.count() / Counters::count, count = y.count() / replicas;
+    const bool packs = (replicas == 1 || count % group == 0) && packs_aligned<group>(x.data_as<T>(), y.data_as<T>());
+    const auto kernel = packs ? drop_replicas<group, T> : drop_replicas<1, T>;
+    const dim3 grid(blocks_for(ceil_divide(count, group)), static_cast<unsigned>(replicas));
+    launch(kernel, grid, block_size, 0, activate(device), count, functors::Dropout<T>(0, 0, probability), name,
+           counters.data_as<std::int64_t>(), x.count() == y.count() ? count : 0, x.data_as<T>(), y.data_as<T>());
   });
 }
 

@@ -5,19 +5,10 @@
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/sort_keys.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/row_numbers.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
-
-/// Calls f(typed pointer) for row numbers of either integer type.
-template <typename F>
-void with_rows(const ConstView& rows, const F& f) {
-  if (rows.dtype() == DType::i32) {
-    f(rows.data_as<std::int32_t>());
-  } else {
-    f(rows.data_as<std::int64_t>());
-  }
-}
 
 std::int64_t row_length(const ConstView& table) {
   std::int64_t length = 1;
@@ -26,47 +17,48 @@ std::int64_t row_length(const ConstView& table) {
 }
 
 /// out[i] = table[rows[i]]; `length` counts the packs of a row.
-template <int width, typename Out, typename T, typename Row>
-__global__ void gather(std::int64_t count, std::int64_t length, const T* table, const Row* rows, Out* out) {
+template <int width, typename Out, typename T, typename Numbers>
+__global__ void gather(std::int64_t count, std::int64_t length, const T* table, const Numbers number, Out* out) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t row = i / length;
-    const Pack<T, width> in = load_pack<width>(table, static_cast<std::int64_t>(rows[row]) * length + i - row * length);
+    const Pack<T, width> in = load_pack<width>(table, number(row) * length + i - row * length);
     Pack<Out, width> converted;
     for (int k = 0; k < width; ++k) converted.value[k] = functors::convert<Out>(in.value[k]);
     store_pack<width>(out, i, converted);
   }
 }
 
-template <int width, typename Out, typename T>
-void launch_gather(const Device& device, const T* table, const ConstView& rows, Out* out, std::int64_t length) {
-  const std::int64_t packs = length / width, count = rows.count() * packs;
-  with_rows(rows, [&](const auto* numbers) {
-    using Row = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
-    launch(gather<width, Out, T, Row>, blocks_for(count), block_size, 0, activate(device), count, packs, table, numbers,
-           out);
-  });
+/// `rows` counts those of all replicas.
+template <int width, typename Out, typename T, typename Numbers>
+void launch_gather(const Device& device, std::int64_t rows, std::int64_t length, const T* table, const Numbers& number,
+                   Out* out) {
+  const std::int64_t packs = length / width, count = rows * packs;
+  launch(gather<width, Out, T, Numbers>, blocks_for(count), block_size, 0, activate(device), count, packs, table,
+         number, out);
 }
 
 /// Rows of one dtype are moved as bytes, in the largest units that fit.
-void gather_bytes(const Device& device, const ConstView& table, const ConstView& rows, const View& out) {
+template <typename Numbers>
+void gather_bytes(const Device& device, const ConstView& table, const Numbers& number, const View& out) {
+  const std::int64_t rows = out.count() / row_length(table);
   const auto bytes = row_length(table) * static_cast<std::int64_t>(size_of(table.dtype()));
   const auto* from = static_cast<const std::uint8_t*>(table.data());
   auto* to = static_cast<std::uint8_t*>(out.data());
   if (bytes % 16 == 0 && packs_aligned<16>(from, to)) {
-    launch_gather<16>(device, from, rows, to, bytes);
+    launch_gather<16>(device, rows, bytes, from, number, to);
   } else if (bytes % 4 == 0 && packs_aligned<4>(from, to)) {
-    launch_gather<4>(device, from, rows, to, bytes);
+    launch_gather<4>(device, rows, bytes, from, number, to);
   } else {
-    launch_gather<1>(device, from, rows, to, bytes);
+    launch_gather<1>(device, rows, bytes, from, number, to);
   }
 }
 
-template <typename T, typename Row>
+template <typename T, typename Numbers>
 __global__ void gather_pixels(std::int64_t count, std::int64_t length, std::int64_t channels, const std::uint8_t* table,
-                              const Row* rows, const T* scale, const T* shift, T* out) {
+                              const Numbers number, const T* scale, const T* shift, T* out) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t row = i / length, at = i - row * length, channel = at % channels;
-    const auto value = static_cast<T>(table[static_cast<std::int64_t>(rows[row]) * length + at]);
+    const auto value = static_cast<T>(table[number(row) * length + at]);
     out[i] = value * scale[channel] + shift[channel];
   }
 }
@@ -104,29 +96,34 @@ __global__ void scatter_add(std::int64_t count, std::int64_t length, int number_
 
 }  // namespace
 
-void gather_rows(const Device& device, ConstView table, ConstView rows, View out) {
-  if (table.dtype() == out.dtype()) return gather_bytes(device, table, rows, out);
-  functors::visit_floating(out.dtype(), [&](auto element) {
-    functors::visit_any(table.dtype(), [&](auto stored) {
-      using Out = decltype(element);
-      using T = decltype(stored);
-      const std::int64_t length = row_length(table);
-      if (length % 4 == 0 && packs_aligned<4>(table.data_as<T>()) && packs_aligned<4>(out.data_as<Out>())) {
-        launch_gather<4>(device, table.data_as<T>(), rows, out.data_as<Out>(), length);
-      } else {
-        launch_gather<1>(device, table.data_as<T>(), rows, out.data_as<Out>(), length);
-      }
+void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters) {
+  with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
+    if (table.dtype() == out.dtype()) return gather_bytes(device, table, number, out);
+    functors::visit_floating(out.dtype(), [&](auto element) {
+      functors::visit_any(table.dtype(), [&](auto stored) {
+        using Out = decltype(element);
+        using T = decltype(stored);
+        const std::int64_t length = row_length(table), count = out.count() / length;
+        const T* from = table.data_as<T>();
+        Out* to = out.data_as<Out>();
+        if (length % 4 == 0 && packs_aligned<4>(from) && packs_aligned<4>(to)) {
+          launch_gather<4>(device, count, length, from, number, to);
+        } else {
+          launch_gather<1>(device, count, length, from, number, to);
+        }
+      });
     });
   });
 }
 
-void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out) {
+void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
+                   ConstView counters) {
   functors::visit_floating(out.dtype(), [&](auto element) {
-    with_rows(rows, [&](const auto* numbers) {
+    with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
       using T = decltype(element);
-      using Row = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
-      launch(gather_pixels<T, Row>, blocks_for(out.count()), block_size, 0, activate(device), out.count(),
-             row_length(table), table.extent(3), table.data_as<std::uint8_t>(), numbers, scale.data_as<T>(),
+      using Numbers = std::remove_cvref_t<decltype(number)>;
+      launch(gather_pixels<T, Numbers>, blocks_for(out.count()), block_size, 0, activate(device), out.count(),
+             row_length(table), table.extent(3), table.data_as<std::uint8_t>(), number, scale.data_as<T>(),
              shift.data_as<T>(), out.data_as<T>());
     });
   });
@@ -137,11 +134,12 @@ void scatter_add_rows(const Device& device, ConstView values, ConstView rows, Vi
   const auto padded = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(count)));
   const int number_bits = std::countr_zero(static_cast<std::uint64_t>(padded));
   const Scratch<std::uint64_t> keys(device, padded);
-  with_rows(rows, [&](const auto* numbers) {
+  const auto make = [&](const auto* numbers) {
     using Row = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
     launch(make_keys<Row>, blocks_for(padded), block_size, 0, activate(device), count, padded, number_bits, numbers,
            keys.get());
-  });
+  };
+  rows.dtype() == DType::i32 ? make(rows.data_as<std::int32_t>()) : make(rows.data_as<std::int64_t>());
   sort_keys(device, keys.get(), padded);
   functors::visit_floating(table.dtype(), [&](auto element) {
     using T = decltype(element);

@@ -9,7 +9,7 @@ namespace rtl::kernels::cuda {
 namespace {
 
 /// The tensors of a launch, handed to the kernel as a parameter: no copy to the device, nothing to keep in step.
-/// chunk_begin counts the chunks of the tensors before.
+/// `count` is that of one replica, chunk_begin counts the chunks of the tensors before.
 template <typename T, int capacity>
 struct Table {
   int slots = 0;
@@ -18,6 +18,7 @@ struct Table {
   T* first[capacity];
   T* second[capacity];
   const T* start[capacity];
+  bool start_is_shared[capacity];
   std::int64_t count[capacity];
   std::int64_t chunk_begin[capacity + 1];
 };
@@ -27,40 +28,51 @@ constexpr std::int64_t chunk = 4 * block_size;
 constexpr int small_capacity = 64;
 constexpr int large_capacity = 512;
 
-template <typename T>
-struct SgdElement {
-  functors::SgdUpdate<T> update;
-  template <typename Slots>
-  __device__ void operator()(const Slots& slots, int slot, std::int64_t i) const {
-    T w = slots.weight[slot][i];
-    const T start = slots.start[slot] == nullptr ? w : slots.start[slot][i];
-    T* momentum = slots.first[slot];
-    T v = momentum == nullptr || update.first_step ? T{0} : momentum[i];
-    update(w, slots.gradient[slot][i], v, start);
-    slots.weight[slot][i] = w;
-    if (momentum != nullptr) momentum[i] = v;
+/// Where a replica finds its numbers: steps are 0 where replicas share them.
+struct Numbers {
+  const std::int64_t* counters;
+  const double* rates;
+  std::int64_t counters_step, rates_step;
+  __device__ functors::StepNumbers of(std::int64_t replica) const {
+    return {counters + replica * counters_step, rates + replica * rates_step};
   }
 };
 
-template <typename T>
-struct AdamElement {
-  functors::AdamUpdate<T> update;
-  template <typename Slots>
-  __device__ void operator()(const Slots& slots, int slot, std::int64_t i) const {
-    T w = slots.weight[slot][i];
-    const T start = slots.start[slot] == nullptr ? w : slots.start[slot][i];
-    T m = slots.first[slot][i], v = slots.second[slot][i];
-    update(w, slots.gradient[slot][i], m, v, start);
-    slots.weight[slot][i] = w;
-    slots.first[slot][i] = m;
-    slots.second[slot][i] = v;
-  }
-};
+template <typename T, typename Slots>
+__device__ void update_element(const functors::SgdUpdate<T>& update, const Slots& slots, int slot, std::int64_t at,
+                               std::int64_t start_at) {
+  T w = slots.weight[slot][at];
+  const T start = slots.start[slot] == nullptr ? w : slots.start[slot][start_at];
+  T* momentum = slots.first[slot];
+  T v = momentum == nullptr ? T{0} : momentum[at];
+  update(w, slots.gradient[slot][at], v, start);
+  slots.weight[slot][at] = w;
+  if (momentum != nullptr) momentum[at] = v;
+}
 
-/// A block works on one chunk of one tensor, found by bisection.
-template <typename T, int capacity, typename Element>
+template <typename T, typename Slots>
+__device__ void update_element(const functors::AdamUpdate<T>& update, const Slots& slots, int slot, std::int64_t at,
+                               std::int64_t start_at) {
+  T w = slots.weight[slot][at];
+  const T start = slots.start[slot] == nullptr ? w : slots.start[slot][start_at];
+  T m = slots.first[slot][at], v = slots.second[slot][at];
+  update(w, slots.gradient[slot][at], m, v, start);
+  slots.weight[slot][at] = w;
+  slots.first[slot][at] = m;
+  slots.second[slot][at] = v;
+}
+
+/// A block works on one chunk of one tensor, found by bisection, of replica blockIdx.y. Its first thread derives the
+/// factors from the step's numbers, in f64.
+template <typename T, int capacity, typename Rule>
 __global__ void __launch_bounds__(block_size)
-    step_all(const __grid_constant__ Table<T, capacity> slots, const __grid_constant__ Element element) {
+    step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule, Numbers numbers) {
+  using Update = decltype(functors::update_of<T>(rule, functors::StepNumbers()));
+  RTL_SHARED(Update, shared, [1]);
+  const std::int64_t replica = blockIdx.y;
+  if (threadIdx.x == 0) shared[0] = functors::update_of<T>(rule, numbers.of(replica));
+  __syncthreads();
+  const Update update = shared[0];
   int low = 0, high = slots.slots;
   while (high - low > 1) {
     const int middle = (low + high) / 2;
@@ -70,9 +82,13 @@ __global__ void __launch_bounds__(block_size)
       high = middle;
     }
   }
+  const std::int64_t count = slots.count[low], before = replica * count;
   const std::int64_t begin = (blockIdx.x - slots.chunk_begin[low]) * chunk;
-  const std::int64_t end = begin + chunk < slots.count[low] ? begin + chunk : slots.count[low];
-  for (std::int64_t i = begin + threadIdx.x; i < end; i += block_size) element(slots, low, i);
+  const std::int64_t end = begin + chunk < count ? begin + chunk : count;
+  const std::int64_t start_before = slots.start_is_shared[low] ? 0 : before;
+  for (std::int64_t i = begin + threadIdx.x; i < end; i += block_size) {
+    update_element(update, slots, low, before + i, start_before + i);
+  }
 }
 
 template <typename T>
@@ -80,63 +96,61 @@ T* pointer_of(const View& view) {
   return view.given() ? view.data_as<T>() : nullptr;
 }
 
-template <typename T, int capacity, typename Element>
-void step_some(const Device& device, std::span<const OptimizerSlot> slots, const Element& element) {
+/// One launch for the tensors of dtype T among `slots`, at most `capacity`.
+template <typename T, int capacity, typename Rule>
+void step_some(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
+               const OptimizerState& state) {
   Table<T, capacity> table;
   std::int64_t chunks = 0;
   for (const OptimizerSlot& slot : slots) {
     const int i = table.slots;
-    if (slot.weight.count() == 0) continue;
+    const std::int64_t count = slot.weight.count() / state.replicas;
+    if (count == 0 || slot.weight.dtype() != dtype_of<T>) continue;
     table.weight[i] = slot.weight.data_as<T>();
     table.gradient[i] = slot.gradient.data_as<T>();
     table.first[i] = pointer_of<T>(slot.first);
     table.second[i] = pointer_of<T>(slot.second);
     table.start[i] = slot.start.given() ? slot.start.data_as<T>() : nullptr;
-    table.count[i] = slot.weight.count();
+    table.start_is_shared[i] = slot.start.given() && slot.start.rank() != slot.weight.rank();
+    table.count[i] = count;
     table.chunk_begin[i] = chunks;
-    chunks += ceil_divide(slot.weight.count(), chunk);
+    chunks += ceil_divide(count, chunk);
     ++table.slots;
   }
-  launch(step_all<T, capacity, Element>, static_cast<unsigned>(chunks), block_size, 0, activate(device), table,
-         element);
+  const Numbers numbers{state.counters.data_as<std::int64_t>(), state.rates.data_as<double>(),
+                        state.counters.rank() == 2 ? Counters::count : 0, state.rates.rank() == 2 ? Rates::count : 0};
+  launch(step_all<T, capacity, Rule>, dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(state.replicas)),
+         block_size, 0, activate(device), table, rule, numbers);
 }
 
-template <typename T, typename Element>
-void step_slots(const Device& device, std::span<const OptimizerSlot> slots, const Element& element) {
-  if (slots.size() <= small_capacity) return step_some<T, small_capacity>(device, slots, element);
+template <typename T, typename Rule>
+void step_slots(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
+                const OptimizerState& state) {
+  if (slots.size() <= small_capacity) return step_some<T, small_capacity>(device, slots, rule, state);
   while (!slots.empty()) {
     const std::size_t now = std::min<std::size_t>(slots.size(), large_capacity);
-    step_some<T, large_capacity>(device, slots.first(now), element);
+    step_some<T, large_capacity>(device, slots.first(now), rule, state);
     slots = slots.subspan(now);
   }
 }
 
-/// One launch for the tensors of each dtype.
-template <typename F>
-void for_each_dtype(std::span<const OptimizerSlot> slots, const F& f) {
-  for (const DType dtype : {DType::f32, DType::f64}) {
-    std::vector<OptimizerSlot> chosen;
-    std::ranges::copy_if(slots, std::back_inserter(chosen),
-                         [&](const OptimizerSlot& slot) { return slot.weight.dtype() == dtype; });
-    if (!chosen.empty()) functors::visit_floating(dtype, [&](auto element) { f(element, chosen); });
-  }
+template <typename Rule>
+void step_all_dtypes(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
+                     const OptimizerState& state) {
+  step_slots<float>(device, slots, rule, state);
+  step_slots<double>(device, slots, rule, state);
 }
 
 }  // namespace
 
-void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdOptions& options, bool first_step) {
-  for_each_dtype(slots, [&](auto element, const std::vector<OptimizerSlot>& chosen) {
-    using T = decltype(element);
-    step_slots<T>(device, chosen, SgdElement<T>{functors::sgd_update<T>(options, first_step)});
-  });
+void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
+              const OptimizerState& state) {
+  step_all_dtypes(device, slots, rule, state);
 }
 
-void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamOptions& options,
-               std::int64_t step) {
-  for_each_dtype(slots, [&](auto element, const std::vector<OptimizerSlot>& chosen) {
-    using T = decltype(element);
-    step_slots<T>(device, chosen, AdamElement<T>{functors::adam_update<T>(options, step)});
-  });
+void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
+               const OptimizerState& state) {
+  step_all_dtypes(device, slots, rule, state);
 }
 
 }  // namespace rtl::kernels::cuda

@@ -77,6 +77,16 @@ __global__ void pool_gradient(std::int64_t count, const PoolShape shape, const T
 }
 
 template <typename T>
+__global__ void gather_winners(std::int64_t count, const PoolShape shape, const T* x, const std::int32_t* winners,
+                               T* y) {
+  for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    const Position at = position_of(i, shape.out_height, shape.out_width, shape.channels);
+    const std::int64_t pixel = at.image * shape.height * shape.width + winners[i];
+    y[i] = x[pixel * shape.channels + at.channel];
+  }
+}
+
+template <typename T>
 __global__ void average_pool(std::int64_t count, const PoolShape shape, const T* x, T* y) {
   const T share = T{1} / static_cast<T>(shape.window * shape.window);
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
@@ -199,6 +209,14 @@ void max_pool_backward(const Device& device, ConstView dy, ConstView winners, co
     launch(pool_gradient<true, T>, blocks_for(dx.count()), block_size, 0, activate(device), dx.count(),
            make_shape(dx.shape(), dy.shape(), options), dy.data_as<T>(), winners.data_as<std::int32_t>(),
            dx.data_as<T>());
+  });
+}
+
+void max_pool_gather(const Device& device, ConstView x, ConstView winners, const PoolOptions& options, View y) {
+  functors::visit_floating(y.dtype(), [&](auto element) {
+    using T = decltype(element);
+    launch(gather_winners<T>, blocks_for(y.count()), block_size, 0, activate(device), y.count(),
+           make_shape(x.shape(), y.shape(), options), x.data_as<T>(), winners.data_as<std::int32_t>(), y.data_as<T>());
   });
 }
 

@@ -1,0 +1,29 @@
+// Optimizer steps as operations of a recorded graph: all parameters in one launch (rtl/kernels/optimizer_step.hpp has
+// the equations), changed in place.
+#pragma once
+
+#include <span>
+
+#include "rtl/graph/graph.hpp"
+#include "rtl/kernels/optimizer_step.hpp"
+
+namespace rtl::graph {
+
+/// A parameter and what its update needs, of one shape and dtype.
+struct OptimizedParameter {
+  Value weight;         ///< a variable
+  Value gradient = {};  ///< not defined: the parameter is left alone
+  Value first = {};  ///< a variable of zeros: SGD's momentum buffer (not defined without momentum), Adam's first moment
+  Value second = {};  ///< a variable of zeros: Adam's second moment
+  Value start = {};   ///< start point of the L2-SP penalty; not defined: no penalty for this one
+};
+
+/// Records a step with the rates, and Adam's with the step number, that `rates` and `counters` have when it runs.
+/// Throws ShapeError and DTypeError for what does not belong together; ValueError for moments that are missing or too
+/// many, for Nesterov without momentum, for factors outside PyTorch's ranges, and without a parameter to change.
+void record_sgd_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
+                     const kernels::SgdRule& rule = {});
+void record_adam_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
+                      const kernels::AdamRule& rule = {});
+
+}  // namespace rtl::graph

@@ -1,0 +1,52 @@
+// Passes: rewriting of a recorded graph into one that gives the same results with fewer nodes and less memory traffic.
+// They run between recording (differentiation included) and planning; values keep their handles.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "rtl/graph/graph.hpp"
+
+namespace rtl::kernels {
+class PreparedConv2d;
+}
+
+namespace rtl::graph {
+
+/// What was computed from constants once, for all graphs that use the same ones: convolutions with folded norms and
+/// weights in the form that the device is fastest with. May be used by several threads. Keeps the constants alive.
+class FrozenWeights {
+ public:
+  struct Folded {
+    Storage weight, bias;
+  };
+  /// The convolution (w, bias or none) with the batch norm (gamma, beta, mean, variance) behind it folded in.
+  Folded folded(const std::vector<Storage>& operands, double epsilon);
+  /// The prepared form of a convolution of w and bias (or none).
+  std::shared_ptr<const kernels::PreparedConv2d> prepared(const Storage& w, const Storage& bias, int stride,
+                                                          int padding);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::vector<const Tensor*>, std::pair<std::vector<Storage>, Folded>> folded_;
+  std::map<std::pair<const Tensor*, const Tensor*>,
+           std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedConv2d>>>
+      prepared_;
+};
+
+struct PassOptions {
+  /// Bias, ReLU and residual sums go into the convolution, product or norm before them; their gradients into the
+  /// gradient behind. No bit of a result changes.
+  bool fuse = true;
+  /// Where given: norms of constant statistics are folded into constant convolutions before them (results change by a
+  /// few roundoffs), and constant convolutions are prepared (no bit changes).
+  std::shared_ptr<FrozenWeights> frozen = {};
+};
+
+/// Runs the passes on what `results` and the changes of variables depend on. `results` keep their values.
+void run_passes(Graph& graph, const std::vector<Value>& results, const PassOptions& options = {});
+
+}  // namespace rtl::graph

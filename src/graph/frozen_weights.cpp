@@ -1,0 +1,41 @@
+#include "rtl/graph/passes.hpp"
+#include "rtl/kernels/norm.hpp"
+#include "rtl/kernels/prepared_conv.hpp"
+
+namespace rtl::graph {
+namespace {
+
+ConstView view_of(const Storage& storage) { return storage.defined() ? ConstView(storage.tensor()) : ConstView(); }
+const Tensor* key_of(const Storage& storage) { return storage.defined() ? &storage.tensor() : nullptr; }
+
+}  // namespace
+
+FrozenWeights::Folded FrozenWeights::folded(const std::vector<Storage>& operands, double epsilon) {
+  std::vector<const Tensor*> key;
+  for (const Storage& operand : operands) key.push_back(key_of(operand));
+  const std::lock_guard lock(mutex_);
+  const auto found = folded_.find(key);
+  if (found != folded_.end()) return found->second.second;
+  const Tensor& w = operands[0].tensor();
+  const Device& device = w.device();
+  Folded folded{Storage(Tensor(w.shape(), w.dtype(), device)), Storage(Tensor({w.extent(0)}, w.dtype(), device))};
+  kernels::fold_batch_norm(device, w, view_of(operands[1]), operands[2].tensor(), operands[3].tensor(),
+                           operands[4].tensor(), operands[5].tensor(), epsilon, folded.weight.tensor(),
+                           folded.bias.tensor());
+  folded_.emplace(std::move(key), std::pair(operands, folded));
+  return folded;
+}
+
+std::shared_ptr<const kernels::PreparedConv2d> FrozenWeights::prepared(const Storage& w, const Storage& bias,
+                                                                       int stride, int padding) {
+  const std::lock_guard lock(mutex_);
+  auto& entry = prepared_[{key_of(w), key_of(bias)}];
+  if (!entry.second) {
+    entry = {{w, bias},
+             std::make_shared<const kernels::PreparedConv2d>(
+                 w.device(), w.tensor(), view_of(bias), kernels::Conv2dOptions{.stride = stride, .padding = padding})};
+  }
+  return entry.second;
+}
+
+}  // namespace rtl::graph

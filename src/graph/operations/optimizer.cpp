@@ -1,0 +1,173 @@
+#include <array>
+#include <type_traits>
+
+#include "graph/operations/support.hpp"
+#include "rtl/graph/optimizer_step.hpp"
+
+namespace rtl::graph {
+namespace {
+
+using kernels::AdamRule;
+using kernels::OptimizerSlot;
+using kernels::OptimizerState;
+using kernels::SgdRule;
+
+void check_rule(const SgdRule& rule) {
+  if (!(rule.momentum >= 0)) {
+    throw ValueError(fmt::format("sgd_step: a momentum of {}; it must not be negative", rule.momentum));
+  }
+  if (rule.nesterov && rule.momentum == 0) throw ValueError("sgd_step: Nesterov's form needs a momentum above 0");
+}
+void check_rule(const AdamRule& rule) {
+  for (const double beta : {rule.beta1, rule.beta2}) {
+    if (!(beta >= 0 && beta < 1)) throw ValueError(fmt::format("adam_step: a beta of {}; it must be in [0, 1)", beta));
+  }
+  if (!(rule.epsilon >= 0)) {
+    throw ValueError(fmt::format("adam_step: an epsilon of {}; it must not be negative", rule.epsilon));
+  }
+}
+
+std::size_t moments_of(const SgdRule& rule) { return rule.momentum > 0 ? 1 : 0; }
+std::size_t moments_of(const AdamRule&) { return 2; }
+
+void step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
+          const OptimizerState& state) {
+  kernels::sgd_step(device, slots, rule, state);
+}
+void step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
+          const OptimizerState& state) {
+  kernels::adam_step(device, slots, rule, state);
+}
+
+/// Operands: counters, rates, then of each parameter weight, gradient, start and its moments. Results: of each
+/// parameter the weight and its moments, in place.
+template <typename Rule>
+class OptimizerStep final : public Operation {
+ public:
+  OptimizerStep(const Rule& rule, std::size_t parameters)
+      : rule_(rule), moments_(moments_of(rule)), parameters_(parameters) {}
+  std::string_view name() const noexcept override { return is_sgd ? "sgd_step" : "adam_step"; }
+  std::string attributes() const override {
+    if constexpr (is_sgd) {
+      return fmt::format("{} parameters, momentum {}{}", parameters_, rule_.momentum,
+                         rule_.nesterov ? " nesterov" : "");
+    } else {
+      return fmt::format("{} parameters, betas {} {}{}", parameters_, rule_.beta1, rule_.beta2,
+                         rule_.decoupled ? " decoupled" : "");
+    }
+  }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    check_rule(rule_);
+    check_counters(name(), operands[0]);
+    check_rates(operands[1]);
+    std::vector<Type> types;
+    for (std::size_t p = 0; p < parameters_; ++p) {
+      const std::span<const Value> own = operands.subspan(place(p), 3 + moments_);
+      check_floating(name(), own);
+      for (const Value& value : own) {
+        check_shape(!value.defined() || value.shape() == own[0].shape(), name(),
+                    "a weight is {}, its gradient, moment or start point {}", own[0].shape().to_string(),
+                    value.defined() ? value.shape().to_string() : "");
+      }
+      types.insert(types.end(), 1 + moments_, own[0].type());
+    }
+    return types;
+  }
+  void run(const Call& call) const override { run_all(call, 1); }
+  void run_replicas(const Call& call) const override { run_all(call, call.out(0).extent(0)); }
+  std::optional<Aliasing> aliasing(std::size_t result) const override {
+    const std::size_t parameter = result / (1 + moments_), which = result % (1 + moments_);
+    return Aliasing{.operand = static_cast<int>(place(parameter) + (which == 0 ? 0 : 2 + which)), .writes = true};
+  }
+  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) const override {
+    for (std::size_t p = 0; p < parameters_; ++p) {
+      for (std::size_t i = 0; i < 3 + moments_; ++i) {
+        const std::size_t at = place(p) + i;
+        if (i != start && operands[at].defined() && !replicated[at]) return false;
+      }
+    }
+    return true;
+  }
+  double flops(std::span<const Value> operands) const override {
+    double elements = 0;
+    for (std::size_t p = 0; p < parameters_; ++p) elements += static_cast<double>(operands[place(p)].shape().count());
+    return elements * (is_sgd ? 6 : 16);
+  }
+  int launches() const noexcept override { return static_cast<int>((parameters_ + at_once - 1) / at_once); }
+
+ private:
+  static constexpr bool is_sgd = std::is_same_v<Rule, SgdRule>;
+  static constexpr std::size_t start = 2;
+  /// Parameters of one launch: their views lie on the stack. Of few there are fewer to make.
+  static constexpr std::size_t at_once = 128, few = 8;
+
+  std::size_t place(std::size_t parameter) const { return 2 + parameter * (3 + moments_); }
+
+  void check_rates(const Value& rates) const {
+    if (!rates.defined()) throw ValueError(fmt::format("{}: no rates are given", name()));
+    if (rates.dtype() != DType::f64) {
+      throw DTypeError(fmt::format("{}: the rates are {}; f64 is needed", name(), rates.type().to_string()));
+    }
+    check_shape(rates.shape() == Shape{kernels::Rates::count}, name(), "the rates are {}; [{}] is needed",
+                rates.shape().to_string(), kernels::Rates::count);
+  }
+
+  void run_all(const Call& call, std::int64_t replicas) const {
+    parameters_ <= few ? run_parts<few>(call, replicas) : run_parts<at_once>(call, replicas);
+  }
+
+  template <std::size_t capacity>
+  void run_parts(const Call& call, std::int64_t replicas) const {
+    const OptimizerState state{.counters = call.in(0), .rates = call.in(1), .replicas = replicas};
+    std::array<OptimizerSlot, capacity> slots;
+    for (std::size_t first = 0; first < parameters_; first += capacity) {
+      const std::size_t count = std::min(capacity, parameters_ - first);
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t in = place(first + i), out = (first + i) * (1 + moments_);
+        slots[i] = {.weight = call.out(out),
+                    .gradient = call.in(in + 1),
+                    .first = moments_ > 0 ? call.out(out + 1) : View(),
+                    .second = moments_ > 1 ? call.out(out + 2) : View(),
+                    .start = call.in(in + start)};
+      }
+      step(call.device(), {slots.data(), count}, rule_, state);
+    }
+  }
+
+  Rule rule_;
+  std::size_t moments_, parameters_;
+};
+
+template <typename Rule>
+void record_step(const char* name, const Value& counters, const Value& rates,
+                 std::span<const OptimizedParameter> parameters, const Rule& rule) {
+  const std::size_t moments = moments_of(rule);
+  std::vector<Value> operands = {counters, rates};
+  std::size_t changed = 0;
+  for (const OptimizedParameter& parameter : parameters) {
+    if (!parameter.gradient.defined()) continue;
+    if (parameter.first.defined() != (moments > 0) || parameter.second.defined() != (moments > 1)) {
+      throw ValueError(fmt::format("{}: {} moments of each parameter are needed, others are given", name, moments));
+    }
+    operands.insert(operands.end(), {parameter.weight, parameter.gradient, parameter.start});
+    if (moments > 0) operands.push_back(parameter.first);
+    if (moments > 1) operands.push_back(parameter.second);
+    ++changed;
+  }
+  if (changed == 0) throw ValueError(fmt::format("{}: no parameter has a gradient; there is nothing to train", name));
+  operands[2].graph().add(std::make_shared<const OptimizerStep<Rule>>(rule, changed), operands);
+}
+
+}  // namespace
+
+void record_sgd_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
+                     const SgdRule& rule) {
+  record_step("sgd_step", counters, rates, parameters, rule);
+}
+
+void record_adam_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
+                      const AdamRule& rule) {
+  record_step("adam_step", counters, rates, parameters, rule);
+}
+
+}  // namespace rtl::graph

@@ -1,0 +1,13 @@
+// By what passes recognise the operations whose classes no other file needs.
+#pragma once
+
+#include "rtl/graph/operation.hpp"
+
+namespace rtl::graph {
+
+bool is_add(const Operation& operation);
+bool is_relu(const Operation& operation);
+bool is_relu_backward(const Operation& operation);
+bool is_linear(const Operation& operation);
+
+}  // namespace rtl::graph

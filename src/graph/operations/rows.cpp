@@ -1,0 +1,150 @@
+// Rows of tables: mini-batches, and the gradient of taking them.
+#include <array>
+
+#include "graph/operations/support.hpp"
+#include "rtl/kernels/gather.hpp"
+
+namespace rtl::graph {
+namespace {
+
+/// What both gathers share. Operands: table, rows, counters or nothing, then what a subclass adds. Without counters
+/// every row number is used, and `count` does not matter.
+class Gather : public Operation {
+ public:
+  explicit Gather(std::int64_t count) : count_(count) {}
+  std::string attributes() const override { return count_ < 0 ? "" : fmt::format("{} from begin", count_); }
+  /// One launch, unless the replicas have tables of their own, or normalise differently.
+  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) const override {
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (replicated[i] && i != 1 && i != 2) return false;
+    }
+    return true;
+  }
+
+ protected:
+  Shape infer_shape(std::span<const Value> operands) const {
+    const Value &table = operands[0], &rows = operands[1];
+    check_shape(table.rank() >= 1, name(), "the table is a scalar and has no rows");
+    check_row_numbers(name(), rows);
+    if (count_ >= 0) {
+      check_counters(name(), operands[2]);
+      check_shape(count_ <= rows.extent(0), name(), "a batch of {} rows from an order of {}", count_, rows.extent(0));
+    }
+    const std::int64_t count = count_ < 0 ? rows.extent(0) : count_;
+    check_shape(table.extent(0) > 0 || count == 0, name(), "{} rows of a table {}, which has none", count,
+                table.shape().to_string());
+    return table.shape().with(0, count);
+  }
+  bool whole() const { return count_ < 0; }
+
+ private:
+  std::int64_t count_;
+};
+
+class GatherRows final : public Gather {
+ public:
+  GatherRows(std::int64_t count, DType dtype) : Gather(count), dtype_(dtype) {}
+  std::string_view name() const noexcept override { return whole() ? "gather_rows" : "gather_batch"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    if (!is_arithmetic(dtype_) && dtype_ != operands[0].dtype()) {
+      throw DTypeError(fmt::format("{}: from {} to {}; f32, f64 or the table's own dtype is needed", name(),
+                                   operands[0].type().to_string(), name_of(dtype_)));
+    }
+    return {{infer_shape(operands), dtype_}};
+  }
+  void run(const Call& call) const override {
+    kernels::gather_rows(call.device(), call.in(0), call.in(1), call.out(0), call.in(2));
+  }
+  void gradient(GradientCall& call) const override {
+    const Value& table = call.operand(0);
+    if (!whole() || !is_arithmetic(table.dtype()) || !is_arithmetic(dtype_)) return Operation::gradient(call);
+    call.give(0, scatter_add_rows(cast(call.gradient(), table.dtype()), call.operand(1), table.extent(0)));
+  }
+
+ private:
+  DType dtype_;
+};
+
+class GatherImages final : public Gather {
+ public:
+  using Gather::Gather;
+  std::string_view name() const noexcept override { return whole() ? "gather_images" : "gather_batch_images"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    const Value& table = operands[0];
+    if (table.dtype() != DType::u8) {
+      throw DTypeError(fmt::format("{}: the images are {}; u8 is needed", name(), table.type().to_string()));
+    }
+    check_shape(table.rank() == 4, name(), "the images are {}; [n, H, W, C] is needed", table.shape().to_string());
+    check_floating(name(), operands.subspan(3));
+    for (const Value& factors : operands.subspan(3)) {
+      check_shape(factors.shape() == Shape{table.extent(3)}, name(), "a scale or shift of {} for images {}",
+                  factors.shape().to_string(), table.shape().to_string());
+    }
+    return {{infer_shape(operands), operands[3].dtype()}};
+  }
+  void run(const Call& call) const override {
+    kernels::gather_images(call.device(), call.in(0), call.in(1), call.in(3), call.in(4), call.out(0), call.in(2));
+  }
+};
+
+class ScatterAddRows final : public Operation {
+ public:
+  explicit ScatterAddRows(std::int64_t table_rows) : table_rows_(table_rows) {}
+  std::string_view name() const noexcept override { return "scatter_add_rows"; }
+  std::string attributes() const override { return fmt::format("into {} rows", table_rows_); }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    const Value& values = operands[0];
+    check_floating(name(), operands.first(1));
+    check_row_numbers(name(), operands[1]);
+    check_shape(values.rank() >= 1 && values.extent(0) == operands[1].extent(0), name(), "values {} for row numbers {}",
+                values.shape().to_string(), operands[1].shape().to_string());
+    check_shape(table_rows_ > 0 || values.extent(0) == 0, name(), "{} rows for a table without rows", values.extent(0));
+    return {{values.shape().with(0, table_rows_), values.dtype()}};
+  }
+  void run(const Call& call) const override {
+    kernels::fill(call.device(), 0, call.out(0));
+    kernels::scatter_add_rows(call.device(), call.in(0), call.in(1), call.out(0));
+  }
+  void gradient(GradientCall& call) const override {
+    call.give(0, gather_rows(call.gradient(), call.operand(1), call.operand(0).dtype()));
+  }
+  double flops(std::span<const Value> operands) const override {
+    return static_cast<double>(operands[0].shape().count());
+  }
+  int launches() const noexcept override { return 2; }
+
+ private:
+  std::int64_t table_rows_;
+};
+
+constexpr std::int64_t all_rows = -1;
+
+std::int64_t checked_count(std::string_view operation, std::int64_t count) {
+  check_shape(count >= 0, operation, "a batch of {} rows", count);
+  return count;
+}
+
+}  // namespace
+
+Value gather_rows(const Value& table, const Value& rows, DType dtype) {
+  return record<GatherRows>({table, rows, {}}, all_rows, dtype);
+}
+
+Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift) {
+  return record<GatherImages>({table, rows, {}, scale, shift}, all_rows);
+}
+
+Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype) {
+  return record<GatherRows>({table, order, counters}, checked_count("gather_batch", count), dtype);
+}
+
+Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
+                          const Value& scale, const Value& shift) {
+  return record<GatherImages>({table, order, counters, scale, shift}, checked_count("gather_batch_images", count));
+}
+
+Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows) {
+  return record<ScatterAddRows>({values, rows}, table_rows);
+}
+
+}  // namespace rtl::graph

@@ -1,0 +1,254 @@
+#include "rtl/graph/passes.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "graph/operations/convolution.hpp"
+#include "graph/operations/fused.hpp"
+#include "graph/operations/norm.hpp"
+#include "graph/operations/prepared.hpp"
+#include "graph/operations/recognise.hpp"
+#include "rtl/graph/operation.hpp"
+
+namespace rtl::graph {
+namespace {
+
+/// A chain of operations that may become one: a node, and the value it hands on to nobody but the next.
+class Passes {
+ public:
+  Passes(Graph& graph, const std::vector<Value>& results, const PassOptions& options)
+      : graph_(graph), options_(options), uses_(graph.values().size()), kept_(graph.values().size()) {
+    for (const Value& result : results) kept_[index(result.index())] = true;
+    for (std::int32_t node = 0; node < count(); ++node) {
+      if (!at(node).operation) continue;
+      for (const std::int32_t operand : at(node).operands) {
+        if (operand >= 0) uses_[index(operand)].push_back(node);
+      }
+    }
+  }
+
+  void run() {
+    if (options_.frozen) for_each(&Passes::fold_norm);
+    if (options_.fuse) {
+      for_each(&Passes::fuse_forward);
+      for_each(&Passes::fuse_norm_backward);
+    }
+    if (options_.frozen) for_each(&Passes::prepare_convolution);
+  }
+
+ private:
+  using Operands = std::vector<std::int32_t>;
+
+  static std::size_t index(std::int32_t value) { return static_cast<std::size_t>(value); }
+  std::int32_t count() const { return static_cast<std::int32_t>(graph_.nodes().size()); }
+  const NodeRecord& at(std::int32_t node) const { return graph_.nodes()[index(node)]; }
+  std::int32_t producer(std::int32_t value) const { return value < 0 ? -1 : graph_.values()[index(value)].node; }
+  Shape shape(std::int32_t value) const { return graph_.values()[index(value)].type.shape; }
+
+  void for_each(void (Passes::*pass)(std::int32_t)) {
+    for (std::int32_t node = 0; node < count(); ++node) {
+      if (at(node).operation) (this->*pass)(node);
+    }
+  }
+
+  /// The node that makes `value`, if it makes it for one reader alone.
+  std::int32_t maker_for_one(std::int32_t value) const {
+    if (value < 0 || kept_[index(value)] || uses_[index(value)].size() != 1) return -1;
+    return producer(value);
+  }
+
+  template <typename T>
+  const T* operation_of(std::int32_t node) const {
+    return node < 0 ? nullptr : dynamic_cast<const T*>(at(node).operation.get());
+  }
+
+  /// Graph::replace, with the lists of uses kept right.
+  void replace(std::int32_t node, std::shared_ptr<const Operation> operation, const Operands& operands,
+               const Operands& results) {
+    std::vector<std::int32_t> losers{node};
+    for (const std::int32_t result : results) {
+      if (const std::int32_t maker = producer(result); maker >= 0 && maker != node) losers.push_back(maker);
+    }
+    for (const std::int32_t loser : losers) forget_uses(loser);
+    graph_.replace(node, std::move(operation), operands, results);
+    uses_.resize(graph_.values().size());
+    kept_.resize(graph_.values().size());
+    for (const std::int32_t operand : operands) {
+      if (operand >= 0) uses_[index(operand)].push_back(node);
+    }
+  }
+  void forget_uses(std::int32_t node) {
+    for (const std::int32_t operand : at(node).operands) {
+      if (operand >= 0) std::erase(uses_[index(operand)], node);
+    }
+  }
+  /// A node whose only result nobody reads any more.
+  void drop(std::int32_t node) {
+    forget_uses(node);
+    graph_.remove(node);
+  }
+
+  std::optional<Storage> constant(std::int32_t value) const {
+    if (value < 0) return Storage();
+    const ValueRecord& record = graph_.values()[index(value)];
+    if (record.origin != Origin::constant) return std::nullopt;
+    return record.storage;
+  }
+
+  /// conv2d of constants, then a norm of constants: one conv2d.
+  void fold_norm(std::int32_t node) {
+    const auto* norm = operation_of<BatchNormEvaluation>(node);
+    if (norm == nullptr) return;
+    const std::int32_t before = maker_for_one(at(node).operands[0]);
+    const auto* convolution = operation_of<Conv2d>(before);
+    if (convolution == nullptr) return;
+    std::vector<Storage> constants;
+    for (const std::size_t operand : {std::size_t{1}, std::size_t{2}}) {
+      const auto found = constant(at(before).operands[operand]);
+      if (!found) return;
+      constants.push_back(*found);
+    }
+    for (std::size_t operand = 1; operand < 5; ++operand) {
+      const auto found = constant(at(node).operands[operand]);
+      if (!found) return;
+      constants.push_back(*found);
+    }
+    const FrozenWeights::Folded folded = options_.frozen->folded(constants, norm->options().epsilon);
+    const std::int32_t w = graph_.constant("folded weight", folded.weight).index();
+    const std::int32_t bias = graph_.constant("folded bias", folded.bias).index();
+    uses_.resize(graph_.values().size());
+    kept_.resize(graph_.values().size());
+    const Operands operands{at(before).operands[0], w, bias};
+    const Operands results = at(node).results;
+    const auto operation = std::make_shared<const Conv2d>(convolution->options());
+    drop(before);
+    replace(node, operation, operands, results);
+  }
+
+  struct Joined {
+    std::shared_ptr<const Operation> operation;
+    Operands operands;
+  };
+
+  /// A convolution of constants as a prepared one, if it is one and they are.
+  std::optional<Joined> prepared(std::int32_t node, std::int32_t residual, bool relu) {
+    const auto* convolution = operation_of<Conv2d>(node);
+    if (convolution == nullptr || !options_.frozen) return std::nullopt;
+    const Operands& operands = at(node).operands;
+    const auto w = constant(operands[1]), bias = constant(operands[2]);
+    if (!w || !bias) return std::nullopt;
+    const kernels::Conv2dOptions& geometry = convolution->options();
+    Joined joined{std::make_shared<const PreparedConvolution>(
+                      options_.frozen->prepared(*w, *bias, geometry.stride, geometry.padding), w->shape(), geometry,
+                      relu, !graph_.device().is_cuda()),
+                  {operands[0]}};
+    if (residual >= 0) joined.operands.push_back(residual);
+    return joined;
+  }
+
+  /// The operation of `node` with a residual sum and a ReLU behind it, if it takes them without a change of bits.
+  std::optional<Joined> with_tail(std::int32_t node, std::int32_t residual, bool relu) {
+    if (node < 0) return std::nullopt;
+    if (auto joined = prepared(node, residual, relu)) return joined;
+    Joined joined{nullptr, at(node).operands};
+    if (const auto* convolution = operation_of<Conv2d>(node)) {
+      if (residual >= 0) return std::nullopt;  // the sum would be in another order
+      joined.operation = make_fused_conv2d(convolution->options(), relu);
+      joined.operands.push_back(-1);
+    } else if (const auto* training = operation_of<BatchNormTraining>(node)) {
+      joined.operation = make_fused_batch_norm_training(training->options(), relu);
+      joined.operands.push_back(residual);
+    } else if (const auto* evaluation = operation_of<BatchNormEvaluation>(node)) {
+      joined.operation = make_fused_batch_norm_evaluation(evaluation->options(), relu);
+      joined.operands.push_back(residual);
+    } else if (is_linear(*at(node).operation) && residual < 0) {
+      joined.operation = make_fused_linear(relu);
+    }
+    if (!joined.operation) return std::nullopt;
+    return joined;
+  }
+
+  /// Puts node `before`, with what follows it up to `node`, in the place of `node`.
+  void join(std::int32_t before, std::int32_t node, Joined joined) {
+    Operands results = at(before).results;
+    results[0] = at(node).results[0];
+    if (results.size() == 1) drop(before);
+    replace(node, std::move(joined.operation), joined.operands, results);
+  }
+
+  void fuse_forward(std::int32_t node) {
+    const Operation& operation = *at(node).operation;
+    if (is_relu(operation)) {
+      const std::int32_t before = maker_for_one(at(node).operands[0]);
+      if (before < 0) return;
+      if (is_add(*at(before).operation) && fuse_sum(before, node, true)) return;
+      if (auto joined = with_tail(before, -1, true)) join(before, node, *std::move(joined));
+    } else if (is_add(operation)) {
+      const auto& readers = uses_[index(at(node).results[0])];
+      const bool relu_follows = readers.size() == 1 && is_relu(*at(readers[0]).operation);
+      if (!relu_follows) fuse_sum(node, node, false);
+    }
+  }
+
+  /// `sum` a + b, and the ReLU `node` behind it: into what makes a or b.
+  bool fuse_sum(std::int32_t sum, std::int32_t node, bool relu) {
+    const Operands terms = at(sum).operands;
+    if (shape(terms[0]) != shape(terms[1]) || terms[0] == terms[1]) return false;
+    for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
+      const std::int32_t before = maker_for_one(terms[first]);
+      auto joined = with_tail(before, terms[1 - first], relu);
+      if (!joined) continue;
+      if (sum != node) drop(sum);
+      join(before, node, *std::move(joined));
+      return true;
+    }
+    if (!relu) return false;
+    drop(sum);
+    replace(node, make_add_relu(), terms, at(node).results);
+    return true;
+  }
+
+  /// relu_backward(y, dy), then the gradient of a norm: one operation, which also gives what other readers of the
+  /// ReLU's gradient read.
+  void fuse_norm_backward(std::int32_t node) {
+    const bool training = operation_of<BatchNormTrainingBackward>(node) != nullptr;
+    const auto* evaluation = operation_of<BatchNormEvaluationBackward>(node);
+    if (!training && evaluation == nullptr) return;
+    const Operands before = at(node).operands;  // x, gamma, mean, deviation or variance, dy
+    const std::int32_t masked = before[4];
+    const std::int32_t relu = producer(masked);
+    if (relu < 0 || !is_relu_backward(*at(relu).operation)) return;
+    const auto& readers = uses_[index(masked)];
+    // Readers before this node would read what is not yet there.
+    if (*std::min_element(readers.begin(), readers.end()) < node) return;
+    const bool others = kept_[index(masked)] || readers.size() > 1;
+    const Operands operands{before[0], before[1], before[2], before[3], at(relu).operands[1], at(relu).operands[0]};
+    Operands results = at(node).results;
+    if (others) results.push_back(masked);
+    auto fused = training ? make_fused_batch_norm_training_backward(true, others)
+                          : make_fused_batch_norm_evaluation_backward(evaluation->options(), true, others);
+    if (!others) drop(relu);
+    replace(node, std::move(fused), operands, results);
+  }
+
+  void prepare_convolution(std::int32_t node) {
+    if (auto joined = prepared(node, -1, false)) {
+      const Operands results = at(node).results;
+      replace(node, std::move(joined->operation), joined->operands, results);
+    }
+  }
+
+  Graph& graph_;
+  const PassOptions& options_;
+  std::vector<std::vector<std::int32_t>> uses_;  ///< nodes that read each value
+  std::vector<bool> kept_;                       ///< values that are read from outside
+};
+
+}  // namespace
+
+void run_passes(Graph& graph, const std::vector<Value>& results, const PassOptions& options) {
+  Passes(graph, results, options).run();
+}
+
+}  // namespace rtl::graph

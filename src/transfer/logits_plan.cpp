@@ -1,0 +1,38 @@
+#include "transfer/logits_plan.hpp"
+
+#include <fmt/format.h>
+
+#include "rtl/graph/passes.hpp"
+
+namespace rtl::transfer::detail {
+
+LogitsPlan::Recorded LogitsPlan::record(ConstView inputs, std::span<const ConstView> features) const {
+  const auto graph = std::make_shared<graph::Graph>(arena_->device());
+  Recorded recorded;
+  if (inputs.given()) recorded.batch.inputs = graph->input("inputs", inputs.shape(), dtype_);
+  for (std::size_t k = 0; k < features.size(); ++k) {
+    recorded.batch.features.push_back(
+        graph->input(fmt::format("frozen features {}", k + 1), features[k].shape(), dtype_));
+  }
+  recorded.logits = model_.logits(recorded.batch, {});
+  graph::run_passes(*graph, {recorded.logits});
+  recorded.execution = std::make_unique<graph::Execution>(
+      std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{recorded.logits}), arena_);
+  return recorded;
+}
+
+ConstView LogitsPlan::operator()(ConstView inputs, std::span<const ConstView> features) {
+  const std::int64_t rows = inputs.given() ? inputs.extent(0) : features.front().extent(0);
+  auto found = recorded_.find(rows);
+  if (found == recorded_.end()) {
+    if (recorded_.size() == 2) recorded_.clear();  // whole batches, and the last
+    found = recorded_.emplace(rows, record(inputs, features)).first;
+  }
+  Recorded& recorded = found->second;
+  if (inputs.given()) recorded.execution->bind(recorded.batch.inputs, inputs);
+  for (std::size_t k = 0; k < features.size(); ++k) recorded.execution->bind(recorded.batch.features[k], features[k]);
+  recorded.execution->run();
+  return recorded.execution->view(recorded.logits);
+}
+
+}  // namespace rtl::transfer::detail

@@ -1,0 +1,140 @@
+// What passes make of a graph: the same results with fewer nodes.
+#include "rtl/graph/passes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/plan.hpp"
+#include "support/devices.hpp"
+#include "support/random_tensor.hpp"
+
+namespace rtl::graph {
+namespace {
+
+std::vector<std::byte> bytes(ConstView view) {
+  Tensor host(view.shape(), view.dtype(), Device::cpu());
+  copy_bytes(view, host);
+  std::vector<std::byte> result(host.bytes());
+  std::memcpy(result.data(), host.view().data(), result.size());
+  return result;
+}
+
+/// A residual block with a head, and everything that training reads of it.
+struct Block {
+  std::shared_ptr<Graph> graph;
+  std::vector<Value> results;
+  std::vector<Storage> statistics;
+
+  /// The weights of a seed; `frozen` makes them constants and leaves out the gradients.
+  Block(const Device& device, DType dtype, std::uint64_t seed, bool training, bool frozen)
+      : graph(std::make_shared<Graph>(device)), random_(seed), dtype_(dtype), frozen_(frozen) {
+    const Value x = leaf("x", {2, 6, 6, 4});
+    const Value w1 = leaf("w1", {4, 4, 3, 3}), w2 = leaf("w2", {4, 4, 3, 3}), w3 = leaf("w3", {3, 4}),
+                b3 = leaf("b3", {3});
+    const Value b1 = leaf("b1", {4});
+    const kernels::Conv2dOptions same{.stride = 1, .padding = 1};
+    const Value first = relu(norm(conv2d(x, w1, b1, same), training, "a"));
+    const Value second = relu(add(norm(conv2d(first, w2, {}, same), training, "b"), x));
+    const Value plain = relu(conv2d(second, w1, b1, same));
+    const Value logits = relu(linear(global_average_pool(plain), w3, b3));
+    results = {second, logits};
+    if (frozen) return;
+    for (const Value& gradient : gradients(sum(square(logits)), parameters_)) results.push_back(gradient);
+  }
+
+  std::vector<std::vector<std::byte>> run() const {
+    const auto plan = std::make_shared<const Plan>(graph, results);
+    Execution execution(plan);
+    execution.run();
+    std::vector<std::vector<std::byte>> all;
+    for (const Value& result : results) all.push_back(bytes(execution.view(result)));
+    for (const Storage& statistic : statistics) all.push_back(bytes(statistic.tensor().view()));
+    return all;
+  }
+
+ private:
+  Value leaf(const std::string& name, const Shape& shape, double low = -1) {
+    Tensor tensor = dtype_ == DType::f64 ? random_.f64(shape, graph->device(), low, 1)
+                                         : random_.f32(shape, graph->device(), low, 1);
+    if (frozen_) return graph->constant(name, std::move(tensor));
+    parameters_.push_back(graph->variable(name, Storage(std::move(tensor))));
+    return parameters_.back();
+  }
+  Value norm(const Value& x, bool training, const std::string& name) {
+    const Value gamma = leaf(name + " gamma", {4}), beta = leaf(name + " beta", {4});
+    const Value mean = leaf(name + " mean", {4}), variance = leaf(name + " variance", {4}, 0.5);
+    if (!frozen_) {
+      for (const Value& value : {mean, variance}) statistics.push_back(graph->record(value).storage);
+      parameters_.resize(parameters_.size() - 2);
+    }
+    return training ? batch_norm_training(x, gamma, beta, mean, variance)
+                    : batch_norm_evaluation(x, gamma, beta, mean, variance);
+  }
+
+  test::RandomTensors random_;
+  DType dtype_;
+  bool frozen_;
+  std::vector<Value> parameters_;
+};
+
+PlanFacts facts(const Block& block) { return Plan(block.graph, block.results).facts(); }
+
+TEST(Passes, FusionChangesNoBit) {
+  const std::uint64_t seed = test::fresh_seed();
+  for (const Device& device : test::devices()) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      for (const bool training : {true, false}) {
+        SCOPED_TRACE(device.name() + (training ? ", training" : ", evaluation") + ", seed " + std::to_string(seed));
+        Block plain(device, dtype, seed, training, false), fused(device, dtype, seed, training, false);
+        const PlanFacts before = facts(fused);
+        run_passes(*fused.graph, fused.results);
+        // Both norms with their ReLUs, one of them with its sum; a convolution, a product, and the gradients of the
+        // norms.
+        EXPECT_EQ(facts(fused).nodes, before.nodes - 6);
+        EXPECT_EQ(fused.run(), plain.run());
+      }
+    }
+  }
+}
+
+TEST(Passes, FoldedAndPreparedWeightsChangeRoundoffsOnly) {
+  const std::uint64_t seed = test::fresh_seed();
+  for (const Device& device : test::devices()) {
+    SCOPED_TRACE(device.name() + ", seed " + std::to_string(seed));
+    const Block plain(device, DType::f32, seed, false, true);
+    Block folded(device, DType::f32, seed, false, true);
+    const auto weights = std::make_shared<FrozenWeights>();
+    run_passes(*folded.graph, folded.results, {.fuse = true, .frozen = weights});
+    EXPECT_EQ(facts(folded).nodes, 5) << "three convolutions, a pooling and a product";
+    const auto here = folded.run(), there = plain.run();
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      std::vector<float> a(here[i].size() / sizeof(float)), b(a.size());
+      std::memcpy(a.data(), here[i].data(), here[i].size());
+      std::memcpy(b.data(), there[i].data(), there[i].size());
+      float largest = 0;
+      for (const float value : b) largest = std::max(largest, std::abs(value));
+      for (std::size_t j = 0; j < a.size(); ++j) ASSERT_NEAR(a[j], b[j], 64 * 6e-8F * largest) << i << " " << j;
+    }
+  }
+}
+
+TEST(Passes, KeepWhatIsReadElsewhere) {
+  const Device device = Device::cpu(1);
+  const auto graph = std::make_shared<Graph>(device);
+  const Value x = graph->input("x", {3, 4}, DType::f32), w = graph->input("w", {2, 4}, DType::f32);
+  const Value product = linear(x, w, {}), positive = relu(product);
+  run_passes(*graph, {product, positive});
+  EXPECT_EQ(Plan(graph, {product, positive}).facts().nodes, 2) << "the product itself is a result";
+  const auto again = std::make_shared<Graph>(device);
+  const Value y = linear(again->input("x", {3, 4}, DType::f32), again->input("w", {2, 4}, DType::f32), {});
+  const Value both = add(relu(y), y);
+  run_passes(*again, {both});
+  EXPECT_EQ(Plan(again, {both}).facts().nodes, 3) << "the product has two readers";
+}
+
+}  // namespace
+}  // namespace rtl::graph

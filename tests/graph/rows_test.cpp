@@ -1,0 +1,208 @@
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+
+#include "graph/operation_case.hpp"
+#include "rtl/core/random.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/plan.hpp"
+#include "rtl/kernels/step_state.hpp"
+#include "support/devices.hpp"
+#include "support/random.hpp"
+
+namespace rtl::graph::test {
+namespace {
+
+using Rows = std::vector<std::int64_t>;
+using rtl::test::devices;
+
+Tensor rows_tensor(const Rows& rows, const Device& device) {
+  return Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, device);
+}
+
+TEST(Rows, GatherAndScatter) {
+  const Rows rows = {4, 0, 4, 2, 6, 4};
+  check({.name = "gather_rows",
+         .shapes = {{7, 3, 5}},
+         .record =
+             [&](Graph& graph, std::span<const Value> in) {
+               const Value numbers = graph.constant("rows", rows_tensor(rows, graph.device()));
+               return gather_rows(in[0], numbers, in[0].dtype());
+             },
+         .reference =
+             [&](const std::vector<Numbers>& in) {
+               Numbers y;
+               for (const std::int64_t row : rows) {
+                 const auto begin = in[0].begin() + row * 15;
+                 y.insert(y.end(), begin, begin + 15);
+               }
+               return y;
+             }});
+  check({.name = "scatter_add_rows",
+         .shapes = {{6, 5}},
+         .record =
+             [&](Graph& graph, std::span<const Value> in) {
+               return scatter_add_rows(in[0], graph.constant("rows", rows_tensor(rows, graph.device())), 7);
+             },
+         .reference =
+             [&](const std::vector<Numbers>& in) {
+               Numbers y(35);
+               for (std::size_t i = 0; i < 30; ++i) y[static_cast<std::size_t>(rows[i / 5]) * 5 + i % 5] += in[0][i];
+               return y;
+             }});
+}
+
+/// A batch of a table in a graph whose counters and order are inputs.
+struct Batch {
+  static constexpr std::int64_t table_rows = 11, length = 7, epoch = 31, count = 9;
+  std::shared_ptr<Graph> graph;
+  Value order, counters, batch, images;
+  Tensor table, pictures;
+
+  explicit Batch(const Device& device) : graph(std::make_shared<Graph>(device)) {
+    rtl::test::Random random(5);
+    const auto draw = [&](const Shape& shape) {
+      const rtl::test::Reals values = random.normal(shape);
+      return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+    };
+    table = draw({table_rows, length});
+    const rtl::test::Reals bytes = random.below({table_rows, 2, 3, 3}, 256);
+    pictures = Tensor::from(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), {table_rows, 2, 3, 3}, device);
+    order = graph->input("order", {epoch}, DType::i64);
+    counters = graph->input("counters", {kernels::Counters::count}, DType::i64);
+    batch = gather_batch(graph->constant("table", table.clone()), order, counters, count, DType::f64);
+    images = gather_batch_images(graph->constant("pictures", pictures.clone()), order, counters, count,
+                                 graph->constant("scale", draw({3})), graph->constant("shift", draw({3})));
+  }
+  std::array<std::vector<double>, 2> run(const Tensor& orders, const Tensor& states, const PlanOptions& options) const {
+    Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{batch, images}, options));
+    execution.bind(order, orders.view());
+    execution.bind(counters, states.view());
+    execution.run();
+    const auto numbers = [&](const Value& value) {
+      const View view = execution.view(value);
+      Tensor host(view.shape(), view.dtype(), Device::cpu());
+      copy_bytes(view, host);
+      if (view.dtype() == DType::f64) return host.to_vector<double>();
+      const std::vector<float> values = host.to_vector<float>();
+      return std::vector<double>(values.begin(), values.end());
+    };
+    return {numbers(batch), numbers(images)};
+  }
+};
+
+TEST(Rows, BatchesStartWhereTheCountersSay) {
+  constexpr std::int64_t replicas = 3;
+  rtl::test::Random random(7);
+  const rtl::test::Reals drawn = random.below({replicas * Batch::epoch}, Batch::table_rows);
+  const Rows orders(drawn.begin(), drawn.end());
+  const std::array<std::int64_t, replicas> begins = {0, 13, Batch::epoch - Batch::count};
+  Rows states;
+  for (const std::int64_t begin : begins) states.insert(states.end(), {1, 2, begin, 3});
+  for (const Device& device : devices()) {
+    SCOPED_TRACE(device.name());
+    const Batch batch(device);
+    const std::vector<float> table = batch.table.to_vector<float>();
+    const auto together =
+        batch.run(Tensor::from(orders, {replicas, Batch::epoch}, device), Tensor::from(states, {replicas, 4}, device),
+                  {.replicas = replicas, .replicated = {batch.order, batch.counters}});
+    for (std::int64_t r = 0; r < replicas; ++r) {
+      const Rows order(orders.begin() + r * Batch::epoch, orders.begin() + (r + 1) * Batch::epoch);
+      const Rows state(states.begin() + 4 * r, states.begin() + 4 * (r + 1));
+      const auto alone = batch.run(rows_tensor(order, device), rows_tensor(state, device), {});
+      for (std::size_t i = 0; i < alone[0].size(); ++i) {
+        const auto row = begins[static_cast<std::size_t>(r)] + static_cast<std::int64_t>(i) / Batch::length;
+        const std::int64_t at = order[static_cast<std::size_t>(row)] * Batch::length;
+        ASSERT_EQ(alone[0][i], table[static_cast<std::size_t>(at) + i % Batch::length]) << "replica " << r;
+      }
+      for (std::size_t result = 0; result < 2; ++result) {
+        const auto size = static_cast<std::ptrdiff_t>(alone[result].size());
+        const auto begin = together[result].begin() + r * size;
+        EXPECT_EQ(std::vector<double>(begin, begin + size), alone[result]) << "replica " << r;
+      }
+    }
+  }
+}
+
+TEST(Rows, GathersOfAPlanWithReplicasAreOneLaunch) {
+  const Batch batch(Device::cpu(1));
+  const Plan plan(batch.graph, {batch.batch, batch.images}, {.replicas = 5, .replicated = {batch.counters}});
+  EXPECT_EQ(plan.facts().launches, 2);
+}
+
+TEST(Rows, DropoutDrawsFromSeedNameAndStep) {
+  constexpr std::uint64_t name = 0x1234567;
+  constexpr double probability = 0.4;
+  check({.name = "dropout",
+         .shapes = {{13, 31}},
+         .record =
+             [](Graph& graph, std::span<const Value> in) {
+               const Value counters = graph.constant("counters", rows_tensor({9, 17, 0, 0}, graph.device()));
+               return dropout(in[0], probability, name, counters);
+             },
+         .reference =
+             [](const std::vector<Numbers>& in) {
+               Numbers y;
+               for (std::size_t i = 0; i < in[0].size(); ++i) {
+                 const bool kept = static_cast<double>(Philox(9, mix(name, 17)).uniform(i)) >= probability;
+                 y.push_back(kept ? in[0][i] / (1 - probability) : 0);
+               }
+               return y;
+             }});
+}
+
+/// Replicas with their own seeds and steps, where x is shared and where it is not.
+TEST(Rows, DropoutOfReplicas) {
+  constexpr std::int64_t replicas = 3, size = 133;
+  const Rows states = {1, 0, 0, 0, 2, 0, 0, 0, 2, 5, 0, 0};
+  for (const Device& device : devices()) {
+    for (const bool shared : {true, false}) {
+      SCOPED_TRACE(device.name() + (shared ? ", shared x" : ", own x"));
+      const auto graph = std::make_shared<Graph>(device);
+      const Value x = graph->input("x", {size}, DType::f32), counters = graph->input("counters", {4}, DType::i64);
+      const Value y = dropout(x, 0.5, 3, counters);
+      const auto run = [&](const Tensor& input, const Tensor& state, const PlanOptions& options) {
+        Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{y}, options));
+        Tensor result(execution.view(y).shape(), DType::f32, device);
+        execution.bind(x, input.view());
+        execution.bind(counters, state.view());
+        execution.bind(y, result.view());
+        execution.run();
+        return result.to_vector<float>();
+      };
+      rtl::test::Random random(3);
+      const rtl::test::Reals values = random.normal({replicas, size});
+      const std::vector<float> inputs(values.begin(), values.begin() + (shared ? 1 : replicas) * size);
+      PlanOptions options{.replicas = replicas, .replicated = {counters}};
+      if (!shared) options.replicated.push_back(x);
+      const Tensor all = Tensor::from(inputs, shared ? Shape{size} : Shape{replicas, size}, device);
+      const std::vector<float> together = run(all, Tensor::from(states, {replicas, 4}, device), options);
+      for (std::int64_t r = 0; r < replicas; ++r) {
+        const auto own = inputs.begin() + (shared ? 0 : r * size);
+        const std::vector<float> alone =
+            run(Tensor::from(std::vector<float>(own, own + size), {size}, device),
+                rows_tensor({states.begin() + 4 * r, states.begin() + 4 * r + 4}, device), {});
+        EXPECT_EQ(std::vector<float>(together.begin() + r * size, together.begin() + (r + 1) * size), alone);
+      }
+    }
+  }
+}
+
+TEST(Rows, FaultsNameShapesAndTypes) {
+  Graph graph(Device::cpu(1));
+  const Value table = graph.input("table", {5, 3}, DType::f32), order = graph.input("order", {5}, DType::i32);
+  const Value counters = graph.input("counters", {4}, DType::i64), x = graph.input("x", {4}, DType::f32);
+  EXPECT_THROW(gather_rows(table, table, DType::f32), DTypeError);
+  EXPECT_THROW(gather_rows(table, order, DType::u8), DTypeError);
+  EXPECT_THROW(gather_batch(table, order, counters, 6, DType::f32), ShapeError);
+  EXPECT_THROW(gather_batch(table, order, x, 2, DType::f32), DTypeError);
+  EXPECT_THROW(gather_batch(table, order, Value(), 2, DType::f32), ValueError);
+  EXPECT_THROW(gather_images(table, order, x, x), DTypeError);
+  EXPECT_THROW(scatter_add_rows(table, graph.input("rows", {4}, DType::i32), 9), ShapeError);
+  EXPECT_THROW(dropout(x, 1.0, 1, counters), ValueError);
+  EXPECT_THROW(dropout(x, 0.5, 1, graph.input("short", {2}, DType::i64)), ShapeError);
+}
+
+}  // namespace
+}  // namespace rtl::graph::test
