@@ -141,9 +141,11 @@ void add_rows(Cases& cases, const Device& d, DType t) {
     const auto loss = std::make_shared<Tensor>(drawn({1}, t, d));
     cases.push_back({"softmax", [=] { kernels::softmax(d, *logits, *shares); }});
     cases.push_back(
-        {"cross_entropy_forward", [=] { kernels::cross_entropy_forward(d, *logits, *labels, *shares, *loss); }});
+        {"cross_entropy_forward", [=] { kernels::cross_entropy_forward(d, *logits, {*labels}, *shares, *loss); }});
+    cases.push_back({"cross_entropy_with_gradient",
+                     [=] { kernels::cross_entropy_with_gradient(d, *logits, {*labels}, *shares, *loss); }});
     cases.push_back(
-        {"cross_entropy_backward", [=] { kernels::cross_entropy_backward(d, *shares, *labels, *loss, *logits); }});
+        {"cross_entropy_backward", [=] { kernels::cross_entropy_backward(d, *shares, {*labels}, *loss, *logits); }});
   }
   const auto x = std::make_shared<Tensor>(drawn({900, 30}, t, d));
   const auto y = std::make_shared<Tensor>(drawn({900, 30}, t, d));
@@ -160,7 +162,18 @@ void add_rows(Cases& cases, const Device& d, DType t) {
   cases.push_back({"fill", [=] { kernels::fill(d, 0.0, *y); }});
   const auto moments = std::make_shared<Tensor>(drawn({900, 30}, t, d));
   const kernels::OptimizerSlot slot{.weight = *y, .gradient = *x, .first = *moments};
-  cases.push_back({"sgd_step", [=] { kernels::sgd_step(d, std::span(&slot, 1), {.momentum = 0.9}, false); }});
+  const auto squares = std::make_shared<Tensor>(drawn({900, 30}, t, d));
+  const kernels::OptimizerSlot both{.weight = *y, .gradient = *x, .first = *moments, .second = *squares};
+  const auto counters = std::make_shared<Tensor>(Tensor::zeros({kernels::Counters::count}, DType::i64, d));
+  const auto rates = std::make_shared<Tensor>(Tensor::zeros({kernels::Rates::count}, DType::f64, d));
+  const auto state = [=] { return kernels::OptimizerState{.counters = *counters, .rates = *rates}; };
+  cases.push_back({"sgd_step", [=] { kernels::sgd_step(d, std::span(&slot, 1), {.momentum = 0.9}, state()); }});
+  cases.push_back({"adam_step", [=] { kernels::adam_step(d, std::span(&both, 1), {}, state()); }});
+  cases.push_back({"dropout of counters", [=] { kernels::dropout(d, *x, 0.5, 4, *counters, *y); }});
+  cases.push_back({"gather_rows of counters", [=] { kernels::gather_rows(d, *x, *rows, *y, *counters); }});
+  const auto pictures = std::make_shared<Tensor>(Tensor::zeros({5, 4, 4, 30}, DType::u8, d));
+  const auto images = std::make_shared<Tensor>(drawn({900, 4, 4, 30}, t, d));
+  cases.push_back({"gather_images", [=] { kernels::gather_images(d, *pictures, *rows, *columns, *columns, *images); }});
 }
 
 void add_fusion(Cases& cases, const Device& d, DType t) {

@@ -1,9 +1,9 @@
 // Row gathers on the host.
 #include <cstring>
-#include <vector>
 
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/row_numbers.hpp"
 
@@ -66,14 +66,15 @@ HWY_EXPORT(scale_bytes_f32);
 HWY_EXPORT(scale_bytes_f64);
 
 template <typename T, typename Numbers>
-void gather_scaled(const std::uint8_t* table, const Numbers& number, ConstView scale, ConstView shift, View out) {
+void gather_scaled(const Device& device, const std::uint8_t* table, const Numbers& number, ConstView scale,
+                   ConstView shift, View out) {
   // Repeating the few channels' factors makes loops long enough for vectors.
   constexpr std::int64_t wanted = 192;
   const std::int64_t channels = out.extent(-1), period = channels * std::max<std::int64_t>(1, wanted / channels);
-  std::vector<T> scales(static_cast<std::size_t>(period)), shifts(scales.size());
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    scales[i] = scale.data_as<T>()[i % static_cast<std::size_t>(channels)];
-    shifts[i] = shift.data_as<T>()[i % static_cast<std::size_t>(channels)];
+  const Scratch<T> scales(device, period), shifts(device, period);
+  for (std::int64_t i = 0; i < period; ++i) {
+    scales[i] = scale.data_as<T>()[i % channels];
+    shifts[i] = shift.data_as<T>()[i % channels];
   }
   const std::int64_t length = out.extent(-3) * out.extent(-2) * channels, rows = out.count() / length;
   T* to = out.data_as<T>();
@@ -111,11 +112,11 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
   });
 }
 
-void gather_images(const Device&, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
+void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters) {
   functors::visit_floating(out.dtype(), [&](auto zero) {
     with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
-      gather_scaled<decltype(zero)>(table.data_as<std::uint8_t>(), number, scale, shift, out);
+      gather_scaled<decltype(zero)>(device, table.data_as<std::uint8_t>(), number, scale, shift, out);
     });
   });
 }
