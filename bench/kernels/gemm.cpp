@@ -39,6 +39,15 @@ void add_gemm_kernels(const Device& device, KernelCases& cases) {
   add_gemm(device, cases, 10, 128, 512, Transpose::yes, Transpose::no, false);
   add_gemm(device, cases, 512, 128, 10, Transpose::no, Transpose::no, false);
   add_gemm(device, cases, 1024, 1024, 1024, Transpose::no, Transpose::no, false);
+  constexpr std::int64_t replicas = 20, rows = 512, outputs = 128, inputs = 64;
+  const Shared batch = shared_values({replicas, rows, inputs}, device),
+               weights = shared_values({replicas, outputs, inputs}, device),
+               products = shared_zeros({replicas, rows, outputs}, DType::f32, device);
+  cases.push_back(
+      {"gemm_batched", fmt::format("{} x m={} n={} k={} NT", replicas, rows, outputs, inputs),
+       2.0 * replicas * static_cast<double>(rows * outputs * inputs),
+       static_cast<double>(batch->bytes() + weights->bytes() + products->bytes()),
+       [=] { kernels::gemm_batched(device, Transpose::no, Transpose::yes, 1.0, *batch, *weights, 0.0, *products); }});
   const Shared x = shared_values({4096, 128}, device);
   const Shared sums = shared_zeros({128}, DType::f32, device);
   cases.push_back({"column_sums", "4096x128", static_cast<double>(x->count()), static_cast<double>(x->bytes()),

@@ -80,7 +80,7 @@ void add_products(const Device& device, KernelCases& cases) {
   constexpr std::int64_t heads = 100, rows = 200, features = 512;
   const Shared x = wide_values({heads, rows, features}, device),
                c = shared_zeros({heads, rows, rows}, DType::f64, device);
-  cases.push_back({"batched_gemm", fmt::format("f64 {} x {}x{}x{} NT", heads, rows, rows, features),
+  cases.push_back({"gemm_batched", fmt::format("f64 {} x {}x{}x{} NT", heads, rows, rows, features),
                    2.0 * heads * static_cast<double>(rows * rows * features),
                    static_cast<double>(x->bytes() + c->bytes()),
                    [=] { kernels::gemm_batched(device, Transpose::no, Transpose::yes, 1.0, *x, *x, 0.0, *c); }});

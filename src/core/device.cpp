@@ -13,7 +13,6 @@
 #include <thread>
 #include <utility>
 
-#include "core/memory_guard.hpp"
 #include "core/memory_limit.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/memory.hpp"
@@ -24,15 +23,6 @@
 namespace rtl {
 namespace detail {
 namespace {
-
-/// Cached blocks up to this many times the request are reused, so that a small request does not pin a huge block.
-constexpr std::size_t reuse_factor = 2;
-
-/// `bytes` are below the address space.
-std::size_t rounded(std::size_t bytes) {
-  constexpr std::size_t grain = 512;
-  return std::max(grain, (bytes + grain - 1) / grain * grain);
-}
 
 /// Memory and swap of the machine, or what its container grants of them.
 std::size_t machine_memory() {
@@ -47,8 +37,6 @@ std::size_t machine_memory() {
   return most;
 }
 
-double mebibytes(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
-
 class CpuContext final : public Context {
  public:
   explicit CpuContext(int threads) : Context(DeviceKind::cpu, 0, threads) {}
@@ -57,8 +45,8 @@ class CpuContext final : public Context {
   void copy(void* to, const void* from, std::size_t bytes, CopyKind) override {
     if (bytes > 0) std::memmove(to, from, bytes);
   }
-  void clear(void* to, std::size_t bytes) override {
-    if (bytes > 0) std::memset(to, 0, bytes);
+  void set(void* to, std::uint8_t value, std::size_t bytes) override {
+    if (bytes > 0) std::memset(to, value, bytes);
   }
   void synchronize() override {}
   std::string description() const override {
@@ -128,133 +116,7 @@ class Registry {
 
 }  // namespace
 
-void* Context::allocate(std::size_t bytes) {
-  const std::size_t most = system_memory();
-  std::size_t capacity = 0;
-  void* pointer = nullptr;
-  {
-    const std::lock_guard lock(pool_mutex_);
-    if (bytes < address_space && rounded(bytes) <= most - std::min(most, statistics_.in_use)) {
-      pointer = take_block(rounded(bytes), capacity);
-    }
-    if (pointer == nullptr) {
-      const bool host = kind_ == DeviceKind::cpu;
-      throw OutOfMemory(
-          fmt::format("{} bytes ({:.1f} MiB) could not be allocated on {} with {:.1f} MiB of memory ({}){}", bytes,
-                      mebibytes(bytes), host ? "the host" : "the GPU", mebibytes(most), statistics_.to_string(),
-                      host && memory_limited() ? "; the address space is limited (ulimit -v)" : ""));
-    }
-  }
-  // One that is kept serves several purposes at each replay.
-  open_block(kind_, pointer, keeping_here() ? capacity : bytes, capacity);
-  return pointer;
-}
-
-/// Null if there is none.
-void* Context::take_block(std::size_t wanted, std::size_t& capacity) {
-  ++statistics_.requests;
-  if (keeping_here()) {
-    taken_.reserve(taken_.size() + 1);
-    if (const auto kept = kept_.lower_bound(wanted); kept != kept_.end()) {
-      capacity = kept->first;
-      void* pointer = kept->second;
-      blocks_.find(pointer)->second = kept_.extract(kept);
-      return pointer;
-    }
-  }
-  const auto best = cached_.lower_bound(wanted);
-  void* pointer = nullptr;
-  if (best != cached_.end() && best->first <= reuse_factor * wanted) {
-    capacity = best->first;
-    pointer = best->second;
-    blocks_.find(pointer)->second = cached_.extract(best);
-    statistics_.cached -= capacity;
-  } else {
-    pointer = system_allocate(wanted);
-    if (pointer == nullptr) {
-      trim_locked();
-      pointer = system_allocate(wanted);
-    }
-    if (pointer == nullptr) return nullptr;
-    capacity = wanted;
-    try {
-      Cache made;
-      made.emplace(capacity, pointer);
-      blocks_.emplace(pointer, made.extract(made.begin()));
-    } catch (const std::bad_alloc&) {
-      system_free(pointer);
-      return nullptr;
-    }
-    ++statistics_.allocations;
-  }
-  if (keeping_here()) taken_.push_back(pointer);
-  statistics_.in_use += capacity;
-  statistics_.high_water = std::max(statistics_.high_water, statistics_.in_use);
-  return pointer;
-}
-
-void Context::deallocate(void* pointer) noexcept {
-  const std::lock_guard lock(pool_mutex_);
-  const auto block = blocks_.find(pointer);
-  if (block == blocks_.end() || block->second.empty()) return;
-  const std::size_t capacity = block->second.key();
-  if (keeping_here() && std::ranges::find(taken_, pointer) != taken_.end()) {
-    kept_.insert(std::move(block->second));
-    return;
-  }
-  close_block(kind_, pointer, capacity);
-  cached_.insert(cached_.lower_bound(capacity), std::move(block->second));
-  statistics_.in_use -= capacity;
-  statistics_.cached += capacity;
-}
-
-MemoryStatistics Context::memory() const noexcept {
-  const std::lock_guard lock(pool_mutex_);
-  return statistics_;
-}
-
-void Context::trim() noexcept {
-  const std::lock_guard lock(pool_mutex_);
-  trim_locked();
-}
-
-void Context::trim_locked() noexcept {
-  for (const auto& [bytes, pointer] : cached_) {
-    blocks_.erase(pointer);
-    system_free(pointer);
-  }
-  cached_.clear();
-  statistics_.cached = 0;
-}
-
-void Context::release_all() noexcept {
-  while (!resources_.empty()) resources_.pop_back();
-  for (const auto& [pointer, node] : blocks_) system_free(pointer);
-  blocks_.clear();
-  cached_.clear();
-}
-
 std::unique_ptr<Replay> Context::capture(const std::function<void()>&) { return nullptr; }
-
-void Context::count_wait() noexcept {
-  const std::lock_guard lock(pool_mutex_);
-  ++statistics_.waits;
-}
-
-void Context::begin_keeping() { keeper_ = std::this_thread::get_id(); }
-
-std::vector<void*> Context::end_keeping() noexcept {
-  const std::lock_guard lock(pool_mutex_);
-  std::erase_if(taken_, [&](void* pointer) { return !blocks_.find(pointer)->second.empty(); });
-  while (!kept_.empty()) {
-    Cache::node_type node = kept_.extract(kept_.begin());
-    blocks_.find(node.mapped())->second = std::move(node);
-  }
-  keeper_ = std::thread::id();
-  return std::exchange(taken_, {});
-}
-
-bool Context::keeping_here() const noexcept { return keeper_.load() == std::this_thread::get_id(); }
 
 void* Context::find_resource(std::type_index type) const noexcept {
   for (const auto& [key, resource] : resources_) {
@@ -268,11 +130,6 @@ void* Context::keep_resource(std::type_index type, std::shared_ptr<void> resourc
 }
 
 }  // namespace detail
-
-std::string MemoryStatistics::to_string() const {
-  return fmt::format("in use {:.1f} MiB, cached {:.1f} MiB, high-water mark {:.1f} MiB", detail::mebibytes(in_use),
-                     detail::mebibytes(cached), detail::mebibytes(high_water));
-}
 
 namespace {
 

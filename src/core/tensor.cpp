@@ -128,7 +128,7 @@ Tensor::~Tensor() {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, const Device& device) {
   Tensor tensor(shape, dtype, device);
-  device.context().clear(tensor.data_, tensor.bytes());
+  device.context().set(tensor.data_, 0, tensor.bytes());
   return tensor;
 }
 

@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <string_view>
+#include <type_traits>
 
 #include "rtl/core/tensor.hpp"
 
@@ -58,5 +59,11 @@ void row_numbers(std::string_view call, const Device& device, ConstView rows, Co
 
 /// Throws ValueError(call + ": " + fault) unless `holds`.
 void value(bool holds, std::string_view call, std::string_view fault);
+/// The same with a fault that is only written when it is needed: fault() gives its text.
+template <typename Fault>
+requires std::is_invocable_v<const Fault&>
+void value(bool holds, std::string_view call, const Fault& fault) {
+  if (!holds) value(false, call, fault());
+}
 
 }  // namespace rtl::kernels::check

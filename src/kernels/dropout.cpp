@@ -12,7 +12,7 @@ void check_dropout(const Device& device, ConstView x, double probability, const 
   check::dense_operands("dropout", device, {{"x", x}, {"y", y}});
   check::shape("dropout", {"y", y}, shape);
   check::value(probability >= 0 && probability < 1, "dropout",
-               fmt::format("the probability is {}, but must be in [0, 1)", probability));
+               [&] { return fmt::format("the probability is {}, but must be in [0, 1)", probability); });
 }
 
 }  // namespace

@@ -15,8 +15,9 @@ void check_table(const char* call, const Device& device, const check::Named& tab
 }
 
 void check_not_empty(const char* call, const check::Named& table, bool asked) {
-  check::value(table.view.extent(0) > 0 || !asked, call,
-               fmt::format("rows are asked of '{}' {}, which has none", table.name, table.view.shape().to_string()));
+  check::value(table.view.extent(0) > 0 || !asked, call, [&] {
+    return fmt::format("rows are asked of '{}' {}, which has none", table.name, table.view.shape().to_string());
+  });
 }
 
 /// A table of [n, ...] and what is gathered from it, [m, ...] or [R, m, ...].

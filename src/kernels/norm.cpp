@@ -18,15 +18,15 @@ Shape channels_of(const char* call, ConstView x) {
 }
 
 void check_epsilon(const char* call, double epsilon) {
-  check::value(epsilon >= 0, call, fmt::format("epsilon is {}, but must not be negative", epsilon));
+  check::value(epsilon >= 0, call, [&] { return fmt::format("epsilon is {}, but must not be negative", epsilon); });
 }
 
 /// At least two rows: the unbiased variance divides by rows - 1.
 void check_rows(const char* call, ConstView x) {
-  check::value(
-      x.extent(-1) == 0 || x.count() / x.extent(-1) >= 2, call,
-      fmt::format("'x' {} has fewer than two rows to take statistics of; use a larger batch or evaluation mode",
-                  x.shape().to_string()));
+  check::value(x.extent(-1) == 0 || x.count() / x.extent(-1) >= 2, call, [&] {
+    return fmt::format("'x' {} has fewer than two rows to take statistics of; use a larger batch or evaluation mode",
+                       x.shape().to_string());
+  });
 }
 
 struct BackwardViews {

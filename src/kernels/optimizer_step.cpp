@@ -8,7 +8,8 @@ namespace rtl::kernels {
 namespace {
 
 void check_state(const char* call, const Device& device, const OptimizerState& state) {
-  check::value(state.replicas >= 1, call, fmt::format("there are {} replicas; at least one is needed", state.replicas));
+  check::value(state.replicas >= 1, call,
+               [&] { return fmt::format("there are {} replicas; at least one is needed", state.replicas); });
   check::on_device(call, device, {{"counters", state.counters}, {"rates", state.rates}});
   check::counters(call, device, state.counters, state.replicas);
   check::dtype(call, {"rates", state.rates}, DType::f64);

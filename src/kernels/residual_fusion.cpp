@@ -1,5 +1,10 @@
 #include "rtl/kernels/residual_fusion.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string_view>
+
 #include "kernels/backend/residual_fusion.hpp"
 #include "kernels/check.hpp"
 #include "kernels/dispatch.hpp"
@@ -8,9 +13,23 @@
 namespace rtl::kernels {
 namespace {
 
+/// "WHAT of block K", without an allocation.
+class BlockName {
+ public:
+  BlockName(const char* what, std::size_t block) {
+    length_ = fmt::format_to_n(text_.data(), text_.size(), "{} of block {}", what, block).size;
+  }
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator std::string_view() const { return {text_.data(), std::min(length_, text_.size())}; }
+
+ private:
+  std::array<char, 48> text_{};
+  std::size_t length_ = 0;
+};
+
 void check_block(const char* call, const Device& device, const FusionBlock& block, ConstView w, std::int64_t samples,
-                 const std::string& name) {
-  const std::string features = fmt::format("features of block {}", name), keep = fmt::format("keep of block {}", name);
+                 std::size_t number) {
+  const BlockName features("features", number), keep("keep", number);
   check::on_device(call, device, {{features, block.features}, {keep, block.keep, check::optional}});
   const bool mixed = w.dtype() == DType::f32 && block.features.dtype() == DType::bf16;
   if (!mixed) check::dtype(call, {features, block.features}, w.dtype());
@@ -29,7 +48,7 @@ void check_blocks(const char* call, const Device& device, std::span<const Fusion
   check::rank(call, logits, 2);
   std::int64_t columns = 0;
   for (std::size_t k = 0; k < blocks.size(); ++k) {
-    check_block(call, device, blocks[k], weights.view, logits.view.extent(0), std::to_string(k));
+    check_block(call, device, blocks[k], weights.view, logits.view.extent(0), k);
     if (blocks[k].features.extent(1) == 0) {
       throw ShapeError(fmt::format("{}: block {} has no columns; leave it out", call, k));
     }
@@ -62,7 +81,7 @@ void residual_fusion_backward(const Device& device, std::span<const FusionBlock>
                                  dfeatures.size(), blocks.size()));
   }
   for (std::size_t k = 0; k < dfeatures.size(); ++k) {
-    const std::string name = fmt::format("gradient of block {}", k);
+    const BlockName name("gradient", k);
     check::dense_operands(call, device, {{"w", w}, {name, dfeatures[k], check::optional}});
     check::shape(call, {name, dfeatures[k]}, blocks[k].features.shape());
   }

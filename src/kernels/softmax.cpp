@@ -24,9 +24,9 @@ void check_loss(const char* call, const Device& device, const check::Named& rows
     const bool own = stacked && labels.labels.rank() == 2;
     check::shape(call, named, own ? check::replicated(replicas, {count}) : Shape{count});
   }
-  check::value(
-      rows.view.count() > 0, call,
-      fmt::format("'{}' is {}; the mean loss needs a row and a class", rows.name, rows.view.shape().to_string()));
+  check::value(rows.view.count() > 0, call, [&] {
+    return fmt::format("'{}' is {}; the mean loss needs a row and a class", rows.name, rows.view.shape().to_string());
+  });
   if (loss.view.count() != (stacked ? replicas : 1) && !(shared_loss && loss.view.count() == 1)) {
     throw ShapeError(fmt::format("{}: '{}' is {}, but one element{} is needed", call, loss.name,
                                  loss.view.shape().to_string(), stacked ? " a replica" : ""));

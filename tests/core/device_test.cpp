@@ -90,6 +90,66 @@ TEST(Allocator, ReusesBlocksAndKeepsItsHighWaterMark) {
   EXPECT_NE(device.memory().to_string().find("high-water"), std::string::npos);
 }
 
+TEST(Allocator, SplitsLargeBlocksAndJoinsThemAgain) {
+  const Device device = Device::cpu().separate();
+  constexpr std::int64_t mebibyte = 1 << 20;
+  const auto block = [&](std::int64_t bytes) { return Tensor({bytes}, DType::u8, device); };
+  { const Tensor whole = block(16 * mebibyte); }
+  {
+    const Tensor a = block(5 * mebibyte), b = block(3 * mebibyte), c = block(7 * mebibyte);
+    EXPECT_EQ(device.memory().allocations, 1u) << "the parts must come from the block";
+    EXPECT_EQ(device.memory().in_use + device.memory().cached, std::size_t{16} * mebibyte);
+    const auto place = [](const Tensor& tensor) { return reinterpret_cast<std::uintptr_t>(tensor.view().data()); };
+    EXPECT_EQ(place(a) % 64, 0u);
+    const std::vector<std::pair<std::uintptr_t, std::uintptr_t>> ranges = {
+        {place(a), place(a) + a.bytes()}, {place(b), place(b) + b.bytes()}, {place(c), place(c) + c.bytes()}};
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        EXPECT_TRUE(ranges[i].second <= ranges[j].first || ranges[j].second <= ranges[i].first) << i << " and " << j;
+      }
+    }
+  }
+  { const Tensor whole = block(16 * mebibyte); }
+  EXPECT_EQ(device.memory().allocations, 1u) << "the parts must be joined";
+  device.trim();
+  EXPECT_EQ(device.memory().cached, 0u);
+}
+
+TEST(Allocator, KeepsPartsOfBlocksInUseWhenTrimmed) {
+  const Device device = Device::cpu().separate();
+  { const Tensor whole({std::int64_t{8} << 20}, DType::u8, device); }
+  Tensor part = Tensor::zeros({std::int64_t{1} << 20}, DType::u8, device);
+  device.trim();
+  EXPECT_EQ(device.memory().cached, std::size_t{7} << 20);
+  const Tensor copy = part.clone();
+  EXPECT_EQ(copy.to_vector<std::uint8_t>(), part.to_vector<std::uint8_t>());
+  part = Tensor();
+}
+
+TEST(Allocator, HoldsNoSumOfASequenceOfSizes) {
+  const Device device = Device::cpu().separate();
+  std::size_t largest = 0;
+  for (std::int64_t kibibytes = 300; kibibytes < 3000; kibibytes += 100) {
+    const Tensor growing({kibibytes << 10}, DType::u8, device);
+    largest = static_cast<std::size_t>(kibibytes) << 10;
+  }
+  EXPECT_LE(device.memory().cached, 2 * largest);
+  const std::size_t allocations = device.memory().allocations;
+  for (std::int64_t kibibytes = 2900; kibibytes > 100; kibibytes -= 100) {
+    const Tensor shrinking({kibibytes << 10}, DType::u8, device);
+  }
+  EXPECT_EQ(device.memory().allocations, allocations);
+  EXPECT_LE(device.memory().cached, 2 * largest);
+}
+
+TEST(Allocator, SmallRequestsTakeNoLargeBlocks) {
+  const Device device = Device::cpu().separate();
+  { const Tensor large({std::int64_t{1} << 20}, DType::u8, device); }
+  const Tensor small({100}, DType::u8, device);
+  EXPECT_EQ(device.memory().in_use, 512u);
+  EXPECT_EQ(device.memory().requests, 2u);
+}
+
 TEST(Allocator, ReportsExhaustionWithItsFigures) {
   const Device device = Device::cpu().separate();
   const Tensor some({1024}, DType::u8, device);
@@ -135,7 +195,7 @@ TEST(Allocator, ServesSeveralThreads) {
           for (const std::int32_t value : held[at].to_vector<std::int32_t>()) wrong += value != thread;
           held.erase(held.begin() + static_cast<std::ptrdiff_t>(at));
         } else {
-          const auto count = static_cast<std::size_t>(random.below(3000));
+          const auto count = static_cast<std::size_t>(random.below(random.below(4) == 0 ? 300000 : 3000));
           const std::vector<std::int32_t> values(count, thread);
           held.push_back(Tensor::from(values, {static_cast<std::int64_t>(count)}, device));
         }

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "support/devices.hpp"
+#include "support/guarded.hpp"
 #include "support/kernel_case.hpp"
 
 namespace rtl::test {
@@ -148,14 +150,18 @@ const bool gather_images_registered = register_cases("gather_images", [](Random&
 
 const bool scatter_registered = register_cases("scatter_add_rows", [](Random& random) {
   std::vector<KernelCase> cases;
-  for (const Sizes& s : all_sizes) {
+  std::vector<Sizes> sizes(std::begin(all_sizes), std::end(all_sizes));
+  sizes.push_back({9, 2048, 2});
+  sizes.push_back({1000, 4500, 3});  // more rows than one block sorts
+  for (const Sizes& s : sizes) {
     KernelCase c;
     c.label = s.name();
     const Shape values{s.rows, s.length}, table{s.table, s.length};
     c.inputs = {{"values", values, random.normal(values)},
                 {"rows", {s.rows}, random.below({s.rows}, static_cast<std::uint64_t>(s.table)), DType::i32}};
-    // One addition for every row that names the target: some tens at most here.
-    c.outputs = {{"table", table, 33, 0, random.normal(table)}};
+    // One addition for every row that names the target: some tens at most, or as many as the rows' share.
+    const double additions = 33 + 2 * static_cast<double>(s.rows) / static_cast<double>(s.table);
+    c.outputs = {{"table", table, additions, 0, random.normal(table)}};
     c.run = [](const Device& device, auto& in, auto& out) { kernels::scatter_add_rows(device, in[0], in[1], out[0]); };
     c.reference = [length = static_cast<std::size_t>(s.length)](auto& in, auto& initial) {
       Expected out{initial[0], {}};
@@ -171,6 +177,28 @@ const bool scatter_registered = register_cases("scatter_add_rows", [](Random& ra
   }
   return cases;
 });
+
+TEST(ScatterAddRows, AddsInTheOrderOfTheValues) {
+  Random random(seed());
+  const std::int64_t count = 2500, length = 5, table_rows = 7;
+  const Reals values = random.normal({count, length}), rows = random.below({count}, table_rows);
+  std::vector<float> wanted(static_cast<std::size_t>(table_rows * length));
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t j = 0; j < length; ++j) {
+      float& sum =
+          wanted[static_cast<std::size_t>(static_cast<std::int64_t>(rows[static_cast<std::size_t>(i)]) * length + j)];
+      sum += static_cast<float>(values[static_cast<std::size_t>(i * length + j)]);
+    }
+  }
+  for (const Device& device : devices_and_threads()) {
+    Guarded from({count, length}, DType::f32, device), numbers({count}, DType::i64, device);
+    from.write(values);
+    numbers.write(rows);
+    Tensor table = Tensor::zeros({table_rows, length}, DType::f32, device);
+    kernels::scatter_add_rows(device, from.view(), numbers.view(), table);
+    EXPECT_EQ(table.to_vector<float>(), wanted) << name_of(device);
+  }
+}
 
 }  // namespace
 }  // namespace rtl::test

@@ -204,17 +204,35 @@ const std::vector<DType> all_dtypes = {DType::f32, DType::f64, DType::bf16, DTyp
 
 const bool fill_registered = register_cases("fill", [](Random&) {
   std::vector<KernelCase> cases;
-  for (const std::int64_t size : {0, 1, 31, 33, 1025}) {
-    KernelCase c;
-    c.label = std::to_string(size);
-    c.outputs = {{"y", {size}, 0}};
-    c.run = [](const Device& device, auto&, auto& out) { kernels::fill(device, 42, out[0]); };
-    c.reference = [size](auto&, auto&) { return std::vector<Expected>{{Reals(static_cast<std::size_t>(size), 42)}}; };
-    c.dtypes = all_dtypes;
-    cases.push_back(c);
+  for (const std::int64_t size : {0, 1, 31, 33, 1025, 40001}) {
+    for (const int value : {42, 0, -1}) {
+      KernelCase c;
+      c.label = fmt::format("{}{}", size, value == 0 ? "_zero" : value < 0 ? "_negative" : "");
+      c.outputs = {{"y", {size}, 0}};
+      c.run = [value](const Device& device, auto&, auto& out) { kernels::fill(device, value, out[0]); };
+      c.reference = [=](auto&, auto&) { return std::vector<Expected>{{Reals(static_cast<std::size_t>(size), value)}}; };
+      if (value >= 0) {
+        c.dtypes = all_dtypes;
+      } else {
+        c.dtypes = {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i32, DType::i64};
+      }
+      cases.push_back(c);
+    }
   }
   return cases;
 });
+
+TEST(Fill, KeepsTheSignOfZeroAndWritesNothingBesideIt) {
+  for (const Device& device : devices()) {
+    Tensor y({7, 5}, DType::f32, device);
+    kernels::fill(device, -0.0, y);
+    for (const float value : y.to_vector<float>()) EXPECT_TRUE(value == 0 && std::signbit(value));
+    kernels::fill(device, 1, y);
+    kernels::fill(device, 0, y.view().slice(1, 1, 3));
+    const std::vector<float> values = y.to_vector<float>();
+    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], i % 5 == 1 || i % 5 == 2 ? 0 : 1);
+  }
+}
 
 /// What a conversion should give: rounded once to nearest even, or truncated and saturated.
 long double converted(long double x, DType to) {

@@ -25,7 +25,7 @@ struct MemoryStatistics {
   std::size_t cached = 0;       ///< returned and kept for the next request
   std::size_t high_water = 0;   ///< largest value of in_use so far
   std::size_t allocations = 0;  ///< requests served by the system, not by the cache
-  std::size_t requests = 0;     ///< all requests that were served
+  std::size_t requests = 0;     ///< all requests
   std::size_t waits = 0;        ///< times that the host has waited for the device's queue; 0 on the host
   /// "in use 12.0 MiB, cached 3.0 MiB, high-water mark 15.0 MiB".
   std::string to_string() const;
@@ -131,8 +131,8 @@ class Context : public std::enable_shared_from_this<Context> {
   void trim() noexcept;
 
   virtual void copy(void* to, const void* from, std::size_t bytes, CopyKind kind) = 0;
-  /// Sets bytes of this context's memory to zero.
-  virtual void clear(void* to, std::size_t bytes) = 0;
+  /// Sets each of `bytes` bytes of this context's memory to `value`.
+  virtual void set(void* to, std::uint8_t value, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
   /// cudaStream_t of a CUDA context, which is another one for a thread that captures; null on the host.
   virtual void* stream() noexcept { return nullptr; }
@@ -166,13 +166,29 @@ class Context : public std::enable_shared_from_this<Context> {
   /// gives those that it has returned, which still count as in use, to the caller. One thread at a time.
   void begin_keeping();
   std::vector<void*> end_keeping() noexcept;
-  bool keeping_here() const noexcept;
+  bool keeping_here() const noexcept {
+    const std::thread::id keeper = keeper_.load(std::memory_order_relaxed);
+    return keeper != std::thread::id() && keeper == std::this_thread::get_id();
+  }
 
  private:
+  struct Block;
   /// Returned blocks by size; those of one size, the last returned first.
-  using Cache = std::multimap<std::size_t, void*>;
+  using Cache = std::multimap<std::size_t, Block*>;
+  /// A piece of what the system gave at once.
+  struct Block {
+    Cache::node_type node;  ///< its own of the cache while it is handed out, so that returning it does not allocate
+    void* address = nullptr;
+    void* origin = nullptr;  ///< where the system's memory begins
+  };
 
   void* take_block(std::size_t wanted, std::size_t& capacity);
+  void* take_kept(std::size_t wanted, std::size_t& capacity);
+  void* take_cached(std::size_t wanted, std::size_t& capacity);
+  void* take_new(std::size_t wanted, std::size_t& capacity);
+  void split(Cache::node_type& node, std::size_t wanted);
+  bool join_neighbours() noexcept;
+  void release_whole(std::size_t below, std::size_t keep) noexcept;
   void trim_locked() noexcept;
   void* find_resource(std::type_index type) const noexcept;
   void* keep_resource(std::type_index type, std::shared_ptr<void> resource);
@@ -183,9 +199,8 @@ class Context : public std::enable_shared_from_this<Context> {
   mutable std::mutex pool_mutex_;
   MemoryStatistics statistics_;
   Cache cached_;
-  /// Every block of the pool. One that is handed out keeps its cache's node here, so that neither handing out nor
-  /// returning allocates.
-  std::unordered_map<void*, Cache::node_type> blocks_;
+  std::unordered_map<void*, Block> blocks_;         ///< all of the pool, by address
+  std::unordered_map<void*, std::size_t> origins_;  ///< what the system gave
   std::atomic<std::thread::id> keeper_;
   std::vector<void*> taken_;             ///< by the keeper, returned or not
   Cache kept_;                           ///< those that it has returned

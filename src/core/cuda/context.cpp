@@ -61,10 +61,10 @@ class CudaContext final : public Context {
     RTL_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, runtime_kind(kind), current()));
     if (kind != CopyKind::within) synchronize();
   }
-  void clear(void* to, std::size_t bytes) override {
+  void set(void* to, std::uint8_t value, std::size_t bytes) override {
     if (bytes == 0) return;
     RTL_CUDA_CHECK(cudaSetDevice(index()));
-    RTL_CUDA_CHECK(cudaMemsetAsync(to, 0, bytes, current()));
+    RTL_CUDA_CHECK(cudaMemsetAsync(to, value, bytes, current()));
   }
   void synchronize() override {
     RTL_CUDA_CHECK(cudaSetDevice(index()));

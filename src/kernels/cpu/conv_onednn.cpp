@@ -141,6 +141,18 @@ class Plans {
 /// oneDNN's handles are not const, also for what it only reads.
 void* handle(const float* values) { return const_cast<float*>(values); }
 
+/// The C++ interface would make two containers for each call.
+void execute(const dnnl::primitive& primitive, const dnnl::stream& stream,
+             std::initializer_list<dnnl_exec_arg_t> arguments) {
+  dnnl::error::wrap_c_api(
+      dnnl_primitive_execute(primitive.get(), stream.get(), static_cast<int>(arguments.size()), arguments.begin()),
+      "could not execute a primitive");
+}
+
+void reorder(const dnnl::reorder& primitive, const dnnl::stream& stream, const memory& from, const memory& to) {
+  execute(primitive, stream, {{DNNL_ARG_FROM, from.get()}, {DNNL_ARG_TO, to.get()}});
+}
+
 }  // namespace
 
 void onednn_forward(const Device& device, const ConvShape& shape, const float* x, const float* w, const float* bias,
@@ -149,15 +161,16 @@ void onednn_forward(const Device& device, const ConvShape& shape, const float* x
     const auto plans = Lender<Plans>::lend(device);
     Plan& plan = plans->get({Pass::forward, bias != nullptr, relu, add_to_y, shape});
     plan.plain_weights.set_data_handle(handle(w));
-    if (plan.reordered) plan.reorder.execute(plans->stream(), plan.plain_weights, plan.packed_weights);
+    if (plan.reordered) reorder(plan.reorder, plans->stream(), plan.plain_weights, plan.packed_weights);
     plan.images_in.set_data_handle(handle(x));
     plan.images_out.set_data_handle(y);
     if (bias != nullptr) plan.bias.set_data_handle(handle(bias));
-    plan.convolution.execute(plans->stream(), {{DNNL_ARG_SRC, plan.images_in},
-                                               {DNNL_ARG_WEIGHTS, plan.packed_weights},
-                                               {DNNL_ARG_BIAS, plan.bias},
-                                               {DNNL_ARG_DST, plan.images_out},
-                                               {DNNL_ARG_SCRATCHPAD, plan.scratch}});
+    execute(plan.convolution, plans->stream(),
+            {{DNNL_ARG_SRC, plan.images_in.get()},
+             {DNNL_ARG_WEIGHTS, plan.packed_weights.get()},
+             {DNNL_ARG_BIAS, plan.bias.get()},
+             {DNNL_ARG_DST, plan.images_out.get()},
+             {DNNL_ARG_SCRATCHPAD, plan.scratch.get()}});
   });
 }
 
@@ -166,13 +179,14 @@ void onednn_backward_data(const Device& device, const ConvShape& shape, const fl
     const auto plans = Lender<Plans>::lend(device);
     Plan& plan = plans->get({Pass::backward_data, false, false, false, shape});
     plan.plain_weights.set_data_handle(handle(w));
-    if (plan.reordered) plan.reorder.execute(plans->stream(), plan.plain_weights, plan.packed_weights);
+    if (plan.reordered) reorder(plan.reorder, plans->stream(), plan.plain_weights, plan.packed_weights);
     plan.images_in.set_data_handle(handle(dy));
     plan.images_out.set_data_handle(dx);
-    plan.convolution.execute(plans->stream(), {{DNNL_ARG_DIFF_DST, plan.images_in},
-                                               {DNNL_ARG_WEIGHTS, plan.packed_weights},
-                                               {DNNL_ARG_DIFF_SRC, plan.images_out},
-                                               {DNNL_ARG_SCRATCHPAD, plan.scratch}});
+    execute(plan.convolution, plans->stream(),
+            {{DNNL_ARG_DIFF_DST, plan.images_in.get()},
+             {DNNL_ARG_WEIGHTS, plan.packed_weights.get()},
+             {DNNL_ARG_DIFF_SRC, plan.images_out.get()},
+             {DNNL_ARG_SCRATCHPAD, plan.scratch.get()}});
   });
 }
 
@@ -185,12 +199,13 @@ void onednn_backward_weights(const Device& device, const ConvShape& shape, const
     plan.images_out.set_data_handle(handle(dy));
     plan.plain_weights.set_data_handle(dw);
     if (dbias != nullptr) plan.bias.set_data_handle(dbias);
-    plan.convolution.execute(plans->stream(), {{DNNL_ARG_SRC, plan.images_in},
-                                               {DNNL_ARG_DIFF_DST, plan.images_out},
-                                               {DNNL_ARG_DIFF_WEIGHTS, plan.packed_weights},
-                                               {DNNL_ARG_DIFF_BIAS, plan.bias},
-                                               {DNNL_ARG_SCRATCHPAD, plan.scratch}});
-    if (plan.reordered) plan.reorder.execute(plans->stream(), plan.packed_weights, plan.plain_weights);
+    execute(plan.convolution, plans->stream(),
+            {{DNNL_ARG_SRC, plan.images_in.get()},
+             {DNNL_ARG_DIFF_DST, plan.images_out.get()},
+             {DNNL_ARG_DIFF_WEIGHTS, plan.packed_weights.get()},
+             {DNNL_ARG_DIFF_BIAS, plan.bias.get()},
+             {DNNL_ARG_SCRATCHPAD, plan.scratch.get()}});
+    if (plan.reordered) reorder(plan.reorder, plans->stream(), plan.packed_weights, plan.plain_weights);
   });
 }
 

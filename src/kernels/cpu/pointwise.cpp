@@ -2,11 +2,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/backend/pointwise.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/strided.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/repeated_byte.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/pointwise.cpp"
@@ -207,6 +210,12 @@ void fill(const Device&, double value, View y) {
   functors::visit_any(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T filler = functors::convert<T>(value);
+    if (const auto byte = repeated_byte(filler); byte && y.is_contiguous()) {
+      return parallel_ranges(y.count(), grain_of(1), [&](std::int64_t begin, std::int64_t end) {
+        std::memset(static_cast<void*>(y.data_as<T>() + begin), *byte,
+                    static_cast<std::size_t>(end - begin) * sizeof(T));
+      });
+    }
     const StridedLoop<1> loop(y.shape(), {y.strides()});
     T* to = y.data_as<T>();
     loop.run([&](const std::array<std::int64_t, 1>& at, std::int64_t length) {

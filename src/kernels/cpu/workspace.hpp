@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/cpu/lender.hpp"
 #include "rtl/core/device.hpp"
@@ -20,46 +19,68 @@ class Workspace {
   ~Workspace() { context_.deallocate(memory_); }
 
   float* floats(std::int64_t count) {
-    return static_cast<float*>(bytes(static_cast<std::size_t>(count) * sizeof(float)));
-  }
-
-  /// 64-byte aligned.
-  void* bytes(std::size_t wanted) {
-    if (wanted > size_ || memory_ == nullptr) {
-      void* larger = context_.allocate(wanted);
+    if (count > count_) {
+      auto* larger = static_cast<float*>(context_.allocate(static_cast<std::size_t>(count) * sizeof(float)));
       // Rows of padding are computed with and thrown away; zeros keep them from being slow (subnormal) or undefined.
-      std::memset(larger, 0, wanted);
+      std::fill(larger, larger + count, 0.0F);
       context_.deallocate(memory_);
       memory_ = larger;
-      size_ = wanted;
+      count_ = count;
     }
     return memory_;
   }
 
  private:
   detail::Context& context_;
-  void* memory_ = nullptr;
-  std::size_t size_ = 0;
+  float* memory_ = nullptr;
+  std::int64_t count_ = 0;
 };
 
-/// What arrays of numbers lie in; apart from the workspaces whose padding must stay what it is.
-class ScratchMemory : public Workspace {
+/// What one array of numbers at a time lies in.
+class ScratchMemory {
  public:
-  using Workspace::Workspace;
+  explicit ScratchMemory(detail::Context& context) : context_(context) {}
+  ScratchMemory(const ScratchMemory&) = delete;
+  ScratchMemory& operator=(const ScratchMemory&) = delete;
+  ~ScratchMemory() { context_.deallocate(memory_); }
+
+  void* take(std::size_t bytes) {
+    if (memory_ == nullptr || bytes > bytes_) {
+      void* larger = context_.allocate(bytes);
+      context_.deallocate(memory_);
+      memory_ = larger;
+      bytes_ = bytes;
+    }
+    return memory_;
+  }
+  /// Memory of ordinary size stays here; more goes back to the pool.
+  void give_back() noexcept {
+    constexpr std::size_t most_kept = std::size_t{64} << 20;
+    if (bytes_ <= most_kept) return;
+    context_.deallocate(memory_);
+    memory_ = nullptr;
+    bytes_ = 0;
+  }
+
+ private:
+  detail::Context& context_;
+  void* memory_ = nullptr;
+  std::size_t bytes_ = 0;
 };
 
-/// An array of numbers for the length of a call, in a workspace of the device. Its contents are undefined. For the
+/// An array of numbers for the length of a call, in memory that the device lends. Its contents are undefined. For the
 /// calling thread only; the threads of its team share what it took.
 template <typename T>
 class Scratch {
  public:
   Scratch(const Device& device, std::int64_t count)
       : workspace_(Lender<ScratchMemory>::lend(device)),
-        data_(static_cast<T*>(workspace_->bytes(static_cast<std::size_t>(count) * sizeof(T)))),
+        data_(static_cast<T*>(workspace_->take(static_cast<std::size_t>(count) * sizeof(T)))),
         count_(count) {}
   Scratch(const Device& device, std::int64_t count, T value) : Scratch(device, count) {
     std::fill(data_, data_ + count, value);
   }
+  ~Scratch() { workspace_->give_back(); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 

@@ -1,6 +1,9 @@
 #include "kernels/backend/gather.hpp"
 
+#include <bit>
+
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/sort_keys.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/row_numbers.hpp"
 
@@ -60,20 +63,34 @@ __global__ void gather_pixels(std::int64_t count, std::int64_t length, std::int6
   }
 }
 
-/// A block for every values row. The first row that names a table row adds all that name it, in their order; the
-/// others do nothing. So no two blocks write one row, and the sum does not depend on their schedule.
-template <typename T, typename Row>
-__global__ void scatter_add(std::int64_t count, std::int64_t length, const T* values, const Row* rows, T* table) {
-  const Row own = rows[blockIdx.x];
-  int repeated = 0;
-  for (std::int64_t i = threadIdx.x; i < blockIdx.x; i += blockDim.x) repeated |= rows[i] == own ? 1 : 0;
-  if (__syncthreads_or(repeated) != 0) return;
-  for (std::int64_t column = threadIdx.x; column < length; column += blockDim.x) {
-    T sum = table[static_cast<std::int64_t>(own) * length + column];
-    for (std::int64_t i = blockIdx.x; i < count; ++i) {
-      if (rows[i] == own) sum += values[i * length + column];
+/// Sorting keys: the table row above the number of the values row, so that equal table rows stay in their order;
+/// behind the last, keys that are larger than all.
+template <typename Row>
+__global__ void make_keys(std::int64_t count, std::int64_t padded, int number_bits, const Row* rows,
+                          std::uint64_t* keys) {
+  for (std::int64_t i = grid_thread(); i < padded; i += grid_threads()) {
+    const auto row = i < count ? static_cast<std::uint64_t>(rows[i]) : 0;
+    keys[i] = i < count ? row << number_bits | static_cast<std::uint64_t>(i) : ~std::uint64_t{0};
+  }
+}
+
+/// The thread of the first key of a table row, and of a column, adds all values that belong there, in their order. So
+/// no two threads write one element, and the sum does not depend on their schedule.
+template <typename T>
+__global__ void scatter_add(std::int64_t count, std::int64_t length, int number_bits, const T* values,
+                            const std::uint64_t* keys, T* table) {
+  const std::uint64_t numbers = (std::uint64_t{1} << number_bits) - 1;
+  for (std::int64_t i = grid_thread(); i < count * length; i += grid_threads()) {
+    std::int64_t place = i / length;
+    const std::int64_t column = i - place * length;
+    const std::uint64_t row = keys[place] >> number_bits;
+    if (place > 0 && keys[place - 1] >> number_bits == row) continue;
+    const std::int64_t at = static_cast<std::int64_t>(row) * length + column;
+    T sum = table[at];
+    for (; place < count && keys[place] >> number_bits == row; ++place) {
+      sum += values[static_cast<std::int64_t>(keys[place] & numbers) * length + column];
     }
-    table[static_cast<std::int64_t>(own) * length + column] = sum;
+    table[at] = sum;
   }
 }
 
@@ -113,14 +130,21 @@ void gather_images(const Device& device, ConstView table, ConstView rows, ConstV
 }
 
 void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table) {
+  const std::int64_t count = rows.count(), length = row_length(table);
+  const auto padded = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(count)));
+  const int number_bits = std::countr_zero(static_cast<std::uint64_t>(padded));
+  const Scratch<std::uint64_t> keys(device, padded);
+  const auto make = [&](const auto* numbers) {
+    using Row = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
+    launch(make_keys<Row>, blocks_for(padded), block_size, 0, activate(device), count, padded, number_bits, numbers,
+           keys.get());
+  };
+  rows.dtype() == DType::i32 ? make(rows.data_as<std::int32_t>()) : make(rows.data_as<std::int64_t>());
+  sort_keys(device, keys.get(), padded);
   functors::visit_floating(table.dtype(), [&](auto element) {
     using T = decltype(element);
-    const auto add = [&](const auto* numbers) {
-      using Row = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
-      launch(scatter_add<T, Row>, static_cast<unsigned>(rows.count()), 128, 0, activate(device), rows.count(),
-             row_length(table), values.data_as<T>(), numbers, table.data_as<T>());
-    };
-    rows.dtype() == DType::i32 ? add(rows.data_as<std::int32_t>()) : add(rows.data_as<std::int64_t>());
+    launch(scatter_add<T>, blocks_for(count * length), block_size, 0, activate(device), count, length, number_bits,
+           values.data_as<T>(), keys.get(), table.data_as<T>());
   });
 }
 

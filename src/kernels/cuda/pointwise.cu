@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/functors.hpp"
+#include "kernels/repeated_byte.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
@@ -43,7 +44,11 @@ void scale_add(const Device& device, double alpha, ConstView x, double beta, Vie
 void fill(const Device& device, double value, View y) {
   functors::visit_any(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    map<T>(device, Constant<T>{functors::convert<T>(value)}, y);
+    const T filler = functors::convert<T>(value);
+    if (const auto byte = repeated_byte(filler); byte && y.is_contiguous()) {
+      return device.context().set(y.data(), *byte, y.bytes());
+    }
+    map<T>(device, Constant<T>{filler}, y);
   });
 }
 
