@@ -172,6 +172,10 @@ const Fault image_faults[] = {
      [](Operands& t) {
        max_pool_forward(t.device, t({1, 4, 4, 3}), {2, 2}, t({1, 2, 2, 3}), t({1, 2, 2, 3}));
      }},
+    {"max_pool_gather", "ShapeError", "'winners'",
+     [](Operands& t) {
+       max_pool_gather(t.device, t({1, 4, 4, 3}), t({1, 2, 1, 3}, DType::i32), {2, 2}, t({1, 2, 2, 3}));
+     }},
     {"average_pool_forward", "ValueError", "positive",
      [](Operands& t) {
        average_pool_forward(t.device, t({1, 4, 4, 3}), {2, 0}, t({1, 2, 2, 3}));

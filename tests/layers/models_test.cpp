@@ -126,13 +126,15 @@ TEST(Models, InitialWeightsFollowPyTorchsDistributions) {
     EXPECT_NEAR(sum / n, 0, 5 * deviation / std::sqrt(n)) << name;
     EXPECT_NEAR(std::sqrt(squares / n), deviation, 0.05 * deviation) << name;
   };
-  for (const NamedParameter& parameter : models::paper_cnn({.seed = 5}, device)->state().parameters) {
+  const std::unique_ptr<Network> cnn = models::paper_cnn({.seed = 5}, device);
+  for (const NamedParameter& parameter : cnn->state().parameters) {
     const std::map<std::string, double> fan_in = {
         {"conv1", 27}, {"conv2", 288}, {"conv3", 576}, {"fc1", 1024}, {"head", 512}};
     const double bound = 1 / std::sqrt(fan_in.at(parameter.name.substr(0, parameter.name.find('.'))));
     expect(parameter.value(), bound, bound / std::sqrt(3.0), parameter.name);
   }
-  for (const NamedParameter& parameter : models::resnet_cifar({.seed = 5}, device)->state().parameters) {
+  const std::unique_ptr<Network> resnet = models::resnet_cifar({.seed = 5}, device);
+  for (const NamedParameter& parameter : resnet->state().parameters) {
     const Shape& shape = parameter.value().shape();
     if (shape.rank() == 4) {
       expect(parameter.value(), 0, std::sqrt(2.0 / static_cast<double>(shape.count() / shape[0])), parameter.name);

@@ -105,7 +105,7 @@ void step_some(const Device& device, std::span<const OptimizerSlot> slots, const
   for (const OptimizerSlot& slot : slots) {
     const int i = table.slots;
     const std::int64_t count = slot.weight.count() / state.replicas;
-    if (count == 0 || slot.weight.dtype() != dtype_of<T>) continue;
+    if (count == 0 || slot.weight.dtype() != dtype_of<T>()) continue;
     table.weight[i] = slot.weight.data_as<T>();
     table.gradient[i] = slot.gradient.data_as<T>();
     table.first[i] = pointer_of<T>(slot.first);
