@@ -1,23 +1,9 @@
-#include <array>
-
+#include "graph/operations/short_list.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 
 namespace rtl::graph {
 namespace {
-
-/// `count` objects: on the stack where they are few, so that a run of a usual head takes no memory.
-template <typename T>
-class Few {
- public:
-  explicit Few(std::size_t count) : many_(count > few_.size() ? count : 0), count_(count) {}
-  std::span<T> span() { return {many_.empty() ? few_.data() : many_.data(), count_}; }
-
- private:
-  std::array<T, 8> few_;
-  std::vector<T> many_;
-  std::size_t count_;
-};
 
 /// Scales of the blocks, and their operands: `first` and on, features and keep of each.
 class Blocks {
@@ -51,10 +37,12 @@ class Blocks {
                 columns);
     return rows;
   }
-  void fill(const Call& call, std::size_t first, std::span<kernels::FusionBlock> blocks) const {
+  ShortList<kernels::FusionBlock> views(const Call& call, std::size_t first) const {
+    ShortList<kernels::FusionBlock> blocks(count());
     for (std::size_t k = 0; k < count(); ++k) {
       blocks[k] = {call.in(first + 2 * k), scales_[k], call.in(first + 2 * k + 1)};
     }
+    return blocks;
   }
 
  private:
@@ -82,15 +70,14 @@ class FusionBackward final : public Operation {
     return types;
   }
   void run(const Call& call) const override {
-    Few<kernels::FusionBlock> blocks(blocks_.count());
-    Few<View> dfeatures(blocks_.count());
-    blocks_.fill(call, 2, blocks.span());
+    const ShortList<kernels::FusionBlock> blocks = blocks_.views(call, 2);
+    ShortList<View> dfeatures(blocks_.count());
     std::size_t result = bias_ ? 2 : 1;
     for (std::size_t k = 0; k < blocks_.count(); ++k) {
-      if (needed_[k]) dfeatures.span()[k] = call.out(result++);
+      if (needed_[k]) dfeatures[k] = call.out(result++);
     }
-    kernels::residual_fusion_backward(call.device(), blocks.span(), call.in(0), call.in(1), call.out(0),
-                                      bias_ ? call.out(1) : View(), dfeatures.span());
+    kernels::residual_fusion_backward(call.device(), blocks, call.in(0), call.in(1), call.out(0),
+                                      bias_ ? call.out(1) : View(), dfeatures);
   }
   /// Bilinear: what comes back is made of the same two operations.
   void gradient(GradientCall& call) const override {
@@ -172,9 +159,7 @@ class ResidualFusion final : public Operation {
     return {{{rows, w.extent(0)}, w.dtype()}};
   }
   void run(const Call& call) const override {
-    Few<kernels::FusionBlock> blocks(blocks_.count());
-    blocks_.fill(call, 2, blocks.span());
-    kernels::residual_fusion_forward(call.device(), blocks.span(), call.in(0), call.in(1), call.out(0));
+    kernels::residual_fusion_forward(call.device(), blocks_.views(call, 2), call.in(0), call.in(1), call.out(0));
   }
   void gradient(GradientCall& call) const override {
     const bool bias = call.operand(1).defined() && call.needs(1);
