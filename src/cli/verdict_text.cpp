@@ -136,6 +136,15 @@ std::vector<std::string> concluded(const transfer::Comparison& comparison, trans
 std::vector<std::string> describe_conclusion(const transfer::Comparison& comparison) {
   const std::size_t compared = comparison.strategies.size() - 1;
   if (compared == 0) return {};
+  if (comparison.strategies.front().pairs == 0) {
+    return {"Scratch did not finish: all of its runs diverged, so nothing is said about help or harm of transfer."};
+  }
+  if (std::all_of(comparison.strategies.begin() + 1, comparison.strategies.end(),
+                  [](const auto& result) { return result.pairs == 0; })) {
+    return {
+        "No seed has a finished run of both scratch and a strategy, so nothing is said about help or harm of "
+        "transfer."};
+  }
   const std::string how = compared == 1 ? std::string()
                                         : fmt::format(" (Holm's correction over {} strategies, {:.0f} % in all)",
                                                       compared, 100 * comparison.confidence);
