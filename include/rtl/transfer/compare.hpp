@@ -76,6 +76,7 @@ struct StrategyResult {
   double p_value_holm = 1;               ///< corrected over the strategies of the comparison
   Interval difference_new_samples;       ///< PairedDifference::new_samples
   Verdict verdict_new_samples = Verdict::undecided;
+  double p_value_new_samples = 1;  ///< of that difference
   /// Seeds with which this strategy and scratch both finished. Who lost runs is flattered by the others: a strategy
   /// with diverged runs is never said to help, and none to hurt where scratch has diverged runs.
   std::int64_t pairs = 0;
