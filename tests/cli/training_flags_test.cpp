@@ -1,6 +1,8 @@
 // Every option of a training has a flag, and the flag does something.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cli/program.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/transfer/strategies.hpp"
@@ -201,6 +203,24 @@ TEST(Standardize, WhatIsForOtherInputsIsWrongUsage) {
   refused({"transfer", "--target", points, "--probe-dropout", "1"}, "[0, 1)");
   refused({"transfer", "--target", points, "--feature-storage", "f16"}, "--feature-storage");
   refused({"pretrain", "--data", points, "--out", "x", "--schedule-epochs", "0"}, "schedule_epochs");
+TEST(Standardize, ACollapsedTrainingIsWrittenWithItsWarnings) {
+  const Workplace place;
+  std::string text = "same,kind\n";
+  for (int i = 0; i < 40; ++i) text += std::string("1,") + (i % 4 == 0 ? "yes" : "no") + "\n";
+  place.write("same.csv", text);
+  const Outcome outcome = place.run({"pretrain", "--data", "csv:same.csv?label=kind", "--model", "mlp:4", "--out",
+                                     "m.safetensors", "--epochs", "20", "--json", "m.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_TRUE(place.has("m.safetensors"));
+  const auto warnings = place.json("m.json").at("warnings").get<Words>();
+  EXPECT_TRUE(std::any_of(warnings.begin(), warnings.end(), [](const std::string& warning) {
+    return warning.find("the trained model gives all 32 training samples the same class, no") == 0;
+  })) << place.read("m.json");
+  for (const std::string& warning : warnings) {
+    EXPECT_NE(outcome.output.find("warning: " + warning + "\n"), std::string::npos) << outcome.output;
+  }
+}
+
   refused({"pretrain", "--data", points, "--out", "x", "--nesterov", "--momentum", "0"}, "momentum");
 }
 
