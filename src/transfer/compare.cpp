@@ -355,6 +355,12 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
   comparison.confidence = options.confidence;
   comparison.class_names = target.test.class_names;
   detail::summarize_runs(comparison, runs.by_strategy(), target.test.labels.to_vector<std::int32_t>());
+  comparison.l2sp_strength = options.training.l2sp_strength;
+  for (std::size_t i = 0; i < comparison.strategies.size(); ++i) {
+    comparison.strategies[i].l2sp =
+        comparison.l2sp_strength > 0 &&
+        detail::starts_at_source(runs.contenders()[i].strategy, sources, target.train, options.strategy);
+  }
   return comparison;
 }
 

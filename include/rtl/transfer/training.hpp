@@ -43,7 +43,8 @@ struct TrainingOptions {
   bool nesterov = false;  ///< SGD only
   OptimizerKind optimizer = OptimizerKind::sgd;
   double weight_decay = 0;
-  /// L2-SP: (l2sp_strength / 2) * ||w - start||^2 is added to the loss, start being the weights at the call.
+  /// L2-SP: (l2sp_strength / 2) * ||w - start||^2 is added to the loss, start being the weights at the call. Strategies
+  /// that do not start at weights of a source ignore it (strategies.hpp).
   double l2sp_strength = 0;
   ScheduleKind schedule = ScheduleKind::constant;
   std::int64_t schedule_epochs = 10;
