@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/array_argument.hpp"
+#include "cli/array_classes.hpp"
 #include "cli/class_accuracy.hpp"
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
