@@ -69,6 +69,20 @@ void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<
   if (file.entry("losses").dtype != DType::f64) throw FormatError(file.path(), "the losses are not f64");
 }
 
+/// A state that is not this optimizer's, in a file of this training, is damage.
+void load_optimizer(const std::string& path, optim::Optimizer& optimizer,
+                    const std::vector<optim::NamedTensor>& state) {
+  try {
+    optimizer.load_state(state);
+  } catch (const ValueError& error) {
+    throw FormatError(path, error.what());
+  } catch (const ShapeError& error) {
+    throw FormatError(path, error.what());
+  } catch (const DTypeError& error) {
+    throw FormatError(path, error.what());
+  }
+}
+
 }  // namespace
 
 Facts training_protocol(Trainable& model, const TrainingData& data, const TrainingOptions& options) {
@@ -145,7 +159,7 @@ std::vector<double> load_checkpoint(const std::string& path, const Facts& protoc
       optimizer_state.push_back({entry.name.substr(prefix.size()), file.load(entry.name, host)});
     }
     std::vector<double> losses = file.load("losses", host).to_vector<double>();
-    optimizer.load_state(optimizer_state);
+    load_optimizer(path, optimizer, optimizer_state);
     for (const auto& [name, tensor] : tensors) copy_bytes(file.load(name, host), *tensor);
     return losses;
   } catch (const FormatError& error) {
