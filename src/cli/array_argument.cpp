@@ -102,7 +102,7 @@ data::Spec parse_spec(const std::string& option, const std::string& text) {
 /// The argument as a SPEC of one matrix.
 data::Spec parse_argument(const std::string& option, const std::string& argument) {
   const std::string before = argument.substr(0, argument.find(':'));
-  const auto known = data::spec_kinds();
+  const auto& known = data::spec_kinds();
   const bool spec = before.size() < argument.size() && !exists(argument) &&
                     std::any_of(known.begin(), known.end(), [&](const auto& kind) { return kind.name == before; });
   data::Spec parsed;

@@ -68,6 +68,7 @@ void encode_numbers(Array& array) {
     array.classes.push_back(fmt::format("{:.0f}", value));
   }
   std::vector<std::int32_t> labels;
+  labels.reserve(values.size());
   for (const double value : values) labels.push_back(found.at(value));
   encode_classes(array, labels);
 }

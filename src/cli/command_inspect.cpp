@@ -164,7 +164,7 @@ Json inspect_file(const std::string& path) {
     add_array(json, "", io::read_file_gz(path), path);
   } else if (path.ends_with(".npz")) {
     const io::NpzFile file(path);
-    for (const auto& name : file.names()) add_array(json, name, file.content(name), path + ":" + name);
+    for (const auto& name : file.names()) add_array(json, name, file.content(name), fmt::format("{}:{}", path, name));
   } else {
     const io::MappedFile file(path);
     if (const std::string kind = io::foreign_kind(file.bytes(), path); !kind.empty()) throw FormatError(path, kind);

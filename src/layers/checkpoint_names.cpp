@@ -98,6 +98,7 @@ void take_common_word(std::vector<Name>& names, std::vector<std::string>& notes)
 
 std::vector<std::string> file_names(const std::vector<Name>& names) {
   std::vector<std::string> all;
+  all.reserve(names.size());
   for (const Name& name : names) all.push_back(name.tensor->name);
   return all;
 }
@@ -106,6 +107,7 @@ std::vector<std::string> file_names(const std::vector<Name>& names) {
 
 std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& tensors) {
   std::vector<StoredTensor> stored;
+  stored.reserve(tensors.size());
   for (const io::TensorEntry& entry : tensors) {
     stored.push_back({entry.name, entry.shape, std::string(name_of(entry.dtype)), is_floating(entry.dtype)});
   }

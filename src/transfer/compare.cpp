@@ -134,6 +134,7 @@ class Runs {
 
   void run_all() {
     std::vector<Device> devices;
+    devices.reserve(static_cast<std::size_t>(workers_));
     for (int i = 0; i < workers_; ++i) {
       devices.push_back(base_.is_cuda() ? base_.separate() : Device::cpu(threads_).separate());
     }
