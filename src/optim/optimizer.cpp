@@ -116,6 +116,7 @@ std::vector<NamedTensor> Optimizer::state() const {
 }
 
 void Optimizer::load_state(const std::vector<NamedTensor>& state) {
+  constexpr std::int64_t most_steps = std::int64_t{1} << 53;  // beyond these a double does not tell two apart
   const Tensor* counts = find(state, "steps");
   if (counts == nullptr || counts->dtype() != DType::i64 ||
       counts->count() != static_cast<std::int64_t>(slots_.size())) {
@@ -134,7 +135,7 @@ void Optimizer::load_state(const std::vector<NamedTensor>& state) {
       ++used;
       return found->to(parameter.variable.device());
     };
-    if (steps[s] < 0)
+    if (steps[s] < 0 || steps[s] >= most_steps)
       throw ValueError(fmt::format("Optimizer::load_state: {} has made {} steps", parameter.name, steps[s]));
     for (const std::string& moment : moment_names_) {
       std::optional<Tensor> tensor = take(moment + "/" + parameter.name);
