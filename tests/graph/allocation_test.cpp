@@ -14,7 +14,9 @@
 #include "rtl/core/random.hpp"
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
+#include "rtl/graph/optimizer_step.hpp"
 #include "rtl/graph/plan.hpp"
+#include "rtl/graph/step_state.hpp"
 #include "rtl/kernels/conv.hpp"
 #include "rtl/kernels/dropout.hpp"
 #include "rtl/kernels/gather.hpp"
@@ -78,6 +80,59 @@ TEST(Allocation, StepsTakeNoMemoryAndDoNotWait) {
         if (device.is_cuda()) counts.host_allocations = counts.library_allocations = 0;
         EXPECT_EQ(counts, Counts{}) << rtl::test::name_of(device) << " " << name_of(dtype) << ", rows " << rows;
       }
+    }
+  }
+}
+
+/// A training step of a small convolutional network with a fused head: from the batch's rows to the optimizer.
+std::shared_ptr<Graph> recorded_step(const Device& d, DType t, StepState& state) {
+  constexpr std::int64_t samples = 40, batch = 16, classes = 4;
+  auto graph = std::make_shared<Graph>(d);
+  const auto variable = [&](const char* name, const Shape& shape) {
+    return graph->variable(name, Storage(drawn(shape, t, d)));
+  };
+  const auto [counters, rates] = state.values(*graph);
+  const Value table = graph->constant("images", Tensor::zeros({samples, 8, 8, 3}, DType::u8, d));
+  const Value factors = graph->constant("factors", drawn({3}, t, d));
+  const Value labels = graph->constant("labels", Tensor::zeros({samples}, DType::i32, d));
+  const Value order = graph->variable("order", Storage(Tensor::zeros({samples}, DType::i64, d)));
+  const Value losses = graph->variable("losses", Storage(Tensor::zeros({100}, t, d)));
+  const Value w = variable("w", {6, 3, 3, 3}), gamma = variable("gamma", {6}), beta = variable("beta", {6});
+  const Value mean = variable("mean", {6}), variance = variable("variance", {6}),
+              head = variable("head", {classes, 12});
+  const Value x = gather_batch_images(table, order, counters, batch, factors, factors);
+  const Value y = relu(batch_norm_training(conv2d(x, w, {}, {.stride = 1, .padding = 1}), gamma, beta, mean, variance));
+  const Value features = global_average_pool(max_pool(y, {}));
+  const std::array<FusionInput, 2> blocks{FusionInput{features, 0.5},
+                                          FusionInput{dropout(features, 0.3, 5, counters), 2}};
+  const Value loss = cross_entropy_batch(residual_fusion(blocks, head, {}), labels, order, counters);
+  const std::vector<Value> weights{w, gamma, beta, head};
+  std::vector<OptimizedParameter> parameters;
+  for (const Value& gradient : gradients(loss, weights)) {
+    const Value& weight = weights[parameters.size()];
+    const Value first = graph->variable("first", Storage(Tensor::zeros(weight.shape(), t, d)));
+    const Value second = graph->variable("second", Storage(Tensor::zeros(weight.shape(), t, d)));
+    parameters.push_back({.weight = weight, .gradient = gradient, .first = first, .second = second});
+  }
+  record_adam_step(counters, rates, parameters);
+  advance(counters, losses, loss, 0);
+  return graph;
+}
+
+TEST(Allocation, TrainingStepsTakeNoMemoryAndDoNotWait) {
+  for (const Device& shared : rtl::test::devices_and_threads()) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const Device device = shared.separate();
+      StepState state(device);
+      Execution execution(std::make_shared<const Plan>(recorded_step(device, dtype, state), std::vector<Value>()));
+      execution.capture();
+      for (int run = 0; run < 2; ++run) execution.run();
+      const Counting counting(device);
+      execution.run();
+      Counts counts = counting.counts();
+      if (dtype == DType::f32) counts.library_allocations = 0;  // of oneDNN's convolutions
+      if (device.is_cuda()) counts.host_allocations = counts.library_allocations = 0;
+      EXPECT_EQ(counts, Counts{}) << rtl::test::name_of(device) << " " << name_of(dtype);
     }
   }
 }
@@ -172,6 +227,9 @@ void add_rows(Cases& cases, const Device& d, DType t) {
                      kernels::sgd_step(d, std::span(&slot, 1), {.momentum = 0.9}, {*counters, *rates});
                    }});
   cases.push_back({"adam_step", [=] { kernels::adam_step(d, std::span(&slot, 1), {}, {*counters, *rates}); }});
+  const auto first = std::make_shared<Tensor>(Tensor::zeros({kernels::Counters::count}, DType::i64, d));
+  cases.push_back({"dropout of counters", [=] { kernels::dropout(d, *x, 0.5, 4, *first, *y); }});
+  cases.push_back({"gather_rows of counters", [=] { kernels::gather_rows(d, *x, *rows, *y, *first); }});
   cases.push_back({"advance", [=] { kernels::advance(d, *counters, *losses, *loss, 1); }});
   const auto images = std::make_shared<Tensor>(Tensor::zeros({20, 8, 8, 3}, DType::u8, d));
   const auto chosen = std::make_shared<Tensor>(Tensor::zeros({10}, DType::i64, d));

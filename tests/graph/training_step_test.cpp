@@ -72,14 +72,15 @@ class Step {
     advance(counters_, losses_, loss, batch);
   }
 
-  /// One replica, or with -1 all.
-  Outcome run(std::int64_t replica, bool share_memory = true) const {
+  /// One replica, or with -1 all. Where runs are captured, the second is recorded and the third a replay.
+  Outcome run(std::int64_t replica, bool share_memory = true, bool captured = false) const {
     PlanOptions options{.share_memory = share_memory};
     if (replica < 0) {
       options.replicas = replicas;
       options.replicated = {counters_, rates_, weights_, moments_, losses_, order_};
     }
     Execution execution(std::make_shared<const Plan>(graph_, std::vector<Value>(), options));
+    if (captured) execution.capture();
     const Problem problem;
     const std::int64_t copies = replica < 0 ? replicas : 1;
     Tensor counters = part(problem.counters, counters_, replica), rates = part(problem.rates, rates_, replica);
@@ -179,6 +180,18 @@ template <typename T>
 std::vector<T> of_replica(const std::vector<T>& all, std::int64_t replica) {
   const auto size = static_cast<std::ptrdiff_t>(all.size()) / replicas;
   return {all.begin() + replica * size, all.begin() + (replica + 1) * size};
+}
+
+TEST(TrainingStep, CapturedStepsGiveTheSameBits) {
+  for (const Device& device : devices()) {
+    const Step step(device);
+    for (const std::int64_t replica : {0, -1}) {
+      const Outcome planned = step.run(replica), captured = step.run(replica, true, true);
+      EXPECT_EQ(captured.weights, planned.weights);
+      EXPECT_EQ(captured.losses, planned.losses);
+      EXPECT_EQ(captured.counters, planned.counters);
+    }
+  }
 }
 
 TEST(TrainingStep, IsOnePlanThatRunsAgainAndAgain) {

@@ -1,3 +1,4 @@
+#include "graph/operations/short_list.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 
@@ -36,11 +37,10 @@ class Blocks {
                 columns);
     return rows;
   }
-  std::vector<kernels::FusionBlock> views(const Call& call, std::size_t first) const {
-    std::vector<kernels::FusionBlock> blocks;
-    blocks.reserve(count());
+  ShortList<kernels::FusionBlock> views(const Call& call, std::size_t first) const {
+    ShortList<kernels::FusionBlock> blocks(count());
     for (std::size_t k = 0; k < count(); ++k) {
-      blocks.push_back({call.in(first + 2 * k), scales_[k], call.in(first + 2 * k + 1)});
+      blocks[k] = {call.in(first + 2 * k), scales_[k], call.in(first + 2 * k + 1)};
     }
     return blocks;
   }
@@ -70,8 +70,8 @@ class FusionBackward final : public Operation {
     return types;
   }
   void run(const Call& call) const override {
-    const std::vector<kernels::FusionBlock> blocks = blocks_.views(call, 2);
-    std::vector<View> dfeatures(blocks_.count());
+    const ShortList<kernels::FusionBlock> blocks = blocks_.views(call, 2);
+    ShortList<View> dfeatures(blocks_.count());
     std::size_t result = bias_ ? 2 : 1;
     for (std::size_t k = 0; k < blocks_.count(); ++k) {
       if (needed_[k]) dfeatures[k] = call.out(result++);

@@ -159,17 +159,15 @@ __global__ void scale_rows(std::int64_t rows, std::int64_t columns, const Block<
   }
 }
 
+/// Block k, whose columns begin behind those of the blocks before.
 template <typename T>
-std::vector<Block<T>> describe(std::span<const FusionBlock> blocks) {
-  std::vector<Block<T>> described;
+Block<T> describe(std::span<const FusionBlock> blocks, std::size_t k) {
   std::int64_t column = 0;
-  for (const FusionBlock& block : blocks) {
-    const std::int64_t width = block.features.extent(1);
-    described.push_back({block.features.data(), block.keep.given() ? block.keep.data_as<T>() : nullptr,
-                         static_cast<T>(block.scale), block.features.dtype() == DType::bf16, width, column});
-    column += width;
-  }
-  return described;
+  for (const FusionBlock& before : blocks.first(k)) column += before.features.extent(1);
+  const FusionBlock& block = blocks[k];
+  return {block.features.data(),       block.keep.given() ? block.keep.data_as<T>() : nullptr,
+          static_cast<T>(block.scale), block.features.dtype() == DType::bf16,
+          block.features.extent(1),    column};
 }
 
 /// From about here a GEMM's tiles of shared memory save more than its extra launches cost. Rounded bf16 features have
@@ -182,7 +180,7 @@ bool is_large(std::span<const FusionBlock> blocks, std::int64_t rows, std::int64
 }
 
 template <typename T>
-void forward_small(const Device& device, const std::vector<Block<T>>& blocks, const ConstView& w, const ConstView& bias,
+void forward_small(const Device& device, std::span<const FusionBlock> blocks, const ConstView& w, const ConstView& bias,
                    const View& logits) {
   const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
   const std::int64_t tiles = ceil_divide(rows, row_tile) * ceil_divide(classes, class_tile);
@@ -190,7 +188,7 @@ void forward_small(const Device& device, const std::vector<Block<T>>& blocks, co
   BlockTable<T> table;
   bool accumulate = false;
   for (std::size_t k = 0; k < blocks.size(); ++k) {
-    table.block[table.count++] = blocks[k];
+    table.block[table.count++] = describe<T>(blocks, k);
     if (table.count < blocks_per_launch && k + 1 < blocks.size()) continue;
     launch(fuse<T>, grid, warps_per_block * warp_size, 0, activate(device), rows, classes, w.extent(1), table,
            w.data_as<T>(), bias.given() ? bias.data_as<T>() : nullptr, accumulate, logits.data_as<T>());
@@ -200,53 +198,56 @@ void forward_small(const Device& device, const std::vector<Block<T>>& blocks, co
 }
 
 template <typename T>
-void forward_large(const Device& device, std::span<const FusionBlock> given, const std::vector<Block<T>>& blocks,
-                   const ConstView& w, const ConstView& bias, const View& logits) {
+void forward_large(const Device& device, std::span<const FusionBlock> blocks, const ConstView& w, const ConstView& bias,
+                   const View& logits) {
   const std::int64_t rows = logits.extent(0), classes = logits.extent(1);
   const Scratch<T> products(device, rows * classes);
   const View product(products.get(), logits.dtype(), logits.shape(), device);
   for (std::size_t k = 0; k < blocks.size(); ++k) {
-    const ConstView weights = w.slice(1, blocks[k].column_begin, blocks[k].column_begin + blocks[k].width);
-    if (blocks[k].keep == nullptr) {  // the GEMM itself adds up
-      cuda::gemm(device, Transpose::no, Transpose::yes, static_cast<double>(blocks[k].scale), given[k].features,
-                 weights, k == 0 ? 0.0 : 1.0, logits, Epilogue::none, {});
+    const Block<T> block = describe<T>(blocks, k);
+    const ConstView weights = w.slice(1, block.column_begin, block.column_begin + block.width);
+    if (block.keep == nullptr) {  // the GEMM itself adds up
+      cuda::gemm(device, Transpose::no, Transpose::yes, static_cast<double>(block.scale), blocks[k].features, weights,
+                 k == 0 ? 0.0 : 1.0, logits, Epilogue::none, {});
       continue;
     }
-    cuda::gemm(device, Transpose::no, Transpose::yes, 1.0, given[k].features, weights, 0.0, product, Epilogue::none,
+    cuda::gemm(device, Transpose::no, Transpose::yes, 1.0, blocks[k].features, weights, 0.0, product, Epilogue::none,
                {});
-    launch(scale_rows<T>, blocks_for(rows * classes), block_size, 0, activate(device), rows, classes, blocks[k], k > 0,
+    launch(scale_rows<T>, blocks_for(rows * classes), block_size, 0, activate(device), rows, classes, block, k > 0,
            products.get(), logits.data_as<T>());
   }
   if (bias.given()) cuda::scale_add(device, 1.0, bias.broadcast_to(logits.shape()), 1.0, logits);
 }
 
 template <typename T>
-void backward_small(const Device& device, const std::vector<Block<T>>& blocks, const ConstView& w,
+void backward_small(const Device& device, std::span<const FusionBlock> blocks, const ConstView& w,
                     const ConstView& dlogits, const View& dw, std::span<const View> dfeatures) {
   const std::int64_t rows = dlogits.extent(0), classes = dlogits.extent(1), columns = w.extent(1);
   const cudaStream_t stream = activate(device);
   const T* gradient = dlogits.data_as<T>();
   for (std::size_t k = 0; k < blocks.size(); ++k) {
-    const std::int64_t tiles = ceil_divide(blocks[k].width, warp_size) * ceil_divide(classes, class_tile);
+    const Block<T> block = describe<T>(blocks, k);
+    const std::int64_t tiles = ceil_divide(block.width, warp_size) * ceil_divide(classes, class_tile);
     launch(fuse_weight_gradient<T>, static_cast<unsigned>(tiles), dim3(warp_size, gradient_lines), 0, stream, rows,
-           classes, columns, blocks[k], gradient, dw.data_as<T>());
+           classes, columns, block, gradient, dw.data_as<T>());
     if (dfeatures.empty() || !dfeatures[k].given()) continue;
-    launch(fuse_feature_gradient<T>, blocks_for(ceil_divide(rows, row_tile) * blocks[k].width), block_size, 0, stream,
-           rows, classes, columns, blocks[k], w.data_as<T>(), gradient, dfeatures[k].data_as<T>());
+    launch(fuse_feature_gradient<T>, blocks_for(ceil_divide(rows, row_tile) * block.width), block_size, 0, stream, rows,
+           classes, columns, block, w.data_as<T>(), gradient, dfeatures[k].data_as<T>());
   }
 }
 
 template <typename T>
-void backward_large(const Device& device, std::span<const FusionBlock> given, const std::vector<Block<T>>& blocks,
-                    const ConstView& w, const ConstView& dlogits, const View& dw, std::span<const View> dfeatures) {
+void backward_large(const Device& device, std::span<const FusionBlock> blocks, const ConstView& w,
+                    const ConstView& dlogits, const View& dw, std::span<const View> dfeatures) {
   const std::int64_t rows = dlogits.extent(0), classes = dlogits.extent(1);
   const Scratch<T> scaled_gradient(device, rows * classes);
   const ConstView scaled(scaled_gradient.get(), dlogits.dtype(), dlogits.shape(), device);
   for (std::size_t k = 0; k < blocks.size(); ++k) {
-    const std::int64_t begin = blocks[k].column_begin, end = begin + blocks[k].width;
-    launch(scale_rows<T>, blocks_for(rows * classes), block_size, 0, activate(device), rows, classes, blocks[k], false,
+    const Block<T> block = describe<T>(blocks, k);
+    const std::int64_t begin = block.column_begin, end = begin + block.width;
+    launch(scale_rows<T>, blocks_for(rows * classes), block_size, 0, activate(device), rows, classes, block, false,
            dlogits.data_as<T>(), scaled_gradient.get());
-    cuda::gemm(device, Transpose::yes, Transpose::no, 1.0, scaled, given[k].features, 0.0, dw.slice(1, begin, end),
+    cuda::gemm(device, Transpose::yes, Transpose::no, 1.0, scaled, blocks[k].features, 0.0, dw.slice(1, begin, end),
                Epilogue::none, {});
     if (dfeatures.empty() || !dfeatures[k].given()) continue;
     cuda::gemm(device, Transpose::no, Transpose::no, 1.0, scaled, w.slice(1, begin, end), 0.0, dfeatures[k],
@@ -260,11 +261,10 @@ void residual_fusion_forward(const Device& device, std::span<const FusionBlock> 
                              View logits) {
   functors::visit_floating(w.dtype(), [&](auto element) {
     using T = decltype(element);
-    const std::vector<Block<T>> described = describe<T>(blocks);
     if (is_large(blocks, logits.extent(0), logits.extent(1), w.extent(1))) {
-      forward_large(device, blocks, described, w, bias, logits);
+      forward_large<T>(device, blocks, w, bias, logits);
     } else {
-      forward_small(device, described, w, bias, logits);
+      forward_small<T>(device, blocks, w, bias, logits);
     }
   });
 }
@@ -273,11 +273,10 @@ void residual_fusion_backward(const Device& device, std::span<const FusionBlock>
                               View dw, View dbias, std::span<const View> dfeatures) {
   functors::visit_floating(w.dtype(), [&](auto element) {
     using T = decltype(element);
-    const std::vector<Block<T>> described = describe<T>(blocks);
     if (is_large(blocks, dlogits.extent(0), dlogits.extent(1), w.extent(1))) {
-      backward_large(device, blocks, described, w, dlogits, dw, dfeatures);
+      backward_large<T>(device, blocks, w, dlogits, dw, dfeatures);
     } else {
-      backward_small(device, described, w, dlogits, dw, dfeatures);
+      backward_small<T>(device, blocks, w, dlogits, dw, dfeatures);
     }
   });
   if (dbias.given()) cuda::column_sums(device, dlogits, dbias);
