@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "cli/program.hpp"
@@ -85,10 +86,12 @@ TEST(Interrupt, EveryCommandEndsAtARandomMomentAndLeavesNothingBehind) {
                                   : signal == SIGHUP ? "SIGHUP"
                                                      : "SIGTERM"),
               std::string::npos);
-    if (words[0] != "pretrain") {
-      EXPECT_EQ(place.files(), before);
+    if (words[0] == "pretrain") {
+      std::filesystem::remove(place.path("new.safetensors.unfinished"));  // from which it would go on
+    } else {
       EXPECT_NE(outcome.errors.find("nothing is kept"), std::string::npos);
     }
+    EXPECT_EQ(place.files(), before);
   }
 }
 
