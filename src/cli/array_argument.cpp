@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <utility>
 
+#include "cli/array_classes.hpp"
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
@@ -103,7 +102,7 @@ data::Spec parse_spec(const std::string& option, const std::string& text) {
 /// The argument as a SPEC of one matrix.
 data::Spec parse_argument(const std::string& option, const std::string& argument) {
   const std::string before = argument.substr(0, argument.find(':'));
-  const auto known = data::spec_kinds();
+  const auto& known = data::spec_kinds();
   const bool spec = before.size() < argument.size() && !exists(argument) &&
                     std::any_of(known.begin(), known.end(), [&](const auto& kind) { return kind.name == before; });
   data::Spec parsed;
@@ -188,47 +187,6 @@ Array from_table(const data::Spec& spec, data::CsvTable table) {
   return array;
 }
 
-/// One column a class.
-void encode(Array& array, const std::vector<std::int32_t>& labels) {
-  const std::size_t width = array.classes.size();
-  std::vector<double> values(labels.size() * width);
-  for (std::size_t i = 0; i < labels.size(); ++i) values[i * width + static_cast<std::size_t>(labels[i])] = 1;
-  array.values = Tensor::from(values, {static_cast<std::int64_t>(labels.size()), static_cast<std::int64_t>(width)},
-                              Device::cpu(1));
-}
-
-std::vector<double> doubles_of(const Tensor& values) {
-  if (values.dtype() == DType::f64) return values.to_vector<double>();
-  const std::vector<float> narrow = values.to_vector<float>();
-  return {narrow.begin(), narrow.end()};
-}
-
-/// Classes of a column of whole numbers.
-void encode_numbers(Array& array) {
-  if (array.columns() != 1) {
-    throw FormatError(array.file,
-                      fmt::format("has {} columns; classes stand in one ({})", array.columns(), array.option));
-  }
-  const std::vector<double> values = doubles_of(array.values);
-  std::map<double, std::int32_t> found;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] != std::round(values[i])) {
-      throw FormatError(array.file, fmt::format("row {} is {}: classes are texts or whole numbers; for values say "
-                                                "--targets-are values",
-                                                i, values[i]));
-    }
-    found.emplace(values[i], 0);
-  }
-  std::int32_t next = 0;
-  for (auto& [value, index] : found) {
-    index = next++;
-    array.classes.push_back(fmt::format("{:.0f}", value));
-  }
-  std::vector<std::int32_t> labels;
-  for (const double value : values) labels.push_back(found.at(value));
-  encode(array, labels);
-}
-
 Array limited(Array array, const data::Spec& spec) {
   const std::int64_t offset = spec.whole("offset", 0), limit = spec.whole("limit", array.all_rows);
   if (offset == 0 && limit >= array.all_rows) return array;
@@ -287,7 +245,7 @@ Array read_classes(const data::Spec& spec, const std::string& column) {
   data::CsvTable table = data::read_csv(spec.file(), options, Device::cpu(1));
   const std::vector<std::int32_t> labels = std::move(table.labels);
   Array array = from_table(spec, std::move(table));
-  encode(array, labels);
+  encode_classes(array, labels);
   return array;
 }
 
@@ -307,31 +265,6 @@ std::optional<Array> read_text_classes(const data::Spec& spec) {
   } catch (const Error&) {
     return std::nullopt;
   }
-}
-
-/// "3 classes: fir, oak, yew".
-std::string listed(const std::vector<std::string>& names) {
-  constexpr std::size_t most = 10;
-  const std::size_t shown = std::min(names.size(), most);
-  return fmt::format("{} classes: {}{}", names.size(), fmt::join(names.begin(), names.begin() + shown, ", "),
-                     names.size() > most ? ", .." : "");
-}
-
-void note_whole_numbers(Array& array) {
-  constexpr std::size_t most = 100;
-  if (array.columns() != 1) return;
-  const std::vector<double> values = doubles_of(array.values);
-  std::set<double> different;
-  for (const double value : values) {
-    if (value != std::round(value)) return;
-    different.insert(value);
-    if (different.size() > most || 2 * different.size() > values.size()) return;
-  }
-  if (different.size() < 2) return;
-  array.notes.push_back(
-      fmt::format("{} different whole numbers are taken as values; if they are classes, say --targets-are classes (if "
-                  "they are not, --targets-are values)",
-                  different.size()));
 }
 
 }  // namespace
@@ -388,6 +321,9 @@ Array read_targets(const std::string& option, const std::string& argument, Targe
       const std::string column = class_column(spec);
       if (spec.has("label") || (kind == TargetKind::classes && !column.empty())) return read_classes(spec, column);
     }
+    if (spec.kind == "npy") {
+      if (std::optional<Array> texts = read_text_array(spec.file(), kind)) return std::move(*texts);
+    }
     try {
       return read_plain(spec, true);
     } catch (const FormatError&) {
@@ -402,7 +338,8 @@ Array read_targets(const std::string& option, const std::string& argument, Targe
   if (kind == TargetKind::classes && array.classes.empty()) encode_numbers(array);
   if (kind == TargetKind::detect && array.classes.empty()) note_whole_numbers(array);
   if (!array.classes.empty() && kind == TargetKind::detect) {
-    array.notes.push_back(listed(array.classes) + "; each is one column of targets, 1 where it applies and else 0");
+    array.notes.push_back(listed_classes(array.classes) +
+                          "; each is one column of targets, 1 where it applies and else 0");
   }
   if (array.classes.size() == 1) throw FormatError(array.file, fmt::format("has the class {} alone", array.classes[0]));
   return limited(std::move(array), spec);
@@ -417,6 +354,20 @@ Array read_array(const std::string& option, const std::string& argument, std::in
   }
   return array;
 }
+
+namespace {
+
+/// Where files lack different rows, none of their own notes says how many are left out in all.
+void note_rows_of_all(const std::vector<Array*>& arrays, std::int64_t lost) {
+  const bool counted = std::any_of(arrays.begin(), arrays.end(), [&](const Array* array) {
+    return static_cast<std::int64_t>(array->left_out.size()) == lost;
+  });
+  if (counted) return;
+  arrays.front()->notes.push_back(fmt::format("{} of {} rows are left out in all: those that any of the files lacks",
+                                              lost, arrays.front()->all_rows));
+}
+
+}  // namespace
 
 void align_rows(std::vector<Array*> arrays) {
   const Array& first = *arrays.front();
@@ -436,6 +387,7 @@ void align_rows(std::vector<Array*> arrays) {
     kept = std::move(both);
   }
   if (complete) return;
+  note_rows_of_all(arrays, first.all_rows - static_cast<std::int64_t>(kept.size()));
   if (kept.empty()) throw FormatError(first.file, "has no row without a missing value in any of the files");
   for (Array* array : arrays) {
     const std::vector<double> values = doubles_of(array->values);
@@ -451,19 +403,6 @@ void align_rows(std::vector<Array*> arrays) {
     array->values = Tensor::from(rest, {static_cast<std::int64_t>(kept.size()), array->columns()}, Device::cpu(1));
     array->places = kept;
   }
-}
-
-void expand_classes(Array& targets, const std::vector<std::string>& classes) {
-  const std::vector<double> values = doubles_of(targets.values);
-  const std::size_t width = targets.classes.size();
-  std::vector<std::int32_t> labels;
-  for (auto row = values.begin(); row != values.end(); row += static_cast<std::ptrdiff_t>(width)) {
-    const auto own = std::max_element(row, row + static_cast<std::ptrdiff_t>(width)) - row;
-    const auto found = std::find(classes.begin(), classes.end(), targets.classes[static_cast<std::size_t>(own)]);
-    labels.push_back(static_cast<std::int32_t>(found - classes.begin()));
-  }
-  targets.classes = classes;
-  encode(targets, labels);
 }
 
 std::vector<std::string> tell_notes(const std::vector<const Array*>& arrays) {

@@ -50,7 +50,8 @@ struct Array {
 /// missing, NaN or infinite.
 Array read_array(const std::string& option, const std::string& argument);
 
-/// The same of targets: of svmlight the targets, of csv the column label=, if given, as classes.
+/// The same of targets: of svmlight the targets, of csv the column label=, if given, as classes, and so of npy an array
+/// of text.
 Array read_targets(const std::string& option, const std::string& argument, TargetKind kind);
 
 /// read_array as [rows, columns]. Throws FormatError naming the file if it has another shape; `reason` is where the
@@ -58,11 +59,9 @@ Array read_targets(const std::string& option, const std::string& argument, Targe
 Array read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,
                  const std::string& reason);
 
-/// Keeps the rows that none of the files left out. Throws FormatError, naming both, where numbers of rows differ.
+/// Keeps the rows that none of the files left out; a note of the first says how many that costs, where no file's own
+/// does. Throws FormatError, naming both, where numbers of rows differ.
 void align_rows(std::vector<Array*> arrays);
-
-/// Gives class targets the columns of `classes`, which have all of its own.
-void expand_classes(Array& targets, const std::vector<std::string>& classes);
 
 /// Shows notes, and what was left out of each file, on standard error, and returns them.
 std::vector<std::string> tell_notes(const std::vector<const Array*>& arrays);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/array_argument.hpp"
+#include "cli/array_classes.hpp"
 #include "cli/class_accuracy.hpp"
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
@@ -285,6 +286,7 @@ void run(const Arguments& arguments) {
   }
   const Tensors goal(target, device);
   std::vector<Tensors> tensors;
+  tensors.reserve(samples.size());
   for (const Sample& sample : samples) tensors.emplace_back(sample, device);
   std::vector<std::unique_ptr<solvers::L2SPSource>> sources;
   std::vector<const solvers::L2SPSource*> pointers;

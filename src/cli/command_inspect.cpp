@@ -164,7 +164,7 @@ Json inspect_file(const std::string& path) {
     add_array(json, "", io::read_file_gz(path), path);
   } else if (path.ends_with(".npz")) {
     const io::NpzFile file(path);
-    for (const auto& name : file.names()) add_array(json, name, file.content(name), path + ":" + name);
+    for (const auto& name : file.names()) add_array(json, name, file.content(name), fmt::format("{}:{}", path, name));
   } else {
     const io::MappedFile file(path);
     if (const std::string kind = io::foreign_kind(file.bytes(), path); !kind.empty()) throw FormatError(path, kind);
@@ -175,6 +175,12 @@ Json inspect_file(const std::string& path) {
   return json;
 }
 
+/// Of a statistic; where there is no finite value there is none.
+std::string number_text(const Json& statistic) {
+  const auto value = statistic.get<double>();
+  return std::isnan(value) ? "–" : fmt::format("{:.4g}", value);
+}
+
 void print_file(const Json& json) {
   Table table({"tensor", "dtype", "shape", "mean", "std", "min", "max"});
   table.align_left(2);
@@ -182,7 +188,7 @@ void print_file(const Json& json) {
     const auto number = [&](const char* key) {
       if (tensor[key].is_string()) return printable(tensor[key].get<std::string>());
       if (tensor["dtype"] == "text") return std::string();
-      return tensor[key].is_null() ? "not read" : fmt::format("{:.4g}", tensor[key].get<double>());
+      return tensor[key].is_null() ? "not read" : number_text(tensor[key]);
     };
     std::string shape = tensor["shape"].dump();
     const auto bad = tensor["not_finite"].get<std::int64_t>();
@@ -233,12 +239,14 @@ void print_data(const Json& json) {
   Table table({"part", "samples", "sample", "dtype", "mean", "std", "min", "max", "samples a class"});
   for (const char* part : {"train", "test"}) {
     const Json& facts = json[part];
-    const auto number = [&](const char* key) { return fmt::format("{:.4g}", facts["inputs"][key].get<double>()); };
+    const auto number = [&](const char* key) { return number_text(facts["inputs"][key]); };
     const auto counts = facts["class_counts"].get<std::vector<std::int64_t>>();
     const auto [low, high] = std::minmax_element(counts.begin(), counts.end());
+    const auto samples = facts["samples"].get<std::int64_t>();
     std::string balance = "none";
-    if (!counts.empty()) balance = *low == *high ? fmt::format("{}", *low) : fmt::format("{} to {}", *low, *high);
-    table.add({part, grouped(facts["samples"].get<std::int64_t>()), facts["sample_shape"].dump(),
+    if (!counts.empty() && samples > 0)
+      balance = *low == *high ? fmt::format("{}", *low) : fmt::format("{} to {}", *low, *high);
+    table.add({part, samples == 0 ? "none" : grouped(samples), facts["sample_shape"].dump(),
                facts["inputs"]["dtype"].get<std::string>(), number("mean"), number("std"), number("min"), number("max"),
                balance});
   }
@@ -253,6 +261,7 @@ void print_data(const Json& json) {
     fmt::print("{} {}", i == 0 ? "" : ",", printable(columns[i]));
   }
   if (!columns.empty()) fmt::print("{}\n", columns.size() > most ? ", .." : "");
+  for (const auto& note : json["notes"]) fmt::print("note: {}\n", printable(note.get<std::string>()));
 }
 
 bool is_tensor_file(const std::string& name) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cli/array_argument.hpp"
+#include "cli/array_classes.hpp"
 #include "cli/class_accuracy.hpp"
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
@@ -104,13 +105,6 @@ solvers::RidgeMethod parse_method(const std::string& name) {
 }
 
 std::string name_of(solvers::RidgeMethod method) { return methods[static_cast<std::size_t>(method)]; }
-
-/// Of a tensor of f32 or f64 on the host.
-std::vector<double> doubles_of(const Tensor& values) {
-  if (values.dtype() == DType::f64) return values.to_vector<double>();
-  const std::vector<float> narrow = values.to_vector<float>();
-  return {narrow.begin(), narrow.end()};
-}
 
 double largest_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0,
@@ -304,9 +298,9 @@ void add_ridge_command(CLI::App& app) {
   command->add_option("--features", arguments->features, fmt::format("X, [samples, features]: {}", array_help))
       ->required();
   command
-      ->add_option(
-          "--targets", arguments->targets,
-          "Y, [samples, outputs] or [samples], likewise; a column of texts, or csv:FILE?label=COLUMN, has classes")
+      ->add_option("--targets", arguments->targets,
+                   "Y, [samples, outputs] or [samples], likewise; a column or .npy of texts, or csv:FILE?label=COLUMN, "
+                   "has classes")
       ->required();
   add_targets_are(*command, arguments->targets_are);
   command->add_option("--penalties", arguments->penalties, "LO:HI:COUNT, evenly in the logarithm; or P,P,..")

@@ -24,6 +24,8 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
                          {"logit_deviation", block.logit_deviation},
                          {"share", block.share}});
   }
+  Json new_samples = to_json(result.difference_new_samples);
+  new_samples["p"] = result.p_value_new_samples;
   Json forgotten = Json::array();
   for (const std::int32_t index : result.forgotten) forgotten.push_back(class_name(comparison, index));
   return {
@@ -39,7 +41,7 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
       {"verdict", transfer::to_string(result.verdict)},
       {"p_value", result.p_value},
       {"p_value_holm", result.p_value_holm},
-      {"difference_new_samples", to_json(result.difference_new_samples)},
+      {"difference_new_samples", new_samples},
       {"verdict_new_samples", transfer::to_string(result.verdict_new_samples)},
       {"pairs", result.pairs},
       {"no_spread", result.no_spread},

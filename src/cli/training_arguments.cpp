@@ -37,7 +37,8 @@ void TrainingArguments::add_to(CLI::App& command) {
   command.add_option("--weight-decay", options.weight_decay, "of the optimizer")->capture_default_str()->group(group);
   command
       .add_option("--l2sp-strength", options.l2sp_strength,
-                  "L2-SP: draws all weights to those that the training starts from")
+                  "L2-SP: draws all weights to those that the training starts from; in a comparison only where these "
+                  "are a source's, in fine-tune and in probe with the source's own head")
       ->capture_default_str()
       ->group(group);
   command.add_option("--schedule", schedule, "constant, step or cosine")->capture_default_str()->group(group);

@@ -64,6 +64,16 @@ void note_scratch(const transfer::Comparison& comparison, std::vector<std::strin
   }
 }
 
+void note_l2sp(const transfer::Comparison& comparison, std::vector<std::string>& notes) {
+  if (!(comparison.l2sp_strength > 0)) return;
+  std::vector<std::string> drawn, free;
+  for (const auto& result : comparison.strategies) (result.l2sp ? drawn : free).push_back(result.name);
+  notes.push_back(
+      fmt::format("L2-SP of strength {} acts on {}: {} {} at drawn weights, so there is no source to be drawn to.",
+                  comparison.l2sp_strength, drawn.empty() ? "nothing here" : join(drawn) + " alone", join(free),
+                  free.size() == 1 ? "starts" : "start"));
+}
+
 std::string expectation_on_new_samples(const transfer::StrategyResult& result) {
   switch (result.verdict_new_samples) {
     case transfer::Verdict::helps:
@@ -136,6 +146,15 @@ std::vector<std::string> concluded(const transfer::Comparison& comparison, trans
 std::vector<std::string> describe_conclusion(const transfer::Comparison& comparison) {
   const std::size_t compared = comparison.strategies.size() - 1;
   if (compared == 0) return {};
+  if (comparison.strategies.front().pairs == 0) {
+    return {"Scratch did not finish: all of its runs diverged, so nothing is said about help or harm of transfer."};
+  }
+  if (std::all_of(comparison.strategies.begin() + 1, comparison.strategies.end(),
+                  [](const auto& result) { return result.pairs == 0; })) {
+    return {
+        "No seed has a finished run of both scratch and a strategy, so nothing is said about help or harm of "
+        "transfer."};
+  }
   const std::string how = compared == 1 ? std::string()
                                         : fmt::format(" (Holm's correction over {} strategies, {:.0f} % in all)",
                                                       compared, 100 * comparison.confidence);
@@ -154,6 +173,7 @@ std::vector<std::string> describe_notes(const transfer::Comparison& comparison) 
     if (result.diverged > 0) notes.push_back(describe_divergence(result, comparison.seeds.size()));
   }
   note_scratch(comparison, notes);
+  note_l2sp(comparison, notes);
   for (const auto& result : comparison.strategies) {
     note_predictions(result, comparison, notes);
     for (const auto& warning : result.warnings) {

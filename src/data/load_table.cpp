@@ -56,7 +56,7 @@ Tensor table_features(const std::string& file, const CsvTable& table, const Devi
 }
 
 void add_notes(std::vector<std::string>& notes, const std::string& file, const std::vector<std::string>& more) {
-  for (const std::string& note : more) notes.push_back(file + ": " + note);
+  for (const std::string& note : more) notes.push_back(fmt::format("{}: {}", file, note));
 }
 
 TrainTest load_csv(const Spec& spec, const Device& host) {

@@ -56,7 +56,7 @@ constexpr Magic magics[] = {
 /// Field 1 (version) as a small number, then field 2 (the producer's name) of a printable text.
 bool is_onnx(std::string_view start) {
   if (start.size() < 5 || start[0] != 0x08 || start[1] < 1 || start[1] > 32 || start[2] != 0x12) return false;
-  const auto length = static_cast<std::size_t>(start[3]);
+  const auto length = static_cast<std::size_t>(static_cast<unsigned char>(start[3]));
   if (length == 0 || length > 64 || start.size() < 4 + length) return false;
   return std::all_of(start.begin() + 4, start.begin() + 4 + static_cast<std::ptrdiff_t>(length),
                      [](char c) { return c >= ' ' && c <= '~'; });

@@ -148,9 +148,15 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
   loaded.network = make_network(fit.architecture, device, 0, dtype);
   fill(file, fit, *loaded.network);
   loaded.notes = notes_of(names, fit);
-  loaded.normalization = read_normalization(file, "");
+  StatisticNames statistics;
+  for (const auto& [name, tensor] : names.input_statistics) statistics.emplace(name, tensor.name);
+  loaded.normalization = read_normalization(file, "", statistics);
   const Shape& input = loaded.network->architecture().input;
   const bool standardised = loaded.normalization && loaded.normalization->kind == data::Normalization::standardize;
+  const auto said = file.metadata().find("normalization");
+  if (standardised && (said == file.metadata().end() || said->second.empty())) {
+    loaded.notes.emplace_back("its inputs are standardised by the input.mean and input.deviation that it holds");
+  }
   if (standardised && input != Shape{static_cast<std::int64_t>(loaded.normalization->mean.size())}) {
     throw FormatError(path, fmt::format("it has the means of {} columns, but its network takes samples {}",
                                         loaded.normalization->mean.size(), input.to_string()));

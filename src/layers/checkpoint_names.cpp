@@ -63,20 +63,26 @@ void take_wrappers(Words& words) {
   }
 }
 
+/// A number of standardised inputs, whatever stands in front.
+bool ends_as_input_statistic(const Name& name) {
+  const std::size_t count = name.words.size();
+  return count >= 2 && is_input_statistic(name.words[count - 2] + "." + name.words[count - 1]);
+}
+
 bool is_head(const Name& name) {
   const std::string text = name.text();
   return std::any_of(head_names().begin(), head_names().end(),
                      [&](const std::string& head) { return text == head + ".weight" || text == head + ".bias"; });
 }
 
-/// Takes first words off that all names share, but for a head's and what may be left out. Such a word never is all of a
-/// layer's own name.
+/// Takes first words off that all names share, but for a head's, what may be left out and the numbers of standardised
+/// inputs. Such a word never is all of a layer's own name.
 void take_common_word(std::vector<Name>& names, std::vector<std::string>& notes) {
   while (true) {
     const std::string* common = nullptr;
     std::size_t sharing = 0;
     for (const Name& name : names) {
-      if (is_head(name) || may_be_left_out(*name.tensor)) continue;
+      if (is_head(name) || may_be_left_out(*name.tensor) || ends_as_input_statistic(name)) continue;
       if (name.words.size() < 3 || (common != nullptr && *common != name.words.front())) return;
       common = &name.words.front();
       ++sharing;
@@ -92,6 +98,7 @@ void take_common_word(std::vector<Name>& names, std::vector<std::string>& notes)
 
 std::vector<std::string> file_names(const std::vector<Name>& names) {
   std::vector<std::string> all;
+  all.reserve(names.size());
   for (const Name& name : names) all.push_back(name.tensor->name);
   return all;
 }
@@ -100,6 +107,7 @@ std::vector<std::string> file_names(const std::vector<Name>& names) {
 
 std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& tensors) {
   std::vector<StoredTensor> stored;
+  stored.reserve(tensors.size());
   for (const io::TensorEntry& entry : tensors) {
     stored.push_back({entry.name, entry.shape, std::string(name_of(entry.dtype)), is_floating(entry.dtype)});
   }
@@ -119,7 +127,7 @@ CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors) {
   std::vector<Name> plain, averaged, optimizer;
   for (const StoredTensor& tensor : tensors) {
     Name name{&tensor, words_of(tensor.name)};
-    if (name.words.back() == "num_batches_tracked" || is_input_statistic(tensor.name)) continue;
+    if (name.words.back() == "num_batches_tracked") continue;
     if (is_one_of(name.words.front(), {"optimizer", "optimizers", "optimizer_states", "optim", "lr_scheduler"})) {
       optimizer.push_back(std::move(name));
       continue;
@@ -128,8 +136,9 @@ CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors) {
     take_wrappers(name.words);
     (copy ? averaged : plain).push_back(std::move(name));
   }
-  const bool only_averaged =
-      std::all_of(plain.begin(), plain.end(), [](const Name& name) { return may_be_left_out(*name.tensor); });
+  const bool only_averaged = std::all_of(plain.begin(), plain.end(), [](const Name& name) {
+    return may_be_left_out(*name.tensor) || ends_as_input_statistic(name);
+  });
   if (!optimizer.empty()) {
     result.notes.push_back(fmt::format("left out: the optimizer's state ({})", first_few(file_names(optimizer))));
   }
@@ -142,8 +151,9 @@ CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors) {
   }
   take_common_word(plain, result.notes);
   for (const Name& name : plain) {
-    const auto [at, added] = result.tensors.emplace(name.text(), *name.tensor);
-    if (added || may_be_left_out(*name.tensor)) continue;
+    const bool statistic = is_input_statistic(name.text());
+    const auto [at, added] = (statistic ? result.input_statistics : result.tensors).emplace(name.text(), *name.tensor);
+    if (added || may_be_left_out(*name.tensor) || (statistic && only_averaged)) continue;
     std::string first = at->second.name, second = name.tensor->name;
     if (first.size() > second.size()) std::swap(first, second);
     throw ValueError(

@@ -22,14 +22,16 @@ std::vector<StoredTensor> stored_tensors(const io::SafetensorsFile& file);
 
 struct CheckpointNames {
   std::map<std::string, StoredTensor> tensors;  ///< by canonical name; StoredTensor::name is the file's own
-  std::vector<std::string> notes;               ///< what was left out or taken off, for people
+  /// The numbers of standardised inputs likewise, which are no tensors of a network.
+  std::map<std::string, StoredTensor> input_statistics;
+  std::vector<std::string> notes;  ///< what was left out or taken off, for people
 };
 
 /// The rule for all architectures: `_orig_mod` and `module` are dropped wherever they stand, and any sequence of
 /// `model`, `backbone`, `net`, `network`, `encoder`, `state_dict` in front; then a first word that all names share, but
-/// for a head's. Batch counters, the numbers of standardised inputs and an optimizer's state are left out, and averaged
-/// copies (`ema.`, `model_ema.`,
-/// `.._averaged`, ..) where there are plain tensors beside them. Throws ValueError where two names become one.
+/// for a head's and `input.mean` and `input.deviation`. Batch counters and an optimizer's state are left out, and
+/// averaged copies (`ema.`, `model_ema.`, `.._averaged`, ..) where there are plain tensors beside them. Throws
+/// ValueError where two names become one.
 CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors);
 
 /// What a network's last linear layer may be called.

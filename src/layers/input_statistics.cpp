@@ -42,16 +42,25 @@ void InputStatistics::append_to(std::vector<io::NamedView>& tensors, const std::
   tensors.emplace_back(prefix + deviation_name, deviation_);
 }
 
-std::optional<data::InputNormalization> read_normalization(const io::SafetensorsFile& file, const std::string& prefix) {
+std::optional<data::InputNormalization> read_normalization(const io::SafetensorsFile& file, const std::string& prefix,
+                                                           const StatisticNames& names) {
   const auto found = file.metadata().find(prefix + "normalization");
-  if (found == file.metadata().end() || found->second.empty()) return {};
+  const bool unsaid = found == file.metadata().end() || found->second.empty();
+  if (unsaid && !(names.contains(mean_name) && names.contains(deviation_name))) return {};
+  const auto numbers = [&](const char* name) {
+    const auto other = names.find(name);
+    return read_column_numbers(file, other == names.end() ? prefix + name : other->second);
+  };
   try {
-    const data::Normalization kind = data::parse_normalization(found->second);
+    const data::Normalization kind =
+        unsaid ? data::Normalization::standardize : data::parse_normalization(found->second);
     if (kind != data::Normalization::standardize) return kind;
-    return data::InputNormalization(read_column_numbers(file, prefix + mean_name),
-                                    read_column_numbers(file, prefix + deviation_name));
+    return data::InputNormalization(numbers(mean_name), numbers(deviation_name));
   } catch (const ValueError& error) {
-    throw FormatError(file.path(), fmt::format("metadata '{}normalization': {}", prefix, error.what()));
+    throw FormatError(file.path(), fmt::format("{}: {}",
+                                               unsaid ? "the numbers of its standardised inputs"
+                                                      : fmt::format("metadata '{}normalization'", prefix),
+                                               error.what()));
   }
 }
 

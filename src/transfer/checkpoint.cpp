@@ -44,6 +44,20 @@ Facts protocol_in(const io::SafetensorsFile& file) {
   return io::decode_json(file.path(), [&] { return facts_from(json); });
 }
 
+/// Throws ValueError unless the file is this training's.
+void check_protocol(const io::SafetensorsFile& file, const Facts& protocol) {
+  const std::string different = differences(protocol, protocol_in(file));
+  if (different.empty()) return;
+  throw ValueError(
+      fmt::format("{}: it is another training's, which is kept: {}. Go on with that one's options, move "
+                  "the file, or name another",
+                  file.path(), different));
+}
+
+void tell_damaged(const FormatError& error, const std::function<void(const std::string&)>& notice) {
+  if (notice) notice(fmt::format("{}; it is not used, and the training starts from its beginning", error.what()));
+}
+
 /// Refuses tensors that are not the model's, before any is changed.
 void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<std::string, Tensor*>>& tensors) {
   for (const auto& [name, tensor] : tensors) {
@@ -53,6 +67,20 @@ void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<
     }
   }
   if (file.entry("losses").dtype != DType::f64) throw FormatError(file.path(), "the losses are not f64");
+}
+
+/// A state that is not this optimizer's, in a file of this training, is damage.
+void load_optimizer(const std::string& path, optim::Optimizer& optimizer,
+                    const std::vector<optim::NamedTensor>& state) {
+  try {
+    optimizer.load_state(state);
+  } catch (const ValueError& error) {
+    throw FormatError(path, error.what());
+  } catch (const ShapeError& error) {
+    throw FormatError(path, error.what());
+  } catch (const DTypeError& error) {
+    throw FormatError(path, error.what());
+  }
 }
 
 }  // namespace
@@ -98,19 +126,29 @@ void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& 
   io::write_safetensors(path, views, {{"kind", kind}, {"protocol", to_json(protocol).dump()}});
 }
 
+void keep_other_training(const std::string& path, const Facts& protocol,
+                         const std::function<void(const std::string&)>& notice) {
+  if (!io::file_exists(path)) return;
+  try {
+    check_protocol(io::SafetensorsFile(path), protocol);
+    if (notice) {
+      notice(
+          fmt::format("{}: keeps this training, begun before; it was not asked to resume, starts from its "
+                      "beginning and replaces the file",
+                      path));
+    }
+  } catch (const FormatError& error) {
+    tell_damaged(error, notice);
+  }
+}
+
 std::vector<double> load_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
                                     optim::Optimizer& optimizer,
                                     const std::function<void(const std::string&)>& notice) {
   if (!io::file_exists(path)) return {};
   try {
     const io::SafetensorsFile file(path);
-    const std::string different = differences(protocol, protocol_in(file));
-    if (!different.empty()) {
-      throw ValueError(
-          fmt::format("{}: it is another training's, which is kept: {}. Go on with that one's options, move "
-                      "the file, or name another",
-                      path, different));
-    }
+    check_protocol(file, protocol);
     const auto tensors = model_tensors(model);
     check_tensors(file, tensors);
     const Device host = Device::cpu(1).separate();
@@ -121,11 +159,11 @@ std::vector<double> load_checkpoint(const std::string& path, const Facts& protoc
       optimizer_state.push_back({entry.name.substr(prefix.size()), file.load(entry.name, host)});
     }
     std::vector<double> losses = file.load("losses", host).to_vector<double>();
-    optimizer.load_state(optimizer_state);
+    load_optimizer(path, optimizer, optimizer_state);
     for (const auto& [name, tensor] : tensors) copy_bytes(file.load(name, host), *tensor);
     return losses;
   } catch (const FormatError& error) {
-    if (notice) notice(fmt::format("{}; it is not used, and the training starts from its beginning", error.what()));
+    tell_damaged(error, notice);
     return {};
   }
 }

@@ -19,6 +19,11 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
 void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
                      const optim::Optimizer& optimizer, const std::vector<double>& losses);
 
+/// Before a training begins anew whose checkpoints are to lie at `path`: a file of another training, or of none, is not
+/// to be replaced. `notice` is told of one that is damaged, or this very training's. Throws as load_checkpoint.
+void keep_other_training(const std::string& path, const Facts& protocol,
+                         const std::function<void(const std::string&)>& notice);
+
 /// Puts the state of a checkpoint into model and optimizer and returns the losses of the epochs done. A file that is
 /// missing changes nothing and returns no losses; so does a damaged one, which `notice` is told. Throws ValueError for
 /// an intact file of another training, saying what differs; IoError.

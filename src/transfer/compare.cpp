@@ -134,6 +134,7 @@ class Runs {
 
   void run_all() {
     std::vector<Device> devices;
+    devices.reserve(static_cast<std::size_t>(workers_));
     for (int i = 0; i < workers_; ++i) {
       devices.push_back(base_.is_cuda() ? base_.separate() : Device::cpu(threads_).separate());
     }
@@ -355,6 +356,12 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
   comparison.confidence = options.confidence;
   comparison.class_names = target.test.class_names;
   detail::summarize_runs(comparison, runs.by_strategy(), target.test.labels.to_vector<std::int32_t>());
+  comparison.l2sp_strength = options.training.l2sp_strength;
+  for (std::size_t i = 0; i < comparison.strategies.size(); ++i) {
+    comparison.strategies[i].l2sp =
+        comparison.l2sp_strength > 0 &&
+        detail::starts_at_source(runs.contenders()[i].strategy, sources, target.train, options.strategy);
+  }
   return comparison;
 }
 

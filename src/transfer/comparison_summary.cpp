@@ -126,6 +126,7 @@ void compare_with_scratch(StrategyResult& result, const StrategyRuns& own, const
   result.verdict = fair(judge(difference.over_seeds));
   result.verdict_new_samples = fair(judge(difference.new_samples));
   result.p_value = difference.p_value;
+  result.p_value_new_samples = difference.p_value_new_samples;
   result.no_spread = difference.no_spread;
 }
 

@@ -65,6 +65,11 @@ namespace detail {
 /// Features of all sources, from the cache if there is one.
 Tables find_tables(const std::vector<FrozenSource>& sources, const data::Dataset& dataset, FeatureCache* cache);
 
+/// Whether training starts at weights of the source, so that L2-SP has something to draw to: fine-tune, and probe with
+/// the source's own head. Throws ValueError for a head that the options ask for and the source does not have.
+bool starts_at_source(const std::string& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
+                      const StrategyOptions& options);
+
 /// fit() with the sources' features given: row i of `train` is row (*rows)[i] of each table (row i if null). Strategies
 /// without frozen features ignore them.
 Fitted fit_on(const std::string& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,

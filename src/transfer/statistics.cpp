@@ -153,6 +153,23 @@ MeanError error_of_runs(std::span<const double> run_means, double resolution) {
   return {std::pow(std::max(deviation, resolution), 2) / (degrees + 1), degrees};
 }
 
+/// The p at which the sum of both squared half-widths is the mean's square: with the mean's square shared out among the
+/// two by an angle, that at which both shares have the same tail.
+double p_value_of_sum(double mean, const MeanError& first, const MeanError& second) {
+  if (mean == 0 || std::isinf(first.variance) || std::isinf(second.variance)) return 1;
+  if (first.variance == 0 || second.variance == 0) return std::max(first.p_value(mean), second.p_value(mean));
+  const auto tail = [&](const MeanError& error, double share) {
+    return upper_tail(std::abs(mean) * share / std::sqrt(error.variance), error.degrees);
+  };
+  double low = 0, high = std::acos(0.0), found = 0.5;
+  for (int step = 0; step < 60 && high - low > 0; ++step) {
+    const double angle = low + (high - low) / 2;
+    found = tail(first, std::cos(angle));
+    (found < tail(second, std::sin(angle)) ? low : high) = angle;
+  }
+  return 2 * found;
+}
+
 Interval around(double mean, double half, const PairedOptions& options, bool to_zero) {
   Interval interval{mean, std::max(options.lowest, mean - half), std::min(options.highest, mean + half)};
   if (to_zero) interval = {mean, std::min(interval.low, 0.0), std::max(interval.high, 0.0)};
@@ -186,7 +203,9 @@ PairedDifference compare_paired(std::span<const double> run_means, std::span<con
   result.no_spread = all_equal(run_means);
   result.over_seeds = around(mean, std::max(half_runs, half_samples), options, result.no_spread);
   result.new_samples = around(mean, std::hypot(half_runs, half_samples), options, result.no_spread);
-  result.p_value = result.no_spread ? 1 : std::max(runs.p_value(mean), samples.p_value(mean));
+  if (result.no_spread) return result;
+  result.p_value = std::max(runs.p_value(mean), samples.p_value(mean));
+  result.p_value_new_samples = p_value_of_sum(mean, runs, samples);
   return result;
 }
 

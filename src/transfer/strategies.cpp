@@ -51,16 +51,16 @@ void draw_head(Model& model, std::int64_t columns, std::uint64_t seed) {
   model.set_head(std::move(weight), std::move(bias));
 }
 
-bool keeps_head(const FrozenSource& source, const Request& request) {
-  const bool same = source.classes() == request.train.classes;
-  if (request.options.head_start == HeadStart::pretrained && source.classes() == 0) {
+bool keeps_head(const FrozenSource& source, const data::Dataset& train, const StrategyOptions& options) {
+  const bool same = source.classes() == train.classes;
+  if (options.head_start == HeadStart::pretrained && source.classes() == 0) {
     throw ValueError(fmt::format("head_start pretrained: {} has no head; use a fresh head", source.name()));
   }
-  if (request.options.head_start == HeadStart::pretrained && !same) {
+  if (options.head_start == HeadStart::pretrained && !same) {
     throw ValueError(fmt::format("head_start pretrained: {} has {} classes, {} has {}; use a fresh head", source.name(),
-                                 source.classes(), request.train.name, request.train.classes));
+                                 source.classes(), train.name, train.classes));
   }
-  return same && request.options.head_start != HeadStart::fresh;
+  return same && options.head_start != HeadStart::fresh;
 }
 
 /// The head of a probe starts as the source's own.
@@ -93,7 +93,11 @@ std::vector<Tensor> add_blocks(Model& model, const Request& request) {
 Fitted finish(std::unique_ptr<Model> model, const Request& request, const std::vector<Tensor>& features = {}) {
   TrainingData data{&request.train, model->normalization, {}};
   for (const Tensor& block : features) data.features.push_back(block.view());
-  model->record = train(*model, data, request.training);
+  TrainingOptions training = request.training;
+  if (!detail::starts_at_source(model->strategy, request.sources, request.train, request.options)) {
+    training.l2sp_strength = 0;
+  }
+  model->record = train(*model, data, training);
   return Fitted(std::move(model));
 }
 
@@ -110,7 +114,7 @@ Fitted fit_probe(const Request& request) {
   const std::vector<Tensor> features = add_blocks(*model, request);
   model->feature_dropout = request.options.probe_dropout;
   draw_head(*model, source.feature_count(), request.training.seed);
-  if (keeps_head(source, request)) copy_head(*model, source);
+  if (keeps_head(source, request.train, request.options)) copy_head(*model, source);
   return finish(std::move(model), request, features);
 }
 
@@ -123,7 +127,9 @@ Fitted fit_fine_tune(const Request& request) {
   }
   model->normalization = source.normalization();
   model->network = source.copy_network(model->device);
-  if (!keeps_head(source, request)) model->network->reset_head(model->classes, request.training.seed);
+  if (!keeps_head(source, request.train, request.options)) {
+    model->network->reset_head(model->classes, request.training.seed);
+  }
   return finish(std::move(model), request);
 }
 
@@ -144,6 +150,11 @@ bool uses_features(const std::string& strategy) { return strategy == "probe" || 
 }  // namespace
 
 namespace detail {
+
+bool starts_at_source(const std::string& name, const std::vector<FrozenSource>& sources, const data::Dataset& train,
+                      const StrategyOptions& options) {
+  return name == "fine-tune" || (name == "probe" && keeps_head(sources.front(), train, options));
+}
 
 Tables find_tables(const std::vector<FrozenSource>& sources, const data::Dataset& dataset, FeatureCache* cache) {
   FeatureCache own;

@@ -121,6 +121,8 @@ class Training {
       protocol_ = detail::training_protocol(model_, data_, options_);
       if (options_.resume) {
         record_.losses = detail::load_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, options_.notice);
+      } else {
+        detail::keep_other_training(options_.checkpoint, protocol_, options_.notice);
       }
     }
     clean_labels_ = data_.dataset->labels.to_vector<std::int32_t>();

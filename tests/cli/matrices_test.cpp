@@ -159,6 +159,91 @@ TEST(Matrices, ClassesAreNeverRegressedOnInSilence) {
       std::string::npos);
 }
 
+/// A .npy file of texts, as NumPy writes an array of str or of bytes.
+std::string text_npy(const Words& texts, bool bytes) {
+  std::size_t longest = 1;
+  for (const std::string& text : texts) longest = std::max(longest, text.size());
+  std::string header = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({},), }}", bytes ? "|S" : "<U",
+                                   longest, texts.size());
+  header += std::string(63 - (header.size() + 10) % 64, ' ') + "\n";
+  std::string content = std::string("\x93NUMPY\1\0", 8) + static_cast<char>(header.size()) + '\0' + header;
+  for (const std::string& text : texts) {
+    for (std::size_t i = 0; i < longest; ++i) {
+      content += i < text.size() ? text[i] : '\0';
+      if (!bytes) content += std::string(3, '\0');
+    }
+  }
+  return content;
+}
+
+TEST(Matrices, ArraysOfTextAreClasses) {
+  const Files files;
+  std::string table = "kind\n";
+  Words kinds, digits, fractions;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+    kinds.emplace_back(files.x[3 * i] > 0 ? "oak" : "ash");
+    digits.emplace_back(files.x[3 * i] > 0 ? "10" : "9");
+    fractions.push_back(fmt::format("{}.5", i));
+    table += kinds.back() + "\n";
+  }
+  files.place.write("kinds.csv", table);
+  files.place.write("bytes.npy", text_npy(kinds, true));
+  files.place.write("y_str.npy", text_npy(kinds, false));
+  files.place.write("digits.npy", text_npy(digits, false));
+  files.place.write("fractions.npy", text_npy(fractions, false));
+  json want = files.facts("x.npy", "kinds.csv");
+  for (const char* targets : {"y_str.npy", "bytes.npy", "npy:y_str.npy", "y_str.npy?limit=30"}) {
+    EXPECT_EQ(files.facts("x.npy", targets), want) << targets;
+  }
+  EXPECT_EQ(files.facts("x.npy", "y_str.npy", {"--targets-are", "classes"}), want);
+  const Outcome told = files.ridge("x.npy", "y_str.npy");
+  EXPECT_NE(told.errors.find("note: y_str.npy: 2 classes: ash, oak"), std::string::npos) << told.errors;
+  EXPECT_NE(told.output.find("leave-one-out accuracy"), std::string::npos) << told.output;
+  EXPECT_EQ(files.facts("x.npy", "digits.npy").at("classes"), json({"9", "10"}));
+  const auto refused = [&](const std::string& features, const std::string& targets, const Words& more) {
+    const Outcome outcome = files.ridge(features, targets, more);
+    EXPECT_EQ(outcome.code, 1) << features << " " << targets;
+    EXPECT_EQ(outcome.output, "");
+    return outcome.errors;
+  };
+  EXPECT_NE(refused("x.npy", "y_str.npy", {"--targets-are", "values"}).find("holds text, which are classes"),
+            std::string::npos);
+  EXPECT_NE(refused("x.npy", "fractions.npy", {}).find("row 0 is '0.5', a number with a fraction"), std::string::npos);
+  EXPECT_EQ(files.facts("x.npy", "fractions.npy", {"--targets-are", "classes"}).at("classes").size(), 30u);
+  EXPECT_NE(refused("y_str.npy", "y.npy", {}).find("y_str.npy"), std::string::npos);
+  kinds[7] = "";
+  files.place.write("y_str.npy", text_npy(kinds, false));
+  EXPECT_NE(refused("x.npy", "y_str.npy", {}).find("row 7 is empty"), std::string::npos);
+  const Outcome decided =
+      files.place.run({"decide", "--source-features", "x.npy", "--source-targets", "bytes.npy", "--target-features",
+                       "x.npy?limit=12", "--target-targets", "kinds.csv?limit=12", "--json", "d.json"});
+  ASSERT_EQ(decided.code, 0) << decided.errors;
+  EXPECT_EQ(files.place.json("d.json").at("classes"), json({"ash", "oak"}));
+}
+
+TEST(Matrices, ClassNumbersAreToldHoweverFewOrManyThereAre) {
+  const Files files;
+  const Device host = Device::cpu(1);
+  const auto told = [&](const std::vector<double>& values, std::int64_t width) {
+    io::write_npy(files.place.path("numbers.npy"), Tensor::from(values, {rows, width}, host));
+    const Outcome outcome = files.ridge("x.npy", "numbers.npy");
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    EXPECT_EQ(files.ridge("x.npy", "numbers.npy", {"--targets-are", "values"}).errors.find("note"), std::string::npos);
+    return outcome.errors;
+  };
+  std::vector<double> rare, counted, two;
+  for (int i = 0; i < rows; ++i) {
+    rare.push_back(i < 20 ? i : 3);  // more classes than half of the rows
+    counted.push_back(i);            // every row its own number
+    two.insert(two.end(), {i % 3 == 0 ? 1.0 : 0.0, 0.5 * i});
+  }
+  EXPECT_NE(told(rare, 1).find("20 different whole numbers are taken as values; if they are classes"),
+            std::string::npos);
+  EXPECT_EQ(told(counted, 1).find("note"), std::string::npos);
+  EXPECT_NE(told(two, 2).find("the whole numbers of 1 of its 2 columns are taken as values; classes stand in one"),
+            std::string::npos);
+}
+
 TEST(Matrices, RowsLeftOutAreCountedAndLeftOutEverywhere) {
   const Files files;
   std::string text = "a,b,c,target\n";
@@ -183,10 +268,59 @@ TEST(Matrices, RowsLeftOutAreCountedAndLeftOutEverywhere) {
   const Outcome told = files.ridge(features, targets);
   EXPECT_NE(told.errors.find("1 of 30 rows was left out: line 6, b is empty"), std::string::npos) << told.errors;
   EXPECT_NE(told.errors.find("1 of 30 rows was left out: line 11, target is NA"), std::string::npos) << told.errors;
+  EXPECT_NE(told.errors.find("2 of 30 rows are left out in all"), std::string::npos) << told.errors;
   EXPECT_EQ(files.facts(features, "y.npy").at("n"), 29);
+  EXPECT_EQ(files.ridge(features, "y.npy").errors.find("left out in all"), std::string::npos);
   const Outcome refused = files.ridge("gaps.csv?drop=target", "y.npy");
   EXPECT_EQ(refused.code, 1);
   EXPECT_NE(refused.errors.find("line 6"), std::string::npos) << refused.errors;
+}
+
+/// Two tables that lack as many rows, but not the same ones: each way round, with values and with classes.
+TEST(Matrices, TwoTablesThatLackDifferentRowsStayAligned) {
+  const Files files;
+  std::string gap_early = "a,b,c\n", gap_late = gap_early, values_late = "y\n", values_early = values_late;
+  std::string classes_late = "kind\n";
+  std::vector<double> x, y, one_hot;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+    const double* row = files.x.data() + 3 * i;
+    const bool early = i == 2, late = i == 20;
+    const std::string rest = fmt::format("{},{}\n", row[1], row[2]);
+    gap_early += (early ? "" : fmt::format("{}", row[0])) + "," + rest;
+    gap_late += (late ? "" : fmt::format("{}", row[0])) + "," + rest;
+    values_early += early ? "NA\n" : fmt::format("{}\n", files.y[i]);
+    values_late += late ? "NA\n" : fmt::format("{}\n", files.y[i]);
+    classes_late += late ? "NA\n" : row[0] > 0 ? "oak\n" : "ash\n";
+    if (early || late) continue;
+    x.insert(x.end(), row, row + 3);
+    y.push_back(files.y[i]);
+    one_hot.insert(one_hot.end(), {row[0] > 0 ? 0.0 : 1.0, row[0] > 0 ? 1.0 : 0.0});
+  }
+  const Device host = Device::cpu(1);
+  io::write_npy(files.place.path("x28.npy"), Tensor::from(x, {28, 3}, host));
+  io::write_npy(files.place.path("y28.npy"), Tensor::from(y, {28}, host));
+  io::write_npy(files.place.path("one_hot.npy"), Tensor::from(one_hot, {28, 2}, host));
+  files.place.write("x_early.csv", gap_early);
+  files.place.write("x_late.csv", gap_late);
+  files.place.write("y_early.csv", values_early);
+  files.place.write("y_late.csv", values_late);
+  files.place.write("kinds.csv", classes_late);
+  const json want = files.facts("x28.npy", "y28.npy");
+  for (const auto& [features, targets] : {std::pair{"x_early.csv", "y_late.csv"}, {"x_late.csv", "y_early.csv"}}) {
+    const std::string drop = "?missing=drop";
+    EXPECT_EQ(files.facts(features + drop, targets + drop), want) << features;
+    const json notes = files.place.json("result.json").at("notes");
+    EXPECT_NE(notes.dump().find("2 of 30 rows are left out in all"), std::string::npos) << notes;
+    EXPECT_EQ(files.ridge(features, targets + drop).code, 1) << "what is missing is no number";
+  }
+  json classes = files.facts("x_early.csv?missing=drop", "csv:kinds.csv?label=kind&missing=drop");
+  EXPECT_EQ(classes.at("classes"), json({"ash", "oak"}));
+  classes.erase("classes");
+  classes.erase("accuracy");
+  EXPECT_EQ(classes, files.facts("x28.npy", "one_hot.npy"));
+  const Outcome shorter = files.ridge("x_early.csv?missing=drop", "y28.npy");
+  EXPECT_EQ(shorter.code, 1) << "28 of 30 rows are not these 29";
+  EXPECT_NE(shorter.errors.find("each sample needs both"), std::string::npos) << shorter.errors;
 }
 
 TEST(Matrices, AreRefusedInTheUsersWords) {

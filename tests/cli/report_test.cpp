@@ -123,6 +123,30 @@ TEST(Report, ConcludesAfterHolmsCorrection) {
   EXPECT_TRUE(cli::describe_conclusion(comparison).empty());
 }
 
+TEST(Report, ConcludesNothingWhereNothingWasCompared) {
+  auto comparison = example();
+  auto& strategies = comparison.strategies;
+  for (std::size_t i = 1; i < strategies.size(); ++i) {
+    auto& result = strategies[i];
+    result.pairs = 0;
+    result.verdict = result.verdict_new_samples = transfer::Verdict::undecided;
+    result.p_value = result.p_value_holm = 1;
+  }
+  EXPECT_EQ(cli::describe_conclusion(comparison),
+            std::vector<std::string>{"No seed has a finished run of both scratch and a strategy, so nothing is said "
+                                     "about help or harm of transfer."});
+  strategies.front().pairs = 0;
+  strategies.front().diverged = 3;
+  const std::vector<std::string> want = {
+      "Scratch did not finish: all of its runs diverged, so nothing is said about help or harm of transfer."};
+  EXPECT_EQ(cli::describe_conclusion(comparison), want);
+  const std::string html = cli::html_report(comparison, {}, {});
+  EXPECT_NE(html.find(want[0]), std::string::npos);
+  for (const char* sentence : {"Transfer helped", "Transfer hurt", "beyond chance"}) {
+    EXPECT_EQ(html.find(sentence), std::string::npos) << sentence;
+  }
+}
+
 TEST(Report, NotesWhatMakesNumbersSayLess) {
   auto comparison = example();
   comparison.test_samples = 50;

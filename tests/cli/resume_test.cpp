@@ -167,16 +167,28 @@ TEST(Resume, PretrainKeepsAnotherTrainingsState) {
   place.wait(process);
   ASSERT_TRUE(place.has("out.safetensors.unfinished"));
   const std::string before = place.read("out.safetensors.unfinished");
-  std::vector<std::string> words = pretrain("out.safetensors", "--resume");
-  words.insert(words.end(), {"--learning-rate", "0.5"});
-  const auto outcome = place.run(words);
-  EXPECT_EQ(outcome.code, 1);
-  EXPECT_NE(outcome.errors.find("learning rate is 0.5 here and 0.01 there"), std::string::npos) << outcome.errors;
-  EXPECT_EQ(place.read("out.safetensors.unfinished"), before);
-  place.write("out.safetensors.unfinished", before.substr(0, before.size() / 2));
-  const auto damaged = place.run(pretrain("out.safetensors", "--resume"));
-  EXPECT_EQ(damaged.code, 0);
-  EXPECT_NE(damaged.errors.find("starts from its beginning"), std::string::npos) << damaged.errors;
+  for (const std::string resume : {"--resume", ""}) {
+    SCOPED_TRACE(resume);
+    place.write("out.safetensors.unfinished", before);
+    std::vector<std::string> words = pretrain("out.safetensors", resume);
+    words.insert(words.end(), {"--learning-rate", "0.5"});
+    const auto outcome = place.run(words);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_NE(outcome.errors.find("learning rate is 0.5 here and 0.01 there"), std::string::npos) << outcome.errors;
+    EXPECT_EQ(place.read("out.safetensors.unfinished"), before);
+    place.write("out.safetensors.unfinished", before.substr(0, before.size() / 2));
+    const auto damaged = place.run(pretrain("out.safetensors", resume));
+    EXPECT_EQ(damaged.code, 0);
+    EXPECT_NE(damaged.errors.find("starts from its beginning"), std::string::npos) << damaged.errors;
+  }
+  place.write("out.safetensors.unfinished", before);
+  const auto same = place.run(pretrain("out.safetensors"));
+  EXPECT_EQ(same.code, 0);
+  EXPECT_NE(same.errors.find("out.safetensors.unfinished: keeps this training, begun before; it was not asked to "
+                             "resume"),
+            std::string::npos)
+      << same.errors;
+  EXPECT_FALSE(place.has("out.safetensors.unfinished"));
 }
 
 TEST(Resume, NamesOfFilesNeedNotBeUtf8) {

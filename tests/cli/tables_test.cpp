@@ -15,6 +15,9 @@ TEST(TableFiles, NotesAreSaidAndCounted) {
       << told.errors;
   EXPECT_NE(told.errors.find("the first line (0, 1, kind) was taken for the names"), std::string::npos) << told.errors;
   EXPECT_NE(told.output.find("2 columns: 0, 1"), std::string::npos) << told.output;
+  EXPECT_NE(told.output.find("\nnote: t.csv: 1 of 6 rows was left out: line 3, 1 is empty\n"), std::string::npos)
+      << told.output;
+  EXPECT_NE(told.output.find("\nnote: t.csv: the first line (0, 1, kind)"), std::string::npos) << told.output;
   const auto json = place.json("t.json");
   EXPECT_EQ(json["notes"].size(), 2u);
   EXPECT_EQ(json["columns"], nlohmann::json({"0", "1"}));
@@ -33,7 +36,14 @@ TEST(TableFiles, NamesWithMarksCanBeWritten) {
 TEST(TableFiles, AnEmptyTestPartIsTold) {
   const Workplace place;
   place.write("t.csv", "a,b,kind\n1,2,ash\n3,4,elm\n5,6,ash\n7,8,elm\n");
-  EXPECT_EQ(place.run({"inspect", "csv:t.csv?label=kind&test_fraction=0"}).code, 0);
+  const auto inspected = place.run({"inspect", "csv:t.csv?label=kind&test_fraction=0", "--json", "t.json"});
+  EXPECT_EQ(inspected.code, 0);
+  EXPECT_EQ(inspected.output.find("nan"), std::string::npos) << inspected.output;
+  const std::string line = inspected.output.substr(inspected.output.find("\ntest "));
+  EXPECT_NE(line.find(" none "), std::string::npos) << line;
+  EXPECT_NE(line.find(" – "), std::string::npos) << line;
+  EXPECT_EQ(place.json("t.json")["test"]["samples"], 0);
+  EXPECT_TRUE(place.json("t.json")["test"]["inputs"]["mean"].is_null());
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"transfer", "--target", "csv:t.csv?label=kind&test_fraction=0", "--model", "mlp:4"},
         std::vector<std::string>{"pretrain", "--data", "csv:t.csv?label=kind&test_fraction=0", "--model", "mlp:4",

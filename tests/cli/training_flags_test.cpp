@@ -1,6 +1,8 @@
 // Every option of a training has a flag, and the flag does something.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cli/program.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/transfer/strategies.hpp"
@@ -119,13 +121,50 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
     return place.json("r.json").at("strategies").at(1).at("losses").get<std::vector<double>>();
   };
   std::vector<std::vector<double>> seen{losses({})};
-  for (const Words& change : {Words{"--head-start", "pretrained"}, Words{"--probe-dropout", "0.5"},
-                              Words{"--feature-storage", "bf16"}, Words{"--l2sp-strength", "3"}}) {
+  for (const Words& change :
+       {Words{"--head-start", "pretrained"}, Words{"--probe-dropout", "0.5"}, Words{"--feature-storage", "bf16"},
+        Words{"--head-start", "pretrained", "--l2sp-strength", "3"}}) {
     const auto changed = losses(change);
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0];
     seen.push_back(changed);
   }
   EXPECT_EQ(losses({"--head-start", "auto"}), seen[1]);
+}
+
+TEST(TrainingFlags, L2spActsWhereTheStartIsASourceAlone) {
+  const Workplace place;
+  write_points(place);
+  ASSERT_EQ(place.run({"pretrain", "--data", points, "--model", "mlp:4", "--out", "m", "--epochs", "3"}).code, 0);
+  const auto compared = [&](const Words& more) {
+    Words arguments{"transfer", "--source", "m",        "--target", points,   "--model", "mlp:4",
+                    "--seeds",  "2",        "--epochs", "4",        "--json", "r.json",  "--strategy"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = place.run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return place.json("r.json");
+  };
+  const auto plain = compared({"all"}), drawn = compared({"all", "--l2sp-strength", "3"});
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto& a = plain.at("strategies").at(i);
+    const auto& b = drawn.at("strategies").at(i);
+    const bool equal = a.at("losses") == b.at("losses") && a.at("accuracy") == b.at("accuracy");
+    EXPECT_EQ(equal, a.at("name") != "fine-tune") << a.at("name");
+  }
+  const auto noted = [](const nlohmann::json& result, const std::string& note) {
+    const auto notes = result.at("notes").get<Words>();
+    return std::count(notes.begin(), notes.end(), note) == 1;
+  };
+  EXPECT_TRUE(noted(drawn,
+                    "L2-SP of strength 3 acts on fine-tune alone: scratch, probe, refine start at drawn weights, "
+                    "so there is no source to be drawn to."))
+      << drawn.at("notes");
+  EXPECT_TRUE(
+      noted(compared({"probe", "--l2sp-strength", "3", "--head-start", "pretrained"}),
+            "L2-SP of strength 3 acts on probe alone: scratch starts at drawn weights, so there is no source to "
+            "be drawn to."));
+  EXPECT_TRUE(noted(compared({"probe", "--l2sp-strength", "3"}),
+                    "L2-SP of strength 3 acts on nothing here: scratch, probe start at drawn weights, so there is no "
+                    "source to be drawn to."));
 }
 
 TEST(Standardize, IsTheDefaultOfVectorsAndLiesInTheFile) {
@@ -161,6 +200,24 @@ TEST(Standardize, WithoutItATrainingThatFailsSaysSo) {
     EXPECT_EQ(outcome.code, 1);
     EXPECT_NE(outcome.errors.find("learning rate"), std::string::npos) << outcome.errors;
     EXPECT_FALSE(place.has("m.safetensors"));
+  }
+}
+
+TEST(Standardize, ACollapsedTrainingIsWrittenWithItsWarnings) {
+  const Workplace place;
+  std::string text = "same,kind\n";
+  for (int i = 0; i < 40; ++i) text += std::string("1,") + (i % 4 == 0 ? "yes" : "no") + "\n";
+  place.write("same.csv", text);
+  const Outcome outcome = place.run({"pretrain", "--data", "csv:same.csv?label=kind", "--model", "mlp:4", "--out",
+                                     "m.safetensors", "--epochs", "20", "--json", "m.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_TRUE(place.has("m.safetensors"));
+  const auto warnings = place.json("m.json").at("warnings").get<Words>();
+  EXPECT_TRUE(std::any_of(warnings.begin(), warnings.end(), [](const std::string& warning) {
+    return warning.find("the trained model gives all 32 training samples the same class, no") == 0;
+  })) << place.read("m.json");
+  for (const std::string& warning : warnings) {
+    EXPECT_NE(outcome.output.find("warning: " + warning + "\n"), std::string::npos) << outcome.output;
   }
 }
 

@@ -65,6 +65,8 @@ TEST(Verdicts, BothIntervalsAndTheConclusionAreWritten) {
     EXPECT_EQ(strategy.at("verdict_new_samples"), samples.at("low") > 0    ? "helps"
                                                   : samples.at("high") < 0 ? "hurts"
                                                                            : "undecided");
+    EXPECT_EQ(samples.at("p") < 0.05, strategy.at("verdict_new_samples") != "undecided");
+    EXPECT_GE(samples.at("p").get<double>(), strategy.at("p_value").get<double>());
     EXPECT_GE(strategy.at("p_value_holm").get<double>(), strategy.at("p_value").get<double>());
     EXPECT_EQ(strategy.at("pairs"), 2);
     EXPECT_EQ(strategy.at("diverged_runs"), 0);

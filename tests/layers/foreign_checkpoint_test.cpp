@@ -229,6 +229,49 @@ TEST_P(ForeignCheckpoint, WhatDoesNotFitIsListed) {
   }
 }
 
+/// A file of save_network whose names other programs have put something in front of, with its metadata or without.
+TEST(StandardisedCheckpoint, PrefixesBelongToItsInputNumbersToo) {
+  const test::TemporaryFolder folder;
+  const Device device = Device::cpu(1);
+  const std::unique_ptr<Network> network = make_network({"mlp", "6-5", {4}, 3}, device, 3);
+  const data::InputNormalization numbers({1, -2, 3, 0.5}, {2, 0.25, 1, 8});
+  const std::string own = folder / "own.safetensors", other = folder / "other.safetensors";
+  save_network(own, *network, numbers);
+  const io::SafetensorsFile file(own);
+  const auto rewrite = [&](const std::function<std::string(const std::string&)>& rename, bool metadata) {
+    Tensors tensors;
+    for (const auto& entry : file.tensors()) tensors.emplace_back(rename(entry.name), file.load(entry.name, device));
+    std::vector<io::NamedView> views;
+    for (const auto& [name, tensor] : tensors) views.emplace_back(name, tensor);
+    io::write_safetensors(other, views, metadata ? io::Metadata{{"normalization", "standardize"}} : io::Metadata());
+    return load_network(other, device);
+  };
+  for (const std::string prefix :
+       {"", "model.", "_orig_mod.", "module.", "model._orig_mod.", "backbone.", "student.", "ema.", "student.trunk."}) {
+    for (const bool metadata : {true, false}) {
+      SCOPED_TRACE(prefix + (metadata ? " with metadata" : ""));
+      const LoadedNetwork loaded = rewrite([&](const std::string& name) { return prefix + name; }, metadata);
+      ASSERT_TRUE(loaded.normalization);
+      EXPECT_EQ(loaded.normalization->mean, numbers.mean);
+      EXPECT_EQ(loaded.normalization->deviation, numbers.deviation);
+      const Tensors here = tensors_of(*loaded.network), there = tensors_of(*network);
+      for (std::size_t i = 0; i < here.size(); ++i) {
+        EXPECT_EQ(here[i].second.to_vector<float>(), there[i].second.to_vector<float>()) << here[i].first;
+      }
+      std::string notes;
+      for (const std::string& note : loaded.notes) notes += note + "\n";
+      EXPECT_EQ(notes.find("inputs are standardised by") == std::string::npos, metadata) << notes;
+      EXPECT_EQ(notes.find("left out"), std::string::npos) << notes;
+    }
+  }
+  // The numbers alone kept their names: they are no reason not to take a common word off.
+  const LoadedNetwork mixed =
+      rewrite([](const std::string& name) { return (name.starts_with("input.") ? "" : "student.") + name; }, true);
+  EXPECT_EQ(mixed.normalization->mean, numbers.mean);
+  EXPECT_THROW(rewrite([](const std::string& name) { return name == "input.mean" ? "input.average" : name; }, true),
+               FormatError);
+}
+
 INSTANTIATE_TEST_SUITE_P(Zoo, ForeignCheckpoint, testing::ValuesIn(kinds),
                          [](const auto& info) { return info.param.name; });
 

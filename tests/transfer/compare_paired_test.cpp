@@ -24,6 +24,7 @@ TEST(ComparePaired, EqualDifferencesAreNoVerdict) {
     EXPECT_EQ(judge(result.over_seeds), Verdict::undecided);
     EXPECT_EQ(judge(result.new_samples), Verdict::undecided);
     EXPECT_EQ(result.p_value, 1);
+    EXPECT_EQ(result.p_value_new_samples, 1);
     EXPECT_GT(result.over_seeds.high - result.over_seeds.low, 0.05);
   }
 }
@@ -63,6 +64,9 @@ TEST(ComparePaired, ValuesWithoutAStepAreOrdinaryTIntervals) {
   EXPECT_NEAR(result.over_seeds.low, wanted.low, 1e-12);
   EXPECT_NEAR(sample_interval(samples, options).low, t_interval(samples, 0.95, -INFINITY, INFINITY).low, 1e-12);
   EXPECT_EQ(sample_interval(std::vector<double>{2}, options).high, INFINITY);
+  EXPECT_EQ(compare_paired(runs, std::vector<double>{4}, options).p_value_new_samples, 1);
+  const PairedDifference fixed = compare_paired(runs, std::vector<double>(4, 4.0), options);
+  EXPECT_EQ(fixed.p_value_new_samples, fixed.p_value) << "samples that do not scatter add nothing";
 }
 
 TEST(ComparePaired, OneRunDecidesNothing) {
@@ -70,6 +74,7 @@ TEST(ComparePaired, OneRunDecidesNothing) {
   EXPECT_EQ(result.over_seeds.low, -1);
   EXPECT_EQ(result.new_samples.high, 1);
   EXPECT_EQ(result.p_value, 1);
+  EXPECT_EQ(result.p_value_new_samples, 1);
 }
 
 TEST(ComparePaired, PValueAndIntervalsAgree) {
@@ -87,6 +92,13 @@ TEST(ComparePaired, PValueAndIntervalsAgree) {
     EXPECT_EQ(decided, result.p_value < 0.05) << result.p_value;
     EXPECT_LE(result.new_samples.low, result.over_seeds.low);
     EXPECT_GE(result.new_samples.high, result.over_seeds.high);
+    EXPECT_EQ(judge(result.new_samples) != Verdict::undecided, result.p_value_new_samples < 0.05);
+    EXPECT_GE(result.p_value_new_samples, result.p_value);
+    // The interval at that very level ends at zero.
+    const PairedOptions free{.confidence = 1 - result.p_value_new_samples, .lowest = -1e9, .highest = 1e9};
+    const Interval touching = compare_paired(runs, samples, free).new_samples;
+    const double end = touching.mean > 0 ? touching.low : touching.high;
+    EXPECT_NEAR(end, 0, 1e-7 * std::abs(touching.mean)) << result.p_value_new_samples;
   }
 }
 

@@ -213,6 +213,9 @@ TEST(Training, CheckpointOfAnotherTrainingIsToldAndKept) {
   };
   TrainingOptions other = options;
   other.learning_rate = 0.02;
+  other.resume = false;
+  EXPECT_NE(refused(other, device).find("it is another training's, which is kept: "), std::string::npos);
+  other.resume = true;
   EXPECT_NE(refused(other, device).find("learning rate is 0.02 here and 0.01 there"), std::string::npos)
       << refused(other, device);
   EXPECT_NE(refused(options, Device::cpu(2)).find("threads is 2 here and 1 there"), std::string::npos);

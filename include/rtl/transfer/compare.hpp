@@ -76,6 +76,7 @@ struct StrategyResult {
   double p_value_holm = 1;               ///< corrected over the strategies of the comparison
   Interval difference_new_samples;       ///< PairedDifference::new_samples
   Verdict verdict_new_samples = Verdict::undecided;
+  double p_value_new_samples = 1;  ///< of that difference
   /// Seeds with which this strategy and scratch both finished. Who lost runs is flattered by the others: a strategy
   /// with diverged runs is never said to help, and none to hurt where scratch has diverged runs.
   std::int64_t pairs = 0;
@@ -91,6 +92,8 @@ struct StrategyResult {
   /// A frozen block has more than `dominance_share` of the logits' variance: the protection that refine owes to h is
   /// weak there. Name of the block, or empty.
   std::string dominated_by;
+  /// Comparison::l2sp_strength acts on it: it starts at weights of the source.
+  bool l2sp = false;
 };
 /// Did scratch learn anything that transfer can be compared with?
 struct ScratchCheck {
@@ -115,6 +118,7 @@ struct Comparison {
   std::int64_t train_samples = 0;
   std::int64_t test_samples = 0;
   double confidence = 0.95;
+  double l2sp_strength = 0;    ///< as asked for; see StrategyResult::l2sp
   double feature_seconds = 0;  ///< to compute or read the frozen features of both parts
   ScratchCheck scratch;
   std::vector<StrategyResult> strategies;  ///< scratch first, its difference zero and undecided

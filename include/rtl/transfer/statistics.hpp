@@ -50,13 +50,16 @@ struct PairedDifference {
   double p_value = 1;
   /// Other seeds and other test samples of the same population, both random. Contains over_seeds.
   Interval new_samples;
-  /// All runs have the same difference, so nothing measures its scatter: both intervals reach to zero, p_value is 1.
+  /// Two-sided, of the statistics of new_samples: below 1 - confidence exactly where new_samples leaves zero out.
+  double p_value_new_samples = 1;
+  /// All runs have the same difference, so nothing measures its scatter: both intervals reach to zero, both p-values
+  /// are 1.
   bool no_spread = false;
 };
 
 /// From the differences of R runs on the same n samples, given by their means: run_means [R] over the samples and
 /// sample_means [n] over the runs. One run says nothing about other seeds: its intervals are all of [lowest, highest]
-/// and its p_value is 1. O(R + n). Throws ValueError for no runs or samples, or values that are not finite.
+/// and its p-values are 1. O(R + n). Throws ValueError for no runs or samples, or values that are not finite.
 PairedDifference compare_paired(std::span<const double> run_means, std::span<const double> sample_means,
                                 const PairedOptions& options = {});
 

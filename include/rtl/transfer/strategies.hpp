@@ -110,6 +110,9 @@ class Fitted {
   std::unique_ptr<Model> model_;
 };
 
+// TrainingOptions::l2sp_strength acts on what starts at weights of a source: fine_tune, and probe with the source's own
+// head. scratch, refine and a probe with a fresh head start at drawn weights and are trained as if it were 0.
+
 /// A network of the options' model, from random initialisation, on the target alone.
 Fitted scratch(const data::Dataset& train, const TrainingOptions& training, const StrategyOptions& options = {});
 /// A linear head on the source's frozen features.

@@ -42,7 +42,8 @@ struct TrainingOptions {
   bool nesterov = false;  ///< SGD only
   OptimizerKind optimizer = OptimizerKind::sgd;
   double weight_decay = 0;
-  /// L2-SP: (l2sp_strength / 2) * ||w - start||^2 is added to the loss, start being the weights at the call.
+  /// L2-SP: (l2sp_strength / 2) * ||w - start||^2 is added to the loss, start being the weights at the call. Strategies
+  /// that do not start at weights of a source ignore it (strategies.hpp).
   double l2sp_strength = 0;
   ScheduleKind schedule = ScheduleKind::constant;
   std::int64_t schedule_epochs = 10;
@@ -50,13 +51,14 @@ struct TrainingOptions {
   double label_flips = 0;        ///< probability with which a training label becomes another one
   bool flip_each_epoch = false;  ///< draw the flips anew in every epoch
   /// Where to keep the state of an unfinished training; empty keeps none. It is written beside and renamed after every
-  /// `checkpoint_interval` epochs, and removed at the end.
+  /// `checkpoint_interval` epochs, and removed at the end. A file of another training that lies there is kept, as
+  /// below.
   std::string checkpoint = {};
   std::int64_t checkpoint_interval = 5;
   /// Go on from `checkpoint` if it is there and belongs to the same training; the result then equals that of an
   /// uninterrupted run bit for bit. A damaged file is not used (`notice` is told); for a file of another training
   /// (other options, data, initial weights, kind of device, threads or version) train throws ValueError, which says
-  /// what differs, and the file is kept.
+  /// what differs, and the file is kept. Without this a file of the same training is replaced (`notice` is told).
   bool resume = false;
   std::function<void(const Progress&)> progress = {};
   /// Told in words what goes another way than asked, but does not change the result.

@@ -1,12 +1,15 @@
 // The oneDNN side of the f32 convolutions: descriptors, layouts, cached primitives.
 #include "kernels/cpu/conv_onednn.hpp"
 
+#include <omp.h>
+
 #include <map>
 #include <tuple>
 #include <vector>
 
 #include "kernels/cpu/lender.hpp"
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/threads.hpp"
 #include "rtl/core/tensor.hpp"
 
 namespace rtl::kernels::cpu {
@@ -21,8 +24,9 @@ struct Key {
   Pass pass;
   bool bias, relu, add_to_y;
   ConvShape shape;
+  int threads = omp_get_max_threads();  ///< which a primitive is made for
   auto tied() const {
-    return std::tie(pass, bias, relu, add_to_y, shape.images, shape.height, shape.width, shape.channels,
+    return std::tie(threads, pass, bias, relu, add_to_y, shape.images, shape.height, shape.width, shape.channels,
                     shape.out_height, shape.out_width, shape.out_channels, shape.kernel_height, shape.kernel_width,
                     shape.stride, shape.padding);
   }
@@ -158,6 +162,7 @@ void reorder(const dnnl::reorder& primitive, const dnnl::stream& stream, const m
 void onednn_forward(const Device& device, const ConvShape& shape, const float* x, const float* w, const float* bias,
                     bool relu, bool add_to_y, float* y) {
   with_onednn("conv2d_forward", [&] {
+    const ThreadScope threads(threads_worth(shape.operations()));
     const auto plans = Lender<Plans>::lend(device);
     Plan& plan = plans->get({Pass::forward, bias != nullptr, relu, add_to_y, shape});
     plan.plain_weights.set_data_handle(handle(w));
@@ -176,6 +181,7 @@ void onednn_forward(const Device& device, const ConvShape& shape, const float* x
 
 void onednn_backward_data(const Device& device, const ConvShape& shape, const float* dy, const float* w, float* dx) {
   with_onednn("conv2d_backward_data", [&] {
+    const ThreadScope threads(threads_worth(shape.operations()));
     const auto plans = Lender<Plans>::lend(device);
     Plan& plan = plans->get({Pass::backward_data, false, false, false, shape});
     plan.plain_weights.set_data_handle(handle(w));
@@ -193,6 +199,7 @@ void onednn_backward_data(const Device& device, const ConvShape& shape, const fl
 void onednn_backward_weights(const Device& device, const ConvShape& shape, const float* x, const float* dy, float* dw,
                              float* dbias) {
   with_onednn("conv2d_backward_weights", [&] {
+    const ThreadScope threads(threads_worth(shape.operations()));
     const auto plans = Lender<Plans>::lend(device);
     Plan& plan = plans->get({Pass::backward_weights, dbias != nullptr, false, false, shape});
     plan.images_in.set_data_handle(handle(x));

@@ -13,6 +13,11 @@ struct ConvShape {
   std::int64_t out_height = 0, out_width = 0, out_channels = 0;  ///< y [images, out_height, out_width, out_channels]
   std::int64_t kernel_height = 0, kernel_width = 0;
   std::int64_t stride = 1, padding = 0;
+  /// Multiplications and additions of a pass.
+  double operations() const {
+    return 2.0 * static_cast<double>(images * out_height * out_width) * static_cast<double>(out_channels * channels) *
+           static_cast<double>(kernel_height * kernel_width);
+  }
   friend bool operator==(const ConvShape&, const ConvShape&) = default;
 };
 

@@ -9,7 +9,7 @@
 namespace rtl::kernels::cpu {
 
 /// Elements below which a second thread costs more than it saves.
-constexpr std::int64_t elements_per_thread = 8192;
+constexpr std::int64_t elements_per_thread = 32768;
 
 /// Into how many chunks `count` items are cut if a thread should have at least `grain` of them; at least 1.
 inline int chunk_count(std::int64_t count, std::int64_t grain) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/lender.hpp"
+#include "kernels/cpu/threads.hpp"
 #include "kernels/cpu/workspace.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -293,7 +294,7 @@ void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels
                                 float* transformed) {
   const auto run = HWY_DYNAMIC_DISPATCH(transform_filters);
   const std::int64_t rows = backward_data ? out_channels : channels;
-#pragma omp parallel for schedule(static) if (channels * out_channels >= 1024)
+#pragma omp parallel for schedule(static) if (channels * out_channels >= 32768)
   for (std::int64_t row = 0; row < rows; ++row) run(channels, out_channels, w, backward_data, row, transformed);
 }
 
@@ -304,7 +305,10 @@ void winograd_forward(const Device& device, const WinogradShape& shape, const fl
   const std::int64_t block_tiles = block_tiles_of(shape);
   const std::int64_t blocks = (tiles + block_tiles - 1) / block_tiles;
   const std::int64_t workspace = workspace_of(shape, block_tiles);
-  const int threads = static_cast<int>(std::min<std::int64_t>(device.threads(), blocks));
+  // 36 multiplications for 16 results.
+  const double operations = 2.25 * 2.0 * static_cast<double>(shape.images * shape.height * shape.width) *
+                            static_cast<double>(shape.channels * shape.out_channels);
+  const int threads = static_cast<int>(std::min<std::int64_t>(threads_worth(operations), blocks));
   const auto lent = Lender<Workspace>::lend(device);
   float* memory = lent->floats(threads * workspace);
   const auto run = HWY_DYNAMIC_DISPATCH(convolve_tiles);

@@ -1,0 +1,147 @@
+#include "cli/array_classes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "data/array_labels.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/io/file.hpp"
+#include "rtl/io/npy.hpp"
+
+namespace rtl::cli {
+
+namespace {
+
+/// Of one column: how many different whole numbers it has, of which some repeat, so that they could be classes; else 0.
+std::size_t class_like(const std::vector<double>& values, std::size_t column, std::size_t width) {
+  constexpr std::size_t many = 100;
+  std::set<double> different;
+  const std::size_t rows = values.size() / width;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const double value = values[row * width + column];
+    if (value != std::round(value)) return 0;
+    different.insert(value);
+  }
+  const bool repeats = different.size() > many ? 2 * different.size() <= rows : different.size() < rows;
+  return repeats && different.size() > 1 ? different.size() : 0;
+}
+
+}  // namespace
+
+std::vector<double> doubles_of(const Tensor& values) {
+  if (values.dtype() == DType::f64) return values.to_vector<double>();
+  const std::vector<float> narrow = values.to_vector<float>();
+  return {narrow.begin(), narrow.end()};
+}
+
+void encode_classes(Array& array, const std::vector<std::int32_t>& labels) {
+  const std::size_t width = array.classes.size();
+  std::vector<double> values(labels.size() * width);
+  for (std::size_t i = 0; i < labels.size(); ++i) values[i * width + static_cast<std::size_t>(labels[i])] = 1;
+  array.values = Tensor::from(values, {static_cast<std::int64_t>(labels.size()), static_cast<std::int64_t>(width)},
+                              Device::cpu(1));
+}
+
+void encode_numbers(Array& array) {
+  if (array.columns() != 1) {
+    throw FormatError(array.file,
+                      fmt::format("has {} columns; classes stand in one ({})", array.columns(), array.option));
+  }
+  const std::vector<double> values = doubles_of(array.values);
+  std::map<double, std::int32_t> found;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] != std::round(values[i])) {
+      throw FormatError(array.file, fmt::format("row {} is {}: classes are texts or whole numbers; for values say "
+                                                "--targets-are values",
+                                                i, values[i]));
+    }
+    found.emplace(values[i], 0);
+  }
+  std::int32_t next = 0;
+  for (auto& [value, index] : found) {
+    index = next++;
+    array.classes.push_back(fmt::format("{:.0f}", value));
+  }
+  std::vector<std::int32_t> labels;
+  labels.reserve(values.size());
+  for (const double value : values) labels.push_back(found.at(value));
+  encode_classes(array, labels);
+}
+
+void note_whole_numbers(Array& array) {
+  const std::vector<double> values = doubles_of(array.values);
+  const auto width = static_cast<std::size_t>(array.columns());
+  std::size_t columns = 0, different = 0;
+  for (std::size_t column = 0; column < width; ++column) {
+    const std::size_t found = class_like(values, column, width);
+    columns += found > 0 ? 1 : 0;
+    different = std::max(different, found);
+  }
+  if (columns == 0) return;
+  if (width == 1) {
+    array.notes.push_back(
+        fmt::format("{} different whole numbers are taken as values; if they are classes, say --targets-are classes "
+                    "(if they are not, --targets-are values)",
+                    different));
+    return;
+  }
+  array.notes.push_back(
+      fmt::format("the whole numbers of {} of its {} columns are taken as values; classes stand in one column, with "
+                  "--targets-are classes (if these are none, say --targets-are values)",
+                  columns, width));
+}
+
+std::string listed_classes(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 10;
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(names.size(), most));
+  return fmt::format("{} classes: {}{}", names.size(), fmt::join(names.begin(), names.begin() + shown, ", "),
+                     names.size() > most ? ", .." : "");
+}
+
+std::optional<Array> read_text_array(const std::string& file, TargetKind kind) {
+  const io::Bytes content = io::read_file_gz(file);
+  if (!io::npy_holds_text(content, file)) return {};
+  if (kind == TargetKind::values) {
+    throw FormatError(file, "holds text, which are classes; --targets-are values is for numbers");
+  }
+  Array array{{}, file, {}};
+  const data::LabelTexts texts = data::array_labels(file, content, Device::cpu(1), array.notes);
+  for (std::size_t row = 0; row < texts.labels.size(); ++row) {
+    const std::string& text = texts.labels[row];
+    if (data::trimmed(text).empty()) {
+      throw FormatError(file, fmt::format("row {} is empty, which is no class; remove it", row));
+    }
+    const auto number = kind == TargetKind::detect ? data::parse_number(text) : std::nullopt;
+    if (!number || *number == std::round(*number)) continue;
+    throw FormatError(file,
+                      fmt::format("row {} is {}, a number with a fraction that is written as text; save values as "
+                                  "numbers (if these are classes, say --targets-are classes)",
+                                  row, data::shown(text)));
+  }
+  data::EncodedLabels encoded = data::encode_labels(texts, {}, data::CsvLabels::text);
+  array.classes = std::move(encoded.classes);
+  for (std::string& note : encoded.notes) array.notes.push_back(std::move(note));
+  encode_classes(array, encoded.labels);
+  array.all_rows = array.values.extent(0);
+  return array;
+}
+
+void expand_classes(Array& targets, const std::vector<std::string>& classes) {
+  const std::vector<double> values = doubles_of(targets.values);
+  const std::size_t width = targets.classes.size();
+  std::vector<std::int32_t> labels;
+  for (auto row = values.begin(); row != values.end(); row += static_cast<std::ptrdiff_t>(width)) {
+    const auto own = std::max_element(row, row + static_cast<std::ptrdiff_t>(width)) - row;
+    const auto found = std::find(classes.begin(), classes.end(), targets.classes[static_cast<std::size_t>(own)]);
+    labels.push_back(static_cast<std::int32_t>(found - classes.begin()));
+  }
+  targets.classes = classes;
+  encode_classes(targets, labels);
+}
+
+}  // namespace rtl::cli
