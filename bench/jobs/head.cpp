@@ -120,15 +120,28 @@ class Heads {
 /// Forward, gradients of both weights, gradient of the hidden layer.
 constexpr double flop_of_step = 2.0 * batch * (2 * features * hidden + 3 * hidden * classes);
 
+/// Several heads are spread over the threads, each of which runs a plan with its share of them as replicas: independent
+/// heads need no synchronisation.
 Job head_job(const char* name, const Settings& settings, int seeds) {
-  const Device device = Device::cpu(settings.threads);
-  const auto heads = std::make_shared<Heads>(Cached(device), device, 0, seeds);
+  const int plans = std::min(seeds, settings.threads);
+  const Device device = Device::cpu(seeds > 1 ? 1 : settings.threads);
+  const Cached cached(device);
+  auto heads = std::make_shared<std::vector<std::unique_ptr<Heads>>>();
+  for (int plan = 0; plan < plans; ++plan) {
+    const int first = plan * seeds / plans, end = (plan + 1) * seeds / plans;
+    heads->push_back(std::make_unique<Heads>(cached, plans > 1 ? device.separate() : device,
+                                             static_cast<std::uint64_t>(first), end - first));
+  }
   return {.name = name,
           .unit = "steps/s",
           .units = static_cast<double>(steps * seeds),
           .flop = flop_of_step,
           .arithmetic = "matrix products of a step",
-          .run = [heads] { heads->epoch(); }};
+          .run = [heads] {
+            const auto count = static_cast<std::int64_t>(heads->size());
+#pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(count)) if (count > 1)
+            for (std::int64_t i = 0; i < count; ++i) (*heads)[static_cast<std::size_t>(i)]->epoch();
+          }};
 }
 
 }  // namespace

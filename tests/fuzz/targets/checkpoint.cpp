@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "fuzz.hpp"
-#include "rtl/autodiff/operations.hpp"
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/plan.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
@@ -19,7 +21,7 @@ using namespace rtl;
 class Model final : public transfer::Trainable {
  public:
   explicit Model(const Device& device) : network_(layers::make_network({"mlp", "3", {2}, 2}, device, 1)) {}
-  autodiff::Variable logits(const transfer::Batch& batch, const layers::ForwardContext& context) override {
+  graph::Value logits(const transfer::Batch& batch, const layers::ForwardContext& context) override {
     return network_->forward(batch.inputs, context);
   }
   layers::ModuleState state() override { return network_->state(); }
@@ -29,24 +31,40 @@ class Model final : public transfer::Trainable {
   std::unique_ptr<layers::Network> network_;
 };
 
+void train(const optim::Optimizer& optimizer, Model& model, const Device& device) {
+  const auto graph = std::make_shared<graph::Graph>(device);
+  graph::StepState state(device);
+  optimizer.write_rates(state);
+  const graph::StepState::Values step = state.values(*graph);
+  const graph::Value inputs = graph->constant("inputs", Tensor::zeros({2, 2}, DType::f32, device));
+  const graph::Value labels = graph->constant("labels", Tensor::from(std::vector<std::int32_t>{0, 1}, {2}, device));
+  const graph::Value loss =
+      graph::cross_entropy(model.logits({inputs, {}}, {.training = true, .counters = step.counters}), labels);
+  optimizer.record(step, graph::gradients(loss, optimizer.parameters(*graph)));
+  graph::Execution(std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>())).run();
+}
+
 void resume(const std::string& path, optim::Optimizer& optimizer, Model& model, const Device& device) {
   static const transfer::detail::Facts protocol = {{"learning rate", "0.1"}, {"data", "0123456789abcdef", "a"}};
   fuzz::read([&] { transfer::detail::keep_other_training(path, protocol, {}); });
   fuzz::read([&] {
     if (transfer::detail::load_checkpoint(path, protocol, model, optimizer, {}).empty()) return;
-    const transfer::Batch batch{autodiff::Variable(Tensor::zeros({2, 2}, DType::f32, device)), {}};
-    const Tensor labels = Tensor::from(std::vector<std::int32_t>{0, 1}, {2}, device);
-    autodiff::cross_entropy(model.logits(batch, {}), labels).backward();
-    optimizer.step();
+    train(optimizer, model, device);
   });
 }
 
+/// Adam's moments, and those of SGD with start points.
 void resume_both(const std::string& path) {
   const Device device = Device::cpu(1);
   Model model(device);
-  optim::Adam adam(model.state().parameters, {});
+  std::vector<optim::NamedStorage> parameters;
+  for (const layers::NamedParameter& parameter : model.state().parameters) {
+    parameters.push_back({parameter.name, parameter.parameter->storage});
+  }
+  optim::Adam adam(parameters, {});
   resume(path, adam, model, device);
-  optim::Sgd sgd(model.state().parameters, {.momentum = 0.9});
+  optim::Sgd sgd(parameters, {.l2sp_strength = 0.1}, {.momentum = 0.9});
+  sgd.start_from_here();
   resume(path, sgd, model, device);
 }
 
