@@ -218,15 +218,16 @@ void add_rows(Cases& cases, const Device& d, DType t) {
   cases.push_back({"fill", [=] { kernels::fill(d, 0.0, *y); }});
   const auto moments = std::make_shared<Tensor>(drawn({900, 30}, t, d));
   const auto spread = std::make_shared<Tensor>(drawn({900, 30}, t, d));
-  const kernels::OptimizerSlot slot{.weight = *y, .gradient = *x, .first = *moments, .second = *spread};
+  const auto slot = [=] {
+    return std::array{
+        kernels::OptimizerSlot{.weight = *y, .gradient = *x, .first = *moments, .second = *spread, .start = {}}};
+  };
   const auto counters = std::make_shared<Tensor>(Tensor::zeros({kernels::Counters::count}, DType::i64, d));
   const auto rates = std::make_shared<Tensor>(drawn({kernels::Rates::count}, DType::f64, d));
   const auto losses = std::make_shared<Tensor>(Tensor::zeros({10}, t, d));
   const auto loss = std::make_shared<Tensor>(drawn({1}, t, d));
-  cases.push_back({"sgd_step", [=] {
-                     kernels::sgd_step(d, std::span(&slot, 1), {.momentum = 0.9}, {*counters, *rates});
-                   }});
-  cases.push_back({"adam_step", [=] { kernels::adam_step(d, std::span(&slot, 1), {}, {*counters, *rates}); }});
+  cases.push_back({"sgd_step", [=] { kernels::sgd_step(d, slot(), {.momentum = 0.9}, {*counters, *rates}); }});
+  cases.push_back({"adam_step", [=] { kernels::adam_step(d, slot(), {}, {*counters, *rates}); }});
   const auto first = std::make_shared<Tensor>(Tensor::zeros({kernels::Counters::count}, DType::i64, d));
   cases.push_back({"dropout of counters", [=] { kernels::dropout(d, *x, 0.5, 4, *first, *y); }});
   cases.push_back({"gather_rows of counters", [=] { kernels::gather_rows(d, *x, *rows, *y, *first); }});
