@@ -84,7 +84,7 @@ class Heads {
   /// All variables but the rates have a copy for each head.
   void make_execution(const std::shared_ptr<graph::Graph>& graph, const std::vector<graph::Value>& weights,
                       const graph::Value& rates) {
-    graph::PlanOptions options{.share_memory = true, .replicas = replicas_, .replicated = {}};
+    graph::PlanOptions options{.replicas = replicas_, .replicas_in_turn = true};
     for (std::size_t i = 0; replicas_ > 1 && i < graph->values().size(); ++i) {
       const graph::Value value = graph->value(static_cast<std::int32_t>(i));
       if (graph->record(value).origin == graph::Origin::variable && value != rates) options.replicated.push_back(value);

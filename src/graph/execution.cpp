@@ -70,7 +70,8 @@ void Execution::prepare() {
       replicated.push_back(operand >= 0 && plan_->replicated_[static_cast<std::size_t>(operand)]);
     }
     for (const std::int32_t result : node.results) append(result);
-    prepared.one_by_one = step.replicated && !node.operation->runs_replicas(operands, replicated);
+    prepared.one_by_one = step.replicated && (plan_->in_turn_ || !node.operation->runs_replicas(operands, replicated));
+    prepared.behind = step.behind;
     prepared.together = step.replicated && !prepared.one_by_one;
     most = std::max(most, node.operands.size() + node.results.size());
     steps_.push_back(prepared);
@@ -84,7 +85,9 @@ void Execution::prepare() {
 View Execution::view_at(std::int32_t value, std::byte* address) const {
   const auto index = static_cast<std::size_t>(value);
   const Type& type = plan_->graph().values()[index].type;
-  const Shape shape = plan_->replicated_[index] ? stacked(plan_->replicas_, type.shape) : type.shape;
+  const bool external = plan_->blocks_[static_cast<std::size_t>(plan_->block_of_[index])].external >= 0;
+  const bool all = plan_->replicated_[index] && (external || !plan_->in_turn_);
+  const Shape shape = all ? stacked(plan_->replicas_, type.shape) : type.shape;
   return {address, type.dtype, shape, arena_->device()};
 }
 
@@ -140,7 +143,9 @@ void Execution::own(std::size_t block) {
   if (value.origin != Origin::operation) {
     throw ValueError(fmt::format("Execution: no memory is bound to {}", value.name));
   }
-  owned_.emplace_back(Shape{static_cast<std::int64_t>(description.bytes)}, DType::u8, arena_->device());
+  const bool all = plan_->in_turn_ && plan_->replicated_[static_cast<std::size_t>(description.external)];
+  const std::int64_t copies = all ? plan_->replicas_ : 1;
+  owned_.emplace_back(Shape{copies * static_cast<std::int64_t>(description.bytes)}, DType::u8, arena_->device());
   blocks_[block] = static_cast<std::byte*>(owned_.back().view().data());
   point(block);
 }
@@ -172,33 +177,49 @@ void Execution::run() {
 }
 
 void Execution::run_nodes() {
-  const std::span<const View> views(views_);
+  if (plan_->in_turn_) return run_in_turn();
   for (const Prepared& step : steps_) {
-    if (step.one_by_one) {
-      run_each_replica(step);
+    if (!step.one_by_one) {
+      run_once(step);
       continue;
     }
-    const Call call(arena_->device(), views.subspan(step.first, step.operands),
-                    views.subspan(step.first + step.operands, step.results));
-    step.together ? step.operation->run_replicas(call) : step.operation->run(call);
+    for (std::int64_t replica = 0; replica < plan_->replicas_; ++replica) run_replica(step, replica);
   }
 }
 
-void Execution::run_each_replica(const Prepared& step) {
-  const std::size_t count = step.operands + step.results;
+void Execution::run_in_turn() {
   for (std::int64_t replica = 0; replica < plan_->replicas_; ++replica) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const View& whole = views_[step.first + i];
-      const std::int32_t value = values_[step.first + i];
-      scratch_[i] = whole;
-      if (value < 0 || !plan_->replicated_[static_cast<std::size_t>(value)]) continue;
-      const Type& type = plan_->graph().values()[static_cast<std::size_t>(value)].type;
-      auto* address = static_cast<std::byte*>(whole.data()) + static_cast<std::size_t>(replica) * type.bytes();
-      scratch_[i] = View(address, type.dtype, type.shape, arena_->device());
+    const std::int64_t last = plan_->replicas_ - 1;
+    for (const Prepared& step : steps_) {
+      if (step.one_by_one) {
+        run_replica(step, replica);
+      } else if (replica == (step.behind ? last : 0)) {
+        run_once(step);
+      }
     }
-    const std::span<const View> views(scratch_);
-    step.operation->run(Call(arena_->device(), views.first(step.operands), views.subspan(step.operands, step.results)));
   }
+}
+
+void Execution::run_once(const Prepared& step) {
+  const std::span<const View> views(views_);
+  const Call call(arena_->device(), views.subspan(step.first, step.operands),
+                  views.subspan(step.first + step.operands, step.results));
+  step.together ? step.operation->run_replicas(call) : step.operation->run(call);
+}
+
+void Execution::run_replica(const Prepared& step, std::int64_t replica) {
+  for (std::size_t i = 0; i < step.operands + step.results; ++i) {
+    const View& whole = views_[step.first + i];
+    const std::int32_t value = values_[step.first + i];
+    scratch_[i] = whole;
+    if (value < 0 || !plan_->replicated_[static_cast<std::size_t>(value)]) continue;
+    const Type& type = plan_->graph().values()[static_cast<std::size_t>(value)].type;
+    if (plan_->in_turn_ && whole.rank() == type.shape.rank()) continue;  // in the arena, which holds one replica
+    auto* address = static_cast<std::byte*>(whole.data()) + static_cast<std::size_t>(replica) * type.bytes();
+    scratch_[i] = View(address, type.dtype, type.shape, arena_->device());
+  }
+  const std::span<const View> views(scratch_);
+  step.operation->run(Call(arena_->device(), views.first(step.operands), views.subspan(step.operands, step.results)));
 }
 
 View Execution::view(const Value& value) {

@@ -26,11 +26,15 @@ bool writes(const NodeRecord& node) {
 }  // namespace
 
 Plan::Plan(std::shared_ptr<Graph> graph, std::vector<Value> results, const PlanOptions& options)
-    : graph_(std::move(graph)), results_(std::move(results)), replicas_(options.replicas) {
+    : graph_(std::move(graph)),
+      results_(std::move(results)),
+      replicas_(options.replicas),
+      in_turn_(options.replicas_in_turn && options.replicas > 1) {
   if (replicas_ < 1) throw ValueError(fmt::format("Plan: {} replicas; at least one is needed", replicas_));
   for (const Value& result : results_) graph_->record(result);
   choose_steps();
   choose_replicated(replicas_ > 1 ? options.replicated : std::vector<Value>());
+  if (in_turn_) order_turns();
   assign_blocks(options.share_memory);
   place_blocks(options.share_memory);
   count_facts();
@@ -44,7 +48,7 @@ bool Plan::replicated(const Value& value) const {
 std::size_t Plan::bytes_of(std::int32_t value) const {
   const auto index = static_cast<std::size_t>(value);
   const std::size_t bytes = graph_->values()[index].type.bytes();
-  return replicated_[index] ? bytes * static_cast<std::size_t>(replicas_) : bytes;
+  return replicated_[index] && !in_turn_ ? bytes * static_cast<std::size_t>(replicas_) : bytes;
 }
 
 /// From the results backwards; recorded order is an order of execution.
@@ -92,6 +96,31 @@ void Plan::choose_replicated(const std::vector<Value>& leaves) {
   }
 }
 
+/// What is done once for all replicas comes before them where it only computes, and behind them where it changes a
+/// variable that they read.
+void Plan::order_turns() {
+  std::vector<bool> late(graph_->values().size());
+  for (Step& step : steps_) {
+    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+    const bool reads_late = std::any_of(node.operands.begin(), node.operands.end(), [&](std::int32_t operand) {
+      return operand >= 0 && late[static_cast<std::size_t>(operand)];
+    });
+    if (step.replicated) {
+      if (!reads_late) continue;
+      throw ValueError(fmt::format("Plan: {} reads, for each replica in turn, what is changed once for all before it",
+                                   node.operation->name()));
+    }
+    step.behind = reads_late || writes(node);
+    if (!step.behind) continue;
+    for (std::size_t i = 0; i < node.results.size(); ++i) {
+      late[static_cast<std::size_t>(node.results[i])] = true;
+      const auto aliasing = node.operation->aliasing(i);
+      if (!aliasing || !aliasing->writes) continue;
+      late[static_cast<std::size_t>(node.operands[static_cast<std::size_t>(aliasing->operand)])] = true;
+    }
+  }
+}
+
 std::int32_t Plan::own_block(std::int32_t value, std::int32_t step) {
   blocks_.push_back({.bytes = bytes_of(value), .offset = 0, .first = step, .last = step, .external = -1});
   return block_of_[static_cast<std::size_t>(value)] = static_cast<std::int32_t>(blocks_.size()) - 1;
@@ -122,6 +151,15 @@ void Plan::assign_blocks(bool share) {
                                      node.operation->name(), aliasing->operand));
       }
       block_of_[static_cast<std::size_t>(node.results[i])] = block_of_[static_cast<std::size_t>(from)];
+    }
+  }
+  if (in_turn_) {
+    // Later replicas read what was computed once.
+    for (std::size_t value = 0; value < values.size(); ++value) {
+      if (block_of_[value] < 0 || replicated_[value]) continue;
+      Block& block = blocks_[static_cast<std::size_t>(block_of_[value])];
+      block.first = 0;
+      block.last = forever;
     }
   }
   for (const Value& result : results_) {
@@ -212,7 +250,7 @@ PlanFacts Plan::facts_of(const Step& step) const {
       facts.value_bytes += bytes_of(node.results[r]);
   }
   const std::int64_t copies = step.replicated ? replicas_ : 1;
-  const bool together = step.replicated && node.operation->runs_replicas(operands, replicated);
+  const bool together = step.replicated && !in_turn_ && node.operation->runs_replicas(operands, replicated);
   facts.nodes = 1;
   facts.launches = node.operation->launches() * (together ? 1 : copies);
   facts.flops = node.operation->flops(operands) * static_cast<double>(copies);

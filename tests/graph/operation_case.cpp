@@ -179,6 +179,9 @@ class Checks {
       inputs.push_back(rounded(all, stacked(operation_.shapes[i]), dtype_, device_));
     }
     const Bytes together = results_of(recorded_, inputs, options);
+    PlanOptions in_turn = options;
+    in_turn.replicas_in_turn = true;
+    EXPECT_EQ(results_of(recorded_, inputs, in_turn), together) << "replicas in turn and side by side differ";
     EXPECT_EQ(results_of(recorded_, inputs, options, 3), together) << "replayed and planned replicas differ";
     for (std::size_t r = 0; r < replicas; ++r) {
       std::vector<Tensor> own = tensors(r);

@@ -19,6 +19,9 @@ struct PlanOptions {
   /// everything that depends on them.
   std::int64_t replicas = 1;
   std::vector<Value> replicated = {};
+  /// One replica after the other goes through all nodes, in the same arena, which suits the caches of a processor; else
+  /// each node runs for all replicas, if it can in one launch. The results are the same bits.
+  bool replicas_in_turn = false;
 };
 
 /// Counts of a plan, for one run of all replicas.
@@ -35,7 +38,8 @@ struct PlanFacts {
 /// for every value. Immutable.
 class Plan {
  public:
-  /// Throws ValueError for results of another graph, and for an in-place change of anything but a variable.
+  /// Throws ValueError for results of another graph, for an in-place change of anything but a variable, and, with
+  /// replicas in turn, for replicas that read what is changed once for all of them before.
   Plan(std::shared_ptr<Graph> graph, std::vector<Value> results, const PlanOptions& options = {});
 
   const Graph& graph() const noexcept { return *graph_; }
@@ -60,10 +64,12 @@ class Plan {
   struct Step {
     std::int32_t node = 0;
     bool replicated = false;
+    bool behind = false;  ///< with replicas in turn: runs once, behind the last replica's steps before it
   };
 
   void choose_steps();
   void choose_replicated(const std::vector<Value>& leaves);
+  void order_turns();
   void assign_blocks(bool share);
   std::int32_t own_block(std::int32_t value, std::int32_t step);
   void overwrite_operands(std::int32_t step);
@@ -75,6 +81,7 @@ class Plan {
   std::shared_ptr<Graph> graph_;
   std::vector<Value> results_;
   std::int64_t replicas_;
+  bool in_turn_;
   std::vector<Step> steps_;
   std::vector<bool> replicated_;        ///< of each value
   std::vector<std::int32_t> block_of_;  ///< of each value; -1: not needed
@@ -135,6 +142,7 @@ class Execution {
     std::size_t operands, results;
     bool one_by_one = false;  ///< run for each replica
     bool together = false;    ///< run for all replicas in one go
+    bool behind = false;      ///< with replicas in turn: run with the last one
   };
 
   void prepare();
@@ -144,7 +152,9 @@ class Execution {
   void point(std::size_t block);
   View view_at(std::int32_t value, std::byte* address) const;
   void run_nodes();
-  void run_each_replica(const Prepared& step);
+  void run_in_turn();
+  void run_once(const Prepared& step);
+  void run_replica(const Prepared& step, std::int64_t replica);
 
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<Arena> arena_;
