@@ -79,10 +79,12 @@ std::unique_ptr<graph::Execution> TrainingStep::record(std::int64_t count) {
   return execution;
 }
 
-void TrainingStep::run(std::int64_t count) {
+graph::Execution& TrainingStep::execution(std::int64_t count) {
   std::unique_ptr<graph::Execution>& execution = executions_[count];
   if (!execution) execution = record(count);
-  execution->run();
+  return *execution;
 }
+
+void TrainingStep::run(std::int64_t count) { execution(count).run(); }
 
 }  // namespace rtl::transfer::detail

@@ -33,10 +33,13 @@ class TrainingStep {
   void start_epoch(std::uint64_t seed, std::int64_t step);
   /// The next `count` samples of the order. Allocates nothing but for the first batch of a size; waits for nothing.
   void run(std::int64_t count);
+  /// The plan of a step of `count` samples.
+  const graph::Plan& plan(std::int64_t count) { return execution(count).plan(); }
   /// Mean loss of each step of the epoch; waits for the device.
   std::vector<double> losses() const;
 
  private:
+  graph::Execution& execution(std::int64_t count);
   std::unique_ptr<graph::Execution> record(std::int64_t count);
 
   Trainable& model_;

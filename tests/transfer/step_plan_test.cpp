@@ -1,0 +1,61 @@
+// What the plans of training steps cost: memory, nodes and launches.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "rtl/layers/network.hpp"
+#include "transfer/step.hpp"
+#include "transfer/support.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+class Whole final : public Trainable {
+ public:
+  explicit Whole(const layers::Architecture& architecture, const Device& device)
+      : network_(layers::make_network(architecture, device, 1)) {}
+  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
+    return network_->forward(batch.inputs, context);
+  }
+  layers::ModuleState state() override { return network_->state(); }
+  bool wants_inputs() const override { return true; }
+
+ private:
+  std::unique_ptr<layers::Network> network_;
+};
+
+graph::PlanFacts facts_of(const layers::Architecture& architecture, std::int64_t batch) {
+  const Device device = Device::cpu(1);
+  Whole model(architecture, device);
+  data::Dataset dataset;
+  dataset.classes = architecture.classes;
+  std::vector<std::int64_t> extents{batch};
+  for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
+  const bool images = architecture.input.rank() == 3;
+  dataset.inputs =
+      Tensor::zeros(Shape(std::span<const std::int64_t>(extents)), images ? DType::u8 : DType::f32, device);
+  dataset.labels = Tensor::zeros({batch}, DType::i32, device);
+  const data::InputNormalization normalization = images ? data::Normalization::half : data::Normalization::none;
+  const TrainingData data{&dataset, normalization, {}};
+  const detail::InputGather inputs(dataset, normalization, DType::f32, device);
+  const optim::Sgd optimizer(detail::trained_parameters(model), {.learning_rate = 0.1}, {.momentum = 0.9});
+  detail::TrainingStep step(model, data, &inputs, optimizer, 1, device, DType::f32);
+  const graph::PlanFacts facts = step.plan(batch).facts();
+  std::cout << fmt::format("{:<20} batch {:>4}: {:>3} nodes, {:>3} launches, {:>6.1f} MB of {:>6.1f} MB ({:.0f} %)\n",
+                           architecture.to_string(), batch, facts.nodes, facts.launches,
+                           static_cast<double>(facts.arena_bytes) / 1e6, static_cast<double>(facts.value_bytes) / 1e6,
+                           100 * static_cast<double>(facts.arena_bytes) / static_cast<double>(facts.value_bytes));
+  return facts;
+}
+
+TEST(StepPlan, MemoryIsShared) {
+  const graph::PlanFacts resnet = facts_of({"resnet_cifar", "20", {32, 32, 3}, 10}, 128);
+  EXPECT_LE(static_cast<double>(resnet.arena_bytes), 0.45 * static_cast<double>(resnet.value_bytes));
+  for (const auto& [architecture, batch] : std::vector<std::pair<layers::Architecture, std::int64_t>>{
+           {{"paper_cnn", "", {32, 32, 3}, 10}, 64}, {{"mlp", "128", {64}, 10}, 512}}) {
+    const graph::PlanFacts facts = facts_of(architecture, batch);
+    EXPECT_LT(facts.arena_bytes, facts.value_bytes);
+  }
+}
+
+}  // namespace
+}  // namespace rtl::transfer
