@@ -33,7 +33,7 @@ std::string comparison_table(const transfer::Comparison& comparison) {
   const auto conclusion = describe_conclusion(comparison);
   if (!conclusion.empty()) text += "\n";
   for (const auto& line : conclusion) text += printable(line) + "\n";
-  for (const auto& note : describe_notes(comparison)) text += "\n" + printable(note) + "\n";
+  for (const auto& note : describe_notes(comparison)) text.append("\n").append(printable(note)).append("\n");
   return text;
 }
 
