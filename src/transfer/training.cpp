@@ -35,8 +35,8 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
                            .weight_decay = options.weight_decay,
                            .l2sp_strength = options.l2sp_strength};
   if (options.optimizer == OptimizerKind::sgd) {
-    return std::make_unique<optim::Sgd>(
-        std::move(parameters), rates, kernels::SgdRule{.momentum = options.momentum, .nesterov = options.nesterov});
+    return std::make_unique<optim::Sgd>(std::move(parameters), rates,
+                                        kernels::SgdRule{.momentum = options.momentum, .nesterov = options.nesterov});
   }
   return std::make_unique<optim::Adam>(std::move(parameters), rates,
                                        kernels::AdamRule{.decoupled = options.optimizer == OptimizerKind::adamw});
