@@ -65,7 +65,7 @@ __device__ void update_element(const functors::AdamUpdate<T>& update, const Slot
 /// A block works on one chunk of one tensor, found by bisection, of replica blockIdx.y. Its first thread derives the
 /// factors from the step's numbers, in f64.
 template <typename T, int capacity, typename Rule>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, 2)
     step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule, Numbers numbers) {
   using Update = decltype(functors::update_of<T>(rule, functors::StepNumbers()));
   RTL_SHARED(Update, shared, [1]);
