@@ -185,7 +185,7 @@ TEST(Fused, Convolution) {
 /// With and without ReLU and residual, images and rows.
 template <typename Body>
 void for_each_epilogue(const Body& body) {
-  for (const Shape& shape : {Shape{3, 5, 4, 7}, Shape{33, 2}}) {
+  for (const Shape& shape : {Shape{3, 5, 4, 7}, Shape{33, 9}}) {
     for (const bool relu : {false, true}) {
       for (const bool residual : {false, true})
         on_every_device([&](SideBySide& pair) { body(pair, shape, relu, residual); });

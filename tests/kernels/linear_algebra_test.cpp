@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
+#include <thread>
 
+#include "rtl/core/random.hpp"
 #include "support/devices.hpp"
 #include "support/kernel_case.hpp"
 
@@ -397,6 +401,52 @@ void expect_error(const char* text, const F& call) {
     ADD_FAILURE() << "no error that says '" << text << "'";
   } catch (const E& error) {
     EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+  }
+}
+
+/// Threads that do nothing but take the processors from others.
+class OtherWork {
+ public:
+  explicit OtherWork(int threads) {
+    for (int i = 0; i < threads; ++i) {
+      threads_.emplace_back([this] {
+        while (!done_) {
+        }
+      });
+    }
+  }
+  OtherWork(const OtherWork&) = delete;
+  OtherWork& operator=(const OtherWork&) = delete;
+  ~OtherWork() {
+    done_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::vector<std::thread> threads_;
+};
+
+TEST(LinearAlgebra, ThreadsThatShareAnEigenproblemDoNotDisturbEachOther) {
+  if (test::host_is_left_out()) GTEST_SKIP() << "about the host's threads";
+  const Device device = Device::cpu(2);
+  const OtherWork other(3);
+  for (const std::int64_t n : {218, 260}) {
+    std::vector<double> a(static_cast<std::size_t>(n * n));
+    RandomSequence random(test::seed());
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t j = 0; j <= i; ++j) {
+        a[static_cast<std::size_t>(i * n + j)] = a[static_cast<std::size_t>(j * n + i)] = random.normal();
+      }
+    }
+    std::vector<double> first;
+    for (int repeat = 0; repeat < 40; ++repeat) {
+      Tensor vectors = Tensor::from(a, {1, n, n}, device), values({1, n}, DType::f64, device);
+      kernels::symmetric_eigen(device, vectors, values);
+      const std::vector<double> here = vectors.to_vector<double>();
+      if (first.empty()) first = here;
+      ASSERT_EQ(std::memcmp(here.data(), first.data(), here.size() * sizeof(double)), 0) << n << ", repeat " << repeat;
+    }
   }
 }
 

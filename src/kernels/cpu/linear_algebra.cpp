@@ -173,7 +173,11 @@ int eigen_one(std::int64_t n, T* a, T* values) {
   const double size = static_cast<double>(n);
   blas_parts(n, 2 * size * size * size, [&](std::int64_t begin, std::int64_t end) {
     if (begin == end) return;
-    checked("ormtr", ormtr(order, static_cast<int>(end - begin), a, tau.data(), vectors.data() + begin * n));
+    // LAPACK writes to the reflectors while it works and restores them, so parts cannot share them.
+    const bool whole = begin == 0 && end == n;
+    const std::vector<T> copy(whole ? nullptr : a, whole ? nullptr : a + n * n);
+    const T* reflectors = whole ? a : copy.data();
+    checked("ormtr", ormtr(order, static_cast<int>(end - begin), reflectors, tau.data(), vectors.data() + begin * n));
   });
   std::copy(vectors.begin(), vectors.end(), a);
   for (std::int64_t i = 0; i < n; ++i) values[i] /= scale;
