@@ -33,7 +33,7 @@ Execution::Execution(std::shared_ptr<const Plan> plan)
 
 Execution::Execution(std::shared_ptr<const Plan> plan, std::shared_ptr<Arena> arena)
     : plan_(std::move(plan)), arena_(std::move(arena)), blocks_(plan_->blocks_.size()), uses_(plan_->blocks_.size()) {
-  if (arena_->device().kind() != plan_->graph().device().kind()) {
+  if (!(arena_->device() == plan_->graph().device())) {
     throw DeviceError(fmt::format("Execution: the arena lies on {}, the graph runs on {}", arena_->device().name(),
                                   plan_->graph().device().name()));
   }
@@ -60,7 +60,7 @@ void Execution::prepare() {
   };
   std::size_t most = 0;
   for (const Plan::Step& step : plan_->steps_) {
-    const NodeRecord& node = plan_->graph().nodes()[static_cast<std::size_t>(step.node)];
+    const NodeRecord& node = step.node;
     Prepared prepared{node.operation.get(), views_.size(), node.operands.size(), node.results.size(), false};
     std::vector<Value> operands;
     std::vector<bool> replicated;
@@ -100,7 +100,11 @@ void Execution::bind_memory(const Value& value, View memory) {
   const Type& type = plan_->graph().record(value).type;
   const auto index = static_cast<std::size_t>(value.index());
   const std::int32_t block = index < plan_->block_of_.size() ? plan_->block_of_[index] : -1;
-  if (block < 0) return;  // nothing of the plan reads it
+  if (block < 0) {
+    if (plan_->graph().record(value).origin != Origin::constant) return;  // nothing of the plan reads it
+    throw ValueError(fmt::format("Execution: {} is not read any more; a pass has computed with it",
+                                 plan_->graph().record(value).name));
+  }
   const View wanted = view_at(value.index(), static_cast<std::byte*>(memory.data()));
   const std::string& name = plan_->graph().record(value).name;
   const std::string what = name.empty() ? "a result" : name;
@@ -115,7 +119,7 @@ void Execution::bind_memory(const Value& value, View memory) {
     throw ShapeError(fmt::format("Execution: {} is {}, the memory {}{}", what, wanted.shape().to_string(),
                                  memory.shape().to_string(), memory.is_contiguous() ? "" : ", not contiguous"));
   }
-  if (memory.device().kind() != arena_->device().kind()) {
+  if (!(memory.device() == arena_->device())) {
     throw DeviceError(fmt::format("Execution: {} is bound to memory on {}, the execution is on {}", what,
                                   memory.device().name(), arena_->device().name()));
   }

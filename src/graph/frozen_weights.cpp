@@ -11,8 +11,8 @@ const Tensor* key_of(const Storage& storage) { return storage.defined() ? &stora
 }  // namespace
 
 FrozenWeights::Folded FrozenWeights::folded(const std::vector<Storage>& operands, double epsilon) {
-  std::vector<const Tensor*> key;
-  for (const Storage& operand : operands) key.push_back(key_of(operand));
+  FoldedKey key{{}, epsilon};
+  for (const Storage& operand : operands) key.first.push_back(key_of(operand));
   const std::lock_guard lock(mutex_);
   const auto found = folded_.find(key);
   if (found != folded_.end()) return found->second.second;
@@ -29,7 +29,7 @@ FrozenWeights::Folded FrozenWeights::folded(const std::vector<Storage>& operands
 std::shared_ptr<const kernels::PreparedConv2d> FrozenWeights::prepared(const Storage& w, const Storage& bias,
                                                                        int stride, int padding) {
   const std::lock_guard lock(mutex_);
-  auto& entry = prepared_[{key_of(w), key_of(bias)}];
+  auto& entry = prepared_[{key_of(w), key_of(bias), stride, padding}];
   if (!entry.second) {
     entry = {{w, bias},
              std::make_shared<const kernels::PreparedConv2d>(

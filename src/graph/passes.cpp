@@ -19,7 +19,10 @@ class Passes {
  public:
   Passes(Graph& graph, const std::vector<Value>& results, const PassOptions& options)
       : graph_(graph), options_(options), uses_(graph.values().size()), kept_(graph.values().size()) {
-    for (const Value& result : results) kept_[index(result.index())] = true;
+    for (const Value& result : results) {
+      graph.record(result);
+      kept_[index(result.index())] = true;
+    }
     for (std::int32_t node = 0; node < count(); ++node) {
       if (!at(node).operation) continue;
       for (const std::int32_t operand : at(node).operands) {
@@ -56,6 +59,48 @@ class Passes {
   std::int32_t maker_for_one(std::int32_t value) const {
     if (value < 0 || kept_[index(value)] || uses_[index(value)].size() != 1) return -1;
     return producer(value);
+  }
+
+  /// The value whose memory `value` is.
+  std::int32_t root(std::int32_t value) const {
+    for (std::int32_t maker = producer(value); maker >= 0; maker = producer(value)) {
+      const ValueRecord& record = graph_.values()[index(value)];
+      const auto aliasing = at(maker).operation->aliasing(static_cast<std::size_t>(record.result));
+      if (!aliasing) break;
+      value = at(maker).operands[static_cast<std::size_t>(aliasing->operand)];
+    }
+    return value;
+  }
+
+  /// The variables that a node changes.
+  Operands changed_by(std::int32_t node) const {
+    Operands changed;
+    for (std::size_t i = 0; i < at(node).results.size(); ++i) {
+      const auto aliasing = at(node).operation->aliasing(i);
+      if (aliasing && aliasing->writes) changed.push_back(root(at(node).results[i]));
+    }
+    return changed;
+  }
+  bool reads(std::int32_t node, std::int32_t variable) const {
+    const Operands& operands = at(node).operands;
+    return std::any_of(operands.begin(), operands.end(),
+                       [&](std::int32_t operand) { return operand >= 0 && root(operand) == variable; });
+  }
+
+  /// Whether node `from` does the same in the place of `to`: nothing between them changes what it reads, or reads what
+  /// it changes.
+  bool may_move(std::int32_t from, std::int32_t to) const {
+    const Operands changed = changed_by(from);
+    for (std::int32_t node = from + 1; node < to; ++node) {
+      if (!at(node).operation) continue;
+      for (const std::int32_t variable : changed_by(node)) {
+        if (reads(from, variable)) return false;
+      }
+      for (const std::int32_t variable : changed) {
+        if (reads(node, variable)) return false;
+      }
+    }
+    return true;
   }
 
   template <typename T>
@@ -102,7 +147,7 @@ class Passes {
     if (norm == nullptr) return;
     const std::int32_t before = maker_for_one(at(node).operands[0]);
     const auto* convolution = operation_of<Conv2d>(before);
-    if (convolution == nullptr) return;
+    if (convolution == nullptr || !may_move(before, node)) return;
     std::vector<Storage> constants;
     for (const std::size_t operand : {std::size_t{1}, std::size_t{2}}) {
       const auto found = constant(at(before).operands[operand]);
@@ -181,7 +226,7 @@ class Passes {
     const Operation& operation = *at(node).operation;
     if (is_relu(operation)) {
       const std::int32_t before = maker_for_one(at(node).operands[0]);
-      if (before < 0) return;
+      if (before < 0 || !may_move(before, node)) return;
       if (is_add(*at(before).operation) && fuse_sum(before, node, true)) return;
       if (auto joined = with_tail(before, -1, true)) join(before, node, *std::move(joined));
     } else if (is_add(operation)) {
@@ -197,6 +242,7 @@ class Passes {
     if (shape(terms[0]) != shape(terms[1]) || terms[0] == terms[1]) return false;
     for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
       const std::int32_t before = maker_for_one(terms[first]);
+      if (before < 0 || !may_move(before, node)) continue;
       auto joined = with_tail(before, terms[1 - first], relu);
       if (!joined) continue;
       if (sum != node) drop(sum);
@@ -218,7 +264,7 @@ class Passes {
     const Operands before = at(node).operands;  // x, gamma, mean, deviation or variance, dy
     const std::int32_t masked = before[4];
     const std::int32_t relu = producer(masked);
-    if (relu < 0 || !is_relu_backward(*at(relu).operation)) return;
+    if (relu < 0 || !is_relu_backward(*at(relu).operation) || !may_move(relu, node)) return;
     const auto& readers = uses_[index(masked)];
     // Readers before this node would read what is not yet there.
     if (*std::min_element(readers.begin(), readers.end()) < node) return;

@@ -33,7 +33,7 @@ Plan::Plan(std::shared_ptr<Graph> graph, std::vector<Value> results, const PlanO
   if (replicas_ < 1) throw ValueError(fmt::format("Plan: {} replicas; at least one is needed", replicas_));
   for (const Value& result : results_) graph_->record(result);
   choose_steps();
-  choose_replicated(replicas_ > 1 ? options.replicated : std::vector<Value>());
+  choose_replicated(options.replicated);
   if (in_turn_) order_turns();
   assign_blocks(options.share_memory);
   place_blocks(options.share_memory);
@@ -42,7 +42,8 @@ Plan::Plan(std::shared_ptr<Graph> graph, std::vector<Value> results, const PlanO
 
 bool Plan::replicated(const Value& value) const {
   graph_->record(value);
-  return replicated_[static_cast<std::size_t>(value.index())];
+  const auto index = static_cast<std::size_t>(value.index());
+  return index < replicated_.size() && replicated_[index];
 }
 
 std::size_t Plan::bytes_of(std::int32_t value) const {
@@ -65,7 +66,7 @@ void Plan::choose_steps() {
     for (const std::int32_t operand : node.operands) {
       if (operand >= 0) needed[static_cast<std::size_t>(operand)] = true;
     }
-    steps_.push_back({static_cast<std::int32_t>(i), false});
+    steps_.push_back({nodes[i], false, false});
   }
   std::reverse(steps_.begin(), steps_.end());
 }
@@ -76,10 +77,10 @@ void Plan::choose_replicated(const std::vector<Value>& leaves) {
     if (graph_->record(leaf).origin == Origin::operation) {
       throw ValueError("Plan: only inputs, constants and variables can be named as replicated");
     }
-    replicated_[static_cast<std::size_t>(leaf.index())] = true;
+    replicated_[static_cast<std::size_t>(leaf.index())] = replicas_ > 1;
   }
   for (Step& step : steps_) {
-    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+    const NodeRecord& node = step.node;
     step.replicated = std::any_of(node.operands.begin(), node.operands.end(), [&](std::int32_t operand) {
       return operand >= 0 && replicated_[static_cast<std::size_t>(operand)];
     });
@@ -101,9 +102,9 @@ void Plan::choose_replicated(const std::vector<Value>& leaves) {
 void Plan::order_turns() {
   std::vector<bool> late(graph_->values().size());
   for (Step& step : steps_) {
-    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+    const NodeRecord& node = step.node;
     const bool reads_late = std::any_of(node.operands.begin(), node.operands.end(), [&](std::int32_t operand) {
-      return operand >= 0 && late[static_cast<std::size_t>(operand)];
+      return operand >= 0 && late[static_cast<std::size_t>(root_of(operand))];
     });
     if (step.replicated) {
       if (!reads_late) continue;
@@ -113,11 +114,27 @@ void Plan::order_turns() {
     step.behind = reads_late || writes(node);
     if (!step.behind) continue;
     for (std::size_t i = 0; i < node.results.size(); ++i) {
-      late[static_cast<std::size_t>(node.results[i])] = true;
-      const auto aliasing = node.operation->aliasing(i);
-      if (!aliasing || !aliasing->writes) continue;
-      late[static_cast<std::size_t>(node.operands[static_cast<std::size_t>(aliasing->operand)])] = true;
+      late[static_cast<std::size_t>(root_of(node.results[i]))] = true;
     }
+  }
+}
+
+/// A value that no step before has made.
+void Plan::require_leaf(std::int32_t value) const {
+  if (graph_->values()[static_cast<std::size_t>(value)].origin != Origin::operation) return;
+  throw ValueError("Plan: a value is read that nothing makes before; a pass took it away: name it among its results");
+}
+
+/// The value whose memory `value` is.
+std::int32_t Plan::root_of(std::int32_t value) const {
+  for (;;) {
+    const ValueRecord& record = graph_->values()[static_cast<std::size_t>(value)];
+    if (record.node < 0) return value;
+    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(record.node)];
+    if (!node.operation) return value;
+    const auto aliasing = node.operation->aliasing(static_cast<std::size_t>(record.result));
+    if (!aliasing) return value;
+    value = node.operands[static_cast<std::size_t>(aliasing->operand)];
   }
 }
 
@@ -131,10 +148,11 @@ void Plan::assign_blocks(bool share) {
   block_of_.assign(values.size(), -1);
   // Blocks by aliasing alone first, so that each block's last use is known before memory is passed on.
   for (std::int32_t s = 0; s < static_cast<std::int32_t>(steps_.size()); ++s) {
-    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(steps_[static_cast<std::size_t>(s)].node)];
+    const NodeRecord& node = steps_[static_cast<std::size_t>(s)].node;
     for (const std::int32_t operand : node.operands) {
       if (operand < 0) continue;
-      if (block_of_[static_cast<std::size_t>(operand)] < 0) {  // a leaf
+      if (block_of_[static_cast<std::size_t>(operand)] < 0) {
+        require_leaf(operand);
         blocks_[static_cast<std::size_t>(own_block(operand, s))].external = operand;
       }
       blocks_[static_cast<std::size_t>(block_of_[static_cast<std::size_t>(operand)])].last = s;
@@ -164,7 +182,10 @@ void Plan::assign_blocks(bool share) {
   }
   for (const Value& result : results_) {
     const auto index = static_cast<std::size_t>(result.index());
-    if (block_of_[index] < 0) blocks_[static_cast<std::size_t>(own_block(result.index(), 0))].external = result.index();
+    if (block_of_[index] < 0) {
+      require_leaf(result.index());
+      blocks_[static_cast<std::size_t>(own_block(result.index(), 0))].external = result.index();
+    }
     Block& block = blocks_[static_cast<std::size_t>(block_of_[index])];
     block.last = forever;
     if (block.external < 0) block.external = result.index();
@@ -175,7 +196,7 @@ void Plan::assign_blocks(bool share) {
 
 /// Lets the results of a step that may do so take the memory of operands that end there.
 void Plan::overwrite_operands(std::int32_t step) {
-  const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(steps_[static_cast<std::size_t>(step)].node)];
+  const NodeRecord& node = steps_[static_cast<std::size_t>(step)].node;
   const auto block_of = [&](std::int32_t value) { return block_of_[static_cast<std::size_t>(value)]; };
   for (std::size_t r = 0; r < node.results.size(); ++r) {
     const std::int32_t own = block_of(node.results[r]);
@@ -188,7 +209,10 @@ void Plan::overwrite_operands(std::int32_t step) {
       Block& from = blocks_[static_cast<std::size_t>(theirs)];
       const auto reads = std::count_if(node.operands.begin(), node.operands.end(),
                                        [&](std::int32_t other) { return other >= 0 && block_of(other) == theirs; });
-      if (from.external >= 0 || from.last != step || from.bytes != block.bytes || reads != 1 || theirs == own) continue;
+      const bool taken = std::any_of(node.results.begin(), node.results.end(),
+                                     [&](std::int32_t other) { return block_of(other) == theirs; });
+      if (taken || from.external >= 0 || from.last != step || from.bytes != block.bytes || reads != 1 || theirs == own)
+        continue;
       // The later block joins the earlier one; its values move.
       from.last = block.last;
       for (std::int32_t& place : block_of_) {
@@ -229,7 +253,7 @@ void Plan::place_blocks(bool share) {
 }
 
 PlanFacts Plan::facts_of(const Step& step) const {
-  const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+  const NodeRecord& node = step.node;
   PlanFacts facts;
   std::vector<Value> operands;
   std::vector<bool> replicated;
@@ -251,6 +275,7 @@ PlanFacts Plan::facts_of(const Step& step) const {
   }
   const std::int64_t copies = step.replicated ? replicas_ : 1;
   const bool together = step.replicated && !in_turn_ && node.operation->runs_replicas(operands, replicated);
+  if (step.replicated && in_turn_) facts.bytes *= static_cast<double>(replicas_);
   facts.nodes = 1;
   facts.launches = node.operation->launches() * (together ? 1 : copies);
   facts.flops = node.operation->flops(operands) * static_cast<double>(copies);

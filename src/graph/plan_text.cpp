@@ -24,7 +24,7 @@ std::string Plan::to_string(double bandwidth, double flops) const {
                                  bandwidth > 0 && flops > 0 ? "us" : "", "operands -> results");
   double least_time = 0;
   for (const Step& step : steps_) {
-    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(step.node)];
+    const NodeRecord& node = step.node;
     const PlanFacts facts = facts_of(step);
     std::string name(node.operation->name());
     if (const std::string attributes = node.operation->attributes(); !attributes.empty())

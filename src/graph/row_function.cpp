@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "rtl/graph/operation.hpp"
 #include "rtl/graph/operations.hpp"
 
 namespace rtl::graph {
@@ -24,6 +25,17 @@ Shape with_rows(std::int64_t rows, const Shape& sample) {
   std::array<std::int64_t, Shape::max_rank> extents{rows};
   std::copy(sample.extents().begin(), sample.extents().end(), extents.begin() + 1);
   return Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(sample.rank()) + 1));
+}
+
+bool is_memory_of_a_leaf(const Graph& graph, Value value) {
+  for (;;) {
+    const ValueRecord& record = graph.record(value);
+    if (record.node < 0) return true;
+    const NodeRecord& node = graph.nodes()[static_cast<std::size_t>(record.node)];
+    const auto aliasing = node.operation->aliasing(static_cast<std::size_t>(record.result));
+    if (!aliasing) return false;
+    value = Value(&value.graph(), node.operands[static_cast<std::size_t>(aliasing->operand)]);
+  }
 }
 
 }  // namespace
@@ -55,7 +67,7 @@ RowFunction::Recorded RowFunction::record(std::int64_t rows) const {
   recorded.x = graph->input("x", with_rows(rows, sample_), dtype_);
   recorded.y = function_(recorded.x);
   // The result's memory is the caller's, so it must not be a leaf's.
-  if (recorded.y.graph().record(recorded.y).origin != Origin::operation) recorded.y = scale(recorded.y, 1);
+  if (is_memory_of_a_leaf(*graph, recorded.y)) recorded.y = scale(recorded.y, 1);
   run_passes(*graph, {recorded.y}, passes_);
   recorded.plan = std::make_shared<const Plan>(graph, std::vector<Value>{recorded.y});
   return recorded;

@@ -9,6 +9,7 @@
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/plan.hpp"
+#include "rtl/graph/row_function.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
 
@@ -120,6 +121,103 @@ TEST(Passes, FoldedAndPreparedWeightsChangeRoundoffsOnly) {
       for (std::size_t j = 0; j < a.size(); ++j) ASSERT_NEAR(a[j], b[j], 64 * 6e-8F * largest) << i << " " << j;
     }
   }
+}
+
+/// Runs the graph that `record` makes, as it is and with passes; gives both results' bytes, and the storages' behind.
+template <typename Record>
+void expect_same_with_passes(const Record& record) {
+  std::vector<std::vector<std::byte>> found[2];
+  for (const bool passes : {false, true}) {
+    const auto graph = std::make_shared<Graph>(Device::cpu(1));
+    std::vector<Storage> changed;
+    const std::vector<Value> results = record(*graph, changed);
+    if (passes) run_passes(*graph, results);
+    Execution execution(std::make_shared<const Plan>(graph, results));
+    execution.run();
+    for (const Value& result : results) found[passes].push_back(bytes(execution.view(result)));
+    for (const Storage& storage : changed) found[passes].push_back(bytes(storage.tensor().view()));
+  }
+  EXPECT_EQ(found[0], found[1]);
+}
+
+TEST(Passes, MoveNothingPastAChangeOfWhatItReads) {
+  const std::uint64_t seed = test::fresh_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  const auto draw = [](test::RandomTensors& random, const Shape& shape, double low = -1) {
+    return random.f64(shape, Device::cpu(1), low, 1);
+  };
+  // One norm on two batches: the running statistics take the first one first.
+  expect_same_with_passes([&](Graph& graph, std::vector<Storage>& changed) {
+    test::RandomTensors random(seed);
+    const Value a = graph.constant("a", draw(random, {8, 3})), b = graph.constant("b", draw(random, {8, 3}, 0.5));
+    const Value gamma = graph.constant("gamma", draw(random, {3})), beta = graph.constant("beta", draw(random, {3}));
+    changed = {Storage(draw(random, {3})), Storage(draw(random, {3}, 0.5))};
+    const Value mean = graph.variable("mean", changed[0]), variance = graph.variable("variance", changed[1]);
+    const Value first = batch_norm_training(a, gamma, beta, mean, variance);
+    return std::vector<Value>{relu(add(first, batch_norm_training(b, gamma, beta, mean, variance)))};
+  });
+  // The running mean is read between a norm and its ReLU.
+  expect_same_with_passes([&](Graph& graph, std::vector<Storage>& changed) {
+    test::RandomTensors random(seed);
+    const Value a = graph.constant("a", draw(random, {8, 3})), gamma = graph.constant("gamma", draw(random, {3}));
+    changed = {Storage(draw(random, {3})), Storage(draw(random, {3}, 0.5))};
+    const Value mean = graph.variable("mean", changed[0]), variance = graph.variable("variance", changed[1]);
+    const Value norm = batch_norm_training(a, gamma, gamma, mean, variance);
+    const Value read = scale(reshape(mean, {1, 3}), 2);
+    return std::vector<Value>{relu(norm), read};
+  });
+}
+
+TEST(Passes, ValuesThatTheyTookAwayAreRefused) {
+  const auto graph = std::make_shared<Graph>(Device::cpu(1));
+  const Value product = linear(graph->input("x", {3, 4}, DType::f32), graph->input("w", {2, 4}, DType::f32), {});
+  const Value positive = relu(product);
+  run_passes(*graph, {positive});
+  EXPECT_NO_THROW(Plan(graph, {positive}));
+  EXPECT_THROW(Plan(graph, {product}), ValueError);
+  EXPECT_THROW(Plan(graph, {scale(product, 2)}), ValueError);
+  EXPECT_THROW(run_passes(*graph, {Value()}), ValueError);
+}
+
+TEST(Passes, APlanOutlivesTheRewritingOfItsGraph) {
+  const auto graph = std::make_shared<Graph>(Device::cpu(1));
+  test::RandomTensors random(test::fresh_seed());
+  const Value x = graph->constant("x", random.f32({3, 4}, Device::cpu(1)));
+  const Value y = relu(linear(x, graph->constant("w", random.f32({2, 4}, Device::cpu(1))), {}));
+  Execution before(std::make_shared<const Plan>(graph, std::vector<Value>{y}));
+  run_passes(*graph, {y});
+  Execution after(std::make_shared<const Plan>(graph, std::vector<Value>{y}));
+  before.run();
+  after.run();
+  EXPECT_EQ(bytes(before.view(y)), bytes(after.view(y)));
+}
+
+TEST(Passes, OneWeightInTwoGeometriesIsPreparedTwice) {
+  const Device device = Device::cpu(1);
+  test::RandomTensors random(test::fresh_seed());
+  const Tensor x = random.f32({1, 4, 4, 2}, device), w = random.f32({2, 2, 3, 3}, device);
+  std::vector<std::vector<std::byte>> found[2];
+  for (const bool frozen : {false, true}) {
+    const auto graph = std::make_shared<Graph>(device);
+    const Value image = graph->constant("x", x.clone()), weight = graph->constant("w", w.clone());
+    const std::vector<Value> results{conv2d(image, weight, {}, {.stride = 1, .padding = 0}),
+                                     conv2d(image, weight, {}, {.stride = 2, .padding = 1})};
+    if (frozen) run_passes(*graph, results, {.fuse = true, .frozen = std::make_shared<FrozenWeights>()});
+    Execution execution(std::make_shared<const Plan>(graph, results));
+    execution.run();
+    for (const Value& result : results) found[frozen].push_back(bytes(execution.view(result)));
+  }
+  EXPECT_EQ(found[0], found[1]);
+}
+
+TEST(RowFunction, OfAReshapedRow) {
+  const Device device = Device::cpu(1);
+  test::RandomTensors random(test::fresh_seed());
+  RowFunction function(device, {2, 3}, DType::f32, [](const Value& x) { return reshape(x, {x.extent(0), 6}); });
+  const Tensor x = random.f32({5, 2, 3}, device);
+  Tensor y({5, 6}, DType::f32, device);
+  function(x, y);
+  EXPECT_EQ(y.to_vector<float>(), x.to_vector<float>());
 }
 
 TEST(Passes, KeepWhatIsReadElsewhere) {

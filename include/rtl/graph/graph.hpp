@@ -52,7 +52,8 @@ class Value {
   std::int32_t index_ = -1;
 };
 
-/// Memory that lives longer than a run: parameters, running statistics, moments, step counters. Copies share it.
+/// Memory that lives longer than a run: parameters, running statistics, moments, step counters. Copies share it. Plans
+/// keep its address: change its contents (copy_bytes), never assign another tensor to it.
 class Storage {
  public:
   Storage() = default;
@@ -116,8 +117,8 @@ class Graph {
   const ValueRecord& record(const Value& value) const;
   Value value(std::int32_t index) { return index < 0 ? Value() : Value(this, index); }
 
-  /// For passes. Puts another operation in a node's place; results that it takes over from other nodes leave them (a
-  /// node that has lost all is removed). The types must be those that the operation infers, else ValueError.
+  /// For passes. Puts another operation in a node's place. Nodes from which it takes over a result are removed; what
+  /// else they made must not be read any more. The types must be those that the operation infers, else ValueError.
   void replace(std::int32_t node, std::shared_ptr<const Operation> operation, std::vector<std::int32_t> operands,
                std::vector<std::int32_t> results);
   /// Every node that reads `from` reads `to` instead.

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -31,10 +32,10 @@ class FrozenWeights {
 
  private:
   std::mutex mutex_;
-  std::map<std::vector<const Tensor*>, std::pair<std::vector<Storage>, Folded>> folded_;
-  std::map<std::pair<const Tensor*, const Tensor*>,
-           std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedConv2d>>>
-      prepared_;
+  using FoldedKey = std::pair<std::vector<const Tensor*>, double>;         ///< operands, epsilon
+  using PreparedKey = std::tuple<const Tensor*, const Tensor*, int, int>;  ///< w, bias, stride, padding
+  std::map<FoldedKey, std::pair<std::vector<Storage>, Folded>> folded_;
+  std::map<PreparedKey, std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedConv2d>>> prepared_;
 };
 
 struct PassOptions {

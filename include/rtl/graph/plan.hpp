@@ -15,8 +15,8 @@ namespace rtl::graph {
 struct PlanOptions {
   /// Values of the arena share memory where their lifetimes allow. False gives each value its own: the reference.
   bool share_memory = true;
-  /// How many copies run side by side. Leaves named in `replicated` have a leading axis of this extent, and so has
-  /// everything that depends on them.
+  /// How many copies run side by side. With more than one, leaves named in `replicated` have a leading axis of this
+  /// extent, and so has everything that depends on them.
   std::int64_t replicas = 1;
   std::vector<Value> replicated = {};
   /// One replica after the other goes through all nodes, in the same arena, which suits the caches of a processor; else
@@ -62,7 +62,7 @@ class Plan {
     std::int32_t external = -1;  ///< the leaf or result whose memory it is; -1: in the arena
   };
   struct Step {
-    std::int32_t node = 0;
+    NodeRecord node;  ///< a copy: the graph may be rewritten for another plan
     bool replicated = false;
     bool behind = false;  ///< with replicas in turn: runs once, behind the last replica's steps before it
   };
@@ -70,6 +70,8 @@ class Plan {
   void choose_steps();
   void choose_replicated(const std::vector<Value>& leaves);
   void order_turns();
+  void require_leaf(std::int32_t value) const;
+  std::int32_t root_of(std::int32_t value) const;
   void assign_blocks(bool share);
   std::int32_t own_block(std::int32_t value, std::int32_t step);
   void overwrite_operands(std::int32_t step);
@@ -105,13 +107,16 @@ class Arena {
   Tensor memory_;
 };
 
-/// A plan with memory. Belongs to one thread at a time; several executions of one plan may run side by side.
+/// A plan with memory. Belongs to one thread at a time; several executions of one plan may run side by side, in arenas
+/// of their own and where they change other variables.
 class Execution {
  public:
   /// On the graph's device, with an arena of its own.
   explicit Execution(std::shared_ptr<const Plan> plan);
   /// In an arena that it shares, and on its device, which is of the graph's kind (another host device, for example).
   Execution(std::shared_ptr<const Plan> plan, std::shared_ptr<Arena> arena);
+  Execution(Execution&&) noexcept = default;
+  Execution& operator=(Execution&&) = delete;
 
   /// Memory of an input, of a result, or another memory for a constant or variable than its storage; of the value's
   /// type, with a leading replica axis where it is replicated; contiguous. It must live as long as it is bound. Throws
