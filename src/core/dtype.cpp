@@ -39,6 +39,10 @@ std::string_view name_of(DType dtype) noexcept {
   return "?";
 }
 
+DType parameter_dtype(DType activations) noexcept {
+  return activations == DType::bf16 || activations == DType::f16 ? DType::f32 : activations;
+}
+
 bool is_floating(DType dtype) noexcept {
   return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16 || dtype == DType::f16;
 }

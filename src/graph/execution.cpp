@@ -1,3 +1,4 @@
+// A plan with memory: binding, running node by node or for each replica, capturing.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What is computed from constants once: folded norms, prepared convolutions.
 #include "rtl/graph/passes.hpp"
 #include "rtl/kernels/norm.hpp"
 #include "rtl/kernels/prepared_conv.hpp"

@@ -1,3 +1,4 @@
+// The passes: folding, fusing, preparing. Each looks at a node and what makes its operands.
 #include "rtl/graph/passes.hpp"
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 
 #include "graph/operations/convolution.hpp"
 #include "graph/operations/fused.hpp"
+#include "graph/operations/fused_loss.hpp"
 #include "graph/operations/norm.hpp"
 #include "graph/operations/prepared.hpp"
 #include "graph/operations/recognise.hpp"
@@ -36,6 +38,7 @@ class Passes {
     if (options_.fuse) {
       for_each(&Passes::fuse_forward);
       for_each(&Passes::fuse_norm_backward);
+      for_each(&Passes::fuse_loss);
     }
     if (options_.frozen) for_each(&Passes::prepare_convolution);
   }
@@ -276,6 +279,19 @@ class Passes {
                           : make_fused_batch_norm_evaluation_backward(evaluation->options(), true, others);
     if (!others) drop(relu);
     replace(node, std::move(fused), operands, results);
+  }
+
+  /// cross_entropy, and its gradient for a gradient of one: one operation, in the place of the first.
+  void fuse_loss(std::int32_t node) {
+    if (!is_cross_entropy_backward(*at(node).operation)) return;
+    const Operands& backward = at(node).operands;  // probabilities, labels, rows, counters, dloss
+    const std::int32_t loss = maker_for_one(backward[0]), one = producer(backward[4]);
+    if (loss < 0 || !is_cross_entropy(*at(loss).operation) || at(loss).results[1] != backward[0]) return;
+    if (one < 0 || !is_ones(*at(one).operation)) return;
+    const Operands operands = at(loss).operands;  // logits, labels, rows, counters
+    if (!std::equal(operands.begin() + 1, operands.end(), backward.begin() + 1, backward.begin() + 4)) return;
+    if (!may_move(loss, node)) return;
+    replace(loss, make_fused_cross_entropy(), operands, {at(loss).results[0], at(node).results[0]});
   }
 
   void prepare_convolution(std::int32_t node) {

@@ -1,3 +1,4 @@
+// From a graph to a plan: which nodes run, how long values live, and where they lie.
 #include "rtl/graph/plan.hpp"
 
 #include <fmt/format.h>

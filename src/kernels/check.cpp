@@ -42,6 +42,27 @@ void dense_operands(std::string_view call, const Device& device, std::initialize
   contiguous(call, views);
 }
 
+void activations_and_parameters(std::string_view call, std::initializer_list<Named> activations,
+                                std::initializer_list<Named> parameters) {
+  const Named& first = *activations.begin();
+  const DType dtype = first.view.dtype();
+  if (dtype != DType::f32 && dtype != DType::f64 && dtype != DType::bf16) {
+    throw DTypeError(fmt::format("{}: '{}' is {}; f32, f64 or bf16 is needed (convert with cast)", call, first.name,
+                                 name_of(dtype)));
+  }
+  for (const Named& named : activations) check::dtype(call, named, dtype);
+  for (const Named& named : parameters) check::dtype(call, named, parameter_dtype(dtype));
+}
+
+void dense_layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
+                          std::initializer_list<Named> parameters) {
+  on_device(call, device, activations);
+  on_device(call, device, parameters);
+  activations_and_parameters(call, activations, parameters);
+  contiguous(call, activations);
+  contiguous(call, parameters);
+}
+
 void dtype(std::string_view call, const Named& view, DType wanted) {
   if (view.view.given() && view.view.dtype() != wanted) {
     throw DTypeError(fmt::format("{}: '{}' is {}, but {} is needed (convert with cast)", call, view.name,

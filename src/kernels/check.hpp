@@ -33,6 +33,15 @@ void operands(std::string_view call, const Device& device, std::initializer_list
 /// on_device, same_floating and contiguous.
 void dense_operands(std::string_view call, const Device& device, std::initializer_list<Named> views);
 
+/// The activations have the dtype of the first, f32, f64 or bf16; the parameters the dtype that goes with it
+/// (parameter_dtype). Throws DTypeError.
+void activations_and_parameters(std::string_view call, std::initializer_list<Named> activations,
+                                std::initializer_list<Named> parameters);
+
+/// on_device, contiguous and activations_and_parameters.
+void dense_layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
+                          std::initializer_list<Named> parameters);
+
 void dtype(std::string_view call, const Named& view, DType wanted);
 
 /// Throws ShapeError unless the view has exactly this shape.

@@ -416,6 +416,16 @@ void visit_floating(DType dtype, F&& f) {
   }
 }
 
+/// Calls f(T()) with the element type of activations: f32, f64 or bf16, which a front has checked.
+template <typename F>
+void visit_activations(DType dtype, F&& f) {
+  if (dtype == DType::bf16) {
+    f(bfloat16());
+  } else {
+    visit_floating(dtype, f);
+  }
+}
+
 /// Calls f(T()) with the element type of any dtype.
 template <typename F>
 void visit_any(DType dtype, F&& f) {

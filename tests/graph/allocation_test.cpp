@@ -261,7 +261,7 @@ void add_fusion(Cases& cases, const Device& d, DType t) {
 }
 
 TEST(Allocation, KernelsOnTheHostTakeNoMemoryAgain) {
-  if (rtl::test::host_is_left_out()) GTEST_SKIP();
+  if (rtl::test::host_is_left_out()) GTEST_SKIP() << "about the host's allocations";
   for (const int threads : {1, 2}) {
     for (const DType dtype : {DType::f32, DType::f64}) {
       const Device device = Device::cpu().separate(threads);

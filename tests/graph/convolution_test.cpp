@@ -1,3 +1,4 @@
+// Convolutions and their gradients, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
 #include "graph/operation_case.hpp"

@@ -1,3 +1,4 @@
+// Elementwise operations, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// The fused head, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
 #include <array>

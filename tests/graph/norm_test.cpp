@@ -1,3 +1,4 @@
+// Batch normalisation, by the checks of operation_case.hpp, and its running statistics.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -1,3 +1,4 @@
+// Pooling and the other maps of images, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
 #include <algorithm>

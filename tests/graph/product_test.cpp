@@ -1,3 +1,4 @@
+// Matrix products, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
 #include <memory>

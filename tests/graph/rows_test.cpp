@@ -1,3 +1,4 @@
+// Gathers, scatters and dropout, by the checks of operation_case.hpp, and their batches.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -1,3 +1,4 @@
+// Shapes, reductions and broadcasting, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
 #include <array>

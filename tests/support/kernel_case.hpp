@@ -14,11 +14,18 @@
 
 namespace rtl::test {
 
+/// Which dtype a buffer has where it is not fixed: the one under test, or the one of parameters that goes with it.
+enum class Role : std::uint8_t { activation, parameter };
+
 struct Input {
   std::string name;
   Shape shape;
   Reals values;
-  std::optional<DType> dtype = std::nullopt;  ///< absent: the dtype under test
+  std::optional<DType> dtype = std::nullopt;  ///< absent: by the role
+  Role role = Role::activation;
+  DType dtype_for(DType tested) const {
+    return dtype.value_or(role == Role::parameter ? parameter_dtype(tested) : tested);
+  }
 };
 
 struct Output {
@@ -29,6 +36,12 @@ struct Output {
   double roundoffs_f64 = 0;  ///< for f64, where it differs: sums of f32 are accumulated in f64, sums of f64 too
   Reals initial = {};        ///< empty: poisoned before the call
   std::optional<DType> dtype = std::nullopt;
+  Role role = Role::activation;
+  /// Where it differs, for bf16: of sums in f32 that are not rounded to bf16, say, in roundoffs of the output's dtype.
+  double roundoffs_bf16 = 0;
+  DType dtype_for(DType tested) const {
+    return dtype.value_or(role == Role::parameter ? parameter_dtype(tested) : tested);
+  }
 };
 
 /// What an output should be. The scale of an element is what its rounding errors are relative to: of a sum, say, the

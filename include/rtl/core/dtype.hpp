@@ -70,6 +70,15 @@ std::string_view name_of(DType dtype) noexcept;
 /// True for f32, f64, bf16 and f16.
 bool is_floating(DType dtype) noexcept;
 
+/// What goes with images and activations of a dtype: parameters, statistics, sums. f32 for bf16 and f16, else the dtype
+/// itself.
+DType parameter_dtype(DType activations) noexcept;
+
+/// The type in which a kernel calculates with elements of T: float for the two 16-bit types.
+template <typename T>
+using Arithmetic =
+    std::conditional_t<std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>, float, std::remove_cv_t<T>>;
+
 /// The DType of a C++ element type. Not defined for other types.
 template <typename T>
 constexpr DType dtype_of() {

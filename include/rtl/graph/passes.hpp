@@ -40,7 +40,7 @@ class FrozenWeights {
 
 struct PassOptions {
   /// Bias, ReLU and residual sums go into the convolution, product or norm before them; their gradients into the
-  /// gradient behind. No bit of a result changes.
+  /// gradient behind; a cross-entropy and its gradient become one operation. No bit of a result changes.
   bool fuse = true;
   /// Where given: norms of constant statistics are folded into constant convolutions before them (results change by a
   /// few roundoffs), and constant convolutions are prepared (no bit changes).

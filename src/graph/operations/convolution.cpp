@@ -1,3 +1,4 @@
+// Convolutions of images and their gradients, which are convolutions again.
 #include "graph/operations/convolution.hpp"
 
 #include <array>

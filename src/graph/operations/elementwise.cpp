@@ -1,3 +1,4 @@
+// Elementwise operations: tables with a row for each function, its kernel and its gradient.
 #include <array>
 
 #include "graph/operations/recognise.hpp"
@@ -166,6 +167,7 @@ class ReluBackward final : public Elementwise {
 class Fill final : public Operation {
  public:
   Fill(double number, const Type& type) : number_(number), type_(type) {}
+  double number() const noexcept { return number_; }
   std::string_view name() const noexcept override { return "fill"; }
   std::string attributes() const override { return fmt::format("{}", number_); }
   std::vector<Type> infer(std::span<const Value>) const override { return {type_}; }
@@ -208,6 +210,11 @@ bool is_add(const Operation& operation) {
 bool is_relu(const Operation& operation) {
   const auto* unary = dynamic_cast<const Unary*>(&operation);
   return unary != nullptr && unary->op() == UnaryOp::relu;
+}
+
+bool is_ones(const Operation& operation) {
+  const auto* fill = dynamic_cast<const Fill*>(&operation);
+  return fill != nullptr && fill->number() == 1;
 }
 
 bool is_relu_backward(const Operation& operation) { return dynamic_cast<const ReluBackward*>(&operation) != nullptr; }

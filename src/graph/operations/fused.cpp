@@ -1,3 +1,4 @@
+// The fused operations themselves: the kernels with everything that they take behind them.
 #include "graph/operations/fused.hpp"
 
 #include "rtl/kernels/gemm.hpp"

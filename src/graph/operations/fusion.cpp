@@ -1,3 +1,4 @@
+// The fused head: logits of several blocks of features, and its gradients.
 #include "graph/operations/short_list.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
@@ -76,8 +77,8 @@ class FusionBackward final : public Operation {
     for (std::size_t k = 0; k < blocks_.count(); ++k) {
       if (needed_[k]) dfeatures[k] = call.out(result++);
     }
-    kernels::residual_fusion_backward(call.device(), blocks, call.in(0), call.in(1), call.out(0),
-                                      bias_ ? call.out(1) : View(), dfeatures);
+    kernels::residual_fusion_backward(call.device(), blocks.span(), call.in(0), call.in(1), call.out(0),
+                                      bias_ ? call.out(1) : View(), dfeatures.span());
   }
   /// Bilinear: what comes back is made of the same two operations.
   void gradient(GradientCall& call) const override {
@@ -159,7 +160,7 @@ class ResidualFusion final : public Operation {
     return {{{rows, w.extent(0)}, w.dtype()}};
   }
   void run(const Call& call) const override {
-    kernels::residual_fusion_forward(call.device(), blocks_.views(call, 2), call.in(0), call.in(1), call.out(0));
+    kernels::residual_fusion_forward(call.device(), blocks_.views(call, 2).span(), call.in(0), call.in(1), call.out(0));
   }
   void gradient(GradientCall& call) const override {
     const bool bias = call.operand(1).defined() && call.needs(1);

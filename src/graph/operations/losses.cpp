@@ -1,6 +1,8 @@
+// Softmax and cross-entropy, with the labels of a batch or of a table.
 #include <array>
 
 #include "graph/operations/fused_loss.hpp"
+#include "graph/operations/recognise.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/softmax.hpp"
 
@@ -140,6 +142,11 @@ class FusedCrossEntropy final : public Loss {
 };
 
 }  // namespace
+
+bool is_cross_entropy(const Operation& operation) { return dynamic_cast<const CrossEntropy*>(&operation) != nullptr; }
+bool is_cross_entropy_backward(const Operation& operation) {
+  return dynamic_cast<const CrossEntropyBackward*>(&operation) != nullptr;
+}
 
 std::shared_ptr<const Operation> make_fused_cross_entropy() { return std::make_shared<const FusedCrossEntropy>(); }
 

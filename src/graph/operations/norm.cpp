@@ -1,3 +1,4 @@
+// Batch normalisation in training and evaluation, and its gradients.
 #include "rtl/kernels/norm.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Optimizer steps: many parameters, changed in place in one launch.
 #include <array>
 #include <type_traits>
 

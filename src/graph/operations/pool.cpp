@@ -1,3 +1,4 @@
+// Pooling and the other maps of images without weights: a table with a row for each.
 #include "rtl/kernels/pool.hpp"
 
 #include <array>

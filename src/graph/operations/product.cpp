@@ -1,3 +1,4 @@
+// Matrix products: matmul, of batches too, and linear.
 #include <algorithm>
 
 #include "graph/operations/recognise.hpp"

@@ -1,3 +1,4 @@
+// Dropout, whose masks follow the counters of the training step.
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/dropout.hpp"
 

@@ -9,5 +9,9 @@ bool is_add(const Operation& operation);
 bool is_relu(const Operation& operation);
 bool is_relu_backward(const Operation& operation);
 bool is_linear(const Operation& operation);
+bool is_cross_entropy(const Operation& operation);
+bool is_cross_entropy_backward(const Operation& operation);
+/// A value of ones.
+bool is_ones(const Operation& operation);
 
 }  // namespace rtl::graph

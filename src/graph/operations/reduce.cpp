@@ -1,3 +1,4 @@
+// Reductions and broadcasting, each the gradient of the other.
 #include "rtl/kernels/reduce.hpp"
 
 #include <array>

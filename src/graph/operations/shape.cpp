@@ -1,3 +1,4 @@
+// Reshape, permute, slice and concatenate.
 #include <array>
 
 #include "graph/operations/support.hpp"

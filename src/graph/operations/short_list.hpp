@@ -16,8 +16,7 @@ class ShortList {
     if (count > few) many_.resize(count);
   }
   T& operator[](std::size_t i) { return count_ > few ? many_[i] : few_[i]; }
-  // NOLINTNEXTLINE(google-explicit-constructor)
-  operator std::span<const T>() const { return {count_ > few ? many_.data() : few_.data(), count_}; }
+  std::span<const T> span() const { return {count_ > few ? many_.data() : few_.data(), count_}; }
 
  private:
   std::size_t count_;

@@ -1,3 +1,4 @@
+// The end of a training step, which moves its counters on.
 #include "rtl/graph/step_state.hpp"
 
 #include <array>
