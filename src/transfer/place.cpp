@@ -72,7 +72,7 @@ graph::Value InputGather::record(const graph::Value& table, const graph::Value& 
   if (!dataset_.has_images()) return graph::gather_batch(table, order, counters, count, dtype_);
   graph::Graph& graph = table.graph();
   return graph::gather_batch_images(table, order, counters, count, graph.constant("channel scale", scale_),
-                                    graph.constant("channel shift", shift_));
+                                    graph.constant("channel shift", shift_), dtype_);
 }
 
 Tensor counting_rows(std::int64_t count, const Device& device) {
