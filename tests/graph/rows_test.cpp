@@ -39,7 +39,8 @@ TEST(Rows, GatherAndScatter) {
                  y.insert(y.end(), begin, begin + 15);
                }
                return y;
-             }});
+             },
+         .bf16_roundoffs = 0});
   check({.name = "scatter_add_rows",
          .shapes = {{6, 5}},
          .record =
@@ -51,7 +52,8 @@ TEST(Rows, GatherAndScatter) {
                Numbers y(35);
                for (std::size_t i = 0; i < 30; ++i) y[static_cast<std::size_t>(rows[i / 5]) * 5 + i % 5] += in[0][i];
                return y;
-             }});
+             },
+         .bf16_roundoffs = 0});
 }
 
 /// A batch of a table in a graph whose counters and order are inputs.
