@@ -8,7 +8,11 @@
 namespace rtl::kernels {
 
 void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
-  check::operands("reduce", device, {{"x", x}, {"y", y}});
+  if (x.given() && x.dtype() == DType::bf16 && y.given() && y.dtype() == DType::f32) {
+    check::layer_operands("reduce", device, {{"x", x}}, {{"y", y}});
+  } else {
+    check::layer_operands("reduce", device, {{"x", x}, {"y", y}});
+  }
   check::contiguous("reduce", {{"y", y}});
   check::rank("reduce", {"y", y}, x.rank());
   for (int axis = 0; axis < x.rank(); ++axis) {

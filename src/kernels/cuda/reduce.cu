@@ -20,7 +20,7 @@ struct StridedTerm {
     std::int64_t along[1], across[1];
     reduced.locate(row, along);
     kept.locate(column, across);
-    return static_cast<double>(x[along[0] + across[0]]);
+    return functors::convert<double>(x[along[0] + across[0]]);
   }
 };
 
@@ -29,11 +29,11 @@ struct StoreScaled {
   T* y;
   double scale;
   __device__ void operator()(std::int64_t column, std::int64_t, double total) const {
-    y[column] = static_cast<T>(total * scale);
+    y[column] = functors::convert<T>(total * scale);
   }
 };
 
-template <typename T>
+template <typename T, typename Result>
 void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View& y) {
   Strides kept_strides{}, reduced_strides{};
   Shape kept = y.shape(), reduced = x.shape();
@@ -49,7 +49,7 @@ void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View
   const auto neighbours = inner_kept ? Neighbours::columns : Neighbours::rows;
   const StridedTerm<T> term{x.data_as<T>(), make_layout<1, std::int64_t>(reduced, {reduced_strides}),
                             make_layout<1, std::int64_t>(kept, {kept_strides})};
-  const StoreScaled<T> store{y.data_as<T>(), op == ReduceOp::mean ? 1.0 / static_cast<double>(rows) : 1.0};
+  const StoreScaled<Result> store{y.data_as<Result>(), op == ReduceOp::mean ? 1.0 / static_cast<double>(rows) : 1.0};
   constexpr double infinity = std::numeric_limits<double>::infinity();
   switch (op) {
     case ReduceOp::sum:
@@ -136,7 +136,9 @@ struct SquaredDeviationTerm {
 }  // namespace
 
 void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) { reduce_as<decltype(element)>(device, op, x, y); });
+  functors::visit_sums(x.dtype(), y.dtype(), [&](auto element, auto result) {
+    reduce_as<decltype(element), decltype(result)>(device, op, x, y);
+  });
 }
 
 void argmax_rows(const Device& device, ConstView x, View indices) {
