@@ -9,6 +9,7 @@
 #include "rtl/core/random.hpp"
 #include "rtl/core/shape.hpp"
 #include "rtl/core/tensor.hpp"
+#include "rtl/core/tf32.hpp"
 #include "rtl/data/csv.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/data/glyphs.hpp"

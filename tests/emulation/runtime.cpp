@@ -143,6 +143,7 @@ cudaError_t remember(cudaError_t error) {
 thread_local cudaStream_t captured_here = nullptr;
 thread_local cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeThreadLocal;
 std::atomic<int> captures = 0;
+std::atomic<std::size_t> starts = 0;
 
 cudaError_t spoil(cudaError_t error) {
   if (captured_here != nullptr) captured_here->spoiled = true;
@@ -231,6 +232,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const Recording& work = executable->work;
   return emulation::submit(stream, [&work] {
     for (const auto& step : work) step();
+    starts += work.size();
   });
 }
 
@@ -284,13 +286,18 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 
 namespace emulation {
 
+std::size_t started() noexcept { return starts; }
+
 Admission admit(cudaStream_t stream, cudaError_t& error) {
   if (is_capturing(stream)) {
     if (!stream->spoiled) return Admission::recorded;
     error = remember(cudaErrorStreamCaptureInvalidated);
     return Admission::refused;
   }
-  if (captured_here == nullptr) return Admission::now;
+  if (captured_here == nullptr) {
+    ++starts;
+    return Admission::now;
+  }
   error = spoil(stream == nullptr ? cudaErrorStreamCaptureImplicit : cudaErrorStreamCaptureIsolation);
   return Admission::refused;
 }

@@ -10,18 +10,17 @@
 namespace rtl::kernels::cuda {
 namespace {
 
-/// Weights in the order [out, height, width, in], in which channels lie together as they do in the images.
+/// Weights in the order [out, height, width, in], in which channels lie together as they do in the images, and in the
+/// dtype that multiplies them.
 class PackedWeights {
  public:
   PackedWeights(const Device& device, const Shape& weights, DType dtype)
       : memory_(device, weights.count() * static_cast<std::int64_t>(size_of(dtype))),
         view_(memory_.get(), dtype, {weights[0], weights[2], weights[3], weights[1]}, device) {}
-  PackedWeights(const Device& device, const ConstView& w) : PackedWeights(device, w.shape(), w.dtype()) {
-    cuda::unary(device, UnaryOp::copy, w.permuted({0, 2, 3, 1}), view_);
+  PackedWeights(const Device& device, const ConstView& w, DType dtype) : PackedWeights(device, w.shape(), dtype) {
+    cuda::cast(device, w.permuted({0, 2, 3, 1}), view_);
   }
-  void unpack(const Device& device, const View& w) const {
-    cuda::unary(device, UnaryOp::copy, view_.permuted({0, 3, 1, 2}), w);
-  }
+  void unpack(const Device& device, const View& w) const { cuda::cast(device, view_.permuted({0, 3, 1, 2}), w); }
   const View& view() const { return view_; }
 
  private:
@@ -29,27 +28,27 @@ class PackedWeights {
   View view_;
 };
 
-/// f32 images at an address that the vendor's convolutions take: their own, or one of a copy, so that the bits of a
+/// Images at an address that the vendor's convolutions take: their own, or one of a copy, so that the bits of a
 /// convolution do not depend on where its images lie.
 class AlignedImages {
  public:
   AlignedImages(const Device& device, const ConstView& images)
       : device_(device),
-        here_(packs_aligned<pack_width<float>>(images.data_as<float>())),
-        memory_(device, here_ ? 0 : images.count()),
-        view_(here_ ? const_cast<void*>(images.data()) : memory_.get(), DType::f32, images.shape(), device) {}
+        here_(reinterpret_cast<std::uintptr_t>(images.data()) % vendor::dnn_alignment == 0),
+        memory_(device, here_ ? 0 : images.count() * static_cast<std::int64_t>(size_of(images.dtype()))),
+        view_(here_ ? const_cast<void*>(images.data()) : memory_.get(), images.dtype(), images.shape(), device) {}
   void load(const ConstView& images) const {
-    if (!here_) cuda::unary(device_, UnaryOp::copy, images, view_);
+    if (!here_) cuda::cast(device_, images, view_);
   }
   void store(const View& images) const {
-    if (!here_) cuda::unary(device_, UnaryOp::copy, view_, images);
+    if (!here_) cuda::cast(device_, view_, images);
   }
   const View& view() const { return view_; }
 
  private:
   const Device& device_;
   bool here_;
-  Scratch<float> memory_;
+  Scratch<std::byte> memory_;
   View view_;
 };
 
@@ -57,7 +56,7 @@ class AlignedImages {
 
 bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y) {
-  if (x.dtype() != DType::f32) return false;
+  if (x.dtype() == DType::f64) return false;
   const AlignedImages in(device, x), out(device, y);
   in.load(x);
   if (!vendor::conv2d_forward(device, in.view(), w, options, out.view())) return false;
@@ -67,7 +66,7 @@ bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w
 
 bool vendor_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           const View& dx) {
-  if (dy.dtype() != DType::f32) return false;
+  if (dy.dtype() == DType::f64) return false;
   const AlignedImages in(device, dy), out(device, dx);
   in.load(dy);
   if (!vendor::conv2d_backward_data(device, in.view(), w, options, out.view())) return false;
@@ -75,27 +74,34 @@ bool vendor_backward_data(const Device& device, const ConstView& dy, const Const
   return true;
 }
 
+/// The library rounds a weight's gradient to the dtype of the images, as which it is unpacked.
 bool vendor_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
                              const Conv2dOptions& options, const View& dw) {
-  if (x.dtype() != DType::f32) return false;
+  if (x.dtype() == DType::f64) return false;
   const AlignedImages images(device, x), gradients(device, dy);
   images.load(x);
   gradients.load(dy);
-  return vendor::conv2d_backward_weights(device, images.view(), gradients.view(), options, dw);
+  const PackedWeights packed(device, dw.shape(), x.dtype());
+  if (!vendor::conv2d_backward_weights(device, images.view(), gradients.view(), options, packed.view())) return false;
+  packed.unpack(device, dw);
+  return true;
 }
 
 /// y = [relu](y [+ bias] [+ residual]).
-template <int width, typename T>
-__global__ void finish_convolution(std::int64_t count, std::int64_t channels, const T* bias, const T* residual,
+template <int width, typename T, typename Parameter>
+__global__ void finish_convolution(std::int64_t count, std::int64_t channels, const Parameter* bias, const T* residual,
                                    bool relu, T* y) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     auto value = load_pack<width>(y, i);
-    Pack<T, width> offset{}, added{};
+    Pack<Parameter, width> offset{};
+    Pack<T, width> added{};
     if (bias != nullptr) offset = load_pack<width>(bias, i % channels);
     if (residual != nullptr) added = load_pack<width>(residual, i);
     for (int k = 0; k < width; ++k) {
-      value.value[k] = value.value[k] + offset.value[k] + added.value[k];
-      if (relu) value.value[k] = functors::Relu()(value.value[k]);
+      Parameter sum =
+          functors::convert<Parameter>(value.value[k]) + offset.value[k] + functors::convert<Parameter>(added.value[k]);
+      if (relu) sum = functors::Relu()(sum);
+      value.value[k] = functors::convert<T>(sum);
     }
     store_pack<width>(y, i, value);
   }
@@ -103,13 +109,14 @@ __global__ void finish_convolution(std::int64_t count, std::int64_t channels, co
 
 template <typename T>
 void finish(const Device& device, const ConstView& bias, const View& y, bool relu, const ConstView& residual) {
-  const T* offset = bias.given() ? bias.data_as<T>() : nullptr;
+  using Parameter = Arithmetic<T>;
+  const Parameter* offset = bias.given() ? bias.data_as<Parameter>() : nullptr;
   const T* added = residual.given() ? residual.data_as<T>() : nullptr;
   const std::int64_t channels = y.extent(3);
   const auto start = [&](auto width) {
     const std::int64_t count = y.count() / width;
-    launch(finish_convolution<width(), T>, blocks_for(count), block_size, 0, activate(device), count, channels / width,
-           offset, added, relu, y.data_as<T>());
+    launch(finish_convolution<width(), T, Parameter>, blocks_for(count), block_size, 0, activate(device), count,
+           channels / width, offset, added, relu, y.data_as<T>());
   };
   with_pack_width<T>(channels, start, offset, added, y.data_as<T>());
 }
@@ -118,15 +125,15 @@ void finish(const Device& device, const ConstView& bias, const View& y, bool rel
 
 void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
                     View y, bool relu, ConstView residual) {
-  const PackedWeights packed(device, w);
+  const PackedWeights packed(device, w, x.dtype());
   if (!vendor_forward(device, x, packed.view(), options, y)) patch_forward(device, x, packed.view(), options, y);
   if (!bias.given() && !residual.given() && !relu) return;
-  functors::visit_floating(y.dtype(),
-                           [&](auto element) { finish<decltype(element)>(device, bias, y, relu, residual); });
+  functors::visit_activations(y.dtype(),
+                              [&](auto element) { finish<decltype(element)>(device, bias, y, relu, residual); });
 }
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
-  const PackedWeights packed(device, w);
+  const PackedWeights packed(device, w, dy.dtype());
   if (!vendor_backward_data(device, dy, packed.view(), options, dx)) {
     patch_backward_data(device, dy, packed.view(), options, dx);
   }
@@ -134,11 +141,11 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
 
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
                              View dbias) {
-  const PackedWeights packed(device, dw.shape(), dw.dtype());
-  if (!vendor_backward_weights(device, x, dy, options, packed.view())) {
+  if (!vendor_backward_weights(device, x, dy, options, dw)) {
+    const PackedWeights packed(device, dw.shape(), dw.dtype());
     patch_backward_weights(device, x, dy, options, packed.view());
+    packed.unpack(device, dw);
   }
-  packed.unpack(device, dw);
   if (dbias.given()) cuda::column_sums(device, dy.reshaped({dy.count() / dy.extent(3), dy.extent(3)}), dbias);
 }
 

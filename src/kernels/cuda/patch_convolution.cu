@@ -35,15 +35,15 @@ __global__ void gather_patches(std::int64_t count, const PatchShape shape, const
 }
 
 /// Every input gathers the patch elements that were copied from it, in a fixed order.
-template <int width, typename T>
-__global__ void sum_patches(std::int64_t count, const PatchShape shape, const T* patches, T* dx) {
+template <int width, typename Sum, typename T>
+__global__ void sum_patches(std::int64_t count, const PatchShape shape, const Sum* patches, T* dx) {
   for (std::int64_t at = grid_thread(); at < count; at += grid_threads()) {
     std::int64_t rest = at / shape.channels;
     const std::int64_t channel = at - rest * shape.channels;
     const std::int64_t column = rest % shape.width;
     rest /= shape.width;
     const std::int64_t image = rest / shape.height, row = rest - image * shape.height;
-    Pack<T, width> sum{};
+    Pack<Sum, width> sum{};
     for (std::int64_t i = 0; i < shape.kernel_height; ++i) {
       const std::int64_t from_row = row + shape.padding - i, out_row = from_row / shape.stride;
       if (from_row < 0 || from_row != out_row * shape.stride || out_row >= shape.out_height) continue;
@@ -56,12 +56,15 @@ __global__ void sum_patches(std::int64_t count, const PatchShape shape, const T*
         for (int k = 0; k < width; ++k) sum.value[k] += part.value[k];
       }
     }
-    store_pack<width>(dx, at, sum);
+    Pack<T, width> rounded;
+    for (int k = 0; k < width; ++k) rounded.value[k] = functors::convert<T>(sum.value[k]);
+    store_pack<width>(dx, at, rounded);
   }
 }
 
-/// The pieces of one convolution of element type T.
-template <typename T>
+/// The pieces of one convolution of images of element type T. Patches of images are T, those that are to be added up
+/// Patch, in which T is calculated with.
+template <typename T, typename Patch>
 class PatchConvolution {
  public:
   PatchConvolution(const Device& device, const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& options)
@@ -99,7 +102,7 @@ class PatchConvolution {
   }
 
  private:
-  static constexpr std::int64_t budget = (64 << 20) / static_cast<std::int64_t>(sizeof(T));
+  static constexpr std::int64_t budget = (64 << 20) / static_cast<std::int64_t>(sizeof(Patch));
 
   template <typename F>
   void for_each_piece(const F& f) {
@@ -108,7 +111,9 @@ class PatchConvolution {
     }
   }
 
-  View patches(std::int64_t count) { return {patches_.get(), dtype_of<T>(), Shape{count * pixels_, length_}, device_}; }
+  View patches(std::int64_t count) {
+    return {patches_.get(), dtype_of<Patch>(), Shape{count * pixels_, length_}, device_};
+  }
   template <typename V>
   V matrix_of(const V& weights) const {
     return weights.reshaped({outputs_, length_});
@@ -134,10 +139,10 @@ class PatchConvolution {
     T* images = dx + first * image;
     const auto start = [&](auto width) {
       const std::int64_t packs = count * image / width;
-      launch(sum_patches<width(), T>, blocks_for(packs), block_size, 0, activate(device_), packs, packed(width),
+      launch(sum_patches<width(), Patch, T>, blocks_for(packs), block_size, 0, activate(device_), packs, packed(width),
              patches_.get(), images);
     };
-    with_pack_width<T>(shape_.channels, start, images, patches_.get());
+    with_pack_width<Patch>(shape_.channels, start, images, patches_.get());
   }
 
   PatchShape packed(int width) const {
@@ -149,32 +154,33 @@ class PatchConvolution {
   Device device_;
   PatchShape shape_;
   std::int64_t images_, pixels_, length_, outputs_, images_a_piece_;
-  Scratch<T> patches_;
+  Scratch<Patch> patches_;
 };
 
 }  // namespace
 
 void patch_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                    const View& y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    PatchConvolution<T>(device, x.shape(), w.shape(), y.shape(), options).forward(x.data_as<T>(), w, y);
+    PatchConvolution<T, T>(device, x.shape(), w.shape(), y.shape(), options).forward(x.data_as<T>(), w, y);
   });
 }
 
 void patch_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                          const View& dx) {
-  functors::visit_floating(dx.dtype(), [&](auto element) {
+  functors::visit_activations(dx.dtype(), [&](auto element) {
     using T = decltype(element);
-    PatchConvolution<T>(device, dx.shape(), w.shape(), dy.shape(), options).backward_data(dy, w, dx.data_as<T>());
+    PatchConvolution<T, Arithmetic<T>>(device, dx.shape(), w.shape(), dy.shape(), options)
+        .backward_data(dy, w, dx.data_as<T>());
   });
 }
 
 void patch_backward_weights(const Device& device, const ConstView& x, const ConstView& dy, const Conv2dOptions& options,
                             const View& dw) {
-  functors::visit_floating(dw.dtype(), [&](auto element) {
+  functors::visit_activations(x.dtype(), [&](auto element) {
     using T = decltype(element);
-    PatchConvolution<T>(device, x.shape(), dw.shape(), dy.shape(), options).backward_weights(x.data_as<T>(), dy, dw);
+    PatchConvolution<T, T>(device, x.shape(), dw.shape(), dy.shape(), options).backward_weights(x.data_as<T>(), dy, dw);
   });
 }
 

@@ -118,7 +118,7 @@ struct ColumnTerm {
   const T* x;
   std::int64_t columns;
   __device__ double operator()(std::int64_t row, std::int64_t column) const {
-    return static_cast<double>(x[row * columns + column]);
+    return static_cast<double>(functors::convert<Arithmetic<T>>(x[row * columns + column]));
   }
 };
 
@@ -170,10 +170,11 @@ bool all_finite(const Device& device, ConstView x) {
 }
 
 void column_sums(const Device& device, ConstView x, View out) {
-  functors::visit_floating(x.dtype(), [&](auto element) {
+  functors::visit_activations(x.dtype(), [&](auto element) {
     using T = decltype(element);
     reduce_columns(device, x.extent(0), x.extent(1), Neighbours::columns, 0.0,
-                   ColumnTerm<T>{x.data_as<T>(), x.extent(1)}, functors::Add(), StoreScaled<T>{out.data_as<T>(), 1.0});
+                   ColumnTerm<T>{x.data_as<T>(), x.extent(1)}, functors::Add(),
+                   StoreScaled<Arithmetic<T>>{out.data_as<Arithmetic<T>>(), 1.0});
   });
 }
 

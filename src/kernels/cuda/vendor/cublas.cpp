@@ -1,4 +1,5 @@
-// Matrix products by cuBLASLt. Full precision (no TF32), and only algorithms whose sums have a fixed order.
+// Matrix products by cuBLASLt. f32 in full precision unless TF32 is allowed; bf16 on the tensor cores, its products
+// added in f32; and only algorithms whose sums have a fixed order.
 #include <cublasLt.h>
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 
 #include "kernels/cuda/stream.hpp"
 #include "kernels/cuda/vendor/blas.hpp"
+#include "rtl/core/tf32.hpp"
 
 #define RTL_CUBLAS_CHECK(call) check((call), #call)
 
@@ -36,7 +38,8 @@ using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<destroy>>;
 
 /// Everything that the choice of an algorithm depends on.
 struct Problem {
-  DType dtype;
+  DType dtype, c_dtype;  ///< of A and B, of C
+  bool tf32;
   bool transpose_a, transpose_b, keeps_c;
   Epilogue epilogue;
   std::int64_t m, n, k, lda, ldb, ldc;
@@ -53,11 +56,9 @@ constexpr std::uint32_t bias_alignment = 16;
 class Plan {
  public:
   Plan(cublasLtHandle_t handle, const Problem& problem) : problem_(problem) {
-    const bool is_double = problem.dtype == DType::f64;
-    type_ = is_double ? CUDA_R_64F : CUDA_R_32F;
     cublasLtMatmulDesc_t description = nullptr;
-    RTL_CUBLAS_CHECK(
-        cublasLtMatmulDescCreate(&description, is_double ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, type_));
+    RTL_CUBLAS_CHECK(cublasLtMatmulDescCreate(&description, arithmetic_of(problem),
+                                              problem.dtype == DType::f64 ? CUDA_R_64F : CUDA_R_32F));
     description_.reset(description);
     set(CUBLASLT_MATMUL_DESC_TRANSA, problem.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, problem.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -66,11 +67,11 @@ class Plan {
     if (problem.epilogue == Epilogue::bias || problem.epilogue == Epilogue::bias_relu) {
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, std::uintptr_t{bias_alignment});
     }
-    first_ =
-        layout(problem.transpose_b ? problem.k : problem.n, problem.transpose_b ? problem.n : problem.k, problem.ldb);
-    second_ =
-        layout(problem.transpose_a ? problem.m : problem.k, problem.transpose_a ? problem.k : problem.m, problem.lda);
-    result_ = layout(problem.n, problem.m, problem.ldc);
+    first_ = layout(problem.dtype, problem.transpose_b ? problem.k : problem.n,
+                    problem.transpose_b ? problem.n : problem.k, problem.ldb);
+    second_ = layout(problem.dtype, problem.transpose_a ? problem.m : problem.k,
+                     problem.transpose_a ? problem.k : problem.m, problem.lda);
+    result_ = layout(problem.c_dtype, problem.n, problem.m, problem.ldc);
     choose(handle);
     if (usable_ && problem.batch > 1) repeat(handle);
   }
@@ -117,9 +118,19 @@ class Plan {
     RTL_CUBLAS_CHECK(cublasLtMatmulDescSetAttribute(description_.get(), attribute, &value, sizeof value));
   }
 
-  Layout layout(std::int64_t rows, std::int64_t columns, std::int64_t stride) const {
+  static cublasComputeType_t arithmetic_of(const Problem& problem) {
+    if (problem.dtype == DType::f64) return CUBLAS_COMPUTE_64F;
+    return problem.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  }
+
+  static cudaDataType_t type_of(DType dtype) {
+    if (dtype == DType::bf16) return CUDA_R_16BF;
+    return dtype == DType::f64 ? CUDA_R_64F : CUDA_R_32F;
+  }
+
+  static Layout layout(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
     cublasLtMatrixLayout_t made = nullptr;
-    RTL_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(&made, type_, static_cast<std::uint64_t>(rows),
+    RTL_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(&made, type_of(dtype), static_cast<std::uint64_t>(rows),
                                                 static_cast<std::uint64_t>(columns), stride));
     return Layout(made);
   }
@@ -169,7 +180,6 @@ class Plan {
   }
 
   Problem problem_;
-  cudaDataType_t type_;
   Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> description_;
   Layout first_, second_, result_;
   cublasLtMatmulHeuristicResult_t choice_{};
@@ -212,9 +222,11 @@ std::int64_t row_stride(const ConstView& batch) {
 
 std::int64_t batch_stride(const ConstView& batch) { return batch.extent(0) > 1 ? batch.strides()[0] : 0; }
 
-Problem problem_of(Transpose transpose_a, Transpose transpose_b, const ConstView& a, const ConstView& b, double beta,
-                   const ConstView& c, Epilogue epilogue, const ConstView& bias) {
-  return {.dtype = c.dtype(),
+Problem problem_of(const Device& device, Transpose transpose_a, Transpose transpose_b, const ConstView& a,
+                   const ConstView& b, double beta, const ConstView& c, Epilogue epilogue, const ConstView& bias) {
+  return {.dtype = a.dtype(),
+          .c_dtype = c.dtype(),
+          .tf32 = a.dtype() == DType::f32 && tf32_allowed(device),
           .transpose_a = transpose_a == Transpose::yes,
           .transpose_b = transpose_b == Transpose::yes,
           .keeps_c = beta != 0,
@@ -241,19 +253,19 @@ ConstView member(const ConstView& batch, std::int64_t i) {
 
 }  // namespace
 
-bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
+Done gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, const ConstView& a,
           const ConstView& b, double beta, const View& c, Epilogue epilogue, const ConstView& bias) {
   activate(device);
   auto& blas = device.context().resource<Blas>();
   std::unique_lock turn(blas.turn());
-  Problem problem = problem_of(transpose_a, transpose_b, a, b, beta, c, epilogue, bias);
-  // Fused epilogues exist for f32 only, and want an aligned bias.
+  Problem problem = problem_of(device, transpose_a, transpose_b, a, b, beta, c, epilogue, bias);
+  // Fused epilogues exist for C in f32 only, and want an aligned bias.
   const bool may_fuse = c.dtype() == DType::f32 && (!bias.given() || alignment_of(bias) >= bias_alignment);
   if (epilogue != Epilogue::none && may_fuse) {
     Plan& fused = blas.plan(problem);
     if (fused.usable()) {
       fused.run(blas.handle(), device, alpha, a.data(), b.data(), beta, c.data(), bias.given() ? bias.data() : nullptr);
-      return true;
+      return Done::all;
     }
   }
   problem.epilogue = Epilogue::none;
@@ -261,8 +273,9 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
   Plan& plain = blas.plan(problem);
   if (plain.usable()) {
     plain.run(blas.handle(), device, alpha, a.data(), b.data(), beta, c.data(), nullptr);
-    return epilogue == Epilogue::none;
+    return epilogue == Epilogue::none ? Done::all : Done::product;
   }
+  if (problem.dtype == DType::bf16) return Done::nothing;
   if (problem.batch == 1) {
     throw CudaError(fmt::format("gemm: cuBLASLt has no algorithm for m={} n={} k={} in {} on {}", problem.m, problem.n,
                                 problem.k, name_of(problem.dtype), device.description()));
@@ -272,7 +285,7 @@ bool gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
     vendor::gemm(device, transpose_a, transpose_b, alpha, member(a, i), member(b, i), beta, c.slice(0, i, i + 1),
                  Epilogue::none, {});
   }
-  return epilogue == Epilogue::none;
+  return epilogue == Epilogue::none ? Done::all : Done::product;
 }
 
 }  // namespace rtl::kernels::cuda::vendor

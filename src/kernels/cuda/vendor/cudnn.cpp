@@ -1,6 +1,7 @@
-// Convolutions by cuDNN. Only algorithms that say of themselves that they are deterministic, that multiply in full
-// precision (no TF32), and that sum the products themselves (no Winograd or FFT, which lose digits). f32 only: the
-// library has next to nothing for f64 images whose channels lie together.
+// Convolutions by cuDNN. Only algorithms that say of themselves that they are deterministic, that multiply f32 in full
+// precision (unless TF32 is allowed), and that sum the products themselves (no Winograd or FFT, which lose digits).
+// bf16 runs on the tensor cores and is added in f32. No f64: the library has next to nothing for f64 images whose
+// channels lie together.
 #include <cudnn.h>
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@
 
 #include "kernels/cuda/stream.hpp"
 #include "kernels/cuda/vendor/dnn.hpp"
+#include "rtl/core/tf32.hpp"
 
 #define RTL_CUDNN_CHECK(call) check((call), #call)
 
@@ -63,6 +65,8 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 /// Everything that the choice of an algorithm depends on: x [N, H, W, C], w [out, height, width, in], y's extents.
 struct Problem {
   Direction direction;
+  DType dtype;
+  bool tf32;
   std::array<int, 4> x, w, y;
   int stride, padding;
   auto operator<=>(const Problem&) const = default;
@@ -80,12 +84,12 @@ class Plan {
   Plan(cudnnHandle_t handle, const Problem& problem) : problem_(problem) {
     describe(x_, problem.x);
     describe(y_, problem.y);
-    RTL_CUDNN_CHECK(cudnnSetFilter4dDescriptor(w_.get(), CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, problem.w[0],
-                                               problem.w[3], problem.w[1], problem.w[2]));
+    RTL_CUDNN_CHECK(cudnnSetFilter4dDescriptor(w_.get(), type(), CUDNN_TENSOR_NHWC, problem.w[0], problem.w[3],
+                                               problem.w[1], problem.w[2]));
     RTL_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(convolution_.get(), problem.padding, problem.padding,
                                                     problem.stride, problem.stride, 1, 1, CUDNN_CROSS_CORRELATION,
                                                     CUDNN_DATA_FLOAT));
-    RTL_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution_.get(), CUDNN_FMA_MATH));
+    RTL_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution_.get(), math()));
     choose(handle);
   }
 
@@ -121,9 +125,20 @@ class Plan {
  private:
   static constexpr std::size_t most_workspace = std::size_t{256} << 20;
 
-  static void describe(const Images& images, const std::array<int, 4>& extents) {
-    RTL_CUDNN_CHECK(cudnnSetTensor4dDescriptor(images.get(), CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, extents[0],
-                                               extents[3], extents[1], extents[2]));
+  cudnnDataType_t type() const { return problem_.dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
+  /// What the library may multiply with. Its default lets f32 be rounded to TF32.
+  cudnnMathType_t math() const {
+    if (problem_.dtype == DType::bf16) return CUDNN_TENSOR_OP_MATH;
+    return problem_.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
+  }
+  bool may_multiply(cudnnMathType_t candidate) const {
+    return problem_.dtype == DType::bf16 || problem_.tf32 || candidate == CUDNN_FMA_MATH ||
+           candidate == CUDNN_DEFAULT_MATH;
+  }
+
+  void describe(const Images& images, const std::array<int, 4>& extents) const {
+    RTL_CUDNN_CHECK(cudnnSetTensor4dDescriptor(images.get(), CUDNN_TENSOR_NHWC, type(), extents[0], extents[3],
+                                               extents[1], extents[2]));
   }
 
   void choose(cudnnHandle_t handle) {
@@ -161,8 +176,9 @@ class Plan {
     if (status != CUDNN_STATUS_SUCCESS) return;
     for (const Found& candidate : found) {
       if (candidate.status != CUDNN_STATUS_SUCCESS || candidate.determinism != CUDNN_DETERMINISTIC) continue;
-      if (candidate.mathType != CUDNN_FMA_MATH && candidate.mathType != CUDNN_DEFAULT_MATH) continue;
+      if (!may_multiply(candidate.mathType)) continue;
       if (candidate.memory > most_workspace || !may_use(candidate.algo)) continue;
+      RTL_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution_.get(), candidate.mathType));
       algorithm = candidate.algo;
       workspace_bytes_ = candidate.memory;
       usable_ = true;
@@ -210,7 +226,15 @@ bool narrow(const Shape& shape, std::array<int, 4>& out) {
 
 bool convolve(const Device& device, Direction direction, const Shape& x, const Shape& w, const Shape& y,
               const Conv2dOptions& options, const ConstView& from, const ConstView& other, const View& to) {
-  Problem problem{direction, {}, {}, {}, options.stride, options.padding};
+  const DType dtype = from.dtype();
+  Problem problem{.direction = direction,
+                  .dtype = dtype,
+                  .tf32 = dtype == DType::f32 && tf32_allowed(device),
+                  .x = {},
+                  .w = {},
+                  .y = {},
+                  .stride = options.stride,
+                  .padding = options.padding};
   if (!narrow(x, problem.x) || !narrow(w, problem.w) || !narrow(y, problem.y)) return false;
   activate(device);
   auto& dnn = device.context().resource<Dnn>();

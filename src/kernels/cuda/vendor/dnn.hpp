@@ -1,13 +1,19 @@
 // The convolutions that the vendor library makes: cuDNN (cudnn.cpp); in an EMULATED build a stand-in on the host
-// (tests/emulation/dnn.cpp). Images are [N, H, W, C], and here weights are [out, height, width, in]. f32, in memory
-// aligned to 16 bytes, as some of the library's kernels want it.
+// (tests/emulation/dnn.cpp). Images are [N, H, W, C], and here weights are [out, height, width, in]. All f32, or all
+// bf16 with products added in f32; in memory aligned to dnn_alignment, as some of the library's kernels want it. f32 is
+// multiplied in full precision unless TF32 is allowed ("rtl/core/tf32.hpp").
 #pragma once
+
+#include <cstdint>
 
 #include "rtl/kernels/conv.hpp"
 
 namespace rtl::kernels::cuda::vendor {
 
-// Each gives false, having computed nothing, where the library has no deterministic, full-precision algorithm.
+/// In bytes.
+constexpr std::uintptr_t dnn_alignment = 16;
+
+// Each gives false, having computed nothing, where the library has no deterministic algorithm of that precision.
 
 /// y = conv(x, w).
 bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,

@@ -77,6 +77,10 @@ class DeviceAccess {
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
+/// Kernels, copies, memsets, calls of stand-ins and graphs that were started so far, in all threads; those of a replayed
+/// graph count one by one, beside the graph.
+std::size_t started() noexcept;
+
 enum class Admission { now, recorded, refused };
 /// What becomes of work that is queued in the stream. CUDA would do that of another stream than the captured one at
 /// once, and a replay would lack it; here it is refused like work of the default stream.
