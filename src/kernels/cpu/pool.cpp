@@ -99,21 +99,29 @@ void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std:
   }
 }
 
-/// Channels whose sums are made at a time.
+/// Channels whose sums are made at a time where they are not made in the output itself.
 constexpr std::int64_t channel_tile = 256;
 
 template <typename T>
 void average_rows(const PoolShapes& s, const T* x, T* y, std::int64_t begin, std::int64_t end) {
+  constexpr bool apart = std::is_same_v<T, bfloat16>;
   const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window));
-  Arithmetic<T> sums[channel_tile];
+  [[maybe_unused]] Arithmetic<T> room[apart ? channel_tile : 1];
+  const std::int64_t tile = apart ? channel_tile : s.channels;
   for (std::int64_t row = begin; row < end; ++row) {
     const T* image = x + row / s.out_height * s.height * s.width * s.channels;
     const std::int64_t top = row % s.out_height * s.stride;
     for (std::int64_t column = 0; column < s.out_width; ++column) {
       T* out = y + (row * s.out_width + column) * s.channels;
       const std::int64_t corner = top * s.width + column * s.stride;
-      for (std::int64_t c = 0; c < s.channels; c += channel_tile) {
-        const std::int64_t count = std::min(channel_tile, s.channels - c);
+      for (std::int64_t c = 0; c < s.channels; c += tile) {
+        const std::int64_t count = std::min(tile, s.channels - c);
+        Arithmetic<T>* sums;
+        if constexpr (apart) {
+          sums = room;
+        } else {
+          sums = out + c;
+        }
         convert_channels(image + corner * s.channels + c, sums, count);
         for (std::int64_t at = 1; at < s.window * s.window; ++at) {
           const std::int64_t position = corner + at / s.window * s.width + at % s.window;
@@ -135,7 +143,7 @@ void for_image_sums(const PoolShapes& s, T* dx, [[maybe_unused]] float* room, st
     if constexpr (std::is_same_v<T, bfloat16>) {
       std::fill_n(room, size, 0.0F);
       f(n, room);
-      convert_channels(room, dx + n * size, size);
+      narrow(room, dx + n * size, size);
     } else {
       std::fill_n(dx + n * size, size, T{0});
       f(n, dx + n * size);
@@ -218,7 +226,7 @@ void global_images_backward(const PoolShapes& s, const Mean* dy, T* dx, std::int
     T* first = dx + n * positions * s.channels;
     scale_elements(dy + n * s.channels, scale, first, s.channels);
     for (std::int64_t position = 1; position < positions; ++position) {
-      std::copy_n(first, s.channels, first + position * s.channels);
+      convert_channels(first, first + position * s.channels, s.channels);
     }
   }
 }
