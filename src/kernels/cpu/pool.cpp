@@ -32,8 +32,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// Largest elements of the window at `corner` for as many channels as d has lanes. NaN wins and stays.
 template <class D, typename T>
-void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
-                std::int32_t* winners) {
+HWY_INLINE void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
+                           std::int32_t* winners) {
   // Positions are held in the width of the elements, so that one mask serves both.
   using Position = hwy::MakeSigned<Arithmetic<T> >;
   const hn::Rebind<Position, D> di;
@@ -61,7 +61,7 @@ void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, s
 
 /// Mean of the window at `corner` for as many channels as d has lanes.
 template <class D, typename T>
-void average_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y) {
+HWY_INLINE void average_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y) {
   const auto scale = hn::Set(d, static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window)));
   auto sum = hn::Zero(d);
   for (std::int64_t row = 0; row < s.window; ++row) {
@@ -91,7 +91,7 @@ void scale_elements(const From* from, Arithmetic<To> scale, To* to, std::int64_t
 /// Calls f(d, image, corner of the window, first channel, place in the output) for the windows of output rows [begin,
 /// end), counted over all images, and for as many channels at a time as d has lanes.
 template <typename T, typename F>
-void for_windows(const PoolShapes& s, const T* x, std::int64_t begin, std::int64_t end, const F& f) {
+HWY_INLINE void for_windows(const PoolShapes& s, const T* x, std::int64_t begin, std::int64_t end, const F& f) {
   const hn::ScalableTag<Arithmetic<T> > d;
   const hn::CappedTag<Arithmetic<T>, 1> one;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
