@@ -51,10 +51,10 @@ class InputGather {
               const Device& device);
   Tensor operator()(ConstView rows) const;
 
-  /// The table that is gathered from, as an input of a graph, and the memory to bind to it.
-  graph::Value table(graph::Graph& graph) const;
+  /// What is gathered from.
   ConstView table() const;
-  /// Records the inputs of `count` positions of `order` (i64), from the counters' beginning of the batch on.
+  /// `table`, an input of a graph, is that. Records the inputs of `count` positions of `order` (i64), from the
+  /// counters' beginning of the batch on.
   graph::Value record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
                       std::int64_t count) const;
 
