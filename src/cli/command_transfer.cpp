@@ -263,10 +263,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
       ->capture_default_str();
   command.add_option("--first-seed", arguments.first_seed, "seed of the first run")->capture_default_str();
   command
-      .add_option(
-          "--replicas", arguments.replicas,
-          "seeds of a strategy that are trained at once, or auto: one on hosts, and on CUDA where launches take "
-          "longer than their work, all; the results are the same")
+      .add_option("--replicas", arguments.replicas,
+                  "seeds of a strategy that are trained at once, or auto: a worker's share of them where launches of "
+                  "the training "
+                  "step cost more than what they do, else one; the results are the same")
       ->capture_default_str();
   command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
   command.add_option("--html", arguments.html, "write a report with charts to FILE");

@@ -296,11 +296,16 @@ class Runs {
 
   std::int64_t replicas_of(std::size_t contender) {
     if (options_.replicas > 0) return options_.replicas;
-    if (!base_.is_cuda() || options_.seeds == 1) return 1;
+    const std::int64_t share = (options_.seeds + workers_ - 1) / workers_;
+    bool pending = false;
+    for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
+      pending = pending || !results_[seed * contenders_.size() + contender];
+    }
+    if (share == 1 || !pending) return 1;
     std::vector<RunData> first;
     first.push_back(data_of({contender, 0}, target_));
     return detail::replicas_that_pay(make_fits(contenders_[contender], first, target_, base_).replicas().front(),
-                                     options_.seeds);
+                                     share);
   }
 
   /// Those of the group's runs that have no result yet, as replicas where there are several.

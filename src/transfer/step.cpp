@@ -8,6 +8,7 @@
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/passes.hpp"
+#include "transfer/replica_rule.hpp"
 
 namespace rtl::transfer::detail {
 namespace {
@@ -176,8 +177,12 @@ std::unique_ptr<graph::Execution> TrainingStep::make_execution(std::int64_t coun
   for (std::size_t k = 0; k < tables.size(); ++k) {
     if (tables_[k].all.defined()) options.replicated.push_back(tables[k]);
   }
-  auto execution = std::make_unique<graph::Execution>(
-      std::make_shared<const graph::Plan>(graph, std::vector<Value>(), options), arena_);
+  auto plan = std::make_shared<const graph::Plan>(graph, std::vector<Value>(), options);
+  if (options.replicas_in_turn && replicas_.size() > 1 && waits_for_launches(plan->facts(), device_.kind())) {
+    options.replicas_in_turn = false;
+    plan = std::make_shared<const graph::Plan>(graph, std::vector<Value>(), options);
+  }
+  auto execution = std::make_unique<graph::Execution>(std::move(plan), arena_);
   for (const auto& [value, memory] : leaves) execution->bind(value, memory);
   for (std::size_t k = 0; k < tables.size(); ++k) execution->bind(tables[k], tables_[k].memory);
   return execution;

@@ -36,7 +36,8 @@ struct EpochStart {
 
 /// Gathers a batch, runs forward and backward, updates the weights, notes the loss and moves on to the next batch:
 /// what an epoch visits, and at which rates, is memory of the device. Several replicas are one plan, with the weights,
-/// running statistics, moments and start points of all side by side; tables that they share stay one.
+/// running statistics, moments and start points of all side by side; tables that they share stay one. On a host each
+/// goes through the step in turn, unless the step waits for launches (replica_rule.hpp).
 class TrainingStep {
  public:
   /// At most `batches` steps an epoch. The replicas record the same graph and have equally many samples. Throws

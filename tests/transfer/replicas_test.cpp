@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <functional>
+#include <tuple>
 
 #include "rtl/transfer/training.hpp"
 #include "support/devices.hpp"
@@ -94,6 +95,7 @@ std::vector<TrainingOptions> three(OptimizerKind optimizer) {
 
 TEST(Replicas, GiveTheBytesOfSeparateTrainings) {
   for (const Device& device : test::devices_and_threads()) {
+    // On the host the first goes side by side, the second in turn.
     for (const Case& one : {Case{"paper_cnn", "4-4-8-16"}, Case{"resnet_cifar", "8", OptimizerKind::adamw}}) {
       SCOPED_TRACE(test::name_of(device) + ", " + one.name);
       Data data;
@@ -182,15 +184,23 @@ TEST(Replicas, WhatMustAgreeIsNamed) {
 }
 
 TEST(Replicas, PayWhereLaunchesTakeLongerThanTheirWork) {
-  graph::PlanFacts step{.launches = 10, .arena_bytes = std::size_t{1} << 30, .flops = 1e6, .bytes = 1e6};
-  EXPECT_EQ(detail::replicas_that_pay(step, 0, 3), 3);
-  EXPECT_EQ(detail::replicas_that_pay(step, 0, 100), 4) << "4 GiB";
-  EXPECT_EQ(detail::replicas_that_pay(step, 8e9, 100), 1);
-  step.bytes = 10 * 10e6;
-  EXPECT_EQ(detail::replicas_that_pay(step, 0, 3), 1);
-  step.bytes = 0;
-  step.flops = 10 * 150e6;
-  EXPECT_EQ(detail::replicas_that_pay(step, 0, 3), 1);
+  graph::PlanFacts step{.launches = 10, .arena_bytes = std::size_t{1} << 30};
+  const auto pay = [&step](DeviceKind kind, double bytes, std::int64_t most) {
+    return detail::replicas_that_pay(step, kind, bytes, most);
+  };
+  for (const auto& [kind, bytes, flops] :
+       {std::tuple{DeviceKind::cuda, 10e6, 150e6}, std::tuple{DeviceKind::cpu, 100e3, 250e3}}) {
+    step.bytes = 9 * bytes;
+    step.flops = 9 * flops;
+    EXPECT_EQ(pay(kind, 0, 3), 3);
+    EXPECT_EQ(pay(kind, 0, 100), 4) << "4 GiB";
+    EXPECT_EQ(pay(kind, 8e9, 100), 1);
+    step.bytes = 10 * bytes;
+    EXPECT_EQ(pay(kind, 0, 3), 1);
+    step.bytes = 0;
+    step.flops = 10 * flops;
+    EXPECT_EQ(pay(kind, 0, 3), 1);
+  }
 }
 
 }  // namespace

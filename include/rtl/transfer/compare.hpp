@@ -35,9 +35,10 @@ struct CompareOptions {
   /// Runs at a time, each on a device of its own (Device::separate). Results depend on the threads of a run's device,
   /// not on how many run beside it.
   int workers = 1;
-  /// Seeds of a strategy that a run trains at once, as replicas of one plan (train_replicas); 0: on hosts one, for
-  /// there workers are faster; on CUDA as many as fit 4 GiB where a launch of the training step has less work than a
-  /// launch costs (5 us: 10 MB at 2 TB/s, 150 MFLOP at 30 TFLOP/s), else one. Results do not depend on it.
+  /// Seeds of a strategy that a worker trains at once, as replicas of one plan (train_replicas). 0: a worker's share of
+  /// the seeds, as far as they fit 4 GiB, where the launches of the training step cost more than what they do, which is
+  /// on average less than 10 MB and 150 MFLOP on CUDA, 100 kB and 250 kFLOP on a host; else one. Results do not depend
+  /// on it.
   std::int64_t replicas = 0;
   int threads_per_run = 0;  ///< of host devices; 0: the data's device's threads divided by `workers`
   /// Folder for a file a run (and the checkpoint of unfinished ones), with a description of their protocol; empty keeps
