@@ -134,7 +134,7 @@ TEST(Compare, ResultsDoNotDependOnWorkersAndReplicas) {
     CompareOptions options = small_options();
     options.strategies = {"probe:standardize", "fine-tune", "refine"};
     options.seeds = 5;
-    options.training.epochs = 4;
+    options.training.epochs = 2;
     options.training.label_flips = 0.2;
     options.training.l2sp_strength = 0.1;
     options.threads_per_run = 1;
