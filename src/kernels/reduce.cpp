@@ -25,6 +25,26 @@ void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
   RTL_DISPATCH(device, reduce(device, op, x, y));
 }
 
+void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y) {
+  constexpr auto call = "reduce_batch";
+  check::operands(call, device, {{"x", x}, {"y", y}});
+  check::contiguous(call, {{"y", y}});
+  check::rank(call, {"y", y}, x.rank());
+  const bool batches = x.rank() > 0 && x.extent(0) == y.extent(0);
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (!batches || (y.extent(axis) != x.extent(axis) && y.extent(axis) != 1)) {
+      throw ShapeError(fmt::format("{}: 'y' {} must have extent {} {}on axis {} of 'x' {}", call, y.shape().to_string(),
+                                   x.extent(axis), axis == 0 ? "" : "or 1 ", axis, x.shape().to_string()));
+    }
+  }
+  if (y.count() == 0) return;
+  if (x.count() == 0) {
+    check::value(op == ReduceOp::sum, call, "only the sum of no elements is defined");
+    return fill(device, 0.0, y);
+  }
+  RTL_DISPATCH(device, reduce_batch(device, op, x, y));
+}
+
 void argmax_rows(const Device& device, ConstView x, View indices) {
   check::on_device("argmax_rows", device, {{"x", x}, {"indices", indices}});
   check::same_floating("argmax_rows", {{"x", x}});
