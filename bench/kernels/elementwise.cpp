@@ -26,6 +26,14 @@ void add_pointwise(const Device& device, KernelCases& cases, const Shared& a, co
   cases.push_back({"cast", sizes + " f32 to bf16", 0, 1.5 * bytes, [=] { kernels::cast(device, *a, *narrow); }});
   cases.push_back({"add_relu", sizes, 2 * count, 3 * bytes, [=] { kernels::add_relu(device, *a, *b, *y); }});
   cases.push_back({"relu_backward", sizes, count, 3 * bytes, [=] { kernels::relu_backward(device, *a, *b, *y); }});
+  const Shared a_narrow = shared_values(a->shape(), DType::bf16, device);
+  const Shared b_narrow = shared_values(a->shape(), DType::bf16, device);
+  cases.push_back({"add_relu", sizes + " bf16", 2 * count, 1.5 * bytes,
+                   [=] { kernels::add_relu(device, *a_narrow, *b_narrow, *narrow); }});
+  cases.push_back({"relu_backward", sizes + " bf16", count, 1.5 * bytes,
+                   [=] { kernels::relu_backward(device, *a_narrow, *b_narrow, *narrow); }});
+  cases.push_back({"binary", sizes + " multiply bf16", count, 1.5 * bytes,
+                   [=] { kernels::binary(device, kernels::BinaryOp::multiply, *a_narrow, *b_narrow, *narrow); }});
   cases.push_back({"dropout", sizes, count, 2 * bytes, [=] { kernels::dropout(device, *a, 0.5, 1, 1, *y); }});
   cases.push_back({"uniform", sizes, 0, bytes, [=] { kernels::uniform(device, 0.0, 1.0, 1, 1, *y); }});
   cases.push_back({"normal", sizes, 0, bytes, [=] { kernels::normal(device, 0.0, 1.0, 1, 1, *y); }});

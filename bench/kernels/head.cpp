@@ -17,6 +17,12 @@ void add_gathers(const Device& device, KernelCases& cases) {
   const auto moved = 2 * static_cast<double>(out->bytes());
   cases.push_back(
       {"gather_rows", "4096 of 50000x64", 0, moved, [=] { kernels::gather_rows(device, *table, *picked, *out); }});
+  const Shared narrow_table = shared_values(table->shape(), DType::bf16, device);
+  const Shared narrow = shared_zeros(out->shape(), DType::bf16, device);
+  cases.push_back({"gather_rows", "4096 of 50000x64 bf16", 0, moved / 2,
+                   [=] { kernels::gather_rows(device, *narrow_table, *picked, *narrow); }});
+  cases.push_back({"gather_rows", "4096 of 50000x64 f32 to bf16", 0, 0.75 * moved,
+                   [=] { kernels::gather_rows(device, *table, *picked, *narrow); }});
   cases.push_back({"scatter_add_rows", "4096 into 50000x64", static_cast<double>(out->count()), 1.5 * moved,
                    [=] { kernels::scatter_add_rows(device, *out, *picked, *table); }});
   const Shared pictures = shared_zeros({5000, 32, 32, 3}, DType::u8, device);
@@ -26,6 +32,10 @@ void add_gathers(const Device& device, KernelCases& cases) {
   cases.push_back({"gather_images", "512 of 5000x32x32x3", 2 * static_cast<double>(batch->count()),
                    1.25 * static_cast<double>(batch->bytes()),
                    [=] { kernels::gather_images(device, *pictures, *chosen, *scale, *scale, *batch); }});
+  const Shared narrow_batch = shared_zeros(batch->shape(), DType::bf16, device);
+  cases.push_back({"gather_images", "512 of 5000x32x32x3 bf16", 2 * static_cast<double>(batch->count()),
+                   0.75 * static_cast<double>(batch->bytes()),
+                   [=] { kernels::gather_images(device, *pictures, *chosen, *scale, *scale, *narrow_batch); }});
 }
 
 void add_fusion(const Device& device, KernelCases& cases) {

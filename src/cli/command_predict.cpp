@@ -25,17 +25,19 @@ struct Arguments {
   std::string logits;
   std::string json;
   std::int64_t batch_size = 256;
+  std::string precision = "f32";
   DeviceArguments device;
 };
 
 void run(const Arguments& arguments) {
   const auto spec = ModelSpec::parse(arguments.model);
+  const Precision precision = parsed_precision(arguments.precision);
   check_data_spec("--data", arguments.data);
   FileArguments inputs = data_files("--data", arguments.data);
   inputs.push_back({"--model", spec.file});
   check_outputs({{"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
   const Device device = arguments.device.open();
-  const auto source = load_source(spec, device);
+  const auto source = load_source(spec, device, precision);
   if (source.classes() == 0) {
     throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
   }
@@ -51,6 +53,7 @@ void run(const Arguments& arguments) {
                {"architecture", source.architecture().to_string()},
                {"parameters", source.parameter_count()},
                {"normalization", data::to_string(source.normalization())},
+               {"precision", to_string(precision)},
                {"data", arguments.data},
                {"samples", dataset.size()},
                {"classes", source.classes()},
@@ -87,6 +90,7 @@ void add_predict_command(CLI::App& app) {
       ->required();
   command->add_option("--logits", arguments->logits, "the .npy file to write, [samples, classes] in the data's order");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
+  add_precision(*command, arguments->precision, "of the network");
   command->add_option("--batch-size", arguments->batch_size, "samples at a time")
       ->check(at_least(1))
       ->capture_default_str();

@@ -114,6 +114,7 @@ std::string describe(const transfer::TrainingOptions& training) {
     text += fmt::format(" (times {} after every {} epochs)", training.schedule_factor, training.schedule_epochs);
   }
   if (training.l2sp_strength > 0) text += fmt::format(", L2-SP {}", training.l2sp_strength);
+  if (training.precision != Precision::f32) text += ", in " + to_string(training.precision);
   return text + fmt::format(", {} epochs, batches of {}", training.epochs, training.batch_size);
 }
 
@@ -179,7 +180,7 @@ void run(const Arguments& arguments) {
   const Device device = arguments.device.open();
   std::vector<transfer::FrozenSource> sources;
   sources.reserve(specs.size());
-  for (const auto& spec : specs) sources.push_back(load_source(spec, device));
+  for (const auto& spec : specs) sources.push_back(load_source(spec, device, options.training.precision));
   auto target = load_data(arguments.target, device);
   require_test_part(target, "the comparison");
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);
@@ -208,7 +209,9 @@ void run(const Arguments& arguments) {
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (arguments.json != "-") fmt::print("{}", comparison_table(comparison));
-  write_json(arguments.json, to_json(comparison));
+  Json json = to_json(comparison);
+  json["precision"] = to_string(options.training.precision);
+  write_json(arguments.json, json);
   if (!arguments.html.empty()) {
     write_html(arguments, comparison,
                describe_protocol(arguments, comparison, sources, options, device, seconds.count()));

@@ -27,7 +27,7 @@ std::string stem(const std::string& path);
 
 /// Loads a network and freezes it. Its input normalisation is the spec's, else the file's, else what published
 /// checkpoints of its architecture expect.
-transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device);
+transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for
 /// an empty part.

@@ -24,6 +24,21 @@ Device DeviceArguments::open() const {
   }
 }
 
+CLI::Option* add_precision(CLI::App& command, std::string& precision, const std::string& what) {
+  return command
+      .add_option("--precision", precision,
+                  "arithmetic " + what + ": f32, or bf16, whose weights and sums of products stay f32")
+      ->capture_default_str();
+}
+
+Precision parsed_precision(const std::string& precision) {
+  try {
+    return parse_precision(precision);
+  } catch (const ValueError& error) {
+    throw UsageError(fmt::format("--precision: {}", error.what()));
+  }
+}
+
 void TrainingArguments::add_to(CLI::App& command) {
   const std::string group = "Training";
   command.add_option("--epochs", options.epochs, "passes over the training samples")
@@ -48,6 +63,7 @@ void TrainingArguments::add_to(CLI::App& command) {
   command.add_option("--schedule-factor", options.schedule_factor, "of step: what the rate is multiplied by")
       ->capture_default_str()
       ->group(group);
+  add_precision(command, precision, "of training and of frozen sources")->group(group);
   command
       .add_option("--normalize", normalization,
                   "inputs of the trained network: half, imagenet, cifar or none for images, standardize (by the "
@@ -83,6 +99,7 @@ transfer::TrainingOptions TrainingArguments::training() const {
     transfer::TrainingOptions all = options;
     all.optimizer = transfer::parse_optimizer(optimizer);
     all.schedule = transfer::parse_schedule(schedule);
+    all.precision = parsed_precision(precision);
     all.stop = interrupted;
     all.validate();
     return all;

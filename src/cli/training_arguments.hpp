@@ -21,12 +21,18 @@ struct DeviceArguments {
   Device open() const;
 };
 
+/// Adds --precision, read by parsed_precision.
+CLI::Option* add_precision(CLI::App& command, std::string& precision, const std::string& what);
+/// Throws UsageError for an unknown name.
+Precision parsed_precision(const std::string& precision);
+
 /// --epochs, --batch-size, ... The defaults are those of transfer::TrainingOptions.
 struct TrainingArguments {
   transfer::TrainingOptions options;
   std::string optimizer = "sgd";
   std::string schedule = "constant";
   std::string normalization = "auto";
+  std::string precision = "f32";
   std::int64_t train_limit = 0;
   std::int64_t train_offset = 0;
 

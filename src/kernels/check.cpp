@@ -54,11 +54,16 @@ void activations_and_parameters(std::string_view call, std::initializer_list<Nam
   for (const Named& named : parameters) check::dtype(call, named, parameter_dtype(dtype));
 }
 
-void dense_layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
-                          std::initializer_list<Named> parameters) {
+void layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
+                    std::initializer_list<Named> parameters) {
   on_device(call, device, activations);
   on_device(call, device, parameters);
   activations_and_parameters(call, activations, parameters);
+}
+
+void dense_layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
+                          std::initializer_list<Named> parameters) {
+  layer_operands(call, device, activations, parameters);
   contiguous(call, activations);
   contiguous(call, parameters);
 }

@@ -38,9 +38,12 @@ void dense_operands(std::string_view call, const Device& device, std::initialize
 void activations_and_parameters(std::string_view call, std::initializer_list<Named> activations,
                                 std::initializer_list<Named> parameters);
 
-/// on_device, contiguous and activations_and_parameters.
+/// on_device and activations_and_parameters.
+void layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
+                    std::initializer_list<Named> parameters = {});
+/// layer_operands and contiguous.
 void dense_layer_operands(std::string_view call, const Device& device, std::initializer_list<Named> activations,
-                          std::initializer_list<Named> parameters);
+                          std::initializer_list<Named> parameters = {});
 
 void dtype(std::string_view call, const Named& view, DType wanted);
 

@@ -9,7 +9,7 @@ namespace rtl::kernels {
 namespace {
 
 void check_dropout(const Device& device, ConstView x, double probability, const Shape& shape, View y) {
-  check::dense_operands("dropout", device, {{"x", x}, {"y", y}});
+  check::dense_layer_operands("dropout", device, {{"x", x}, {"y", y}});
   check::shape("dropout", {"y", y}, shape);
   check::value(probability >= 0 && probability < 1, "dropout",
                [&] { return fmt::format("the probability is {}, but must be in [0, 1)", probability); });

@@ -157,7 +157,32 @@ struct ReluBackward {
   RTL_HOST_DEVICE T operator()(T y, T dy) const {
     return y > T{0} ? dy : T{0};
   }
+  /// y > 0 are the bits from 1 to those of infinity.
+  RTL_HOST_DEVICE bfloat16 operator()(bfloat16 y, bfloat16 dy) const {
+    return {static_cast<std::uint16_t>(static_cast<std::uint16_t>(y.bits - 1) < 0x7f80u ? dy.bits : 0)};
+  }
 };
+
+/// A functor of f32 on elements of bf16: calculated in f32, rounded once.
+template <typename F>
+struct Widened {
+  F f;
+  template <typename... T>
+  RTL_HOST_DEVICE bfloat16 operator()(T... x) const {
+    return to_bfloat16(f(to_float(x)...));
+  }
+};
+
+/// The functor as it is applied to elements of T.
+template <typename T, typename F>
+RTL_HOST_DEVICE auto on_elements(F f) {
+  constexpr bool only_moves = std::is_same_v<F, Copy> || std::is_same_v<F, ReluBackward>;
+  if constexpr (std::is_same_v<T, bfloat16> && !only_moves) {
+    return Widened<F>{f};
+  } else {
+    return f;
+  }
+}
 
 /// alpha * x, and alpha * x + beta * y.
 template <typename T>
@@ -424,6 +449,18 @@ void visit_activations(DType dtype, F&& f) {
   } else {
     visit_floating(dtype, f);
   }
+}
+
+/// Calls f(T(), Result()) with the element types of activations and of what is summed up from them, which is of the
+/// same dtype, or f32 from bf16.
+template <typename F>
+void visit_sums(DType activations, DType results, const F& f) {
+  visit_activations(activations, [&](auto element) {
+    if constexpr (std::is_same_v<decltype(element), bfloat16>) {
+      if (results == DType::f32) return f(element, float());
+    }
+    f(element, element);
+  });
 }
 
 /// Calls f(T()) with the element type of any dtype.

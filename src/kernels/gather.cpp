@@ -37,7 +37,7 @@ void check_gather(const char* call, const Device& device, ConstView table, Const
 
 void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters) {
   check_gather("gather_rows", device, table, rows, counters, out);
-  if (out.dtype() != table.dtype()) check::same_floating("gather_rows", {{"out", out}});
+  if (out.dtype() != table.dtype()) check::activations_and_parameters("gather_rows", {{"out", out}}, {});
   if (out.count() == 0) return;
   RTL_DISPATCH(device, gather_rows(device, table, rows, out, counters));
 }
@@ -48,7 +48,7 @@ void gather_images(const Device& device, ConstView table, ConstView rows, ConstV
   check_gather(call, device, table, rows, counters, out);
   check::dtype(call, {"table", table}, DType::u8);
   check::rank(call, {"table", table}, 4);
-  check::dense_operands(call, device, {{"out", out}, {"scale", scale}, {"shift", shift}});
+  check::dense_layer_operands(call, device, {{"out", out}}, {{"scale", scale}, {"shift", shift}});
   check::shapes(call, {{"scale", scale}, {"shift", shift}}, {table.extent(3)});
   if (out.count() == 0) return;
   RTL_DISPATCH(device, gather_images(device, table, rows, scale, shift, out, counters));

@@ -35,18 +35,18 @@ struct BackwardViews {
 };
 
 /// Checks of both backward forms; `y` matters only with ReLU.
-void check_backward(const char* call, const Device& device, const BackwardViews& v, bool relu) {
-  check::dense_operands(call, device,
-                        {{"x", v.x},
-                         {"dy", v.dy},
-                         {"dx", v.dx},
-                         {"dgamma", v.dgamma},
-                         {"dbeta", v.dbeta},
-                         {"y", v.y, relu ? check::Presence::required : check::optional},
-                         {"dresidual", v.dresidual, check::optional}});
+void check_backward(const char* call, const Device& device, const BackwardViews& v, ConstView gamma,
+                    const check::Named& mean, const check::Named& spread, bool relu) {
+  check::dense_layer_operands(call, device,
+                              {{"x", v.x},
+                               {"dy", v.dy},
+                               {"dx", v.dx},
+                               {"y", v.y, relu ? check::Presence::required : check::optional},
+                               {"dresidual", v.dresidual, check::optional}},
+                              {{"dgamma", v.dgamma}, {"dbeta", v.dbeta}, {"gamma", gamma}, mean, spread});
   const Shape channels = channels_of(call, v.x);
   check::shapes(call, {{"y", v.y}, {"dy", v.dy}, {"dx", v.dx}, {"dresidual", v.dresidual}}, v.x.shape());
-  check::shapes(call, {{"dgamma", v.dgamma}, {"dbeta", v.dbeta}}, channels);
+  check::shapes(call, {{"dgamma", v.dgamma}, {"dbeta", v.dbeta}, {"gamma", gamma}, mean, spread}, channels);
 }
 
 }  // namespace
@@ -55,16 +55,13 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
                                  double momentum, View running_mean, View running_variance, View y, View saved_mean,
                                  View saved_inverse_deviation, bool relu, ConstView residual) {
   constexpr auto call = "batch_norm_training_forward";
-  check::dense_operands(call, device,
-                        {{"x", x},
-                         {"gamma", gamma},
-                         {"beta", beta},
-                         {"running_mean", running_mean},
-                         {"running_variance", running_variance},
-                         {"y", y},
-                         {"saved_mean", saved_mean},
-                         {"saved_inverse_deviation", saved_inverse_deviation},
-                         {"residual", residual, check::optional}});
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}, {"residual", residual, check::optional}},
+                              {{"gamma", gamma},
+                               {"beta", beta},
+                               {"running_mean", running_mean},
+                               {"running_variance", running_variance},
+                               {"saved_mean", saved_mean},
+                               {"saved_inverse_deviation", saved_inverse_deviation}});
   const Shape channels = channels_of(call, x);
   check::shapes(call, {{"y", y}, {"residual", residual}}, x.shape());
   check::shapes(call,
@@ -87,13 +84,8 @@ void batch_norm_training_backward(const Device& device, ConstView x, ConstView y
                                   ConstView saved_inverse_deviation, ConstView dy, View dx, View dgamma, View dbeta,
                                   bool relu, View dresidual) {
   constexpr auto call = "batch_norm_training_backward";
-  check_backward(call, device, {x, y, dy, dx, dgamma, dbeta, dresidual}, relu);
-  check::dense_operands(
-      call, device,
-      {{"x", x}, {"gamma", gamma}, {"saved_mean", saved_mean}, {"saved_inverse_deviation", saved_inverse_deviation}});
-  check::shapes(call,
-                {{"gamma", gamma}, {"saved_mean", saved_mean}, {"saved_inverse_deviation", saved_inverse_deviation}},
-                channels_of(call, x));
+  check_backward(call, device, {x, y, dy, dx, dgamma, dbeta, dresidual}, gamma, {"saved_mean", saved_mean},
+                 {"saved_inverse_deviation", saved_inverse_deviation}, relu);
   check_rows(call, x);
   if (x.count() == 0) return;
   RTL_DISPATCH(device, batch_norm_training_backward(device, x, y, gamma, saved_mean, saved_inverse_deviation, dy, dx,
@@ -103,14 +95,8 @@ void batch_norm_training_backward(const Device& device, ConstView x, ConstView y
 void batch_norm_evaluation_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, ConstView mean,
                                    ConstView variance, double epsilon, View y, bool relu, ConstView residual) {
   constexpr auto call = "batch_norm_evaluation_forward";
-  check::dense_operands(call, device,
-                        {{"x", x},
-                         {"gamma", gamma},
-                         {"beta", beta},
-                         {"mean", mean},
-                         {"variance", variance},
-                         {"y", y},
-                         {"residual", residual, check::optional}});
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}, {"residual", residual, check::optional}},
+                              {{"gamma", gamma}, {"beta", beta}, {"mean", mean}, {"variance", variance}});
   check::shapes(call, {{"y", y}, {"residual", residual}}, x.shape());
   check::shapes(call, {{"gamma", gamma}, {"beta", beta}, {"mean", mean}, {"variance", variance}}, channels_of(call, x));
   check_epsilon(call, epsilon);
@@ -123,9 +109,8 @@ void batch_norm_evaluation_backward(const Device& device, ConstView x, ConstView
                                     ConstView variance, double epsilon, ConstView dy, View dx, View dgamma, View dbeta,
                                     bool relu, View dresidual) {
   constexpr auto call = "batch_norm_evaluation_backward";
-  check_backward(call, device, {x, y, dy, dx, dgamma, dbeta, dresidual}, relu);
-  check::dense_operands(call, device, {{"x", x}, {"gamma", gamma}, {"mean", mean}, {"variance", variance}});
-  check::shapes(call, {{"gamma", gamma}, {"mean", mean}, {"variance", variance}}, channels_of(call, x));
+  check_backward(call, device, {x, y, dy, dx, dgamma, dbeta, dresidual}, gamma, {"mean", mean}, {"variance", variance},
+                 relu);
   check_epsilon(call, epsilon);
   if (x.count() == 0) {
     fill(device, 0.0, dgamma);

@@ -7,7 +7,7 @@
 namespace rtl::kernels {
 
 void unary(const Device& device, UnaryOp op, ConstView x, View y) {
-  check::operands("unary", device, {{"x", x}, {"y", y}});
+  check::layer_operands("unary", device, {{"x", x}, {"y", y}});
   check::writable("unary", {"y", y});
   const ConstView repeated = check::broadcast("unary", {"x", x}, y.shape());
   if (y.count() == 0) return;
@@ -15,7 +15,7 @@ void unary(const Device& device, UnaryOp op, ConstView x, View y) {
 }
 
 void binary(const Device& device, BinaryOp op, ConstView a, ConstView b, View y) {
-  check::operands("binary", device, {{"a", a}, {"b", b}, {"y", y}});
+  check::layer_operands("binary", device, {{"a", a}, {"b", b}, {"y", y}});
   check::writable("binary", {"y", y});
   const ConstView repeated_a = check::broadcast("binary", {"a", a}, y.shape());
   const ConstView repeated_b = check::broadcast("binary", {"b", b}, y.shape());
@@ -24,7 +24,7 @@ void binary(const Device& device, BinaryOp op, ConstView a, ConstView b, View y)
 }
 
 void scale_add(const Device& device, double alpha, ConstView x, double beta, View y) {
-  check::operands("scale_add", device, {{"x", x}, {"y", y}});
+  check::layer_operands("scale_add", device, {{"x", x}, {"y", y}});
   check::writable("scale_add", {"y", y});
   const ConstView repeated = check::broadcast("scale_add", {"x", x}, y.shape());
   if (y.count() == 0) return;
@@ -47,14 +47,14 @@ void cast(const Device& device, ConstView x, View y) {
 }
 
 void add_relu(const Device& device, ConstView a, ConstView b, View y) {
-  check::dense_operands("add_relu", device, {{"a", a}, {"b", b}, {"y", y}});
+  check::dense_layer_operands("add_relu", device, {{"a", a}, {"b", b}, {"y", y}});
   check::shapes("add_relu", {{"a", a}, {"b", b}}, y.shape());
   if (y.count() == 0) return;
   RTL_DISPATCH(device, add_relu(device, a, b, y));
 }
 
 void relu_backward(const Device& device, ConstView y, ConstView dy, View dx) {
-  check::dense_operands("relu_backward", device, {{"y", y}, {"dy", dy}, {"dx", dx}});
+  check::dense_layer_operands("relu_backward", device, {{"y", y}, {"dy", dy}, {"dx", dx}});
   check::shapes("relu_backward", {{"y", y}, {"dy", dy}}, dx.shape());
   if (dx.count() == 0) return;
   RTL_DISPATCH(device, relu_backward(device, y, dy, dx));

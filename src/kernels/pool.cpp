@@ -30,7 +30,11 @@ void check_winners(const char* call, const Device& device, ConstView winners, co
 }
 
 void check_global(const char* call, const Device& device, const check::Named& images, const check::Named& means) {
-  check::dense_operands(call, device, {images, means});
+  if (means.view.given() && means.view.dtype() == parameter_dtype(images.view.dtype())) {
+    check::dense_layer_operands(call, device, {images}, {means});
+  } else {
+    check::dense_layer_operands(call, device, {images, means});
+  }
   check_images(call, images);
   const Shape& shape = images.view.shape();
   check::shape(call, means, {shape[0], shape[3]});
@@ -38,14 +42,14 @@ void check_global(const char* call, const Device& device, const check::Named& im
 }
 
 void check_flatten(const char* call, const Device& device, const check::Named& images, const check::Named& rows) {
-  check::dense_operands(call, device, {images, rows});
+  check::dense_layer_operands(call, device, {images, rows});
   check_images(call, images);
   const Shape& shape = images.view.shape();
   check::shape(call, rows, {shape[0], shape[1] * shape[2] * shape[3]});
 }
 
 void check_shortcut(const char* call, const Device& device, const check::Named& images, const check::Named& halved) {
-  check::dense_operands(call, device, {images, halved});
+  check::dense_layer_operands(call, device, {images, halved});
   check_images(call, images);
   check_images(call, halved);
   const Shape& shape = images.view.shape();
@@ -61,7 +65,7 @@ void check_shortcut(const char* call, const Device& device, const check::Named& 
 
 void max_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y, View winners) {
   constexpr auto call = "max_pool_forward";
-  check::dense_operands(call, device, {{"x", x}, {"y", y}});
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}});
   const Shape pooled = pooled_shape(call, {"x", x}, options);
   check::shape(call, {"y", y}, pooled);
   check_winners(call, device, winners, pooled);
@@ -71,7 +75,7 @@ void max_pool_forward(const Device& device, ConstView x, const PoolOptions& opti
 
 void max_pool_backward(const Device& device, ConstView dy, ConstView winners, const PoolOptions& options, View dx) {
   constexpr auto call = "max_pool_backward";
-  check::dense_operands(call, device, {{"dy", dy}, {"dx", dx}});
+  check::dense_layer_operands(call, device, {{"dy", dy}, {"dx", dx}});
   const Shape pooled = pooled_shape(call, {"dx", dx}, options);
   check::shape(call, {"dy", dy}, pooled);
   check_winners(call, device, winners, pooled);
@@ -81,7 +85,7 @@ void max_pool_backward(const Device& device, ConstView dy, ConstView winners, co
 
 void max_pool_gather(const Device& device, ConstView x, ConstView winners, const PoolOptions& options, View y) {
   constexpr auto call = "max_pool_gather";
-  check::dense_operands(call, device, {{"x", x}, {"y", y}});
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}});
   const Shape pooled = pooled_shape(call, {"x", x}, options);
   check::shape(call, {"y", y}, pooled);
   check_winners(call, device, winners, pooled);
@@ -91,7 +95,7 @@ void max_pool_gather(const Device& device, ConstView x, ConstView winners, const
 
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y) {
   constexpr auto call = "average_pool_forward";
-  check::dense_operands(call, device, {{"x", x}, {"y", y}});
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}});
   check::shape(call, {"y", y}, pooled_shape(call, {"x", x}, options));
   if (y.count() == 0) return;
   RTL_DISPATCH(device, average_pool_forward(device, x, options, y));
@@ -99,7 +103,7 @@ void average_pool_forward(const Device& device, ConstView x, const PoolOptions& 
 
 void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx) {
   constexpr auto call = "average_pool_backward";
-  check::dense_operands(call, device, {{"dy", dy}, {"dx", dx}});
+  check::dense_layer_operands(call, device, {{"dy", dy}, {"dx", dx}});
   check::shape(call, {"dy", dy}, pooled_shape(call, {"dx", dx}, options));
   if (dx.count() == 0) return;
   RTL_DISPATCH(device, average_pool_backward(device, dy, options, dx));

@@ -7,9 +7,21 @@
 
 namespace rtl::kernels {
 
+namespace {
+
+void check_reduction(const char* call, const Device& device, const ConstView& x, const View& y) {
+  if (x.given() && x.dtype() == DType::bf16 && y.given() && y.dtype() == DType::f32) {
+    check::layer_operands(call, device, {{"x", x}}, {{"y", y}});
+  } else {
+    check::layer_operands(call, device, {{"x", x}, {"y", y}});
+  }
+  check::contiguous(call, {{"y", y}});
+}
+
+}  // namespace
+
 void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
-  check::operands("reduce", device, {{"x", x}, {"y", y}});
-  check::contiguous("reduce", {{"y", y}});
+  check_reduction("reduce", device, x, y);
   check::rank("reduce", {"y", y}, x.rank());
   for (int axis = 0; axis < x.rank(); ++axis) {
     if (y.extent(axis) != x.extent(axis) && y.extent(axis) != 1) {
@@ -27,8 +39,7 @@ void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
 
 void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y) {
   constexpr auto call = "reduce_batch";
-  check::operands(call, device, {{"x", x}, {"y", y}});
-  check::contiguous(call, {{"y", y}});
+  check_reduction(call, device, x, y);
   check::rank(call, {"y", y}, x.rank());
   const bool batches = x.rank() > 0 && x.extent(0) == y.extent(0);
   for (int axis = 0; axis < x.rank(); ++axis) {

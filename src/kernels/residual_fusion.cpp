@@ -82,8 +82,11 @@ void residual_fusion_backward(const Device& device, std::span<const FusionBlock>
   }
   for (std::size_t k = 0; k < dfeatures.size(); ++k) {
     const BlockName name("gradient", k);
-    check::dense_operands(call, device, {{"w", w}, {name, dfeatures[k], check::optional}});
-    check::shape(call, {name, dfeatures[k]}, blocks[k].features.shape());
+    const check::Named gradient{name, dfeatures[k], check::optional};
+    check::on_device(call, device, {gradient});
+    check::dtype(call, gradient, blocks[k].features.dtype());
+    check::contiguous(call, {gradient});
+    check::shape(call, gradient, blocks[k].features.shape());
   }
   if (w.count() == 0) return;
   if (dlogits.count() == 0) {

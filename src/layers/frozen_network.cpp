@@ -6,13 +6,15 @@
 #include <optional>
 #include <utility>
 
+#include "rtl/graph/operations.hpp"
 #include "rtl/graph/row_function.hpp"
 
 namespace rtl::layers {
 
 class FrozenNetwork::Implementation {
  public:
-  explicit Implementation(Network& network) : network_(clone(network, network.device())) {
+  Implementation(Network& network, Precision precision)
+      : network_(clone(network, network.device())), dtype_(activation_dtype(precision, DType::f32)) {
     if (network_->dtype() != DType::f32) {
       throw DTypeError(
           fmt::format("FrozenNetwork: the parameters are {}; frozen networks are f32", name_of(network_->dtype())));
@@ -20,12 +22,12 @@ class FrozenNetwork::Implementation {
     const Device device = network_->device();
     const graph::PassOptions passes{.fuse = true, .frozen = std::make_shared<graph::FrozenWeights>()};
     trunk_.emplace(
-        device, architecture().input, DType::f32,
-        [this](const Value& x) { return network_->features(x, {.frozen = true}); }, passes);
+        device, architecture().input, dtype_,
+        [this](const Value& x) { return graph::cast(network_->features(x, {.frozen = true}), DType::f32); }, passes);
     if (architecture().classes == 0) return;
     whole_.emplace(
-        device, architecture().input, DType::f32,
-        [this](const Value& x) { return network_->forward(x, {.frozen = true}); }, passes);
+        device, architecture().input, dtype_,
+        [this](const Value& x) { return graph::cast(network_->forward(x, {.frozen = true}), DType::f32); }, passes);
   }
 
   const Architecture& architecture() const { return network_->architecture(); }
@@ -54,9 +56,9 @@ class FrozenNetwork::Implementation {
                                    x.shape().to_string(), out.shape().to_string(), architecture().to_string(),
                                    sample.to_string(), columns));
     }
-    if (x.dtype() != DType::f32 || out.dtype() != DType::f32) {
-      throw DTypeError(fmt::format("{}: x is {} and out {}; both must be f32 (convert with cast)", call,
-                                   name_of(x.dtype()), name_of(out.dtype())));
+    if (x.dtype() != dtype_ || out.dtype() != DType::f32) {
+      throw DTypeError(fmt::format("{}: x is {} and out {}; they must be {} and f32 (convert with cast)", call,
+                                   name_of(x.dtype()), name_of(out.dtype()), name_of(dtype_)));
     }
     if (!x.is_contiguous() || !out.is_contiguous()) {
       throw ShapeError(fmt::format("{}: x and out must be contiguous", call));
@@ -64,10 +66,12 @@ class FrozenNetwork::Implementation {
   }
 
   std::unique_ptr<Network> network_;
+  DType dtype_;  ///< of the inputs
   std::optional<graph::RowFunction> trunk_, whole_;
 };
 
-FrozenNetwork::FrozenNetwork(Network& network) : implementation_(std::make_unique<Implementation>(network)) {}
+FrozenNetwork::FrozenNetwork(Network& network, Precision precision)
+    : implementation_(std::make_unique<Implementation>(network, precision)) {}
 FrozenNetwork::FrozenNetwork(FrozenNetwork&&) noexcept = default;
 FrozenNetwork& FrozenNetwork::operator=(FrozenNetwork&&) noexcept = default;
 FrozenNetwork::~FrozenNetwork() = default;

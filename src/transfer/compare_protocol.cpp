@@ -32,6 +32,8 @@ Facts comparison_protocol(const std::vector<FrozenSource>& sources, const data::
     const std::uint64_t hash = io::Hash64().add(source.fingerprint()).add(normalization.hash()).value();
     facts.push_back(content_fact(source_fact(k + 1), hash,
                                  fmt::format("{} (inputs '{}')", source.name(), data::to_string(normalization))));
+    if (source.precision() == Precision::f32) continue;
+    facts.push_back({source_fact(k + 1) + "'s precision", to_string(source.precision())});
   }
   for (const Facts& more : {facts_of(options.training), facts_of(options.strategy)}) {
     facts.insert(facts.end(), more.begin(), more.end());

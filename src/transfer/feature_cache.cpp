@@ -66,6 +66,7 @@ bool is_entry(std::span<const std::byte> file, const FeatureKey& key) {
 FeatureKey FeatureKey::of(const FrozenSource& source, const data::Dataset& dataset, DType storage) {
   io::Hash64 preprocessing;
   preprocessing.add(preprocessing_version).add(RTL_VERSION).add(source.normalization().hash());
+  if (source.precision() != Precision::f32) preprocessing.add(to_string(source.precision()));
   // Rounding differs between kinds of devices and, on the host, between numbers of threads.
   preprocessing.add(static_cast<std::uint64_t>(source.device().kind()));
   preprocessing.add(static_cast<std::uint64_t>(source.device().threads()));

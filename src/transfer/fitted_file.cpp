@@ -54,6 +54,17 @@ class Reader {
 
   std::int64_t number(const std::string& key) const { return parse(text(key), key); }
 
+  /// f32 where nothing is said.
+  Precision precision(const std::string& prefix) const {
+    const auto found = file_.metadata().find(prefix + "precision");
+    if (found == file_.metadata().end()) return Precision::f32;
+    try {
+      return parse_precision(found->second);
+    } catch (const ValueError& error) {
+      throw FormatError(file_.path(), fmt::format("metadata \"{}precision\": {}", prefix, error.what()));
+    }
+  }
+
   Shape shape(const std::string& key) const {
     std::vector<std::int64_t> extents;
     std::string rest = text(key);
@@ -175,6 +186,8 @@ void Fitted::save(const std::string& path) const {
     const std::string prefix = source_prefix(k);
     describe(metadata, prefix, block.source.architecture(), block.source.normalization());
     metadata[prefix + "name"] = io::valid_utf8(block.source.name());
+    if (block.source.precision() != Precision::f32)
+      metadata[prefix + "precision"] = to_string(block.source.precision());
     copies.push_back(block.source.copy_network(model.device));
     add_network(views, prefix, *copies.back());
     statistics.emplace_back(block.source.normalization(), model.device);
@@ -202,7 +215,8 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
   const auto count = static_cast<std::size_t>(reader.number("sources"));
   for (std::size_t k = 0; k < count; ++k) {
     const std::string prefix = source_prefix(k);
-    const FrozenSource source(reader.network(prefix), reader.normalization(prefix), reader.text(prefix + "name"));
+    const FrozenSource source(reader.network(prefix), reader.normalization(prefix), reader.text(prefix + "name"),
+                              reader.precision(prefix));
     const std::int64_t width = source.feature_count();
     FrozenBlock block{source, {}, {}};
     if (reader.contains(prefix + "feature_shift")) {

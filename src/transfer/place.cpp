@@ -50,8 +50,8 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
   }
 }
 
-Tensor InputGather::operator()(ConstView rows) const {
-  Tensor out(dataset_.inputs.shape().with(0, rows.count()), dtype_, device_);
+Tensor InputGather::operator()(ConstView rows, DType activations) const {
+  Tensor out(dataset_.inputs.shape().with(0, rows.count()), activations, device_);
   if (dataset_.has_images()) {
     kernels::gather_images(device_, dataset_.inputs, rows, scale_.tensor(), shift_.tensor(), out);
   } else {
@@ -68,11 +68,11 @@ graph::Value InputGather::table(graph::Graph& graph) const {
 }
 
 graph::Value InputGather::record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                                 std::int64_t count) const {
-  if (!dataset_.has_images()) return graph::gather_batch(table, order, counters, count, dtype_);
+                                 std::int64_t count, DType activations) const {
+  if (!dataset_.has_images()) return graph::gather_batch(table, order, counters, count, activations);
   graph::Graph& graph = table.graph();
   return graph::gather_batch_images(table, order, counters, count, graph.constant("channel scale", scale_),
-                                    graph.constant("channel shift", shift_));
+                                    graph.constant("channel shift", shift_), activations);
 }
 
 Tensor counting_rows(std::int64_t count, const Device& device) {

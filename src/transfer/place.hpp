@@ -45,18 +45,20 @@ class HostBytes {
 /// threads may gather from one data set.
 class InputGather {
  public:
-  /// Vectors that are standardised are so once, in a copy. Throws ValueError for `automatic`, which nothing was fitted
-  /// for, for standardize on images, and as data::standardized.
+  /// `dtype` is that of parameters. Vectors that are standardised are so once, in a copy. Throws ValueError for
+  /// `automatic`, which nothing was fitted for, for standardize on images, and as data::standardized.
   InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
               const Device& device);
-  Tensor operator()(ConstView rows) const;
+  /// In the dtype of parameters, or `activations`, which goes with it.
+  Tensor operator()(ConstView rows, DType activations) const;
+  Tensor operator()(ConstView rows) const { return (*this)(rows, dtype_); }
 
   /// The table that is gathered from, as an input of a graph, and the memory to bind to it.
   graph::Value table(graph::Graph& graph) const;
   ConstView table() const;
   /// Records the inputs of `count` positions of `order` (i64), from the counters' beginning of the batch on.
   graph::Value record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                      std::int64_t count) const;
+                      std::int64_t count, DType activations) const;
 
  private:
   const data::Dataset& dataset_;

@@ -54,6 +54,7 @@ struct FrozenSource::State {
   std::unique_ptr<layers::FrozenNetwork> frozen;
   data::InputNormalization normalization;
   std::string name;
+  Precision precision = Precision::f32;
   Device device;
   std::uint64_t fingerprint = 0;
   std::mutex mutex;
@@ -63,7 +64,8 @@ struct FrozenSource::State {
 };
 
 FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
-                           std::optional<data::InputNormalization> normalization, std::string name) {
+                           std::optional<data::InputNormalization> normalization, std::string name,
+                           Precision precision) {
   if (!network) throw ValueError("FrozenSource: there is no network; build or load one first");
   const Device device = network->device();
   for (const auto& parameter : network->state().parameters) {
@@ -72,7 +74,7 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
                                  parameter.name, network->architecture().to_string()));
   }
   network->set_trainable(false);
-  auto frozen = std::make_unique<layers::FrozenNetwork>(*network);
+  auto frozen = std::make_unique<layers::FrozenNetwork>(*network, precision);
   const std::uint64_t fingerprint = weights_hash(*network);
   if (name.empty()) name = network->architecture().to_string();
   auto chosen = input_normalization(network->architecture(), std::move(normalization));
@@ -81,12 +83,14 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
   state_->frozen = std::move(frozen);
   state_->normalization = std::move(chosen);
   state_->name = std::move(name);
+  state_->precision = precision;
   state_->fingerprint = fingerprint;
 }
 
 const std::string& FrozenSource::name() const { return state_->name; }
 const layers::Architecture& FrozenSource::architecture() const { return state_->network->architecture(); }
 const data::InputNormalization& FrozenSource::normalization() const { return state_->normalization; }
+Precision FrozenSource::precision() const { return state_->precision; }
 const Device& FrozenSource::device() const { return state_->device; }
 std::int64_t FrozenSource::feature_count() const { return state_->network->feature_count(); }
 std::int64_t FrozenSource::classes() const { return state_->network->architecture().classes; }
@@ -117,7 +121,7 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   Tensor out({rows, columns}, DType::f32, device);
   for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
     const std::int64_t end = std::min(rows, begin + batch_size);
-    const Tensor inputs = gather(all_rows.view().slice(0, begin, end));
+    const Tensor inputs = gather(all_rows.view().slice(0, begin, end), activation_dtype(precision, DType::f32));
     (frozen.get()->*function)(inputs, out.view().slice(0, begin, end));
   }
   if (!kernels::all_finite(device, out)) {

@@ -21,18 +21,19 @@ std::vector<optim::NamedStorage> trained_parameters(Trainable& model) {
 }
 
 TrainingStep::TrainingStep(Trainable& model, const TrainingData& data, const InputGather* inputs,
-                           const optim::Optimizer& optimizer, std::int64_t batches, const Device& device, DType dtype)
+                           const optim::Optimizer& optimizer, std::int64_t batches, const Device& device,
+                           DType activations)
     : model_(model),
       data_(data),
       inputs_(inputs),
       optimizer_(optimizer),
       device_(device),
-      dtype_(dtype),
+      activations_(activations),
       arena_(std::make_shared<graph::Arena>(device)),
       state_(device),
       order_(Tensor({data.dataset->size()}, DType::i64, device)),
       labels_(Tensor({data.dataset->size()}, DType::i32, device)),
-      losses_(Tensor::zeros({batches}, dtype, device)) {}
+      losses_(Tensor::zeros({batches}, parameter_dtype(activations), device)) {}
 
 void TrainingStep::set_order(std::span<const std::int64_t> order) {
   copy_bytes(Tensor::from(order, order_.shape(), device_.host()), order_.tensor());
@@ -48,7 +49,7 @@ void TrainingStep::start_epoch(std::uint64_t seed, std::int64_t step) {
 }
 
 std::vector<double> TrainingStep::losses() const {
-  if (dtype_ == DType::f64) return losses_.tensor().to_vector<double>();
+  if (losses_.dtype() == DType::f64) return losses_.tensor().to_vector<double>();
   const std::vector<float> values = losses_.tensor().to_vector<float>();
   return {values.begin(), values.end()};
 }
@@ -61,14 +62,15 @@ std::unique_ptr<graph::Execution> TrainingStep::record(std::int64_t count) {
   Batch batch;
   if (inputs_ != nullptr) {
     bound.emplace_back(inputs_->table(*graph), inputs_->table());
-    batch.inputs = inputs_->record(bound.back().first, order, step.counters, count);
+    batch.inputs = inputs_->record(bound.back().first, order, step.counters, count, activations_);
   }
   for (std::size_t k = 0; k < data_.features.size(); ++k) {
     const ConstView& table = data_.features[k];
     bound.emplace_back(graph->input(fmt::format("frozen features {}", k + 1), table.shape(), table.dtype()), table);
-    batch.features.push_back(graph::gather_batch(bound.back().first, order, step.counters, count, dtype_));
+    batch.features.push_back(graph::gather_batch(bound.back().first, order, step.counters, count, activations_));
   }
-  const Value logits = model_.logits(batch, {.training = true, .counters = step.counters});
+  const Value logits =
+      graph::cast(model_.logits(batch, {.training = true, .counters = step.counters}), losses_.dtype());
   const Value loss = graph::cross_entropy_batch(logits, graph->variable("labels", labels_), order, step.counters);
   optimizer_.record(step, graph::gradients(loss, optimizer_.parameters(*graph)));
   graph::advance(step.counters, graph->variable("losses", losses_), loss, count);

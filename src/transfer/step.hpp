@@ -21,9 +21,10 @@ std::vector<optim::NamedStorage> trained_parameters(Trainable& model);
 /// what an epoch visits, and at which rates, is memory of the device.
 class TrainingStep {
  public:
-  /// `inputs` is null if the model wants none. At most `batches` steps an epoch.
+  /// `inputs` is null if the model wants none. At most `batches` steps an epoch. `activations` is the dtype in which
+  /// the model computes, parameters have the one that goes with it.
   TrainingStep(Trainable& model, const TrainingData& data, const InputGather* inputs, const optim::Optimizer& optimizer,
-               std::int64_t batches, const Device& device, DType dtype);
+               std::int64_t batches, const Device& device, DType activations);
 
   /// The order of the samples, in all epochs to come.
   void set_order(std::span<const std::int64_t> order);
@@ -47,7 +48,7 @@ class TrainingStep {
   const InputGather* inputs_;
   const optim::Optimizer& optimizer_;
   Device device_;
-  DType dtype_;
+  DType activations_;
   std::shared_ptr<graph::Arena> arena_;
   graph::StepState state_;
   graph::Storage order_, labels_, losses_;

@@ -84,7 +84,8 @@ class Training {
         sampler_(data.dataset->size(), options.batch_size, options.seed, true, smallest_batch(model)) {
     if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, dtype_, device);
     if (options_.l2sp_strength > 0) optimizer_->start_from_here();
-    step_.emplace(model, data, inputs_ ? &*inputs_ : nullptr, *optimizer_, sampler_.batches(), device, dtype_);
+    step_.emplace(model, data, inputs_ ? &*inputs_ : nullptr, *optimizer_, sampler_.batches(), device,
+                  activation_dtype(options.precision, dtype_));
   }
 
   TrainingRecord run() {

@@ -61,6 +61,7 @@ Facts facts_of(const TrainingOptions& options) {
     facts.push_back({"schedule's period", text(options.schedule_epochs)});
     facts.push_back({"schedule's factor", text(options.schedule_factor)});
   }
+  if (options.precision != Precision::f32) facts.push_back({"precision", to_string(options.precision)});
   facts.push_back({"label flips", text(options.label_flips)});
   facts.push_back({"label flips of each epoch", text(options.flip_each_epoch)});
   return facts;

@@ -100,7 +100,7 @@ std::shared_ptr<Graph> recorded_step(const Device& d, DType t, StepState& state)
   const Value w = variable("w", {6, 3, 3, 3}), gamma = variable("gamma", {6}), beta = variable("beta", {6});
   const Value mean = variable("mean", {6}), variance = variable("variance", {6}),
               head = variable("head", {classes, 12});
-  const Value x = gather_batch_images(table, order, counters, batch, factors, factors);
+  const Value x = gather_batch_images(table, order, counters, batch, factors, factors, factors.dtype());
   const Value y = relu(batch_norm_training(conv2d(x, w, {}, {.stride = 1, .padding = 1}), gamma, beta, mean, variance));
   const Value features = global_average_pool(max_pool(y, {}));
   const std::array<FusionInput, 2> blocks{FusionInput{features, 0.5},

@@ -63,12 +63,14 @@ TEST(Convolution, ForwardWithAndWithoutBias) {
            .shapes = {g.x(), g.weights(), {g.out}},
            .record = [g](Graph&, std::span<const Value> in) { return conv2d(in[0], in[1], in[2], g.options); },
            .reference = [g](const std::vector<Numbers>& in) { return convolution(g, in[0], in[1], in[2]); },
-           .roundoffs = 32});
+           .roundoffs = 32,
+           .parameters = {false, true, true}});
     check({.name = "conv2d without bias " + text(g),
            .shapes = {g.x(), g.weights()},
            .record = [g](Graph&, std::span<const Value> in) { return conv2d(in[0], in[1], {}, g.options); },
            .reference = [g](const std::vector<Numbers>& in) { return convolution(g, in[0], in[1], {}); },
-           .roundoffs = 32});
+           .roundoffs = 32,
+           .parameters = {false, true}});
   }
 }
 
@@ -85,7 +87,8 @@ TEST(Convolution, GradientOfTheImages) {
                                   [&](std::size_t x, std::size_t w, std::size_t y) { dx[x] += in[0][y] * in[1][w]; });
                  return dx;
                },
-           .roundoffs = 32});
+           .roundoffs = 32,
+           .parameters = {false, true}});
   }
 }
 

@@ -40,11 +40,12 @@ TEST(Fusion, OfTwoBlocks) {
              [](Graph& graph, std::span<const Value> in) {
                const std::array blocks = {
                    FusionInput{.features = in[0], .scale = -1.5},
-                   FusionInput{.features = in[1], .scale = 0.5, .keep = keep_of(graph, in[1].dtype())}};
+                   FusionInput{.features = in[1], .scale = 0.5, .keep = keep_of(graph, in[2].dtype())}};
                return residual_fusion(blocks, in[2], in[3]);
              },
          .reference = fused,
-         .roundoffs = 16});
+         .roundoffs = 16,
+         .parameters = {false, false, true, true}});
 }
 
 TEST(Fusion, FrozenFeaturesGetNoGradient) {

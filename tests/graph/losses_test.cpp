@@ -49,12 +49,14 @@ TEST(Losses, Softmax) {
          .shapes = {{3, 2, 7}},
          .record = [](Graph&, std::span<const Value> in) { return softmax(in[0]); },
          .reference = [](const std::vector<Numbers>& in) { return softmax_of(in[0], 7); },
-         .roundoffs = 16});
+         .roundoffs = 16,
+         .bf16_roundoffs = 0});
   check({.name = "softmax of long rows",
          .shapes = {{2, 131}},
          .record = [](Graph&, std::span<const Value> in) { return softmax(in[0]); },
          .reference = [](const std::vector<Numbers>& in) { return softmax_of(in[0], 131); },
-         .roundoffs = 16});
+         .roundoffs = 16,
+         .bf16_roundoffs = 0});
 }
 
 TEST(Losses, CrossEntropy) {
@@ -66,7 +68,8 @@ TEST(Losses, CrossEntropy) {
                return cross_entropy(in[0], graph.constant("labels", tensor(labels, graph.device())));
              },
          .reference = [&](const std::vector<Numbers>& in) { return Numbers{loss_of(in[0], 5, labels)}; },
-         .roundoffs = 16});
+         .roundoffs = 16,
+         .bf16_roundoffs = 0});
 }
 
 TEST(Losses, CrossEntropyOfABatch) {
@@ -88,7 +91,8 @@ TEST(Losses, CrossEntropyOfABatch) {
                for (std::size_t i = 0; i < 4; ++i) labels.push_back(table[static_cast<std::size_t>(order[begin + i])]);
                return Numbers{loss_of(in[0], 3, labels)};
              },
-         .roundoffs = 16});
+         .roundoffs = 16,
+         .bf16_roundoffs = 0});
 }
 
 /// Loss and gradient of logits with labels from a table, by a node each or by one.

@@ -55,7 +55,7 @@ const std::vector<Shape>& shapes() {
 Value record_training(Graph& graph, std::span<const Value> in, const BatchNormOptions& options) {
   const std::int64_t channels = in[0].extent(-1);
   const auto state = [&](const std::string& name, double low) {
-    return graph.variable(name, Storage(vector_of(spread(channels, low), in[0].dtype(), graph.device())));
+    return graph.variable(name, Storage(vector_of(spread(channels, low), in[1].dtype(), graph.device())));
   };
   return batch_norm_training(in[0], in[1], in[2], state("running_mean", -0.5), state("running_variance", 0.5), options);
 }
@@ -74,7 +74,8 @@ TEST(BatchNorm, Training) {
          .shapes = {shape, channels, channels},
          .record = [](Graph& graph, std::span<const Value> in) { return record_training(graph, in, {.epsilon = 0.1}); },
          .reference = [](const std::vector<Numbers>& in) { return training(in, 0.1); },
-         .roundoffs = 16});
+         .roundoffs = 16,
+         .parameters = {false, true, true}});
   }
 }
 
@@ -112,7 +113,8 @@ TEST(BatchNorm, TrainingDifferentiatesThreeTimes) {
                }
                return dx;
              },
-         .roundoffs = 64});
+         .roundoffs = 64,
+         .bf16_roundoffs = 0});
 }
 
 TEST(BatchNorm, Evaluation) {
@@ -132,7 +134,8 @@ TEST(BatchNorm, Evaluation) {
                [channels](const std::vector<Numbers>& in) {
                  return normalised(in[0], in[1], in[2], spread(channels, -0.5), spread(channels, 0.5), 0.1);
                },
-           .roundoffs = 16});
+           .roundoffs = 16,
+           .parameters = {false, true, true}});
   }
 }
 

@@ -21,15 +21,36 @@ constexpr std::int64_t replicas = 3;
 
 Tensor rounded(const Numbers& values, const Shape& shape, DType dtype, const Device& device) {
   if (dtype == DType::f64) return Tensor::from(values, shape, device);
-  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+  Tensor single = Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
+  if (dtype == DType::f32) return single;
+  Tensor converted(shape, dtype, device);
+  kernels::cast(device, single, converted);
+  return converted;
 }
 
-Numbers numbers(ConstView view) {
-  Tensor host(view.shape(), view.dtype(), Device::cpu());
-  copy_bytes(view, host);
-  if (view.dtype() == DType::f64) return host.to_vector<double>();
-  const std::vector<float> values = host.to_vector<float>();
-  return {values.begin(), values.end()};
+double rounded(double value, DType dtype) {
+  if (dtype == DType::f64) return value;
+  const auto single = static_cast<float>(value);
+  return dtype == DType::bf16 ? to_float(to_bfloat16(single)) : single;
+}
+
+Numbers numbers(const std::vector<std::byte>& stored, DType dtype) {
+  Tensor host({static_cast<std::int64_t>(stored.size() / size_of(dtype))}, dtype, Device::cpu());
+  if (!stored.empty()) std::memcpy(host.view().data(), stored.data(), stored.size());
+  Tensor wide(host.shape(), DType::f64, Device::cpu());
+  kernels::cast(Device::cpu(), host, wide);
+  return wide.to_vector<double>();
+}
+
+double largest_of(const Numbers& values) {
+  double largest = 0;
+  for (const double value : values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+DType dtype_of_input(const OperationCase& operation, std::size_t input, DType dtype) {
+  const bool parameter = input < operation.parameters.size() && operation.parameters[input];
+  return parameter ? parameter_dtype(dtype) : dtype;
 }
 
 std::vector<std::byte> bytes(ConstView view) {
@@ -54,12 +75,14 @@ struct Recorded {
 
   Recorded(const OperationCase& operation, DType dtype, const Device& device) : graph(std::make_shared<Graph>(device)) {
     for (std::size_t i = 0; i < operation.shapes.size(); ++i) {
-      inputs.push_back(graph->input("input " + std::to_string(i), operation.shapes[i], dtype));
+      inputs.push_back(
+          graph->input("input " + std::to_string(i), operation.shapes[i], dtype_of_input(operation, i, dtype)));
     }
-    const Value value = operation.record(*graph, inputs);
+    const Value value = operation.record(*graph, inputs), wide = cast(value, parameter_dtype(dtype));
     Numbers weights(static_cast<std::size_t>(value.shape().count()));
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 0.5 + static_cast<double>(i * 7 % 11) / 8;
-    const Value loss = sum(multiply(value, graph->constant("weights", rounded(weights, value.shape(), dtype, device))));
+    const Value loss =
+        sum(multiply(wide, graph->constant("weights", rounded(weights, value.shape(), wide.dtype(), device))));
     results = {value};
     for (const Value& gradient : gradients(loss, inputs)) {
       if (gradient.defined()) results.push_back(gradient);
@@ -121,9 +144,9 @@ class Checks {
       std::vector<Numbers> drawn;
       for (const Shape& shape : operation.shapes) {
         Numbers values(static_cast<std::size_t>(shape.count()));
+        const DType stored = dtype_of_input(operation, drawn.size(), dtype);
         for (double& value : values) {
-          value = operation.low + (operation.high - operation.low) * random.uniform();
-          if (dtype == DType::f32) value = static_cast<float>(value);
+          value = rounded(operation.low + (operation.high - operation.low) * random.uniform(), stored);
         }
         drawn.push_back(std::move(values));
       }
@@ -134,6 +157,7 @@ class Checks {
   void run() {
     const Bytes alone = results_of(recorded_, tensors(0), {});
     compare_with_reference(alone.front());
+    if (dtype_ == DType::bf16) compare_with_f64(alone);
     EXPECT_EQ(results_of(recorded_, tensors(0), {.share_memory = false}), alone) << "node by node and planned differ";
     EXPECT_EQ(results_of(recorded_, tensors(0), {}, 2), alone) << "recorded and planned differ";
     EXPECT_EQ(results_of(recorded_, tensors(0), {}, 3), alone) << "replayed and planned differ";
@@ -145,23 +169,42 @@ class Checks {
   std::vector<Tensor> tensors(std::size_t replica) const {
     std::vector<Tensor> result;
     for (std::size_t i = 0; i < operation_.shapes.size(); ++i) {
-      result.push_back(rounded(values_[replica][i], operation_.shapes[i], dtype_, device_));
+      result.push_back(tensor(values_[replica][i], i, operation_.shapes[i]));
     }
     return result;
+  }
+  Tensor tensor(const Numbers& values, std::size_t input, const Shape& shape) const {
+    return rounded(values, shape, dtype_of_input(operation_, input, dtype_), device_);
   }
 
   void compare_with_reference(const std::vector<std::byte>& result) const {
     const Numbers wanted = operation_.reference(values_[0]);
-    Tensor host(Shape{static_cast<std::int64_t>(wanted.size())}, dtype_, Device::cpu());
-    ASSERT_EQ(host.bytes(), result.size());
-    if (!result.empty()) std::memcpy(host.view().data(), result.data(), result.size());
-    const Numbers here = numbers(host);
-    double largest = 0;
-    for (const double value : wanted) largest = std::max(largest, std::abs(value));
-    const double unit = dtype_ == DType::f64 ? 1e-13 : std::ldexp(1.0, -24);
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      ASSERT_NEAR(here[i], wanted[i], operation_.roundoffs * unit * std::max(largest, 1e-3)) << "element " << i;
+    const Numbers here = numbers(result, recorded_.results[0].dtype());
+    const double unit = dtype_ == DType::f64 ? 1e-13 : dtype_ == DType::f32 ? 0x1p-24 : 0x1p-8;
+    expect_near(here, wanted, (dtype_ == DType::bf16 ? operation_.bf16_roundoffs : operation_.roundoffs) * unit);
+  }
+
+  /// Value and gradients of the same inputs in f64.
+  void compare_with_f64(const Bytes& here) const {
+    const Recorded exact(operation_, DType::f64, device_);
+    std::vector<Tensor> inputs;
+    for (std::size_t i = 0; i < operation_.shapes.size(); ++i) {
+      inputs.push_back(rounded(values_[0][i], operation_.shapes[i], DType::f64, device_));
     }
+    const Bytes wanted = results_of(exact, inputs, {});
+    ASSERT_EQ(exact.results.size(), recorded_.results.size());
+    for (std::size_t i = 0; i < exact.results.size(); ++i) {
+      SCOPED_TRACE("result " + std::to_string(i) + " in bf16 and f64");
+      if (recorded_.results[i].dtype() == DType::i32) continue;
+      expect_near(numbers(here[i], recorded_.results[i].dtype()), numbers(wanted[i], DType::f64),
+                  operation_.bf16_roundoffs * 0x1p-8);
+    }
+  }
+
+  static void expect_near(const Numbers& here, const Numbers& wanted, double allowed) {
+    ASSERT_EQ(here.size(), wanted.size());
+    const double bound = allowed * std::max(largest_of(wanted), 1e-3);
+    for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(here[i], wanted[i], bound) << "element " << i;
   }
 
   /// The first `count` inputs are replicated, the others shared.
@@ -170,13 +213,13 @@ class Checks {
     PlanOptions options{.share_memory = true, .replicas = replicas, .replicated = {}};
     for (std::size_t i = 0; i < operation_.shapes.size(); ++i) {
       if (i >= count) {
-        inputs.push_back(rounded(values_[0][i], operation_.shapes[i], dtype_, device_));
+        inputs.push_back(tensor(values_[0][i], i, operation_.shapes[i]));
         continue;
       }
       options.replicated.push_back(recorded_.inputs[i]);
       Numbers all;
       for (std::size_t r = 0; r < replicas; ++r) all.insert(all.end(), values_[r][i].begin(), values_[r][i].end());
-      inputs.push_back(rounded(all, stacked(operation_.shapes[i]), dtype_, device_));
+      inputs.push_back(tensor(all, i, stacked(operation_.shapes[i])));
     }
     const Bytes together = results_of(recorded_, inputs, options);
     PlanOptions in_turn = options;
@@ -185,8 +228,7 @@ class Checks {
     EXPECT_EQ(results_of(recorded_, inputs, options, 3), together) << "replayed and planned replicas differ";
     for (std::size_t r = 0; r < replicas; ++r) {
       std::vector<Tensor> own = tensors(r);
-      for (std::size_t i = count; i < own.size(); ++i)
-        own[i] = rounded(values_[0][i], operation_.shapes[i], dtype_, device_);
+      for (std::size_t i = count; i < own.size(); ++i) own[i] = tensor(values_[0][i], i, operation_.shapes[i]);
       const Bytes alone = results_of(recorded_, own, {});
       for (std::size_t i = 0; i < alone.size(); ++i) {
         const bool shared = together[i].size() == alone[i].size();
@@ -224,7 +266,8 @@ void check_derivatives(const OperationCase& operation, const Device& device) {
 
 void check(const OperationCase& operation) {
   for (const Device& device : rtl::test::devices()) {
-    for (const DType dtype : {DType::f64, DType::f32}) {
+    for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+      if (dtype == DType::bf16 && operation.bf16_roundoffs == 0) continue;
       SCOPED_TRACE(operation.name + " on " + device.name() + " in " + std::string(name_of(dtype)));
       Checks(operation, dtype, device).run();
     }

@@ -1,6 +1,6 @@
 // One description of an operation gives all its checks: values against a plain double-precision reference, first and
-// second derivatives against differences, planned runs against node-by-node ones and
-// captured ones, and replicas against separate runs.
+// second derivatives against differences, bf16 against f64, planned runs against node-by-node ones and captured ones, and
+// replicas against separate runs.
 #pragma once
 
 #include <functional>
@@ -24,6 +24,10 @@ struct OperationCase {
   /// Largest error in f32, in units of 2^-24 of the largest value.
   double roundoffs = 8;
   bool second_derivative = true;
+  /// Largest error of value and gradients in bf16, in units of 2^-8 of the largest element; 0: it takes no bf16.
+  double bf16_roundoffs = 2;
+  /// Which inputs are parameters, f32 beside bf16 activations; none if empty.
+  std::vector<bool> parameters = {};
 };
 
 /// All checks of a case, on every device of the build.

@@ -62,14 +62,16 @@ TEST(Products, Linear) {
                Numbers y = product(in[0], in[1], 1, 7, 3, 5, {false, true});
                for (std::size_t i = 0; i < y.size(); ++i) y[i] += in[2][i % 3];
                return y;
-             }});
+             },
+         .parameters = {false, true, true}});
   check({.name = "linear without bias",
          .shapes = {{7, 5}, {3, 5}},
          .record = [](Graph&, std::span<const Value> in) { return linear(in[0], in[1], {}); },
          .reference =
              [](const std::vector<Numbers>& in) {
                return product(in[0], in[1], 1, 7, 3, 5, {false, true});
-             }});
+             },
+         .parameters = {false, true}});
 }
 
 Tensor drawn(const Shape& shape, const Device& device, std::uint64_t stream) {

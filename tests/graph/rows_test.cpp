@@ -39,7 +39,8 @@ TEST(Rows, GatherAndScatter) {
                  y.insert(y.end(), begin, begin + 15);
                }
                return y;
-             }});
+             },
+         .bf16_roundoffs = 0});
   check({.name = "scatter_add_rows",
          .shapes = {{6, 5}},
          .record =
@@ -51,7 +52,8 @@ TEST(Rows, GatherAndScatter) {
                Numbers y(35);
                for (std::size_t i = 0; i < 30; ++i) y[static_cast<std::size_t>(rows[i / 5]) * 5 + i % 5] += in[0][i];
                return y;
-             }});
+             },
+         .bf16_roundoffs = 0});
 }
 
 /// A batch of a table in a graph whose counters and order are inputs.
@@ -74,7 +76,7 @@ struct Batch {
     counters = graph->input("counters", {kernels::Counters::count}, DType::i64);
     batch = gather_batch(graph->constant("table", table.clone()), order, counters, count, DType::f64);
     images = gather_batch_images(graph->constant("pictures", pictures.clone()), order, counters, count,
-                                 graph->constant("scale", draw({3})), graph->constant("shift", draw({3})));
+                                 graph->constant("scale", draw({3})), graph->constant("shift", draw({3})), DType::f32);
   }
   std::array<std::vector<double>, 2> run(const Tensor& orders, const Tensor& states, const PlanOptions& options) const {
     Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{batch, images}, options));
@@ -199,7 +201,7 @@ TEST(Rows, FaultsNameShapesAndTypes) {
   EXPECT_THROW(gather_batch(table, order, counters, 6, DType::f32), ShapeError);
   EXPECT_THROW(gather_batch(table, order, x, 2, DType::f32), DTypeError);
   EXPECT_THROW(gather_batch(table, order, Value(), 2, DType::f32), ValueError);
-  EXPECT_THROW(gather_images(table, order, x, x), DTypeError);
+  EXPECT_THROW(gather_images(table, order, x, x, DType::f32), DTypeError);
   EXPECT_THROW(scatter_add_rows(table, graph.input("rows", {4}, DType::i32), 9), ShapeError);
   EXPECT_THROW(dropout(x, 1.0, 1, counters), ValueError);
   EXPECT_THROW(dropout(x, 0.5, 1, graph.input("short", {2}, DType::i64)), ShapeError);

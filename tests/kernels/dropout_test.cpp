@@ -22,6 +22,8 @@ const bool dropout_registered = register_cases("dropout", [](Random& random) {
     c.inputs = {{"x", {size}, random.normal({size})}};
     // The factor is rounded once, then a product.
     c.outputs = {{"y", {size}, 2}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [probability](const Device& device, auto& in, auto& out) {
       kernels::dropout(device, in[0], probability, seed_used, stream_used, out[0]);
     };
@@ -48,6 +50,8 @@ const bool dropout_registered = register_cases("dropout", [](Random& random) {
     c.inputs = {{"x", own, random.normal(own)},
                 {"counters", replicas == 0 ? Shape{4} : Shape{replicas, 4}, counters, DType::i64}};
     c.outputs = {{"y", stacked, 2}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [](const Device& device, auto& in, auto& out) {
       kernels::dropout(device, in[0], 0.3, stream_used, in[1], out[0]);
     };

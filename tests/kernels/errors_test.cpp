@@ -97,6 +97,10 @@ const Fault reduce_faults[] = {
      [](Operands& t) {
        reduce(t.device, ReduceOp::mean, t({0, 3}), t({1, 3}));
      }},
+    {"reduce", "DTypeError", "f64, but bf16 is needed",
+     [](Operands& t) { reduce(t.device, ReduceOp::sum, t({3}, DType::bf16), t({1}, DType::f64)); }},
+    {"reduce", "DTypeError", "f32, f64 or bf16",
+     [](Operands& t) { reduce(t.device, ReduceOp::sum, t({3}, DType::f16), t({1}, DType::f16)); }},
     {"argmax_rows", "ValueError", "no elements",
      [](Operands& t) {
        argmax_rows(t.device, t({2, 0}), t({2}, DType::i32));
@@ -184,6 +188,15 @@ const Fault image_faults[] = {
      [](Operands& t) {
        average_pool_backward(t.device, t({1, 3, 2, 3}), {2, 2}, t({1, 4, 4, 3}));
      }},
+    {"global_average_pool_forward", "DTypeError", "'y' is f64",
+     [](Operands& t) {
+       global_average_pool_forward(t.device, t({1, 4, 4, 3}, DType::bf16), t({1, 3}, DType::f64));
+     }},
+    {"batch_norm_evaluation_forward", "DTypeError", "'gamma' is bf16, but f32 is needed",
+     [](Operands& t) {
+       const View x = t({2, 3}, DType::bf16), c = t({3});
+       batch_norm_evaluation_forward(t.device, x, t({3}, DType::bf16), c, c, c, 1e-5, x);
+     }},
     {"global_average_pool_forward", "ValueError", "no positions",
      [](Operands& t) {
        global_average_pool_forward(t.device, t({1, 0, 4, 3}), t({1, 3}));
@@ -266,6 +279,10 @@ const Fault training_faults[] = {
     {"dropout", "ValueError", "[0, 1)", [](Operands& t) { dropout(t.device, t({2}), NAN, 0, 0, t({2})); }},
     {"uniform", "DTypeError", "i32", [](Operands& t) { uniform(t.device, 0, 1, 0, 0, t({2}, DType::i32)); }},
     {"normal", "ShapeError", "strided", [](Operands& t) { normal(t.device, 0, 1, 0, 0, t.strided(3, 2)); }},
+    {"gather_rows", "DTypeError", "f32, f64 or bf16",
+     [](Operands& t) {
+       gather_rows(t.device, t({2, 3}), t({1}, DType::i32), t({1, 3}, DType::f16));
+     }},
     {"gather_rows", "DTypeError", "'rows'",
      [](Operands& t) {
        gather_rows(t.device, t({4, 3}), t({2}), t({2, 3}));
@@ -337,6 +354,12 @@ const Fault fusion_faults[] = {
      [](Operands& t) {
        const FusionBlock block{t({2, 4}, DType::bf16)};
        residual_fusion_forward(t.device, {&block, 1}, t({3, 4}, DType::f64), {}, t({2, 3}, DType::f64));
+     }},
+    {"residual_fusion_backward", "DTypeError", "gradient of block 0",
+     [](Operands& t) {
+       const FusionBlock block{t({2, 4}, DType::bf16)};
+       const View gradient = t({2, 4});
+       residual_fusion_backward(t.device, {&block, 1}, t({3, 4}), t({2, 3}), t({3, 4}), {}, {&gradient, 1});
      }},
     {"residual_fusion_backward", "ShapeError", "keep of block 0",
      [](Operands& t) {

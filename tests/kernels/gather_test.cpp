@@ -65,6 +65,7 @@ void add_batches(std::vector<KernelCase>& cases, Random& random) {
                   {"order", epoch.order_shape, epoch.order, index},
                   {"counters", epoch.counters_shape, epoch.counters, DType::i64}};
       c.outputs = {{"out", replicas == 0 ? Shape{batch, length} : Shape{replicas, batch, length}, 1}};
+      c.dtypes = activation_dtypes;
       c.run = [](const Device& device, auto& in, auto& out) {
         kernels::gather_rows(device, in[0], in[1], out[0], in[2]);
       };
@@ -80,6 +81,7 @@ void add_batches(std::vector<KernelCase>& cases, Random& random) {
   c.inputs = {{"table", {13, 33}, random.normal({13, 33}), DType::f32},
               {"rows", {3, 9}, random.below({27}, 13), DType::i64}};
   c.outputs = {{"out", {3, 9, 33}, 1}};
+  c.dtypes = activation_dtypes;
   c.run = [](const Device& device, auto& in, auto& out) { kernels::gather_rows(device, in[0], in[1], out[0]); };
   c.reference = [](auto& in, auto&) { return std::vector<Expected>{{gathered(in[0], in[1], 33)}}; };
   cases.push_back(c);
@@ -106,10 +108,11 @@ const bool gather_rows_registered = register_cases("gather_rows", [](Random& ran
   for (const Sizes& s : all_sizes) {
     add(s, DType::f32, DType::f32, DType::i64);
     add(s, DType::bf16, DType::f32, DType::i32);
+    add(s, DType::f32, DType::bf16, DType::i32);
   }
   const Sizes small{9, 12, 33};
   for (const DType from : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::u8, DType::i32}) {
-    for (const DType to : {DType::f32, DType::f64}) add(small, from, to, DType::i64);
+    for (const DType to : activation_dtypes) add(small, from, to, DType::i64);
     if (from != DType::f32 && from != DType::f64) add(small, from, from, DType::i32);
   }
   return cases;
@@ -124,9 +127,11 @@ const bool gather_images_registered = register_cases("gather_images", [](Random&
       const Shape channels{table[3]};
       c.inputs = {{"table", table, random.below(table, 256), DType::u8},
                   {"rows", {rows}, random.below({rows}, static_cast<std::uint64_t>(table[0])), DType::i64},
-                  {"scale", channels, random.uniform(channels, 0.001, 0.02)},
-                  {"shift", channels, random.normal(channels)}};
+                  {"scale", channels, random.uniform(channels, 0.001, 0.02), {}, Role::parameter},
+                  {"shift", channels, random.normal(channels), {}, Role::parameter}};
       c.outputs = {{"out", table.with(0, rows), 2}};
+      c.outputs[0].roundoffs_bf16 = rounded_once;
+      c.dtypes = activation_dtypes;
       c.run = [](const Device& device, auto& in, auto& out) {
         kernels::gather_images(device, in[0], in[1], in[2], in[3], out[0]);
       };

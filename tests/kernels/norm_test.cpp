@@ -73,8 +73,8 @@ const std::vector<Layout> layouts = {{{2, 1}},          {{33, 31}},      {{31, 3
 std::vector<Input> forward_inputs(const Layout& layout, Random& random) {
   const Shape channels{layout.shape[-1]};
   return {{"x", layout.shape, random.normal(layout.shape, layout.mean, 2)},
-          {"gamma", channels, random.normal(channels, 1, 0.3)},
-          {"beta", channels, random.normal(channels)},
+          {"gamma", channels, random.normal(channels, 1, 0.3), {}, Role::parameter},
+          {"beta", channels, random.normal(channels), {}, Role::parameter},
           {"residual", layout.shape, random.normal(layout.shape)}};
 }
 
@@ -96,11 +96,13 @@ const bool training_forward_registered = register_cases("batch_norm_training_for
       const Shape channels{layout.shape[-1]};
       const auto rows = static_cast<long double>(layout.shape.count() / layout.shape[-1]);
       // Statistics: block sums in the dtype, so more than the single rounding of the result.
-      c.outputs = {{"running_mean", channels, 8, 16, random.normal(channels)},
-                   {"running_variance", channels, 8, 24, random.uniform(channels, 0.5, 2)},
+      c.outputs = {{"running_mean", channels, 8, 16, random.normal(channels), {}, Role::parameter},
+                   {"running_variance", channels, 8, 24, random.uniform(channels, 0.5, 2), {}, Role::parameter},
                    {"y", layout.shape, forward_roundoffs + statistics_roundoffs, 24},
-                   {"saved_mean", channels, 8, 16},
-                   {"saved_inverse_deviation", channels, 8, 24}};
+                   {"saved_mean", channels, 8, 16, {}, {}, Role::parameter},
+                   {"saved_inverse_deviation", channels, 8, 24, {}, {}, Role::parameter}};
+      c.outputs[2].roundoffs_bf16 = rounded_once;
+      c.dtypes = activation_dtypes;
       c.run = [extras](const Device& device, auto& in, auto& out) {
         kernels::batch_norm_training_forward(device, in[0], in[1], in[2], epsilon, momentum, out[0], out[1], out[2],
                                              out[3], out[4], extras.relu, given_if(extras.residual, in[3]));
@@ -174,11 +176,16 @@ KernelCase backward_case(const Layout& layout, const Extras& extras, bool traini
   Reals y = normalised(c.inputs[0].values, s, c.inputs[1].values, c.inputs[2].values, extras, c.inputs[3].values).value;
   const Shape vector{layout.shape[-1]};
   c.inputs.push_back({"y", layout.shape, y});
-  c.inputs.push_back({"mean", vector, s.mean});
-  c.inputs.push_back({training ? "inverse" : "variance", vector, training ? inverse : s.variance});
+  c.inputs.push_back({"mean", vector, s.mean, {}, Role::parameter});
+  c.inputs.push_back({training ? "inverse" : "variance", vector, training ? inverse : s.variance, {}, Role::parameter});
   c.inputs.push_back({"dy", layout.shape, random.normal(layout.shape)});
   // dx: selection, three rounded factors, two products, two differences. Sums: block sums of some tens of terms.
-  c.outputs = {{"dx", layout.shape, 16}, {"dgamma", vector, 16}, {"dbeta", vector, 16}, {"dresidual", layout.shape, 0}};
+  c.outputs = {{"dx", layout.shape, 16},
+               {"dgamma", vector, 16, 0, {}, {}, Role::parameter},
+               {"dbeta", vector, 16, 0, {}, {}, Role::parameter},
+               {"dresidual", layout.shape, 0}};
+  c.outputs[0].roundoffs_bf16 = rounded_once;
+  c.dtypes = activation_dtypes;
   c.run = [extras, training](const Device& device, auto& in, auto& out) {
     const ConstView forward = given_if(extras.relu, in[4]);
     const View dresidual = written_if(extras.residual, out[3]);
@@ -239,9 +246,11 @@ const bool evaluation_forward_registered = register_cases("batch_norm_evaluation
       c.label = layout.name() + extras.name();
       c.inputs = forward_inputs(layout, random);
       const Shape channels{layout.shape[-1]};
-      c.inputs.push_back({"mean", channels, random.normal(channels, layout.mean)});
-      c.inputs.push_back({"variance", channels, random.uniform(channels, 0.1, 3)});
+      c.inputs.push_back({"mean", channels, random.normal(channels, layout.mean), {}, Role::parameter});
+      c.inputs.push_back({"variance", channels, random.uniform(channels, 0.1, 3), {}, Role::parameter});
       c.outputs = {{"y", layout.shape, forward_roundoffs}};
+      c.outputs[0].roundoffs_bf16 = rounded_once;
+      c.dtypes = activation_dtypes;
       c.run = [extras](const Device& device, auto& in, auto& out) {
         kernels::batch_norm_evaluation_forward(device, in[0], in[1], in[2], in[4], in[5], epsilon, out[0], extras.relu,
                                                given_if(extras.residual, in[3]));
@@ -300,6 +309,25 @@ TEST(BatchNorm, VarianceSurvivesALargeMean) {
                                          variance, y, saved, inverse);
     EXPECT_FLOAT_EQ(inverse.item<float>(), 2);
     EXPECT_FLOAT_EQ(saved.item<float>(), 10000.5F);
+  }
+}
+
+TEST(BatchNorm, RoundsToTheNearestBfloat16AndKeepsWhatIsNoNumber) {
+  // (1 + 2^-8) x of a power of two lies halfway between two neighbours.
+  std::vector<bfloat16> x, wanted;
+  for (std::uint32_t bits = 0; bits < 0x10000; bits += 3) x.push_back({static_cast<std::uint16_t>(bits)});
+  for (const bfloat16 value : x) wanted.push_back(to_bfloat16(to_float(value) * (1 + 0x1p-8F)));
+  const Shape shape{static_cast<std::int64_t>(x.size()), 1};
+  for (const Device& device : devices()) {
+    const auto one = [&](float value) { return Tensor::from(std::vector<float>{value}, {1}, device); };
+    Tensor y(shape, DType::bf16, device);
+    kernels::batch_norm_evaluation_forward(device, Tensor::from(x, shape, device), one(1 + 0x1p-8F), one(0), one(0),
+                                           one(1), 0, y);
+    const std::vector<bfloat16> got = y.to_vector<bfloat16>();
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const float value = to_float(wanted[i]);
+      ASSERT_TRUE(std::isnan(value) ? std::isnan(to_float(got[i])) : value == to_float(got[i])) << x[i].bits;
+    }
   }
 }
 

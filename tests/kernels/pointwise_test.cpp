@@ -50,6 +50,8 @@ KernelCase unary_case(const UnaryFacts& facts, const Shape& shape, const std::st
   c.label = std::string(facts.name) + label;
   c.inputs = {{"x", shape, random.uniform(shape, facts.low, facts.high)}};
   c.outputs = {{"y", shape, facts.roundoffs}};
+  c.outputs[0].roundoffs_bf16 = rounded_once_unless_exact(facts.roundoffs);
+  c.dtypes = activation_dtypes;
   c.run = [op = facts.op](const Device& device, auto& in, auto& out) { kernels::unary(device, op, in[0], out[0]); };
   c.reference = [exact = facts.exact](auto& in, auto&) { return std::vector<Expected>{{map(in[0], exact)}}; };
   c.in_place = {{0, 0}};
@@ -137,6 +139,8 @@ KernelCase binary_case(const BinaryFacts& facts, const Shape& a, const Shape& b,
   c.label = std::string(facts.name) + label;
   c.inputs = {{"a", a, random.normal(a)}, {"b", b, random.normal(b)}};
   c.outputs = {{"y", y, facts.roundoffs}};
+  c.outputs[0].roundoffs_bf16 = rounded_once_unless_exact(facts.roundoffs);
+  c.dtypes = activation_dtypes;
   c.run = [op = facts.op](const Device& device, auto& in, auto& out) {
     kernels::binary(device, op, in[0], in[1], out[0]);
   };
@@ -179,6 +183,8 @@ const bool scale_add_registered = register_cases("scale_add", [](Random& random)
     c.inputs = {{"x", shape, random.normal(shape)}};
     // The factors are rounded to the dtype, then a product each and the sum.
     c.outputs = {{"y", shape, 3, 0, beta == 0 ? Reals() : random.normal(shape)}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [=](const Device& device, auto& in, auto& out) { kernels::scale_add(device, alpha, in[0], beta, out[0]); };
     c.reference = [=](auto& in, auto& initial) {
       Expected y;
@@ -311,6 +317,8 @@ std::vector<KernelCase> pair_cases(Random& random, const char* first, const char
     c.label = std::to_string(size);
     c.inputs = {{first, {size}, random.normal({size})}, {second, {size}, random.normal({size})}};
     c.outputs = {{result, {size}, roundoffs}};
+    c.outputs[0].roundoffs_bf16 = rounded_once_unless_exact(roundoffs);
+    c.dtypes = activation_dtypes;
     c.run = run;
     c.reference = [exact](auto& in, auto&) {
       Reals y;
@@ -350,6 +358,49 @@ TEST(Pointwise, NanGoesThroughReluMaximumAndMinimum) {
       EXPECT_TRUE(std::isnan(y.to_vector<float>()[1]));
       EXPECT_EQ(y.to_vector<float>()[2], op == BinaryOp::maximum ? 2 : 0);
     }
+  }
+}
+
+TEST(Pointwise, Bfloat16GivesWhatF32GivesForEveryValueRoundedOnce) {
+  std::vector<bfloat16> narrow, other;
+  std::vector<float> wide, other_wide;
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    narrow.push_back({static_cast<std::uint16_t>(bits)});
+    other.push_back({static_cast<std::uint16_t>(bits * 40503)});
+    wide.push_back(to_float(narrow.back()));
+    other_wide.push_back(to_float(other.back()));
+  }
+  const Shape shape{static_cast<std::int64_t>(narrow.size())};
+  for (const Device& device : devices_and_threads()) {
+    const Tensor x = Tensor::from(narrow, shape, device), z = Tensor::from(other, shape, device);
+    const Tensor x_wide = Tensor::from(wide, shape, device), z_wide = Tensor::from(other_wide, shape, device);
+    Tensor y(shape, DType::bf16, device), y_wide(shape, DType::f32, device);
+    const auto expect_same = [&](const char* name) {
+      const std::vector<bfloat16> got = y.to_vector<bfloat16>();
+      const std::vector<float> wanted = y_wide.to_vector<float>();
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        const float value = to_float(got[i]), rounded = to_float(to_bfloat16(wanted[i]));
+        const bool same =
+            std::isnan(rounded) ? std::isnan(value) : value == rounded && std::signbit(value) == std::signbit(rounded);
+        ASSERT_TRUE(same) << name << " of " << wide[i] << ", " << other_wide[i] << ": " << value << ", not " << rounded;
+      }
+    };
+    for (const UnaryFacts& facts : unary_facts) {
+      kernels::unary(device, facts.op, x, y);
+      kernels::unary(device, facts.op, x_wide, y_wide);
+      expect_same(facts.name);
+    }
+    for (const BinaryFacts& facts : binary_facts) {
+      kernels::binary(device, facts.op, x, z, y);
+      kernels::binary(device, facts.op, x_wide, z_wide, y_wide);
+      expect_same(facts.name);
+    }
+    kernels::relu_backward(device, x, z, y);
+    kernels::relu_backward(device, x_wide, z_wide, y_wide);
+    expect_same("relu_backward");
+    kernels::add_relu(device, x, z, y);
+    kernels::add_relu(device, x_wide, z_wide, y_wide);
+    expect_same("add_relu");
   }
 }
 

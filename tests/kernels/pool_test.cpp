@@ -66,6 +66,7 @@ const bool max_forward_registered = register_cases("max_pool_forward", [](Random
     if (x.size() > 20) x[x.size() / 2] = NAN;
     c.inputs = {{"x", g.x(), x}};
     c.outputs = {{"y", g.y(), 0}, {"winners", g.y(), 0, 0, {}, DType::i32}};
+    c.dtypes = activation_dtypes;
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::max_pool_forward(device, in[0], g.options(), out[0], out[1]);
     };
@@ -88,6 +89,8 @@ const bool max_backward_registered = register_cases("max_pool_backward", [](Rand
         {"dy", g.y(), random.normal(g.y())}, {"winners", g.y(), largest_of(g, x).winners, DType::i32}, {"x", g.x(), x}};
     // Overlapping windows add at most window^2 gradients.
     c.outputs = {{"dx", g.x(), static_cast<double>(g.window * g.window)}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::max_pool_backward(device, in[0], in[1], g.options(), out[0]);
     };
@@ -115,6 +118,7 @@ const bool max_gather_registered = register_cases("max_pool_gather", [](Random& 
     c.inputs = {{"x", g.x(), random.normal(g.x())},
                 {"winners", g.y(), largest_of(g, random.normal(g.x())).winners, DType::i32}};
     c.outputs = {{"y", g.y(), 0}};
+    c.dtypes = activation_dtypes;
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::max_pool_gather(device, in[0], in[1], g.options(), out[0]);
     };
@@ -149,6 +153,8 @@ const bool average_forward_registered = register_cases("average_pool_forward", [
     c.inputs = {{"x", g.x(), random.normal(g.x())}};
     // window^2 - 1 additions, the rounded share and its product.
     c.outputs = {{"y", g.y(), g.window * g.window + 1.0}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::average_pool_forward(device, in[0], g.options(), out[0]);
     };
@@ -165,6 +171,8 @@ const bool average_backward_registered = register_cases("average_pool_backward",
     c.label = g.name();
     c.inputs = {{"dy", g.y(), random.normal(g.y())}, {"x", g.x(), random.normal(g.x())}};
     c.outputs = {{"dx", g.x(), g.window * g.window + 1.0}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::average_pool_backward(device, in[0], g.options(), out[0]);
     };
@@ -198,6 +206,8 @@ const bool global_forward_registered = register_cases("global_average_pool_forwa
     const auto positions = static_cast<double>(shape[1] * shape[2]);
     c.inputs = {{"x", shape, random.normal(shape)}};
     c.outputs = {{"y", means, 3, 3 + std::sqrt(positions)}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [](const Device& device, auto& in, auto& out) {
       kernels::global_average_pool_forward(device, in[0], out[0]);
     };
@@ -212,6 +222,11 @@ const bool global_forward_registered = register_cases("global_average_pool_forwa
       return std::vector<Expected>{y};
     };
     cases.push_back(c);
+    // Means of bf16 images in f32.
+    c.label += "_into_parameters";
+    c.outputs[0] = {"y", means, 3, 0, {}, {}, Role::parameter};
+    c.dtypes = {DType::bf16};
+    cases.push_back(c);
   }
   return cases;
 });
@@ -224,6 +239,8 @@ const bool global_backward_registered = register_cases("global_average_pool_back
     const Shape means{shape[0], shape[3]};
     c.inputs = {{"dy", means, random.normal(means)}};
     c.outputs = {{"dx", shape, 2}};
+    c.outputs[0].roundoffs_bf16 = rounded_once;
+    c.dtypes = activation_dtypes;
     c.run = [](const Device& device, auto& in, auto& out) {
       kernels::global_average_pool_backward(device, in[0], out[0]);
     };
@@ -237,6 +254,11 @@ const bool global_backward_registered = register_cases("global_average_pool_back
       }
       return std::vector<Expected>{dx};
     };
+    cases.push_back(c);
+    // Gradients of f32 means for bf16 images.
+    c.label += "_from_parameters";
+    c.inputs[0].role = Role::parameter;
+    c.dtypes = {DType::bf16};
     cases.push_back(c);
   }
   return cases;
@@ -258,6 +280,7 @@ std::vector<KernelCase> flatten_cases(bool forward, Random& random) {
     const Shape from = forward ? shape : rows, to = forward ? rows : shape;
     c.inputs = {{forward ? "x" : "dy", from, random.normal(from)}};
     c.outputs = {{forward ? "y" : "dx", to, 0}};
+    c.dtypes = activation_dtypes;
     c.run = [forward](const Device& device, auto& in, auto& out) {
       forward ? kernels::flatten_forward(device, in[0], out[0]) : kernels::flatten_backward(device, in[0], out[0]);
     };
@@ -293,6 +316,7 @@ std::vector<KernelCase> shortcut_cases(bool forward, Random& random) {
     const Shape from = forward ? shape : halved, to = forward ? halved : shape;
     c.inputs = {{forward ? "x" : "dy", from, random.normal(from)}};
     c.outputs = {{forward ? "y" : "dx", to, 0}};
+    c.dtypes = activation_dtypes;
     c.run = [forward](const Device& device, auto& in, auto& out) {
       forward ? kernels::shortcut_a_forward(device, in[0], out[0])
               : kernels::shortcut_a_backward(device, in[0], out[0]);

@@ -61,6 +61,8 @@ KernelCase reduce_case(ReduceOp op, const char* name, const Shape& from, const S
   const double terms = static_cast<double>(from.count()) / static_cast<double>(std::max<std::int64_t>(1, to.count()));
   const bool exact = op == ReduceOp::maximum || op == ReduceOp::minimum;
   c.outputs = {{"y", to, exact ? 0.0 : 2.0, exact ? 0.0 : 2.0 + std::sqrt(terms)}};
+  c.outputs[0].roundoffs_bf16 = exact ? 0 : rounded_once;
+  c.dtypes = activation_dtypes;
   c.run = [op](const Device& device, auto& in, auto& out) { kernels::reduce(device, op, in[0], out[0]); };
   c.reference = [=](auto& in, auto&) { return std::vector<Expected>{reduced(op, in[0], from, to)}; };
   return c;
@@ -96,6 +98,15 @@ const bool reduce_registered = register_cases("reduce", [](Random& random) {
     return std::vector<Expected>{y};
   };
   cases.push_back(permuted);
+  // Each also from bf16 into f32, which keeps the bounds of f32.
+  const std::vector<KernelCase> of_one_dtype = cases;
+  for (KernelCase c : of_one_dtype) {
+    c.label += "_into_parameters";
+    c.outputs[0].role = Role::parameter;
+    c.outputs[0].roundoffs_bf16 = 0;
+    c.dtypes = {DType::bf16};
+    cases.push_back(c);
+  }
   return cases;
 });
 

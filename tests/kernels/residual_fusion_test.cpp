@@ -54,21 +54,23 @@ const std::vector<Fusion> fusions = {
     {5, 3, {{1025, 0.1}, {2}}},
     {0, 4, {{3}, {2}}},
     {300, 10, {{300, 1, true, true, true}, {64}}},
+    {33, 5, {{31, 0.5, true, true}, {7, 1}, {64, 1, false, true}}},
+    {1100, 3, {{300, 1, true, true}, {9, 2, false, true}}},
 };
 
 /// Inputs: w, bias, dlogits, then features and mask of every block.
 std::vector<Input> inputs_of(const Fusion& f, Random& random) {
   const Shape w{f.classes, f.columns()}, logits{f.samples, f.classes};
-  std::vector<Input> inputs = {{"w", w, random.normal(w)},
-                               {"bias", {f.classes}, random.normal({f.classes})},
-                               {"dlogits", logits, random.normal(logits)}};
+  std::vector<Input> inputs = {{"w", w, random.normal(w), {}, Role::parameter},
+                               {"bias", {f.classes}, random.normal({f.classes}), {}, Role::parameter},
+                               {"dlogits", logits, random.normal(logits), {}, Role::parameter}};
   for (const Block& block : f.blocks) {
     const Shape features{f.samples, block.columns};
     inputs.push_back({"features", features, random.normal(features)});
     if (block.narrow) inputs.back().dtype = DType::bf16;
     Reals keep = random.below({f.samples}, 3);
     for (long double& value : keep) value *= 0.75L;
-    inputs.push_back({"keep", {f.samples}, keep});
+    inputs.push_back({"keep", {f.samples}, keep, {}, Role::parameter});
   }
   return inputs;
 }
@@ -113,6 +115,11 @@ Expected logits_of(const Fusion& f, const std::vector<Reals>& in) {
   return logits;
 }
 
+/// bf16 features go with heads of f32 only.
+std::vector<DType> dtypes_of(const Fusion& f) {
+  return f.narrow() ? std::vector<DType>{DType::f32, DType::bf16} : activation_dtypes;
+}
+
 /// Sums of so many products, as in gemm_test.cpp, with a few roundoffs for scales, masks and the sum over blocks.
 double roundoffs_of(std::int64_t terms) { return 8 + 4 * std::sqrt(static_cast<double>(terms)); }
 
@@ -122,8 +129,8 @@ const bool forward_registered = register_cases("residual_fusion_forward", [](Ran
     KernelCase c;
     c.label = f.name();
     c.inputs = inputs_of(f, random);
-    c.outputs = {{"logits", {f.samples, f.classes}, roundoffs_of(f.columns())}};
-    if (f.narrow()) c.dtypes = {DType::f32};
+    c.outputs = {{"logits", {f.samples, f.classes}, roundoffs_of(f.columns()), 0, {}, {}, Role::parameter}};
+    c.dtypes = dtypes_of(f);
     c.run = [f](const Device& device, auto& in, auto& out) {
       kernels::residual_fusion_forward(device, blocks_of(f, in), in[0], f.biased ? ConstView(in[1]) : ConstView(),
                                        out[0]);
@@ -177,10 +184,14 @@ const bool backward_registered = register_cases("residual_fusion_backward", [](R
     KernelCase c;
     c.label = f.name();
     c.inputs = inputs_of(f, random);
-    c.outputs = {{"dw", {f.classes, f.columns()}, roundoffs_of(f.samples)},
-                 {"dbias", {f.classes}, roundoffs_of(f.samples)}};
-    for (const Block& b : f.blocks) c.outputs.push_back({"dfeatures", {f.samples, b.columns}, roundoffs_of(f.classes)});
-    if (f.narrow()) c.dtypes = {DType::f32};
+    c.outputs = {{"dw", {f.classes, f.columns()}, roundoffs_of(f.samples), 0, {}, {}, Role::parameter},
+                 {"dbias", {f.classes}, roundoffs_of(f.samples), 0, {}, {}, Role::parameter}};
+    for (const Block& b : f.blocks) {
+      c.outputs.push_back({"dfeatures", {f.samples, b.columns}, b.narrow ? rounded_once : roundoffs_of(f.classes)});
+      if (b.narrow) c.outputs.back().dtype = DType::bf16;
+      c.outputs.back().roundoffs_bf16 = rounded_once;
+    }
+    c.dtypes = dtypes_of(f);
     c.run = [f](const Device& device, auto& in, auto& out) {
       std::vector<View> dfeatures;
       for (std::size_t k = 0; k < f.blocks.size(); ++k) dfeatures.push_back(f.blocks[k].frozen ? View() : out[2 + k]);

@@ -51,6 +51,15 @@ struct Expected {
   Reals scale = {};
 };
 
+/// What the kernels of layers run in.
+inline const std::vector<DType> activation_dtypes = {DType::f32, DType::f64, DType::bf16};
+
+/// Roundoffs of bf16 that a result may be off which is calculated in f32 and rounded once: one, and what some hundreds
+/// of roundoffs of f32 add to it.
+constexpr double rounded_once = 1.01;
+/// The same, or 0 where `roundoffs` say that the result is exact.
+constexpr double rounded_once_unless_exact(double roundoffs) { return roundoffs > 0 ? rounded_once : 0; }
+
 struct KernelCase {
   std::string function;  ///< as in the public header
   std::string label;     ///< letters, digits and underscores

@@ -1,7 +1,13 @@
 // The operations of recorded graphs: each checks shapes and dtypes when it is recorded (ShapeError, DTypeError,
 // ValueError) and has a gradient written with operations, unless said otherwise. Images are [N, H, W, C], convolution
-// weights [out, in, height, width], linear weights [out, in], labels i32. Arithmetic is f32 or f64. Results of the same
-// operands on one device with one number of threads are the same bits.
+// weights [out, in, height, width], linear weights [out, in], labels i32. Results of the same operands on one device
+// with one number of threads are the same bits.
+//
+// Activations are f32, f64 or bf16, and a network computes in the dtype of what it is given. Parameters, statistics and
+// their gradients are f32 for bf16 activations (parameter_dtype), else of the activations' dtype. Products and
+// convolutions in bf16 multiply bf16 (f32 weights are rounded) and accumulate in f32; everything else calculates in f32
+// and rounds once. Losses, fused heads' weights and scatter_add_rows are f32 or f64. A bf16 value and an f32 value only
+// meet where this says so; elsewhere cast one of them. Gradients of gradients of batch norms are f32 or f64.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +72,7 @@ Value broadcast(const Value& x, const Shape& shape);
 struct ReduceOptions {
   std::vector<int> axes = {};
   bool keep_axes = false;
+  bool wide = false;  ///< the result of bf16 values is f32
 };
 Value sum(const Value& x, const ReduceOptions& options = {});
 Value mean(const Value& x, const ReduceOptions& options = {});
@@ -76,10 +83,11 @@ Value sum_to(const Value& x, const Shape& shape);
 // ---- products ----
 
 /// op(a) op(b) over the last two axes, op being the transposition where asked for; leading axes must be equal, or
-/// absent from one of the operands. 2 m n k FLOP each.
+/// absent from one of the operands. 2 m n k FLOP each. bf16 and f32 may meet, in a product of bf16.
 struct MatmulOptions {
   bool transpose_a = false;
   bool transpose_b = false;
+  bool wide = false;  ///< the result of bf16 operands is f32
 };
 Value matmul(const Value& a, const Value& b, const MatmulOptions& options = {});
 /// x w^T + bias: x [N, in], w [out, in], bias [out] or not defined.
@@ -113,7 +121,7 @@ Value batch_norm_evaluation(const Value& x, const Value& gamma, const Value& bet
 
 Value max_pool(const Value& x, const kernels::PoolOptions& options);
 Value average_pool(const Value& x, const kernels::PoolOptions& options);
-/// [N, H, W, C] to [N, C].
+/// [N, H, W, C] to [N, C]; the means of bf16 images are f32.
 Value global_average_pool(const Value& x);
 /// [N, H, W, C] to [N, C * H * W] in channel, row, column order.
 Value flatten(const Value& x);
@@ -129,17 +137,17 @@ Value cross_entropy(const Value& logits, const Value& labels);
 /// The same for the labels of the rows of a batch, as gather_batch takes them from labels i32 [n].
 Value cross_entropy_batch(const Value& logits, const Value& labels, const Value& order, const Value& counters);
 
-/// out[i] = table[rows[i]], converted to `dtype`: rows i32 or i64 [m]; table [n, ...] of f32, f64, bf16, f16, u8 or
-/// i32. A gradient only for tables of f32 and f64.
+/// out[i] = table[rows[i]], converted to `dtype`, f32, f64, bf16 or the table's: rows i32 or i64 [m]; table [n, ...] of
+/// f32, f64, bf16, f16, u8 or i32. A gradient only for tables of f32 and f64.
 Value gather_rows(const Value& table, const Value& rows, DType dtype);
-/// The same for u8 images [n, H, W, C]: out[..., c] = table[..., c] * scale[c] + shift[c], in the dtype of scale and
-/// shift [C]. No gradient.
-Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift);
+/// The same for u8 images [n, H, W, C]: out[..., c] = table[..., c] * scale[c] + shift[c]; scale and shift [C] are
+/// parameters. No gradient.
+Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift, DType dtype);
 /// The batch of a step: `count` rows of the epoch's order, i32 or i64 [N], from counters[begin] on, of which the caller
 /// sees that they are there (rtl/kernels/step_state.hpp). No gradient.
 Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype);
 Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
-                          const Value& scale, const Value& shift);
+                          const Value& scale, const Value& shift, DType dtype);
 /// table [rows, ...] of zeros, with values[i] added to row rows[i], in a fixed order.
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
 

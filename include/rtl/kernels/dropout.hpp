@@ -9,7 +9,7 @@
 namespace rtl::kernels {
 
 /// y[i] = x[i] / (1 - probability) if Philox(seed, stream).uniform(i) >= probability, else 0 (i counts row-major).
-/// Contiguous, f32, f64; y may be x. Throws ValueError for a probability outside [0, 1).
+/// Contiguous, f32, f64 or bf16; y may be x. Throws ValueError for a probability outside [0, 1).
 void dropout(const Device& device, ConstView x, double probability, std::uint64_t seed, std::uint64_t stream, View y);
 
 /// The same with the seed, and the stream mix(name, step), of counters (rtl/kernels/step_state.hpp) [4]. With counters

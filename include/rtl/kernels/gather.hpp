@@ -6,7 +6,7 @@
 namespace rtl::kernels {
 
 /// out[i] = table[rows[i]] with conversion to out's dtype. table [n, ...] contiguous (f32, f64, bf16, f16, u8, i32),
-/// rows i64 or i32 [m], out [m, ...] (f32 or f64, or the table's dtype). The caller keeps row numbers in [0, n);
+/// rows i64 or i32 [m], out [m, ...] (f32, f64 or bf16, or the table's dtype). The caller keeps row numbers in [0, n);
 /// ValueError if rows are asked of a table without any.
 ///
 /// With `counters` (rtl/kernels/step_state.hpp) rows [N] are those of a whole epoch, and the batch is the m of them
@@ -15,7 +15,7 @@ namespace rtl::kernels {
 void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters = {});
 
 /// Like gather_rows for u8 images [n, H, W, C] with normalisation: out[..., c] = table[..., c] * scale[c] + shift[c].
-/// scale and shift have out's dtype, [C].
+/// out is f32, f64 or bf16 (calculated in f32, rounded once); scale and shift [C] have out's dtype, f32 with bf16.
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters = {});
 

@@ -1,5 +1,7 @@
-// Batch normalisation over the last axis (Ioffe and Szegedy 2015): x is [rows, C] or [N, H, W, C], contiguous, f32 or
-// f64; statistics are over all but the last axis, accumulated in f64. ReLU and a residual sum may be fused behind it.
+// Batch normalisation over the last axis (Ioffe and Szegedy 2015): x is [rows, C] or [N, H, W, C], contiguous, f32, f64
+// or bf16; statistics are over all but the last axis, accumulated in f64. ReLU and a residual sum may be fused behind
+// it. y, the residual and their gradients have x's dtype; the [C] vectors too, but f32 with bf16. bf16 is calculated in
+// f32 and rounded once.
 #pragma once
 
 #include "rtl/core/tensor.hpp"
@@ -8,7 +10,7 @@ namespace rtl::kernels {
 
 /// Training: y = [relu](gamma * (x - mean) / sqrt(variance + epsilon) + beta [+ residual]) with the batch's mean and
 /// population variance. Updates running = (1 - momentum) * running + momentum * batch, the variance unbiased (n / (n -
-/// 1)), as PyTorch. saved_mean and saved_inverse_deviation ([C], x's dtype) serve the backward pass. Throws ValueError
+/// 1)), as PyTorch. saved_mean and saved_inverse_deviation ([C]) serve the backward pass. Throws ValueError
 /// for fewer than two rows. y may be x or the residual.
 void batch_norm_training_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, double epsilon,
                                  double momentum, View running_mean, View running_variance, View y, View saved_mean,
@@ -31,7 +33,8 @@ void batch_norm_evaluation_backward(const Device& device, ConstView x, ConstView
                                     bool relu = false, View dresidual = {});
 
 /// Folds an evaluation batch norm into the convolution before it: folded_w[o] = w[o] * s, folded_bias[o] = (bias[o] -
-/// mean[o]) * s + beta[o], s = gamma[o] / sqrt(variance[o] + epsilon). bias may be absent (zero). w is [out, ...].
+/// mean[o]) * s + beta[o], s = gamma[o] / sqrt(variance[o] + epsilon). bias may be absent (zero). w is [out, ...]; f32
+/// or f64.
 void fold_batch_norm(const Device& device, ConstView w, ConstView bias, ConstView gamma, ConstView beta, ConstView mean,
                      ConstView variance, double epsilon, View folded_w, View folded_bias);
 

@@ -1,6 +1,6 @@
 // Elementwise operations with NumPy broadcasting. Operands may be strided; outputs may not overlap an operand unless
-// they are the very same view. f32 and f64 unless said otherwise; every view of a call has one dtype and one device.
-// Bandwidth bound: bytes of all operands, read and written once. Deterministic.
+// they are the very same view. f32, f64 or bf16 (calculated in f32, rounded once) unless said otherwise; every view of
+// a call has one dtype and one device. Bandwidth bound: bytes of all operands, read and written once. Deterministic.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Pooling of images [N, H, W, C], contiguous, f32 and f64, without padding. Bandwidth bound. Deterministic.
+// Pooling of images [N, H, W, C], contiguous, f32, f64 or bf16 (summed in f32, rounded once), without padding.
+// Bandwidth bound. Deterministic.
 #pragma once
 
 #include "rtl/core/tensor.hpp"
@@ -24,7 +25,7 @@ void max_pool_gather(const Device& device, ConstView x, ConstView winners, const
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y);
 void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx);
 
-/// y [N, C] = mean over all positions.
+/// y [N, C] = mean over all positions, summed in f64. Means of bf16 images, and their gradients, may be f32.
 void global_average_pool_forward(const Device& device, ConstView x, View y);
 void global_average_pool_backward(const Device& device, ConstView dy, View dx);
 

@@ -11,8 +11,8 @@ namespace rtl::kernels {
 enum class ReduceOp : std::uint8_t { sum, mean, maximum, minimum };
 
 /// The inverse of broadcasting: y has x's rank, and each axis where y's extent is 1 is reduced. x may be strided, y
-/// contiguous; f32, f64. NaN propagates through maximum and minimum. Throws ValueError for maximum, minimum or mean
-/// over nothing; the sum is 0.
+/// contiguous; f32, f64 or bf16 of one dtype, or x bf16 and y f32. NaN propagates through maximum and minimum. Throws
+/// ValueError for maximum, minimum or mean over nothing; the sum is 0.
 void reduce(const Device& device, ReduceOp op, ConstView x, View y);
 
 /// The same for each member of a batch, which is the first axis of x and y: each has the bits that reduce gives it

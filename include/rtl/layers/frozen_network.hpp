@@ -5,16 +5,19 @@
 #include <cstdint>
 #include <memory>
 
+#include "rtl/core/precision.hpp"
 #include "rtl/core/tensor.hpp"
 #include "rtl/layers/network.hpp"
 
 namespace rtl::layers {
 
 /// Always evaluation mode; the network it was made from is not changed and not kept. Weights are copied at
-/// construction. Results agree with Network::forward in evaluation mode within float rounding. f32.
+/// construction. Results agree with Network::forward in evaluation mode within float rounding. Weights and results are
+/// f32; with Precision::bf16 inputs, and everything between, are bf16.
 class FrozenNetwork {
  public:
-  explicit FrozenNetwork(Network& network);
+  /// Throws DTypeError for parameters other than f32.
+  explicit FrozenNetwork(Network& network, Precision precision = Precision::f32);
   FrozenNetwork(FrozenNetwork&&) noexcept;
   FrozenNetwork& operator=(FrozenNetwork&&) noexcept;
   ~FrozenNetwork();
@@ -22,7 +25,7 @@ class FrozenNetwork {
   std::int64_t feature_count() const;
   std::int64_t classes() const;
   const Architecture& architecture() const;
-  /// x [N, ...input], normalised; out [N, feature_count].
+  /// x [N, ...input], normalised, f32 or, in bf16, bf16; out f32 [N, feature_count].
   void features(ConstView x, View out);
   /// out [N, classes].
   void logits(ConstView x, View out);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -25,14 +26,16 @@ class FrozenSource {
  public:
   /// Takes the network over. `normalization` absent means default_normalization; a source that takes vectors has
   /// standardize, with its numbers, or none, whatever it says of images. `name` is for reports; empty means the
-  /// architecture's. Throws ValueError for no network, a weight that is not finite, or a normalisation that does not go
-  /// with the inputs.
+  /// architecture's. `precision` is that of its arithmetic. Throws ValueError for no network, a weight that is not
+  /// finite, or a normalisation that does not go with the inputs.
   explicit FrozenSource(std::unique_ptr<layers::Network> network,
-                        std::optional<data::InputNormalization> normalization = {}, std::string name = {});
+                        std::optional<data::InputNormalization> normalization = {}, std::string name = {},
+                        Precision precision = Precision::f32);
 
   const std::string& name() const;
   const layers::Architecture& architecture() const;
   const data::InputNormalization& normalization() const;
+  Precision precision() const;
   const Device& device() const;
   std::int64_t feature_count() const;
   std::int64_t classes() const;  ///< of its own head; 0 if it has none

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rtl/core/error.hpp"
+#include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -48,6 +49,8 @@ struct TrainingOptions {
   ScheduleKind schedule = ScheduleKind::constant;
   std::int64_t schedule_epochs = 10;
   double schedule_factor = 0.1;
+  /// Of forward and backward passes; trained weights are f32 in both, and evaluated in f32.
+  Precision precision = Precision::f32;
   double label_flips = 0;        ///< probability with which a training label becomes another one
   bool flip_each_epoch = false;  ///< draw the flips anew in every epoch
   /// Where to keep the state of an unfinished training; empty keeps none. It is written beside and renamed after every

@@ -28,7 +28,7 @@ double conv2d_flops(std::int64_t outputs, const Shape& w) {
 }
 
 std::vector<Type> Conv2d::infer(std::span<const Value> operands) const {
-  check_floating(name(), operands);
+  check_layer(name(), operands, 1);
   const Shape& w = operands[1].shape();
   const Shape y = conv2d_shape(name(), operands[0].shape(), w, options_);
   check_shape(!operands[2].defined() || operands[2].shape() == Shape{w[0]}, name(), "the bias is {} for {} outputs",
@@ -48,7 +48,7 @@ void Conv2d::gradient(GradientCall& call) const {
     call.give(1, weight);
     call.give(2, bias);
   } else if (call.needs(2)) {
-    call.give(2, sum(dy, {.axes = {0, 1, 2}}));
+    call.give(2, sum(dy, {.axes = {0, 1, 2}, .wide = true}));
   }
 }
 
@@ -58,7 +58,7 @@ double Conv2d::flops(std::span<const Value> operands) const {
 }
 
 std::vector<Type> Conv2dBackwardData::infer(std::span<const Value> operands) const {
-  check_floating(name(), operands);
+  check_layer(name(), operands, 1);
   check_gradient_shape(name(), operands[0].shape(), conv2d_shape(name(), x_shape_, operands[1].shape(), options_));
   return {{x_shape_, operands[0].dtype()}};
 }
@@ -79,10 +79,11 @@ double Conv2dBackwardData::flops(std::span<const Value> operands) const {
 }
 
 std::vector<Type> Conv2dBackwardWeights::infer(std::span<const Value> operands) const {
-  check_floating(name(), operands);
+  check_activations(name(), operands);
   check_gradient_shape(name(), operands[1].shape(), conv2d_shape(name(), operands[0].shape(), w_shape_, options_));
-  std::vector<Type> types{{w_shape_, operands[0].dtype()}};
-  if (bias_) types.push_back({{w_shape_[0]}, operands[0].dtype()});
+  const DType dtype = parameter_dtype(operands[0].dtype());
+  std::vector<Type> types{{w_shape_, dtype}};
+  if (bias_) types.push_back({{w_shape_[0]}, dtype});
   return types;
 }
 
@@ -95,7 +96,7 @@ void Conv2dBackwardWeights::run(const Call& call) const {
 void Conv2dBackwardWeights::gradient(GradientCall& call) const {
   const Value &x = call.operand(0), &dy = call.operand(1), &u = call.gradient(0);
   const Value v = bias_ ? call.gradient(1) : Value();
-  if (!u.defined()) return call.give(1, broadcast(v, dy.shape()));
+  if (!u.defined()) return call.give(1, broadcast(cast(v, dy.dtype()), dy.shape()));
   if (call.needs(0)) call.give(0, conv2d_backward_data(dy, u, x.shape(), options_));
   if (call.needs(1)) call.give(1, conv2d(x, u, v, options_));
 }

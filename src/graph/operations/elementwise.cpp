@@ -57,7 +57,7 @@ class Unary final : public Elementwise {
   UnaryOp op() const noexcept { return row_.op; }
   std::string_view name() const noexcept override { return row_.name; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     return {operands[0].type()};
   }
   void run(const Call& call) const override { kernels::unary(call.device(), row_.op, call.in(0), call.out(0)); }
@@ -104,7 +104,7 @@ class Binary final : public Elementwise {
   BinaryOp op() const noexcept { return row_.op; }
   std::string_view name() const noexcept override { return row_.name; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     return {{broadcast_shape(name(), operands[0].shape(), operands[1].shape()), operands[0].dtype()}};
   }
   void run(const Call& call) const override {
@@ -129,7 +129,7 @@ class Scale final : public Elementwise {
   std::string_view name() const noexcept override { return "scale"; }
   std::string attributes() const override { return fmt::format("{}", factor_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     return {operands[0].type()};
   }
   void run(const Call& call) const override { kernels::scale_add(call.device(), factor_, call.in(0), 0, call.out(0)); }
@@ -146,7 +146,7 @@ class ReluBackward final : public Elementwise {
  public:
   std::string_view name() const noexcept override { return "relu_backward"; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     check_shape(operands[0].shape() == operands[1].shape(), name(), "y is {}, dy {}", operands[0].shape().to_string(),
                 operands[1].shape().to_string());
     return {operands[1].type()};

@@ -16,10 +16,10 @@ double epilogue_flops(double count, std::span<const Value> added, bool relu) {
   return count * an_element;
 }
 
-/// An operand that is added to, or stands beside, a result of `shape`; it may be absent.
-void check_beside(std::string_view operation, std::string_view role, const Value& operand, const Shape& shape) {
-  check_shape(!operand.defined() || operand.shape() == shape, operation, "{} is {}, the result {}", role,
-              operand.defined() ? operand.shape().to_string() : "", shape.to_string());
+/// An operand that is added to, or stands beside, a result of `type`; it may be absent.
+void check_beside(std::string_view operation, std::string_view role, const Value& operand, const Type& type) {
+  check_shape(!operand.defined() || operand.type() == type, operation, "{} is {}, the result {}", role,
+              operand.defined() ? operand.type().to_string() : "", type.to_string());
 }
 
 std::string with_relu(std::string attributes, bool relu) {
@@ -33,11 +33,11 @@ class FusedConv2d final : public Operation {
   std::string_view name() const noexcept override { return "fused_conv2d"; }
   std::string attributes() const override { return with_relu(describe(options_), relu_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
-    const Shape y = conv2d_shape(name(), operands[0].shape(), operands[1].shape(), options_);
-    check_beside(name(), "the bias", operands[2], {y[3]});
+    check_layer(name(), operands.first(3), 1);
+    const Type y{conv2d_shape(name(), operands[0].shape(), operands[1].shape(), options_), operands[0].dtype()};
+    check_beside(name(), "the bias", operands[2], {{y.shape[3]}, operands[1].dtype()});
     check_beside(name(), "the residual", operands[3], y);
-    return {{y, operands[0].dtype()}};
+    return {y};
   }
   void run(const Call& call) const override {
     kernels::conv2d_forward(call.device(), call.in(0), call.in(1), call.in(2), options_, call.out(0), relu_,
@@ -62,11 +62,11 @@ class FusedLinear final : public Operation {
   std::string_view name() const noexcept override { return "fused_linear"; }
   std::string attributes() const override { return with_relu("", relu_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_layer(name(), operands, 1);
     const Shape &x = operands[0].shape(), &w = operands[1].shape();
     check_shape(x.rank() == 2 && w.rank() == 2 && x[1] == w[1], name(),
                 "x is {}, w {}; x [N, in] and w [out, in] are needed", x.to_string(), w.to_string());
-    check_beside(name(), "the bias", operands[2], {w[0]});
+    check_beside(name(), "the bias", operands[2], {{w[0]}, operands[1].dtype()});
     return {{{x[0], w[0]}, operands[0].dtype()}};
   }
   void run(const Call& call) const override {
@@ -103,9 +103,8 @@ class FusedBatchNormTraining final : public Operation {
   std::string attributes() const override { return with_relu(describe(options_), relu_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_options(name(), options_);
-    check_floating(name(), operands);
     check_batch_norm_training(name(), operands);
-    check_beside(name(), "the residual", operands[5], operands[0].shape());
+    check_beside(name(), "the residual", operands[5], operands[0].type());
     const Type& vector = operands[1].type();
     return {operands[0].type(), vector, vector, vector, vector};
   }
@@ -139,9 +138,8 @@ class FusedBatchNormEvaluation final : public Operation {
   std::string attributes() const override { return with_relu(fmt::format("epsilon {}", options_.epsilon), relu_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_options(name(), options_);
-    check_floating(name(), operands);
     check_batch_norm(name(), operands, 4);
-    check_beside(name(), "the residual", operands[5], operands[0].shape());
+    check_beside(name(), "the residual", operands[5], operands[0].type());
     return {operands[0].type()};
   }
   void run(const Call& call) const override {
@@ -173,10 +171,9 @@ class FusedBatchNormBackward final : public Operation {
     return with_relu(evaluation_ ? fmt::format("epsilon {}", evaluation_->epsilon) : "", relu_);
   }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
     check_batch_norm(name(), operands, 3);
-    check_beside(name(), "dy", operands[4], operands[0].shape());
-    check_beside(name(), "y", operands[5], operands[0].shape());
+    check_beside(name(), "dy", operands[4], operands[0].type());
+    check_beside(name(), "y", operands[5], operands[0].type());
     if (relu_ && !operands[5].defined()) throw ValueError(fmt::format("{}: y is needed behind a ReLU", name()));
     std::vector<Type> types{operands[0].type(), operands[1].type(), operands[1].type()};
     if (residual_) types.push_back(operands[0].type());
@@ -208,7 +205,7 @@ class AddRelu final : public Operation {
  public:
   std::string_view name() const noexcept override { return "add_relu"; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     check_shape(operands[0].shape() == operands[1].shape(), name(), "{} and {}; equal shapes are needed",
                 operands[0].shape().to_string(), operands[1].shape().to_string());
     return {operands[0].type()};

@@ -90,7 +90,8 @@ class FusionBackward final : public Operation {
     const std::vector<FusionInput> for_features = inputs(call, [&](std::size_t k) {
       const Value given = needed_[k] ? call.gradient(next++) : Value();
       any = any || given.defined();
-      return given.defined() ? given : fill(w.graph(), 0, call.operand(2 + 2 * k).shape(), w.dtype());
+      return given.defined() ? given
+                             : fill(w.graph(), 0, call.operand(2 + 2 * k).shape(), call.operand(2 + 2 * k).dtype());
     });
     if (call.needs(1)) {
       Value sum = for_bias.defined() ? broadcast(for_bias, dlogits.shape()) : Value();

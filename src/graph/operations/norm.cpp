@@ -26,9 +26,8 @@ Value ones_like(const Value& vector) { return fill(vector.graph(), 1, vector.sha
 
 void check_gradient(std::string_view operation, std::span<const Value> operands) {
   check_batch_norm(operation, operands, 3);
-  check_floating(operation, operands);
-  check_shape(operands[4].shape() == operands[0].shape(), operation, "x is {}, dy {}", operands[0].shape().to_string(),
-              operands[4].shape().to_string());
+  check_shape(operands[4].type() == operands[0].type(), operation, "x is {}, dy {}", operands[0].type().to_string(),
+              operands[4].type().to_string());
 }
 
 std::vector<Type> gradient_types(std::span<const Value> operands) {
@@ -47,7 +46,7 @@ Gradients record_backward(std::shared_ptr<const Operation> operation, const std:
 }  // namespace
 
 void check_batch_norm(std::string_view operation, std::span<const Value> operands, std::size_t vectors) {
-  check_floating(operation, operands.first(vectors + 1));
+  check_layer(operation, operands.first(vectors + 1), 1);
   const Shape& x = operands[0].shape();
   check_shape(x.rank() == 2 || x.rank() == 4, operation, "x is {}; [rows, C] or [N, H, W, C] is needed", x.to_string());
   for (const Value& vector : operands.subspan(1, vectors)) {
@@ -137,6 +136,7 @@ void BatchNormTrainingBackward::run(const Call& call) const {
 /// With P(a) = a - mean(a) - n mean(a n), n = (x - mean) * inverse, which is symmetric in <u, P(g)>:
 /// dx = gamma * inverse * P(dy), dgamma = sum(dy n), dbeta = sum(dy); u, v, w are the gradients of these three.
 void BatchNormTrainingBackward::gradient(GradientCall& call) const {
+  if (call.operand(0).dtype() == DType::bf16) return Operation::gradient(call);
   const Value &x = call.operand(0), &gamma = call.operand(1), &mean = call.operand(2), &inverse = call.operand(3);
   const Value &dy = call.operand(4), &u = call.gradient(0), &v = call.gradient(1), &w = call.gradient(2);
   const auto backward = [&](const Value& weight, const Value& g) {
@@ -206,6 +206,7 @@ void BatchNormEvaluationBackward::run(const Call& call) const {
 /// With n = (x - mean) / deviation: dx = gamma / deviation * dy, dgamma = sum(dy n), dbeta = sum(dy); u, v, w are the
 /// gradients of these three.
 void BatchNormEvaluationBackward::gradient(GradientCall& call) const {
+  if (call.operand(0).dtype() == DType::bf16) return Operation::gradient(call);
   const Value &x = call.operand(0), &gamma = call.operand(1), &mean = call.operand(2), &variance = call.operand(3);
   const Value &dy = call.operand(4), &u = call.gradient(0), &v = call.gradient(1), &w = call.gradient(2);
   const auto scaled = [&](const Value& weight, const Value& g) {

@@ -25,6 +25,7 @@ struct MapRow {
   /// Additions that give y.
   std::int64_t (*additions)(const Shape& x, const MapOptions& options);
   bool keeps_images_apart;  ///< the bits of an image do not depend on how many there are beside it
+  bool wide;                ///< y has the dtype of parameters: means of bf16 images are f32
 };
 
 void check_images(std::string_view operation, const Shape& x) {
@@ -76,28 +77,32 @@ constexpr MapRow average_row = {
     [](D d, V x, O o, View y) { kernels::average_pool_forward(d, x, o.pool, y); },
     [](D d, V dy, O o, View dx) { kernels::average_pool_backward(d, dy, o.pool, dx); },
     [](const Shape& x, O o) { return average_shape(x, o).count() * o.pool.window * o.pool.window; },
-    true};
+    true,
+    false};
 constexpr MapRow global_row = {"global_average_pool",
                                "global_average_pool_backward",
                                averaged_shape,
                                [](D d, V x, O, View y) { kernels::global_average_pool_forward(d, x, y); },
                                [](D d, V dy, O, View dx) { kernels::global_average_pool_backward(d, dy, dx); },
                                [](const Shape& x, O) { return x.count(); },
-                               false};
+                               false,
+                               true};
 constexpr MapRow flatten_row = {"flatten",
                                 "flatten_backward",
                                 flat_shape,
                                 [](D d, V x, O, View y) { kernels::flatten_forward(d, x, y); },
                                 [](D d, V dy, O, View dx) { kernels::flatten_backward(d, dy, dx); },
                                 [](const Shape&, O) { return std::int64_t{0}; },
-                                true};
+                                true,
+                                false};
 constexpr MapRow shortcut_row = {"shortcut_a",
                                  "shortcut_a_backward",
                                  shortcut_shape,
                                  [](D d, V x, O, View y) { kernels::shortcut_a_forward(d, x, y); },
                                  [](D d, V dy, O, View dx) { kernels::shortcut_a_backward(d, dy, dx); },
                                  [](const Shape&, O) { return std::int64_t{0}; },
-                                 true};
+                                 true,
+                                 false};
 
 bool all_of(const std::vector<bool>& replicated) {
   return std::all_of(replicated.begin(), replicated.end(), [](bool each) { return each; });
@@ -116,16 +121,16 @@ AnyView one_batch(const AnyView& stacked) {
 /// Operand x, or dy for the transposed map.
 class ImageMap final : public Operation {
  public:
-  ImageMap(const MapRow& row, const MapOptions& options, const Shape& x_shape, bool transposed)
-      : row_(row), options_(options), x_shape_(x_shape), transposed_(transposed) {}
+  ImageMap(const MapRow& row, const MapOptions& options, const Type& x, bool transposed)
+      : row_(row), options_(options), x_(x), transposed_(transposed) {}
   std::string_view name() const noexcept override { return transposed_ ? row_.transposed_name : row_.name; }
   std::string attributes() const override { return &row_ == &average_row ? describe(options_.pool) : ""; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
-    const Shape y = row_.result(x_shape_, options_);
-    check_shape(operands[0].shape() == (transposed_ ? y : x_shape_), name(), "its operand is {}, its results {}",
-                operands[0].shape().to_string(), x_shape_.to_string());
-    return {{transposed_ ? x_shape_ : y, operands[0].dtype()}};
+    check_activations(name(), operands);
+    const Type y{row_.result(x_.shape, options_), row_.wide ? parameter_dtype(x_.dtype) : x_.dtype};
+    check_shape(operands[0].type() == (transposed_ ? y : x_), name(), "its operand is {}, its results {}",
+                operands[0].type().to_string(), x_.to_string());
+    return {transposed_ ? x_ : y};
   }
   void run(const Call& call) const override { run_on(call.device(), call.in(0), call.out(0)); }
   void run_replicas(const Call& call) const override {
@@ -135,11 +140,11 @@ class ImageMap final : public Operation {
     return row_.keeps_images_apart || transposed_;
   }
   void gradient(GradientCall& call) const override {
-    call.give(0, call.gradient().graph().add_one(
-                     std::make_shared<const ImageMap>(row_, options_, x_shape_, !transposed_), {call.gradient()}));
+    call.give(0, call.gradient().graph().add_one(std::make_shared<const ImageMap>(row_, options_, x_, !transposed_),
+                                                 {call.gradient()}));
   }
   double flops(std::span<const Value>) const override {
-    return static_cast<double>(row_.additions(x_shape_, options_));
+    return static_cast<double>(row_.additions(x_.shape, options_));
   }
 
  private:
@@ -149,7 +154,7 @@ class ImageMap final : public Operation {
 
   const MapRow& row_;
   MapOptions options_;
-  Shape x_shape_;
+  Type x_;
   bool transposed_;
 };
 
@@ -164,7 +169,7 @@ class Winners : public Operation {
 
  protected:
   void check_operands(std::span<const Value> operands, const Shape& first) const {
-    check_floating(name(), operands.first(1));
+    check_activations(name(), operands.first(1));
     const Shape pooled = pooled_shape(name(), x_shape_, options_);
     check_shape(operands[0].shape() == first && operands[1].shape() == pooled, name(),
                 "{} with winners {} for images {}", operands[0].shape().to_string(), operands[1].shape().to_string(),
@@ -232,7 +237,7 @@ class MaxPool final : public Operation {
   std::string_view name() const noexcept override { return "max_pool"; }
   std::string attributes() const override { return describe(options_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     const Shape y = pooled_shape(name(), operands[0].shape(), options_);
     return {{y, operands[0].dtype()}, {y, DType::i32}};
   }
@@ -257,7 +262,7 @@ class MaxPool final : public Operation {
 };
 
 Value record_map(const MapRow& row, const Value& x, const MapOptions& options = {}) {
-  return record<ImageMap>({x}, row, options, x.shape(), false);
+  return record<ImageMap>({x}, row, options, x.type(), false);
 }
 
 }  // namespace

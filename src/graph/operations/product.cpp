@@ -26,7 +26,7 @@ class Matmul final : public Operation {
     return fmt::format("{}{}", options_.transpose_a ? "a transposed " : "", options_.transpose_b ? "b transposed" : "");
   }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    const DType dtype = result_dtype(operands);
     const Shape &a = operands[0].shape(), &b = operands[1].shape();
     check_shape(a.rank() >= 2 && b.rank() >= 2, name(), "{} and {}; matrices are needed", a.to_string(), b.to_string());
     bool leading = true;
@@ -38,7 +38,7 @@ class Matmul final : public Operation {
                 options_.transpose_a ? " transposed" : "", b.to_string(), options_.transpose_b ? " transposed" : "");
     const Extents e = extents(a, b);
     const Shape& longer = a.rank() >= b.rank() ? a : b;
-    return {{longer.with(-2, e.m).with(-1, e.n), operands[0].dtype()}};
+    return {{longer.with(-2, e.m).with(-1, e.n), dtype}};
   }
   void run(const Call& call) const override {
     const ConstView a = call.in(0), b = call.in(1);
@@ -75,12 +75,14 @@ class Matmul final : public Operation {
     const Value &a = call.operand(0), &b = call.operand(1), &dy = call.gradient();
     const bool ta = options_.transpose_a, tb = options_.transpose_b;
     if (call.needs(0)) {
-      const Value da = ta ? matmul(b, dy, {tb, true}) : matmul(dy, b, {false, !tb});
-      call.give(0, sum_to(da, a.shape()));
+      const bool wide = a.dtype() == DType::f32;
+      const Value da = ta ? matmul(b, dy, {tb, true, wide}) : matmul(dy, b, {false, !tb, wide});
+      call.give(0, sum_to(cast(da, a.dtype()), a.shape()));
     }
     if (call.needs(1)) {
-      const Value db = tb ? matmul(dy, a, {true, ta}) : matmul(a, dy, {!ta, false});
-      call.give(1, sum_to(db, b.shape()));
+      const bool wide = b.dtype() == DType::f32;
+      const Value db = tb ? matmul(dy, a, {true, ta, wide}) : matmul(a, dy, {!ta, false, wide});
+      call.give(1, sum_to(cast(db, b.dtype()), b.shape()));
     }
   }
   double flops(std::span<const Value> operands) const override {
@@ -90,6 +92,14 @@ class Matmul final : public Operation {
   }
 
  private:
+  /// bf16 and f32 may meet: the product is one of bf16.
+  DType result_dtype(std::span<const Value> operands) const {
+    const DType a = operands[0].dtype(), b = operands[1].dtype();
+    const bool mixed = (a == DType::bf16 && b == DType::f32) || (a == DType::f32 && b == DType::bf16);
+    if (!mixed) check_activations(name(), operands);
+    const DType dtype = mixed ? DType::bf16 : a;
+    return options_.wide ? parameter_dtype(dtype) : dtype;
+  }
   Extents extents(const Shape& a, const Shape& b) const {
     Extents e;
     e.m = options_.transpose_a ? a[-1] : a[-2];
@@ -128,7 +138,7 @@ class Linear final : public Operation {
  public:
   std::string_view name() const noexcept override { return "linear"; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_layer(name(), operands, 1);
     const Shape &x = operands[0].shape(), &w = operands[1].shape();
     check_shape(x.rank() == 2 && w.rank() == 2 && x[1] == w[1], name(),
                 "x is {}, w {}; x [N, in] and w [out, in] are needed", x.to_string(), w.to_string());
@@ -149,8 +159,8 @@ class Linear final : public Operation {
   void gradient(GradientCall& call) const override {
     const Value& dy = call.gradient();
     if (call.needs(0)) call.give(0, matmul(dy, call.operand(1)));
-    if (call.needs(1)) call.give(1, matmul(dy, call.operand(0), {.transpose_a = true}));
-    if (call.needs(2)) call.give(2, sum(dy, {.axes = {0}}));
+    if (call.needs(1)) call.give(1, matmul(dy, call.operand(0), {.transpose_a = true, .wide = true}));
+    if (call.needs(2)) call.give(2, sum(dy, {.axes = {0}, .wide = true}));
   }
   double flops(std::span<const Value> operands) const override {
     return 2.0 * static_cast<double>(operands[0].shape().count()) * static_cast<double>(operands[1].extent(0));

@@ -14,7 +14,7 @@ class Dropout final : public Operation {
     if (!(probability_ >= 0 && probability_ < 1)) {
       throw ValueError(fmt::format("dropout: the probability is {}, but must be in [0, 1)", probability_));
     }
-    check_floating(name(), operands.first(1));
+    check_activations(name(), operands.first(1));
     check_counters(name(), operands[1]);
     return {operands[0].type()};
   }

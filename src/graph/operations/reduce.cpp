@@ -18,16 +18,18 @@ Shape with_ones(const Shape& shape, const std::vector<int>& axes) {
 
 class Reduce final : public Operation {
  public:
-  Reduce(ReduceOp op, std::vector<int> axes, bool keep_axes) : op_(op), axes_(std::move(axes)), keep_axes_(keep_axes) {}
+  Reduce(ReduceOp op, std::vector<int> axes, const ReduceOptions& options)
+      : op_(op), axes_(std::move(axes)), keep_axes_(options.keep_axes), wide_(options.wide) {}
   std::string_view name() const noexcept override {
     return op_ == ReduceOp::sum ? "sum" : op_ == ReduceOp::mean ? "mean" : "maximum_of";
   }
   std::string attributes() const override { return fmt::format("axes {}", fmt::join(axes_, " ")); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     const Shape& shape = operands[0].shape();
     check_shape(op_ == ReduceOp::sum || count(shape) > 0, name(), "nothing to reduce in {}", shape.to_string());
-    return {{result_shape(shape), operands[0].dtype()}};
+    const DType dtype = operands[0].dtype();
+    return {{result_shape(shape), wide_ ? parameter_dtype(dtype) : dtype}};
   }
   void run(const Call& call) const override {
     const ConstView x = call.in(0);
@@ -43,12 +45,12 @@ class Reduce final : public Operation {
   void gradient(GradientCall& call) const override {
     const Value& x = call.operand(0);
     const Shape kept = with_ones(x.shape(), axes_);
-    const Value dy = reshape(call.gradient(), kept);
+    const Value dy = reshape(cast(call.gradient(), x.dtype()), kept);
     if (op_ == ReduceOp::sum) return call.give(0, broadcast(dy, x.shape()));
     if (op_ == ReduceOp::mean) {
       return call.give(0, broadcast(scale(dy, 1.0 / static_cast<double>(count(x.shape()))), x.shape()));
     }
-    const Value winners = greater_equal(x, reshape(call.result(), kept));
+    const Value winners = greater_equal(x, reshape(cast(call.result(), x.dtype()), kept));
     const Value shares = divide(dy, sum(winners, {.axes = axes_, .keep_axes = true}));
     call.give(0, multiply(winners, shares));
   }
@@ -75,7 +77,7 @@ class Reduce final : public Operation {
 
   ReduceOp op_;
   std::vector<int> axes_;
-  bool keep_axes_;
+  bool keep_axes_, wide_;
 };
 
 class Broadcast final : public Operation {
@@ -83,7 +85,7 @@ class Broadcast final : public Operation {
   explicit Broadcast(const Shape& shape) : shape_(shape) {}
   std::string_view name() const noexcept override { return "broadcast"; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     check_shape(broadcast_shape(name(), operands[0].shape(), shape_) == shape_, name(), "{} does not repeat to {}",
                 operands[0].shape().to_string(), shape_.to_string());
     return {{shape_, operands[0].dtype()}};
@@ -109,7 +111,7 @@ Value reduce(ReduceOp op, const Value& x, const ReduceOptions& options) {
   std::sort(axes.begin(), axes.end());
   check_shape(std::adjacent_find(axes.begin(), axes.end()) == axes.end(), "reduce", "an axis of {} is named twice",
               x.shape().to_string());
-  return record<Reduce>({x}, op, std::move(axes), options.keep_axes);
+  return record<Reduce>({x}, op, std::move(axes), options);
 }
 
 }  // namespace

@@ -46,8 +46,8 @@ class GatherRows final : public Gather {
   GatherRows(std::int64_t count, DType dtype) : Gather(count), dtype_(dtype) {}
   std::string_view name() const noexcept override { return whole() ? "gather_rows" : "gather_batch"; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    if (!is_arithmetic(dtype_) && dtype_ != operands[0].dtype()) {
-      throw DTypeError(fmt::format("{}: from {} to {}; f32, f64 or the table's own dtype is needed", name(),
+    if (!is_arithmetic(dtype_) && dtype_ != DType::bf16 && dtype_ != operands[0].dtype()) {
+      throw DTypeError(fmt::format("{}: from {} to {}; f32, f64, bf16 or the table's own dtype is needed", name(),
                                    operands[0].type().to_string(), name_of(dtype_)));
     }
     return {{infer_shape(operands), dtype_}};
@@ -57,7 +57,8 @@ class GatherRows final : public Gather {
   }
   void gradient(GradientCall& call) const override {
     const Value& table = call.operand(0);
-    if (!whole() || !is_arithmetic(table.dtype()) || !is_arithmetic(dtype_)) return Operation::gradient(call);
+    const bool floating = is_arithmetic(table.dtype()) && (is_arithmetic(dtype_) || dtype_ == DType::bf16);
+    if (!whole() || !floating) return Operation::gradient(call);
     call.give(0, scatter_add_rows(cast(call.gradient(), table.dtype()), call.operand(1), table.extent(0)));
   }
 
@@ -67,7 +68,7 @@ class GatherRows final : public Gather {
 
 class GatherImages final : public Gather {
  public:
-  using Gather::Gather;
+  GatherImages(std::int64_t count, DType dtype) : Gather(count), dtype_(dtype) {}
   std::string_view name() const noexcept override { return whole() ? "gather_images" : "gather_batch_images"; }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     const Value& table = operands[0];
@@ -80,11 +81,18 @@ class GatherImages final : public Gather {
       check_shape(factors.shape() == Shape{table.extent(3)}, name(), "a scale or shift of {} for images {}",
                   factors.shape().to_string(), table.shape().to_string());
     }
-    return {{infer_shape(operands), operands[3].dtype()}};
+    if (operands[3].dtype() != parameter_dtype(dtype_)) {
+      throw DTypeError(
+          fmt::format("{}: the scale is {} for images of {}", name(), operands[3].type().to_string(), name_of(dtype_)));
+    }
+    return {{infer_shape(operands), dtype_}};
   }
   void run(const Call& call) const override {
     kernels::gather_images(call.device(), call.in(0), call.in(1), call.in(3), call.in(4), call.out(0), call.in(2));
   }
+
+ private:
+  DType dtype_;
 };
 
 class ScatterAddRows final : public Operation {
@@ -130,8 +138,8 @@ Value gather_rows(const Value& table, const Value& rows, DType dtype) {
   return record<GatherRows>({table, rows, {}}, all_rows, dtype);
 }
 
-Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift) {
-  return record<GatherImages>({table, rows, {}, scale, shift}, all_rows);
+Value gather_images(const Value& table, const Value& rows, const Value& scale, const Value& shift, DType dtype) {
+  return record<GatherImages>({table, rows, {}, scale, shift}, all_rows, dtype);
 }
 
 Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype) {
@@ -139,8 +147,9 @@ Value gather_batch(const Value& table, const Value& order, const Value& counters
 }
 
 Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
-                          const Value& scale, const Value& shift) {
-  return record<GatherImages>({table, order, counters, scale, shift}, checked_count("gather_batch_images", count));
+                          const Value& scale, const Value& shift, DType dtype) {
+  return record<GatherImages>({table, order, counters, scale, shift}, checked_count("gather_batch_images", count),
+                              dtype);
 }
 
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows) {

@@ -31,7 +31,7 @@ class Permute final : public Operation {
   std::string_view name() const noexcept override { return "permute"; }
   std::string attributes() const override { return fmt::format("{}", fmt::join(order_, " ")); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     const Shape& shape = operands[0].shape();
     std::vector<int> sorted = order_;
     std::sort(sorted.begin(), sorted.end());
@@ -96,7 +96,7 @@ class Slice final : public Operation {
   std::string_view name() const noexcept override { return "slice"; }
   std::string attributes() const override { return fmt::format("axis {}, {} to {}", axis_, begin_, end_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     const Shape& shape = operands[0].shape();
     check_shape(begin_ >= 0 && begin_ <= end_ && end_ <= shape[axis_], name(), "positions {} to {} of axis {} of {}",
                 begin_, end_, axis_, shape.to_string());
@@ -120,7 +120,7 @@ class Concatenate final : public Operation {
   std::string_view name() const noexcept override { return "concatenate"; }
   std::string attributes() const override { return fmt::format("axis {}", axis_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_floating(name(), operands);
+    check_activations(name(), operands);
     const Shape& first = operands[0].shape();
     std::int64_t extent = 0;
     for (const Value& part : operands) {

@@ -6,19 +6,37 @@
 
 namespace rtl::graph {
 
-void check_floating(std::string_view operation, std::span<const Value> operands) {
-  const DType dtype = operands[0].dtype();
+namespace {
+
+void check_one(std::string_view operation, const Value& operand, bool allowed, std::string_view needed) {
+  if (allowed) return;
+  throw DTypeError(fmt::format("{}: an operand is {}; {} is needed", operation, operand.type().to_string(), needed));
+}
+
+void check_all(std::string_view operation, const Value& first, std::span<const Value> operands, DType wanted) {
   for (const Value& operand : operands) {
-    if (!operand.defined()) continue;
-    if (!is_arithmetic(operand.dtype())) {
-      throw DTypeError(
-          fmt::format("{}: an operand is {}; f32 or f64 is needed", operation, operand.type().to_string()));
-    }
-    if (operand.dtype() != dtype) {
-      throw DTypeError(fmt::format("{}: {} and {} meet; cast one of them", operation, operands[0].type().to_string(),
-                                   operand.type().to_string()));
-    }
+    if (!operand.defined() || operand.dtype() == wanted) continue;
+    throw DTypeError(fmt::format("{}: {} and {} meet; cast one of them", operation, first.type().to_string(),
+                                 operand.type().to_string()));
   }
+}
+
+}  // namespace
+
+void check_floating(std::string_view operation, std::span<const Value> operands) {
+  check_one(operation, operands[0], is_arithmetic(operands[0].dtype()), "f32 or f64");
+  check_all(operation, operands[0], operands, operands[0].dtype());
+}
+
+void check_layer(std::string_view operation, std::span<const Value> operands, std::size_t activations) {
+  const DType dtype = operands[0].dtype();
+  check_one(operation, operands[0], is_arithmetic(dtype) || dtype == DType::bf16, "f32, f64 or bf16");
+  check_all(operation, operands[0], operands.first(activations), dtype);
+  check_all(operation, operands[0], operands.subspan(activations), parameter_dtype(dtype));
+}
+
+void check_activations(std::string_view operation, std::span<const Value> operands) {
+  check_layer(operation, operands, operands.size());
 }
 
 Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b) {

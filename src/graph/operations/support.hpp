@@ -29,6 +29,11 @@ inline bool is_arithmetic(DType dtype) { return dtype == DType::f32 || dtype == 
 /// Every operand that is defined has the first one's dtype, f32 or f64. Throws DTypeError; ValueError where the first
 /// is not defined.
 void check_floating(std::string_view operation, std::span<const Value> operands);
+/// The operands that are defined have one dtype: f32, f64 or bf16. Throws as check_floating.
+void check_activations(std::string_view operation, std::span<const Value> operands);
+/// The same for the first `activations` operands; the others have the dtype of parameters that goes with it
+/// (parameter_dtype).
+void check_layer(std::string_view operation, std::span<const Value> operands, std::size_t activations);
 /// Throws ShapeError(operation: fault) unless `holds`.
 template <typename... Arguments>
 void check_shape(bool holds, std::string_view operation, fmt::format_string<Arguments...> fault,

@@ -28,7 +28,7 @@ using Bits = std::array<std::uint32_t, 4 * blocks>;
 
 /// The draws of blocks [first, first + blocks), in order; Philox::block is the definition that the tests hold this to.
 #if HWY_TARGET == HWY_SCALAR
-inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
+HWY_NOINLINE void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
   for (std::int64_t b = 0; b < blocks; ++b) {
     const PhiloxBlock block = Philox(seed, stream).block(first + static_cast<std::uint64_t>(b));
     std::copy_n(block.word, 4, bits.data() + 4 * b);
@@ -36,7 +36,7 @@ inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_
 }
 #else
 /// A 64-bit lane has one block's counter word in its lower half; what is in the upper half does not matter.
-inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
+HWY_NOINLINE void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
   const hn::CappedTag<std::uint64_t, blocks> d;
   const hn::Repartition<std::uint32_t, decltype(d)> half;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
@@ -70,21 +70,24 @@ inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_
 
 /// Elements [begin, end); begin is a multiple of 4, a whole Philox block.
 template <typename T>
-void dropout_range(functors::Dropout<T> f, std::uint64_t seed, std::uint64_t stream, const T* x, T* y,
+void dropout_range(functors::Dropout<Arithmetic<T> > f, std::uint64_t seed, std::uint64_t stream, const T* x, T* y,
                    std::int64_t begin, std::int64_t end) {
   Bits bits;
   for (std::int64_t at = begin; at < end; at += 4 * blocks) {
     philox_blocks(seed, stream, static_cast<std::uint64_t>(at / 4), bits);
     const std::int64_t length = end - at < 4 * blocks ? end - at : 4 * blocks;
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) y[at + i] = f.apply(x[at + i], bits[static_cast<std::size_t>(i)]);
+    for (std::int64_t i = 0; i < length; ++i) {
+      const auto value = functors::convert<Arithmetic<T> >(x[at + i]);
+      y[at + i] = functors::convert<T>(f.apply(value, bits[static_cast<std::size_t>(i)]));
+    }
   }
 }
 
 /// Elements [begin, end) of the replica that starts at element `x_at` of x and `y_at` of y.
 void dropout_target(std::uint64_t seed, std::uint64_t stream, double probability, ConstView x, std::int64_t x_at,
                     View y, std::int64_t y_at, std::int64_t begin, std::int64_t end) {
-  functors::visit_floating(y.dtype(), [&](auto zero) {
+  functors::visit_activations(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     dropout_range<T>({seed, stream, probability}, seed, stream, x.data_as<T>() + x_at, y.data_as<T>() + y_at, begin,
                      end);

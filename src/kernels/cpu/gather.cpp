@@ -1,7 +1,6 @@
 // Row gathers on the host.
-#include <cstring>
-
 #include "kernels/backend/gather.hpp"
+#include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
@@ -18,40 +17,27 @@
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
-template <typename From, typename To>
-void convert_elements(const From* from, To* to, std::int64_t count) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) to[i] = functors::convert<To>(from[i]);
-}
-
 /// to[i] = from[i] * scale[i % period] + shift[i % period].
 template <typename T>
-void scale_bytes(const std::uint8_t* from, const T* scale, const T* shift, std::int64_t period, T* to,
-                 std::int64_t count) {
+void scale_bytes(const std::uint8_t* from, const Arithmetic<T>* scale, const Arithmetic<T>* shift, std::int64_t period,
+                 T* to, std::int64_t count) {
   for (std::int64_t at = 0; at < count; at += period) {
     const std::int64_t length = at + period < count ? period : count - at;
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) to[at + i] = static_cast<T>(from[at + i]) * scale[i] + shift[i];
+    for (std::int64_t i = 0; i < length; ++i) {
+      to[at + i] = functors::convert<T>(static_cast<Arithmetic<T> >(from[at + i]) * scale[i] + shift[i]);
+    }
   }
 }
 
-void convert_target(DType dtype, const void* from, View out, std::int64_t at, std::int64_t count) {
-  functors::visit_any(dtype, [&](auto source) {
-    functors::visit_floating(out.dtype(), [&](auto target) {
-      using To = decltype(target);
-      convert_elements(static_cast<const decltype(source)*>(from), out.data_as<To>() + at, count);
-    });
+/// Element `at` of `to` is the first; scale and shift are of the dtype of parameters.
+void scale_bytes_target(const std::uint8_t* from, const void* scale, const void* shift, std::int64_t period, View to,
+                        std::int64_t at, std::int64_t count) {
+  functors::visit_activations(to.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    using A = Arithmetic<T>;
+    scale_bytes(from, static_cast<const A*>(scale), static_cast<const A*>(shift), period, to.data_as<T>() + at, count);
   });
-}
-
-void scale_bytes_f32(const std::uint8_t* from, const float* scale, const float* shift, std::int64_t period, float* to,
-                     std::int64_t count) {
-  scale_bytes(from, scale, shift, period, to, count);
-}
-
-void scale_bytes_f64(const std::uint8_t* from, const double* scale, const double* shift, std::int64_t period,
-                     double* to, std::int64_t count) {
-  scale_bytes(from, scale, shift, period, to, count);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -61,31 +47,25 @@ HWY_AFTER_NAMESPACE();
 namespace rtl::kernels::cpu {
 namespace {
 
-HWY_EXPORT(convert_target);
-HWY_EXPORT(scale_bytes_f32);
-HWY_EXPORT(scale_bytes_f64);
+HWY_EXPORT(scale_bytes_target);
 
-template <typename T, typename Numbers>
+/// A is float or double, in which the scaled bytes are calculated.
+template <typename A, typename Numbers>
 void gather_scaled(const Device& device, const std::uint8_t* table, const Numbers& number, ConstView scale,
                    ConstView shift, View out) {
   // Repeating the few channels' factors makes loops long enough for vectors.
   constexpr std::int64_t wanted = 192;
   const std::int64_t channels = out.extent(-1), period = channels * std::max<std::int64_t>(1, wanted / channels);
-  const Scratch<T> scales(device, period), shifts(device, period);
+  const Scratch<A> scales(device, period), shifts(device, period);
   for (std::int64_t i = 0; i < period; ++i) {
-    scales[i] = scale.data_as<T>()[i % channels];
-    shifts[i] = shift.data_as<T>()[i % channels];
+    scales[i] = scale.data_as<A>()[i % channels];
+    shifts[i] = shift.data_as<A>()[i % channels];
   }
   const std::int64_t length = out.extent(-3) * out.extent(-2) * channels, rows = out.count() / length;
-  T* to = out.data_as<T>();
   parallel_ranges(rows, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::uint8_t* from = table + number(i) * length;
-      if constexpr (std::is_same_v<T, float>) {
-        HWY_DYNAMIC_DISPATCH(scale_bytes_f32)(from, scales.data(), shifts.data(), period, to + i * length, length);
-      } else {
-        HWY_DYNAMIC_DISPATCH(scale_bytes_f64)(from, scales.data(), shifts.data(), period, to + i * length, length);
-      }
+      HWY_DYNAMIC_DISPATCH(scale_bytes_target)
+      (table + number(i) * length, scales.data(), shifts.data(), period, out, i * length, length);
     }
   });
 }
@@ -97,16 +77,12 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
   const auto element = static_cast<std::int64_t>(size_of(table.dtype()));
   const auto* from = static_cast<const std::byte*>(table.data());
   auto* to = static_cast<std::byte*>(out.data());
-  const bool same = table.dtype() == out.dtype();
+  const auto out_element = static_cast<std::int64_t>(size_of(out.dtype()));
   with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
     parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::byte* row = from + number(i) * length * element;
-        if (same) {
-          std::memcpy(to + i * length * element, row, static_cast<std::size_t>(length * element));
-        } else {
-          HWY_DYNAMIC_DISPATCH(convert_target)(table.dtype(), row, out, i * length, length);
-        }
+        convert_elements(table.dtype(), row, out.dtype(), to + i * length * out_element, length);
       }
     });
   });
@@ -114,7 +90,7 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
 
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters) {
-  functors::visit_floating(out.dtype(), [&](auto zero) {
+  functors::visit_floating(scale.dtype(), [&](auto zero) {
     with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
       gather_scaled<decltype(zero)>(device, table.data_as<std::uint8_t>(), number, scale, shift, out);
     });

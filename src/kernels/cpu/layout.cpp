@@ -1,9 +1,9 @@
 // The copying operations of "rtl/kernels/pool.hpp" on the host: flatten and the parameter-free shortcut.
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/backend/pool.hpp"
 #include "kernels/cpu/parallel.hpp"
-#include "kernels/functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/layout.cpp"
@@ -30,23 +30,22 @@ void transpose_square(const T* from, std::int64_t, T* to, std::int64_t) {
 template <typename T>
 constexpr std::int64_t square = 16 / sizeof(T);
 
-/// to[j * to_step + i] = from[i * from_step + j] for a square.
+/// to[j * to_step + i] = from[i * from_step + j] for a square. Each round interleaves the rows of its upper with those
+/// of its lower half; after as many rounds as the side has bits, rows are columns.
 template <typename T>
 void transpose_square(const T* from, std::int64_t from_step, T* to, std::int64_t to_step) {
-  const hn::FixedTag<T, square<T> > d;
-  const auto row0 = hn::LoadU(d, from), row1 = hn::LoadU(d, from + from_step);
-  const auto low01 = hn::InterleaveLower(d, row0, row1), high01 = hn::InterleaveUpper(d, row0, row1);
-  if constexpr (square<T> == 2) {
-    hn::StoreU(low01, d, to);
-    hn::StoreU(high01, d, to + to_step);
-  } else {
-    const auto row2 = hn::LoadU(d, from + 2 * from_step), row3 = hn::LoadU(d, from + 3 * from_step);
-    const auto low23 = hn::InterleaveLower(d, row2, row3), high23 = hn::InterleaveUpper(d, row2, row3);
-    hn::StoreU(hn::ConcatLowerLower(d, low23, low01), d, to);
-    hn::StoreU(hn::ConcatUpperUpper(d, low23, low01), d, to + to_step);
-    hn::StoreU(hn::ConcatLowerLower(d, high23, high01), d, to + 2 * to_step);
-    hn::StoreU(hn::ConcatUpperUpper(d, high23, high01), d, to + 3 * to_step);
+  constexpr std::int64_t side = square<T>;
+  const hn::FixedTag<T, side> d;
+  hn::Vec<decltype(d)> rows[side], turned[side];
+  for (std::int64_t i = 0; i < side; ++i) rows[i] = hn::LoadU(d, from + i * from_step);
+  for (std::int64_t round = 1; round < side; round *= 2) {
+    for (std::int64_t i = 0; i < side / 2; ++i) {
+      turned[2 * i] = hn::InterleaveLower(d, rows[i], rows[i + side / 2]);
+      turned[2 * i + 1] = hn::InterleaveUpper(d, rows[i], rows[i + side / 2]);
+    }
+    for (std::int64_t i = 0; i < side; ++i) rows[i] = turned[i];
   }
+  for (std::int64_t i = 0; i < side; ++i) hn::StoreU(rows[i], d, to + i * to_step);
 }
 #endif
 
@@ -70,12 +69,14 @@ void transpose(const T* from, std::int64_t rows, std::int64_t columns, T* to) {
   }
 }
 
-void transpose_f32(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
-  transpose(from, rows, columns, to);
-}
-
-void transpose_f64(const double* from, std::int64_t rows, std::int64_t columns, double* to) {
-  transpose(from, rows, columns, to);
+void transpose_target(std::size_t size, const void* from, std::int64_t rows, std::int64_t columns, void* to) {
+  if (size == 2) {
+    transpose(static_cast<const std::uint16_t*>(from), rows, columns, static_cast<std::uint16_t*>(to));
+  } else if (size == 4) {
+    transpose(static_cast<const std::uint32_t*>(from), rows, columns, static_cast<std::uint32_t*>(to));
+  } else {
+    transpose(static_cast<const std::uint64_t*>(from), rows, columns, static_cast<std::uint64_t*>(to));
+  }
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -85,77 +86,89 @@ HWY_AFTER_NAMESPACE();
 namespace rtl::kernels::cpu {
 namespace {
 
-HWY_EXPORT(transpose_f32);
-HWY_EXPORT(transpose_f64);
+HWY_EXPORT(transpose_target);
 
-void transpose(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
-  HWY_DYNAMIC_DISPATCH(transpose_f32)(from, rows, columns, to);
-}
-
-void transpose(const double* from, std::int64_t rows, std::int64_t columns, double* to) {
-  HWY_DYNAMIC_DISPATCH(transpose_f64)(from, rows, columns, to);
-}
-
-/// Calls f(x's element type, image) for every image of x, in parallel.
+/// Calls f(image) for every image of x, in parallel.
 template <typename F>
 void for_images(ConstView x, const F& f) {
-  const std::int64_t size = x.count() / x.extent(0);
-  functors::visit_floating(x.dtype(), [&](auto zero) {
-    parallel_ranges(x.extent(0), grain_of(size), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) f(zero, n);
-    });
+  parallel_ranges(x.extent(0), grain_of(x.count() / x.extent(0)), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) f(n);
   });
 }
+
+/// to[n, column, row] = from[n, row, column] for every image n.
+void transpose_images(ConstView from, std::int64_t rows, std::int64_t columns, View to) {
+  const std::size_t size = size_of(from.dtype());
+  const auto* in = static_cast<const std::byte*>(from.data());
+  auto* out = static_cast<std::byte*>(to.data());
+  for_images(from, [&](std::int64_t n) {
+    const std::int64_t at = n * rows * columns * static_cast<std::int64_t>(size);
+    HWY_DYNAMIC_DISPATCH(transpose_target)(size, in + at, rows, columns, out + at);
+  });
+}
+
+/// The pixels that the shortcut copies: those of `images` with even row and column to or from channels [pad, ...) of
+/// `halved`.
+class Shortcut {
+ public:
+  Shortcut(const Shape& images, const Shape& halved, DType dtype)
+      : element_(static_cast<std::int64_t>(size_of(dtype))),
+        width_(images[2]),
+        half_height_(halved[1]),
+        half_width_(halved[2]),
+        pixel_(images[3] * element_),
+        wide_pixel_(halved[3] * element_),
+        pad_((halved[3] - images[3]) / 2 * element_),
+        image_(images[1] * images[2] * pixel_),
+        halved_(halved[1] * halved[2] * wide_pixel_) {}
+  std::int64_t image_bytes() const { return image_; }
+  std::int64_t halved_bytes() const { return halved_; }
+  /// Calls f(byte in an image, byte in a halved one, bytes) for every pixel.
+  template <typename F>
+  void for_pixels(const F& f) const {
+    for (std::int64_t h = 0; h < half_height_; ++h) {
+      for (std::int64_t w = 0; w < half_width_; ++w) {
+        f((2 * h * width_ + 2 * w) * pixel_, (h * half_width_ + w) * wide_pixel_ + pad_,
+          static_cast<std::size_t>(pixel_));
+      }
+    }
+  }
+
+ private:
+  std::int64_t element_, width_, half_height_, half_width_, pixel_, wide_pixel_, pad_, image_, halved_;
+};
 
 }  // namespace
 
 void flatten_forward(const Device&, ConstView x, View y) {
-  const std::int64_t positions = x.extent(1) * x.extent(2), channels = x.extent(3);
-  for_images(x, [&](auto zero, std::int64_t n) {
-    using T = decltype(zero);
-    const std::int64_t at = n * positions * channels;
-    transpose(x.data_as<T>() + at, positions, channels, y.data_as<T>() + at);
-  });
+  transpose_images(x, x.extent(1) * x.extent(2), x.extent(3), y);
 }
 
 void flatten_backward(const Device&, ConstView dy, View dx) {
-  const std::int64_t positions = dx.extent(1) * dx.extent(2), channels = dx.extent(3);
-  for_images(dx, [&](auto zero, std::int64_t n) {
-    using T = decltype(zero);
-    const std::int64_t at = n * positions * channels;
-    transpose(dy.data_as<T>() + at, channels, positions, dx.data_as<T>() + at);
-  });
+  transpose_images(dy, dx.extent(3), dx.extent(1) * dx.extent(2), dx);
 }
 
 void shortcut_a_forward(const Device&, ConstView x, View y) {
-  const std::int64_t height = y.extent(1), width = y.extent(2), channels = x.extent(3), wide = y.extent(3);
-  const std::int64_t pad = (wide - channels) / 2;
-  for_images(y, [&](auto zero, std::int64_t n) {
-    using T = decltype(zero);
-    T* to = y.data_as<T>() + n * height * width * wide;
-    const T* from = x.data_as<T>() + n * x.extent(1) * x.extent(2) * channels;
-    std::fill_n(to, height * width * wide, T{0});
-    for (std::int64_t h = 0; h < height; ++h) {
-      for (std::int64_t w = 0; w < width; ++w) {
-        std::copy_n(from + (2 * h * x.extent(2) + 2 * w) * channels, channels, to + (h * width + w) * wide + pad);
-      }
-    }
+  const Shortcut shortcut(x.shape(), y.shape(), x.dtype());
+  for_images(y, [&](std::int64_t n) {
+    const auto* from = static_cast<const std::byte*>(x.data()) + n * shortcut.image_bytes();
+    auto* to = static_cast<std::byte*>(y.data()) + n * shortcut.halved_bytes();
+    std::memset(to, 0, static_cast<std::size_t>(shortcut.halved_bytes()));
+    shortcut.for_pixels([&](std::int64_t image, std::int64_t halved, std::size_t bytes) {
+      std::memcpy(to + halved, from + image, bytes);
+    });
   });
 }
 
 void shortcut_a_backward(const Device&, ConstView dy, View dx) {
-  const std::int64_t height = dy.extent(1), width = dy.extent(2), channels = dx.extent(3), wide = dy.extent(3);
-  const std::int64_t pad = (wide - channels) / 2;
-  for_images(dx, [&](auto zero, std::int64_t n) {
-    using T = decltype(zero);
-    const T* from = dy.data_as<T>() + n * height * width * wide;
-    T* to = dx.data_as<T>() + n * dx.extent(1) * dx.extent(2) * channels;
-    std::fill_n(to, dx.extent(1) * dx.extent(2) * channels, T{0});
-    for (std::int64_t h = 0; h < height; ++h) {
-      for (std::int64_t w = 0; w < width; ++w) {
-        std::copy_n(from + (h * width + w) * wide + pad, channels, to + (2 * h * dx.extent(2) + 2 * w) * channels);
-      }
-    }
+  const Shortcut shortcut(dx.shape(), dy.shape(), dx.dtype());
+  for_images(dx, [&](std::int64_t n) {
+    const auto* from = static_cast<const std::byte*>(dy.data()) + n * shortcut.halved_bytes();
+    auto* to = static_cast<std::byte*>(dx.data()) + n * shortcut.image_bytes();
+    std::memset(to, 0, static_cast<std::size_t>(shortcut.image_bytes()));
+    shortcut.for_pixels([&](std::int64_t image, std::int64_t halved, std::size_t bytes) {
+      std::memcpy(to + image, from + halved, bytes);
+    });
   });
 }
 

@@ -73,13 +73,14 @@ const T* pointer_or_null(ConstView view) {
 template <typename T, typename Mean, typename Inverse>
 void normalise(const Device& device, ConstView x, ConstView gamma, ConstView beta, const Mean& mean,
                const Inverse& inverse, View y, bool relu, ConstView residual) {
+  using A = Arithmetic<T>;
   const Extents e(x);
-  const T *g = gamma.data_as<T>(), *b = beta.data_as<T>();
-  const Repeated<T> means(device, e.channels, mean);
-  const Repeated<T> scales(device, e.channels, [&](std::int64_t c) { return static_cast<double>(g[c]) * inverse(c); });
-  // What rounding the mean to T moves, the shift takes back.
-  const Repeated<T> shifts(device, e.channels, [&](std::int64_t c) {
-    const double rounded = static_cast<double>(static_cast<T>(mean(c)));
+  const A *g = gamma.data_as<A>(), *b = beta.data_as<A>();
+  const Repeated<A> means(device, e.channels, mean);
+  const Repeated<A> scales(device, e.channels, [&](std::int64_t c) { return static_cast<double>(g[c]) * inverse(c); });
+  // What rounding the mean to A moves, the shift takes back.
+  const Repeated<A> shifts(device, e.channels, [&](std::int64_t c) {
+    const double rounded = static_cast<double>(static_cast<A>(mean(c)));
     return static_cast<double>(b[c]) + (rounded - mean(c)) * inverse(c) * static_cast<double>(g[c]);
   });
   const NormForward<T> pass{
@@ -91,25 +92,28 @@ void normalise(const Device& device, ConstView x, ConstView gamma, ConstView bet
 template <typename T>
 struct BackwardViews {
   const T *x, *y, *dy;
-  T *dx, *dgamma, *dbeta, *dz;
+  T *dx, *dz;
+  Arithmetic<T>*dgamma, *dbeta;
   BackwardViews(ConstView x_view, ConstView y_view, ConstView dy_view, View dx_view, View dgamma_view, View dbeta_view,
                 bool relu, View dresidual)
       : x(x_view.data_as<T>()),
         y(relu ? y_view.data_as<T>() : nullptr),
         dy(dy_view.data_as<T>()),
         dx(dx_view.data_as<T>()),
-        dgamma(dgamma_view.data_as<T>()),
-        dbeta(dbeta_view.data_as<T>()),
-        dz(dresidual.given() ? dresidual.data_as<T>() : nullptr) {}
+        dz(dresidual.given() ? dresidual.data_as<T>() : nullptr),
+        dgamma(dgamma_view.data_as<Arithmetic<T>>()),
+        dbeta(dbeta_view.data_as<Arithmetic<T>>()) {}
 };
 
 /// Gradients; `inverse` is callable with a channel. With `batch_statistics` mean and deviation depend on x, too.
 template <typename T, typename Inverse>
-void backward(const Device& device, const BackwardViews<T>& v, const Extents& e, const T* gamma, const T* mean,
-              const Inverse& inverse, bool batch_statistics) {
+void backward(const Device& device, const BackwardViews<T>& v, const Extents& e, ConstView gamma_view,
+              ConstView mean_view, const Inverse& inverse, bool batch_statistics) {
+  using A = Arithmetic<T>;
+  const A *gamma = gamma_view.data_as<A>(), *mean = mean_view.data_as<A>();
   const int chunks = chunk_count(e.rows, e.grain());
   const std::int64_t channels = e.channels, room = norm_room<T>(channels);
-  const Repeated<T> means(device, e.channels, [&](std::int64_t c) { return mean[c]; });
+  const Repeated<A> means(device, e.channels, [&](std::int64_t c) { return mean[c]; });
   const Scratch<double> sums(device, chunks * channels, 0.0), products(device, chunks * channels, 0.0);
   const Scratch<double> rooms(device, chunks * room);
   parallel_chunks(e.rows, chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
@@ -122,15 +126,15 @@ void backward(const Device& device, const BackwardViews<T>& v, const Extents& e,
     products[i % channels] += products[i];
   }
   for (std::int64_t c = 0; c < e.channels; ++c) {
-    v.dbeta[c] = static_cast<T>(sums[c]);
-    v.dgamma[c] = static_cast<T>(products[c] * inverse(c));
+    v.dbeta[c] = static_cast<A>(sums[c]);
+    v.dgamma[c] = static_cast<A>(products[c] * inverse(c));
   }
   const double share = batch_statistics ? 1.0 / static_cast<double>(e.rows) : 0.0;
   const auto scale = [&](std::int64_t c) { return static_cast<double>(gamma[c]) * inverse(c); };
-  const Repeated<T> scales(device, e.channels, scale);
-  const Repeated<T> slopes(device, e.channels,
+  const Repeated<A> scales(device, e.channels, scale);
+  const Repeated<A> slopes(device, e.channels,
                            [&](std::int64_t c) { return scale(c) * share * products[c] * inverse(c) * inverse(c); });
-  const Repeated<T> offsets(device, e.channels, [&](std::int64_t c) { return scale(c) * share * sums[c]; });
+  const Repeated<A> offsets(device, e.channels, [&](std::int64_t c) { return scale(c) * share * sums[c]; });
   // Where the first pass has kept dz, the second need not select again.
   const bool kept = v.dz != nullptr;
   const NormBackward<T> pass{batch_statistics ? v.x : nullptr,
@@ -156,8 +160,9 @@ auto inverse_of(const T* variance, double epsilon) {
 void batch_norm_training_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, double epsilon,
                                  double momentum, View running_mean, View running_variance, View y, View saved_mean,
                                  View saved_inverse_deviation, bool relu, ConstView residual) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using A = Arithmetic<T>;
     const Extents e(x);
     const Moments moments(device, x.data_as<T>(), e);
     const auto rows = static_cast<double>(e.rows);
@@ -165,12 +170,12 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
     for (std::int64_t c = 0; c < e.channels; ++c) {
       const double mean = moments.mean(c);
       const double variance = moments.squares(c) / (rows - 1);
-      T& average = running_mean.data_as<T>()[c];
-      T& spread = running_variance.data_as<T>()[c];
-      average = static_cast<T>((1 - momentum) * static_cast<double>(average) + momentum * mean);
-      spread = static_cast<T>((1 - momentum) * static_cast<double>(spread) + momentum * variance);
-      saved_mean.data_as<T>()[c] = static_cast<T>(mean);
-      saved_inverse_deviation.data_as<T>()[c] = static_cast<T>(inverse(c));
+      A& average = running_mean.data_as<A>()[c];
+      A& spread = running_variance.data_as<A>()[c];
+      average = static_cast<A>((1 - momentum) * static_cast<double>(average) + momentum * mean);
+      spread = static_cast<A>((1 - momentum) * static_cast<double>(spread) + momentum * variance);
+      saved_mean.data_as<A>()[c] = static_cast<A>(mean);
+      saved_inverse_deviation.data_as<A>()[c] = static_cast<A>(inverse(c));
     }
     const auto mean = [&](std::int64_t c) { return moments.mean(c); };
     normalise<T>(device, x, gamma, beta, mean, inverse, y, relu, residual);
@@ -180,33 +185,33 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
 void batch_norm_training_backward(const Device& device, ConstView x, ConstView y, ConstView gamma, ConstView saved_mean,
                                   ConstView saved_inverse_deviation, ConstView dy, View dx, View dgamma, View dbeta,
                                   bool relu, View dresidual) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const T* saved = saved_inverse_deviation.data_as<T>();
+    const auto* saved = saved_inverse_deviation.data_as<Arithmetic<T>>();
     backward(
-        device, BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma.data_as<T>(),
-        saved_mean.data_as<T>(), [saved](std::int64_t c) { return static_cast<double>(saved[c]); }, true);
+        device, BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma, saved_mean,
+        [saved](std::int64_t c) { return static_cast<double>(saved[c]); }, true);
   });
 }
 
 void batch_norm_evaluation_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, ConstView mean,
                                    ConstView variance, double epsilon, View y, bool relu, ConstView residual) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const T* means = mean.data_as<T>();
+    const auto* means = mean.data_as<Arithmetic<T>>();
     normalise<T>(
         device, x, gamma, beta, [means](std::int64_t c) { return static_cast<double>(means[c]); },
-        inverse_of(variance.data_as<T>(), epsilon), y, relu, residual);
+        inverse_of(variance.data_as<Arithmetic<T>>(), epsilon), y, relu, residual);
   });
 }
 
 void batch_norm_evaluation_backward(const Device& device, ConstView x, ConstView y, ConstView gamma, ConstView mean,
                                     ConstView variance, double epsilon, ConstView dy, View dx, View dgamma, View dbeta,
                                     bool relu, View dresidual) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    backward(device, BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma.data_as<T>(),
-             mean.data_as<T>(), inverse_of(variance.data_as<T>(), epsilon), false);
+    backward(device, BackwardViews<T>(x, y, dy, dx, dgamma, dbeta, relu, dresidual), Extents(x), gamma, mean,
+             inverse_of(variance.data_as<Arithmetic<T>>(), epsilon), false);
   });
 }
 

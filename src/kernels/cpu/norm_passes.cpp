@@ -9,18 +9,19 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "kernels/cpu/bfloat16-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Bytes of x that one block of rows covers: small enough for the first-level cache.
+/// Bytes that one block of rows covers as f32 or f64: small enough for the first-level cache.
 constexpr std::int64_t block_bytes = 16384;
 
 template <typename T>
 std::int64_t period_of(std::int64_t channels) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Arithmetic<T> >()));
   return channels * (lanes / std::gcd(channels, lanes));
 }
 
@@ -30,9 +31,9 @@ template <typename T, typename F>
 void in_two_widths(std::int64_t channels, std::int64_t begin, std::int64_t end, const F& f) {
   const std::int64_t period = period_of<T>(channels), rows_per_group = std::max<std::int64_t>(1, period / channels);
   const std::int64_t groups = (end - begin) / rows_per_group;
-  if (groups > 0) f(hn::ScalableTag<T>(), begin * channels, groups, period);
+  if (groups > 0) f(hn::ScalableTag<Arithmetic<T> >(), begin * channels, groups, period);
   const std::int64_t left = begin + groups * rows_per_group;
-  if (left < end) f(hn::CappedTag<T, 1>(), left * channels, end - left, channels);
+  if (left < end) f(hn::CappedTag<Arithmetic<T>, 1>(), left * channels, end - left, channels);
 }
 
 /// Row groups that stay in registers' reach: few when the period is long, so that they do not share cache sets.
@@ -49,11 +50,11 @@ void forward_tiles(D d, const NormForward<T>& p, std::int64_t start, std::int64_
       const auto mean = hn::LoadU(d, p.mean + j), scale = hn::LoadU(d, p.scale + j), shift = hn::LoadU(d, p.shift + j);
       for (std::int64_t g = group; g < last; ++g) {
         const std::int64_t i = start + g * period + j;
-        auto v = hn::MulAdd(hn::Sub(hn::LoadU(d, p.x + i), mean), scale, shift);
-        if (p.residual != nullptr) v = hn::Add(v, hn::LoadU(d, p.residual + i));
+        auto v = hn::MulAdd(hn::Sub(load(d, p.x + i), mean), scale, shift);
+        if (p.residual != nullptr) v = hn::Add(v, load(d, p.residual + i));
         // Not Max: a NaN stays one.
         if (p.relu) v = hn::IfThenElse(hn::Lt(v, zero), zero, v);
-        hn::StoreU(v, d, p.y + i);
+        store(v, d, p.y + i);
       }
     }
   }
@@ -71,11 +72,11 @@ void backward_tiles(D d, const NormBackward<T>& p, std::int64_t start, std::int6
       const auto slope = hn::LoadU(d, p.slope + j), offset = hn::LoadU(d, p.offset + j);
       for (std::int64_t g = group; g < last; ++g) {
         const std::int64_t i = start + g * period + j;
-        auto dz = hn::LoadU(d, p.dy + i);
-        if (p.y != nullptr) dz = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, p.y + i), zero), dz);
+        auto dz = load(d, p.dy + i);
+        if (p.y != nullptr) dz = hn::IfThenElseZero(hn::Gt(load(d, p.y + i), zero), dz);
         auto dx = hn::Mul(dz, scale);
-        if (p.x != nullptr) dx = hn::Sub(dx, hn::MulAdd(hn::Sub(hn::LoadU(d, p.x + i), mean), slope, offset));
-        hn::StoreU(dx, d, p.dx + i);
+        if (p.x != nullptr) dx = hn::Sub(dx, hn::MulAdd(hn::Sub(load(d, p.x + i), mean), slope, offset));
+        store(dx, d, p.dx + i);
       }
     }
   }
@@ -83,31 +84,32 @@ void backward_tiles(D d, const NormBackward<T>& p, std::int64_t start, std::int6
 
 /// sums[j] = sum of x over the groups of one block.
 template <class D, typename T>
-void block_sums(D d, const T* x, std::int64_t groups, std::int64_t period, T* sums) {
+void block_sums(D d, const T* x, std::int64_t groups, std::int64_t period, Arithmetic<T>* sums) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t j = 0; j < period; j += lanes) {
     auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
     std::int64_t group = 0;
     for (; group + 4 <= groups; group += 4) {
-      s0 = hn::Add(s0, hn::LoadU(d, x + group * period + j));
-      s1 = hn::Add(s1, hn::LoadU(d, x + (group + 1) * period + j));
-      s2 = hn::Add(s2, hn::LoadU(d, x + (group + 2) * period + j));
-      s3 = hn::Add(s3, hn::LoadU(d, x + (group + 3) * period + j));
+      s0 = hn::Add(s0, load(d, x + group * period + j));
+      s1 = hn::Add(s1, load(d, x + (group + 1) * period + j));
+      s2 = hn::Add(s2, load(d, x + (group + 2) * period + j));
+      s3 = hn::Add(s3, load(d, x + (group + 3) * period + j));
     }
-    for (; group < groups; ++group) s0 = hn::Add(s0, hn::LoadU(d, x + group * period + j));
+    for (; group < groups; ++group) s0 = hn::Add(s0, load(d, x + group * period + j));
     hn::StoreU(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), d, sums + j);
   }
 }
 
 /// sums[j] = sum of x - centre, squares[j] = sum of (x - centre)^2 over the groups of one block.
 template <class D, typename T>
-void block_deviations(D d, const T* x, const T* centre, std::int64_t groups, std::int64_t period, T* sums, T* squares) {
+void block_deviations(D d, const T* x, const Arithmetic<T>* centre, std::int64_t groups, std::int64_t period,
+                      Arithmetic<T>* sums, Arithmetic<T>* squares) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t j = 0; j < period; j += lanes) {
     const auto middle = hn::LoadU(d, centre + j);
     auto s0 = hn::Zero(d), s1 = s0, q0 = s0, q1 = s0;
     const auto add = [&](std::int64_t group, auto& sum, auto& square) HWY_ATTR {
-      const auto v = hn::Sub(hn::LoadU(d, x + group * period + j), middle);
+      const auto v = hn::Sub(load(d, x + group * period + j), middle);
       sum = hn::Add(sum, v);
       square = hn::MulAdd(v, v, square);
     };
@@ -124,8 +126,8 @@ void block_deviations(D d, const T* x, const T* centre, std::int64_t groups, std
 
 /// sums[j] = sum of dz, products[j] = sum of dz * (x - mean) over the groups of one block.
 template <class D, typename T>
-void block_products(D d, const NormSums<T>& p, std::int64_t start, std::int64_t groups, std::int64_t period, T* sums,
-                    T* products) {
+void block_products(D d, const NormSums<T>& p, std::int64_t start, std::int64_t groups, std::int64_t period,
+                    Arithmetic<T>* sums, Arithmetic<T>* products) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto zero = hn::Zero(d);
   for (std::int64_t j = 0; j < period; j += lanes) {
@@ -133,11 +135,11 @@ void block_products(D d, const NormSums<T>& p, std::int64_t start, std::int64_t 
     auto s0 = zero, s1 = zero, q0 = zero, q1 = zero;
     const auto add = [&](std::int64_t group, auto& sum, auto& product) HWY_ATTR {
       const std::int64_t i = start + group * period + j;
-      auto dz = hn::LoadU(d, p.dy + i);
-      if (p.y != nullptr) dz = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, p.y + i), zero), dz);
-      if (p.dz != nullptr) hn::StoreU(dz, d, p.dz + i);
+      auto dz = load(d, p.dy + i);
+      if (p.y != nullptr) dz = hn::IfThenElseZero(hn::Gt(load(d, p.y + i), zero), dz);
+      if (p.dz != nullptr) store(dz, d, p.dz + i);
       sum = hn::Add(sum, dz);
-      product = hn::MulAdd(dz, hn::Sub(hn::LoadU(d, p.x + i), mean), product);
+      product = hn::MulAdd(dz, hn::Sub(load(d, p.x + i), mean), product);
     };
     std::int64_t group = 0;
     for (; group + 2 <= groups; group += 2) {
@@ -153,7 +155,7 @@ void block_products(D d, const NormSums<T>& p, std::int64_t start, std::int64_t 
 /// Calls f(first group, groups) for blocks of about block_bytes.
 template <typename T, typename F>
 void for_blocks(std::int64_t groups, std::int64_t period, const F& f) {
-  const std::int64_t wanted = block_bytes / (period * static_cast<std::int64_t>(sizeof(T)));
+  const std::int64_t wanted = block_bytes / (period * static_cast<std::int64_t>(sizeof(Arithmetic<T>)));
   const std::int64_t size = std::max<std::int64_t>(wanted, 8);
   for (std::int64_t group = 0; group < groups; group += size) f(group, std::min(size, groups - group));
 }
@@ -181,9 +183,10 @@ struct PeriodSums {
 template <typename T>
 void statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
                 double* room) {
+  using A = Arithmetic<T>;
   double *sum = room, *squares = sum + channels;
-  T *centre = reinterpret_cast<T*>(squares + channels), *behind = centre + period_of<T>(channels);
-  PeriodSums<T> sums{behind}, products{behind + period_of<T>(channels)};
+  A *centre = reinterpret_cast<A*>(squares + channels), *behind = centre + period_of<T>(channels);
+  PeriodSums<A> sums{behind}, products{behind + period_of<T>(channels)};
   in_two_widths<T>(channels, begin, end, [&](auto d, std::int64_t start, std::int64_t groups, std::int64_t period) {
     for_blocks<T>(groups, period, [&](std::int64_t group, std::int64_t count) {
       const T* block = x + start + group * period;
@@ -191,9 +194,9 @@ void statistics(const T* x, std::int64_t channels, std::int64_t begin, std::int6
       const double rows = static_cast<double>(count * rows_per_group), before = out.count;
       block_sums(d, block, count, period, sums.data());
       sums.total(sum, channels, period);
-      for (std::int64_t c = 0; c < channels; ++c) centre[c] = static_cast<T>(sum[c] / rows);
+      for (std::int64_t c = 0; c < channels; ++c) centre[c] = static_cast<A>(sum[c] / rows);
       for (std::int64_t j = channels; j < period; ++j) centre[j] = centre[j - channels];
-      block_deviations(d, block, static_cast<const T*>(centre), count, period, sums.data(), products.data());
+      block_deviations(d, block, static_cast<const A*>(centre), count, period, sums.data(), products.data());
       sums.total(sum, channels, period);
       products.total(squares, channels, period);
       out.count = before + rows;
@@ -223,8 +226,8 @@ void backward(const NormBackward<T>& pass, std::int64_t channels, std::int64_t b
 
 template <typename T>
 void sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end, double* room) {
-  T* first = reinterpret_cast<T*>(room);
-  PeriodSums<T> sum{first}, product{first + period_of<T>(channels)};
+  auto* first = reinterpret_cast<Arithmetic<T>*>(room);
+  PeriodSums<Arithmetic<T> > sum{first}, product{first + period_of<T>(channels)};
   in_two_widths<T>(channels, begin, end, [&](auto d, std::int64_t start, std::int64_t groups, std::int64_t period) {
     for_blocks<T>(groups, period, [&](std::int64_t group, std::int64_t count) {
       block_products(d, pass, start + group * period, count, period, sum.data(), product.data());
@@ -244,10 +247,17 @@ void statistics_f64(const double* x, std::int64_t c, std::int64_t begin, std::in
                     double* room) {
   statistics(x, c, begin, end, out, room);
 }
+void statistics_bf16(const bfloat16* x, std::int64_t c, std::int64_t begin, std::int64_t end, ColumnStatistics& out,
+                     double* room) {
+  statistics(x, c, begin, end, out, room);
+}
 void forward_f32(const NormForward<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   forward(p, c, begin, end);
 }
 void forward_f64(const NormForward<double>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
+  forward(p, c, begin, end);
+}
+void forward_bf16(const NormForward<bfloat16>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   forward(p, c, begin, end);
 }
 void sums_f32(const NormSums<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end, double* room) {
@@ -256,10 +266,16 @@ void sums_f32(const NormSums<float>& p, std::int64_t c, std::int64_t begin, std:
 void sums_f64(const NormSums<double>& p, std::int64_t c, std::int64_t begin, std::int64_t end, double* room) {
   sums(p, c, begin, end, room);
 }
+void sums_bf16(const NormSums<bfloat16>& p, std::int64_t c, std::int64_t begin, std::int64_t end, double* room) {
+  sums(p, c, begin, end, room);
+}
 void backward_f32(const NormBackward<float>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   backward(p, c, begin, end);
 }
 void backward_f64(const NormBackward<double>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
+  backward(p, c, begin, end);
+}
+void backward_bf16(const NormBackward<bfloat16>& p, std::int64_t c, std::int64_t begin, std::int64_t end) {
   backward(p, c, begin, end);
 }
 
@@ -273,12 +289,16 @@ HWY_EXPORT(period_f32);
 HWY_EXPORT(period_f64);
 HWY_EXPORT(statistics_f32);
 HWY_EXPORT(statistics_f64);
+HWY_EXPORT(statistics_bf16);
 HWY_EXPORT(forward_f32);
 HWY_EXPORT(forward_f64);
+HWY_EXPORT(forward_bf16);
 HWY_EXPORT(sums_f32);
 HWY_EXPORT(sums_f64);
+HWY_EXPORT(sums_bf16);
 HWY_EXPORT(backward_f32);
 HWY_EXPORT(backward_f64);
+HWY_EXPORT(backward_bf16);
 
 template <>
 std::int64_t norm_period<float>(std::int64_t channels) {
@@ -299,6 +319,11 @@ void norm_statistics(const double* x, std::int64_t channels, std::int64_t begin,
                      ColumnStatistics& out, double* room) {
   HWY_DYNAMIC_DISPATCH(statistics_f64)(x, channels, begin, end, out, room);
 }
+template <>
+void norm_statistics(const bfloat16* x, std::int64_t channels, std::int64_t begin, std::int64_t end,
+                     ColumnStatistics& out, double* room) {
+  HWY_DYNAMIC_DISPATCH(statistics_bf16)(x, channels, begin, end, out, room);
+}
 
 template <>
 void norm_forward(const NormForward<float>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
@@ -307,6 +332,10 @@ void norm_forward(const NormForward<float>& pass, std::int64_t channels, std::in
 template <>
 void norm_forward(const NormForward<double>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
   HWY_DYNAMIC_DISPATCH(forward_f64)(pass, channels, begin, end);
+}
+template <>
+void norm_forward(const NormForward<bfloat16>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
+  HWY_DYNAMIC_DISPATCH(forward_bf16)(pass, channels, begin, end);
 }
 
 template <>
@@ -318,6 +347,11 @@ void norm_sums(const NormSums<double>& pass, std::int64_t channels, std::int64_t
                double* room) {
   HWY_DYNAMIC_DISPATCH(sums_f64)(pass, channels, begin, end, room);
 }
+template <>
+void norm_sums(const NormSums<bfloat16>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end,
+               double* room) {
+  HWY_DYNAMIC_DISPATCH(sums_bf16)(pass, channels, begin, end, room);
+}
 
 template <>
 void norm_backward(const NormBackward<float>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
@@ -326,6 +360,10 @@ void norm_backward(const NormBackward<float>& pass, std::int64_t channels, std::
 template <>
 void norm_backward(const NormBackward<double>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
   HWY_DYNAMIC_DISPATCH(backward_f64)(pass, channels, begin, end);
+}
+template <>
+void norm_backward(const NormBackward<bfloat16>& pass, std::int64_t channels, std::int64_t begin, std::int64_t end) {
+  HWY_DYNAMIC_DISPATCH(backward_bf16)(pass, channels, begin, end);
 }
 
 }  // namespace rtl::kernels::cpu

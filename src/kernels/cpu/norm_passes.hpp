@@ -1,20 +1,23 @@
 // The memory passes of batch normalisation, vectorised for each instruction set. They see x as a flat array in which
 // the per-channel factors repeat with a period: a whole number of vectors that is a multiple of the channels, so that
-// any number of channels runs at full width.
+// any number of channels runs at full width. Activations are elements of T: float, double or bfloat16; everything else
+// is Arithmetic<T>, or double where sums are combined.
 #pragma once
 
 #include <cstdint>
 
+#include "rtl/core/dtype.hpp"
+
 namespace rtl::kernels::cpu {
 
-/// Elements of T after which channels and vectors are in step again, for the instruction set in use.
+/// Elements after which channels and vectors of T, float or double, are in step again, for the instruction set in use.
 template <typename T>
 std::int64_t norm_period(std::int64_t channels);
 
 /// Numbers (f64) of room that a thread needs for the sums below.
 template <typename T>
 std::int64_t norm_room(std::int64_t channels) {
-  return 2 * channels + 3 * norm_period<T>(channels);
+  return 2 * channels + 3 * norm_period<Arithmetic<T>>(channels);
 }
 
 /// Per-channel sums of rows [begin, end), taken about the mean of each block of rows and combined exactly.
@@ -33,7 +36,7 @@ template <typename T>
 struct NormForward {
   const T* x;
   const T* residual;  ///< may be null
-  const T *mean, *scale, *shift;
+  const Arithmetic<T>*mean, *scale, *shift;
   T* y;
   bool relu;
 };
@@ -46,7 +49,7 @@ void norm_forward(const NormForward<T>& pass, std::int64_t channels, std::int64_
 template <typename T>
 struct NormSums {
   const T *x, *y, *dy;
-  const T* mean;  ///< [period]
+  const Arithmetic<T>* mean;  ///< [period]
   T* dz;
   double *sums, *products;  ///< [channels]
 };
@@ -59,7 +62,7 @@ void norm_sums(const NormSums<T>& pass, std::int64_t channels, std::int64_t begi
 template <typename T>
 struct NormBackward {
   const T *x, *y, *dy;
-  const T *mean, *scale, *slope, *offset;
+  const Arithmetic<T>*mean, *scale, *slope, *offset;
   T* dx;
 };
 

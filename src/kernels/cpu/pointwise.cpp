@@ -18,6 +18,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
+#include "kernels/cpu/bfloat16-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -29,42 +30,45 @@ template <typename T>
 constexpr T exp_limit = sizeof(T) == 4 ? T{87} : T{706};
 
 /// The function made of exp of one vector; what is no ordinary number is left to the functor, lane by lane.
-template <typename F, typename T>
-void exp_vector(F f, const T* x, T* y) {
-  const hn::ScalableTag<T> d;
+template <typename F, class D, class V>
+auto exp_vector(F f, D d, V v) {
+  using T = hn::TFromD<D>;
   const auto one = hn::Set(d, T{1}), limit = hn::Set(d, exp_limit<T>);
-  const auto v = hn::LoadU(d, x), magnitude = hn::Abs(v);
-  const bool ordinary = hn::AllTrue(d, hn::Le(magnitude, limit));
-  HWY_ALIGN T before[HWY_MAX_BYTES / sizeof(T)];
-  if (!ordinary) hn::Store(v, d, before);
+  const auto magnitude = hn::Abs(v);
+  auto y = v;
   if constexpr (std::is_same_v<F, functors::Sigmoid>) {
     const auto e = hn::Exp(d, hn::Neg(magnitude));
-    hn::StoreU(hn::Div(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), e, one), hn::Add(one, e)), d, y);
+    y = hn::Div(hn::IfThenElse(hn::Lt(v, hn::Zero(d)), e, one), hn::Add(one, e));
   } else {
-    hn::StoreU(hn::Exp(d, v), d, y);
+    y = hn::Exp(d, v);
   }
-  if (ordinary) return;
+  if (hn::AllTrue(d, hn::Le(magnitude, limit))) return y;
+  HWY_ALIGN T before[HWY_MAX_BYTES / sizeof(T)], after[HWY_MAX_BYTES / sizeof(T)];
+  hn::Store(v, d, before);
+  hn::Store(y, d, after);
   for (std::size_t lane = 0; lane < hn::Lanes(d); ++lane) {
-    if (!(std::abs(before[lane]) <= exp_limit<T>)) y[lane] = f(before[lane]);
+    if (!(std::abs(before[lane]) <= exp_limit<T>)) after[lane] = f(before[lane]);
   }
+  return hn::Load(d, after);
 }
 
 /// y[i] = f(x[i]) where f is made of exp. An element's bits depend on its value only, not on its place: the end of a
 /// row and rows with other steps pass through a vector too.
 template <typename F, typename T>
 void exp_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, std::int64_t length) {
-  const hn::ScalableTag<T> d;
+  const hn::ScalableTag<Arithmetic<T> > d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
   if (step_x == 1 && step_y == 1) {
-    for (; i + lanes <= length; i += lanes) exp_vector(f, x + i, y + i);
+    for (; i + lanes <= length; i += lanes) store(exp_vector(f, d, load(d, x + i)), d, y + i);
   }
-  HWY_ALIGN T part[HWY_MAX_BYTES / sizeof(T)] = {};
+  HWY_ALIGN Arithmetic<T> part[HWY_MAX_BYTES / sizeof(Arithmetic<T>)] = {};
   for (; i < length; i += lanes) {
     const std::int64_t count = std::min(lanes, length - i);
-    for (std::int64_t lane = 0; lane < count; ++lane) part[lane] = x[(i + lane) * step_x];
-    exp_vector(f, part, part);
-    for (std::int64_t lane = 0; lane < count; ++lane) y[(i + lane) * step_y] = part[lane];
+    for (std::int64_t lane = 0; lane < count; ++lane)
+      part[lane] = functors::convert<Arithmetic<T> >(x[(i + lane) * step_x]);
+    store(exp_vector(f, d, load(d, part)), d, part);
+    for (std::int64_t lane = 0; lane < count; ++lane) y[(i + lane) * step_y] = functors::convert<T>(part[lane]);
   }
 }
 
@@ -75,25 +79,28 @@ void unary_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, 
   if constexpr (made_of_exp) {
     exp_row(f, x, step_x, y, step_y, length);
   } else if (step_x != 1 || step_y != 1) {
-    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = f(x[i * step_x]);
+    const auto apply = functors::on_elements<T>(f);
+    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = apply(x[i * step_x]);
   } else {
+    const auto apply = functors::on_elements<T>(f);
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) y[i] = f(x[i]);
+    for (std::int64_t i = 0; i < length; ++i) y[i] = apply(x[i]);
   }
 }
 
 template <typename F, typename T>
 void binary_row(F f, const T* a, std::int64_t step_a, const T* b, std::int64_t step_b, T* y, std::int64_t step_y,
                 std::int64_t length) {
+  const auto apply = functors::on_elements<T>(f);
   if (step_a == 1 && step_b == 1 && step_y == 1) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) y[i] = f(a[i], b[i]);
+    for (std::int64_t i = 0; i < length; ++i) y[i] = apply(a[i], b[i]);
   } else if (step_a == 1 && step_b == 0 && step_y == 1) {
     const T repeated = *b;
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) y[i] = f(a[i], repeated);
+    for (std::int64_t i = 0; i < length; ++i) y[i] = apply(a[i], repeated);
   } else {
-    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = f(a[i * step_a], b[i * step_b]);
+    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = apply(a[i * step_a], b[i * step_b]);
   }
 }
 
@@ -120,61 +127,37 @@ void binary_view(F f, ConstView a, ConstView b, View y) {
 
 void unary_target(UnaryOp op, ConstView x, View y) {
   functors::visit(op, [&](auto f) {
-    functors::visit_floating(y.dtype(), [&](auto zero) { unary_view<decltype(f), decltype(zero)>(f, x, y); });
+    functors::visit_activations(y.dtype(), [&](auto zero) { unary_view<decltype(f), decltype(zero)>(f, x, y); });
   });
 }
 
 void binary_target(BinaryOp op, ConstView a, ConstView b, View y) {
   functors::visit(op, [&](auto f) {
-    functors::visit_floating(y.dtype(), [&](auto zero) { binary_view<decltype(f), decltype(zero)>(f, a, b, y); });
+    functors::visit_activations(y.dtype(), [&](auto zero) { binary_view<decltype(f), decltype(zero)>(f, a, b, y); });
   });
 }
 
 void scale_add_target(double alpha, ConstView x, double beta, View y) {
-  functors::visit_floating(y.dtype(), [&](auto zero) {
+  functors::visit_activations(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const functors::ScaleAdd<T> f{static_cast<T>(alpha), static_cast<T>(beta)};
+    using A = Arithmetic<T>;
+    const functors::ScaleAdd<A> f{static_cast<A>(alpha), static_cast<A>(beta)};
     if (beta == 0) {
-      unary_view<functors::ScaleAdd<T>, T>(f, x, y);
+      unary_view<functors::ScaleAdd<A>, T>(f, x, y);
     } else {
-      binary_view<functors::ScaleAdd<T>, T>(f, x, y, y);
+      binary_view<functors::ScaleAdd<A>, T>(f, x, y, y);
     }
   });
 }
 
 void add_relu_target(ConstView a, ConstView b, View y) {
-  functors::visit_floating(y.dtype(), [&](auto zero) { binary_view<functors::AddRelu, decltype(zero)>({}, a, b, y); });
+  functors::visit_activations(y.dtype(),
+                              [&](auto zero) { binary_view<functors::AddRelu, decltype(zero)>({}, a, b, y); });
 }
 
 void relu_backward_target(ConstView y, ConstView dy, View dx) {
-  functors::visit_floating(dx.dtype(),
-                           [&](auto zero) { binary_view<functors::ReluBackward, decltype(zero)>({}, y, dy, dx); });
-}
-
-template <typename From, typename To>
-void cast_row(const From* x, std::int64_t step_x, To* y, std::int64_t step_y, std::int64_t length) {
-  if (step_x == 1 && step_y == 1) {
-#pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) y[i] = functors::convert<To>(x[i]);
-  } else {
-    for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = functors::convert<To>(x[i * step_x]);
-  }
-}
-
-template <typename From, typename To>
-void cast_view(ConstView x, View y) {
-  const StridedLoop<2> loop(y.shape(), {x.strides(), y.strides()});
-  const From* from = x.data_as<From>();
-  To* to = y.data_as<To>();
-  loop.run([&](const std::array<std::int64_t, 2>& at, std::int64_t length) {
-    cast_row(from + at[0], loop.step(0), to + at[1], loop.step(1), length);
-  });
-}
-
-void cast_target(ConstView x, View y) {
-  functors::visit_any(x.dtype(), [&](auto from) {
-    functors::visit_any(y.dtype(), [&](auto to) { cast_view<decltype(from), decltype(to)>(x, y); });
-  });
+  functors::visit_activations(dx.dtype(),
+                              [&](auto zero) { binary_view<functors::ReluBackward, decltype(zero)>({}, y, dy, dx); });
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -188,7 +171,6 @@ HWY_EXPORT(binary_target);
 HWY_EXPORT(scale_add_target);
 HWY_EXPORT(add_relu_target);
 HWY_EXPORT(relu_backward_target);
-HWY_EXPORT(cast_target);
 
 void unary(const Device&, UnaryOp op, ConstView x, View y) { HWY_DYNAMIC_DISPATCH(unary_target)(op, x, y); }
 
@@ -223,8 +205,6 @@ void fill(const Device&, double value, View y) {
     });
   });
 }
-
-void cast(const Device&, ConstView x, View y) { HWY_DYNAMIC_DISPATCH(cast_target)(x, y); }
 
 }  // namespace rtl::kernels::cpu
 #endif  // HWY_ONCE

@@ -3,6 +3,7 @@
 
 #include "kernels/backend/pool.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,6 +12,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "kernels/cpu/bfloat16-inl.hpp"
 // clang-format on
 
 namespace rtl::kernels::cpu {
@@ -33,22 +35,22 @@ template <class D, typename T>
 void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
                 std::int32_t* winners) {
   // Positions are held in the width of the elements, so that one mask serves both.
-  using Position = hwy::MakeSigned<T>;
+  using Position = hwy::MakeSigned<Arithmetic<T> >;
   const hn::Rebind<Position, D> di;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  auto best = hn::LoadU(d, image + corner * s.channels + c);
+  auto best = load(d, image + corner * s.channels + c);
   auto winner = hn::Set(di, static_cast<Position>(corner));
   for (std::int64_t row = 0; row < s.window; ++row) {
     for (std::int64_t column = row == 0 ? 1 : 0; column < s.window; ++column) {
       const std::int64_t position = corner + row * s.width + column;
-      const auto x = hn::LoadU(d, image + position * s.channels + c);
+      const auto x = load(d, image + position * s.channels + c);
       const auto wins = hn::AndNot(hn::IsNaN(best), hn::Not(hn::Le(x, best)));
       best = hn::IfThenElse(wins, x, best);
       winner = hn::IfThenElse(hn::RebindMask(di, wins), hn::Set(di, static_cast<Position>(position)), winner);
     }
   }
-  hn::StoreU(best, d, y + c);
-  if constexpr (sizeof(T) == sizeof(std::int32_t)) {
+  store(best, d, y + c);
+  if constexpr (sizeof(Position) == sizeof(std::int32_t)) {
     hn::StoreU(winner, di, winners + c);
   } else {
     Position wide[hn::MaxLanes(D())];
@@ -57,29 +59,32 @@ void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, s
   }
 }
 
-template <typename T>
-void copy_elements(const T* from, T* to, std::int64_t count) {
+template <typename From, typename To>
+void convert_channels(const From* from, To* to, std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+  for (std::int64_t i = 0; i < count; ++i) to[i] = functors::convert<To>(from[i]);
 }
 
 template <typename T>
-void add_scaled(const T* from, T scale, T* to, std::int64_t count) {
+void add_scaled(const T* from, Arithmetic<T> scale, Arithmetic<T>* to, std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) to[i] += scale * from[i];
+  for (std::int64_t i = 0; i < count; ++i) to[i] += scale * functors::convert<Arithmetic<T> >(from[i]);
 }
 
-template <typename T>
-void scale_elements(const T* from, T scale, T* to, std::int64_t count) {
+/// `scale` is float for To bf16, else a To.
+template <typename From, typename To>
+void scale_elements(const From* from, Arithmetic<To> scale, To* to, std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) to[i] = scale * from[i];
+  for (std::int64_t i = 0; i < count; ++i) {
+    to[i] = functors::convert<To>(scale * functors::convert<Arithmetic<To> >(from[i]));
+  }
 }
 
 /// Rows [begin, end) of the output, counted over all images.
 template <typename T>
 void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std::int64_t begin, std::int64_t end) {
-  const hn::ScalableTag<T> d;
-  const hn::CappedTag<T, 1> one;
+  const hn::ScalableTag<Arithmetic<T> > d;
+  const hn::CappedTag<Arithmetic<T>, 1> one;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t row = begin; row < end; ++row) {
     const T* image = x + row / s.out_height * s.height * s.width * s.channels;
@@ -94,39 +99,62 @@ void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std:
   }
 }
 
+/// Channels whose sums are made at a time.
+constexpr std::int64_t channel_tile = 256;
+
 template <typename T>
 void average_rows(const PoolShapes& s, const T* x, T* y, std::int64_t begin, std::int64_t end) {
-  const T scale = static_cast<T>(1.0 / static_cast<double>(s.window * s.window));
+  const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window));
+  Arithmetic<T> sums[channel_tile];
   for (std::int64_t row = begin; row < end; ++row) {
     const T* image = x + row / s.out_height * s.height * s.width * s.channels;
     const std::int64_t top = row % s.out_height * s.stride;
     for (std::int64_t column = 0; column < s.out_width; ++column) {
       T* out = y + (row * s.out_width + column) * s.channels;
       const std::int64_t corner = top * s.width + column * s.stride;
-      copy_elements(image + corner * s.channels, out, s.channels);
-      for (std::int64_t at = 1; at < s.window * s.window; ++at) {
-        const std::int64_t position = corner + at / s.window * s.width + at % s.window;
-        add_scaled(image + position * s.channels, T{1}, out, s.channels);
+      for (std::int64_t c = 0; c < s.channels; c += channel_tile) {
+        const std::int64_t count = std::min(channel_tile, s.channels - c);
+        convert_channels(image + corner * s.channels + c, sums, count);
+        for (std::int64_t at = 1; at < s.window * s.window; ++at) {
+          const std::int64_t position = corner + at / s.window * s.width + at % s.window;
+          add_scaled(image + position * s.channels + c, Arithmetic<T>{1}, sums, count);
+        }
+        scale_elements(sums, scale, out + c, count);
       }
-      scale_elements(out, scale, out, s.channels);
     }
   }
 }
 
-/// Images [begin, end): windows may overlap, so an image belongs to one thread.
-template <typename T>
-void max_images_backward(const PoolShapes& s, const T* dy, const std::int32_t* winners, T* dx, std::int64_t begin,
-                         std::int64_t end) {
-  const std::int64_t size = s.height * s.width * s.channels, out_size = s.out_height * s.out_width * s.channels;
+/// Calls f(n, sums) for images [begin, end), whose pixels f adds to; windows may overlap, so an image belongs to one
+/// thread. `sums` is the image itself, or for bf16 the `room` from which it is rounded.
+template <typename T, typename F>
+void for_image_sums(const PoolShapes& s, T* dx, [[maybe_unused]] float* room, std::int64_t begin, std::int64_t end,
+                    const F& f) {
+  const std::int64_t size = s.height * s.width * s.channels;
   for (std::int64_t n = begin; n < end; ++n) {
-    std::fill_n(dx + n * size, size, T{0});
+    if constexpr (std::is_same_v<T, bfloat16>) {
+      std::fill_n(room, size, 0.0F);
+      f(n, room);
+      convert_channels(room, dx + n * size, size);
+    } else {
+      std::fill_n(dx + n * size, size, T{0});
+      f(n, dx + n * size);
+    }
+  }
+}
+
+template <typename T>
+void max_images_backward(const PoolShapes& s, const T* dy, const std::int32_t* winners, T* dx, float* room,
+                         std::int64_t begin, std::int64_t end) {
+  const std::int64_t out_size = s.out_height * s.out_width * s.channels;
+  for_image_sums(s, dx, room, begin, end, [&](std::int64_t n, Arithmetic<T>* sums) {
     for (std::int64_t at = 0; at < out_size; at += s.channels) {
       for (std::int64_t c = 0; c < s.channels; ++c) {
         const std::int64_t out = n * out_size + at + c;
-        dx[n * size + winners[out] * s.channels + c] += dy[out];
+        sums[winners[out] * s.channels + c] += functors::convert<Arithmetic<T> >(dy[out]);
       }
     }
-  }
+  });
 }
 
 template <typename T>
@@ -144,102 +172,105 @@ void gather_images(const PoolShapes& s, const T* x, const std::int32_t* winners,
 }
 
 template <typename T>
-void average_images_backward(const PoolShapes& s, const T* dy, T* dx, std::int64_t begin, std::int64_t end) {
-  const T scale = static_cast<T>(1.0 / static_cast<double>(s.window * s.window));
-  const std::int64_t size = s.height * s.width * s.channels;
-  for (std::int64_t row = begin * s.out_height; row < end * s.out_height; ++row) {
-    T* image = dx + row / s.out_height * size;
-    if (row % s.out_height == 0) std::fill_n(image, size, T{0});
-    for (std::int64_t column = 0; column < s.out_width; ++column) {
-      const std::int64_t corner = row % s.out_height * s.stride * s.width + column * s.stride;
+void average_images_backward(const PoolShapes& s, const T* dy, T* dx, float* room, std::int64_t begin,
+                             std::int64_t end) {
+  const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window));
+  for_image_sums(s, dx, room, begin, end, [&](std::int64_t n, Arithmetic<T>* sums) {
+    for (std::int64_t out = 0; out < s.out_height * s.out_width; ++out) {
+      const std::int64_t corner = out / s.out_width * s.stride * s.width + out % s.out_width * s.stride;
+      const T* from = dy + (n * s.out_height * s.out_width + out) * s.channels;
       for (std::int64_t at = 0; at < s.window * s.window; ++at) {
         const std::int64_t position = corner + at / s.window * s.width + at % s.window;
-        add_scaled(dy + (row * s.out_width + column) * s.channels, scale, image + position * s.channels, s.channels);
+        add_scaled(from, scale, sums + position * s.channels, s.channels);
       }
     }
-  }
+  });
 }
 
 /// Means of images [begin, end), sixteen channels at a time in f64.
-template <typename T>
-void global_images(const PoolShapes& s, const T* x, T* y, std::int64_t begin, std::int64_t end) {
+template <typename T, typename Mean>
+void global_images(const PoolShapes& s, const T* x, Mean* y, std::int64_t begin, std::int64_t end) {
   const std::int64_t positions = s.height * s.width;
-  const T scale = static_cast<T>(1.0 / static_cast<double>(positions));
+  const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(positions));
   for (std::int64_t n = begin; n < end; ++n) {
     const T* image = x + n * positions * s.channels;
-    T* out = y + n * s.channels;
+    Mean* out = y + n * s.channels;
     for (std::int64_t c = 0; c < s.channels; c += 16) {
       const std::int64_t width = std::min<std::int64_t>(16, s.channels - c);
       double sums[16] = {};
       for (std::int64_t position = 0; position < positions; ++position) {
+        const T* from = image + position * s.channels + c;
 #pragma omp simd
-        for (std::int64_t i = 0; i < width; ++i) sums[i] += static_cast<double>(image[position * s.channels + c + i]);
+        for (std::int64_t i = 0; i < width; ++i) sums[i] += functors::convert<double>(from[i]);
       }
-      for (std::int64_t i = 0; i < width; ++i) out[c + i] = static_cast<T>(sums[i] * static_cast<double>(scale));
+      for (std::int64_t i = 0; i < width; ++i) {
+        out[c + i] = functors::convert<Mean>(sums[i] * static_cast<double>(scale));
+      }
     }
   }
 }
 
-template <typename T>
-void global_images_backward(const PoolShapes& s, const T* dy, T* dx, std::int64_t begin, std::int64_t end) {
+template <typename Mean, typename T>
+void global_images_backward(const PoolShapes& s, const Mean* dy, T* dx, std::int64_t begin, std::int64_t end) {
   const std::int64_t positions = s.height * s.width;
-  const T scale = static_cast<T>(1.0 / static_cast<double>(positions));
+  const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(positions));
   for (std::int64_t n = begin; n < end; ++n) {
-    for (std::int64_t position = 0; position < positions; ++position) {
-      scale_elements(dy + n * s.channels, scale, dx + (n * positions + position) * s.channels, s.channels);
+    T* first = dx + n * positions * s.channels;
+    scale_elements(dy + n * s.channels, scale, first, s.channels);
+    for (std::int64_t position = 1; position < positions; ++position) {
+      std::copy_n(first, s.channels, first + position * s.channels);
     }
   }
 }
 
 void max_rows_target(const PoolShapes& s, ConstView x, View y, std::int32_t* winners, std::int64_t begin,
                      std::int64_t end) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     max_rows(s, x.data_as<T>(), y.data_as<T>(), winners, begin, end);
   });
 }
 
 void average_rows_target(const PoolShapes& s, ConstView x, View y, std::int64_t begin, std::int64_t end) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     average_rows(s, x.data_as<T>(), y.data_as<T>(), begin, end);
   });
 }
 
-void max_backward_target(const PoolShapes& s, ConstView dy, const std::int32_t* winners, View dx, std::int64_t begin,
-                         std::int64_t end) {
-  functors::visit_floating(dx.dtype(), [&](auto zero) {
+void max_backward_target(const PoolShapes& s, ConstView dy, const std::int32_t* winners, View dx, float* room,
+                         std::int64_t begin, std::int64_t end) {
+  functors::visit_activations(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    max_images_backward(s, dy.data_as<T>(), winners, dx.data_as<T>(), begin, end);
+    max_images_backward(s, dy.data_as<T>(), winners, dx.data_as<T>(), room, begin, end);
   });
 }
 
 void gather_target(const PoolShapes& s, ConstView x, const std::int32_t* winners, View y, std::int64_t begin,
                    std::int64_t end) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
+  functors::visit_activations(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     gather_images(s, x.data_as<T>(), winners, y.data_as<T>(), begin, end);
   });
 }
 
-void average_backward_target(const PoolShapes& s, ConstView dy, View dx, std::int64_t begin, std::int64_t end) {
-  functors::visit_floating(dx.dtype(), [&](auto zero) {
+void average_backward_target(const PoolShapes& s, ConstView dy, View dx, float* room, std::int64_t begin,
+                             std::int64_t end) {
+  functors::visit_activations(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    average_images_backward(s, dy.data_as<T>(), dx.data_as<T>(), begin, end);
+    average_images_backward(s, dy.data_as<T>(), dx.data_as<T>(), room, begin, end);
   });
 }
 
 void global_target(const PoolShapes& s, ConstView x, View y, std::int64_t begin, std::int64_t end) {
-  functors::visit_floating(x.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    global_images(s, x.data_as<T>(), y.data_as<T>(), begin, end);
+  functors::visit_sums(x.dtype(), y.dtype(), [&](auto zero, auto mean) {
+    global_images(s, x.data_as<decltype(zero)>(), y.data_as<decltype(mean)>(), begin, end);
   });
 }
 
 void global_backward_target(const PoolShapes& s, ConstView dy, View dx, std::int64_t begin, std::int64_t end) {
-  functors::visit_floating(dx.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    global_images_backward(s, dy.data_as<T>(), dx.data_as<T>(), begin, end);
+  functors::visit_sums(dx.dtype(), dy.dtype(), [&](auto zero, auto mean) {
+    global_images_backward(s, dy.data_as<decltype(mean)>(), dx.data_as<decltype(zero)>(), begin, end);
   });
 }
 
@@ -266,6 +297,17 @@ PoolShapes global_shapes(const Shape& x) { return {x[1], x[2], x[3], 1, 1, 0, 0}
 
 std::int64_t image_size(const Shape& x) { return x[1] * x[2] * x[3]; }
 
+/// Calls f(room for the sums of one image, begin, end) on ranges of images; there is none unless they are bf16.
+template <typename F>
+void for_images(const Device& device, const View& images, const F& f) {
+  const std::int64_t size = image_size(images.shape());
+  const int chunks = chunk_count(images.extent(0), grain_of(size));
+  const Scratch<float> rooms(device, images.dtype() == DType::bf16 ? chunks * size : 0);
+  parallel_chunks(images.extent(0), chunks, [&](int chunk, std::int64_t begin, std::int64_t end) {
+    f(rooms.data() + (rooms.size() > 0 ? chunk * size : 0), begin, end);
+  });
+}
+
 }  // namespace
 
 void max_pool_forward(const Device&, ConstView x, const PoolOptions& options, View y, View winners) {
@@ -276,10 +318,10 @@ void max_pool_forward(const Device&, ConstView x, const PoolOptions& options, Vi
   });
 }
 
-void max_pool_backward(const Device&, ConstView dy, ConstView winners, const PoolOptions& options, View dx) {
+void max_pool_backward(const Device& device, ConstView dy, ConstView winners, const PoolOptions& options, View dx) {
   const PoolShapes s = shapes_of(dx.shape(), dy.shape(), options);
-  parallel_ranges(dx.extent(0), grain_of(image_size(dx.shape())), [&](std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(max_backward_target)(s, dy, winners.data_as<std::int32_t>(), dx, begin, end);
+  for_images(device, dx, [&](float* room, std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(max_backward_target)(s, dy, winners.data_as<std::int32_t>(), dx, room, begin, end);
   });
 }
 
@@ -298,10 +340,10 @@ void average_pool_forward(const Device&, ConstView x, const PoolOptions& options
   });
 }
 
-void average_pool_backward(const Device&, ConstView dy, const PoolOptions& options, View dx) {
+void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx) {
   const PoolShapes s = shapes_of(dx.shape(), dy.shape(), options);
-  parallel_ranges(dx.extent(0), grain_of(image_size(dx.shape())), [&](std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(average_backward_target)(s, dy, dx, begin, end);
+  for_images(device, dx, [&](float* room, std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(average_backward_target)(s, dy, dx, room, begin, end);
   });
 }
 

@@ -29,17 +29,18 @@ double fold_run(F f, double total, const T* x, std::int64_t step, std::int64_t l
   constexpr std::int64_t ways = 8;
   if (step == 1 && length >= 2 * ways) {
     double partial[ways];
-    for (std::int64_t way = 0; way < ways; ++way) partial[way] = static_cast<double>(x[way]);
+    for (std::int64_t way = 0; way < ways; ++way) partial[way] = functors::convert<double>(x[way]);
     std::int64_t i = ways;
     for (; i + ways <= length; i += ways) {
 #pragma omp simd
-      for (std::int64_t way = 0; way < ways; ++way) partial[way] = f(partial[way], static_cast<double>(x[i + way]));
+      for (std::int64_t way = 0; way < ways; ++way)
+        partial[way] = f(partial[way], functors::convert<double>(x[i + way]));
     }
     for (const double value : partial) total = f(total, value);
     x += i;
     length -= i;
   }
-  for (std::int64_t i = 0; i < length; ++i) total = f(total, static_cast<double>(x[i * step]));
+  for (std::int64_t i = 0; i < length; ++i) total = f(total, functors::convert<double>(x[i * step]));
   return total;
 }
 
@@ -48,9 +49,9 @@ template <typename F, typename T>
 void fold_elements(F f, double* totals, const T* x, std::int64_t step, std::int64_t length) {
   if (step == 1) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) totals[i] = f(totals[i], static_cast<double>(x[i]));
+    for (std::int64_t i = 0; i < length; ++i) totals[i] = f(totals[i], functors::convert<double>(x[i]));
   } else {
-    for (std::int64_t i = 0; i < length; ++i) totals[i] = f(totals[i], static_cast<double>(x[i * step]));
+    for (std::int64_t i = 0; i < length; ++i) totals[i] = f(totals[i], functors::convert<double>(x[i * step]));
   }
 }
 
@@ -58,6 +59,7 @@ template <typename F>
 double fold_run_dtype(F f, double total, DType dtype, const void* x, std::int64_t at, std::int64_t step,
                       std::int64_t length) {
   if (dtype == DType::f32) return fold_run(f, total, static_cast<const float*>(x) + at, step, length);
+  if (dtype == DType::bf16) return fold_run(f, total, static_cast<const bfloat16*>(x) + at, step, length);
   return fold_run(f, total, static_cast<const double*>(x) + at, step, length);
 }
 
@@ -73,6 +75,8 @@ void fold_elements_dtype(F f, double* totals, DType dtype, const void* x, std::i
                          std::int64_t length) {
   if (dtype == DType::f32) {
     fold_elements(f, totals, static_cast<const float*>(x) + at, step, length);
+  } else if (dtype == DType::bf16) {
+    fold_elements(f, totals, static_cast<const bfloat16*>(x) + at, step, length);
   } else {
     fold_elements(f, totals, static_cast<const double*>(x) + at, step, length);
   }
@@ -335,11 +339,11 @@ void column_means(const Device& device, ConstView x, const double* mean, double*
 
 void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
   const double divisor = op == ReduceOp::mean ? static_cast<double>(x.count()) / static_cast<double>(y.count()) : 1.0;
-  functors::visit_floating(y.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    Reduction(op, x, y.shape()).run(device, [&](std::span<const double> results) {
+  Reduction(op, x, y.shape()).run(device, [&](std::span<const double> results) {
+    functors::visit_activations(y.dtype(), [&](auto zero) {
+      using T = decltype(zero);
       T* to = y.data_as<T>();
-      for (const double result : results) *to++ = static_cast<T>(result / divisor);
+      for (const double result : results) *to++ = functors::convert<T>(result / divisor);
     });
   });
 }

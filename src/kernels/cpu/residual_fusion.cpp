@@ -13,7 +13,8 @@
 namespace rtl::kernels::cpu {
 namespace {
 
-/// Rows of bf16 features that are widened at a time: they stay in the cache until their product is done.
+/// Elements of bf16 features, or of their gradient, that are in f32 at a time: they stay in the cache for their
+/// product.
 constexpr std::int64_t widened_elements = 1 << 18;
 
 /// A matrix of f32 or f64 for the length of a call.
@@ -53,22 +54,41 @@ void mask_rows(ConstView from, ConstView keep, View to, bool add) {
   functors::visit_floating(to.dtype(), [&](auto zero) { mask_rows<decltype(zero)>(from, keep, to, add); });
 }
 
-/// Calls f(features as `dtype`, first row, last row) on row ranges that cover the block.
+/// Calls f(scratch matrix of `dtype`, first row, last row) on row ranges that cover a matrix of `shape`.
 template <typename F>
-void for_features(const Device& device, ConstView features, DType dtype, const F& f) {
-  const std::int64_t rows = features.extent(0), columns = features.extent(1);
-  if (features.dtype() == dtype) {
-    f(features, std::int64_t{0}, rows);
-    return;
-  }
+void for_widened(const Device& device, const Shape& shape, DType dtype, const F& f) {
+  const std::int64_t rows = shape[0], columns = shape[1];
   const std::int64_t tile = std::clamp<std::int64_t>(widened_elements / columns, 1, rows);
   const ScratchMatrix widened(device, tile, columns, dtype);
   for (std::int64_t begin = 0; begin < rows; begin += tile) {
     const std::int64_t end = std::min(rows, begin + tile);
-    const View part = widened.view().slice(0, 0, end - begin);
+    f(widened.view().slice(0, 0, end - begin), begin, end);
+  }
+}
+
+/// Calls f(features as `dtype`, first row, last row) on row ranges that cover the block.
+template <typename F>
+void for_features(const Device& device, ConstView features, DType dtype, const F& f) {
+  if (features.dtype() == dtype) {
+    f(features, std::int64_t{0}, features.extent(0));
+    return;
+  }
+  for_widened(device, features.shape(), dtype, [&](const View& part, std::int64_t begin, std::int64_t end) {
     cpu::cast(device, features.slice(0, begin, end), part);
     f(ConstView(part), begin, end);
-  }
+  });
+}
+
+/// dfeatures = scale * gradient * w, in the dtype of dfeatures.
+void feature_gradient(const Device& device, double scale, ConstView gradient, ConstView w, View dfeatures) {
+  const auto product = [&](ConstView rows, View out) {
+    cpu::gemm(device, Transpose::no, Transpose::no, scale, rows, w, 0.0, out, Epilogue::none, {});
+  };
+  if (dfeatures.dtype() == w.dtype()) return product(gradient, dfeatures);
+  for_widened(device, dfeatures.shape(), w.dtype(), [&](const View& part, std::int64_t begin, std::int64_t end) {
+    product(gradient.slice(0, begin, end), part);
+    cpu::cast(device, part, dfeatures.slice(0, begin, end));
+  });
 }
 
 }  // namespace
@@ -111,8 +131,7 @@ void residual_fusion_backward(const Device& device, std::span<const FusionBlock>
                 begin > 0 ? 1.0 : 0.0, dw.slice(1, column, last), Epilogue::none, {});
     });
     if (k < dfeatures.size() && dfeatures[k].given()) {
-      cpu::gemm(device, Transpose::no, Transpose::no, block.scale, gradient, w.slice(1, column, last), 0.0,
-                dfeatures[k], Epilogue::none, {});
+      feature_gradient(device, block.scale, gradient, w.slice(1, column, last), dfeatures[k]);
     }
     column = last;
   }

@@ -35,33 +35,40 @@ void generate_into(const Device& device, const View& y, const Draw& draw) {
          y.data_as<T>());
 }
 
+template <typename T>
+__device__ inline T drop_element(const functors::Dropout<Arithmetic<T>>& keep, T x, std::uint64_t at) {
+  return functors::convert<T>(keep(functors::convert<Arithmetic<T>>(x), at));
+}
+
 template <int width, typename T>
-__device__ void drop_elements(std::int64_t count, const functors::Dropout<T>& keep, const T* x, T* y) {
+__device__ void drop_elements(std::int64_t count, const functors::Dropout<Arithmetic<T>>& keep, const T* x, T* y) {
   for (std::int64_t i = grid_thread(); i < ceil_divide(count, group); i += grid_threads()) {
     const auto first = static_cast<std::uint64_t>(i) * group;
     if (width == group && static_cast<std::int64_t>(first) + group <= count) {
       Pack<T, group> pack = load_pack<group>(x, i);
 #pragma unroll
-      for (int k = 0; k < group; ++k) pack.value[k] = keep(pack.value[k], first + static_cast<std::uint64_t>(k));
+      for (int k = 0; k < group; ++k)
+        pack.value[k] = drop_element(keep, pack.value[k], first + static_cast<std::uint64_t>(k));
       store_pack<group>(y, i, pack);
     } else {
 #pragma unroll
       for (int k = 0; k < group; ++k) {
         const std::uint64_t at = first + static_cast<std::uint64_t>(k);
-        if (static_cast<std::int64_t>(at) < count) y[at] = keep(x[at], at);
+        if (static_cast<std::int64_t>(at) < count) y[at] = drop_element(keep, x[at], at);
       }
     }
   }
 }
 
 template <int width, typename T>
-__global__ void drop(std::int64_t count, const __grid_constant__ functors::Dropout<T> keep, const T* x, T* y) {
+__global__ void drop(std::int64_t count, const __grid_constant__ functors::Dropout<Arithmetic<T>> keep, const T* x,
+                     T* y) {
   drop_elements<width>(count, keep, x, y);
 }
 
 /// A row of blocks for each replica, of `count` elements; x_step is 0 where they share x.
 template <int width, typename T>
-__global__ void drop_replicas(std::int64_t count, functors::Dropout<T> keep, std::uint64_t name,
+__global__ void drop_replicas(std::int64_t count, functors::Dropout<Arithmetic<T>> keep, std::uint64_t name,
                               const std::int64_t* counters, std::int64_t x_step, const T* x, T* y) {
   const std::int64_t replica = blockIdx.y;
   const std::int64_t* own = counters + replica * Counters::count;
@@ -73,9 +80,9 @@ __global__ void drop_replicas(std::int64_t count, functors::Dropout<T> keep, std
 }  // namespace
 
 void dropout(const Device& device, ConstView x, double probability, std::uint64_t seed, std::uint64_t stream, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    const functors::Dropout<T> keep(seed, stream, probability);
+    const functors::Dropout<Arithmetic<T>> keep(seed, stream, probability);
     const auto kernel = packs_aligned<group>(x.data_as<T>(), y.data_as<T>()) ? drop<group, T> : drop<1, T>;
     launch(kernel, blocks_for(ceil_divide(y.count(), group)), block_size, 0, activate(device), y.count(), keep,
            x.data_as<T>(), y.data_as<T>());
@@ -83,14 +90,14 @@ void dropout(const Device& device, ConstView x, double probability, std::uint64_
 }
 
 void dropout(const Device& device, ConstView x, double probability, std::uint64_t name, ConstView counters, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
     const std::int64_t replicas = counters.count() / Counters::count, count = y.count() / replicas;
     const bool packs = (replicas == 1 || count % group == 0) && packs_aligned<group>(x.data_as<T>(), y.data_as<T>());
     const auto kernel = packs ? drop_replicas<group, T> : drop_replicas<1, T>;
     const dim3 grid(blocks_for(ceil_divide(count, group)), static_cast<unsigned>(replicas));
-    launch(kernel, grid, block_size, 0, activate(device), count, functors::Dropout<T>(0, 0, probability), name,
-           counters.data_as<std::int64_t>(), x.count() == y.count() ? count : 0, x.data_as<T>(), y.data_as<T>());
+    launch(kernel, grid, block_size, 0, activate(device), count, functors::Dropout<Arithmetic<T>>(0, 0, probability),
+           name, counters.data_as<std::int64_t>(), x.count() == y.count() ? count : 0, x.data_as<T>(), y.data_as<T>());
   });
 }
 

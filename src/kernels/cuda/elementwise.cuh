@@ -8,9 +8,9 @@
 
 namespace rtl::kernels::cuda {
 
-/// Neighbouring elements that move in one load or store.
+/// Neighbouring elements that move together, in loads and stores of at most 16 bytes.
 template <typename T, int width>
-struct alignas(sizeof(T) * width) Pack {
+struct alignas(std::min(sizeof(T) * width, std::size_t{16})) Pack {
   T value[width];
 };
 
@@ -31,7 +31,7 @@ __device__ inline void store_pack(T* data, std::int64_t pack, const Pack<T, widt
 /// True if every pointer (null ones aside) may be read in packs of `width`.
 template <int width, typename... T>
 bool packs_aligned(const T*... data) {
-  return ((reinterpret_cast<std::uintptr_t>(data) % (sizeof(T) * width) == 0) && ...);
+  return ((reinterpret_cast<std::uintptr_t>(data) % alignof(Pack<T, width>) == 0) && ...);
 }
 
 /// The widest pack, of pack_width<T> elements or one, that suits rows of `columns` elements and the pointers; calls

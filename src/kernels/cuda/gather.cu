@@ -55,11 +55,11 @@ void gather_bytes(const Device& device, const ConstView& table, const Numbers& n
 
 template <typename T, typename Numbers>
 __global__ void gather_pixels(std::int64_t count, std::int64_t length, std::int64_t channels, const std::uint8_t* table,
-                              const Numbers number, const T* scale, const T* shift, T* out) {
+                              const Numbers number, const Arithmetic<T>* scale, const Arithmetic<T>* shift, T* out) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t row = i / length, at = i - row * length, channel = at % channels;
-    const auto value = static_cast<T>(table[number(row) * length + at]);
-    out[i] = value * scale[channel] + shift[channel];
+    const auto value = static_cast<Arithmetic<T>>(table[number(row) * length + at]);
+    out[i] = functors::convert<T>(value * scale[channel] + shift[channel]);
   }
 }
 
@@ -99,7 +99,7 @@ __global__ void scatter_add(std::int64_t count, std::int64_t length, int number_
 void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters) {
   with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
     if (table.dtype() == out.dtype()) return gather_bytes(device, table, number, out);
-    functors::visit_floating(out.dtype(), [&](auto element) {
+    functors::visit_activations(out.dtype(), [&](auto element) {
       functors::visit_any(table.dtype(), [&](auto stored) {
         using Out = decltype(element);
         using T = decltype(stored);
@@ -118,13 +118,13 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
 
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters) {
-  functors::visit_floating(out.dtype(), [&](auto element) {
+  functors::visit_activations(out.dtype(), [&](auto element) {
     with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
       using T = decltype(element);
       using Numbers = std::remove_cvref_t<decltype(number)>;
       launch(gather_pixels<T, Numbers>, blocks_for(out.count()), block_size, 0, activate(device), out.count(),
-             row_length(table), table.extent(3), table.data_as<std::uint8_t>(), number, scale.data_as<T>(),
-             shift.data_as<T>(), out.data_as<T>());
+             row_length(table), table.extent(3), table.data_as<std::uint8_t>(), number, scale.data_as<Arithmetic<T>>(),
+             shift.data_as<Arithmetic<T>>(), out.data_as<T>());
     });
   });
 }

@@ -14,7 +14,7 @@ struct Centre {
   const T* x;
   const double* mean;
   __device__ double operator()(std::int64_t channel) const {
-    return mean == nullptr ? static_cast<double>(x[channel]) : mean[channel];
+    return mean == nullptr ? functors::convert<double>(x[channel]) : mean[channel];
   }
 };
 
@@ -24,7 +24,7 @@ struct MomentTerm {
   Centre<T> centre;
   std::int64_t channels;
   __device__ Sums<2> operator()(std::int64_t row, std::int64_t channel) const {
-    const double shifted = static_cast<double>(centre.x[row * channels + channel]) - centre(channel);
+    const double shifted = functors::convert<double>(centre.x[row * channels + channel]) - centre(channel);
     return {{shifted, shifted * shifted}};
   }
 };
@@ -48,19 +48,20 @@ template <typename T>
 struct FinishMoments {
   Centre<T> centre;
   double rows, epsilon, momentum;
-  T *running_mean, *running_variance, *saved_mean, *saved_inverse_deviation;
+  Arithmetic<T>*running_mean, *running_variance, *saved_mean, *saved_inverse_deviation;
   __device__ void operator()(std::int64_t channel, std::int64_t, const Sums<2>& sums) const {
+    using A = Arithmetic<T>;
     const double shift = sums.value[0] / rows;
     const double mean = centre(channel) + shift;
     const double spread = sums.value[1] / rows - shift * shift;
     const double variance = spread > 0 || spread != spread ? spread : 0.0;
     const double unbiased = variance * rows / (rows - 1);
-    saved_mean[channel] = static_cast<T>(mean);
-    saved_inverse_deviation[channel] = static_cast<T>(1.0 / std::sqrt(variance + epsilon));
+    saved_mean[channel] = static_cast<A>(mean);
+    saved_inverse_deviation[channel] = static_cast<A>(1.0 / std::sqrt(variance + epsilon));
     running_mean[channel] =
-        static_cast<T>((1 - momentum) * static_cast<double>(running_mean[channel]) + momentum * mean);
+        static_cast<A>((1 - momentum) * static_cast<double>(running_mean[channel]) + momentum * mean);
     running_variance[channel] =
-        static_cast<T>((1 - momentum) * static_cast<double>(running_variance[channel]) + momentum * unbiased);
+        static_cast<A>((1 - momentum) * static_cast<double>(running_variance[channel]) + momentum * unbiased);
   }
 };
 
@@ -72,32 +73,49 @@ struct InverseDeviation {
   }
 };
 
-/// The vectors of a channel, and the flags, that all elementwise passes share.
-template <typename T>
+/// The vectors of a channel, and the flags, that all elementwise passes share. A is float or double.
+template <typename A>
 struct Channels {
   std::int64_t packs;  // of a row
-  const T *mean, *inverse_deviation, *gamma;
+  const A *mean, *inverse_deviation, *gamma;
   bool relu;
 };
 
+/// Neighbouring elements of x as they are calculated with.
 template <int width, typename T>
-__global__ void normalise(std::int64_t count, const Channels<T> channels, const T* beta, const T* x, const T* residual,
-                          T* y) {
+__device__ inline Pack<Arithmetic<T>, width> load_values(const T* x, std::int64_t pack) {
+  const auto stored = load_pack<width>(x, pack);
+  Pack<Arithmetic<T>, width> values;
+  for (int k = 0; k < width; ++k) values.value[k] = functors::convert<Arithmetic<T>>(stored.value[k]);
+  return values;
+}
+
+template <int width, typename T>
+__device__ inline void store_values(T* y, std::int64_t pack, const Pack<Arithmetic<T>, width>& values) {
+  Pack<T, width> stored;
+  for (int k = 0; k < width; ++k) stored.value[k] = functors::convert<T>(values.value[k]);
+  store_pack<width>(y, pack, stored);
+}
+
+template <int width, typename T>
+__global__ void normalise(std::int64_t count, const Channels<Arithmetic<T>> channels, const Arithmetic<T>* beta,
+                          const T* x, const T* residual, T* y) {
+  using A = Arithmetic<T>;
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t channel = i % channels.packs;
     const auto mean = load_pack<width>(channels.mean, channel);
     const auto inverse = load_pack<width>(channels.inverse_deviation, channel);
     const auto gamma = load_pack<width>(channels.gamma, channel), offset = load_pack<width>(beta, channel);
-    auto value = load_pack<width>(x, i);
-    Pack<T, width> added{};
-    if (residual != nullptr) added = load_pack<width>(residual, i);
+    auto value = load_values<width>(x, i);
+    Pack<A, width> added{};
+    if (residual != nullptr) added = load_values<width>(residual, i);
     for (int k = 0; k < width; ++k) {
-      const T scale = gamma.value[k] * inverse.value[k];
+      const A scale = gamma.value[k] * inverse.value[k];
       value.value[k] = (value.value[k] - mean.value[k]) * scale + offset.value[k];
       if (residual != nullptr) value.value[k] += added.value[k];
       if (channels.relu) value.value[k] = functors::Relu()(value.value[k]);
     }
-    store_pack<width>(y, i, value);
+    store_values<width>(y, i, value);
   }
 }
 
@@ -105,54 +123,58 @@ __global__ void normalise(std::int64_t count, const Channels<T> channels, const 
 template <typename T>
 struct GradientTerm {
   std::int64_t channels;
-  const T *x, *y, *dy, *mean, *inverse_deviation;  // y only with ReLU
+  const T *x, *y, *dy;  // y only with ReLU
+  const Arithmetic<T>*mean, *inverse_deviation;
   __device__ Sums<2> operator()(std::int64_t row, std::int64_t channel) const {
     const std::int64_t i = row * channels + channel;
     const T passed = y == nullptr ? dy[i] : functors::ReluBackward()(y[i], dy[i]);
-    const auto g = static_cast<double>(passed);
-    const double centred = static_cast<double>(x[i]) - static_cast<double>(mean[channel]);
+    const auto g = functors::convert<double>(passed);
+    const double centred = functors::convert<double>(x[i]) - static_cast<double>(mean[channel]);
     return {{g, g * centred * static_cast<double>(inverse_deviation[channel])}};
   }
 };
 
-template <typename T>
+/// A is float or double.
+template <typename A>
 struct FinishGradient {
-  T *dgamma, *dbeta;
-  T *mean_gradient, *mean_product;  // what the training form subtracts
+  A *dgamma, *dbeta;
+  A *mean_gradient, *mean_product;  // what the training form subtracts
   double share;                     // 1 / rows; 0 where the statistics are constants
   __device__ void operator()(std::int64_t channel, std::int64_t, const Sums<2>& sums) const {
-    dbeta[channel] = static_cast<T>(sums.value[0]);
-    dgamma[channel] = static_cast<T>(sums.value[1]);
-    mean_gradient[channel] = static_cast<T>(sums.value[0] * share);
-    mean_product[channel] = static_cast<T>(sums.value[1] * share);
+    dbeta[channel] = static_cast<A>(sums.value[0]);
+    dgamma[channel] = static_cast<A>(sums.value[1]);
+    mean_gradient[channel] = static_cast<A>(sums.value[0] * share);
+    mean_product[channel] = static_cast<A>(sums.value[1] * share);
   }
 };
 
 /// dx = gamma * inverse_deviation * (g - mean_gradient - normalised x * mean_product). dx may be dy.
 template <int width, typename T>
-__global__ void normalise_gradient(std::int64_t count, const Channels<T> channels, const T* mean_gradient,
-                                   const T* mean_product, const T* x, const T* y, const T* dy, T* dx, T* dresidual) {
+__global__ void normalise_gradient(std::int64_t count, const Channels<Arithmetic<T>> channels,
+                                   const Arithmetic<T>* mean_gradient, const Arithmetic<T>* mean_product, const T* x,
+                                   const T* y, const T* dy, T* dx, T* dresidual) {
+  using A = Arithmetic<T>;
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t channel = i % channels.packs;
     const auto mean = load_pack<width>(channels.mean, channel);
     const auto inverse = load_pack<width>(channels.inverse_deviation, channel);
     const auto gamma = load_pack<width>(channels.gamma, channel);
     const auto constant = load_pack<width>(mean_gradient, channel), slope = load_pack<width>(mean_product, channel);
-    const auto in = load_pack<width>(x, i);
-    auto gradient = load_pack<width>(dy, i);
+    const auto in = load_values<width>(x, i);
+    auto gradient = load_values<width>(dy, i);
     if (channels.relu) {
-      const auto output = load_pack<width>(y, i);
+      const auto output = load_values<width>(y, i);
       for (int k = 0; k < width; ++k) {
         gradient.value[k] = functors::ReluBackward()(output.value[k], gradient.value[k]);
       }
     }
-    if (dresidual != nullptr) store_pack<width>(dresidual, i, gradient);
+    if (dresidual != nullptr) store_values<width>(dresidual, i, gradient);
     for (int k = 0; k < width; ++k) {
-      const T normalised = (in.value[k] - mean.value[k]) * inverse.value[k];
-      const T rest = gradient.value[k] - constant.value[k] - normalised * slope.value[k];
+      const A normalised = (in.value[k] - mean.value[k]) * inverse.value[k];
+      const A rest = gradient.value[k] - constant.value[k] - normalised * slope.value[k];
       gradient.value[k] = gamma.value[k] * inverse.value[k] * rest;
     }
-    store_pack<width>(dx, i, gradient);
+    store_values<width>(dx, i, gradient);
   }
 }
 
@@ -166,19 +188,20 @@ const T* optional_data(const ConstView& view) {
 }
 
 template <typename T>
-void launch_normalise(const Device& device, const ConstView& x, const T* mean, const T* inverse_deviation,
-                      const ConstView& gamma, const ConstView& beta, const View& y, bool relu,
-                      const ConstView& residual) {
+void launch_normalise(const Device& device, const ConstView& x, const Arithmetic<T>* mean,
+                      const Arithmetic<T>* inverse_deviation, const ConstView& gamma, const ConstView& beta,
+                      const View& y, bool relu, const ConstView& residual) {
+  using A = Arithmetic<T>;
   const std::int64_t channels = x.extent(-1);
   const T *in = x.data_as<T>(), *added = optional_data<T>(residual);
   const auto start = [&](auto width) {
     const std::int64_t count = x.count() / width;
     launch(normalise<width(), T>, blocks_for(count), block_size, 0, activate(device), count,
-           Channels<T>{channels / width, mean, inverse_deviation, gamma.data_as<T>(), relu}, beta.data_as<T>(), in,
+           Channels<A>{channels / width, mean, inverse_deviation, gamma.data_as<A>(), relu}, beta.data_as<A>(), in,
            added, y.data_as<T>());
   };
-  with_pack_width<T>(channels, start, in, added, y.data_as<T>(), mean, inverse_deviation, gamma.data_as<T>(),
-                     beta.data_as<T>());
+  with_pack_width<T>(channels, start, in, added, y.data_as<T>(), mean, inverse_deviation, gamma.data_as<A>(),
+                     beta.data_as<A>());
 }
 
 struct BackwardViews {
@@ -189,21 +212,23 @@ struct BackwardViews {
 
 /// Both backward forms; `share` is 1 / rows in training, and 0 in evaluation.
 template <typename T>
-void backward(const Device& device, const BackwardViews& views, const T* mean, const T* inverse_deviation,
-              double share) {
+void backward(const Device& device, const BackwardViews& views, const Arithmetic<T>* mean,
+              const Arithmetic<T>* inverse_deviation, double share) {
+  using A = Arithmetic<T>;
   const std::int64_t channels = views.x.extent(-1), rows = views.x.count() / channels;
-  const Scratch<T> mean_gradient(device, channels), mean_product(device, channels);
-  const T *x = views.x.data_as<T>(), *dy = views.dy.data_as<T>(), *gamma = views.gamma.data_as<T>();
+  const Scratch<A> mean_gradient(device, channels), mean_product(device, channels);
+  const T *x = views.x.data_as<T>(), *dy = views.dy.data_as<T>();
+  const A* gamma = views.gamma.data_as<A>();
   const T* y = views.relu ? views.y.data_as<T>() : nullptr;
   T *dx = views.dx.data_as<T>(), *dresidual = optional_data<T>(views.dresidual);
   reduce_columns(device, rows, channels, Neighbours::columns, Sums<2>{},
                  GradientTerm<T>{channels, x, y, dy, mean, inverse_deviation}, AddSums(),
-                 FinishGradient<T>{views.dgamma.data_as<T>(), views.dbeta.data_as<T>(), mean_gradient.get(),
+                 FinishGradient<A>{views.dgamma.data_as<A>(), views.dbeta.data_as<A>(), mean_gradient.get(),
                                    mean_product.get(), share});
   const auto start = [&](auto width) {
     const std::int64_t count = rows * channels / width;
     launch(normalise_gradient<width(), T>, blocks_for(count), block_size, 0, activate(device), count,
-           Channels<T>{channels / width, mean, inverse_deviation, gamma, views.relu}, mean_gradient.get(),
+           Channels<A>{channels / width, mean, inverse_deviation, gamma, views.relu}, mean_gradient.get(),
            mean_product.get(), x, y, dy, dx, dresidual);
   };
   with_pack_width<T>(channels, start, x, y, dy, dx, dresidual, mean, inverse_deviation, gamma);
@@ -235,13 +260,14 @@ __global__ void fold(std::int64_t outputs, std::int64_t length, double epsilon, 
 void batch_norm_training_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, double epsilon,
                                  double momentum, View running_mean, View running_variance, View y, View saved_mean,
                                  View saved_inverse_deviation, bool relu, ConstView residual) {
-  functors::visit_floating(x.dtype(), [&](auto element) {
+  functors::visit_activations(x.dtype(), [&](auto element) {
     using T = decltype(element);
+    using A = Arithmetic<T>;
     const std::int64_t channels = x.extent(-1), rows = x.count() / channels;
     // Sums of f32 are made in f64, which has digits to spare. For f64 a pass before finds the mean.
     constexpr bool mean_first = std::is_same_v<T, double>;
     const Scratch<double> means(device, mean_first ? channels : 0);
-    if (mean_first) {
+    if constexpr (mean_first) {
       reduce_columns(device, rows, channels, Neighbours::columns, 0.0, ValueTerm<T>{x.data_as<T>(), channels},
                      functors::Add(), FinishMean{means.get(), static_cast<double>(rows)});
     }
@@ -250,10 +276,10 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
                                   static_cast<double>(rows),
                                   epsilon,
                                   momentum,
-                                  running_mean.data_as<T>(),
-                                  running_variance.data_as<T>(),
-                                  saved_mean.data_as<T>(),
-                                  saved_inverse_deviation.data_as<T>()};
+                                  running_mean.data_as<A>(),
+                                  running_variance.data_as<A>(),
+                                  saved_mean.data_as<A>(),
+                                  saved_inverse_deviation.data_as<A>()};
     reduce_columns(device, rows, channels, Neighbours::columns, Sums<2>{}, MomentTerm<T>{centre, channels}, AddSums(),
                    finish);
     launch_normalise<T>(device, x, finish.saved_mean, finish.saved_inverse_deviation, gamma, beta, y, relu, residual);
@@ -263,32 +289,33 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
 void batch_norm_training_backward(const Device& device, ConstView x, ConstView y, ConstView gamma, ConstView saved_mean,
                                   ConstView saved_inverse_deviation, ConstView dy, View dx, View dgamma, View dbeta,
                                   bool relu, View dresidual) {
-  functors::visit_floating(x.dtype(), [&](auto element) {
+  functors::visit_activations(x.dtype(), [&](auto element) {
     using T = decltype(element);
     const double rows = static_cast<double>(x.count() / x.extent(-1));
-    backward<T>(device, {x, y, gamma, dy, dx, dgamma, dbeta, dresidual, relu}, saved_mean.data_as<T>(),
-                saved_inverse_deviation.data_as<T>(), 1.0 / rows);
+    backward<T>(device, {x, y, gamma, dy, dx, dgamma, dbeta, dresidual, relu}, saved_mean.data_as<Arithmetic<T>>(),
+                saved_inverse_deviation.data_as<Arithmetic<T>>(), 1.0 / rows);
   });
 }
 
 void batch_norm_evaluation_forward(const Device& device, ConstView x, ConstView gamma, ConstView beta, ConstView mean,
                                    ConstView variance, double epsilon, View y, bool relu, ConstView residual) {
-  functors::visit_floating(x.dtype(), [&](auto element) {
+  functors::visit_activations(x.dtype(), [&](auto element) {
     using T = decltype(element);
-    const Scratch<T> inverse_deviation(device, x.extent(-1));
+    const Scratch<Arithmetic<T>> inverse_deviation(device, x.extent(-1));
     invert_deviation(device, variance, epsilon, inverse_deviation.get());
-    launch_normalise<T>(device, x, mean.data_as<T>(), inverse_deviation.get(), gamma, beta, y, relu, residual);
+    launch_normalise<T>(device, x, mean.data_as<Arithmetic<T>>(), inverse_deviation.get(), gamma, beta, y, relu,
+                        residual);
   });
 }
 
 void batch_norm_evaluation_backward(const Device& device, ConstView x, ConstView y, ConstView gamma, ConstView mean,
                                     ConstView variance, double epsilon, ConstView dy, View dx, View dgamma, View dbeta,
                                     bool relu, View dresidual) {
-  functors::visit_floating(x.dtype(), [&](auto element) {
+  functors::visit_activations(x.dtype(), [&](auto element) {
     using T = decltype(element);
-    const Scratch<T> inverse_deviation(device, x.extent(-1));
+    const Scratch<Arithmetic<T>> inverse_deviation(device, x.extent(-1));
     invert_deviation(device, variance, epsilon, inverse_deviation.get());
-    backward<T>(device, {x, y, gamma, dy, dx, dgamma, dbeta, dresidual, relu}, mean.data_as<T>(),
+    backward<T>(device, {x, y, gamma, dy, dx, dgamma, dbeta, dresidual, relu}, mean.data_as<Arithmetic<T>>(),
                 inverse_deviation.get(), 0.0);
   });
 }

@@ -16,27 +16,28 @@ struct Constant {
 }  // namespace
 
 void unary(const Device& device, UnaryOp op, ConstView x, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    functors::visit(op, [&](auto functor) { map<T, T>(device, functor, y, x); });
+    functors::visit(op, [&](auto functor) { map<T, T>(device, functors::on_elements<T>(functor), y, x); });
   });
 }
 
 void binary(const Device& device, BinaryOp op, ConstView a, ConstView b, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    functors::visit(op, [&](auto functor) { map<T, T, T>(device, functor, y, a, b); });
+    functors::visit(op, [&](auto functor) { map<T, T, T>(device, functors::on_elements<T>(functor), y, a, b); });
   });
 }
 
 void scale_add(const Device& device, double alpha, ConstView x, double beta, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    const functors::ScaleAdd<T> functor{static_cast<T>(alpha), static_cast<T>(beta)};
+    using A = Arithmetic<T>;
+    const functors::ScaleAdd<A> functor{static_cast<A>(alpha), static_cast<A>(beta)};
     if (beta == 0) {
-      map<T, T>(device, functor, y, x);
+      map<T, T>(device, functors::on_elements<T>(functor), y, x);
     } else {
-      map<T, T, T>(device, functor, y, x, ConstView(y));
+      map<T, T, T>(device, functors::on_elements<T>(functor), y, x, ConstView(y));
     }
   });
 }
@@ -53,16 +54,16 @@ void fill(const Device& device, double value, View y) {
 }
 
 void add_relu(const Device& device, ConstView a, ConstView b, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    map<T, T, T>(device, functors::AddRelu(), y, a, b);
+    map<T, T, T>(device, functors::on_elements<T>(functors::AddRelu()), y, a, b);
   });
 }
 
 void relu_backward(const Device& device, ConstView y, ConstView dy, View dx) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
-    map<T, T, T>(device, functors::ReluBackward(), dx, y, dy);
+    map<T, T, T>(device, functors::on_elements<T>(functors::ReluBackward()), dx, y, dy);
   });
 }
 

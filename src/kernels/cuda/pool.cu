@@ -39,18 +39,18 @@ __global__ void max_pool(std::int64_t count, const PoolShape shape, const T* x, 
     const T* image = x + at.image * shape.height * shape.width * shape.channels + at.channel;
     const std::int64_t first = at.row * shape.stride * shape.width + at.column * shape.stride;
     std::int64_t winner = first;
-    T best = image[first * shape.channels];
+    auto best = functors::convert<Arithmetic<T>>(image[first * shape.channels]);
     for (int row = 0; row < shape.window; ++row) {
       for (int column = 0; column < shape.window; ++column) {
         const std::int64_t pixel = first + row * shape.width + column;
-        const T value = image[pixel * shape.channels];
+        const auto value = functors::convert<Arithmetic<T>>(image[pixel * shape.channels]);
         if (value > best || (value != value && best == best)) {
           best = value;
           winner = pixel;
         }
       }
     }
-    y[i] = best;
+    y[i] = functors::convert<T>(best);
     winners[i] = static_cast<std::int32_t>(winner);
   }
 }
@@ -59,20 +59,23 @@ __global__ void max_pool(std::int64_t count, const PoolShape shape, const T* x, 
 template <bool largest_only, typename T>
 __global__ void pool_gradient(std::int64_t count, const PoolShape shape, const T* dy, const std::int32_t* winners,
                               T* dx) {
-  const T share = largest_only ? T{1} : T{1} / static_cast<T>(shape.window * shape.window);
+  using A = Arithmetic<T>;
+  const A share = largest_only ? A{1} : A{1} / static_cast<A>(shape.window * shape.window);
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Position at = position_of(i, shape.height, shape.width, shape.channels);
     const Windows rows(at.row, shape.out_height, shape.window, shape.stride);
     const Windows columns(at.column, shape.out_width, shape.window, shape.stride);
-    T sum = 0;
+    A sum = 0;
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       for (std::int64_t column = columns.begin; column < columns.end; ++column) {
         const std::int64_t from =
             ((at.image * shape.out_height + row) * shape.out_width + column) * shape.channels + at.channel;
-        if (!largest_only || winners[from] == at.row * shape.width + at.column) sum += dy[from];
+        if (!largest_only || winners[from] == at.row * shape.width + at.column) {
+          sum += functors::convert<A>(dy[from]);
+        }
       }
     }
-    dx[i] = sum * share;
+    dx[i] = functors::convert<T>(sum * share);
   }
 }
 
@@ -88,17 +91,18 @@ __global__ void gather_winners(std::int64_t count, const PoolShape shape, const 
 
 template <typename T>
 __global__ void average_pool(std::int64_t count, const PoolShape shape, const T* x, T* y) {
-  const T share = T{1} / static_cast<T>(shape.window * shape.window);
+  using A = Arithmetic<T>;
+  const A share = A{1} / static_cast<A>(shape.window * shape.window);
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Position at = position_of(i, shape.out_height, shape.out_width, shape.channels);
-    T sum = 0;
+    A sum = 0;
     for (int row = 0; row < shape.window; ++row) {
       const std::int64_t line = (at.image * shape.height + at.row * shape.stride + row) * shape.width;
       for (int column = 0; column < shape.window; ++column) {
-        sum += x[(line + at.column * shape.stride + column) * shape.channels + at.channel];
+        sum += functors::convert<A>(x[(line + at.column * shape.stride + column) * shape.channels + at.channel]);
       }
     }
-    y[i] = sum * share;
+    y[i] = functors::convert<T>(sum * share);
   }
 }
 
@@ -109,7 +113,7 @@ struct PixelTerm {
   std::int64_t pixels, channels;
   __device__ double operator()(std::int64_t row, std::int64_t column) const {
     const std::int64_t image = column / channels;
-    return static_cast<double>(x[(image * pixels + row) * channels + column - image * channels]);
+    return functors::convert<double>(x[(image * pixels + row) * channels + column - image * channels]);
   }
 };
 
@@ -118,16 +122,30 @@ struct StoreShare {
   T* y;
   double share;
   __device__ void operator()(std::int64_t column, std::int64_t, double total) const {
-    y[column] = static_cast<T>(total * share);
+    y[column] = functors::convert<T>(total * share);
   }
 };
 
-template <typename T>
-__global__ void spread_average(std::int64_t count, std::int64_t pixels, std::int64_t channels, const T* dy, T* dx) {
-  const T share = T{1} / static_cast<T>(pixels);
+template <typename Mean, typename T>
+__global__ void spread_average(std::int64_t count, std::int64_t pixels, std::int64_t channels, const Mean* dy, T* dx) {
+  using A = Arithmetic<T>;
+  const A share = A{1} / static_cast<A>(pixels);
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t pixel = i / channels, image = pixel / pixels;
-    dx[i] = dy[image * channels + i - pixel * channels] * share;
+    dx[i] = functors::convert<T>(functors::convert<A>(dy[image * channels + i - pixel * channels]) * share);
+  }
+}
+
+/// Calls f(T()) with an integer of the dtype's size, for kernels that only move elements.
+template <typename F>
+void visit_words(DType dtype, const F& f) {
+  switch (size_of(dtype)) {
+    case 2:
+      return f(std::uint16_t());
+    case 4:
+      return f(std::uint32_t());
+    default:
+      return f(std::uint64_t());
   }
 }
 
@@ -157,12 +175,14 @@ __global__ void transpose(std::int64_t rows, std::int64_t columns, const T* in, 
   }
 }
 
-template <typename T>
-void transpose_batch(const Device& device, std::int64_t batch, std::int64_t rows, std::int64_t columns, const T* in,
-                     T* out) {
+void transpose_batch(const Device& device, std::int64_t batch, std::int64_t rows, std::int64_t columns,
+                     const ConstView& in, const View& out) {
   const std::int64_t tiles = batch * ceil_divide(rows, tile) * ceil_divide(columns, tile);
-  launch(transpose<T>, static_cast<unsigned>(tiles), dim3(tile, tile_lines), 0, activate(device), rows, columns, in,
-         out);
+  visit_words(in.dtype(), [&](auto word) {
+    using T = decltype(word);
+    launch(transpose<T>, static_cast<unsigned>(tiles), dim3(tile, tile_lines), 0, activate(device), rows, columns,
+           static_cast<const T*>(in.data()), static_cast<T*>(out.data()));
+  });
 }
 
 struct ShortcutShape {
@@ -196,7 +216,7 @@ __global__ void shortcut_a_gradient(std::int64_t count, const ShortcutShape shap
 }  // namespace
 
 void max_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y, View winners) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
     launch(max_pool<T>, blocks_for(y.count()), block_size, 0, activate(device), y.count(),
            make_shape(x.shape(), y.shape(), options), x.data_as<T>(), y.data_as<T>(), winners.data_as<std::int32_t>());
@@ -204,7 +224,7 @@ void max_pool_forward(const Device& device, ConstView x, const PoolOptions& opti
 }
 
 void max_pool_backward(const Device& device, ConstView dy, ConstView winners, const PoolOptions& options, View dx) {
-  functors::visit_floating(dx.dtype(), [&](auto element) {
+  functors::visit_activations(dx.dtype(), [&](auto element) {
     using T = decltype(element);
     launch(pool_gradient<true, T>, blocks_for(dx.count()), block_size, 0, activate(device), dx.count(),
            make_shape(dx.shape(), dy.shape(), options), dy.data_as<T>(), winners.data_as<std::int32_t>(),
@@ -213,15 +233,16 @@ void max_pool_backward(const Device& device, ConstView dy, ConstView winners, co
 }
 
 void max_pool_gather(const Device& device, ConstView x, ConstView winners, const PoolOptions& options, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
-    using T = decltype(element);
+  visit_words(y.dtype(), [&](auto word) {
+    using T = decltype(word);
     launch(gather_winners<T>, blocks_for(y.count()), block_size, 0, activate(device), y.count(),
-           make_shape(x.shape(), y.shape(), options), x.data_as<T>(), winners.data_as<std::int32_t>(), y.data_as<T>());
+           make_shape(x.shape(), y.shape(), options), static_cast<const T*>(x.data()), winners.data_as<std::int32_t>(),
+           static_cast<T*>(y.data()));
   });
 }
 
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_activations(y.dtype(), [&](auto element) {
     using T = decltype(element);
     launch(average_pool<T>, blocks_for(y.count()), block_size, 0, activate(device), y.count(),
            make_shape(x.shape(), y.shape(), options), x.data_as<T>(), y.data_as<T>());
@@ -229,7 +250,7 @@ void average_pool_forward(const Device& device, ConstView x, const PoolOptions& 
 }
 
 void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx) {
-  functors::visit_floating(dx.dtype(), [&](auto element) {
+  functors::visit_activations(dx.dtype(), [&](auto element) {
     using T = decltype(element);
     const std::int32_t* none = nullptr;
     launch(pool_gradient<false, T>, blocks_for(dx.count()), block_size, 0, activate(device), dx.count(),
@@ -238,50 +259,46 @@ void average_pool_backward(const Device& device, ConstView dy, const PoolOptions
 }
 
 void global_average_pool_forward(const Device& device, ConstView x, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
+  functors::visit_sums(x.dtype(), y.dtype(), [&](auto element, auto mean) {
     using T = decltype(element);
+    using Mean = decltype(mean);
     const std::int64_t pixels = x.extent(1) * x.extent(2);
     reduce_columns(device, pixels, y.count(), Neighbours::columns, 0.0,
                    PixelTerm<T>{x.data_as<T>(), pixels, x.extent(3)}, functors::Add(),
-                   StoreShare<T>{y.data_as<T>(), 1.0 / static_cast<double>(pixels)});
+                   StoreShare<Mean>{y.data_as<Mean>(), 1.0 / static_cast<double>(pixels)});
   });
 }
 
 void global_average_pool_backward(const Device& device, ConstView dy, View dx) {
-  functors::visit_floating(dx.dtype(), [&](auto element) {
+  functors::visit_sums(dx.dtype(), dy.dtype(), [&](auto element, auto mean) {
     using T = decltype(element);
-    launch(spread_average<T>, blocks_for(dx.count()), block_size, 0, activate(device), dx.count(),
-           dx.extent(1) * dx.extent(2), dx.extent(3), dy.data_as<T>(), dx.data_as<T>());
+    using Mean = decltype(mean);
+    launch(spread_average<Mean, T>, blocks_for(dx.count()), block_size, 0, activate(device), dx.count(),
+           dx.extent(1) * dx.extent(2), dx.extent(3), dy.data_as<Mean>(), dx.data_as<T>());
   });
 }
 
 void flatten_forward(const Device& device, ConstView x, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
-    using T = decltype(element);
-    transpose_batch(device, x.extent(0), x.extent(1) * x.extent(2), x.extent(3), x.data_as<T>(), y.data_as<T>());
-  });
+  transpose_batch(device, x.extent(0), x.extent(1) * x.extent(2), x.extent(3), x, y);
 }
 
 void flatten_backward(const Device& device, ConstView dy, View dx) {
-  functors::visit_floating(dx.dtype(), [&](auto element) {
-    using T = decltype(element);
-    transpose_batch(device, dx.extent(0), dx.extent(3), dx.extent(1) * dx.extent(2), dy.data_as<T>(), dx.data_as<T>());
-  });
+  transpose_batch(device, dx.extent(0), dx.extent(3), dx.extent(1) * dx.extent(2), dy, dx);
 }
 
 void shortcut_a_forward(const Device& device, ConstView x, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) {
-    using T = decltype(element);
+  visit_words(y.dtype(), [&](auto word) {
+    using T = decltype(word);
     launch(shortcut_a<T>, blocks_for(y.count()), block_size, 0, activate(device), y.count(),
-           make_shortcut(x.shape(), y.shape()), x.data_as<T>(), y.data_as<T>());
+           make_shortcut(x.shape(), y.shape()), static_cast<const T*>(x.data()), static_cast<T*>(y.data()));
   });
 }
 
 void shortcut_a_backward(const Device& device, ConstView dy, View dx) {
-  functors::visit_floating(dx.dtype(), [&](auto element) {
-    using T = decltype(element);
+  visit_words(dx.dtype(), [&](auto word) {
+    using T = decltype(word);
     launch(shortcut_a_gradient<T>, blocks_for(dx.count()), block_size, 0, activate(device), dx.count(),
-           make_shortcut(dx.shape(), dy.shape()), dy.data_as<T>(), dx.data_as<T>());
+           make_shortcut(dx.shape(), dy.shape()), static_cast<const T*>(dy.data()), static_cast<T*>(dx.data()));
   });
 }
 

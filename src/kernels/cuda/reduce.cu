@@ -21,7 +21,7 @@ struct StridedTerm {
     std::int64_t along[1], across[1];
     reduced.locate(row, along);
     kept.locate(column, across);
-    return static_cast<double>(x[along[0] + across[0]]);
+    return functors::convert<double>(x[along[0] + across[0]]);
   }
 };
 
@@ -30,11 +30,11 @@ struct StoreScaled {
   T* y;
   double scale;
   __device__ void operator()(std::int64_t column, std::int64_t, double total) const {
-    y[column] = static_cast<T>(total * scale);
+    y[column] = functors::convert<T>(total * scale);
   }
 };
 
-template <typename T>
+template <typename T, typename Result>
 void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View& y, std::int64_t matrices) {
   Strides kept_strides{}, reduced_strides{};
   Shape kept = y.shape(), reduced = x.shape();
@@ -50,7 +50,7 @@ void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View
   const auto neighbours = inner_kept ? Neighbours::columns : Neighbours::rows;
   const StridedTerm<T> term{x.data_as<T>(), make_layout<1, std::int64_t>(reduced, {reduced_strides}),
                             make_layout<1, std::int64_t>(kept, {kept_strides})};
-  const StoreScaled<T> store{y.data_as<T>(), op == ReduceOp::mean ? 1.0 / static_cast<double>(rows) : 1.0};
+  const StoreScaled<Result> store{y.data_as<Result>(), op == ReduceOp::mean ? 1.0 / static_cast<double>(rows) : 1.0};
   constexpr double infinity = std::numeric_limits<double>::infinity();
   switch (op) {
     case ReduceOp::sum:
@@ -137,15 +137,18 @@ struct SquaredDeviationTerm {
 }  // namespace
 
 void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
-  functors::visit_floating(y.dtype(), [&](auto element) { reduce_as<decltype(element)>(device, op, x, y, 1); });
+  functors::visit_sums(x.dtype(), y.dtype(), [&](auto element, auto result) {
+    reduce_as<decltype(element), decltype(result)>(device, op, x, y, 1);
+  });
 }
 
 void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y) {
   constexpr std::int64_t most = 65535;  // the last axis of a grid
   for (std::int64_t first = 0; first < x.extent(0); first += most) {
     const std::int64_t end = std::min(x.extent(0), first + most);
-    functors::visit_floating(y.dtype(), [&](auto element) {
-      reduce_as<decltype(element)>(device, op, x.slice(0, first, end), y.slice(0, first, end), end - first);
+    functors::visit_sums(x.dtype(), y.dtype(), [&](auto element, auto result) {
+      reduce_as<decltype(element), decltype(result)>(device, op, x.slice(0, first, end), y.slice(0, first, end),
+                                                     end - first);
     });
   }
 }

@@ -41,6 +41,16 @@ __device__ T feature(const Block<T>& block, std::int64_t index) {
   return static_cast<const T*>(block.features)[index];
 }
 
+/// To where the gradient of the block's features lies, which has their dtype.
+template <typename T>
+__device__ void store_feature(const Block<T>& block, void* to, std::int64_t index, T value) {
+  if (block.is_bf16) {
+    static_cast<bfloat16*>(to)[index] = functors::convert<bfloat16>(value);
+  } else {
+    static_cast<T*>(to)[index] = value;
+  }
+}
+
 template <typename T>
 __device__ T factor(const Block<T>& block, std::int64_t row) {
   return block.keep == nullptr ? block.scale : block.scale * block.keep[row];
@@ -128,7 +138,7 @@ __global__ void __launch_bounds__(warp_size* gradient_lines)
 /// Gradient of one block's features: a thread makes row_tile elements of one column.
 template <typename T>
 __global__ void fuse_feature_gradient(std::int64_t rows, std::int64_t classes, std::int64_t columns,
-                                      const Block<T> block, const T* w, const T* dlogits, T* dfeatures) {
+                                      const Block<T> block, const T* w, const T* dlogits, void* dfeatures) {
   const std::int64_t count = ceil_divide(rows, row_tile) * block.width;
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t tile = i / block.width, column = i - tile * block.width;
@@ -144,7 +154,7 @@ __global__ void fuse_feature_gradient(std::int64_t rows, std::int64_t classes, s
 #pragma unroll
     for (int r = 0; r < row_tile; ++r) {
       const std::int64_t row = tile * row_tile + r;
-      if (row < rows) dfeatures[row * block.width + column] = factor(block, row) * sum[r];
+      if (row < rows) store_feature(block, dfeatures, row * block.width + column, factor(block, row) * sum[r]);
     }
   }
 }
@@ -232,7 +242,7 @@ void backward_small(const Device& device, std::span<const FusionBlock> blocks, c
            classes, columns, block, gradient, dw.data_as<T>());
     if (dfeatures.empty() || !dfeatures[k].given()) continue;
     launch(fuse_feature_gradient<T>, blocks_for(ceil_divide(rows, row_tile) * block.width), block_size, 0, stream, rows,
-           classes, columns, block, w.data_as<T>(), gradient, dfeatures[k].data_as<T>());
+           classes, columns, block, w.data_as<T>(), gradient, dfeatures[k].data());
   }
 }
 

@@ -9,6 +9,10 @@
 namespace rtl::kernels::cuda {
 namespace {
 
+/// a * b, which a subtraction behind it does not take in: the gradient has the bits that stored probabilities give.
+__device__ inline float rounded_product(float a, float b) { return __fmul_rn(a, b); }
+__device__ inline double rounded_product(double a, double b) { return __dmul_rn(a, b); }
+
 // The threads that share a row: one warp (blockDim.y rows a block), or the whole block for long rows.
 template <bool whole_block, typename T, typename Combine>
 __device__ T combine_row(T value, const Combine& combine, T* partial) {
@@ -52,7 +56,7 @@ __global__ void __launch_bounds__(block_size)
   }
   const T scale = T{1} / sum;
   for (std::int64_t i = threadIdx.x; i < classes; i += blockDim.x) {
-    const T probability = std::exp(in[i] - largest) * scale;
+    const T probability = rounded_product(std::exp(in[i] - largest), scale);
     out[i] = gradient_scale == T{0} ? probability : gradient_scale * (probability - (i == label ? T{1} : T{0}));
   }
 }
@@ -95,24 +99,24 @@ __global__ void __launch_bounds__(block_size) mean_losses(std::int64_t rows, con
   if (threadIdx.x == 0) loss[blockIdx.x] = static_cast<T>(sum / static_cast<double>(rows));
 }
 
-/// Loss and gradient of one replica by one block, a row a thread.
+/// The loss of one replica, and its softmax or gradient as in softmax_rows, by one block, a row a thread.
 template <typename T>
 __global__ void __launch_bounds__(block_size)
-    loss_and_gradient(std::int64_t rows, std::int64_t classes, const T* logits, const LabelSource labels, T* dlogits,
-                      T* loss) {
-  const T gradient_scale = T{1} / static_cast<T>(rows);
+    loss_in_one_block(std::int64_t rows, std::int64_t classes, const T* logits, const LabelSource labels,
+                      T gradient_scale, T* result, T* loss) {
   double total = 0;
   for (std::int64_t own = threadIdx.x; own < rows; own += block_size) {
     const std::int64_t row = blockIdx.x * rows + own, label = labels[row];
     const T* in = logits + row * classes;
-    T* out = dlogits + row * classes;
+    T* out = result + row * classes;
     T largest = -std::numeric_limits<T>::infinity(), sum = 0;
     for (std::int64_t i = 0; i < classes; ++i) largest = functors::Maximum()(largest, in[i]);
     for (std::int64_t i = 0; i < classes; ++i) sum += std::exp(in[i] - largest);
     total += std::log(static_cast<double>(sum)) - static_cast<double>(in[label] - largest);
     const T scale = T{1} / sum;
     for (std::int64_t i = 0; i < classes; ++i) {
-      out[i] = gradient_scale * (std::exp(in[i] - largest) * scale - (i == label ? T{1} : T{0}));
+      const T probability = rounded_product(std::exp(in[i] - largest), scale);
+      out[i] = gradient_scale == T{0} ? probability : gradient_scale * (probability - (i == label ? T{1} : T{0}));
     }
   }
   total = sum_of_block(total);
@@ -136,10 +140,18 @@ __global__ void cross_entropy_gradient(std::int64_t count, std::int64_t rows, st
 template <typename T>
 void rows_and_losses(const Device& device, const ConstView& logits, const LabelSource& labels, T gradient_scale,
                      const View& result, const View& loss) {
-  const Scratch<double> losses(device, logits.count() / logits.extent(-1));
+  // Up to here one block, with a row a thread, is faster than a second launch.
+  constexpr std::int64_t most_classes = 64, most_logits = 8192;
+  const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
+  const auto replicas = static_cast<unsigned>(loss.count());
+  if (classes <= most_classes && rows * classes <= most_logits) {
+    launch(loss_in_one_block<T>, replicas, block_size, 0, activate(device), rows, classes, logits.data_as<T>(), labels,
+           gradient_scale, result.data_as<T>(), loss.data_as<T>());
+    return;
+  }
+  const Scratch<double> losses(device, logits.count() / classes);
   softmax_of<T>(device, logits, labels, gradient_scale, result, losses.get());
-  launch(mean_losses<T>, static_cast<unsigned>(loss.count()), block_size, 0, activate(device), logits.extent(-2),
-         losses.get(), loss.data_as<T>());
+  launch(mean_losses<T>, replicas, block_size, 0, activate(device), rows, losses.get(), loss.data_as<T>());
 }
 
 LabelSource source_of(const Labels& labels, std::int64_t rows) {
@@ -174,17 +186,10 @@ void cross_entropy_backward(const Device& device, ConstView probabilities, const
 
 void cross_entropy_with_gradient(const Device& device, ConstView logits, const Labels& labels, View dlogits,
                                  View loss) {
-  // Up to here one block, with a row a thread, is faster than a second launch.
-  constexpr std::int64_t most_classes = 64, most_logits = 8192;
   functors::visit_floating(logits.dtype(), [&](auto element) {
     using T = decltype(element);
-    const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
-    const LabelSource source = source_of(labels, rows);
-    if (classes > most_classes || rows * classes > most_logits) {
-      return rows_and_losses<T>(device, logits, source, T{1} / static_cast<T>(rows), dlogits, loss);
-    }
-    launch(loss_and_gradient<T>, static_cast<unsigned>(loss.count()), block_size, 0, activate(device), rows, classes,
-           logits.data_as<T>(), source, dlogits.data_as<T>(), loss.data_as<T>());
+    const std::int64_t rows = logits.extent(-2);
+    rows_and_losses<T>(device, logits, source_of(labels, rows), T{1} / static_cast<T>(rows), dlogits, loss);
   });
 }
 

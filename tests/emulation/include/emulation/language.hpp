@@ -177,5 +177,7 @@ T __reduce_min_sync(unsigned mask, T value, emulation::Location where = emulatio
       mask, value, [](T a, T b) { return a < b ? a : b; }, where);
 }
 
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }

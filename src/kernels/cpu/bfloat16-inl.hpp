@@ -1,0 +1,53 @@
+// Vectors of elements as they are stored, for files that are compiled once for each vector extension: f32 and f64 as
+// they are, bf16 widened to f32 when loaded and rounded to nearest even when stored (bit for bit as to_bfloat16).
+#if defined(RTL_KERNELS_CPU_BFLOAT16_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef RTL_KERNELS_CPU_BFLOAT16_INL
+#undef RTL_KERNELS_CPU_BFLOAT16_INL
+#else
+#define RTL_KERNELS_CPU_BFLOAT16_INL
+#endif
+
+#include <hwy/highway.h>
+
+#include "rtl/core/dtype.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace rtl::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+template <class D>
+HWY_INLINE auto load(D d, const hwy::HWY_NAMESPACE::TFromD<D>* from) {
+  return hwy::HWY_NAMESPACE::LoadU(d, from);
+}
+
+template <class D>
+HWY_INLINE auto load(D d, const bfloat16* from) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> word;
+  const hn::Rebind<std::uint16_t, D> half;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(word, hn::LoadU(half, &from->bits))));
+}
+
+template <class D, class V>
+HWY_INLINE void store(V value, D d, hwy::HWY_NAMESPACE::TFromD<D>* to) {
+  hwy::HWY_NAMESPACE::StoreU(value, d, to);
+}
+
+template <class D, class V>
+HWY_INLINE void store(V value, D /*d*/, bfloat16* to) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> word;
+  const hn::Rebind<std::uint16_t, D> half;
+  const auto bits = hn::BitCast(word, value);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(word, 1u));
+  const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(word, 0x7fffu)));
+  const auto quiet = hn::Or(bits, hn::Set(word, 0x400000u));
+  const auto chosen = hn::IfThenElse(hn::RebindMask(word, hn::IsNaN(value)), quiet, rounded);
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, &to->bits);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace rtl::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // RTL_KERNELS_CPU_BFLOAT16_INL
