@@ -49,6 +49,11 @@ void add_reductions(const Device& device, KernelCases& cases, const Shared& a) {
   const Shared variance = shared_zeros({columns}, DType::f64, device);
   cases.push_back(
       {"reduce", sizes + " rows", count, bytes, [=] { kernels::reduce(device, kernels::ReduceOp::sum, *a, *sums); }});
+  const Shared sums_of_each = shared_zeros({rows / 512, 1, columns}, DType::f32, device);
+  cases.push_back({"reduce_batch", "64x512x128 columns", count, bytes, [=] {
+                     const ConstView batch = a->view().reshaped({rows / 512, 512, columns});
+                     kernels::reduce_batch(device, kernels::ReduceOp::sum, batch, *sums_of_each);
+                   }});
   cases.push_back({"argmax_rows", sizes, count, bytes, [=] { kernels::argmax_rows(device, *a, *winners); }});
   cases.push_back({"all_finite", sizes, 0, bytes, [=] { (void)kernels::all_finite(device, *a); }});
   cases.push_back(

@@ -43,6 +43,7 @@
 #include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/kernels/norm.hpp"
 #include "rtl/kernels/optimizer_step.hpp"
+#include "rtl/kernels/packed_conv.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/pool.hpp"
 #include "rtl/kernels/prepared_conv.hpp"

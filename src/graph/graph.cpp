@@ -128,6 +128,13 @@ void Graph::replace(std::int32_t node, std::shared_ptr<const Operation> operatio
   target = {std::move(operation), std::move(operands), std::move(results)};
 }
 
+void Graph::insert(std::int32_t node) {
+  nodes_.emplace(nodes_.begin() + node);
+  for (ValueRecord& record : values_) {
+    if (record.node >= node) ++record.node;
+  }
+}
+
 void Graph::redirect(std::int32_t from, std::int32_t to) {
   for (NodeRecord& node : nodes_) std::replace(node.operands.begin(), node.operands.end(), from, to);
 }

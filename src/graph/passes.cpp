@@ -5,12 +5,14 @@
 #include <optional>
 #include <utility>
 
+#include "graph/aliases.hpp"
 #include "graph/operations/convolution.hpp"
 #include "graph/operations/fused.hpp"
 #include "graph/operations/fused_loss.hpp"
 #include "graph/operations/norm.hpp"
 #include "graph/operations/prepared.hpp"
 #include "graph/operations/recognise.hpp"
+#include "graph/pack_convolutions.hpp"
 #include "rtl/graph/operation.hpp"
 
 namespace rtl::graph {
@@ -64,26 +66,8 @@ class Passes {
     return producer(value);
   }
 
-  /// The value whose memory `value` is.
-  std::int32_t root(std::int32_t value) const {
-    for (std::int32_t maker = producer(value); maker >= 0; maker = producer(value)) {
-      const ValueRecord& record = graph_.values()[index(value)];
-      const auto aliasing = at(maker).operation->aliasing(static_cast<std::size_t>(record.result));
-      if (!aliasing) break;
-      value = at(maker).operands[static_cast<std::size_t>(aliasing->operand)];
-    }
-    return value;
-  }
-
-  /// The variables that a node changes.
-  Operands changed_by(std::int32_t node) const {
-    Operands changed;
-    for (std::size_t i = 0; i < at(node).results.size(); ++i) {
-      const auto aliasing = at(node).operation->aliasing(i);
-      if (aliasing && aliasing->writes) changed.push_back(root(at(node).results[i]));
-    }
-    return changed;
-  }
+  std::int32_t root(std::int32_t value) const { return memory_of(graph_, value); }
+  Operands changed_by(std::int32_t node) const { return graph::changed_by(graph_, at(node)); }
   bool reads(std::int32_t node, std::int32_t variable) const {
     const Operands& operands = at(node).operands;
     return std::any_of(operands.begin(), operands.end(),
@@ -169,7 +153,7 @@ class Passes {
     kept_.resize(graph_.values().size());
     const Operands operands{at(before).operands[0], w, bias};
     const Operands results = at(node).results;
-    const auto operation = std::make_shared<const Conv2d>(convolution->options());
+    const auto operation = std::make_shared<const Conv2d>(convolution->options(), true);
     drop(before);
     replace(node, operation, operands, results);
   }
@@ -311,6 +295,7 @@ class Passes {
 
 void run_passes(Graph& graph, const std::vector<Value>& results, const PassOptions& options) {
   Passes(graph, results, options).run();
+  if (options.fuse && graph.device().is_cuda()) pack_convolutions(graph);
 }
 
 }  // namespace rtl::graph

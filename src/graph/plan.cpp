@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
+
+#include "graph/aliases.hpp"
 
 namespace rtl::graph {
 namespace {
@@ -93,7 +96,10 @@ void Plan::choose_replicated(const std::vector<Value>& leaves) {
         throw ValueError(fmt::format("Plan: {} changes {}, which is not replicated, once for each replica",
                                      node.operation->name(), graph_->values()[static_cast<std::size_t>(from)].name));
       }
-      replicated_[static_cast<std::size_t>(node.results[i])] = from < 0 || replicated_[static_cast<std::size_t>(from)];
+      const auto only = aliasing ? std::nullopt : node.operation->only_operand(i);
+      const std::int32_t source = only ? node.operands[*only] : from;
+      replicated_[static_cast<std::size_t>(node.results[i])] =
+          source < 0 || replicated_[static_cast<std::size_t>(source)];
     }
   }
 }
@@ -126,18 +132,7 @@ void Plan::require_leaf(std::int32_t value) const {
   throw ValueError("Plan: a value is read that nothing makes before; a pass took it away: name it among its results");
 }
 
-/// The value whose memory `value` is.
-std::int32_t Plan::root_of(std::int32_t value) const {
-  for (;;) {
-    const ValueRecord& record = graph_->values()[static_cast<std::size_t>(value)];
-    if (record.node < 0) return value;
-    const NodeRecord& node = graph_->nodes()[static_cast<std::size_t>(record.node)];
-    if (!node.operation) return value;
-    const auto aliasing = node.operation->aliasing(static_cast<std::size_t>(record.result));
-    if (!aliasing) return value;
-    value = node.operands[static_cast<std::size_t>(aliasing->operand)];
-  }
-}
+std::int32_t Plan::root_of(std::int32_t value) const { return memory_of(*graph_, value); }
 
 std::int32_t Plan::own_block(std::int32_t value, std::int32_t step) {
   blocks_.push_back({.bytes = bytes_of(value), .offset = 0, .first = step, .last = step, .external = -1});

@@ -7,13 +7,21 @@
 
 namespace rtl::kernels {
 
-void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
+namespace {
+
+void check_reduction(const char* call, const Device& device, const ConstView& x, const View& y) {
   if (x.given() && x.dtype() == DType::bf16 && y.given() && y.dtype() == DType::f32) {
-    check::layer_operands("reduce", device, {{"x", x}}, {{"y", y}});
+    check::layer_operands(call, device, {{"x", x}}, {{"y", y}});
   } else {
-    check::layer_operands("reduce", device, {{"x", x}, {"y", y}});
+    check::layer_operands(call, device, {{"x", x}, {"y", y}});
   }
-  check::contiguous("reduce", {{"y", y}});
+  check::contiguous(call, {{"y", y}});
+}
+
+}  // namespace
+
+void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
+  check_reduction("reduce", device, x, y);
   check::rank("reduce", {"y", y}, x.rank());
   for (int axis = 0; axis < x.rank(); ++axis) {
     if (y.extent(axis) != x.extent(axis) && y.extent(axis) != 1) {
@@ -27,6 +35,25 @@ void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
     return fill(device, 0.0, y);
   }
   RTL_DISPATCH(device, reduce(device, op, x, y));
+}
+
+void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y) {
+  constexpr auto call = "reduce_batch";
+  check_reduction(call, device, x, y);
+  check::rank(call, {"y", y}, x.rank());
+  const bool batches = x.rank() > 0 && x.extent(0) == y.extent(0);
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (!batches || (y.extent(axis) != x.extent(axis) && y.extent(axis) != 1)) {
+      throw ShapeError(fmt::format("{}: 'y' {} must have extent {} {}on axis {} of 'x' {}", call, y.shape().to_string(),
+                                   x.extent(axis), axis == 0 ? "" : "or 1 ", axis, x.shape().to_string()));
+    }
+  }
+  if (y.count() == 0) return;
+  if (x.count() == 0) {
+    check::value(op == ReduceOp::sum, call, "only the sum of no elements is defined");
+    return fill(device, 0.0, y);
+  }
+  RTL_DISPATCH(device, reduce_batch(device, op, x, y));
 }
 
 void argmax_rows(const Device& device, ConstView x, View indices) {

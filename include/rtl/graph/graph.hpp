@@ -121,6 +121,8 @@ class Graph {
   /// else they made must not be read any more. The types must be those that the operation infers, else ValueError.
   void replace(std::int32_t node, std::shared_ptr<const Operation> operation, std::vector<std::int32_t> operands,
                std::vector<std::int32_t> results);
+  /// For passes. A place in front of a node, which `replace` fills. The nodes behind it move by one.
+  void insert(std::int32_t node);
   /// Every node that reads `from` reads `to` instead.
   void redirect(std::int32_t from, std::int32_t to);
   void remove(std::int32_t node);

@@ -89,6 +89,9 @@ class Operation {
 
   /// Which operand's memory the result is; absent: its own. A looking alias has the operand's element count.
   virtual std::optional<Aliasing> aliasing([[maybe_unused]] std::size_t result) const { return std::nullopt; }
+  /// The only operand that a result depends on, of an operation that does the same to each of many operands; absent: it
+  /// depends on all.
+  virtual std::optional<std::size_t> only_operand([[maybe_unused]] std::size_t result) const { return std::nullopt; }
   /// Whether the result may take the memory of an operand of the same size that nobody reads afterwards.
   virtual bool may_overwrite([[maybe_unused]] std::size_t result, [[maybe_unused]] std::size_t operand) const {
     return false;

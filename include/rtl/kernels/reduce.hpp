@@ -15,6 +15,10 @@ enum class ReduceOp : std::uint8_t { sum, mean, maximum, minimum };
 /// ValueError for maximum, minimum or mean over nothing; the sum is 0.
 void reduce(const Device& device, ReduceOp op, ConstView x, View y);
 
+/// The same for each member of a batch, which is the first axis of x and y: each has the bits that reduce gives it
+/// alone. On CUDA all are reduced together.
+void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y);
+
 /// indices[i] = position of the largest element in row i of x [rows, columns]; the first of equals; NaN counts as
 /// largest. x contiguous, f32 or f64; indices i32 [rows]. Throws ValueError for rows without elements.
 void argmax_rows(const Device& device, ConstView x, View indices);

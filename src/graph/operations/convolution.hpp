@@ -15,7 +15,7 @@ double conv2d_flops(std::int64_t outputs, const Shape& w);
 /// Operands x, w, bias (may be absent).
 class Conv2d final : public Operation {
  public:
-  explicit Conv2d(const kernels::Conv2dOptions& options) : options_(options) {}
+  Conv2d(const kernels::Conv2dOptions& options, bool bias) : options_(options), bias_(bias) {}
   const kernels::Conv2dOptions& options() const noexcept { return options_; }
 
   std::string_view name() const noexcept override { return "conv2d"; }
@@ -24,10 +24,11 @@ class Conv2d final : public Operation {
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 3; }
+  int launches() const noexcept override { return bias_ ? 3 : 2; }
 
  private:
   kernels::Conv2dOptions options_;
+  bool bias_;
 };
 
 /// Operands dy, w.
@@ -35,6 +36,7 @@ class Conv2dBackwardData final : public Operation {
  public:
   Conv2dBackwardData(const Shape& x_shape, const kernels::Conv2dOptions& options)
       : x_shape_(x_shape), options_(options) {}
+  const Shape& x_shape() const noexcept { return x_shape_; }
   const kernels::Conv2dOptions& options() const noexcept { return options_; }
 
   std::string_view name() const noexcept override { return "conv2d_backward_data"; }
@@ -64,7 +66,7 @@ class Conv2dBackwardWeights final : public Operation {
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return bias_ ? 3 : 2; }
+  int launches() const noexcept override { return bias_ ? 4 : 2; }
 
  private:
   Shape w_shape_;

@@ -49,6 +49,7 @@ class FusedConv2d final : public Operation {
     return conv2d_flops(outputs, w) + epilogue_flops(static_cast<double>(outputs), operands.subspan(2), relu_);
   }
   int launches() const noexcept override { return 3; }
+  FusedConvolution fused() const { return {options_, relu_}; }
 
  private:
   kernels::Conv2dOptions options_;
@@ -69,12 +70,14 @@ class FusedLinear final : public Operation {
     return {{{x[0], w[0]}, operands[0].dtype()}};
   }
   void run(const Call& call) const override {
-    using kernels::Epilogue;
-    const bool bias = call.in(2).given();
-    const Epilogue epilogue =
-        relu_ ? (bias ? Epilogue::bias_relu : Epilogue::relu) : (bias ? Epilogue::bias : Epilogue::none);
     kernels::gemm(call.device(), kernels::Transpose::no, kernels::Transpose::yes, 1, call.in(0), call.in(1), 0,
-                  call.out(0), epilogue, call.in(2));
+                  call.out(0), epilogue(call), call.in(2));
+  }
+  bool runs_replicas(std::span<const Value>, const std::vector<bool>&) const override { return true; }
+  void run_replicas(const Call& call) const override {
+    const auto batch = [](const ConstView& x) { return x.rank() == 3 ? x : x.reshaped({1, x.extent(0), x.extent(1)}); };
+    kernels::gemm_batched(call.device(), kernels::Transpose::no, kernels::Transpose::yes, 1, batch(call.in(0)),
+                          batch(call.in(1)), 0, call.out(0), epilogue(call), call.in(2));
   }
   double flops(std::span<const Value> operands) const override {
     const double outputs = static_cast<double>(operands[0].extent(0) * operands[1].extent(0));
@@ -83,6 +86,13 @@ class FusedLinear final : public Operation {
   }
 
  private:
+  kernels::Epilogue epilogue(const Call& call) const {
+    using kernels::Epilogue;
+    const bool bias = call.in(2).given();
+    if (relu_) return bias ? Epilogue::bias_relu : Epilogue::relu;
+    return bias ? Epilogue::bias : Epilogue::none;
+  }
+
   bool relu_;
 };
 
@@ -212,6 +222,10 @@ class AddRelu final : public Operation {
 
 std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options, bool relu) {
   return std::make_shared<const FusedConv2d>(options, relu);
+}
+std::optional<FusedConvolution> fused_convolution(const Operation& operation) {
+  const auto* convolution = dynamic_cast<const FusedConv2d*>(&operation);
+  return convolution == nullptr ? std::nullopt : std::optional(convolution->fused());
 }
 std::shared_ptr<const Operation> make_fused_linear(bool relu) { return std::make_shared<const FusedLinear>(relu); }
 std::shared_ptr<const Operation> make_fused_batch_norm_training(const BatchNormOptions& options, bool relu) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "graph/operations/convolution.hpp"
 #include "graph/operations/norm.hpp"
@@ -14,6 +15,13 @@ namespace rtl::graph {
 /// for f64 on the host with bias and residual, which are added to each other first: two roundoffs of the largest
 /// result.
 std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options, bool relu);
+
+/// What make_fused_conv2d was given; absent for any other operation.
+struct FusedConvolution {
+  kernels::Conv2dOptions options;
+  bool relu = false;
+};
+std::optional<FusedConvolution> fused_convolution(const Operation& operation);
 
 /// [relu](x w^T [+ bias]). Operands x, w, bias. The bits are those of the plain chain.
 std::shared_ptr<const Operation> make_fused_linear(bool relu);

@@ -36,6 +36,13 @@ class Reduce final : public Operation {
     const ConstView x = call.in(0);
     kernels::reduce(call.device(), op_, x, call.out(0).reshaped(with_ones(x.shape(), axes_)));
   }
+  bool runs_replicas(std::span<const Value>, const std::vector<bool>&) const override { return true; }
+  void run_replicas(const Call& call) const override {
+    const ConstView x = call.in(0);
+    Shape kept = x.shape();
+    for (const int axis : axes_) kept = kept.with(axis + 1, 1);
+    kernels::reduce_batch(call.device(), op_, x, call.out(0).reshaped(kept));
+  }
   void gradient(GradientCall& call) const override {
     const Value& x = call.operand(0);
     const Shape kept = with_ones(x.shape(), axes_);

@@ -348,6 +348,12 @@ void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
   });
 }
 
+void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y) {
+  for (std::int64_t i = 0; i < x.extent(0); ++i) {
+    cpu::reduce(device, op, x.slice(0, i, i + 1), y.slice(0, i, i + 1));
+  }
+}
+
 void argmax_rows(const Device&, ConstView x, View indices) {
   parallel_ranges(x.extent(0), grain_of(x.extent(1)), [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(argmax_target)(x, indices.data_as<std::int32_t>(), begin, end);

@@ -1,6 +1,7 @@
 #include "kernels/backend/conv.hpp"
 
 #include "kernels/backend/gemm.hpp"
+#include "kernels/backend/packed_conv.hpp"
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/patch_convolution.hpp"
@@ -28,11 +29,11 @@ class PackedWeights {
   View view_;
 };
 
-/// Images at an address that the vendor's convolutions take: their own, or one of a copy, so that the bits of a
-/// convolution do not depend on where its images lie.
-class AlignedImages {
+/// Images or weights at an address that the vendor's convolutions take: their own, or one of a copy, so that the bits
+/// of a convolution do not depend on where its operands lie.
+class Aligned {
  public:
-  AlignedImages(const Device& device, const ConstView& images)
+  Aligned(const Device& device, const ConstView& images)
       : device_(device),
         here_(reinterpret_cast<std::uintptr_t>(images.data()) % vendor::dnn_alignment == 0),
         memory_(device, here_ ? 0 : images.count() * static_cast<std::int64_t>(size_of(images.dtype()))),
@@ -57,9 +58,10 @@ class AlignedImages {
 bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y) {
   if (x.dtype() == DType::f64) return false;
-  const AlignedImages in(device, x), out(device, y);
+  const Aligned in(device, x), weights(device, w), out(device, y);
   in.load(x);
-  if (!vendor::conv2d_forward(device, in.view(), w, options, out.view())) return false;
+  weights.load(w);
+  if (!vendor::conv2d_forward(device, in.view(), weights.view(), options, out.view())) return false;
   out.store(y);
   return true;
 }
@@ -67,23 +69,22 @@ bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w
 bool vendor_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           const View& dx) {
   if (dy.dtype() == DType::f64) return false;
-  const AlignedImages in(device, dy), out(device, dx);
+  const Aligned in(device, dy), weights(device, w), out(device, dx);
   in.load(dy);
-  if (!vendor::conv2d_backward_data(device, in.view(), w, options, out.view())) return false;
+  weights.load(w);
+  if (!vendor::conv2d_backward_data(device, in.view(), weights.view(), options, out.view())) return false;
   out.store(dx);
   return true;
 }
 
-/// The library rounds a weight's gradient to the dtype of the images, as which it is unpacked.
 bool vendor_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
                              const Conv2dOptions& options, const View& dw) {
   if (x.dtype() == DType::f64) return false;
-  const AlignedImages images(device, x), gradients(device, dy);
+  const Aligned images(device, x), gradients(device, dy), out(device, dw);
   images.load(x);
   gradients.load(dy);
-  const PackedWeights packed(device, dw.shape(), x.dtype());
-  if (!vendor::conv2d_backward_weights(device, images.view(), gradients.view(), options, packed.view())) return false;
-  packed.unpack(device, dw);
+  if (!vendor::conv2d_backward_weights(device, images.view(), gradients.view(), options, out.view())) return false;
+  out.store(dw);
   return true;
 }
 
@@ -121,32 +122,65 @@ void finish(const Device& device, const ConstView& bias, const View& y, bool rel
   with_pack_width<T>(channels, start, offset, added, y.data_as<T>());
 }
 
-}  // namespace
-
-void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
-                    View y, bool relu, ConstView residual) {
-  const PackedWeights packed(device, w, x.dtype());
-  if (!vendor_forward(device, x, packed.view(), options, y)) patch_forward(device, x, packed.view(), options, y);
+void forward(const Device& device, const ConstView& x, const ConstView& packed, const ConstView& bias,
+             const Conv2dOptions& options, const View& y, bool relu, const ConstView& residual) {
+  if (!vendor_forward(device, x, packed, options, y)) patch_forward(device, x, packed, options, y);
   if (!bias.given() && !residual.given() && !relu) return;
   functors::visit_activations(y.dtype(),
                               [&](auto element) { finish<decltype(element)>(device, bias, y, relu, residual); });
 }
 
+void add_up_bias(const Device& device, const ConstView& dy, const View& dbias) {
+  if (dbias.given()) cuda::column_sums(device, dy.reshaped({dy.count() / dy.extent(3), dy.extent(3)}), dbias);
+}
+
+}  // namespace
+
+void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
+                    View y, bool relu, ConstView residual) {
+  const PackedWeights packed(device, w, x.dtype());
+  forward(device, x, packed.view(), bias, options, y, relu, residual);
+}
+
+void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
+                           const Conv2dOptions& options, View y, bool relu) {
+  forward(device, x, packed, bias, options, y, relu, {});
+}
+
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
   const PackedWeights packed(device, w, dy.dtype());
-  if (!vendor_backward_data(device, dy, packed.view(), options, dx)) {
-    patch_backward_data(device, dy, packed.view(), options, dx);
-  }
+  packed_conv2d_backward_data(device, dy, packed.view(), options, dx);
+}
+
+void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
+                                 View dx) {
+  if (!vendor_backward_data(device, dy, packed, options, dx)) patch_backward_data(device, dy, packed, options, dx);
 }
 
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
                              View dbias) {
-  if (!vendor_backward_weights(device, x, dy, options, dw)) {
-    const PackedWeights packed(device, dw.shape(), dw.dtype());
-    patch_backward_weights(device, x, dy, options, packed.view());
+  // The vendor's library rounds a weight's gradient to the dtype of the images, the patches do not.
+  const PackedWeights packed(device, dw.shape(), x.dtype());
+  if (vendor_backward_weights(device, x, dy, options, packed.view())) {
     packed.unpack(device, dw);
+  } else {
+    const PackedWeights wide(device, dw.shape(), dw.dtype());
+    patch_backward_weights(device, x, dy, options, wide.view());
+    wide.unpack(device, dw);
   }
-  if (dbias.given()) cuda::column_sums(device, dy.reshaped({dy.count() / dy.extent(3), dy.extent(3)}), dbias);
+  add_up_bias(device, dy, dbias);
+}
+
+void packed_conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options,
+                                    View packed, View dbias) {
+  if (!vendor_backward_weights(device, x, dy, options, packed)) {
+    const bool rounds = packed.dtype() == DType::bf16;
+    const Scratch<float> memory(device, rounds ? packed.count() : 0);
+    const View sums = rounds ? View(memory.get(), DType::f32, packed.shape(), device) : packed;
+    patch_backward_weights(device, x, dy, options, sums);
+    if (rounds) cuda::cast(device, sums, packed);
+  }
+  add_up_bias(device, dy, dbias);
 }
 
 }  // namespace rtl::kernels::cuda

@@ -1,5 +1,6 @@
 #include "kernels/cuda/reduce.cuh"
 
+#include <algorithm>
 #include <limits>
 
 #include "kernels/backend/gemm.hpp"
@@ -34,7 +35,7 @@ struct StoreScaled {
 };
 
 template <typename T, typename Result>
-void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View& y) {
+void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View& y, std::int64_t matrices) {
   Strides kept_strides{}, reduced_strides{};
   Shape kept = y.shape(), reduced = x.shape();
   bool inner_kept = true;
@@ -45,7 +46,7 @@ void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View
     if (is_kept) reduced = reduced.with(axis, 1);
     if (x.extent(axis) > 1 && x.strides()[a] == 1) inner_kept = is_kept;
   }
-  const std::int64_t rows = reduced.count();
+  const std::int64_t rows = reduced.count(), columns = kept.count() / matrices;
   const auto neighbours = inner_kept ? Neighbours::columns : Neighbours::rows;
   const StridedTerm<T> term{x.data_as<T>(), make_layout<1, std::int64_t>(reduced, {reduced_strides}),
                             make_layout<1, std::int64_t>(kept, {kept_strides})};
@@ -54,11 +55,11 @@ void reduce_as(const Device& device, ReduceOp op, const ConstView& x, const View
   switch (op) {
     case ReduceOp::sum:
     case ReduceOp::mean:
-      return reduce_columns(device, rows, kept.count(), neighbours, 0.0, term, functors::Add(), store);
+      return reduce_columns(device, rows, columns, neighbours, 0.0, term, functors::Add(), store, matrices);
     case ReduceOp::maximum:
-      return reduce_columns(device, rows, kept.count(), neighbours, -infinity, term, functors::Maximum(), store);
+      return reduce_columns(device, rows, columns, neighbours, -infinity, term, functors::Maximum(), store, matrices);
     case ReduceOp::minimum:
-      return reduce_columns(device, rows, kept.count(), neighbours, infinity, term, functors::Minimum(), store);
+      return reduce_columns(device, rows, columns, neighbours, infinity, term, functors::Minimum(), store, matrices);
   }
 }
 
@@ -137,8 +138,19 @@ struct SquaredDeviationTerm {
 
 void reduce(const Device& device, ReduceOp op, ConstView x, View y) {
   functors::visit_sums(x.dtype(), y.dtype(), [&](auto element, auto result) {
-    reduce_as<decltype(element), decltype(result)>(device, op, x, y);
+    reduce_as<decltype(element), decltype(result)>(device, op, x, y, 1);
   });
+}
+
+void reduce_batch(const Device& device, ReduceOp op, ConstView x, View y) {
+  constexpr std::int64_t most = 65535;  // the last axis of a grid
+  for (std::int64_t first = 0; first < x.extent(0); first += most) {
+    const std::int64_t end = std::min(x.extent(0), first + most);
+    functors::visit_sums(x.dtype(), y.dtype(), [&](auto element, auto result) {
+      reduce_as<decltype(element), decltype(result)>(device, op, x.slice(0, first, end), y.slice(0, first, end),
+                                                     end - first);
+    });
+  }
 }
 
 void argmax_rows(const Device& device, ConstView x, View indices) {

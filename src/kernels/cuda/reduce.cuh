@@ -1,6 +1,7 @@
 // Reductions of any kind in a fixed order. The data is seen as a matrix of rows x columns; every column is reduced over
 // its rows. The caller says what an element is (a strided view, a squared deviation, a value with its position), how
-// two are combined, and what becomes of a column's result.
+// two are combined, and what becomes of a column's result. Several matrices of one size may be reduced together: their
+// columns are counted through.
 #pragma once
 
 #include <bit>
@@ -9,9 +10,9 @@
 
 namespace rtl::kernels::cuda {
 
-// Each block takes `lanes` neighbouring columns and a range of rows; each thread every (block_size / lanes)th row of
-// it, in order; then a tree in shared memory. Asking for four blocks on a multiprocessor grants 64 registers: left to
-// itself, ptxas spills one to reach 32 or 48.
+// Each block takes `lanes` neighbouring columns of matrix blockIdx.z and a range of rows; each thread every (block_size
+// / lanes)th row of it, in order; then a tree in shared memory. Asking for four blocks on a multiprocessor grants 64
+// registers: left to itself, ptxas spills one to reach 32 or 48.
 template <typename Total, typename Term, typename Combine, typename Finish>
 __global__ void __launch_bounds__(block_size, 4)
     reduce_kernel(std::int64_t rows, std::int64_t columns, std::int64_t rows_per_split, int lanes, Total identity,
@@ -19,11 +20,12 @@ __global__ void __launch_bounds__(block_size, 4)
   RTL_SHARED(Total, partial, [block_size]);
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % lanes, line = thread / lanes, lines = block_size / lanes;
-  const std::int64_t column = std::int64_t{blockIdx.x} * lanes + lane;
+  const std::int64_t column_of_matrix = std::int64_t{blockIdx.x} * lanes + lane;
+  const std::int64_t column = blockIdx.z * columns + column_of_matrix;
   const std::int64_t begin = blockIdx.y * rows_per_split;
   const std::int64_t end = begin + rows_per_split < rows ? begin + rows_per_split : rows;
   Total total = identity;
-  if (column < columns) {
+  if (column_of_matrix < columns) {
 #pragma unroll 4
     for (std::int64_t row = begin + line; row < end; row += lines) total = combine(total, term(row, column));
   }
@@ -33,7 +35,7 @@ __global__ void __launch_bounds__(block_size, 4)
     if (line < half) partial[thread] = combine(partial[thread], partial[thread + half * lanes]);
   }
   // Line 0 of a column is the thread that wrote its result.
-  if (line == 0 && column < columns) finish(column, blockIdx.y, partial[thread]);
+  if (line == 0 && column_of_matrix < columns) finish(column, blockIdx.y, partial[thread]);
 }
 
 template <typename Total>
@@ -79,13 +81,15 @@ inline ReductionShape shape_of_reduction(std::int64_t rows, std::int64_t columns
 }
 
 /// For every column: finish(column, 0, combination of term(row, column) over all rows). One launch, or two with a
-/// partial result per range of rows between them.
+/// partial result per range of rows between them. `matrices` (at most 65,535) do not change the order of additions.
 template <typename Total, typename Term, typename Combine, typename Finish>
 void reduce_columns(const Device& device, std::int64_t rows, std::int64_t columns, Neighbours neighbours,
-                    const Total& identity, const Term& term, const Combine& combine, const Finish& finish) {
+                    const Total& identity, const Term& term, const Combine& combine, const Finish& finish,
+                    std::int64_t matrices = 1) {
   const cudaStream_t stream = activate(device);
   const auto grid = [&](const ReductionShape& shape) {
-    return dim3(static_cast<unsigned>(ceil_divide(columns, shape.lanes)), static_cast<unsigned>(shape.splits));
+    return dim3(static_cast<unsigned>(ceil_divide(columns, shape.lanes)), static_cast<unsigned>(shape.splits),
+                static_cast<unsigned>(matrices));
   };
   const ReductionShape shape = shape_of_reduction(rows, columns, neighbours);
   if (shape.splits == 1) {
@@ -93,7 +97,7 @@ void reduce_columns(const Device& device, std::int64_t rows, std::int64_t column
            shape.rows_per_split, shape.lanes, identity, term, combine, finish);
     return;
   }
-  const Scratch<Total> partials(device, columns * shape.splits);
+  const Scratch<Total> partials(device, matrices * columns * shape.splits);
   using Store = StorePartial<Total>;
   using Load = LoadPartial<Total>;
   launch(reduce_kernel<Total, Term, Combine, Store>, grid(shape), block_size, 0, stream, rows, columns,
