@@ -8,6 +8,7 @@
 #include "rtl/core/precision.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/frozen_network.hpp"
+#include "rtl/transfer/strategies.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
