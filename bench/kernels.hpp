@@ -9,6 +9,7 @@
 
 #include "random_values.hpp"
 #include "rtl/core/tensor.hpp"
+#include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::bench {
 
@@ -37,6 +38,11 @@ const std::vector<KernelFamily>& all_kernel_families();
 using Shared = std::shared_ptr<Tensor>;
 inline Shared shared_values(const Shape& shape, const Device& device) {
   return std::make_shared<Tensor>(random_values(shape, device, 7));
+}
+inline Shared shared_values(const Shape& shape, DType dtype, const Device& device) {
+  const Shared values = shared_values(shape, device), converted = std::make_shared<Tensor>(shape, dtype, device);
+  kernels::cast(device, *values, *converted);
+  return converted;
 }
 inline Shared shared_zeros(const Shape& shape, DType dtype, const Device& device) {
   return std::make_shared<Tensor>(Tensor::zeros(shape, dtype, device));

@@ -7,6 +7,7 @@
 
 #include "rtl/core/error.hpp"
 #include "support/kernel_case.hpp"
+#include "support/rounded_parameters.hpp"
 
 namespace rtl::test {
 namespace {
@@ -28,8 +29,9 @@ struct Geometry {
 };
 
 const std::vector<Geometry> geometries = {
-    {1, 1, 1, 1, 1, 1},       {2, 5, 7, 3, 4, 3, 1, 1},  {1, 6, 6, 16, 16, 3, 1, 1}, {2, 8, 8, 16, 32, 3, 2, 1},
-    {1, 9, 9, 5, 7, 5, 1, 0}, {2, 6, 5, 4, 31, 3, 1, 0}, {1, 7, 7, 33, 2, 1, 2, 0},  {3, 4, 4, 2, 3, 4, 4, 2}};
+    {1, 1, 1, 1, 1, 1},        {2, 5, 7, 3, 4, 3, 1, 1},   {1, 6, 6, 16, 16, 3, 1, 1}, {2, 8, 8, 16, 32, 3, 2, 1},
+    {1, 9, 9, 5, 7, 5, 1, 0},  {2, 6, 5, 4, 31, 3, 1, 0},  {1, 7, 7, 33, 2, 1, 2, 0},  {3, 4, 4, 2, 3, 4, 4, 2},
+    {1, 9, 9, 3, 16, 3, 2, 1}, {2, 1, 1, 32, 64, 3, 2, 1}, {2, 1, 1, 64, 16, 1}};
 
 /// Calls f(y index, x index, w index) for every product of the convolution.
 template <typename F>
@@ -74,6 +76,10 @@ Expected forward_of(const Geometry& g, const Extras& e, const Reals& x, const Re
 /// Winograd's algorithm, whose transforms multiply the constant.
 double roundoffs_of(std::int64_t terms) { return 4 + 4 * std::sqrt(static_cast<double>(terms)); }
 
+/// Of images in bf16: rounding the result moves it by at most 1 / (1 + 2^-8) of a unit roundoff, which leaves 2^-16 of
+/// the scale, 256 roundoffs of f32, to the sum.
+constexpr double roundoffs_of_bf16 = 1;
+
 ConstView given_if(bool given, const View& view) { return given ? ConstView(view) : ConstView(); }
 
 const bool forward_registered = register_cases("conv2d_forward", [](Random& random) {
@@ -82,16 +88,19 @@ const bool forward_registered = register_cases("conv2d_forward", [](Random& rand
     KernelCase c;
     c.label = g.name() + e.name();
     c.inputs = {{"x", g.x(), random.normal(g.x())},
-                {"w", g.weights(), random.normal(g.weights())},
-                {"bias", {g.out}, random.normal({g.out})},
+                {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
+                {"bias", {g.out}, random.normal({g.out}), {}, Role::parameter},
                 {"residual", g.y(), random.normal(g.y())}};
-    c.outputs = {{"y", g.y(), roundoffs_of(g.in * g.kernel * g.kernel)}};
+    c.outputs = {{.name = "y",
+                  .shape = g.y(),
+                  .roundoffs = roundoffs_of(g.in * g.kernel * g.kernel),
+                  .roundoffs_bf16 = roundoffs_of_bf16}};
     c.run = [=](const Device& device, auto& in, auto& out) {
       kernels::conv2d_forward(device, in[0], in[1], given_if(e.bias, in[2]), g.options(), out[0], e.relu,
                               given_if(e.residual, in[3]));
     };
     c.reference = [=](auto& in, auto&) { return std::vector<Expected>{forward_of(g, e, in[0], in[1], in[2], in[3])}; };
-    cases.push_back(c);
+    add_with_bf16(cases, c, {1});
   };
   for (const Geometry& g : geometries) add(g, {false, false, false});
   for (const Extras& e : {Extras{true, false, false},
@@ -116,9 +125,12 @@ const bool data_registered = register_cases("conv2d_backward_data", [](Random& r
     KernelCase c;
     c.label = g.name();
     c.inputs = {{"dy", g.y(), random.normal(g.y())},
-                {"w", g.weights(), random.normal(g.weights())},
+                {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
                 {"x", g.x(), random.normal(g.x())}};
-    c.outputs = {{"dx", g.x(), roundoffs_of(g.out * g.kernel * g.kernel)}};
+    c.outputs = {{.name = "dx",
+                  .shape = g.x(),
+                  .roundoffs = roundoffs_of(g.out * g.kernel * g.kernel),
+                  .roundoffs_bf16 = roundoffs_of_bf16}};
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::conv2d_backward_data(device, in[0], in[1], g.options(), out[0]);
     };
@@ -132,7 +144,7 @@ const bool data_registered = register_cases("conv2d_backward_data", [](Random& r
     };
     if (g.x().count() > 0) c.gradients = {{0, 2}};
     c.loss = [g](auto& in) { return dot(in[0], forward_of(g, {}, in[2], in[1], {}, {}).value); };
-    cases.push_back(c);
+    add_with_bf16(cases, c, {1});
   }
   return cases;
 });
@@ -144,10 +156,12 @@ const bool weights_registered = register_cases("conv2d_backward_weights", [](Ran
     c.label = g.name() + (biased ? "_bias" : "");
     c.inputs = {{"x", g.x(), random.normal(g.x())},
                 {"dy", g.y(), random.normal(g.y())},
-                {"w", g.weights(), random.normal(g.weights())},
-                {"bias", {g.out}, random.normal({g.out})}};
+                {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
+                {"bias", {g.out}, random.normal({g.out}), {}, Role::parameter}};
+    // With bf16, too, a sum in f32.
     const double roundoffs = roundoffs_of(g.n * g.oh() * g.ow());
-    c.outputs = {{"dw", g.weights(), roundoffs}, {"dbias", {g.out}, roundoffs}};
+    c.outputs = {{.name = "dw", .shape = g.weights(), .roundoffs = roundoffs, .role = Role::parameter},
+                 {.name = "dbias", .shape = {g.out}, .roundoffs = roundoffs, .role = Role::parameter}};
     c.run = [=](const Device& device, auto& in, auto& out) {
       kernels::conv2d_backward_weights(device, in[0], in[1], g.options(), out[0], biased ? out[1] : View());
     };
@@ -169,7 +183,7 @@ const bool weights_registered = register_cases("conv2d_backward_weights", [](Ran
     c.gradients = {{0, 2}};
     if (biased) c.gradients.push_back({1, 3});
     c.loss = [=](auto& in) { return dot(in[1], forward_of(g, {biased, false, false}, in[0], in[2], in[3], {}).value); };
-    cases.push_back(c);
+    add_with_bf16(cases, c, {});
   };
   for (const Geometry& g : geometries) add(g, false);
   add(geometries[1], true);
