@@ -1,6 +1,7 @@
 // Winograd's convolution and convolutions with prepared weights, against a plain reference in double.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -186,6 +187,18 @@ TEST(PreparedConv2d, PassesNanThroughRelu) {
   Tensor rounded({1, 8, 8, 16}, DType::bf16, device);
   half.forward(device, in_bf16(x, device), rounded, true);
   EXPECT_TRUE(std::isnan(in_f32(rounded, device).to_vector<float>()[0]));
+}
+
+TEST(PreparedConv2d, KeepsNanWhenItRoundsToBf16) {
+  const Device device = Device::cpu(1);
+  std::vector<float> values(8 * 8 * 32, 1.0F);
+  values[0] = std::bit_cast<float>(0x7fffffffU);  // which adding half a unit would carry into the sign
+  const Tensor x = Tensor::from(values, {1, 8, 8, 32}, device);
+  test::RandomTensors random(test::fresh_seed());
+  const PreparedConv2d prepared(device, random.f32({32, 32, 3, 3}, device), {}, {.padding = 1}, DType::bf16);
+  Tensor y({1, 8, 8, 32}, DType::bf16, device);
+  prepared.forward(device, in_bf16(x, device), y);
+  EXPECT_TRUE(std::isnan(in_f32(y, device).to_vector<float>()[0]));
 }
 
 }  // namespace

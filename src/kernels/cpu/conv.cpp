@@ -176,11 +176,14 @@ void forward_f64(const Device& device, const ConvShape& shape, const double* x, 
   for (std::int64_t i = 0; i < rows * shape.out_channels; ++i) y[i] = y[i] < 0.0 ? 0.0 : y[i];
 }
 
-/// Winograd's f32 arithmetic is faster than oneDNN's direct form, also than its bf16 on processors that multiply
-/// vectors of bf16: with one thread of a Zen 5 and 256 images, forward, 3x3, GFLOP/s of the direct form in bf16 and
-/// Winograd's with bf16 images: @@MEASURED@@. With tiles of bf16 the direct form is ahead.
+/// With images of bf16, Winograd's f32 arithmetic competes with the direct form in bf16, where the processor has that.
+/// GFLOP/s of the direct form and of Winograd's, counted alike, with one thread of a Zen 5 and 256 images, forward: 375
+/// and 341 with 16 channels, 497 and 646 with 32, 559 and 818 with 64; the other way 407 and 362, 543 and 659, 520 and
+/// 795. With tiles of bf16 (AMX) the direct form is far ahead.
 bool winograd_serves(DType images, std::int64_t channels, std::int64_t out_channels) {
-  return winograd_fits(channels, out_channels) && !(images == DType::bf16 && multiplies_tiles());
+  if (!winograd_fits(channels, out_channels)) return false;
+  if (images != DType::bf16 || !multiplies_bf16()) return true;
+  return !multiplies_tiles() && std::min(channels, out_channels) >= 32;
 }
 
 bool by_winograd(const ConvShape& s, DType images) {

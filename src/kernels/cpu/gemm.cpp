@@ -7,6 +7,7 @@
 
 #include "kernels/backend/gemm.hpp"
 #include "kernels/cpu/blas_parts.hpp"
+#include "kernels/cpu/gemm_onednn.hpp"
 #include "kernels/cpu/gemm_problem.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/widened.hpp"
@@ -15,7 +16,7 @@
 namespace rtl::kernels::cpu {
 namespace {
 
-void multiply(const Device&, const Problem<float>& p) {
+void multiply(const Problem<float>& p) {
   const dnnl_status_t status = dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, p.alpha,
                                           p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc);
   if (status == dnnl_out_of_memory) {
@@ -33,10 +34,17 @@ void multiply(const Device&, const Problem<double>& p) {
               static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c, static_cast<int>(p.ldc));
 }
 
+/// The products of one call, by the library of their type.
+template <typename T, typename Result>
+struct Products {
+  Products(const Device&, int) {}
+  void prepare(const Problem<T>&) const {}
+  void multiply(const Problem<T>& problem) const { cpu::multiply(problem); }
+};
 template <typename Result>
-void multiply(const Device& device, const Problem<bfloat16, Result>& p) {
-  multiply_bf16(device, p);
-}
+struct Products<bfloat16, Result> : Bf16Products<Result> {
+  using Bf16Products<Result>::Bf16Products;
+};
 
 /// The threads share the products and, of each, parts of the larger side of its result. A product is cut as if it were
 /// alone, so that its bits do not depend on the batch.
@@ -49,11 +57,17 @@ void multiply_all(const Device& device, const Batch<T, Result>& batch) {
   const int parts = blas_part_count(side, operations);
   const std::int64_t tasks = batch.count * parts;
   const int team = std::max(parts, blas_part_count(tasks, operations * static_cast<double>(batch.count)));
+  const auto part_of = [&](const Problem<T, Result>& whole, int part) {
+    return whole.part(rows, blas_cut(side, parts, part, linear_boundary),
+                      blas_cut(side, parts, part + 1, linear_boundary));
+  };
+  Products<T, Result> products(device, team);
+  for (int part = 0; part < parts; ++part) {
+    if (const auto one = part_of(p, part); !one.empty()) products.prepare(one);
+  }
   blas_tasks(tasks, team, [&](std::int64_t task) {
-    const int part = static_cast<int>(task % parts);
-    const std::int64_t begin = blas_cut(side, parts, part, linear_boundary);
-    const std::int64_t end = blas_cut(side, parts, part + 1, linear_boundary);
-    if (begin < end) multiply(device, batch[task / parts].part(rows, begin, end));
+    const auto one = part_of(batch[task / parts], static_cast<int>(task % parts));
+    if (!one.empty()) products.multiply(one);
   });
 }
 

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "rtl/core/device.hpp"
 #include "rtl/core/dtype.hpp"
 
 namespace rtl::kernels::cpu {
@@ -25,6 +24,7 @@ struct Problem {
   const Number* bias;  ///< [n] or null
   bool relu;
 
+  bool empty() const { return m == 0 || n == 0; }
   /// Rows, or columns, [begin, end) of the result.
   Problem part(bool rows, std::int64_t begin, std::int64_t end) const {
     Problem p = *this;
@@ -56,9 +56,5 @@ struct Batch {
     return p;
   }
 };
-
-/// With the epilogue, on a processor that multiplies bf16 (multiplies_bf16). Result is float or bfloat16.
-template <typename Result>
-void multiply_bf16(const Device& device, const Problem<bfloat16, Result>& problem);
 
 }  // namespace rtl::kernels::cpu
