@@ -28,7 +28,7 @@ void multiply(const Problem<float>& p) {
   }
 }
 
-void multiply(const Device&, const Problem<double>& p) {
+void multiply(const Problem<double>& p) {
   cblas_dgemm(CblasRowMajor, p.transpose_a ? CblasTrans : CblasNoTrans, p.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), p.alpha, p.a,
               static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c, static_cast<int>(p.ldc));
