@@ -6,10 +6,8 @@
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::kernels {
-namespace {
 
-/// Shape of the output; checks images and weights against each other.
-Shape output_shape(const char* call, const Shape& images, ConstView w, const Conv2dOptions& options) {
+Shape conv2d_output(const char* call, const Shape& images, ConstView w, const Conv2dOptions& options) {
   check::rank(call, {"w", w}, 4);
   if (images.rank() != 4 || w.count() == 0 || images[3] != w.extent(1)) {
     throw ShapeError(fmt::format("{}: images {} and weights {} do not fit; [N, H, W, in] and [out, in, height, width]",
@@ -18,8 +16,6 @@ Shape output_shape(const char* call, const Shape& images, ConstView w, const Con
   return {images[0], conv2d_extent(images[1], w.extent(2), options), conv2d_extent(images[2], w.extent(3), options),
           w.extent(0)};
 }
-
-}  // namespace
 
 std::int64_t conv2d_extent(std::int64_t extent, std::int64_t kernel, const Conv2dOptions& options) {
   check::value(options.stride > 0 && options.padding >= 0, "conv2d",
@@ -35,10 +31,9 @@ std::int64_t conv2d_extent(std::int64_t extent, std::int64_t kernel, const Conv2
 void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
                     View y, bool relu, ConstView residual) {
   constexpr auto call = "conv2d_forward";
-  check::dense_operands(
-      call, device,
-      {{"x", x}, {"w", w}, {"y", y}, {"bias", bias, check::optional}, {"residual", residual, check::optional}});
-  const Shape output = output_shape(call, x.shape(), w, options);
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}, {"residual", residual, check::optional}},
+                              {{"w", w}, {"bias", bias, check::optional}});
+  const Shape output = conv2d_output(call, x.shape(), w, options);
   check::shapes(call, {{"y", y}, {"residual", residual}}, output);
   check::shape(call, {"bias", bias}, {w.extent(0)});
   if (y.count() == 0) return;
@@ -47,8 +42,8 @@ void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bi
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
   constexpr auto call = "conv2d_backward_data";
-  check::dense_operands(call, device, {{"dy", dy}, {"w", w}, {"dx", dx}});
-  check::shape(call, {"dy", dy}, output_shape(call, dx.shape(), w, options));
+  check::dense_layer_operands(call, device, {{"dy", dy}, {"dx", dx}}, {{"w", w}});
+  check::shape(call, {"dy", dy}, conv2d_output(call, dx.shape(), w, options));
   if (dx.count() == 0) return;
   RTL_DISPATCH(device, conv2d_backward_data(device, dy, w, options, dx));
 }
@@ -56,8 +51,8 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
                              View dbias) {
   constexpr auto call = "conv2d_backward_weights";
-  check::dense_operands(call, device, {{"x", x}, {"dy", dy}, {"dw", dw}, {"dbias", dbias, check::optional}});
-  check::shape(call, {"dy", dy}, output_shape(call, x.shape(), dw, options));
+  check::dense_layer_operands(call, device, {{"x", x}, {"dy", dy}}, {{"dw", dw}, {"dbias", dbias, check::optional}});
+  check::shape(call, {"dy", dy}, conv2d_output(call, x.shape(), dw, options));
   check::shape(call, {"dbias", dbias}, {dw.extent(0)});
   if (x.extent(0) == 0) {
     fill(device, 0.0, dw);

@@ -32,8 +32,25 @@ V matrices(const char* call, const char* name, int rank, V view) {
   return {view.data(), view.dtype(), view.shape(), strides, view.context()};
 }
 
+/// All of one dtype, f32 or f64; or a, b or both bf16, the rest f32 but c, which may be bf16.
+void check_dtypes(const char* call, ConstView a, ConstView b, View c, ConstView bias) {
+  if (a.dtype() != DType::bf16 && b.dtype() != DType::bf16) {
+    return check::same_floating(call, {{"a", a}, {"b", b}, {"c", c}, {"bias", bias}});
+  }
+  for (const check::Named& named : {check::Named{"a", a}, {"b", b}, {"c", c}}) {
+    if (named.view.dtype() != DType::bf16) check::dtype(call, named, DType::f32);
+  }
+  check::dtype(call, {"bias", bias}, DType::f32);
+}
+
 /// epilogue(beta * C), the product of nothing.
 void empty_product(const Device& device, double beta, View c, Epilogue epilogue, ConstView bias) {
+  if (c.dtype() == DType::bf16) {
+    Tensor wide(c.shape(), DType::f32, device);
+    if (beta != 0) cast(device, c, wide);
+    empty_product(device, beta, wide, epilogue, bias);
+    return cast(device, wide, c);
+  }
   if (beta == 0) {
     fill(device, 0.0, c);
   } else {
@@ -69,7 +86,8 @@ void check_bias(const char* call, const Device& device, Epilogue epilogue, Const
 
 void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
           double beta, View c, Epilogue epilogue, ConstView bias) {
-  check::operands("gemm", device, {{"c", c}, {"a", a}, {"b", b}, {"bias", bias, check::optional}});
+  check::on_device("gemm", device, {{"c", c}, {"a", a}, {"b", b}, {"bias", bias, check::optional}});
+  check_dtypes("gemm", a, b, c, bias);
   a = matrices("gemm", "a", 2, a);
   b = matrices("gemm", "b", 2, b);
   c = matrices("gemm", "c", 2, c);
@@ -84,7 +102,8 @@ void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
 void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
                   ConstView b, double beta, View c, Epilogue epilogue, ConstView bias) {
   constexpr const char* call = "gemm_batched";
-  check::operands(call, device, {{"c", c}, {"a", a}, {"b", b}, {"bias", bias, check::optional}});
+  check::on_device(call, device, {{"c", c}, {"a", a}, {"b", b}, {"bias", bias, check::optional}});
+  check_dtypes(call, a, b, c, bias);
   a = matrices(call, "a", 3, a);
   b = matrices(call, "b", 3, b);
   c = matrices(call, "c", 3, c);
@@ -106,7 +125,7 @@ void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpo
 }
 
 void column_sums(const Device& device, ConstView x, View out) {
-  check::dense_operands("column_sums", device, {{"x", x}, {"out", out}});
+  check::dense_layer_operands("column_sums", device, {{"x", x}}, {{"out", out}});
   check::rank("column_sums", {"x", x}, 2);
   check::shape("column_sums", {"out", out}, {x.extent(1)});
   if (out.count() == 0) return;

@@ -1,8 +1,8 @@
 #include "rtl/kernels/prepared_conv.hpp"
 
+#include "kernels/backend/conv.hpp"
 #include "kernels/check.hpp"
-#include "kernels/cpu/threads.hpp"
-#include "kernels/cpu/winograd.hpp"
+#include "kernels/cpu/prepared_conv.hpp"
 
 namespace rtl::kernels {
 namespace {
@@ -16,40 +16,33 @@ Tensor copy_of(ConstView view, const Device& device) {
 
 }  // namespace
 
-PreparedConv2d::PreparedConv2d(const Device& device, ConstView w, ConstView bias, const Conv2dOptions& options)
-    : options_(options) {
+PreparedConv2d::PreparedConv2d(const Device& device, ConstView w, ConstView bias, const Conv2dOptions& options,
+                               std::optional<DType> images)
+    : options_(options), images_(images.value_or(w.dtype())) {
   constexpr auto call = "PreparedConv2d";
-  check::dense_operands(call, device, {{"w", w}, {"bias", bias, check::optional}});
+  check::on_device(call, device, {{"w", w}, {"bias", bias, check::optional}});
+  check::contiguous(call, {{"w", w}, {"bias", bias}});
+  if (images_ != DType::f32 && images_ != DType::f64 && images_ != DType::bf16) {
+    throw DTypeError(fmt::format("{}: images of {}; f32, f64 or bf16 is needed", call, name_of(images_)));
+  }
+  check::dtype(call, {"w", w}, parameter_dtype(images_));
+  check::dtype(call, {"bias", bias}, parameter_dtype(images_));
   check::rank(call, {"w", w}, 4);
   check::shape(call, {"bias", bias}, {w.extent(0)});
   w_ = copy_of(w, device);
   bias_ = copy_of(bias, device);
-  const bool plain = w.extent(2) == 3 && w.extent(3) == 3 && options.stride == 1 && options.padding == 1;
-  if (device.is_cuda() || w.dtype() != DType::f32 || !plain || !cpu::winograd_fits(w.extent(1), w.extent(0))) return;
-  transformed_ = Tensor({cpu::winograd_weight_count(w.extent(1), w.extent(0))}, DType::f32, device);
-  const cpu::ThreadScope threads(device);
-  cpu::winograd_transform_weights(w.extent(1), w.extent(0), w_.data_as<float>(), false, transformed_.data_as<float>());
+  if (!device.is_cuda() && images_ != DType::f64) kept_ = cpu::keep_weights(device, w_, options, images_);
 }
 
 void PreparedConv2d::forward(const Device& device, ConstView x, View y, bool relu, ConstView residual) const {
   constexpr auto call = "PreparedConv2d::forward";
-  const Shape& w = w_.shape();
-  const bool prepared = transformed_.defined() && x.rank() == 4 && y.rank() == 4 && x.extent(3) == w[1] &&
-                        cpu::winograd_pays(x.extent(1), x.extent(2));
-  if (!prepared) {
-    conv2d_forward(device, x, w_, bias_.defined() ? ConstView(bias_) : ConstView(), options_, y, relu, residual);
-    return;
-  }
-  check::dense_operands(call, device, {{"x", x}, {"y", y}, {"w", w_}, {"residual", residual, check::optional}});
-  check::shapes(call, {{"y", y}, {"residual", residual}}, x.shape().with(3, w[0]));
-  if (y.count() == 0) return;
-  const cpu::ThreadScope threads(device);
-  cpu::winograd_forward(device, {x.extent(0), x.extent(1), x.extent(2), x.extent(3), w[0]}, x.data_as<float>(),
-                        transformed_.data_as<float>(),
-                        {.bias = bias_.defined() ? bias_.data_as<float>() : nullptr,
-                         .residual = residual.given() ? residual.data_as<float>() : nullptr,
-                         .relu = relu},
-                        y.data_as<float>());
+  const ConstView bias = bias_.defined() ? ConstView(bias_) : ConstView();
+  check::on_device(call, device, {{"x", x}});
+  check::dtype(call, {"x", x}, images_);
+  if (kept_ == nullptr) return conv2d_forward(device, x, w_, bias, options_, y, relu, residual);
+  check::dense_layer_operands(call, device, {{"x", x}, {"y", y}, {"residual", residual, check::optional}}, {{"w", w_}});
+  check::shapes(call, {{"y", y}, {"residual", residual}}, conv2d_output(call, x.shape(), w_, options_));
+  cpu::conv2d_forward_kept(device, x, w_, bias, options_, y, relu, residual, *kept_);
 }
 
 }  // namespace rtl::kernels

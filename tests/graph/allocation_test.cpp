@@ -25,6 +25,7 @@
 #include "rtl/kernels/optimizer_step.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/pool.hpp"
+#include "rtl/kernels/prepared_conv.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
@@ -260,6 +261,37 @@ void add_fusion(Cases& cases, const Device& d, DType t) {
                    }});
 }
 
+/// Convolutions, products and sums of bf16, with parameters of f32.
+void add_bf16(Cases& cases, const Device& d) {
+  constexpr DType half = DType::bf16, single = DType::f32;
+  for (const std::int64_t channels : {16, 32}) {
+    const kernels::Conv2dOptions options{.stride = 1, .padding = 1};
+    const auto x = std::make_shared<Tensor>(drawn({6, 12, 12, channels}, half, d));
+    const auto w = std::make_shared<Tensor>(drawn({32, channels, 3, 3}, single, d));
+    const auto bias = std::make_shared<Tensor>(drawn({32}, single, d));
+    const auto y = std::make_shared<Tensor>(drawn({6, 12, 12, 32}, half, d));
+    const auto prepared = std::make_shared<kernels::PreparedConv2d>(d, *w, *bias, options, half);
+    const std::string of = " of bf16, " + std::to_string(channels);
+    cases.push_back({"conv2d_forward" + of, [=] { kernels::conv2d_forward(d, *x, *w, *bias, options, *y, true); }});
+    cases.push_back({"conv2d prepared" + of, [=] { prepared->forward(d, *x, *y, true); }});
+    cases.push_back({"conv2d_backward_data" + of, [=] { kernels::conv2d_backward_data(d, *y, *w, options, *x); }});
+    cases.push_back(
+        {"conv2d_backward_weights" + of, [=] { kernels::conv2d_backward_weights(d, *x, *y, options, *w, *bias); }});
+  }
+  // The second is large enough for several threads.
+  for (const std::int64_t rows : {40, 3000}) {
+    const auto x = std::make_shared<Tensor>(drawn({rows, 64}, half, d));
+    const auto w = std::make_shared<Tensor>(drawn({96, 64}, single, d));
+    const auto bias = std::make_shared<Tensor>(drawn({96}, single, d));
+    const auto y = std::make_shared<Tensor>(drawn({rows, 96}, half, d));
+    cases.push_back({"gemm of bf16, " + std::to_string(rows), [=] {
+                       kernels::gemm(d, kernels::Transpose::no, kernels::Transpose::yes, 1, *x, *w, 0, *y,
+                                     kernels::Epilogue::bias_relu, *bias);
+                     }});
+    cases.push_back({"column_sums of bf16, " + std::to_string(rows), [=] { kernels::column_sums(d, *y, *bias); }});
+  }
+}
+
 TEST(Allocation, KernelsOnTheHostTakeNoMemoryAgain) {
   if (rtl::test::host_is_left_out()) GTEST_SKIP() << "about the host's allocations";
   for (const int threads : {1, 2}) {
@@ -269,13 +301,15 @@ TEST(Allocation, KernelsOnTheHostTakeNoMemoryAgain) {
       add_images(cases, device, dtype);
       add_rows(cases, device, dtype);
       add_fusion(cases, device, dtype);
+      if (dtype == DType::f32) add_bf16(cases, device);
       for (const KernelCase& kernel : cases) {
         for (int run = 0; run < 2; ++run) kernel.run();
         const Counting counting(device);
         kernel.run();
         Counts counts = counting.counts();
         // oneDNN allocates when it executes a primitive.
-        if (kernel.name.starts_with("conv2d")) counts.library_allocations = 0;
+        if (kernel.name.starts_with("conv2d") || kernel.name.starts_with("gemm of bf16"))
+          counts.library_allocations = 0;
         EXPECT_EQ(counts, Counts{}) << kernel.name << " in " << name_of(dtype) << " with " << threads << " threads";
       }
     }

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "rtl/core/error.hpp"
+#include "rtl/kernels/pointwise.hpp"
 #include "support/kernel_case.hpp"
+#include "support/rounded_parameters.hpp"
 
 namespace rtl::test {
 namespace {
@@ -28,8 +30,10 @@ struct Geometry {
 };
 
 const std::vector<Geometry> geometries = {
-    {1, 1, 1, 1, 1, 1},       {2, 5, 7, 3, 4, 3, 1, 1},  {1, 6, 6, 16, 16, 3, 1, 1}, {2, 8, 8, 16, 32, 3, 2, 1},
-    {1, 9, 9, 5, 7, 5, 1, 0}, {2, 6, 5, 4, 31, 3, 1, 0}, {1, 7, 7, 33, 2, 1, 2, 0},  {3, 4, 4, 2, 3, 4, 4, 2}};
+    {1, 1, 1, 1, 1, 1},        {2, 5, 7, 3, 4, 3, 1, 1},   {1, 6, 6, 16, 16, 3, 1, 1}, {2, 8, 8, 16, 32, 3, 2, 1},
+    {1, 9, 9, 5, 7, 5, 1, 0},  {2, 6, 5, 4, 31, 3, 1, 0},  {1, 7, 7, 33, 2, 1, 2, 0},  {3, 4, 4, 2, 3, 4, 4, 2},
+    {1, 9, 9, 3, 16, 3, 2, 1}, {2, 1, 1, 32, 64, 3, 2, 1}, {2, 1, 1, 64, 16, 1},       {2, 1, 1, 1, 16, 1, 2, 0},
+    {1, 7, 2, 16, 16, 2, 3, 1}};
 
 /// Calls f(y index, x index, w index) for every product of the convolution.
 template <typename F>
@@ -74,6 +78,10 @@ Expected forward_of(const Geometry& g, const Extras& e, const Reals& x, const Re
 /// Winograd's algorithm, whose transforms multiply the constant.
 double roundoffs_of(std::int64_t terms) { return 4 + 4 * std::sqrt(static_cast<double>(terms)); }
 
+/// Of images in bf16: rounding the result moves it by at most 1 / (1 + 2^-8) of a unit roundoff, which leaves 2^-16 of
+/// the scale, 256 roundoffs of f32, to the sum.
+constexpr double roundoffs_of_bf16 = 1;
+
 ConstView given_if(bool given, const View& view) { return given ? ConstView(view) : ConstView(); }
 
 const bool forward_registered = register_cases("conv2d_forward", [](Random& random) {
@@ -82,16 +90,19 @@ const bool forward_registered = register_cases("conv2d_forward", [](Random& rand
     KernelCase c;
     c.label = g.name() + e.name();
     c.inputs = {{"x", g.x(), random.normal(g.x())},
-                {"w", g.weights(), random.normal(g.weights())},
-                {"bias", {g.out}, random.normal({g.out})},
+                {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
+                {"bias", {g.out}, random.normal({g.out}), {}, Role::parameter},
                 {"residual", g.y(), random.normal(g.y())}};
-    c.outputs = {{"y", g.y(), roundoffs_of(g.in * g.kernel * g.kernel)}};
+    c.outputs = {{.name = "y",
+                  .shape = g.y(),
+                  .roundoffs = roundoffs_of(g.in * g.kernel * g.kernel),
+                  .roundoffs_bf16 = roundoffs_of_bf16}};
     c.run = [=](const Device& device, auto& in, auto& out) {
       kernels::conv2d_forward(device, in[0], in[1], given_if(e.bias, in[2]), g.options(), out[0], e.relu,
                               given_if(e.residual, in[3]));
     };
     c.reference = [=](auto& in, auto&) { return std::vector<Expected>{forward_of(g, e, in[0], in[1], in[2], in[3])}; };
-    cases.push_back(c);
+    add_with_bf16(cases, c, {1});
   };
   for (const Geometry& g : geometries) add(g, {false, false, false});
   for (const Extras& e : {Extras{true, false, false},
@@ -116,9 +127,12 @@ const bool data_registered = register_cases("conv2d_backward_data", [](Random& r
     KernelCase c;
     c.label = g.name();
     c.inputs = {{"dy", g.y(), random.normal(g.y())},
-                {"w", g.weights(), random.normal(g.weights())},
+                {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
                 {"x", g.x(), random.normal(g.x())}};
-    c.outputs = {{"dx", g.x(), roundoffs_of(g.out * g.kernel * g.kernel)}};
+    c.outputs = {{.name = "dx",
+                  .shape = g.x(),
+                  .roundoffs = roundoffs_of(g.out * g.kernel * g.kernel),
+                  .roundoffs_bf16 = roundoffs_of_bf16}};
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::conv2d_backward_data(device, in[0], in[1], g.options(), out[0]);
     };
@@ -132,7 +146,7 @@ const bool data_registered = register_cases("conv2d_backward_data", [](Random& r
     };
     if (g.x().count() > 0) c.gradients = {{0, 2}};
     c.loss = [g](auto& in) { return dot(in[0], forward_of(g, {}, in[2], in[1], {}, {}).value); };
-    cases.push_back(c);
+    add_with_bf16(cases, c, {1});
   }
   return cases;
 });
@@ -144,10 +158,16 @@ const bool weights_registered = register_cases("conv2d_backward_weights", [](Ran
     c.label = g.name() + (biased ? "_bias" : "");
     c.inputs = {{"x", g.x(), random.normal(g.x())},
                 {"dy", g.y(), random.normal(g.y())},
-                {"w", g.weights(), random.normal(g.weights())},
-                {"bias", {g.out}, random.normal({g.out})}};
+                {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
+                {"bias", {g.out}, random.normal({g.out}), {}, Role::parameter}};
+    // With bf16, too, a sum in f32; but cuDNN gives that of dw in bf16, whose unit roundoff is 2^16 of f32's.
     const double roundoffs = roundoffs_of(g.n * g.oh() * g.ow());
-    c.outputs = {{"dw", g.weights(), roundoffs}, {"dbias", {g.out}, roundoffs}};
+    c.outputs = {{.name = "dw",
+                  .shape = g.weights(),
+                  .roundoffs = roundoffs,
+                  .role = Role::parameter,
+                  .roundoffs_bf16 = 0x1p16 + roundoffs},
+                 {.name = "dbias", .shape = {g.out}, .roundoffs = roundoffs, .role = Role::parameter}};
     c.run = [=](const Device& device, auto& in, auto& out) {
       kernels::conv2d_backward_weights(device, in[0], in[1], g.options(), out[0], biased ? out[1] : View());
     };
@@ -169,7 +189,7 @@ const bool weights_registered = register_cases("conv2d_backward_weights", [](Ran
     c.gradients = {{0, 2}};
     if (biased) c.gradients.push_back({1, 3});
     c.loss = [=](auto& in) { return dot(in[1], forward_of(g, {biased, false, false}, in[0], in[2], in[3], {}).value); };
-    cases.push_back(c);
+    add_with_bf16(cases, c, {});
   };
   for (const Geometry& g : geometries) add(g, false);
   add(geometries[1], true);
@@ -188,6 +208,39 @@ TEST(Conv2d, ExtentFollowsTheFormulaAndRefusesWhatDoesNotFit) {
   EXPECT_THROW(kernels::conv2d_extent(2, 3, {1, 0}), ShapeError);
   EXPECT_THROW(kernels::conv2d_extent(8, 3, {0, 0}), ValueError);
   EXPECT_THROW(kernels::conv2d_extent(8, 3, {1, -1}), ValueError);
+}
+
+TEST(Conv2dBackwardWeights, TheHostKeepsSumsOfBf16InF32) {
+  const Device device = Device::cpu(1);
+  Random random(31);
+  const Shape shape{2, 8, 8, 16}, weights{16, 16, 3, 3};
+  const auto draw = [&] {
+    const Reals values = random.normal(shape);
+    Tensor made(shape, DType::bf16, device);
+    kernels::cast(device, Tensor::from(std::vector<double>(values.begin(), values.end()), shape, device), made);
+    return made;
+  };
+  const auto widened = [&](const Tensor& x) {
+    Tensor made(shape, DType::f64, device);
+    kernels::cast(device, x, made);
+    return made;
+  };
+  const auto absolute = [&](const Tensor& x) {
+    Tensor made(shape, DType::f64, device);
+    kernels::unary(device, kernels::UnaryOp::absolute, x, made);
+    return made;
+  };
+  const kernels::Conv2dOptions options{.stride = 1, .padding = 1};
+  const Tensor x = draw(), dy = draw(), wide_x = widened(x), wide_dy = widened(dy);
+  Tensor dw(weights, DType::f32, device), exact(weights, DType::f64, device), scale(weights, DType::f64, device);
+  kernels::conv2d_backward_weights(device, x, dy, options, dw);
+  kernels::conv2d_backward_weights(device, wide_x, wide_dy, options, exact);
+  kernels::conv2d_backward_weights(device, absolute(wide_x), absolute(wide_dy), options, scale);
+  const auto found = dw.to_vector<float>();
+  const auto expected = exact.to_vector<double>(), scales = scale.to_vector<double>();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_NEAR(found[i], expected[i], roundoffs_of(2 * 8 * 8) * 0x1p-24 * scales[i]) << "element " << i;
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "support/devices.hpp"
 #include "support/guarded.hpp"
 #include "support/kernel_case.hpp"
+#include "support/rounded_parameters.hpp"
 
 namespace rtl::test {
 namespace {
@@ -92,10 +93,14 @@ KernelCase batch_case(const Batch& p, Random& random) {
   const Shape bias{p.count, p.n};
   c.inputs = {{"a", p.shape_a(), random.normal(p.shape_a())},
               {"b", p.shape_b(), random.normal(p.shape_b())},
-              {"bias", bias, random.normal(bias)}};
+              {"bias", bias, random.normal(bias), {}, Role::parameter}};
   const bool kept = p.beta != 0 || p.spacing > 0;
-  c.outputs = {
-      {"c", p.shape_c(), 4 + 4 * std::sqrt(static_cast<double>(p.k)), 0, kept ? random.normal(p.shape_c()) : Reals()}};
+  // As in gemm_test.cpp, also for bf16.
+  c.outputs = {{.name = "c",
+                .shape = p.shape_c(),
+                .roundoffs = 4 + 4 * std::sqrt(static_cast<double>(p.k)),
+                .initial = kept ? random.normal(p.shape_c()) : Reals(),
+                .roundoffs_bf16 = 1}};
   c.run = [p](const Device& device, auto& in, auto& out) { p.run(device, in[0], in[1], in[2], out[0]); };
   c.reference = [p](auto& in, auto& initial) {
     const auto count = static_cast<std::size_t>(p.shape_c().count());
@@ -104,21 +109,34 @@ KernelCase batch_case(const Batch& p, Random& random) {
   return c;
 }
 
+/// In f32 and f64, in bf16, and with an `a` of bf16, a `b` of f32 and a result of f32.
+void add_batch(std::vector<KernelCase>& cases, const Batch& p, Random& random) {
+  const KernelCase plain = batch_case(p, random);
+  add_with_bf16(cases, plain, {});
+  std::vector<KernelCase> both;
+  KernelCase mixed = plain;
+  mixed.inputs[1].dtype = DType::f32;
+  mixed.outputs[0].dtype = DType::f32;
+  mixed.outputs[0].roundoffs_bf16 = 0;
+  add_with_bf16(both, mixed, {1});
+  both.back().label = plain.label + "_mixed";
+  cases.push_back(both.back());
+}
+
 const bool registered = register_cases("gemm_batched", [](Random& random) {
   std::vector<KernelCase> cases;
   for (int variant = 0; variant < 16; ++variant) {
     const bool turn_a = (variant & 1) != 0, turn_b = (variant & 2) != 0;
     const bool share_a = (variant & 4) != 0, share_b = (variant & 8) != 0;
-    cases.push_back(batch_case({3, 17, 31, 33, turn_a, turn_b, share_a, share_b}, random));
-    cases.push_back(
-        batch_case({2, 5, 7, 3, turn_a, turn_b, share_a, share_b, 2, -0.5, Epilogue::none, false, 4}, random));
+    add_batch(cases, {3, 17, 31, 33, turn_a, turn_b, share_a, share_b}, random);
+    add_batch(cases, {2, 5, 7, 3, turn_a, turn_b, share_a, share_b, 2, -0.5, Epilogue::none, false, 4}, random);
   }
   for (const Epilogue epilogue : {Epilogue::bias, Epilogue::bias_relu, Epilogue::relu}) {
     for (const bool own : {false, true}) {
       if (own && epilogue == Epilogue::relu) continue;
-      cases.push_back(batch_case({4, 9, 12, 20, false, true, false, true, 1, 0, epilogue, own}, random));
-      cases.push_back(batch_case({3, 8, 5, 0, false, false, false, false, 1, 0.5, epilogue, own}, random));
-      cases.push_back(batch_case({3, 8, 5, 6, false, true, true, false, -1, 0.5, epilogue, own, 3}, random));
+      add_batch(cases, {4, 9, 12, 20, false, true, false, true, 1, 0, epilogue, own}, random);
+      add_batch(cases, {3, 8, 5, 0, false, false, false, false, 1, 0.5, epilogue, own}, random);
+      add_batch(cases, {3, 8, 5, 6, false, true, true, false, -1, 0.5, epilogue, own, 3}, random);
     }
   }
   for (const auto& [count, m, n, k] : {std::array<std::int64_t, 4>{0, 3, 4, 5},
@@ -129,7 +147,7 @@ const bool registered = register_cases("gemm_batched", [](Random& random) {
                                        {1, 31, 33, 17},
                                        {70, 2, 3, 4},
                                        {2, 1, 1025, 3}}) {
-    cases.push_back(batch_case({count, m, n, k}, random));
+    add_batch(cases, {count, m, n, k}, random);
   }
   return cases;
 });
@@ -137,7 +155,7 @@ const bool registered = register_cases("gemm_batched", [](Random& random) {
 TEST(GemmBatched, ProductsHaveTheBitsOfSingleOnes) {
   Random random(seed());
   for (const Device& device : devices_and_threads()) {
-    for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
       // The last takes several threads for one product.
       for (const auto& [count, m, n, k] :
            {std::array<std::int64_t, 4>{5, 33, 10, 64}, {3, 17, 130, 31}, {3, 260, 210, 193}}) {
@@ -145,7 +163,7 @@ TEST(GemmBatched, ProductsHaveTheBitsOfSingleOnes) {
         for (const bool turned : {false, true}) {
           const Batch p{count, m, n, k, turned, !turned, false, turned, 1, 0, Epilogue::bias_relu, true};
           Guarded a(p.shape_a(), dtype, device), b(p.shape_b(), dtype, device), c(p.shape_c(), dtype, device);
-          Guarded bias({count, n}, dtype, device), alone({m, n}, dtype, device);
+          Guarded bias({count, n}, parameter_dtype(dtype), device), alone({m, n}, dtype, device);
           a.write(random.normal(a.shape()));
           b.write(random.normal(b.shape()));
           bias.write(random.normal(bias.shape()));

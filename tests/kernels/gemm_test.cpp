@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
+#include "rtl/core/error.hpp"
+#include "rtl/kernels/pointwise.hpp"
 #include "support/kernel_case.hpp"
+#include "support/rounded_parameters.hpp"
 
 namespace rtl::test {
 namespace {
@@ -83,21 +87,49 @@ KernelCase gemm_case(const Product& p, Random& random) {
   return c;
 }
 
+/// In f32 and f64, and in mixtures with bf16.
+void add_gemm(std::vector<KernelCase>& cases, const Product& p, Random& random) {
+  struct Mixture {
+    const char* label;
+    DType a, b, c;
+  };
+  constexpr DType half = DType::bf16, single = DType::f32;
+  const KernelCase plain = gemm_case(p, random);
+  cases.push_back(plain);
+  for (const Mixture& m : {Mixture{"_bf16", half, half, half},
+                           {"_bf16_to_f32", half, half, single},
+                           {"_bf16_b_f32", half, single, half},
+                           {"_a_f32_bf16_to_f32", single, half, single}}) {
+    std::vector<KernelCase> both;
+    KernelCase mixed = plain;
+    mixed.inputs[0].dtype = m.a;
+    mixed.inputs[1].dtype = m.b;
+    mixed.inputs[2].dtype = single;
+    mixed.outputs[0].dtype = m.c;
+    // Rounding a result to bf16 moves it by at most 1 / (1 + 2^-8) of a unit roundoff, which leaves 2^-16 of the scale,
+    // 256 roundoffs of f32, to the sum.
+    if (m.c == half) mixed.outputs[0].roundoffs_bf16 = 1;
+    add_with_bf16(both, mixed, {0, 1});
+    both.back().label = plain.label + m.label;
+    cases.push_back(both.back());
+  }
+}
+
 const bool gemm_registered = register_cases("gemm", [](Random& random) {
   std::vector<KernelCase> cases;
   constexpr Transpose flips[] = {Transpose::no, Transpose::yes};
   for (const Transpose a : flips) {
     for (const Transpose b : flips) {
-      cases.push_back(gemm_case({31, 33, 17, a, b}, random));
-      cases.push_back(gemm_case({33, 10, 64, a, b, 0.5, -1.5}, random));
-      cases.push_back(gemm_case({5, 7, 3, a, b, 2, 1, Epilogue::none, 6}, random));
-      cases.push_back(gemm_case({1, 1, 1, a, b}, random));
+      add_gemm(cases, {31, 33, 17, a, b}, random);
+      add_gemm(cases, {33, 10, 64, a, b, 0.5, -1.5}, random);
+      add_gemm(cases, {5, 7, 3, a, b, 2, 1, Epilogue::none, 6}, random);
+      add_gemm(cases, {1, 1, 1, a, b}, random);
     }
   }
   for (const Epilogue epilogue : {Epilogue::bias, Epilogue::bias_relu, Epilogue::relu}) {
-    cases.push_back(gemm_case({33, 31, 20, Transpose::no, Transpose::yes, 1, 0, epilogue}, random));
-    cases.push_back(gemm_case({9, 5, 0, Transpose::no, Transpose::no, 1, 0, epilogue}, random));
-    cases.push_back(gemm_case({9, 5, 4, Transpose::no, Transpose::no, -1, 0.5, epilogue, 3}, random));
+    add_gemm(cases, {33, 31, 20, Transpose::no, Transpose::yes, 1, 0, epilogue}, random);
+    add_gemm(cases, {9, 5, 0, Transpose::no, Transpose::no, 1, 0, epilogue}, random);
+    add_gemm(cases, {9, 5, 4, Transpose::no, Transpose::no, -1, 0.5, epilogue, 3}, random);
   }
   for (const auto& [m, n, k] : {std::tuple<std::int64_t, std::int64_t, std::int64_t>{1, 1025, 33},
                                 {1025, 1, 31},
@@ -105,9 +137,9 @@ const bool gemm_registered = register_cases("gemm", [](Random& random) {
                                 {0, 5, 4},
                                 {5, 0, 4},
                                 {64, 10, 192}}) {
-    cases.push_back(gemm_case({m, n, k}, random));
+    add_gemm(cases, {m, n, k}, random);
   }
-  cases.push_back(gemm_case({4, 6, 0, Transpose::no, Transpose::no, 1, 0.5}, random));
+  add_gemm(cases, {4, 6, 0, Transpose::no, Transpose::no, 1, 0.5}, random);
   return cases;
 });
 
@@ -118,7 +150,11 @@ const bool column_sums_registered = register_cases("column_sums", [](Random& ran
     KernelCase c;
     c.label = fmt::format("{}x{}", rows, columns);
     c.inputs = {{"x", {rows, columns}, random.normal({rows, columns}, 0.5)}};
-    c.outputs = {{"out", {columns}, 2 + 2 * std::sqrt(static_cast<double>(rows))}};
+    c.outputs = {{.name = "out",
+                  .shape = {columns},
+                  .roundoffs = 2 + 2 * std::sqrt(static_cast<double>(rows)),
+                  .role = Role::parameter}};
+    c.dtypes = {DType::f32, DType::f64, DType::bf16};
     c.run = [](const Device& device, auto& in, auto& out) { kernels::column_sums(device, in[0], out[0]); };
     c.reference = [columns = static_cast<std::size_t>(columns)](auto& in, auto&) {
       Expected sums{Reals(columns, 0), Reals(columns, 0)};
@@ -132,6 +168,43 @@ const bool column_sums_registered = register_cases("column_sums", [](Random& ran
   }
   return cases;
 });
+
+TEST(Gemm, ReluOfBf16KeepsNanAndZeroesMinusInfinity) {
+  const Device device = Device::cpu(1);
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const Tensor column = Tensor::from(std::vector<float>{NAN, -infinity, -1, 0, 2, infinity}, {6, 1}, device);
+  const Tensor one = Tensor::from(std::vector<float>{1}, {1, 1}, device);
+  Tensor left({6, 1}, DType::bf16, device), right({1, 1}, DType::bf16, device);
+  kernels::cast(device, column, left);
+  kernels::cast(device, one, right);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Tensor result({6, 1}, dtype, device), wide({6, 1}, DType::f32, device);
+    kernels::gemm(device, Transpose::no, Transpose::no, 1, left, right, 0, result, Epilogue::relu);
+    kernels::cast(device, result, wide);
+    const std::vector<float> values = wide.to_vector<float>();
+    EXPECT_TRUE(std::isnan(values[0]));
+    EXPECT_EQ(std::vector<float>(values.begin() + 1, values.end()), (std::vector<float>{0, 0, 0, 2, infinity}));
+  }
+}
+
+TEST(Gemm, TakesOnlyMixturesWithBf16) {
+  const Device device = Device::cpu(1);
+  const auto product = [&](DType a, DType b, DType c, DType bias) {
+    const Tensor left = Tensor::zeros({2, 3}, a, device), right = Tensor::zeros({3, 4}, b, device);
+    const Tensor summand = Tensor::zeros({4}, bias, device);
+    Tensor result = Tensor::zeros({2, 4}, c, device);
+    kernels::gemm(device, Transpose::no, Transpose::no, 1, left, right, 0, result, Epilogue::bias, summand);
+  };
+  using enum DType;
+  EXPECT_NO_THROW(product(bf16, f32, bf16, f32));
+  EXPECT_NO_THROW(product(f32, bf16, f32, f32));
+  EXPECT_THROW(product(f32, f32, bf16, f32), DTypeError);
+  EXPECT_THROW(product(f32, f64, f32, f32), DTypeError);
+  EXPECT_THROW(product(bf16, f64, f32, f32), DTypeError);
+  EXPECT_THROW(product(bf16, bf16, f64, f32), DTypeError);
+  EXPECT_THROW(product(bf16, bf16, bf16, bf16), DTypeError);
+  EXPECT_THROW(product(bf16, f16, bf16, f32), DTypeError);
+}
 
 }  // namespace
 }  // namespace rtl::test

@@ -1,4 +1,5 @@
-// General matrix multiplication: oneDNN or OpenBLAS on the host, cuBLASLt on CUDA (f32 without TF32 unless asked).
+// General matrix multiplication: oneDNN or OpenBLAS on the host (bf16 in f32 arithmetic where the processor does not
+// multiply bf16), cuBLASLt on CUDA (f32 without TF32 unless asked).
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,10 @@ enum class Transpose : std::uint8_t { no, yes };
 enum class Epilogue : std::uint8_t { none, bias, bias_relu, relu };
 
 /// C = epilogue(alpha * op(A) * op(B) + beta * C), row-major. op(A) is [m, k], op(B) [k, n], C [m, n]; the rows may be
-/// strided, neighbours within a row may not. bias is [n] (only with a bias epilogue). f32, f64. With beta == 0, C is
-/// not read. 2mnk FLOP. Throws ShapeError, DTypeError, DeviceError. k == 0 gives epilogue(beta * C).
+/// strided, neighbours within a row may not. bias is [n] (only with a bias epilogue). All f32, or all f64; or A, B or
+/// both bf16 and the other f32, C bf16 or f32, bias f32: then an f32 A or B is rounded to bf16, sums are f32, and a
+/// bf16 C is rounded once, after the epilogue. With beta == 0, C is not read. 2mnk FLOP. Throws ShapeError, DTypeError,
+/// DeviceError. k == 0 gives epilogue(beta * C).
 void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
           double beta, View c, Epilogue epilogue = Epilogue::none, ConstView bias = {});
 
@@ -22,7 +25,8 @@ void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
 void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
                   ConstView b, double beta, View c, Epilogue epilogue = Epilogue::none, ConstView bias = {});
 
-/// out[j] = sum over i of x[i, j]: gradient of a broadcast bias. x [rows, columns] contiguous, out [columns]. f32, f64.
+/// out[j] = sum over i of x[i, j]: gradient of a broadcast bias. x [rows, columns] contiguous, out [columns].
+/// f32 or f64, or x bf16 and out f32.
 void column_sums(const Device& device, ConstView x, View out);
 
 }  // namespace rtl::kernels

@@ -6,6 +6,9 @@
 
 namespace rtl::kernels {
 
+/// Shape of the output; checks images [N, H, W, in] and weights [out, in, height, width] against each other.
+Shape conv2d_output(const char* call, const Shape& images, ConstView w, const Conv2dOptions& options);
+
 RTL_DECLARE_BACKENDS(void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias,
                                          const Conv2dOptions& options, View y, bool relu, ConstView residual))
 RTL_DECLARE_BACKENDS(void conv2d_backward_data(const Device& device, ConstView dy, ConstView w,

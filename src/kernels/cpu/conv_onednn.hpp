@@ -1,8 +1,9 @@
-// f32 convolutions by oneDNN, their primitives made once for each shape and kept in the device's context.
+// f32 and bf16 convolutions by oneDNN, their primitives made once for each shape and kept in the device's context.
 #pragma once
 
 #include <cstdint>
 
+#include "kernels/cpu/kept_weights.hpp"
 #include "rtl/core/device.hpp"
 
 namespace rtl::kernels::cpu {
@@ -21,12 +22,19 @@ struct ConvShape {
   friend bool operator==(const ConvShape&, const ConvShape&) = default;
 };
 
-/// y = [relu](conv(x, w) [+ bias] [+ y]); `add_to_y` says whether y is an input too. bias may be null.
-void onednn_forward(const Device& device, const ConvShape& shape, const float* x, const float* w, const float* bias,
-                    bool relu, bool add_to_y, float* y);
-void onednn_backward_data(const Device& device, const ConvShape& shape, const float* dy, const float* w, float* dx);
+// T is the images' type, float or bfloat16; weights, bias and their gradients are f32. Each function gives false,
+// having computed nothing, where the processor or oneDNN does not multiply bf16.
+
+/// y = [relu](conv(x, w) [+ bias] [+ y]); `add_to_y` says whether y is an input too. bias may be null. With `kept`,
+/// what is packed from w is kept there.
+template <typename T>
+bool onednn_forward(const Device& device, const ConvShape& shape, const T* x, const float* w, const float* bias,
+                    bool relu, bool add_to_y, T* y, KeptWeights* kept);
+template <typename T>
+bool onednn_backward_data(const Device& device, const ConvShape& shape, const T* dy, const float* w, T* dx);
 /// dbias may be null.
-void onednn_backward_weights(const Device& device, const ConvShape& shape, const float* x, const float* dy, float* dw,
+template <typename T>
+bool onednn_backward_weights(const Device& device, const ConvShape& shape, const T* x, const T* dy, float* dw,
                              float* dbias);
 
 }  // namespace rtl::kernels::cpu

@@ -1,45 +1,20 @@
-// Matrix multiplication on the host: oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes),
-// OpenBLAS's dgemm in f64.
+// Matrix multiplication on the host: oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes), its
+// matmul in bf16, OpenBLAS's dgemm in f64.
 #include <cblas.h>
 
 #include <algorithm>
-#include <type_traits>
+#include <utility>
 
 #include "kernels/backend/gemm.hpp"
 #include "kernels/cpu/blas_parts.hpp"
+#include "kernels/cpu/gemm_onednn.hpp"
+#include "kernels/cpu/gemm_problem.hpp"
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/widened.hpp"
+#include "kernels/functors.hpp"
 
 namespace rtl::kernels::cpu {
 namespace {
-
-template <typename T>
-struct Problem {
-  bool transpose_a, transpose_b;
-  std::int64_t m, n, k;
-  T alpha;
-  const T* a;
-  std::int64_t lda;
-  const T* b;
-  std::int64_t ldb;
-  T beta;
-  T* c;
-  std::int64_t ldc;
-};
-
-/// As many problems of one kind: the distances between their matrices, 0 where they share one.
-template <typename T>
-struct Batch {
-  Problem<T> first;
-  std::int64_t count, stride_a, stride_b, stride_c;
-
-  Problem<T> operator[](std::int64_t i) const {
-    Problem<T> p = first;
-    p.a += i * stride_a;
-    p.b += i * stride_b;
-    p.c += i * stride_c;
-    return p;
-  }
-};
 
 void multiply(const Problem<float>& p) {
   const dnnl_status_t status = dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, p.alpha,
@@ -59,36 +34,40 @@ void multiply(const Problem<double>& p) {
               static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c, static_cast<int>(p.ldc));
 }
 
-/// Part [begin, end) of the rows, or columns, of the result.
-template <typename T>
-void multiply_part(Problem<T> p, bool rows, std::int64_t begin, std::int64_t end) {
-  if (begin == end) return;
-  (rows ? p.m : p.n) = end - begin;
-  if (rows) {
-    p.a += begin * (p.transpose_a ? 1 : p.lda);
-    p.c += begin * p.ldc;
-  } else {
-    p.b += begin * (p.transpose_b ? p.ldb : 1);
-    p.c += begin;
-  }
-  multiply(p);
-}
+/// The products of one call, by the library of their type.
+template <typename T, typename Result>
+struct Products {
+  Products(const Device&, int) {}
+  void prepare(const Problem<T>&) const {}
+  void multiply(const Problem<T>& problem) const { cpu::multiply(problem); }
+};
+template <typename Result>
+struct Products<bfloat16, Result> : Bf16Products<Result> {
+  using Bf16Products<Result>::Bf16Products;
+};
 
 /// The threads share the products and, of each, parts of the larger side of its result. A product is cut as if it were
 /// alone, so that its bits do not depend on the batch.
-template <typename T>
-void multiply_all(const Batch<T>& batch) {
-  const Problem<T>& p = batch.first;
+template <typename T, typename Result>
+void multiply_all(const Device& device, const Batch<T, Result>& batch) {
+  const Problem<T, Result>& p = batch.first;
   const double operations = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   const bool rows = p.m >= p.n;
   const std::int64_t side = rows ? p.m : p.n;
   const int parts = blas_part_count(side, operations);
   const std::int64_t tasks = batch.count * parts;
   const int team = std::max(parts, blas_part_count(tasks, operations * static_cast<double>(batch.count)));
+  const auto part_of = [&](const Problem<T, Result>& whole, int part) {
+    return whole.part(rows, blas_cut(side, parts, part, linear_boundary),
+                      blas_cut(side, parts, part + 1, linear_boundary));
+  };
+  Products<T, Result> products(device, team);
+  for (int part = 0; part < parts; ++part) {
+    if (const auto one = part_of(p, part); !one.empty()) products.prepare(one);
+  }
   blas_tasks(tasks, team, [&](std::int64_t task) {
-    const int part = static_cast<int>(task % parts);
-    multiply_part(batch[task / parts], rows, blas_cut(side, parts, part, linear_boundary),
-                  blas_cut(side, parts, part + 1, linear_boundary));
+    const auto one = part_of(batch[task / parts], static_cast<int>(task % parts));
+    if (!one.empty()) products.multiply(one);
   });
 }
 
@@ -104,20 +83,19 @@ void scale_rows(const Problem<T>& p) {
   }
 }
 
-/// `bias` holds a row for each product, `bias_stride` apart; null: none.
 template <typename T>
-void apply_epilogue(const Batch<T>& batch, const T* bias, std::int64_t bias_stride, bool relu) {
+void apply_epilogue(const Batch<T>& batch) {
   const Problem<T>& p = batch.first;
   const std::int64_t rows = batch.count * p.m;
 #pragma omp parallel for schedule(static) if (rows * p.n > 65536)
   for (std::int64_t i = 0; i < rows; ++i) {
     const std::int64_t product = i / p.m;
     T* row = p.c + product * batch.stride_c + (i - product * p.m) * p.ldc;
-    if (bias != nullptr) {
-      const T* summand = bias + product * bias_stride;
+    if (p.bias != nullptr) {
+      const T* summand = p.bias + product * batch.stride_bias;
       for (std::int64_t j = 0; j < p.n; ++j) row[j] += summand[j];
     }
-    if (relu) {
+    if (p.relu) {
       // Written so that NaN stays NaN.
       for (std::int64_t j = 0; j < p.n; ++j) row[j] = row[j] < T(0) ? T(0) : row[j];
     }
@@ -132,32 +110,81 @@ std::int64_t leading_dimension(const ConstView& batch) {
   return batch.extent(1) > 1 ? batch.strides()[1] : std::max<std::int64_t>(1, batch.extent(2));
 }
 
+/// The operands of a call of gemm_batched; bias may be absent.
+struct Call {
+  Transpose transpose_a, transpose_b;
+  double alpha;
+  ConstView a, b;
+  double beta;
+  View c;
+  Epilogue epilogue;
+  ConstView bias;
+};
+
+template <typename T, typename Result>
+Batch<T, Result> batch_of(const Call& call) {
+  using Number = Arithmetic<T>;
+  const bool turn_a = call.transpose_a == Transpose::yes, turn_b = call.transpose_b == Transpose::yes;
+  const bool relu = call.epilogue == Epilogue::relu || call.epilogue == Epilogue::bias_relu;
+  return {{turn_a, turn_b, call.c.extent(1), call.c.extent(2), call.a.extent(turn_a ? 1 : 2),
+           static_cast<Number>(call.alpha), call.a.data_as<T>(), leading_dimension(call.a), call.b.data_as<T>(),
+           leading_dimension(call.b), static_cast<Number>(call.beta), call.c.data_as<Result>(),
+           leading_dimension(call.c), call.bias.given() ? call.bias.data_as<Number>() : nullptr, relu},
+          call.c.extent(0),
+          batch_stride(call.a),
+          batch_stride(call.b),
+          batch_stride(call.c),
+          call.bias.given() ? batch_stride(call.bias) : 0};
+}
+
 template <typename T>
-void gemm_typed(Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b, double beta,
-                View c, Epilogue epilogue, ConstView bias) {
-  const Problem<T> first{transpose_a == Transpose::yes,
-                         transpose_b == Transpose::yes,
-                         c.extent(1),
-                         c.extent(2),
-                         a.extent(transpose_a == Transpose::yes ? 1 : 2),
-                         static_cast<T>(alpha),
-                         a.data_as<T>(),
-                         leading_dimension(a),
-                         b.data_as<T>(),
-                         leading_dimension(b),
-                         static_cast<T>(beta),
-                         c.data_as<T>(),
-                         leading_dimension(c)};
-  const Batch<T> batch{first, c.extent(0), batch_stride(a), batch_stride(b), batch_stride(c)};
-  if (c.count() == 0) return;
-  if (first.k > 0) {
-    multiply_all(batch);
+void gemm_typed(const Device& device, const Call& call) {
+  const Batch<T> batch = batch_of<T, T>(call);
+  if (call.c.count() == 0) return;
+  if (batch.first.k > 0) {
+    multiply_all(device, batch);
   } else {
     for (std::int64_t i = 0; i < batch.count; ++i) scale_rows(batch[i]);
   }
-  const bool relu = epilogue == Epilogue::relu || epilogue == Epilogue::bias_relu;
-  if (!relu && !bias.given()) return;
-  apply_epilogue(batch, bias.given() ? bias.data_as<T>() : nullptr, bias.given() ? batch_stride(bias) : 0, relu);
+  if (batch.first.relu || batch.first.bias != nullptr) apply_epilogue(batch);
+}
+
+/// Calls f(view of the values in bf16), rounding a copy of those that are f32.
+template <typename F>
+void with_rounded(const Device& device, ConstView values, F&& f) {
+  if (values.dtype() == DType::bf16) return f(values);
+  const Scratch<bfloat16> memory(device, values.count());
+  const View rounded(memory.data(), DType::bf16, values.shape(), device);
+  cpu::cast(device, values, rounded);
+  f(rounded);
+}
+
+/// In f32, in which products of two bf16 are exact.
+void gemm_widened(const Device& device, Call call) {
+  const Widened a(device, call.a), b(device, call.b);
+  call.a = a.view();
+  call.b = b.view();
+  if (call.c.dtype() == DType::f32) return gemm_typed<float>(device, call);
+  const Widened c(device, call.c.shape());
+  const View result = std::exchange(call.c, c.view());
+  if (call.beta != 0) cpu::cast(device, result, c.view());
+  gemm_typed<float>(device, call);
+  c.round_to(result);
+}
+
+void gemm_bf16(const Device& device, Call call) {
+  if (!multiplies_bf16()) return gemm_widened(device, call);
+  with_rounded(device, call.a, [&](ConstView a) {
+    call.a = a;
+    with_rounded(device, call.b, [&](ConstView b) {
+      call.b = b;
+      if (call.c.dtype() == DType::f32) {
+        multiply_all(device, batch_of<bfloat16, float>(call));
+      } else {
+        multiply_all(device, batch_of<bfloat16, bfloat16>(call));
+      }
+    });
+  });
 }
 
 /// Rows are summed in blocks of fixed size, block sums in f64 in row order: the result does not depend on the number of
@@ -168,21 +195,22 @@ void column_sums_typed(ConstView x, View out) {
   constexpr std::int64_t block_columns = 64;
   const std::int64_t rows = x.extent(0);
   const std::int64_t columns = x.extent(1);
+  using Number = Arithmetic<T>;
   const T* values = x.data_as<T>();
-  T* sums = out.data_as<T>();
+  Number* sums = out.data_as<Number>();
 #pragma omp parallel for schedule(static) if (rows * columns > 65536)
   for (std::int64_t first = 0; first < columns; first += block_columns) {
     const std::int64_t count = std::min(block_columns, columns - first);
     double total[block_columns] = {};
     for (std::int64_t row = 0; row < rows; row += block_rows) {
-      T partial[block_columns] = {};
+      Number partial[block_columns] = {};
       for (std::int64_t i = row; i < std::min(rows, row + block_rows); ++i) {
         const T* line = values + i * columns + first;
-        for (std::int64_t j = 0; j < count; ++j) partial[j] += line[j];
+        for (std::int64_t j = 0; j < count; ++j) partial[j] += functors::convert<Number>(line[j]);
       }
       for (std::int64_t j = 0; j < count; ++j) total[j] += static_cast<double>(partial[j]);
     }
-    for (std::int64_t j = 0; j < count; ++j) sums[first + j] = static_cast<T>(total[j]);
+    for (std::int64_t j = 0; j < count; ++j) sums[first + j] = static_cast<Number>(total[j]);
   }
 }
 
@@ -194,21 +222,18 @@ void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, do
                     epilogue, bias.given() ? bias.reshaped({1, 1, bias.count()}) : ConstView());
 }
 
-void gemm_batched(const Device&, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
-                  double beta, View c, Epilogue epilogue, ConstView bias) {
-  if (c.dtype() == DType::f32) {
-    gemm_typed<float>(transpose_a, transpose_b, alpha, a, b, beta, c, epilogue, bias);
+void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a,
+                  ConstView b, double beta, View c, Epilogue epilogue, ConstView bias) {
+  const Call call{transpose_a, transpose_b, alpha, a, b, beta, c, epilogue, bias};
+  if (a.dtype() == DType::bf16 || b.dtype() == DType::bf16) {
+    gemm_bf16(device, call);
   } else {
-    gemm_typed<double>(transpose_a, transpose_b, alpha, a, b, beta, c, epilogue, bias);
+    functors::visit_floating(c.dtype(), [&](auto zero) { gemm_typed<decltype(zero)>(device, call); });
   }
 }
 
 void column_sums(const Device&, ConstView x, View out) {
-  if (x.dtype() == DType::f32) {
-    column_sums_typed<float>(x, out);
-  } else {
-    column_sums_typed<double>(x, out);
-  }
+  functors::visit_activations(x.dtype(), [&](auto zero) { column_sums_typed<decltype(zero)>(x, out); });
 }
 
 }  // namespace rtl::kernels::cpu

@@ -44,13 +44,43 @@ inline Tile tile_at(const WinogradShape& s, std::int64_t index) {
   return {index / (across * down), index / across % down * winograd_tile, index % across * winograd_tile};
 }
 
-template <bool kInterior>
-HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, const float* x, float* to,
+/// A vector of image values.
+template <class D>
+HWY_INLINE hn::Vec<D> load_image(D d, const float* from) {
+  return hn::LoadU(d, from);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_image(D d, const bfloat16* from) {
+  const hn::RebindToUnsigned<D> bits;
+  const hn::Rebind<std::uint16_t, D> half;
+  const auto upper = hn::LoadU(half, reinterpret_cast<const std::uint16_t*>(from));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, upper)));
+}
+
+template <class D>
+HWY_INLINE void store_image(D d, hn::Vec<D> value, float* to) {
+  hn::StoreU(value, d, to);
+}
+/// Rounds as to_bfloat16 does.
+template <class D>
+HWY_INLINE void store_image(D, hn::Vec<D> value, bfloat16* to) {
+  const hn::RebindToUnsigned<D> bits;
+  const hn::Rebind<std::uint16_t, D> half;
+  const auto exact = hn::BitCast(bits, value);
+  const auto odd = hn::And(hn::ShiftRight<16>(exact), hn::Set(bits, 1U));
+  const auto rounded = hn::Add(exact, hn::Add(odd, hn::Set(bits, 0x7fffU)));
+  const auto quiet = hn::Or(exact, hn::Set(bits, 0x400000U));
+  const auto chosen = hn::IfThenElse(hn::RebindMask(bits, hn::IsNaN(value)), quiet, rounded);
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, reinterpret_cast<std::uint16_t*>(to));
+}
+
+template <bool kInterior, typename T>
+HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, const T* x, float* to,
                                      std::int64_t stride) {
   const hn::CappedTag<float, 16> d;
   constexpr int size = winograd_size;
   const std::int64_t row_stride = s.width * s.channels;
-  const float* corner = x + ((tile.image * s.height + tile.row - 1) * s.width + tile.column - 1) * s.channels;
+  const T* corner = x + ((tile.image * s.height + tile.row - 1) * s.width + tile.column - 1) * s.channels;
   const auto inside = [&](int i, int j) {
     return tile.row - 1 + i >= 0 && tile.row - 1 + i < s.height && tile.column - 1 + j >= 0 &&
            tile.column - 1 + j < s.width;
@@ -63,7 +93,7 @@ HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, c
 #pragma GCC unroll 6
       for (int i = 0; i < size; ++i) {
         column[i] =
-            kInterior || inside(i, j) ? hn::LoadU(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
+            kInterior || inside(i, j) ? load_image(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
       }
       transform_input(d, column, half[j]);
     }
@@ -80,7 +110,8 @@ HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, c
   }
 }
 
-HWY_INLINE void transform_inputs(const Block& block, const float* x) {
+template <typename T>
+HWY_INLINE void transform_inputs(const Block& block, const T* x) {
   const WinogradShape& s = *block.shape;
   for (std::int64_t t = 0; t < block.count; ++t) {
     const Tile tile = tile_at(s, block.first + t);
@@ -170,7 +201,8 @@ HWY_INLINE void multiply(const Block& block, const float* weights) {
 #endif
 }
 
-HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue& epilogue, float* y) {
+template <typename T>
+HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue<T>& epilogue, T* y) {
   const hn::CappedTag<float, 16> d;
   constexpr int size = winograd_size;
   constexpr int tile_size = winograd_tile;
@@ -205,18 +237,20 @@ HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue& ep
           if (j >= columns) break;
           const std::int64_t offset = at + (i * s.width + j) * outs + k;
           auto value = hn::Add(done[j], bias);
-          if (epilogue.residual != nullptr) value = hn::Add(value, hn::LoadU(d, epilogue.residual + offset));
+          if (epilogue.residual != nullptr) value = hn::Add(value, load_image(d, epilogue.residual + offset));
           // The operand order makes NaN pass through the maximum.
           if (epilogue.relu) value = hn::IfThenZeroElse(hn::Lt(value, hn::Zero(d)), value);
-          hn::StoreU(value, d, y + offset);
+          store_image(d, value, y + offset);
         }
       }
     }
   }
 }
 
-void convolve_tiles(const WinogradShape& shape, const float* x, const float* weights, const WinogradEpilogue& epilogue,
-                    float* y, std::int64_t first, std::int64_t count, std::int64_t block_tiles, float* workspace) {
+template <typename T>
+HWY_INLINE void convolve(const WinogradShape& shape, const T* x, const float* weights,
+                         const WinogradEpilogue<T>& epilogue, T* y, std::int64_t first, std::int64_t count,
+                         std::int64_t block_tiles, float* workspace) {
   Block block{&shape, 0, 0, workspace, nullptr, 0, 0};
   // 16 floats more than a power of two keep the positions of one tile out of the same cache set.
   block.input_stride = block_tiles * shape.channels + 16;
@@ -231,19 +265,34 @@ void convolve_tiles(const WinogradShape& shape, const float* x, const float* wei
   }
 }
 
+void convolve_f32(const WinogradShape& shape, const float* x, const float* weights,
+                  const WinogradEpilogue<float>& epilogue, float* y, std::int64_t first, std::int64_t count,
+                  std::int64_t block_tiles, float* workspace) {
+  convolve(shape, x, weights, epilogue, y, first, count, block_tiles, workspace);
+}
+
+void convolve_bf16(const WinogradShape& shape, const bfloat16* x, const float* weights,
+                   const WinogradEpilogue<bfloat16>& epilogue, bfloat16* y, std::int64_t first, std::int64_t count,
+                   std::int64_t block_tiles, float* workspace) {
+  convolve(shape, x, weights, epilogue, y, first, count, block_tiles, workspace);
+}
+
 /// All filters that share one row of the transformed matrices, 16 at a time, in double: rounded once, at the end.
-void transform_filters(std::int64_t channels, std::int64_t out_channels, const float* w, bool backward_data,
+void transform_filters(std::int64_t channels, std::int64_t out_channels, const float* w, WinogradWeights kind,
                        std::int64_t row, float* transformed) {
   constexpr std::int64_t group = 16;
-  const std::int64_t columns = backward_data ? channels : out_channels;
-  const std::int64_t column_stride = (backward_data ? 1 : channels) * 9;
-  const float* filters = w + row * (backward_data ? channels : 1) * 9;
+  const std::int64_t columns = kind.backward_data ? channels : out_channels;
+  const std::int64_t column_stride = (kind.backward_data ? 1 : channels) * 9;
+  const float* filters = w + row * (kind.backward_data ? channels : 1) * 9;
   for (std::int64_t column = 0; column < columns; column += group) {
     double filter[9][group];
     double result[winograd_positions][group];
     for (int i = 0; i < 9; ++i) {
-      const float* from = filters + column * column_stride + (backward_data ? 8 - i : i);
-      for (int lane = 0; lane < group; ++lane) filter[i][lane] = static_cast<double>(from[lane * column_stride]);
+      const float* from = filters + column * column_stride + (kind.backward_data ? 8 - i : i);
+      for (int lane = 0; lane < group; ++lane) {
+        const float value = from[lane * column_stride];
+        filter[i][lane] = static_cast<double>(kind.bf16 ? to_float(to_bfloat16(value)) : value);
+      }
     }
     transform_filter(filter, result);
     for (int p = 0; p < winograd_positions; ++p) {
@@ -259,7 +308,8 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace rtl::kernels::cpu {
-HWY_EXPORT(convolve_tiles);
+HWY_EXPORT(convolve_f32);
+HWY_EXPORT(convolve_bf16);
 HWY_EXPORT(transform_filters);
 
 namespace {
@@ -274,6 +324,9 @@ std::int64_t block_tiles_of(const WinogradShape& shape) {
 std::int64_t workspace_of(const WinogradShape& shape, std::int64_t block_tiles) {
   return winograd_positions * (block_tiles * (shape.channels + shape.out_channels) + 32);
 }
+
+auto convolution_of(float) { return HWY_DYNAMIC_DISPATCH(convolve_f32); }
+auto convolution_of(bfloat16) { return HWY_DYNAMIC_DISPATCH(convolve_bf16); }
 
 }  // namespace
 
@@ -290,16 +343,17 @@ std::int64_t winograd_weight_count(std::int64_t channels, std::int64_t out_chann
   return winograd_positions * channels * out_channels;
 }
 
-void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, bool backward_data,
+void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, WinogradWeights kind,
                                 float* transformed) {
   const auto run = HWY_DYNAMIC_DISPATCH(transform_filters);
-  const std::int64_t rows = backward_data ? out_channels : channels;
+  const std::int64_t rows = kind.backward_data ? out_channels : channels;
 #pragma omp parallel for schedule(static) if (channels * out_channels >= 32768)
-  for (std::int64_t row = 0; row < rows; ++row) run(channels, out_channels, w, backward_data, row, transformed);
+  for (std::int64_t row = 0; row < rows; ++row) run(channels, out_channels, w, kind, row, transformed);
 }
 
-void winograd_forward(const Device& device, const WinogradShape& shape, const float* x, const float* transformed,
-                      const WinogradEpilogue& epilogue, float* y) {
+template <typename T>
+void winograd_forward(const Device& device, const WinogradShape& shape, const T* x, const float* transformed,
+                      const WinogradEpilogue<T>& epilogue, T* y) {
   const std::int64_t tiles = shape.images * ((shape.height + winograd_tile - 1) / winograd_tile) *
                              ((shape.width + winograd_tile - 1) / winograd_tile);
   const std::int64_t block_tiles = block_tiles_of(shape);
@@ -311,7 +365,7 @@ void winograd_forward(const Device& device, const WinogradShape& shape, const fl
   const int threads = static_cast<int>(std::min<std::int64_t>(threads_worth(operations), blocks));
   const auto lent = Lender<Workspace>::lend(device);
   float* memory = lent->floats(threads * workspace);
-  const auto run = HWY_DYNAMIC_DISPATCH(convolve_tiles);
+  const auto run = convolution_of(T());
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int thread = 0; thread < threads; ++thread) {
     const std::int64_t first = blocks * thread / threads * block_tiles;
@@ -319,6 +373,11 @@ void winograd_forward(const Device& device, const WinogradShape& shape, const fl
     run(shape, x, transformed, epilogue, y, first, last - first, block_tiles, memory + thread * workspace);
   }
 }
+
+template void winograd_forward(const Device&, const WinogradShape&, const float*, const float*,
+                               const WinogradEpilogue<float>&, float*);
+template void winograd_forward(const Device&, const WinogradShape&, const bfloat16*, const float*,
+                               const WinogradEpilogue<bfloat16>&, bfloat16*);
 
 }  // namespace rtl::kernels::cpu
 #endif  // HWY_ONCE

@@ -1,11 +1,14 @@
 // 3x3 convolutions with stride 1 and padding 1 by Winograd's minimal filtering (Lavin and Gray, "Fast algorithms for
-// convolutional neural networks", 2016), f32, NHWC: F(4x4, 3x3) needs 2.25 multiplications for an output pixel and pair
-// of channels, where the direct form needs 9.
+// convolutional neural networks", 2016), NHWC: F(4x4, 3x3) needs 2.25 multiplications for an output pixel and pair of
+// channels, where the direct form needs 9. Images are f32 or bf16 (T), the arithmetic is f32's: bf16 images are widened
+// where they are read and rounded, once, where they are written. (Products of bf16 would lose more in the transforms
+// than bf16 images do; with the smaller tiles that bear it, F(2x2, 3x3), they would not be faster.)
 #pragma once
 
 #include <cstdint>
 
 #include "rtl/core/device.hpp"
+#include "rtl/core/dtype.hpp"
 
 namespace rtl::kernels::cpu {
 
@@ -22,22 +25,34 @@ bool winograd_pays(std::int64_t height, std::int64_t width);
 /// Number of floats that the transformed weights of in x out channels take.
 std::int64_t winograd_weight_count(std::int64_t channels, std::int64_t out_channels);
 
-/// Transforms w [out_channels, channels, 3, 3] for winograd_forward. With `backward_data`, w is turned (180 degrees, in
-/// and out exchanged), so that winograd_forward computes the gradient of the input; `channels` and `out_channels` are
-/// still those of w.
-void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, bool backward_data,
+/// What the transformed weights are for.
+struct WinogradWeights {
+  bool backward_data =
+      false;          ///< turned (180 degrees, in and out exchanged): winograd_forward gives the input's gradient
+  bool bf16 = false;  ///< rounded to bf16 beforehand
+};
+
+/// Transforms w [out_channels, channels, 3, 3] for winograd_forward; `channels` and `out_channels` are those of w, also
+/// for backward_data.
+void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, WinogradWeights kind,
                                 float* transformed);
 
 /// What surrounds the convolution.
+template <typename T>
 struct WinogradEpilogue {
-  const float* bias = nullptr;      ///< [out_channels]
-  const float* residual = nullptr;  ///< y's shape; may be y itself
+  const float* bias = nullptr;  ///< [out_channels]
+  const T* residual = nullptr;  ///< y's shape; may be y itself
   bool relu = false;
 };
 
 /// y = [relu](conv(x, w) [+ bias] [+ residual]). y must not overlap x. Uses the device's threads, which share the tiles
 /// evenly; the result does not depend on their number.
-void winograd_forward(const Device& device, const WinogradShape& shape, const float* x, const float* transformed,
-                      const WinogradEpilogue& epilogue, float* y);
+template <typename T>
+void winograd_forward(const Device& device, const WinogradShape& shape, const T* x, const float* transformed,
+                      const WinogradEpilogue<T>& epilogue, T* y);
+extern template void winograd_forward(const Device&, const WinogradShape&, const float*, const float*,
+                                      const WinogradEpilogue<float>&, float*);
+extern template void winograd_forward(const Device&, const WinogradShape&, const bfloat16*, const float*,
+                                      const WinogradEpilogue<bfloat16>&, bfloat16*);
 
 }  // namespace rtl::kernels::cpu
