@@ -25,6 +25,15 @@ target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
     OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
 
+# The arithmetic is in kernels, solvers and theory; elsewhere unrolled loops only make the library larger.
+foreach(source ${RTL_SOURCES})
+  if(source MATCHES "/src/(graph|layers|optim|transfer)/")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-Os>")
+  elseif(source MATCHES "/src/(core|io|data)/")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-O2>")
+  endif()
+endforeach()
+
 if(RTL_CUDA_MODE STREQUAL "NVCC")
   target_sources(rtl PRIVATE ${RTL_CUDA_HOST} ${RTL_CUDA_KERNELS})
   target_compile_definitions(rtl PRIVATE RTL_WITH_CUDA=1)

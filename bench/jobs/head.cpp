@@ -92,9 +92,8 @@ class Heads {
     execution_ = std::make_unique<graph::Execution>(
         std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>(), options));
     for (const graph::Value& variable : options.replicated) {
-      std::vector<std::int64_t> extents{replicas_};
-      extents.insert(extents.end(), variable.shape().extents().begin(), variable.shape().extents().end());
-      Tensor& stacked = stacked_.emplace_back(Tensor::zeros(Shape(extents), variable.dtype(), device_));
+      Tensor& stacked =
+          stacked_.emplace_back(Tensor::zeros(graph::stacked(replicas_, variable.shape()), variable.dtype(), device_));
       const auto weight =
           static_cast<std::size_t>(std::find(weights.begin(), weights.end(), variable) - weights.begin());
       for (std::size_t r = 0; weight < weights.size() && r < networks_.size(); ++r) {

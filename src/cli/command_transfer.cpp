@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -38,6 +39,7 @@ struct Arguments {
   std::string model;
   std::int64_t seeds = 5;
   std::uint64_t first_seed = 1;
+  std::string replicas = "auto";
   std::string cache_folder;
   std::string feature_storage = "f32";
   std::string state_folder;
@@ -54,6 +56,16 @@ transfer::HeadStart parse_head_start(const std::string& text) {
   } catch (const ValueError& error) {
     throw UsageError(fmt::format("--head-start: {}", error.what()));
   }
+}
+
+std::int64_t parse_replicas(const std::string& text) {
+  if (text == "auto") return 0;
+  std::int64_t count = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, count);
+  if (error == std::errc() && rest == end && count >= 1 && count <= transfer::max_seeds) return count;
+  throw UsageError(
+      fmt::format("--replicas: '{}' is neither auto nor a number from 1 to {}", text, transfer::max_seeds));
 }
 
 /// How far a comparison with a state folder is, for the thread that ends the program.
@@ -91,6 +103,7 @@ transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t
   options.checkpoint_interval = options.training.checkpoint_interval;
   options.seeds = arguments.seeds;
   options.first_seed = arguments.first_seed;
+  options.replicas = parse_replicas(arguments.replicas);
   options.train_samples = arguments.training.train_limit;
   options.resume = arguments.resume;
   options.state_folder = arguments.state_folder;
@@ -252,6 +265,12 @@ void add_options(CLI::App& command, Arguments& arguments) {
       ->check(between(1, transfer::max_seeds))
       ->capture_default_str();
   command.add_option("--first-seed", arguments.first_seed, "seed of the first run")->capture_default_str();
+  command
+      .add_option("--replicas", arguments.replicas,
+                  "seeds of a strategy that are trained at once, or auto: a worker's share of them where launches of "
+                  "the training "
+                  "step cost more than what they do, else one; the results are the same")
+      ->capture_default_str();
   command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
   command.add_option("--html", arguments.html, "write a report with charts to FILE");
   command.add_option("--feature-cache", arguments.cache_folder, "keep frozen features in this folder for later calls");

@@ -1,10 +1,10 @@
 #include "rtl/core/shape.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "core/joined.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl {
@@ -20,7 +20,7 @@ Shape::Shape(std::span<const std::int64_t> extents) {
   for (const std::int64_t extent : extents) {
     if (extent < 0) throw ShapeError(fmt::format("Shape: extent {} is negative", extent));
     if (__builtin_mul_overflow(count, std::max<std::int64_t>(extent, 1), &count)) {
-      throw ShapeError(fmt::format("Shape: [{}] has more than 2^63 - 1 elements", fmt::join(extents, ", ")));
+      throw ShapeError(fmt::format("Shape: [{}] has more than 2^63 - 1 elements", joined(extents, ", ")));
     }
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
@@ -47,7 +47,7 @@ Shape Shape::with(int axis, std::int64_t extent) const {
   return Shape(std::span<const std::int64_t>(changed.data(), static_cast<std::size_t>(rank_)));
 }
 
-std::string Shape::to_string() const { return fmt::format("[{}]", fmt::join(extents(), ", ")); }
+std::string Shape::to_string() const { return fmt::format("[{}]", joined(extents(), ", ")); }
 
 bool operator==(const Shape& a, const Shape& b) noexcept { return std::ranges::equal(a.extents(), b.extents()); }
 

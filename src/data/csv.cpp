@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "data/csv_columns.hpp"
 #include "data/csv_header.hpp"
 #include "data/csv_scanner.hpp"
@@ -190,8 +191,7 @@ std::int64_t CsvTable::column(const std::string& name) const {
   const auto named = std::find(columns.begin(), columns.end(), name);
   if (named != columns.end()) return named - columns.begin();
   if (const auto number = column_number(name, columns.size())) return static_cast<std::int64_t>(*number);
-  throw ValueError(
-      fmt::format("CsvTable::column: there is no column '{}'; there are {}", name, fmt::join(columns, ", ")));
+  throw ValueError(fmt::format("CsvTable::column: there is no column '{}'; there are {}", name, joined(columns, ", ")));
 }
 
 std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows) {

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 
+#include "core/joined.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
 
@@ -14,8 +15,8 @@ namespace {
 
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t most = 50;
-  if (names.size() <= most) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{}, .. ({} in all)", fmt::join(names.begin(), names.begin() + most, ", "), names.size());
+  if (names.size() <= most) return joined(names, ", ");
+  return fmt::format("{}, .. ({} in all)", joined(std::span(names).first(most), ", "), names.size());
 }
 
 }  // namespace
@@ -49,23 +50,23 @@ CsvColumns::CsvColumns(const std::string& file, const CsvOptions& options, const
 std::size_t CsvColumns::find(const std::string& wanted) {
   const auto number = column_number(wanted, count());
   if (number && (wanted.front() == '#' || unnamed_[*number])) return *number;
-  std::vector<std::size_t> numbers;
+  std::vector<std::int64_t> numbers;
   for (std::size_t c = 0; c < count(); ++c) {
-    if (!unnamed_[c] && names_[c] == wanted) numbers.push_back(c + 1);
+    if (!unnamed_[c] && names_[c] == wanted) numbers.push_back(static_cast<std::int64_t>(c + 1));
   }
   if (numbers.size() > 1) {
     throw ValueError(fmt::format("{}: {} columns are called '{}'; give its number, one of {}", file_, numbers.size(),
-                                 wanted, fmt::join(numbers, ", ")));
+                                 wanted, joined(numbers, ", ")));
   }
   if (numbers.empty() && number) return *number;
   if (numbers.empty()) {
     throw ValueError(fmt::format("{}: there is no column '{}'; there are {}", file_, wanted, listed(names_)));
   }
-  if (number && *number + 1 != numbers.front()) {
+  if (number && std::cmp_not_equal(*number + 1, numbers.front())) {
     notes_.push_back(fmt::format("'{}' was taken for the column of that name, number {}; number {} is #{}", wanted,
                                  numbers.front(), wanted, wanted));
   }
-  return numbers.front() - 1;
+  return static_cast<std::size_t>(numbers.front() - 1);
 }
 
 void CsvColumns::choose(const CsvOptions& options) {

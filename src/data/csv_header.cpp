@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "core/joined.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
 
@@ -115,7 +116,7 @@ class HeaderRules {
     constexpr std::size_t most = 4;
     std::vector<std::string> names;
     for (std::size_t c = 0; c < std::min(first_.size(), most); ++c) names.push_back(first_[c]);
-    const std::string line = fmt::format("{}{}", fmt::join(names, ", "), first_.size() > most ? ", .." : "");
+    const std::string line = fmt::format("{}{}", joined(names, ", "), first_.size() > most ? ", .." : "");
     return header ? fmt::format("the first line ({}) was taken for the names of the columns; header=no makes it a row",
                                 line)
                   : fmt::format(

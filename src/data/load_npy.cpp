@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "data/array_inputs.hpp"
 #include "data/array_labels.hpp"
 #include "data/csv_scanner.hpp"
@@ -158,9 +159,8 @@ class PairLoader {
       }
       return *found;
     }
-    throw FormatError(
-        file, fmt::format("say which array holds the {}: {}=NAME, one of {}", *option == 'x' ? "inputs" : "labels",
-                          option, fmt::join(archive.names(), ", ")));
+    throw FormatError(file, fmt::format("say which array holds the {}: {}=NAME, one of {}",
+                                        *option == 'x' ? "inputs" : "labels", option, joined(archive.names(), ", ")));
   }
 
   Inputs read_inputs(const Source& source) {
@@ -175,7 +175,7 @@ class PairLoader {
     const CsvTable table = read_csv(source.file, table_, host_);
     if (!columns_.empty() && table.columns != columns_) {
       throw FormatError(source.file, fmt::format("has the columns {}, the training file {}",
-                                                 fmt::join(table.columns, ", "), fmt::join(columns_, ", ")));
+                                                 joined(table.columns, ", "), joined(columns_, ", ")));
     }
     columns_ = table.columns;
     add_notes(notes_, source.file, table.notes);

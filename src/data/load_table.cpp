@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/joined.hpp"
 #include "data/loaders.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
@@ -66,8 +67,8 @@ TrainTest load_csv(const Spec& spec, const Device& host) {
     const std::string file = decode_path(path);
     const CsvTable table = read_csv(file, csv, host);
     if (!columns.empty() && table.columns != columns) {
-      throw FormatError(file, fmt::format("has the columns {}, the training file {}", fmt::join(table.columns, ", "),
-                                          fmt::join(columns, ", ")));
+      throw FormatError(file, fmt::format("has the columns {}, the training file {}", joined(table.columns, ", "),
+                                          joined(columns, ", ")));
     }
     columns = table.columns;
     csv.classes = table.classes;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "core/joined.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
@@ -18,7 +19,7 @@ std::string usage() {
   std::vector<std::string> forms;
   for (const SpecKind& kind : spec_kinds()) forms.push_back(kind.form());
   return fmt::format("a data SPEC is KIND:PATH?option=value&option=value, with KIND one of {} (which needs no path)",
-                     fmt::join(forms, ", "));
+                     joined(forms, ", "));
 }
 
 const SpecKind* find_kind(const std::string& name) {
@@ -66,7 +67,7 @@ std::string fault_of(const SpecOption& option, const std::string& value) {
       if (std::find(option.choices.begin(), option.choices.end(), decode_percent(value)) != option.choices.end()) {
         return {};
       }
-      return fmt::format("choose one of {}", fmt::join(option.choices, ", "));
+      return fmt::format("choose one of {}", joined(option.choices, ", "));
     case SpecValue::whole: {
       const auto number = parsed<std::int64_t>(value);
       const auto least = static_cast<std::int64_t>(option.least), most = static_cast<std::int64_t>(option.most);
@@ -118,7 +119,7 @@ void parse_options(const std::string& text, const SpecKind& kind, std::string_vi
       std::vector<std::string> names;
       for (const SpecOption& known : kind.options) names.push_back(known.name);
       throw ValueError(fmt::format("SPEC '{}': {}: has no option '{}'; it has {}{}", text, kind.name, name,
-                                   fmt::join(names, ", "), hint));
+                                   joined(names, ", "), hint));
     }
     const std::string value(part.substr(equals + 1));
     if (const std::string fault = fault_of(*option, value); !fault.empty()) {

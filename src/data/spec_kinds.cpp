@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "rtl/data/spec.hpp"
 
 namespace rtl::data {
@@ -156,7 +157,7 @@ std::string wrapped(const std::string& text, std::size_t indent, std::size_t wid
 }  // namespace
 
 std::string SpecOption::values() const {
-  if (type == SpecValue::choice) return fmt::format("{}", fmt::join(choices, "|"));
+  if (type == SpecValue::choice) return rtl::joined(choices, "|");
   return type == SpecValue::list ? placeholder + ",.." : placeholder;
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <system_error>
 
+#include "core/joined.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
@@ -55,8 +56,8 @@ std::vector<std::string> sorted_classes(std::vector<std::string> names) {
 
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t most = 20;
-  if (names.size() <= most) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{}, .. ({} in all)", fmt::join(names.begin(), names.begin() + most, ", "), names.size());
+  if (names.size() <= most) return joined(names, ", ");
+  return fmt::format("{}, .. ({} in all)", joined(std::span(names).first(most), ", "), names.size());
 }
 
 /// A class as the SPEC's option would have it.

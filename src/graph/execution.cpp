@@ -8,7 +8,6 @@
 #include "rtl/graph/plan.hpp"
 
 namespace rtl::graph {
-namespace {
 
 Shape stacked(std::int64_t replicas, const Shape& shape) {
   if (shape.rank() == Shape::max_rank) {
@@ -18,8 +17,6 @@ Shape stacked(std::int64_t replicas, const Shape& shape) {
   std::copy(shape.extents().begin(), shape.extents().end(), extents.begin() + 1);
   return Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(shape.rank()) + 1));
 }
-
-}  // namespace
 
 std::byte* Arena::reserve(std::size_t bytes) {
   if (!memory_.defined() || memory_.bytes() < bytes) {

@@ -28,13 +28,13 @@ FrozenWeights::Folded FrozenWeights::folded(const std::vector<Storage>& operands
 }
 
 std::shared_ptr<const kernels::PreparedConv2d> FrozenWeights::prepared(const Storage& w, const Storage& bias,
-                                                                       int stride, int padding) {
+                                                                       const kernels::Conv2dOptions& options,
+                                                                       DType images) {
   const std::lock_guard lock(mutex_);
-  auto& entry = prepared_[{key_of(w), key_of(bias), stride, padding}];
+  auto& entry = prepared_[{key_of(w), key_of(bias), options.stride, options.padding, images}];
   if (!entry.second) {
     entry = {{w, bias},
-             std::make_shared<const kernels::PreparedConv2d>(
-                 w.device(), w.tensor(), view_of(bias), kernels::Conv2dOptions{.stride = stride, .padding = padding})};
+             std::make_shared<const kernels::PreparedConv2d>(w.device(), w.tensor(), view_of(bias), options, images)};
   }
   return entry.second;
 }

@@ -173,9 +173,9 @@ class Passes {
     const auto w = constant(operands[1]), bias = constant(operands[2]);
     if (!w || !bias) return std::nullopt;
     const kernels::Conv2dOptions& geometry = convolution->options();
-    Joined joined{std::make_shared<const PreparedConvolution>(
-                      options_.frozen->prepared(*w, *bias, geometry.stride, geometry.padding), w->shape(), geometry,
-                      relu, !graph_.device().is_cuda()),
+    const DType images = graph_.values()[index(operands[0])].type.dtype;
+    Joined joined{std::make_shared<const PreparedConvolution>(options_.frozen->prepared(*w, *bias, geometry, images),
+                                                              w->shape(), geometry, relu, !graph_.device().is_cuda()),
                   {operands[0]}};
     if (residual >= 0) joined.operands.push_back(residual);
     return joined;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "core/joined.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
 
@@ -223,7 +224,7 @@ Tensor NpzFile::load(const std::string& name, const Device& device) const {
 Bytes NpzFile::content(const std::string& name) const {
   const auto found = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.name == name; });
   if (found == members_.end()) {
-    throw FormatError(path(), fmt::format("has no array '{}'; it has {}", name, fmt::join(names(), ", ")));
+    throw FormatError(path(), fmt::format("has no array '{}'; it has {}", name, joined(names(), ", ")));
   }
   const std::string label = path() + ":" + name + std::string(suffix);
   const std::span<const std::byte> packed = member_bytes(*found);

@@ -163,21 +163,32 @@ struct ReluBackward {
   }
 };
 
+/// Whether a functor's result is one of its operands but for the sign, or 0 or 1: of bf16 operands it needs no
+/// rounding.
+template <typename F>
+constexpr bool is_exact = std::is_same_v<F, Negate> || std::is_same_v<F, Absolute> || std::is_same_v<F, Relu> ||
+                          std::is_same_v<F, Maximum> || std::is_same_v<F, Minimum> || std::is_same_v<F, GreaterEqual>;
+
 /// A functor of f32 on elements of bf16: calculated in f32, rounded once.
 template <typename F>
 struct Widened {
   F f;
   template <typename... T>
   RTL_HOST_DEVICE bfloat16 operator()(T... x) const {
-    return to_bfloat16(f(to_float(x)...));
+    const float result = f(to_float(x)...);
+    if constexpr (is_exact<F>) return {static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(result) >> 16)};
+    return to_bfloat16(result);
   }
 };
+
+/// Whether a functor takes elements of any type as they are stored.
+template <typename F>
+constexpr bool only_moves = std::is_same_v<F, Copy> || std::is_same_v<F, ReluBackward>;
 
 /// The functor as it is applied to elements of T.
 template <typename T, typename F>
 RTL_HOST_DEVICE auto on_elements(F f) {
-  constexpr bool only_moves = std::is_same_v<F, Copy> || std::is_same_v<F, ReluBackward>;
-  if constexpr (std::is_same_v<T, bfloat16> && !only_moves) {
+  if constexpr (std::is_same_v<T, bfloat16> && !only_moves<F>) {
     return Widened<F>{f};
   } else {
     return f;

@@ -1,12 +1,12 @@
 #include "rtl/layers/checkpoint.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <cmath>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "layers/input_statistics.hpp"
 #include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
@@ -125,7 +125,7 @@ void save_network(const std::string& path, Network& network, const data::InputNo
   io::Metadata metadata = extra;
   metadata["architecture"] = architecture.name;
   metadata["variant"] = architecture.variant;
-  metadata["input"] = fmt::format("{}", fmt::join(architecture.input.extents(), ","));
+  metadata["input"] = joined(architecture.input.extents(), ",");
   metadata["classes"] = std::to_string(architecture.classes);
   metadata["normalization"] = data::to_string(normalization);
   std::vector<io::NamedView> tensors;

@@ -1,11 +1,11 @@
 #include "layers/checkpoint_names.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string_view>
 
+#include "core/joined.hpp"
 #include "layers/input_statistics.hpp"
 #include "rtl/core/error.hpp"
 
@@ -32,7 +32,7 @@ Words words_of(const std::string& name) {
 struct Name {
   const StoredTensor* tensor;
   Words words;
-  std::string text() const { return fmt::format("{}", fmt::join(words, ".")); }
+  std::string text() const { return joined(words, "."); }
 };
 
 /// Takes the mark of an averaged copy off; false if there is none.
@@ -179,8 +179,7 @@ bool may_be_left_out(const StoredTensor& tensor) {
 
 std::string first_few(const std::vector<std::string>& names) {
   constexpr std::size_t shown = 3;
-  const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), shown));
-  std::string text = fmt::format("{}", fmt::join(names.begin(), end, ", "));
+  std::string text = joined(std::span(names).first(std::min(names.size(), shown)), ", ");
   if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
   return text;
 }

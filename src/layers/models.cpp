@@ -1,11 +1,11 @@
 #include "rtl/layers/models.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "rtl/layers/basic_block.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/sequential.hpp"
@@ -93,7 +93,7 @@ std::vector<std::int64_t> parse_widths(const Architecture& architecture) {
     const auto [stop, fault] = std::from_chars(text.data() + begin, text.data() + end, width);
     if (fault != std::errc() || stop != text.data() + end || width < 1 || width > (1 << 20)) {
       throw ValueError(fmt::format("make_network: '{}' is no architecture; there are {}", architecture.to_string(),
-                                   fmt::join(models::descriptions(), ", ")));
+                                   joined(models::descriptions(), ", ")));
     }
     widths.push_back(width);
     begin = end + 1;
@@ -141,7 +141,7 @@ TrunkAndHead::Parts paper_cnn_parts(Architecture& architecture, const Constructi
     throw ValueError(fmt::format("make_network: {} has {} widths; three of convolutions and one of features are needed",
                                  architecture.to_string(), widths.size()));
   }
-  architecture.variant = fmt::format("{}", fmt::join(widths, "-"));
+  architecture.variant = joined(widths, "-");
   for (const auto& [size, known] : models::paper_cnn_sizes()) {
     if (architecture.variant == known) architecture.variant = size;
   }
@@ -160,7 +160,7 @@ TrunkAndHead::Parts mlp_parts(Architecture& architecture, const Construction& co
   std::vector<std::int64_t> hidden;
   if (architecture.variant != no_hidden_layer) {
     hidden = parse_widths(architecture);
-    architecture.variant = fmt::format("{}", fmt::join(hidden, "-"));
+    architecture.variant = joined(hidden, "-");
   } else if (architecture.classes == 0) {
     throw ValueError(fmt::format("make_network: {} without a head has no layer at all", architecture.to_string()));
   }
@@ -227,7 +227,7 @@ std::unique_ptr<Network> make_network(const Architecture& architecture, const De
     }
   }
   throw ValueError(fmt::format("make_network: '{}' is no architecture; there are {}", architecture.to_string(),
-                               fmt::join(models::descriptions(), ", ")));
+                               joined(models::descriptions(), ", ")));
 }
 
 }  // namespace rtl::layers
@@ -246,7 +246,7 @@ std::unique_ptr<Network> paper_big_cnn(const PaperBigCnnOptions& options, const 
 }
 
 std::unique_ptr<Network> mlp(const MlpOptions& options, const Device& device) {
-  std::string variant = fmt::format("{}", fmt::join(options.hidden, "-"));
+  std::string variant = joined(options.hidden, "-");
   if (options.hidden.empty()) variant = layers::no_hidden_layer;
   return make_network({"mlp", std::move(variant), {options.inputs}, options.classes}, device, options.seed,
                       options.dtype);

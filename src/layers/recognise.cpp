@@ -1,12 +1,12 @@
 // Which architecture the tensors of a checkpoint belong to.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
+#include "core/joined.hpp"
 #include "layers/recognise.hpp"
 #include "rtl/layers/models.hpp"
 
@@ -208,7 +208,7 @@ std::string why_none(const CheckpointNames& names, const std::string& name, std:
     if (i == 0 && !one.files.empty() && fits.size() > 1) text += "nearest is ";
     text += fmt::format("{}: {}", one.architecture.to_string(), one.faults());
   }
-  if (!names.notes.empty()) text += fmt::format(" ({})", fmt::join(names.notes, "; "));
+  if (!names.notes.empty()) text += fmt::format(" ({})", joined(names.notes, "; "));
   return text;
 }
 
@@ -222,7 +222,7 @@ std::string Fit::faults() const {
     if (!part.empty()) parts.push_back(part);
   }
   return fmt::format("{} of {} tensors fit; {}", files.size(), files.size() + missing.size() + misshaped.size(),
-                     fmt::join(parts, "; "));
+                     joined(parts, "; "));
 }
 
 Fit fit(const CheckpointNames& names, const Architecture& architecture) {
@@ -271,8 +271,7 @@ Fit recognise(const CheckpointNames& names, const std::string& name, const Shape
     fits.push_back(std::move(one));
   }
   if (fits.empty()) {
-    throw ValueError(
-        fmt::format("'{}' is no architecture; there are {}", name, fmt::join(models::descriptions(), ", ")));
+    throw ValueError(fmt::format("'{}' is no architecture; there are {}", name, joined(models::descriptions(), ", ")));
   }
   throw ValueError(why_none(names, name, fits));
 }

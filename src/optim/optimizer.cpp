@@ -104,6 +104,15 @@ void Optimizer::start_from_here() {
   for (Slot& slot : slots_) slot.start = graph::Storage(slot.parameter.storage.tensor().clone());
 }
 
+std::vector<graph::Storage> Optimizer::storages() const {
+  std::vector<graph::Storage> all;
+  for (const Slot& slot : slots_) {
+    all.insert(all.end(), slot.moments.begin(), slot.moments.end());
+    if (slot.start.defined()) all.push_back(slot.start);
+  }
+  return all;
+}
+
 std::vector<NamedTensor> Optimizer::state() const {
   const Device host = slots_.front().parameter.storage.device().host();
   std::vector<NamedTensor> state;

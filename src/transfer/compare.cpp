@@ -22,6 +22,7 @@
 #include "transfer/comparison_summary.hpp"
 #include "transfer/model.hpp"
 #include "transfer/place.hpp"
+#include "transfer/replica_rule.hpp"
 #include "transfer/run_store.hpp"
 
 namespace rtl::transfer {
@@ -37,6 +38,7 @@ struct Contender {
   std::string label;
   std::string strategy;
   FeatureScaling scaling;
+  bool uses_features() const { return strategy == "probe" || strategy == "refine"; }
 };
 
 Contender parse_contender(const std::string& label, FeatureScaling default_scaling) {
@@ -44,11 +46,13 @@ Contender parse_contender(const std::string& label, FeatureScaling default_scali
   const std::string name = label.substr(0, colon);
   strategy(name);
   if (colon == std::string::npos) return {label, name, default_scaling};
-  if (name != "probe" && name != "refine") {
+  Contender contender{label, name, default_scaling};
+  if (!contender.uses_features()) {
     throw ValueError(
         fmt::format("compare: \"{}\": {} looks at no frozen features, so there is nothing to scale", label, name));
   }
-  return {label, name, parse_feature_scaling(label.substr(colon + 1))};
+  contender.scaling = parse_feature_scaling(label.substr(colon + 1));
+  return contender;
 }
 
 std::vector<Contender> parse_contenders(const CompareOptions& options, std::size_t sources) {
@@ -80,7 +84,7 @@ struct Job {
   std::size_t seed = 0;
 };
 
-/// All runs of a comparison, spread over worker threads.
+/// All runs of a comparison, as replicas or one by one, spread over worker threads.
 class Runs {
  public:
   Runs(const std::vector<FrozenSource>& sources, const data::TrainTest& target, const CompareOptions& options)
@@ -117,9 +121,8 @@ class Runs {
   /// Computes or reads the frozen features; returns the seconds.
   double find_features() {
     const auto start = Clock::now();
-    const bool needed = std::any_of(contenders_.begin(), contenders_.end(), [](const Contender& contender) {
-      return contender.strategy == "probe" || contender.strategy == "refine";
-    });
+    const bool needed =
+        std::any_of(contenders_.begin(), contenders_.end(), [](const Contender& c) { return c.uses_features(); });
     if (needed) {
       FeatureCache own;
       FeatureCache* cache = options_.strategy.cache ? options_.strategy.cache : &own;
@@ -133,6 +136,7 @@ class Runs {
   }
 
   void run_all() {
+    make_groups();
     std::vector<Device> devices;
     devices.reserve(static_cast<std::size_t>(workers_));
     for (int i = 0; i < workers_; ++i) {
@@ -204,12 +208,14 @@ class Runs {
     try {
       const data::TrainTest target = copy_target(device);
       while (!failed_) {
-        const std::size_t next = next_job_++;
-        if (next >= jobs_.size()) return;
-        if (!results_[next]) results_[next] = run(jobs_[next], target, device);
+        const std::size_t next = next_group_++;
+        if (next >= groups_.size()) return;
+        run(groups_[next], target, device);
         const std::lock_guard lock(mutex_);
-        ++finished_;
-        report(jobs_[next], {});
+        for (const std::size_t job : groups_[next]) {
+          ++finished_;
+          report(jobs_[job], {});
+        }
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -239,54 +245,118 @@ class Runs {
       const std::lock_guard lock(mutex_);
       if (options_.notice) options_.notice(text);
     };
-    training.stop = [this] { return failed_ || (options_.stop && options_.stop()); };
+    training.stop = [this] {
+      if (!failed_ && options_.stop && options_.stop()) failed_ = true;  // for all replicas and workers
+      return failed_.load();
+    };
     return training;
   }
 
-  RunResult run(const Job& job, const data::TrainTest& target, const Device& device) {
-    const Contender& contender = contenders_[job.contender];
-    const TrainingOptions training = training_options(job);
-    StrategyOptions strategy_options = options_.strategy;
-    strategy_options.feature_scaling = contender.scaling;
-    strategy_options.device = device;
-    RunResult result;
-    try {
-      result = train_and_score(contender, target, training, strategy_options);
-    } catch (const TrainingDiverged& error) {
-      result.divergence = error.what();
-      std::error_code ignored;
-      std::filesystem::remove(training.checkpoint, ignored);
-    }
-    store_.store(contender.label, training.seed, result);
-    return result;
-  }
-
-  RunResult train_and_score(const Contender& contender, const data::TrainTest& target, const TrainingOptions& training,
-                            const StrategyOptions& strategy_options) {
-    const auto start = Clock::now();
+  /// What a run trains on.
+  struct RunData {
+    TrainingOptions training;
     std::optional<Rows> rows;
     std::optional<data::Dataset> subset;
+  };
+
+  RunData data_of(const Job& job, const data::TrainTest& target) {
+    RunData found{training_options(job), {}, {}};
     if (options_.train_samples > 0) {
-      rows = data::random_subset(target.train.size(), options_.train_samples, training.seed);
-      subset = target.train.subset(*rows);
+      found.rows = data::random_subset(target.train.size(), options_.train_samples, found.training.seed);
+      found.subset = target.train.subset(*found.rows);
     }
-    const bool blocks = contender.strategy == "probe" || contender.strategy == "refine";
-    const Fitted fitted =
-        detail::fit_on(contender.strategy, contender.strategy == "scratch" ? std::vector<FrozenSource>() : sources_,
-                       subset ? *subset : target.train, blocks ? train_tables_ : Tables(), rows ? &*rows : nullptr,
-                       training, strategy_options);
-    if (!fitted.training().complete) throw Interrupted("compare: stopped before all runs were finished");
+    return found;
+  }
+
+  detail::Fits make_fits(const Contender& contender, const std::vector<RunData>& runs, const data::TrainTest& target,
+                         const Device& device) const {
+    StrategyOptions options = options_.strategy;
+    options.feature_scaling = contender.scaling;
+    options.device = device;
+    std::vector<detail::FitReplica> replicas;
+    for (const RunData& run : runs) {
+      replicas.push_back({run.subset ? *run.subset : target.train, run.rows ? &*run.rows : nullptr, run.training});
+    }
+    return {contender.strategy, contender.strategy == "scratch" ? std::vector<FrozenSource>() : sources_,
+            contender.uses_features() ? train_tables_ : Tables(), replicas, options};
+  }
+
+  /// Consecutive seeds of a strategy, in the order in which they begin.
+  void make_groups() {
+    for (std::size_t contender = 0; contender < contenders_.size(); ++contender) {
+      const auto size = static_cast<std::size_t>(replicas_of(contender));
+      for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
+        if (seed % size == 0) groups_.emplace_back();
+        groups_.back().push_back(seed * contenders_.size() + contender);
+      }
+    }
+    std::stable_sort(groups_.begin(), groups_.end(),
+                     [this](const auto& a, const auto& b) { return jobs_[a.front()].seed < jobs_[b.front()].seed; });
+  }
+
+  std::int64_t replicas_of(std::size_t contender) {
+    if (options_.replicas > 0) return options_.replicas;
+    const std::int64_t share = (options_.seeds + workers_ - 1) / workers_;
+    bool pending = false;
+    for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
+      pending = pending || !results_[seed * contenders_.size() + contender];
+    }
+    if (share == 1 || !pending) return 1;
+    std::vector<RunData> first;
+    first.push_back(data_of({contender, 0}, target_));
+    return detail::replicas_that_pay(make_fits(contenders_[contender], first, target_, base_).replicas().front(),
+                                     share);
+  }
+
+  /// Those of the group's runs that have no result yet, as replicas where there are several.
+  void run(const std::vector<std::size_t>& group, const data::TrainTest& target, const Device& device) {
+    const auto start = Clock::now();
+    std::vector<std::size_t> pending;
+    std::vector<RunData> runs;
+    for (const std::size_t job : group) {
+      if (results_[job]) continue;
+      pending.push_back(job);
+      runs.push_back(data_of(jobs_[job], target));
+    }
+    if (pending.empty()) return;
+    const Contender& contender = contenders_[jobs_[group.front()].contender];
+    const std::vector<detail::FitOutcome> outcomes = make_fits(contender, runs, target, device).train();
+    const double seconds = seconds_since(start) / static_cast<double>(pending.size());
+    bool complete = true;
+    for (std::size_t i = 0; i < pending.size(); ++i) {
+      const detail::FitOutcome& outcome = outcomes[i];
+      const bool ended = outcome.divergence || outcome.fitted.training().complete;
+      complete = complete && ended;
+      if (ended) keep(pending[i], result_of(outcome, target, runs[i].training, seconds), runs[i].training);
+    }
+    if (!complete) throw Interrupted("compare: stopped before all runs were finished");
+  }
+
+  void keep(std::size_t job, RunResult result, const TrainingOptions& training) {
+    std::error_code ignored;
+    if (!result.divergence.empty()) std::filesystem::remove(training.checkpoint, ignored);
+    store_.store(contenders_[jobs_[job].contender].label, training.seed, result);
+    results_[job] = std::move(result);
+  }
+
+  RunResult result_of(const detail::FitOutcome& outcome, const data::TrainTest& target, const TrainingOptions& training,
+                      double seconds) const {
     RunResult result;
-    result.seconds = seconds_since(start);
-    result.trainable_parameters = fitted.trainable_parameters();
+    if (outcome.divergence) {
+      result.divergence = outcome.divergence->what();
+      return result;
+    }
+    const Fitted& fitted = outcome.fitted;
     const Tensor logits = fitted.model().predict(target.test, test_tables_, nullptr);
     if (!kernels::all_finite(logits.device(), logits)) {
-      throw TrainingDiverged(
-          fmt::format("train: the logits of the test samples are no finite numbers after the last epoch, at a learning "
-                      "rate of {}; lower the learning rate, or standardise the inputs",
-                      training.learning_rate),
-          training.epochs, 0, training.learning_rate);
+      result.divergence = fmt::format(
+          "train: the logits of the test samples are no finite numbers after the last epoch, at a learning rate of {}; "
+          "lower the learning rate, or standardise the inputs",
+          training.learning_rate);
+      return result;
     }
+    result.seconds = seconds;
+    result.trainable_parameters = fitted.trainable_parameters();
     result.scores = score(logits, target.test);
     result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
     result.losses = fitted.training().losses;
@@ -307,7 +377,8 @@ class Runs {
   int threads_ = 1;
   Tables train_tables_;
   Tables test_tables_;
-  std::atomic<std::size_t> next_job_ = 0;
+  std::vector<std::vector<std::size_t>> groups_;  ///< of jobs that are trained together
+  std::atomic<std::size_t> next_group_ = 0;
   std::atomic<bool> failed_ = false;
   std::mutex mutex_;
   std::int64_t finished_ = 0;
@@ -322,6 +393,9 @@ void validate(const data::TrainTest& target, const CompareOptions& options) {
   if (options.first_seed > std::numeric_limits<std::uint64_t>::max() - max_seeds) {
     throw ValueError(
         fmt::format("compare: a first seed of {}; the seeds after it do not fit into 64 bits", options.first_seed));
+  }
+  if (options.replicas < 0) {
+    throw ValueError(fmt::format("compare: {} replicas; name a positive number, or 0 to choose", options.replicas));
   }
   if (options.train_samples < 0 || options.train_samples > target.train.size()) {
     throw ValueError(

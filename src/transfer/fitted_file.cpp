@@ -1,11 +1,11 @@
 // Fitted models in safetensors files.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <list>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "io/json.hpp"
 #include "layers/input_statistics.hpp"
 #include "layers/recognise.hpp"
@@ -20,7 +20,7 @@ using Model = Fitted::Model;
 
 const char* const kind = "rtl fitted model 1";
 
-std::string join(const Shape& shape) { return fmt::format("{}", fmt::join(shape.extents(), ",")); }
+std::string join(const Shape& shape) { return joined(shape.extents(), ","); }
 
 std::string source_prefix(std::size_t k) { return fmt::format("source{}.", k); }
 

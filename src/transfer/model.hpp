@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -70,10 +72,31 @@ Tables find_tables(const std::vector<FrozenSource>& sources, const data::Dataset
 bool starts_at_source(const std::string& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
                       const StrategyOptions& options);
 
-/// fit() with the sources' features given: row i of `train` is row (*rows)[i] of each table (row i if null). Strategies
-/// without frozen features ignore them.
-Fitted fit_on(const std::string& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
-              const Tables& tables, const Rows* rows, const TrainingOptions& training, const StrategyOptions& options);
+/// What one of several fits of a strategy is made on: row i of `train` is row (*rows)[i] of each table (row i if null).
+struct FitReplica {
+  const data::Dataset& train;
+  const Rows* rows;
+  const TrainingOptions& training;
+};
+struct FitOutcome {
+  Fitted fitted;
+  std::optional<TrainingDiverged> divergence;  ///< the model is useless then
+};
+
+/// Models ready to be trained as replicas.
+class Fits {
+ public:
+  /// The sources' features are given. Strategies without frozen features ignore them.
+  Fits(const std::string& strategy, const std::vector<FrozenSource>& sources, const Tables& tables,
+       std::span<const FitReplica> replicas, const StrategyOptions& options);
+  const std::vector<Replica>& replicas() const { return replicas_; }
+  std::vector<FitOutcome> train();
+
+ private:
+  std::vector<std::unique_ptr<Fitted::Model>> models_;
+  std::vector<std::shared_ptr<const std::vector<Tensor>>> features_;
+  std::vector<Replica> replicas_;
+};
 
 }  // namespace detail
 }  // namespace rtl::transfer

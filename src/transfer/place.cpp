@@ -62,11 +62,6 @@ Tensor InputGather::operator()(ConstView rows, DType activations) const {
 
 ConstView InputGather::table() const { return standardized_.defined() ? standardized_ : dataset_.inputs; }
 
-graph::Value InputGather::table(graph::Graph& graph) const {
-  const ConstView memory = table();
-  return graph.input("inputs", memory.shape(), memory.dtype());
-}
-
 graph::Value InputGather::record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
                                  std::int64_t count, DType activations) const {
   if (!dataset_.has_images()) return graph::gather_batch(table, order, counters, count, activations);

@@ -53,10 +53,10 @@ class InputGather {
   Tensor operator()(ConstView rows, DType activations) const;
   Tensor operator()(ConstView rows) const { return (*this)(rows, dtype_); }
 
-  /// The table that is gathered from, as an input of a graph, and the memory to bind to it.
-  graph::Value table(graph::Graph& graph) const;
+  /// What is gathered from.
   ConstView table() const;
-  /// Records the inputs of `count` positions of `order` (i64), from the counters' beginning of the batch on.
+  /// `table`, an input of a graph, is that. Records the inputs of `count` positions of `order` (i64), from the
+  /// counters' beginning of the batch on.
   graph::Value record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
                       std::int64_t count, DType activations) const;
 

@@ -1,11 +1,11 @@
 #include "transfer/protocol.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "rtl/io/hash.hpp"
 
 namespace rtl::transfer::detail {
@@ -83,7 +83,7 @@ std::string differences_in_common(const Facts& here, const Facts& there) {
     const Fact* other = find(there, fact.name);
     if (other != nullptr && other->value != fact.value) found.push_back(difference(fact.name, &fact, other));
   }
-  return fmt::format("{}", fmt::join(found, "; "));
+  return joined(found, "; ");
 }
 
 }  // namespace rtl::transfer::detail

@@ -1,9 +1,11 @@
-// One training step, from the rows of a batch to the updated weights, recorded and planned once for each size of batch.
+// One training step, from the rows of a batch to the updated weights, recorded and planned once for each size of batch,
+// for one model or for several as replicas.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "rtl/graph/plan.hpp"
@@ -17,42 +19,89 @@ namespace rtl::transfer::detail {
 /// The model's trained parameters, as an optimizer takes them.
 std::vector<optim::NamedStorage> trained_parameters(Trainable& model);
 
+/// What one replica trains, on what.
+struct StepReplica {
+  Trainable* model = nullptr;
+  const TrainingData* data = nullptr;
+  const InputGather* inputs = nullptr;  ///< null if the model wants none
+  const optim::Optimizer* optimizer = nullptr;
+};
+
+/// What one replica's epoch begins with.
+struct EpochStart {
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;  ///< steps made before
+  optim::Rates rates = {};
+};
+
 /// Gathers a batch, runs forward and backward, updates the weights, notes the loss and moves on to the next batch:
-/// what an epoch visits, and at which rates, is memory of the device.
+/// what an epoch visits, and at which rates, is memory of the device. Several replicas are one plan, with the weights,
+/// running statistics, moments and start points of all side by side; tables that they share stay one. On a host each
+/// goes through the step in turn, unless the step waits for launches (replica_rule.hpp).
 class TrainingStep {
  public:
-  /// `inputs` is null if the model wants none. At most `batches` steps an epoch. `activations` is the dtype in which
-  /// the model computes, parameters have the one that goes with it.
-  TrainingStep(Trainable& model, const TrainingData& data, const InputGather* inputs, const optim::Optimizer& optimizer,
-               std::int64_t batches, const Device& device, DType activations);
+  /// At most `batches` steps an epoch. `activations` is the dtype in which the models compute. The replicas record the
+  /// same graph and have equally many samples. Throws ValueError for tables of other shapes than the first replica's.
+  TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, const Device& device, DType activations);
 
-  /// The order of the samples, in all epochs to come.
-  void set_order(std::span<const std::int64_t> order);
-  /// Of all samples, in the data set's order.
-  void set_labels(const std::vector<std::int32_t>& labels);
-  /// Before the first step of an epoch: `step` steps were made before.
-  void start_epoch(std::uint64_t seed, std::int64_t step);
-  /// The next `count` samples of the order. Allocates nothing but for the first batch of a size; waits for nothing.
-  void run(std::int64_t count);
+  /// Of several replicas: takes over what models and optimizers hold, before the first step ..
+  void load();
+  /// .. and gives one model and optimizer what its steps have made of it.
+  void store(std::size_t replica);
+
+  /// The order of the samples, one replica's behind the other's, in all epochs to come.
+  void set_order(const std::vector<std::int64_t>& orders) { write(order_, orders); }
+  /// Of all samples, in the data set's order, replica by replica.
+  void set_labels(const std::vector<std::int32_t>& labels) { write(labels_, labels); }
+  /// Before the first step of an epoch, an entry a replica.
+  void start_epoch(std::span<const EpochStart> starts);
+  /// The next `count` samples of each order. Allocates nothing but for the first batch of a size; waits for nothing.
+  void run(std::int64_t count) { execution(count).run(); }
   /// The plan of a step of `count` samples.
   const graph::Plan& plan(std::int64_t count) { return execution(count).plan(); }
-  /// Mean loss of each step of the epoch; waits for the device.
+  /// Mean loss of each step of the epoch, replica by replica; waits for the device.
   std::vector<double> losses() const;
 
  private:
-  graph::Execution& execution(std::int64_t count);
-  std::unique_ptr<graph::Execution> record(std::int64_t count);
+  /// A constant or variable of the graph, and its memory for all replicas.
+  struct Leaf {
+    graph::Storage storage;              ///< as the graph knows it: the first replica's
+    std::vector<graph::Storage> owners;  ///< whose contents `all` takes over
+    Tensor all;                          ///< [replicas, ...]; not defined for one replica
+    const Tensor& memory() const { return all.defined() ? all : storage.tensor(); }
+  };
+  /// What batches are gathered from.
+  struct Table {
+    std::string name;
+    ConstView one;     ///< as the graph knows it
+    ConstView memory;  ///< the same, or `all`
+    Tensor all;        ///< [replicas, ...]; not defined where all replicas have the same memory
+  };
 
-  Trainable& model_;
-  const TrainingData& data_;
-  const InputGather* inputs_;
-  const optim::Optimizer& optimizer_;
+  Leaf leaf(std::vector<graph::Storage> owners) const;
+  Table table(std::string name, const std::vector<ConstView>& each) const;
+  template <typename T>
+  void write(Leaf& leaf, const std::vector<T>& values) {
+    Tensor& memory = leaf.all.defined() ? leaf.all : leaf.storage.tensor();
+    copy_bytes(Tensor::from(values, memory.shape(), device_.host()), memory);
+  }
+  void find_tables();
+  graph::Execution& execution(std::int64_t count);
+  std::vector<graph::Value> record(graph::Graph& graph, std::int64_t count) const;
+  std::unique_ptr<graph::Execution> make_execution(std::int64_t count);
+
+  std::vector<StepReplica> replicas_;
   Device device_;
   DType activations_;
   std::shared_ptr<graph::Arena> arena_;
   graph::StepState state_;
-  graph::Storage order_, labels_, losses_;
+  Leaf counters_, rates_, order_, labels_, losses_;
+  std::vector<Leaf> kept_;  ///< of models and optimizers, where there are several
+  std::vector<Table> tables_;
   std::map<std::int64_t, std::unique_ptr<graph::Execution>> executions_;  ///< by samples
 };
+
+/// Of a step with a whole batch.
+graph::PlanFacts step_facts(const Replica& replica);
 
 }  // namespace rtl::transfer::detail

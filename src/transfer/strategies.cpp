@@ -74,75 +74,81 @@ void copy_head(Model& model, const FrozenSource& source) {
   }
 }
 
-/// Adds every source as a frozen block and returns the scaled training features.
-std::vector<Tensor> add_blocks(Model& model, const Request& request) {
+using Features = std::shared_ptr<const std::vector<Tensor>>;
+
+struct Prepared {
+  std::unique_ptr<Model> model;
+  Features features = std::make_shared<std::vector<Tensor>>();
+};
+
+/// Adds every source as a frozen block, with its scaled training features: those of `alike`, a model for the same rows,
+/// where there is one.
+void add_blocks(Prepared& made, const Request& request, const Prepared* alike) {
   std::vector<Tensor> features;
+  const auto copy_of = [](const Tensor& tensor) { return tensor.defined() ? tensor.clone() : Tensor(); };
   for (std::size_t k = 0; k < request.sources.size(); ++k) {
-    const FrozenSource& source = request.sources[k];
-    FrozenBlock block{source, {}, {}};
-    if (request.options.feature_scaling != FeatureScaling::raw) {
-      const Tensor plain = request.tables.at(k)->gather(request.rows, model.device);
-      model.fit_scaling(block, plain, request.options.feature_scaling, request.options.feature_scale);
+    FrozenBlock block{request.sources[k], {}, {}};
+    if (alike != nullptr) {
+      block.shift = copy_of(alike->model->blocks[k].shift);
+      block.factor = copy_of(alike->model->blocks[k].factor);
+    } else if (request.options.feature_scaling != FeatureScaling::raw) {
+      const Tensor plain = request.tables.at(k)->gather(request.rows, made.model->device);
+      made.model->fit_scaling(block, plain, request.options.feature_scaling, request.options.feature_scale);
     }
-    model.blocks.push_back(std::move(block));
-    features.push_back(model.block_features(k, *request.tables.at(k), request.rows));
+    made.model->blocks.push_back(std::move(block));
+    if (alike == nullptr) features.push_back(made.model->block_features(k, *request.tables.at(k), request.rows));
   }
-  return features;
+  made.features = alike != nullptr ? alike->features : std::make_shared<std::vector<Tensor>>(std::move(features));
 }
 
-Fitted finish(std::unique_ptr<Model> model, const Request& request, const std::vector<Tensor>& features = {}) {
-  TrainingData data{&request.train, model->normalization, {}};
-  for (const Tensor& block : features) data.features.push_back(block.view());
-  TrainingOptions training = request.training;
-  if (!detail::starts_at_source(model->strategy, request.sources, request.train, request.options)) {
-    training.l2sp_strength = 0;
-  }
-  model->record = train(*model, data, training);
-  return Fitted(std::move(model));
+Prepared prepare_scratch(const Request& request) {
+  Prepared made{make_model("scratch", request)};
+  made.model->normalization = data::fit_normalization(request.train, request.options.normalization);
+  made.model->network = make_encoder(request, made.model->device);
+  return made;
 }
 
-Fitted fit_scratch(const Request& request) {
-  auto model = make_model("scratch", request);
-  model->normalization = data::fit_normalization(request.train, request.options.normalization);
-  model->network = make_encoder(request, model->device);
-  return finish(std::move(model), request);
-}
-
-Fitted fit_probe(const Request& request) {
-  auto model = make_model("probe", request);
+Prepared prepare_probe(const Request& request, const Prepared* alike) {
+  Prepared made{make_model("probe", request)};
   const FrozenSource& source = request.sources.front();
-  const std::vector<Tensor> features = add_blocks(*model, request);
-  model->feature_dropout = request.options.probe_dropout;
-  draw_head(*model, source.feature_count(), request.training.seed);
-  if (keeps_head(source, request.train, request.options)) copy_head(*model, source);
-  return finish(std::move(model), request, features);
+  add_blocks(made, request, alike);
+  made.model->feature_dropout = request.options.probe_dropout;
+  draw_head(*made.model, source.feature_count(), request.training.seed);
+  if (keeps_head(source, request.train, request.options)) copy_head(*made.model, source);
+  return made;
 }
 
-Fitted fit_fine_tune(const Request& request) {
-  auto model = make_model("fine-tune", request);
+Prepared prepare_fine_tune(const Request& request) {
+  Prepared made{make_model("fine-tune", request)};
+  Model& model = *made.model;
   const FrozenSource& source = request.sources.front();
-  if (source.architecture().input != model->sample) {
+  if (source.architecture().input != model.sample) {
     throw ShapeError(fmt::format("fine-tune: the samples of {} are {}, but {} takes {}", request.train.name,
-                                 model->sample.to_string(), source.name(), source.architecture().input.to_string()));
+                                 model.sample.to_string(), source.name(), source.architecture().input.to_string()));
   }
-  model->normalization = source.normalization();
-  model->network = source.copy_network(model->device);
+  model.normalization = source.normalization();
+  model.network = source.copy_network(model.device);
   if (!keeps_head(source, request.train, request.options)) {
-    model->network->reset_head(model->classes, request.training.seed);
+    model.network->reset_head(model.classes, request.training.seed);
   }
-  return finish(std::move(model), request);
+  return made;
 }
 
-Fitted fit_refine(const Request& request) {
-  if (request.sources.empty()) return fit_scratch(request);
-  auto model = make_model("refine", request);
-  model->normalization = data::fit_normalization(request.train, request.options.normalization);
-  model->network = make_encoder(request, model->device);
-  const std::vector<Tensor> features = add_blocks(*model, request);
-  std::int64_t columns = model->network->feature_count();
+Prepared prepare_refine(const Request& request, const Prepared* alike) {
+  Prepared made{make_model("refine", request)};
+  made.model->normalization = data::fit_normalization(request.train, request.options.normalization);
+  made.model->network = make_encoder(request, made.model->device);
+  add_blocks(made, request, alike);
+  std::int64_t columns = made.model->network->feature_count();
   for (const FrozenSource& source : request.sources) columns += source.feature_count();
-  draw_head(*model, columns, request.training.seed);
-  return finish(std::move(model), request, features);
+  draw_head(*made.model, columns, request.training.seed);
+  return made;
+}
+
+Prepared prepare(const std::string& name, const Request& request, const Prepared* alike) {
+  if (name == "scratch" || (name == "refine" && request.sources.empty())) return prepare_scratch(request);
+  if (name == "probe") return prepare_probe(request, alike);
+  return name == "fine-tune" ? prepare_fine_tune(request) : prepare_refine(request, alike);
 }
 
 bool uses_features(const std::string& strategy) { return strategy == "probe" || strategy == "refine"; }
@@ -163,8 +169,8 @@ Tables find_tables(const std::vector<FrozenSource>& sources, const data::Dataset
   return tables;
 }
 
-Fitted fit_on(const std::string& name, const std::vector<FrozenSource>& sources, const data::Dataset& train,
-              const Tables& tables, const Rows* rows, const TrainingOptions& training, const StrategyOptions& options) {
+Fits::Fits(const std::string& name, const std::vector<FrozenSource>& sources, const Tables& tables,
+           std::span<const FitReplica> replicas, const StrategyOptions& options) {
   const StrategyInfo& info = strategy(name);
   if (name != "refine" && info.needs_source && sources.size() != 1) {
     throw ValueError(fmt::format("{} takes exactly one source, not {}; refine takes any number", name, sources.size()));
@@ -175,12 +181,34 @@ Fitted fit_on(const std::string& name, const std::vector<FrozenSource>& sources,
   if (!(options.probe_dropout >= 0 && options.probe_dropout < 1)) {
     throw ValueError(fmt::format("probe_dropout must be in [0, 1), not {}", options.probe_dropout));
   }
-  train.validate(true);
-  const Request request{sources, train, tables, rows, training, options};
-  if (name == "scratch") return fit_scratch(request);
-  if (name == "probe") return fit_probe(request);
-  if (name == "fine-tune") return fit_fine_tune(request);
-  return fit_refine(request);
+  std::vector<Prepared> all;
+  for (const FitReplica& replica : replicas) {
+    replica.train.validate(true);
+    const bool alike = !all.empty() && &replica.train == &replicas.front().train && replica.rows == nullptr;
+    all.push_back(prepare(name, {sources, replica.train, tables, replica.rows, replica.training, options},
+                          alike ? &all.front() : nullptr));
+    Prepared& made = all.back();
+    TrainingData data{&replica.train, made.model->normalization, {}};
+    for (const Tensor& block : *made.features) data.features.push_back(block.view());
+    replicas_.push_back({made.model.get(), std::move(data), replica.training});
+    if (!starts_at_source(made.model->strategy, sources, replica.train, options)) {
+      replicas_.back().options.l2sp_strength = 0;
+    }
+  }
+  for (Prepared& made : all) {
+    models_.push_back(std::move(made.model));
+    features_.push_back(std::move(made.features));
+  }
+}
+
+std::vector<FitOutcome> Fits::train() {
+  const std::vector<ReplicaTraining> trained = train_replicas(replicas_);
+  std::vector<FitOutcome> outcomes;
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    models_[i]->record = trained[i].record;
+    outcomes.push_back({Fitted(std::move(models_[i])), trained[i].divergence});
+  }
+  return outcomes;
 }
 
 }  // namespace detail
@@ -191,7 +219,10 @@ Fitted fit(const std::string& name, const std::vector<FrozenSource>& sources, co
   training.validate();
   train.validate(true);
   const Tables tables = uses_features(name) ? detail::find_tables(sources, train, options.cache) : Tables();
-  return detail::fit_on(name, sources, train, tables, nullptr, training, options);
+  const detail::FitReplica alone{train, nullptr, training};
+  detail::FitOutcome outcome = std::move(detail::Fits(name, sources, tables, {&alone, 1}, options).train().front());
+  if (outcome.divergence) throw *outcome.divergence;
+  return std::move(outcome.fitted);
 }
 
 Fitted scratch(const data::Dataset& train, const TrainingOptions& training, const StrategyOptions& options) {

@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <filesystem>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "rtl/data/label_flips.hpp"
 #include "rtl/data/sampler.hpp"
@@ -70,54 +71,37 @@ void check_features(const Device& device, const TrainingData& data) {
 /// nothing, and of one with maps of one pixel there are none.
 std::int64_t smallest_batch(Trainable& model) { return model.state().buffers.empty() ? 1 : 2; }
 
-/// One training from beginning to end.
+/// One training, alone or as a replica: what it draws, keeps and tells. The steps are made by its owner.
 class Training {
  public:
-  Training(Trainable& model, const TrainingData& data, const TrainingOptions& options, const Device& device)
-      : model_(model),
+  /// The data lies on `device`; `inputs` is null if the model wants none.
+  Training(const Replica& replica, const TrainingData& data, std::shared_ptr<const detail::InputGather> inputs,
+           const Device& device)
+      : model_(*replica.model),
         data_(data),
-        options_(options),
+        options_(replica.options),
         device_(device),
-        dtype_(model.state().parameters.front().value().dtype()),
-        optimizer_(make_optimizer(options, model)),
-        schedule_(make_schedule(options)),
-        sampler_(data.dataset->size(), options.batch_size, options.seed, true, smallest_batch(model)) {
-    if (model.wants_inputs()) inputs_.emplace(*data.dataset, data.normalization, dtype_, device);
+        dtype_(model_.state().parameters.front().value().dtype()),
+        optimizer_(make_optimizer(options_, model_)),
+        schedule_(make_schedule(options_)),
+        sampler_(data_.dataset->size(), options_.batch_size, options_.seed, true, smallest_batch(model_)),
+        inputs_(std::move(inputs)),
+        clean_labels_(data_.dataset->labels.to_vector<std::int32_t>()),
+        labels_(clean_labels_) {
     if (options_.l2sp_strength > 0) optimizer_->start_from_here();
-    step_.emplace(model, data, inputs_ ? &*inputs_ : nullptr, *optimizer_, sampler_.batches(), device,
-                  activation_dtype(options.precision, dtype_));
-  }
-
-  TrainingRecord run() {
-    const auto start = Clock::now();
-    prepare();
-    while (epoch() < options_.epochs) {
-      const double loss = run_epoch();
-      record_.losses.push_back(loss);
-      const bool last = epoch() == options_.epochs;
-      const bool stopped = !last && options_.stop && options_.stop();
-      const bool keep =
-          !options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0);
-      if (keep || last) check_weights();
-      if (keep) {
-        detail::save_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, record_.losses);
-      }
-      if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(start)});
-      if (stopped) break;
-    }
-    record_.complete = epoch() == options_.epochs;
-    if (record_.complete && !options_.checkpoint.empty()) remove_checkpoint();
-    if (record_.complete) add_warnings();
-    record_.steps = epoch() * sampler_.batches();
-    record_.seconds = seconds_since(start);
-    return record_;
-  }
-
- private:
-  std::int64_t epoch() const { return static_cast<std::int64_t>(record_.losses.size()); }
-
-  void prepare() {
     start_ = detail::largest_weight(model_.state());
+    sampler_.start_epoch(0);
+  }
+
+  detail::StepReplica step() const { return {&model_, &data_, inputs_.get(), optimizer_.get()}; }
+  const data::BatchSampler& sampler() const { return sampler_; }
+  const std::vector<std::int32_t>& labels() const { return labels_; }
+  DType activations() const { return activation_dtype(options_.precision, dtype_); }
+  const ReplicaTraining& outcome() const { return outcome_; }
+  bool running() const { return running_; }
+
+  /// Finds the state that it goes on from.
+  void prepare() {
     if (!options_.checkpoint.empty()) {
       protocol_ = detail::training_protocol(model_, data_, options_);
       if (options_.resume) {
@@ -126,7 +110,63 @@ class Training {
         detail::keep_other_training(options_.checkpoint, protocol_, options_.notice);
       }
     }
-    clean_labels_ = data_.dataset->labels.to_vector<std::int32_t>();
+    if (epoch() >= options_.epochs) guarded([&] { finish(); });
+  }
+
+  /// Draws order and labels. One that has ended goes on with its last ones, which change nothing any more.
+  detail::EpochStart start_epoch() {
+    if (running_) {
+      optimizer_->set_learning_rate(schedule_(epoch()));
+      sampler_.start_epoch(epoch());
+      if (options_.label_flips > 0 && (options_.flip_each_epoch || !flipped_)) {
+        const data::LabelFlips flips{options_.label_flips, options_.seed, options_.flip_each_epoch};
+        labels_ = data::flipped_labels(clean_labels_, data_.dataset->classes, flips, epoch());
+        flipped_ = true;
+      }
+    }
+    return {options_.seed, epoch() * sampler_.batches(), optimizer_->rates()};
+  }
+
+  /// Takes the losses of an epoch's steps; `fetch` puts what they made into model and optimizer.
+  void end_epoch(std::span<const double> losses, const std::function<void()>& fetch) {
+    guarded([&] {
+      const double loss = mean_of(losses);
+      if (!std::isfinite(loss)) throw_diverged_loss(losses, loss);
+      record_.losses.push_back(loss);
+      const bool last = epoch() == options_.epochs;
+      const bool stopped = !last && options_.stop && options_.stop();
+      const bool keep =
+          !options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0);
+      if (keep || last || stopped) fetch();
+      if (keep || last) check_weights();
+      if (keep) detail::save_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, record_.losses);
+      if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(begin_)});
+      if (last || stopped) finish();
+    });
+    if (outcome_.divergence) fetch();
+  }
+
+ private:
+  std::int64_t epoch() const { return static_cast<std::int64_t>(record_.losses.size()); }
+
+  template <typename Work>
+  void guarded(const Work& work) {
+    try {
+      work();
+    } catch (const TrainingDiverged& error) {
+      outcome_.divergence = error;
+      running_ = false;
+    }
+  }
+
+  void finish() {
+    running_ = false;
+    record_.complete = epoch() == options_.epochs;
+    if (record_.complete && !options_.checkpoint.empty()) remove_checkpoint();
+    if (record_.complete) add_warnings();
+    record_.steps = epoch() * sampler_.batches();
+    record_.seconds = seconds_since(begin_);
+    outcome_.record = record_;
   }
 
   void warn(std::string note) {
@@ -168,36 +208,18 @@ class Training {
     std::filesystem::remove(options_.checkpoint, ignored);
   }
 
-  /// The epoch's order and labels, on the device.
-  void start_epoch() {
-    sampler_.start_epoch(epoch());
-    step_->set_order(sampler_.order());
-    step_->start_epoch(options_.seed, epoch() * sampler_.batches());
-    if (!labels_.empty() && !(options_.flip_each_epoch && options_.label_flips > 0)) return;
-    const data::LabelFlips flips{options_.label_flips, options_.seed, options_.flip_each_epoch};
-    labels_ = options_.label_flips > 0 ? data::flipped_labels(clean_labels_, data_.dataset->classes, flips, epoch())
-                                       : clean_labels_;
-    step_->set_labels(labels_);
-  }
-
   Tensor gather(ConstView table, ConstView rows, DType dtype) const {
     Tensor out(table.shape().with(0, rows.count()), dtype, device_);
     kernels::gather_rows(device_, table, rows, out);
     return out;
   }
 
-  double run_epoch() {
-    optimizer_->set_learning_rate(schedule_(epoch()));
-    start_epoch();
-    for (std::int64_t index = 0; index < sampler_.batches(); ++index) step_->run(size_of_batch(index));
-    const std::vector<double> losses = step_->losses();
+  double mean_of(std::span<const double> losses) const {
     double total = 0;
     for (std::size_t i = 0; i < losses.size(); ++i) {
-      total += losses[i] * static_cast<double>(size_of_batch(static_cast<std::int64_t>(i)));
+      total += losses[i] * static_cast<double>(sampler_.batch(static_cast<std::int64_t>(i)).size());
     }
-    const double loss = total / static_cast<double>(data_.dataset->size());
-    if (!std::isfinite(loss)) throw_diverged_loss(losses, loss);
-    return loss;
+    return total / static_cast<double>(data_.dataset->size());
   }
 
   [[noreturn]] void throw_diverged(const std::string& what, std::int64_t in_epoch, std::int64_t step) const {
@@ -209,7 +231,7 @@ class Training {
         in_epoch, step, rate);
   }
 
-  [[noreturn]] void throw_diverged_loss(const std::vector<double>& losses, double loss) const {
+  [[noreturn]] void throw_diverged_loss(std::span<const double> losses, double loss) const {
     const auto first = std::find_if(losses.begin(), losses.end(), [](double value) { return !std::isfinite(value); });
     // Each may be finite and their sum not.
     const bool one = first != losses.end();
@@ -239,37 +261,153 @@ class Training {
     return values.to_vector<double>();
   }
 
-  std::int64_t size_of_batch(std::int64_t index) { return static_cast<std::int64_t>(sampler_.batch(index).size()); }
-
   Trainable& model_;
-  const TrainingData& data_;
+  TrainingData data_;
   const TrainingOptions& options_;
   Device device_;
   DType dtype_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   optim::Schedule schedule_;
   data::BatchSampler sampler_;
-  std::optional<detail::InputGather> inputs_;
+  std::shared_ptr<const detail::InputGather> inputs_;
   std::vector<std::int32_t> clean_labels_;
   std::vector<std::int32_t> labels_;  ///< with the present flips
-  std::optional<detail::TrainingStep> step_;
+  bool flipped_ = false;
+  bool running_ = true;
+  Clock::time_point begin_ = Clock::now();
   detail::Facts protocol_;
   detail::LargestWeight start_;
   TrainingRecord record_;
+  ReplicaTraining outcome_;
 };
 
-/// A whole network as something to train.
-class WholeNetwork final : public Trainable {
+/// The same for two replicas: what must agree.
+void check_alike(const Replica& first, const Replica& other) {
+  const auto require = [](bool same, const char* what) {
+    if (!same) throw ValueError(fmt::format("train_replicas: the replicas differ in {}", what));
+  };
+  const TrainingOptions &a = first.options, &b = other.options;
+  require(a.batch_size == b.batch_size, "the batch size");
+  require(a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule");
+  require(a.precision == b.precision, "the precision");
+  require((a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty");
+  require(first.data.dataset->size() == other.data.dataset->size(), "the number of samples");
+  require(first.data.features.size() == other.data.features.size(), "the number of frozen features");
+  require(first.data.normalization.kind == other.data.normalization.kind, "the normalisation of the inputs");
+  require(first.model->wants_inputs() == other.model->wants_inputs(), "what the models look at");
+  const layers::ModuleState x = first.model->state(), y = other.model->state();
+  const auto alike = [](const layers::NamedParameter& p, const layers::NamedParameter& q) {
+    return p.name == q.name && p.value().shape() == q.value().shape() && p.value().dtype() == q.value().dtype() &&
+           p.value().device() == q.value().device() && p.parameter->trainable == q.parameter->trainable;
+  };
+  require(std::equal(x.parameters.begin(), x.parameters.end(), y.parameters.begin(), y.parameters.end(), alike) &&
+              std::equal(x.buffers.begin(), x.buffers.end(), y.buffers.begin(), y.buffers.end(), alike),
+          "the models' tensors or their device");
+}
+
+/// Trainings that make their steps together.
+class Trainings {
  public:
-  explicit WholeNetwork(layers::Network& network) : network_(network) {}
-  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
-    return network_.forward(batch.inputs, context);
+  explicit Trainings(std::span<const Replica> replicas) {
+    for (const Replica& replica : replicas) {
+      check(replica);
+      check_alike(replicas.front(), replica);
+      add(replica, replica.model->state().parameters.front().value().device());
+    }
   }
-  layers::ModuleState state() override { return network_.state(); }
-  bool wants_inputs() const override { return true; }
+
+  std::vector<ReplicaTraining> run() {
+    for (Training& training : trainings_) training.prepare();
+    if (running()) run_epochs();
+    std::vector<ReplicaTraining> outcomes;
+    for (const Training& training : trainings_) outcomes.push_back(training.outcome());
+    return outcomes;
+  }
+
+  detail::TrainingStep make_step() const {
+    std::vector<detail::StepReplica> replicas;
+    for (const Training& training : trainings_) replicas.push_back(training.step());
+    const Training& first = trainings_.front();
+    const Device device = replicas.front().model->state().parameters.front().value().device();
+    return {std::move(replicas), first.sampler().batches(), device, first.activations()};
+  }
 
  private:
-  layers::Network& network_;
+  /// A data set where the device can read it, and its inputs as one normalisation has them.
+  struct Placed {
+    const data::Dataset* given;
+    std::uint64_t normalization;
+    detail::PlacedDataset dataset;
+    std::shared_ptr<const detail::InputGather> inputs;
+  };
+
+  static void check(const Replica& replica) {
+    replica.options.validate();
+    if (!replica.model) throw ValueError("train: there is no model");
+    if (!replica.data.dataset) throw ValueError("train: there is no data set");
+    replica.data.dataset->validate(true);
+    const layers::ModuleState state = replica.model->state();
+    if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
+    check_features(state.parameters.front().value().device(), replica.data);
+  }
+
+  /// What replicas have in common is placed once.
+  void add(const Replica& replica, const Device& device) {
+    const std::uint64_t normalization = replica.data.normalization.hash();
+    auto found = std::find_if(placed_.begin(), placed_.end(), [&](const Placed& placed) {
+      return placed.given == replica.data.dataset && placed.normalization == normalization;
+    });
+    if (found == placed_.end()) {
+      found = placed_.emplace(placed_.end(), Placed{replica.data.dataset, normalization,
+                                                    detail::PlacedDataset(*replica.data.dataset, device), nullptr});
+      const DType dtype = replica.model->state().parameters.front().value().dtype();
+      if (replica.model->wants_inputs()) {
+        found->inputs =
+            std::make_shared<const detail::InputGather>(*found->dataset, replica.data.normalization, dtype, device);
+      }
+    }
+    TrainingData local = replica.data;
+    local.dataset = &*found->dataset;
+    trainings_.emplace_back(replica, local, found->inputs, device);
+  }
+
+  bool running() const {
+    return std::any_of(trainings_.begin(), trainings_.end(), [](const Training& t) { return t.running(); });
+  }
+
+  void run_epochs() {
+    const data::BatchSampler& sampler = trainings_.front().sampler();
+    detail::TrainingStep step = make_step();
+    step.load();
+    const auto batches = static_cast<std::size_t>(sampler.batches());
+    while (running()) {
+      start_epoch(step);
+      for (std::int64_t i = 0; i < sampler.batches(); ++i) step.run(static_cast<std::int64_t>(sampler.batch(i).size()));
+      const std::vector<double> losses = step.losses();
+      for (std::size_t r = 0; r < trainings_.size(); ++r) {
+        if (!trainings_[r].running()) continue;
+        trainings_[r].end_epoch(std::span(losses).subspan(r * batches, batches), [&] { step.store(r); });
+      }
+    }
+  }
+
+  void start_epoch(detail::TrainingStep& step) {
+    std::vector<detail::EpochStart> starts;
+    std::vector<std::int64_t> orders;
+    std::vector<std::int32_t> labels;
+    for (Training& training : trainings_) {
+      starts.push_back(training.start_epoch());
+      orders.insert(orders.end(), training.sampler().order().begin(), training.sampler().order().end());
+      labels.insert(labels.end(), training.labels().begin(), training.labels().end());
+    }
+    step.set_order(orders);
+    if (labels != labels_) step.set_labels(labels_ = std::move(labels));
+    step.start_epoch(starts);
+  }
+
+  std::deque<Placed> placed_;
+  std::deque<Training> trainings_;
+  std::vector<std::int32_t> labels_;  ///< as the steps see them
 };
 
 void check_input(const layers::Network& network, const data::Dataset& dataset, const char* call) {
@@ -283,18 +421,21 @@ void check_input(const layers::Network& network, const data::Dataset& dataset, c
 
 }  // namespace
 
+graph::PlanFacts detail::step_facts(const Replica& replica) {
+  const std::int64_t samples = replica.data.dataset->size();
+  return Trainings({&replica, 1}).make_step().plan(std::min(replica.options.batch_size, samples)).facts();
+}
+
+std::vector<ReplicaTraining> train_replicas(std::span<const Replica> replicas) {
+  if (replicas.empty()) return {};
+  return Trainings(replicas).run();
+}
+
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options) {
-  options.validate();
-  if (!data.dataset) throw ValueError("train: there is no data set");
-  data.dataset->validate(true);
-  const layers::ModuleState state = model.state();
-  if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
-  const Device device = state.parameters.front().value().device();
-  check_features(device, data);
-  const detail::PlacedDataset placed(*data.dataset, device);
-  TrainingData local = data;
-  local.dataset = &*placed;
-  return Training(model, local, options, device).run();
+  const Replica alone{&model, data, options};
+  const ReplicaTraining outcome = train_replicas({&alone, 1}).front();
+  if (outcome.divergence) throw *outcome.divergence;
+  return outcome.record;
 }
 
 TrainingRecord train(layers::Network& network, const data::Dataset& dataset,

@@ -95,11 +95,12 @@ TEST(Resume, TransferAfterAKillGivesTheSameResult) {
   const Workplace place;
   make_source(place);
   ASSERT_EQ(place.run(small_transfer({"--epochs", "10", "--json", "whole.json"})).code, 0);
-  const std::vector<std::string> more = {"--epochs", "10", "--state", "state", "--json", "parts.json", "--resume"};
+  std::vector<std::string> more = {"--epochs", "10", "--state", "state", "--json", "parts.json", "--resume"};
   const pid_t process = place.start(small_transfer(more));
   wait_for(place.path("state"), ".json", 3, process);
   kill(process, SIGKILL);
   place.wait(process);
+  more.insert(more.end(), {"--replicas", "2"});
   const auto second = place.run(small_transfer(more));
   ASSERT_EQ(second.code, 0) << second.errors;
   EXPECT_EQ(timeless(place.json("whole.json")), timeless(place.json("parts.json")));

@@ -29,8 +29,9 @@ void write_points(const Workplace& place) {
 Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
-                                l2sp_strength, schedule, schedule_epochs, schedule_factor, label_flips, flip_each_epoch,
-                                checkpoint, checkpoint_interval, resume, progress, notice, stop] = options;
+                                l2sp_strength, schedule, schedule_epochs, schedule_factor, precision, label_flips,
+                                flip_each_epoch, checkpoint, checkpoint_interval, resume, progress, notice, stop] =
+      options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -43,6 +44,7 @@ Words training_flags() {
           "--schedule",
           "--schedule-epochs",
           "--schedule-factor",
+          "--precision",
           "--label-flips",
           "--flip-each-epoch",
           "",  // checkpoint: beside --out, or in --state
@@ -97,6 +99,7 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
                            {"--weight-decay", "0.5"},
                            {"--momentum", "0.5"},
                            {"--optimizer", "adamw"},
+                           {"--precision", "bf16"},
                            {"--seed", "9"}};
   std::vector<std::vector<double>> seen{plain};
   for (const Words& change : changes) {
@@ -105,6 +108,11 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
     seen.push_back(changed);
   }
   EXPECT_EQ(losses({"--checkpoint-interval", "1"}), plain);
+  const Outcome unknown =
+      place.run({"pretrain", "--data", points, "--model", "mlp:4", "--out", "m", "--precision", "f8"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.errors.find("--precision: there is no precision \"f8\"; use f32 or bf16"), std::string::npos)
+      << unknown.errors;
 }
 
 TEST(TrainingFlags, EachOfTransferChangesTheResult) {
@@ -123,7 +131,7 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
   std::vector<std::vector<double>> seen{losses({})};
   for (const Words& change :
        {Words{"--head-start", "pretrained"}, Words{"--probe-dropout", "0.5"}, Words{"--feature-storage", "bf16"},
-        Words{"--head-start", "pretrained", "--l2sp-strength", "3"}}) {
+        Words{"--precision", "bf16"}, Words{"--head-start", "pretrained", "--l2sp-strength", "3"}}) {
     const auto changed = losses(change);
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0];
     seen.push_back(changed);

@@ -48,6 +48,8 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{{"transfer", "--target", glyphs, "--source", "a", "--strategy", "fine-tune:balance"}, "fine-tune"},
         WrongUsage{{"transfer", "--target", glyphs, "--feature-scaling", "loud"}, "loud"},
         WrongUsage{{"transfer", "--target", glyphs, "--feature-scale", "0"}, "'0' is no finite number above 0"},
+        WrongUsage{{"transfer", "--target", glyphs, "--replicas", "0"}, "'0' is neither auto nor a number"},
+        WrongUsage{{"transfer", "--target", glyphs, "--replicas", "2x"}, "'2x' is neither auto"},
         WrongUsage{{"transfer", "--target", glyphs, "--seeds", "0"}, "'0' is no number from 1 to"},
         WrongUsage{{"transfer", "--target", glyphs, "--seeds", "1000000000000"}, "no number from 1 to 10000"},
         WrongUsage{{"transfer", "--target", glyphs, "--model", "alexnet"}, "alexnet"},

@@ -21,20 +21,6 @@
 namespace rtl::transfer {
 namespace {
 
-class Whole final : public Trainable {
- public:
-  explicit Whole(const layers::Architecture& architecture, const Device& device)
-      : network_(layers::make_network(architecture, device, 1)) {}
-  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
-    return network_->forward(batch.inputs, context);
-  }
-  layers::ModuleState state() override { return network_->state(); }
-  bool wants_inputs() const override { return true; }
-
- private:
-  std::unique_ptr<layers::Network> network_;
-};
-
 void expect_as_planned(const std::string& name, std::int64_t planned, std::size_t started) {
   std::cout << fmt::format("{:<28} {:>4} launches\n", name, started);
   EXPECT_EQ(static_cast<std::int64_t>(started), planned) << name;
@@ -42,7 +28,8 @@ void expect_as_planned(const std::string& name, std::int64_t planned, std::size_
 
 void count_step(const layers::Architecture& architecture, std::int64_t batch) {
   const Device device = Device::cuda(0);
-  Whole model(architecture, device);
+  const auto network = layers::make_network(architecture, device, 1);
+  WholeNetwork model(*network);
   data::Dataset dataset;
   dataset.classes = architecture.classes;
   std::vector<std::int64_t> extents{batch};
@@ -55,12 +42,12 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch) {
   const TrainingData data{&dataset, normalization, {}};
   const detail::InputGather inputs(dataset, normalization, DType::f32, device);
   const optim::Sgd optimizer(detail::trained_parameters(model), {.learning_rate = 0.1}, {.momentum = 0.9});
-  detail::TrainingStep step(model, data, &inputs, optimizer, 2, device, DType::f32);
+  detail::TrainingStep step({{&model, &data, &inputs, &optimizer}}, 2, device, DType::f32);
   std::vector<std::int64_t> order;
   for (std::int64_t i = 0; i < batch; ++i) order.push_back(i);
   step.set_order(order);
   step.set_labels(std::vector<std::int32_t>(static_cast<std::size_t>(batch)));
-  step.start_epoch(1, 0);
+  step.start_epoch(std::vector<detail::EpochStart>{{.seed = 1, .step = 0, .rates = {.learning_rate = 0.1}}});
   const std::int64_t planned = step.plan(batch).facts().launches;
   const std::size_t before = emulation::started();
   step.run(batch);

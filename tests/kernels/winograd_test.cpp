@@ -183,6 +183,10 @@ TEST(PreparedConv2d, PassesNanThroughRelu) {
   Tensor y({1, 8, 8, 16}, DType::f32, device);
   prepared.forward(device, x, y, true);
   EXPECT_TRUE(std::isnan(y.to_vector<float>()[0]));
+  const PreparedConv2d half(device, random.f32({16, 16, 3, 3}, device), {}, {.padding = 1}, DType::bf16);
+  Tensor rounded({1, 8, 8, 16}, DType::bf16, device);
+  half.forward(device, in_bf16(x, device), rounded, true);
+  EXPECT_TRUE(std::isnan(in_f32(rounded, device).to_vector<float>()[0]));
 }
 
 TEST(PreparedConv2d, KeepsNanWhenItRoundsToBf16) {

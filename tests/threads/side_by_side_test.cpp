@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <deque>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -183,6 +184,43 @@ TEST(SideBySide, WorkersWithStateGiveWhatOneWorkerGives) {
     const std::string state = folder / ("stopped" + std::to_string(stop_after));
     EXPECT_THROW(compare_runs(target, source, 2, state, false, stop_after), transfer::Interrupted);
     expect_equal(compare_runs(target, source, 2, state, true, 0));
+  }
+}
+
+/// Networks with convolutions, batch norms and a smaller last batch, as replicas of one plan where there are several.
+Values train_networks(std::uint64_t seed, std::size_t replicas, const Device& device) {
+  const data::TrainTest target = data::load(small_images, device);
+  std::vector<std::unique_ptr<layers::Network>> networks;
+  std::deque<transfer::WholeNetwork> models;
+  std::vector<transfer::Replica> all;
+  for (std::size_t r = 0; r < replicas; ++r) {
+    networks.push_back(transfer::testing::make("resnet_cifar", "8", {8, 8, 3}, 3, seed + r, device));
+    all.push_back({&models.emplace_back(*networks.back()),
+                   {&target.train, data::Normalization::half, {}},
+                   transfer::testing::quick(2, seed + r)});
+  }
+  Values values;
+  for (const transfer::ReplicaTraining& one : transfer::train_replicas(all)) {
+    values.insert(values.end(), one.record.losses.begin(), one.record.losses.end());
+  }
+  for (const auto& network : networks) {
+    for (const auto& parameter : network->state().parameters) append(values, parameter.value());
+  }
+  return values;
+}
+
+/// A plan of one network beside a plan of three, and replicas beside each other.
+TEST(SideBySide, TwoThreadsTrainReplicasAsOneDoes) {
+  for (const Device& device : devices_of_one_thread()) {
+    SCOPED_TRACE(device.name());
+    for (const std::size_t first : {1, 3}) {
+      const std::size_t replicas[2] = {first, 3};
+      Values alone[2], results[2];
+      for (int i = 0; i < 2; ++i) alone[i] = train_networks(7, replicas[i], device);
+      on_two_threads([&](int i) { results[i] = train_networks(7, replicas[i], device.separate()); });
+      EXPECT_EQ(results[0], alone[0]);
+      EXPECT_EQ(results[1], alone[1]);
+    }
   }
 }
 

@@ -64,6 +64,8 @@ void expect_equal(const Comparison& a, const Comparison& b) {
     EXPECT_EQ(a.strategies[i].f1.values, b.strategies[i].f1.values);
     EXPECT_EQ(a.strategies[i].difference_new_samples.low, b.strategies[i].difference_new_samples.low);
     EXPECT_EQ(a.strategies[i].p_value, b.strategies[i].p_value);
+    EXPECT_EQ(a.strategies[i].losses, b.strategies[i].losses);
+    EXPECT_EQ(a.strategies[i].warnings, b.strategies[i].warnings);
     EXPECT_EQ(a.strategies[i].trainable_parameters, b.strategies[i].trainable_parameters);
     ASSERT_EQ(a.strategies[i].influence.size(), b.strategies[i].influence.size());
     for (std::size_t k = 0; k < a.strategies[i].influence.size(); ++k) {
@@ -123,28 +125,75 @@ TEST(Compare, NamesABlockThatDominates) {
             result_of(comparison, "refine").influence.at(1).share);
 }
 
-TEST(Compare, ResultsDoNotDependOnTheWorkers) {
-  const Device device = Device::cpu(1);
-  CompareOptions options = small_options();
-  options.train_samples = 20;
-  options.threads_per_run = 1;
-  const FrozenSource source = good_source(device);
-  const data::TrainTest data = target(device);
-  const Comparison one = compare({source}, data, options);
-  options.workers = 3;
-  expect_equal(one, compare({source}, data, options));
+/// Of five seeds, three replicas and two.
+TEST(Compare, ResultsDoNotDependOnWorkersAndReplicas) {
+  for (const Device& device : test::devices()) {
+    SCOPED_TRACE(device.name());
+    auto network = testing::make("mlp", "16", {40}, 3, 3, device);
+    const FrozenSource source(std::move(network));
+    CompareOptions options = small_options();
+    options.strategies = {"probe:standardize", "fine-tune", "refine"};
+    options.seeds = 5;
+    options.training.epochs = 2;
+    options.training.label_flips = 0.2;
+    options.training.l2sp_strength = 0.1;
+    options.threads_per_run = 1;
+    for (const std::int64_t samples : {0, 20}) {
+      options.train_samples = samples;
+      options.workers = 1;
+      options.replicas = 1;
+      const data::TrainTest data = target(device);
+      const Comparison one = compare({source}, data, options);
+      EXPECT_EQ(one.strategies.size(), 4U);
+      EXPECT_EQ(one.device, device.name());
+      for (const auto& [workers, replicas] : {std::pair{2, 1}, {1, 3}, {2, 3}, {1, 0}}) {
+        options.workers = workers;
+        options.replicas = replicas;
+        expect_equal(one, compare({source}, data, options));
+      }
+    }
+  }
 }
 
-TEST(Compare, RunsOnEveryDevice) {
-  for (const Device& device : test::devices()) {
-    CompareOptions options = small_options();
-    options.seeds = 2;
-    options.training.epochs = 2;
-    options.train_samples = 20;
-    auto network = testing::make("mlp", "16", {40}, 3, 3, device);
-    const Comparison comparison = compare({FrozenSource(std::move(network))}, target(device), options);
-    EXPECT_EQ(comparison.strategies.size(), 4U);
-    EXPECT_EQ(comparison.device, device.name());
+/// Whoever stops or begins the runs: workers or replicas.
+TEST(Compare, ReplicasGoOnWithTheStateOfWorkersAndBack) {
+  const Device device = Device::cpu(1);
+  const FrozenSource source = good_source(device);
+  const data::TrainTest data = target(device);
+  CompareOptions options = small_options();
+  options.seeds = 3;
+  options.training.epochs = 4;
+  options.threads_per_run = 1;
+  options.checkpoint_interval = 1;
+  options.resume = true;
+  const Comparison whole = compare({source}, data, options);
+  for (const std::int64_t first : {1, 3}) {
+    for (const int stop_after : {2, 10, 20}) {
+      const Folder folder;
+      options.state_folder = folder / "runs";
+      options.replicas = first;
+      int epochs = 0;
+      options.stop = [&epochs, stop_after] { return ++epochs == stop_after; };
+      EXPECT_THROW(compare({source}, data, options), Interrupted);
+      options.stop = nullptr;
+      options.replicas = 4 - first;
+      expect_equal(whole, compare({source}, data, options));
+    }
+  }
+}
+
+TEST(Compare, ReplicasThatDivergeAreTheRunsThatDo) {
+  const Device device = Device::cpu(1);
+  CompareOptions options = small_options();
+  options.strategies = {"fine-tune"};
+  options.training.learning_rate = 1e30;
+  options.replicas = 1;
+  const Comparison one = compare({good_source(device)}, target(device), options);
+  options.replicas = 4;
+  const Comparison together = compare({good_source(device)}, target(device), options);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(together.strategies[i].diverged, 4);
+    EXPECT_EQ(together.strategies[i].divergence, one.strategies[i].divergence);
   }
 }
 
@@ -212,6 +261,7 @@ TEST(Compare, BadArgumentsAreNamed) {
   };
   EXPECT_THROW(attempt([](auto& options) { options.seeds = 0; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.seeds = 1'000'000'000'000; }, {source}), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.replicas = -1; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.first_seed = UINT64_MAX; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.strategies = {"prob"}; }, {source}), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.strategies = {"probe:half"}; }, {source}), ValueError);

@@ -10,23 +10,10 @@
 namespace rtl::transfer {
 namespace {
 
-class Whole final : public Trainable {
- public:
-  explicit Whole(const layers::Architecture& architecture, const Device& device)
-      : network_(layers::make_network(architecture, device, 1)) {}
-  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
-    return network_->forward(batch.inputs, context);
-  }
-  layers::ModuleState state() override { return network_->state(); }
-  bool wants_inputs() const override { return true; }
-
- private:
-  std::unique_ptr<layers::Network> network_;
-};
-
 graph::PlanFacts facts_of(const layers::Architecture& architecture, std::int64_t batch) {
   const Device device = Device::cpu(1);
-  Whole model(architecture, device);
+  const auto network = layers::make_network(architecture, device, 1);
+  WholeNetwork model(*network);
   data::Dataset dataset;
   dataset.classes = architecture.classes;
   std::vector<std::int64_t> extents{batch};
@@ -34,13 +21,11 @@ graph::PlanFacts facts_of(const layers::Architecture& architecture, std::int64_t
   const bool images = architecture.input.rank() == 3;
   dataset.inputs =
       Tensor::zeros(Shape(std::span<const std::int64_t>(extents)), images ? DType::u8 : DType::f32, device);
-  dataset.labels = Tensor::zeros({batch}, DType::i32, device);
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>(i % architecture.classes));
+  dataset.labels = Tensor::from(labels, {batch}, device);
   const data::InputNormalization normalization = images ? data::Normalization::half : data::Normalization::none;
-  const TrainingData data{&dataset, normalization, {}};
-  const detail::InputGather inputs(dataset, normalization, DType::f32, device);
-  const optim::Sgd optimizer(detail::trained_parameters(model), {.learning_rate = 0.1}, {.momentum = 0.9});
-  detail::TrainingStep step(model, data, &inputs, optimizer, 1, device, DType::f32);
-  const graph::PlanFacts facts = step.plan(batch).facts();
+  const graph::PlanFacts facts = detail::step_facts({&model, {&dataset, normalization, {}}, {.batch_size = batch}});
   std::cout << fmt::format("{:<20} batch {:>4}: {:>3} nodes, {:>6.1f} MB of {:>6.1f} MB ({:.0f} %)\n",
                            architecture.to_string(), batch, facts.nodes, static_cast<double>(facts.arena_bytes) / 1e6,
                            static_cast<double>(facts.value_bytes) / 1e6,

@@ -46,7 +46,7 @@ class ValueError : public Error {
 /// A file that is damaged or not of the expected format. The text starts with the file's name.
 class FormatError : public Error {
  public:
-  FormatError(const std::string& file, const std::string& fault) : Error(file + ": " + fault), file_(file) {}
+  FormatError(const std::string& file, const std::string& fault);
   const std::string& file() const noexcept { return file_; }
 
  private:
@@ -56,7 +56,7 @@ class FormatError : public Error {
 /// A file that could not be opened, read, written or renamed. The text starts with the file's name.
 class IoError : public Error {
  public:
-  IoError(const std::string& file, const std::string& fault) : Error(file + ": " + fault), file_(file) {}
+  IoError(const std::string& file, const std::string& fault);
   const std::string& file() const noexcept { return file_; }
 
  private:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rtl/graph/graph.hpp"
+#include "rtl/kernels/conv.hpp"
 
 namespace rtl::kernels {
 class PreparedConv2d;
@@ -26,14 +27,14 @@ class FrozenWeights {
   };
   /// The convolution (w, bias or none) with the batch norm (gamma, beta, mean, variance) behind it folded in.
   Folded folded(const std::vector<Storage>& operands, double epsilon);
-  /// The prepared form of a convolution of w and bias (or none).
-  std::shared_ptr<const kernels::PreparedConv2d> prepared(const Storage& w, const Storage& bias, int stride,
-                                                          int padding);
+  /// The prepared form of a convolution of w and bias (or none), for images of a dtype.
+  std::shared_ptr<const kernels::PreparedConv2d> prepared(const Storage& w, const Storage& bias,
+                                                          const kernels::Conv2dOptions& options, DType images);
 
  private:
   std::mutex mutex_;
-  using FoldedKey = std::pair<std::vector<const Tensor*>, double>;         ///< operands, epsilon
-  using PreparedKey = std::tuple<const Tensor*, const Tensor*, int, int>;  ///< w, bias, stride, padding
+  using FoldedKey = std::pair<std::vector<const Tensor*>, double>;                ///< operands, epsilon
+  using PreparedKey = std::tuple<const Tensor*, const Tensor*, int, int, DType>;  ///< w, bias, stride, padding, images
   std::map<FoldedKey, std::pair<std::vector<Storage>, Folded>> folded_;
   std::map<PreparedKey, std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedConv2d>>> prepared_;
 };
@@ -41,7 +42,8 @@ class FrozenWeights {
 struct PassOptions {
   /// Bias, ReLU and residual sums go into the convolution, product or norm before them; their gradients into the
   /// gradient behind; a cross-entropy and its gradient become one operation; on CUDA weights of convolutions are packed
-  /// together; an optimizer step takes the end of the training step. No bit of a result changes.
+  /// together; an optimizer step takes the end of the training step. No bit of a result changes, but that in bf16 a
+  /// residual sum is rounded once instead of twice.
   bool fuse = true;
   /// Where given: norms of constant statistics are folded into constant convolutions before them (results change by a
   /// few roundoffs), and constant convolutions are prepared (no bit changes).

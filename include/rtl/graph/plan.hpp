@@ -24,6 +24,9 @@ struct PlanOptions {
   bool replicas_in_turn = false;
 };
 
+/// The shape of a leaf or a result of all replicas. Throws ShapeError where there is no room for another axis.
+Shape stacked(std::int64_t replicas, const Shape& shape);
+
 /// Counts of a plan, for one run of all replicas.
 struct PlanFacts {
   std::int64_t nodes = 0;

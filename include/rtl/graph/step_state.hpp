@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "rtl/graph/graph.hpp"
 #include "rtl/kernels/step_state.hpp"
@@ -25,6 +26,10 @@ class StepState {
   /// Copies a few numbers to the device, in the order of its work.
   void set_counters(std::uint64_t seed, std::int64_t step, std::int64_t begin, std::int64_t batch);
   void set_rates(double learning_rate, double weight_decay, double l2sp_strength);
+  /// The same numbers as they lie in memory, for an owner who writes those of several replicas at once.
+  static std::vector<std::int64_t> counters_of(std::uint64_t seed, std::int64_t step, std::int64_t begin,
+                                               std::int64_t batch);
+  static std::vector<double> rates_of(double learning_rate, double weight_decay, double l2sp_strength);
 
   const Storage& counters() const noexcept { return counters_; }
   const Storage& rates() const noexcept { return rates_; }

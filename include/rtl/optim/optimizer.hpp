@@ -58,6 +58,8 @@ class Optimizer {
   /// The present weights of every parameter become its start point.
   void start_from_here();
 
+  /// Where moments and start points lie, parameter by parameter: of equal optimizers in equal order.
+  std::vector<graph::Storage> storages() const;
   /// Moments and start points, as tensors on the host. With the weights and the step's counters they decide all that
   /// follows: loading them into a new optimizer of the same parameters continues bit for bit.
   std::vector<NamedTensor> state() const;

@@ -35,6 +35,11 @@ struct CompareOptions {
   /// Runs at a time, each on a device of its own (Device::separate). Results depend on the threads of a run's device,
   /// not on how many run beside it.
   int workers = 1;
+  /// Seeds of a strategy that a worker trains at once, as replicas of one plan (train_replicas). 0: a worker's share of
+  /// the seeds, as far as they fit 4 GiB, where the launches of the training step cost more than what they do, which is
+  /// on average less than 10 MB and 150 MFLOP on CUDA, 100 kB and 250 kFLOP on a host; else one. Results do not depend
+  /// on it.
+  std::int64_t replicas = 0;
   int threads_per_run = 0;  ///< of host devices; 0: the data's device's threads divided by `workers`
   /// Folder for a file a run (and the checkpoint of unfinished ones), with a description of their protocol; empty keeps
   /// none. It is for the runs of one protocol, any strategies and seeds: if it holds those of another one (other data,
@@ -68,7 +73,7 @@ struct StrategyResult {
   std::string name;  ///< as asked for: "refine", "refine:balance"
   FeatureScaling feature_scaling = FeatureScaling::raw;
   std::int64_t trainable_parameters = 0;
-  double seconds = 0;  ///< mean of the runs: training and feature lookup, without evaluation
+  double seconds = 0;  ///< mean of the runs: training and feature lookup, without evaluation; replicas share theirs
   Statistic accuracy, auc, auc_weighted, f1, f1_macro, min_class_accuracy;
   Interval difference_from_scratch;      ///< of accuracy, paired by seed: PairedDifference::over_seeds
   Verdict verdict = Verdict::undecided;  ///< judge(difference_from_scratch)
@@ -126,7 +131,8 @@ struct Comparison {
 
 /// Trains every strategy with every seed and compares. Runs of one seed are paired: the same training subset, the same
 /// initial weights where tensors have the same name and shape, the same shuffles and label flips. Frozen features are
-/// computed once. Results do not depend on `workers` at a fixed number of threads a run. A run that diverges costs only
+/// computed once. Results do not depend on `workers` and
+/// `replicas` at a fixed number of threads a run. A run that diverges costs only
 /// its own row: it is counted there. Throws ValueError for unknown strategies, no seeds or more than `max_seeds`, too
 /// few samples, strategies that need a source without one, frozen features that are not finite.
 Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTest& target,

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -95,6 +97,20 @@ class Trainable {
   virtual bool wants_inputs() const = 0;
 };
 
+/// A whole network as something to train; it must outlive this.
+class WholeNetwork final : public Trainable {
+ public:
+  explicit WholeNetwork(layers::Network& network) : network_(network) {}
+  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
+    return network_.forward(batch.inputs, context);
+  }
+  layers::ModuleState state() override { return network_.state(); }
+  bool wants_inputs() const override { return true; }
+
+ private:
+  layers::Network& network_;
+};
+
 /// What a trainer trains on.
 struct TrainingData {
   const data::Dataset* dataset = nullptr;
@@ -136,6 +152,29 @@ class TrainingDiverged : public Error {
 /// NaN in the features, TrainingDiverged for a loss or, at a checkpoint or the end, a weight or an output that is not
 /// finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
+
+/// One of several trainings at once.
+struct Replica {
+  Trainable* model = nullptr;
+  TrainingData data;
+  TrainingOptions options;
+};
+
+/// How it went.
+struct ReplicaTraining {
+  TrainingRecord record;
+  std::optional<TrainingDiverged> divergence = {};  ///< instead of a record
+};
+
+/// Trains models of one architecture at once, as replicas of one plan (docs/graph.md): each ends with the bytes that
+/// `train` alone would give it, writes and resumes the same checkpoints and calls its own callbacks, after each epoch
+/// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, weight decay, L2-SP strength
+/// and start, and epochs may differ; a replica that diverges, stops or has had its epochs keeps what it has, and the
+/// others go on. Tables that all replicas share (the same memory) are not copied. Throws ValueError for replicas that
+/// differ in batch size, optimizer, momentum, precision, number of samples, tensors of the models, kind of
+/// normalisation, or in whether there is an L2-SP penalty; else what `train` throws, except for TrainingDiverged. The
+/// models must record the same operations.
+std::vector<ReplicaTraining> train_replicas(std::span<const Replica> replicas);
 
 /// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs
 /// to the network from then on.

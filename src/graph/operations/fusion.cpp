@@ -1,4 +1,5 @@
 // The fused head: logits of several blocks of features, and its gradients.
+#include "core/joined.hpp"
 #include "graph/operations/short_list.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
@@ -151,7 +152,7 @@ class ResidualFusion final : public Operation {
  public:
   explicit ResidualFusion(Blocks blocks) : blocks_(std::move(blocks)) {}
   std::string_view name() const noexcept override { return "residual_fusion"; }
-  std::string attributes() const override { return fmt::format("scales {}", fmt::join(blocks_.scales(), " ")); }
+  std::string attributes() const override { return fmt::format("scales {}", joined(blocks_.scales(), " ")); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     const Value &w = operands[0], &bias = operands[1];
     check_floating(name(), operands.first(2));

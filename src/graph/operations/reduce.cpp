@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "core/joined.hpp"
 #include "graph/operations/support.hpp"
 
 namespace rtl::graph {
@@ -23,7 +24,7 @@ class Reduce final : public Operation {
   std::string_view name() const noexcept override {
     return op_ == ReduceOp::sum ? "sum" : op_ == ReduceOp::mean ? "mean" : "maximum_of";
   }
-  std::string attributes() const override { return fmt::format("axes {}", fmt::join(axes_, " ")); }
+  std::string attributes() const override { return fmt::format("axes {}", joined(axes_, " ")); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_activations(name(), operands);
     const Shape& shape = operands[0].shape();

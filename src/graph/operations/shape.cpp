@@ -1,6 +1,7 @@
 // Reshape, permute, slice and concatenate.
 #include <array>
 
+#include "core/joined.hpp"
 #include "graph/operations/support.hpp"
 
 namespace rtl::graph {
@@ -29,7 +30,7 @@ class Permute final : public Operation {
  public:
   explicit Permute(std::vector<int> order) : order_(std::move(order)) {}
   std::string_view name() const noexcept override { return "permute"; }
-  std::string attributes() const override { return fmt::format("{}", fmt::join(order_, " ")); }
+  std::string attributes() const override { return joined(order_, " "); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_activations(name(), operands);
     const Shape& shape = operands[0].shape();
@@ -37,7 +38,7 @@ class Permute final : public Operation {
     std::sort(sorted.begin(), sorted.end());
     bool fits = static_cast<int>(order_.size()) == shape.rank();
     for (int axis = 0; fits && axis < shape.rank(); ++axis) fits = sorted[static_cast<std::size_t>(axis)] == axis;
-    check_shape(fits, name(), "{} is no order of the {} axes of {}", fmt::join(order_, " "), shape.rank(),
+    check_shape(fits, name(), "{} is no order of the {} axes of {}", joined(order_, " "), shape.rank(),
                 shape.to_string());
     Shape result = shape;
     for (int axis = 0; axis < shape.rank(); ++axis)

@@ -39,6 +39,10 @@ void check_activations(std::string_view operation, std::span<const Value> operan
   check_layer(operation, operands, operands.size());
 }
 
+void throw_shape_error(std::string_view operation, fmt::string_view fault, fmt::format_args arguments) {
+  throw ShapeError(fmt::format("{}: {}", operation, fmt::vformat(fault, arguments)));
+}
+
 Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   std::array<std::int64_t, Shape::max_rank> extents{};

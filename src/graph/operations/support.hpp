@@ -34,12 +34,12 @@ void check_activations(std::string_view operation, std::span<const Value> operan
 /// The same for the first `activations` operands; the others have the dtype of parameters that goes with it
 /// (parameter_dtype).
 void check_layer(std::string_view operation, std::span<const Value> operands, std::size_t activations);
+[[noreturn]] void throw_shape_error(std::string_view operation, fmt::string_view fault, fmt::format_args arguments);
 /// Throws ShapeError(operation: fault) unless `holds`.
 template <typename... Arguments>
 void check_shape(bool holds, std::string_view operation, fmt::format_string<Arguments...> fault,
                  Arguments&&... arguments) {
-  if (!holds)
-    throw ShapeError(fmt::format("{}: {}", operation, fmt::format(fault, std::forward<Arguments>(arguments)...)));
+  if (!holds) throw_shape_error(operation, fault, fmt::make_format_args(arguments...));
 }
 /// The shape to which NumPy broadcasts both. Throws ShapeError.
 Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b);

@@ -9,6 +9,8 @@
 
 #include <hwy/highway.h>
 
+#include <cstdint>
+
 #include "rtl/core/dtype.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -44,6 +46,16 @@ HWY_INLINE void store(V value, D /*d*/, bfloat16* to) {
   const auto quiet = hn::Or(bits, hn::Set(word, 0x400000u));
   const auto chosen = hn::IfThenElse(hn::RebindMask(word, hn::IsNaN(value)), quiet, rounded);
   hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, &to->bits);
+}
+
+/// y[i] = x[i], rounded.
+HWY_INLINE void narrow(const float* x, bfloat16* y, std::int64_t count) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) store(hn::LoadU(d, x + i), d, y + i);
+  for (; i < count; ++i) y[i] = to_bfloat16(x[i]);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -18,6 +18,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "kernels/cpu/bfloat16-inl.hpp"
 // clang-format on
 
 namespace rtl::kernels::cpu {
@@ -36,6 +37,7 @@ namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
 template <typename From, typename To>
 void convert_row(const From* x, To* y, std::int64_t count) {
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, bfloat16>) return narrow(x, y, count);
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) y[i] = functors::convert<To>(x[i]);
 }

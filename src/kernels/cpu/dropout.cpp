@@ -28,7 +28,7 @@ using Bits = std::array<std::uint32_t, 4 * blocks>;
 
 /// The draws of blocks [first, first + blocks), in order; Philox::block is the definition that the tests hold this to.
 #if HWY_TARGET == HWY_SCALAR
-HWY_NOINLINE void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
+inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
   for (std::int64_t b = 0; b < blocks; ++b) {
     const PhiloxBlock block = Philox(seed, stream).block(first + static_cast<std::uint64_t>(b));
     std::copy_n(block.word, 4, bits.data() + 4 * b);
@@ -36,7 +36,7 @@ HWY_NOINLINE void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::u
 }
 #else
 /// A 64-bit lane has one block's counter word in its lower half; what is in the upper half does not matter.
-HWY_NOINLINE void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
+inline void philox_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Bits& bits) {
   const hn::CappedTag<std::uint64_t, blocks> d;
   const hn::Repartition<std::uint32_t, decltype(d)> half;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));

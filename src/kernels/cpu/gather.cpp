@@ -1,4 +1,7 @@
 // Row gathers on the host.
+#include <algorithm>
+#include <cstring>
+
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -12,6 +15,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "kernels/cpu/bfloat16-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -19,18 +23,31 @@ namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
 /// to[i] = from[i] * scale[i % period] + shift[i % period].
 template <typename T>
-void scale_bytes(const std::uint8_t* from, const Arithmetic<T>* scale, const Arithmetic<T>* shift, std::int64_t period,
-                 T* to, std::int64_t count) {
+void scale_bytes(const std::uint8_t* from, const T* scale, const T* shift, std::int64_t period, T* to,
+                 std::int64_t count) {
   for (std::int64_t at = 0; at < count; at += period) {
     const std::int64_t length = at + period < count ? period : count - at;
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) {
-      to[at + i] = functors::convert<T>(static_cast<Arithmetic<T> >(from[at + i]) * scale[i] + shift[i]);
+    for (std::int64_t i = 0; i < length; ++i) to[at + i] = static_cast<T>(from[at + i]) * scale[i] + shift[i];
+  }
+}
+
+/// The same, rounded to bf16: by pieces in f32.
+void scale_bytes(const std::uint8_t* from, const float* scale, const float* shift, std::int64_t period, bfloat16* to,
+                 std::int64_t count) {
+  constexpr std::int64_t most = 256;
+  float piece[most];
+  for (std::int64_t at = 0; at < count; at += period) {
+    const std::int64_t length = std::min(period, count - at);
+    for (std::int64_t i = 0; i < length; i += most) {
+      const std::int64_t width = std::min(most, length - i);
+      scale_bytes(from + at + i, scale + i, shift + i, width, piece, width);
+      narrow(piece, to + at + i, width);
     }
   }
 }
 
-/// Element `at` of `to` is the first; scale and shift are of the dtype of parameters.
+/// Element `at` of `to` is the first; scale and shift are of the dtype of its parameters.
 void scale_bytes_target(const std::uint8_t* from, const void* scale, const void* shift, std::int64_t period, View to,
                         std::int64_t at, std::int64_t count) {
   functors::visit_activations(to.dtype(), [&](auto zero) {
@@ -78,11 +95,16 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
   const auto* from = static_cast<const std::byte*>(table.data());
   auto* to = static_cast<std::byte*>(out.data());
   const auto out_element = static_cast<std::int64_t>(size_of(out.dtype()));
+  const bool same = table.dtype() == out.dtype();
   with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
     parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::byte* row = from + number(i) * length * element;
-        convert_elements(table.dtype(), row, out.dtype(), to + i * length * out_element, length);
+        if (same) {
+          std::memcpy(to + i * length * element, row, static_cast<std::size_t>(length * element));
+        } else {
+          convert_elements(table.dtype(), row, out.dtype(), to + i * length * out_element, length);
+        }
       }
     });
   });

@@ -33,7 +33,7 @@ constexpr std::int64_t square = 16 / sizeof(T);
 /// to[j * to_step + i] = from[i * from_step + j] for a square. Each round interleaves the rows of its upper with those
 /// of its lower half; after as many rounds as the side has bits, rows are columns.
 template <typename T>
-void transpose_square(const T* from, std::int64_t from_step, T* to, std::int64_t to_step) {
+HWY_INLINE void transpose_square(const T* from, std::int64_t from_step, T* to, std::int64_t to_step) {
   constexpr std::int64_t side = square<T>;
   const hn::FixedTag<T, side> d;
   hn::Vec<decltype(d)> rows[side], turned[side];

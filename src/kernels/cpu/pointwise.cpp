@@ -1,6 +1,7 @@
 // Elementwise operations on the host: the functors in loops that the compiler vectorises for each instruction set.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -72,6 +73,35 @@ void exp_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, st
   }
 }
 
+inline std::uint32_t load_pair(const bfloat16* x, std::int64_t pair) {
+  std::uint32_t bits;
+  std::memcpy(&bits, x + 2 * pair, sizeof bits);
+  return bits;
+}
+
+/// The bits of an f32 whose upper half is the nearest bf16: to_bfloat16 without the shift.
+inline std::uint32_t rounded_bits(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return value != value ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
+}
+
+/// y[i] = f(x[i]...) in bf16, by pairs that fill a word: so they are widened and joined within their lanes.
+template <bool exact, typename F, typename... T>
+void pair_row(F f, bfloat16* y, std::int64_t length, const T*... x) {
+  const auto bits_of = [](float value) {
+    if constexpr (exact) return std::bit_cast<std::uint32_t>(value);
+    return rounded_bits(value);
+  };
+#pragma omp simd
+  for (std::int64_t i = 0; i < length / 2; ++i) {
+    const std::uint32_t lower = bits_of(f(std::bit_cast<float>(load_pair(x, i) << 16)...));
+    const std::uint32_t upper = bits_of(f(std::bit_cast<float>(load_pair(x, i) & 0xffff0000u)...));
+    const std::uint32_t both = (lower >> 16) | (upper & 0xffff0000u);
+    std::memcpy(&y[2 * i].bits, &both, sizeof both);
+  }
+  if (length % 2 != 0) y[length - 1] = {static_cast<std::uint16_t>(bits_of(f(to_float(x[length - 1])...)) >> 16)};
+}
+
 /// y[i] = f(x[i]); the common steps are constants so that the loops vectorise.
 template <typename F, typename T>
 void unary_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, std::int64_t length) {
@@ -81,10 +111,11 @@ void unary_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, 
   } else if (step_x != 1 || step_y != 1) {
     const auto apply = functors::on_elements<T>(f);
     for (std::int64_t i = 0; i < length; ++i) y[i * step_y] = apply(x[i * step_x]);
+  } else if constexpr (std::is_same_v<T, bfloat16> && !functors::only_moves<F>) {
+    pair_row<functors::is_exact<F> >(f, y, length, x);
   } else {
-    const auto apply = functors::on_elements<T>(f);
 #pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) y[i] = apply(x[i]);
+    for (std::int64_t i = 0; i < length; ++i) y[i] = f(x[i]);
   }
 }
 
@@ -92,6 +123,13 @@ template <typename F, typename T>
 void binary_row(F f, const T* a, std::int64_t step_a, const T* b, std::int64_t step_b, T* y, std::int64_t step_y,
                 std::int64_t length) {
   const auto apply = functors::on_elements<T>(f);
+  if constexpr (std::is_same_v<T, bfloat16> && !functors::only_moves<F>) {
+    if (step_a == 1 && step_y == 1 && (step_b == 1 || step_b == 0)) {
+      if (step_b == 1) return pair_row<functors::is_exact<F> >(f, y, length, a, b);
+      const auto bound = [f, repeated = to_float(*b)](float x) { return f(x, repeated); };
+      return pair_row<functors::is_exact<F> >(bound, y, length, a);
+    }
+  }
   if (step_a == 1 && step_b == 1 && step_y == 1) {
 #pragma omp simd
     for (std::int64_t i = 0; i < length; ++i) y[i] = apply(a[i], b[i]);

@@ -32,8 +32,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 /// Largest elements of the window at `corner` for as many channels as d has lanes. NaN wins and stays.
 template <class D, typename T>
-void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
-                std::int32_t* winners) {
+HWY_INLINE void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
+                           std::int32_t* winners) {
   // Positions are held in the width of the elements, so that one mask serves both.
   using Position = hwy::MakeSigned<Arithmetic<T> >;
   const hn::Rebind<Position, D> di;
@@ -59,16 +59,24 @@ void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, s
   }
 }
 
-template <typename From, typename To>
-void convert_channels(const From* from, To* to, std::int64_t count) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) to[i] = functors::convert<To>(from[i]);
+/// Mean of the window at `corner` for as many channels as d has lanes.
+template <class D, typename T>
+HWY_INLINE void average_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y) {
+  const auto scale = hn::Set(d, static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window)));
+  auto sum = hn::Zero(d);
+  for (std::int64_t row = 0; row < s.window; ++row) {
+    for (std::int64_t column = 0; column < s.window; ++column) {
+      const auto x = load(d, image + (corner + row * s.width + column) * s.channels + c);
+      sum = row + column == 0 ? x : hn::Add(sum, x);
+    }
+  }
+  store(hn::Mul(sum, scale), d, y + c);
 }
 
 template <typename T>
-void add_scaled(const T* from, Arithmetic<T> scale, Arithmetic<T>* to, std::int64_t count) {
+void copy_channels(const T* from, T* to, std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) to[i] += scale * functors::convert<Arithmetic<T> >(from[i]);
+  for (std::int64_t i = 0; i < count; ++i) to[i] = functors::Copy()(from[i]);
 }
 
 /// `scale` is float for To bf16, else a To.
@@ -80,9 +88,10 @@ void scale_elements(const From* from, Arithmetic<To> scale, To* to, std::int64_t
   }
 }
 
-/// Rows [begin, end) of the output, counted over all images.
-template <typename T>
-void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std::int64_t begin, std::int64_t end) {
+/// Calls f(d, image, corner of the window, first channel, place in the output) for the windows of output rows [begin,
+/// end), counted over all images, and for as many channels at a time as d has lanes.
+template <typename T, typename F>
+HWY_INLINE void for_windows(const PoolShapes& s, const T* x, std::int64_t begin, std::int64_t end, const F& f) {
   const hn::ScalableTag<Arithmetic<T> > d;
   const hn::CappedTag<Arithmetic<T>, 1> one;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
@@ -93,53 +102,62 @@ void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std:
       const std::int64_t out = (row * s.out_width + column) * s.channels;
       const std::int64_t corner = top * s.width + column * s.stride;
       std::int64_t c = 0;
-      for (; c + lanes <= s.channels; c += lanes) max_window(d, s, image, corner, c, y + out, winners + out);
-      for (; c < s.channels; ++c) max_window(one, s, image, corner, c, y + out, winners + out);
+      for (; c + lanes <= s.channels; c += lanes) f(d, image, corner, c, out);
+      for (; c < s.channels; ++c) f(one, image, corner, c, out);
     }
   }
 }
 
-/// Channels whose sums are made at a time.
-constexpr std::int64_t channel_tile = 256;
+template <typename T>
+void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std::int64_t begin, std::int64_t end) {
+  for_windows(s, x, begin, end,
+              [&s, y, winners](auto d, const T* image, std::int64_t corner, std::int64_t c, std::int64_t out) {
+                max_window(d, s, image, corner, c, y + out, winners + out);
+              });
+}
 
 template <typename T>
 void average_rows(const PoolShapes& s, const T* x, T* y, std::int64_t begin, std::int64_t end) {
-  const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window));
-  Arithmetic<T> sums[channel_tile];
-  for (std::int64_t row = begin; row < end; ++row) {
-    const T* image = x + row / s.out_height * s.height * s.width * s.channels;
-    const std::int64_t top = row % s.out_height * s.stride;
-    for (std::int64_t column = 0; column < s.out_width; ++column) {
-      T* out = y + (row * s.out_width + column) * s.channels;
-      const std::int64_t corner = top * s.width + column * s.stride;
-      for (std::int64_t c = 0; c < s.channels; c += channel_tile) {
-        const std::int64_t count = std::min(channel_tile, s.channels - c);
-        convert_channels(image + corner * s.channels + c, sums, count);
-        for (std::int64_t at = 1; at < s.window * s.window; ++at) {
-          const std::int64_t position = corner + at / s.window * s.width + at % s.window;
-          add_scaled(image + position * s.channels + c, Arithmetic<T>{1}, sums, count);
-        }
-        scale_elements(sums, scale, out + c, count);
-      }
-    }
-  }
+  for_windows(s, x, begin, end, [&s, y](auto d, const T* image, std::int64_t corner, std::int64_t c, std::int64_t out) {
+    average_window(d, s, image, corner, c, y + out);
+  });
+}
+
+/// Adds to a sum; one of bf16 is rounded, and is of one term.
+template <typename A, typename T>
+void add_term(A& sum, T term) {
+  sum += functors::convert<A>(term);
+}
+
+inline void add_term(bfloat16& sum, bfloat16 term) { sum = term; }
+
+template <typename T>
+void add_scaled(const T* from, Arithmetic<T> scale, Arithmetic<T>* to, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) to[i] += scale * functors::convert<Arithmetic<T> >(from[i]);
+}
+
+inline void add_scaled(const bfloat16* from, float scale, bfloat16* to, std::int64_t count) {
+  scale_elements(from, scale, to, count);
 }
 
 /// Calls f(n, sums) for images [begin, end), whose pixels f adds to; windows may overlap, so an image belongs to one
-/// thread. `sums` is the image itself, or for bf16 the `room` from which it is rounded.
+/// thread. `sums` is the image itself, or for bf16 with overlapping windows the `room` from which it is rounded.
 template <typename T, typename F>
 void for_image_sums(const PoolShapes& s, T* dx, [[maybe_unused]] float* room, std::int64_t begin, std::int64_t end,
                     const F& f) {
   const std::int64_t size = s.height * s.width * s.channels;
   for (std::int64_t n = begin; n < end; ++n) {
     if constexpr (std::is_same_v<T, bfloat16>) {
-      std::fill_n(room, size, 0.0F);
-      f(n, room);
-      convert_channels(room, dx + n * size, size);
-    } else {
-      std::fill_n(dx + n * size, size, T{0});
-      f(n, dx + n * size);
+      if (s.stride < s.window) {
+        std::fill_n(room, size, 0.0F);
+        f(n, room);
+        narrow(room, dx + n * size, size);
+        continue;
+      }
     }
+    std::fill_n(dx + n * size, size, T{});
+    f(n, dx + n * size);
   }
 }
 
@@ -147,11 +165,11 @@ template <typename T>
 void max_images_backward(const PoolShapes& s, const T* dy, const std::int32_t* winners, T* dx, float* room,
                          std::int64_t begin, std::int64_t end) {
   const std::int64_t out_size = s.out_height * s.out_width * s.channels;
-  for_image_sums(s, dx, room, begin, end, [&](std::int64_t n, Arithmetic<T>* sums) {
+  for_image_sums(s, dx, room, begin, end, [&](std::int64_t n, auto* sums) {
     for (std::int64_t at = 0; at < out_size; at += s.channels) {
       for (std::int64_t c = 0; c < s.channels; ++c) {
         const std::int64_t out = n * out_size + at + c;
-        sums[winners[out] * s.channels + c] += functors::convert<Arithmetic<T> >(dy[out]);
+        add_term(sums[winners[out] * s.channels + c], dy[out]);
       }
     }
   });
@@ -175,7 +193,7 @@ template <typename T>
 void average_images_backward(const PoolShapes& s, const T* dy, T* dx, float* room, std::int64_t begin,
                              std::int64_t end) {
   const auto scale = static_cast<Arithmetic<T> >(1.0 / static_cast<double>(s.window * s.window));
-  for_image_sums(s, dx, room, begin, end, [&](std::int64_t n, Arithmetic<T>* sums) {
+  for_image_sums(s, dx, room, begin, end, [&](std::int64_t n, auto* sums) {
     for (std::int64_t out = 0; out < s.out_height * s.out_width; ++out) {
       const std::int64_t corner = out / s.out_width * s.stride * s.width + out % s.out_width * s.stride;
       const T* from = dy + (n * s.out_height * s.out_width + out) * s.channels;
@@ -218,7 +236,7 @@ void global_images_backward(const PoolShapes& s, const Mean* dy, T* dx, std::int
     T* first = dx + n * positions * s.channels;
     scale_elements(dy + n * s.channels, scale, first, s.channels);
     for (std::int64_t position = 1; position < positions; ++position) {
-      std::copy_n(first, s.channels, first + position * s.channels);
+      copy_channels(first, first + position * s.channels, s.channels);
     }
   }
 }
