@@ -40,9 +40,9 @@ inline Shared shared_values(const Shape& shape, const Device& device) {
   return std::make_shared<Tensor>(random_values(shape, device, 7));
 }
 inline Shared shared_values(const Shape& shape, DType dtype, const Device& device) {
-  const Shared values = shared_values(shape, device), converted = std::make_shared<Tensor>(shape, dtype, device);
-  kernels::cast(device, *values, *converted);
-  return converted;
+  const auto values = std::make_shared<Tensor>(shape, dtype, device);
+  kernels::cast(device, random_values(shape, device, 7), *values);
+  return values;
 }
 inline Shared shared_zeros(const Shape& shape, DType dtype, const Device& device) {
   return std::make_shared<Tensor>(Tensor::zeros(shape, dtype, device));

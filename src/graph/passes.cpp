@@ -10,6 +10,7 @@
 #include "graph/operations/fused.hpp"
 #include "graph/operations/fused_loss.hpp"
 #include "graph/operations/norm.hpp"
+#include "graph/operations/optimizer.hpp"
 #include "graph/operations/prepared.hpp"
 #include "graph/operations/recognise.hpp"
 #include "graph/pack_convolutions.hpp"
@@ -41,6 +42,7 @@ class Passes {
       for_each(&Passes::fuse_forward);
       for_each(&Passes::fuse_norm_backward);
       for_each(&Passes::fuse_loss);
+      for_each(&Passes::fuse_step_end);
     }
     if (options_.frozen) for_each(&Passes::prepare_convolution);
   }
@@ -276,6 +278,22 @@ class Passes {
     if (!std::equal(operands.begin() + 1, operands.end(), backward.begin() + 1, backward.begin() + 4)) return;
     if (!may_move(loss, node)) return;
     replace(loss, make_fused_cross_entropy(), operands, {at(loss).results[0], at(node).results[0]});
+  }
+
+  /// An optimizer step, and the end of the training step behind it: one operation, in the place of the second.
+  void fuse_step_end(std::int32_t node) {
+    const auto batch_size = advanced_batch(*at(node).operation);
+    if (!batch_size) return;
+    for (std::int32_t step = node - 1; step >= 0; --step) {
+      if (!at(step).operation || at(step).operands.empty() || at(step).operands[0] != at(node).operands[0]) continue;
+      auto ending = make_ending_step(*at(step).operation, *batch_size);
+      if (!ending) continue;
+      if (!may_move(step, node)) return;
+      Operands operands = at(step).operands, results = at(step).results;
+      operands.insert(operands.end(), at(node).operands.begin() + 1, at(node).operands.end());
+      results.insert(results.end(), at(node).results.begin(), at(node).results.end());
+      return replace(node, std::move(ending), operands, results);
+    }
   }
 
   void prepare_convolution(std::int32_t node) {

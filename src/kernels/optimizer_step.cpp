@@ -2,10 +2,18 @@
 
 #include "kernels/backend/optimizer_step.hpp"
 #include "kernels/check.hpp"
+#include "kernels/check_advance.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace rtl::kernels {
 namespace {
+
+void check_end(const char* call, const Device& device, const OptimizerState& state) {
+  const StepEnd& end = state.end;
+  check::value(end.counters.data() == state.counters.data(), call, "the counters that are to move on are others");
+  check::shape(call, {"counters", end.counters}, state.counters.shape());
+  check_advance(call, device, end.counters, end.losses, end.loss);
+}
 
 void check_state(const char* call, const Device& device, const OptimizerState& state) {
   check::value(state.replicas >= 1, call,
@@ -16,6 +24,7 @@ void check_state(const char* call, const Device& device, const OptimizerState& s
   check::contiguous(call, {{"rates", state.rates}});
   const Shape one{Rates::count};
   check::shape(call, {"rates", state.rates}, state.rates.rank() == 2 ? check::replicated(state.replicas, one) : one);
+  if (state.end.counters.given()) check_end(call, device, state);
 }
 
 void check_slots(const char* call, const Device& device, std::span<const OptimizerSlot> slots, std::int64_t replicas,
@@ -46,7 +55,6 @@ void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const 
   check::value(!rule.nesterov || rule.momentum != 0, "sgd_step", "Nesterov needs a momentum other than 0");
   check_state("sgd_step", device, state);
   check_slots("sgd_step", device, slots, state.replicas, rule.momentum != 0, false);
-  if (slots.empty()) return;
   RTL_DISPATCH(device, sgd_step(device, slots, rule, state));
 }
 
@@ -54,7 +62,6 @@ void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const
                const OptimizerState& state) {
   check_state("adam_step", device, state);
   check_slots("adam_step", device, slots, state.replicas, true, true);
-  if (slots.empty()) return;
   RTL_DISPATCH(device, adam_step(device, slots, rule, state));
 }
 

@@ -2,12 +2,13 @@
 
 #include "kernels/backend/step_state.hpp"
 #include "kernels/check.hpp"
+#include "kernels/check_advance.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace rtl::kernels {
 
-void advance(const Device& device, View counters, View losses, ConstView loss, std::int64_t batch_size) {
-  constexpr auto call = "advance";
+void check_advance(const char* call, const Device& device, const View& counters, const View& losses,
+                   const ConstView& loss) {
   check::on_device(call, device, {{"counters", counters}, {"losses", losses}, {"loss", loss}});
   check::same_floating(call, {{"losses", losses}});
   check::same_floating(call, {{"loss", loss}});
@@ -21,6 +22,10 @@ void advance(const Device& device, View counters, View losses, ConstView loss, s
   if (loss.count() != (stacked ? replicas : 1)) {
     throw ShapeError(fmt::format("{}: 'loss' is {}; one element a replica is needed", call, loss.shape().to_string()));
   }
+}
+
+void advance(const Device& device, View counters, View losses, ConstView loss, std::int64_t batch_size) {
+  check_advance("advance", device, counters, losses, loss);
   RTL_DISPATCH(device, advance(device, counters, losses, loss, batch_size));
 }
 

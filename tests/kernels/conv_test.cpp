@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "rtl/core/error.hpp"
+#include "rtl/kernels/pointwise.hpp"
 #include "support/kernel_case.hpp"
 #include "support/rounded_parameters.hpp"
 
@@ -159,9 +160,13 @@ const bool weights_registered = register_cases("conv2d_backward_weights", [](Ran
                 {"dy", g.y(), random.normal(g.y())},
                 {"w", g.weights(), random.normal(g.weights()), {}, Role::parameter},
                 {"bias", {g.out}, random.normal({g.out}), {}, Role::parameter}};
-    // With bf16, too, a sum in f32.
+    // With bf16, too, a sum in f32; but cuDNN gives that of dw in bf16, whose unit roundoff is 2^16 of f32's.
     const double roundoffs = roundoffs_of(g.n * g.oh() * g.ow());
-    c.outputs = {{.name = "dw", .shape = g.weights(), .roundoffs = roundoffs, .role = Role::parameter},
+    c.outputs = {{.name = "dw",
+                  .shape = g.weights(),
+                  .roundoffs = roundoffs,
+                  .role = Role::parameter,
+                  .roundoffs_bf16 = 0x1p16 + roundoffs},
                  {.name = "dbias", .shape = {g.out}, .roundoffs = roundoffs, .role = Role::parameter}};
     c.run = [=](const Device& device, auto& in, auto& out) {
       kernels::conv2d_backward_weights(device, in[0], in[1], g.options(), out[0], biased ? out[1] : View());
@@ -203,6 +208,39 @@ TEST(Conv2d, ExtentFollowsTheFormulaAndRefusesWhatDoesNotFit) {
   EXPECT_THROW(kernels::conv2d_extent(2, 3, {1, 0}), ShapeError);
   EXPECT_THROW(kernels::conv2d_extent(8, 3, {0, 0}), ValueError);
   EXPECT_THROW(kernels::conv2d_extent(8, 3, {1, -1}), ValueError);
+}
+
+TEST(Conv2dBackwardWeights, TheHostKeepsSumsOfBf16InF32) {
+  const Device device = Device::cpu(1);
+  Random random(31);
+  const Shape shape{2, 8, 8, 16}, weights{16, 16, 3, 3};
+  const auto draw = [&] {
+    const Reals values = random.normal(shape);
+    Tensor made(shape, DType::bf16, device);
+    kernels::cast(device, Tensor::from(std::vector<double>(values.begin(), values.end()), shape, device), made);
+    return made;
+  };
+  const auto widened = [&](const Tensor& x) {
+    Tensor made(shape, DType::f64, device);
+    kernels::cast(device, x, made);
+    return made;
+  };
+  const auto absolute = [&](const Tensor& x) {
+    Tensor made(shape, DType::f64, device);
+    kernels::unary(device, kernels::UnaryOp::absolute, x, made);
+    return made;
+  };
+  const kernels::Conv2dOptions options{.stride = 1, .padding = 1};
+  const Tensor x = draw(), dy = draw(), wide_x = widened(x), wide_dy = widened(dy);
+  Tensor dw(weights, DType::f32, device), exact(weights, DType::f64, device), scale(weights, DType::f64, device);
+  kernels::conv2d_backward_weights(device, x, dy, options, dw);
+  kernels::conv2d_backward_weights(device, wide_x, wide_dy, options, exact);
+  kernels::conv2d_backward_weights(device, absolute(wide_x), absolute(wide_dy), options, scale);
+  const auto found = dw.to_vector<float>();
+  const auto expected = exact.to_vector<double>(), scales = scale.to_vector<double>();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_NEAR(found[i], expected[i], roundoffs_of(2 * 8 * 8) * 0x1p-24 * scales[i]) << "element " << i;
+  }
 }
 
 }  // namespace

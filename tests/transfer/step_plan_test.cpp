@@ -1,4 +1,5 @@
-// What the plans of training steps cost: memory, nodes and launches.
+// What the plans of training steps cost on the host: memory and nodes. tests/emulation/launches_test.cpp counts what
+// they start on CUDA.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,9 +26,9 @@ graph::PlanFacts facts_of(const layers::Architecture& architecture, std::int64_t
   dataset.labels = Tensor::from(labels, {batch}, device);
   const data::InputNormalization normalization = images ? data::Normalization::half : data::Normalization::none;
   const graph::PlanFacts facts = detail::step_facts({&model, {&dataset, normalization, {}}, {.batch_size = batch}});
-  std::cout << fmt::format("{:<20} batch {:>4}: {:>3} nodes, {:>3} launches, {:>6.1f} MB of {:>6.1f} MB ({:.0f} %)\n",
-                           architecture.to_string(), batch, facts.nodes, facts.launches,
-                           static_cast<double>(facts.arena_bytes) / 1e6, static_cast<double>(facts.value_bytes) / 1e6,
+  std::cout << fmt::format("{:<20} batch {:>4}: {:>3} nodes, {:>6.1f} MB of {:>6.1f} MB ({:.0f} %)\n",
+                           architecture.to_string(), batch, facts.nodes, static_cast<double>(facts.arena_bytes) / 1e6,
+                           static_cast<double>(facts.value_bytes) / 1e6,
                            100 * static_cast<double>(facts.arena_bytes) / static_cast<double>(facts.value_bytes));
   return facts;
 }

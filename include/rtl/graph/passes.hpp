@@ -42,8 +42,8 @@ class FrozenWeights {
 struct PassOptions {
   /// Bias, ReLU and residual sums go into the convolution, product or norm before them; their gradients into the
   /// gradient behind; a cross-entropy and its gradient become one operation; on CUDA weights of convolutions are packed
-  /// together. No bit of a result changes, but that in bf16 a residual sum is rounded once instead of twice, and packed
-  /// gradients to bf16.
+  /// together; an optimizer step takes the end of the training step. No bit of a result changes, but that in bf16 a
+  /// residual sum is rounded once instead of twice.
   bool fuse = true;
   /// Where given: norms of constant statistics are folded into constant convolutions before them (results change by a
   /// few roundoffs), and constant convolutions are prepared (no bit changes).

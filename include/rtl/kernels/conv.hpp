@@ -1,9 +1,11 @@
 // Convolution (cross-correlation) of images [N, H, W, C] with weights [out, in, height, width], contiguous. Images (x,
 // y, dy, dx, residual) are f32, f64 or bf16; weights, bias and their gradients f32 with bf16, else the images' dtype.
-// With bf16, w is rounded to bf16, sums are f32, and y and dx are rounded once, after bias, residual and relu.
-// Winograd's algorithm or oneDNN (whose relu turns NaN into 0) on the host in f32 and bf16, in f32 arithmetic where the
-// processor does not multiply bf16; cuDNN on CUDA in f32 (images that are not aligned to 16 bytes are copied), else
-// patches. 2 * N * OH * OW * out * in * height * width FLOP a call. Deterministic algorithms only.
+// With bf16, w is rounded to bf16, sums are f32, and y and dx are rounded once, after bias, residual and relu; but on
+// CUDA y is rounded before these, too, and dw is rounded to bf16. Winograd's algorithm or oneDNN (whose relu turns NaN
+// into 0) on the host in f32 and bf16, in f32 arithmetic where the processor does not multiply bf16; cuDNN on CUDA in
+// f32 and bf16 (images that are not aligned to 16 bytes are copied; f32 in full precision unless TF32 is allowed, see
+// rtl/core/tf32.hpp), else patches. 2 * N * OH * OW * out * in * height * width FLOP a call. Deterministic algorithms
+// only.
 #pragma once
 
 #include <cstdint>

@@ -19,6 +19,14 @@ struct OptimizerSlot {
   ConstView start = {};  ///< L2-SP start point; absent: no pull for this tensor
 };
 
+/// The end of a training step, as `advance` makes it (step_state.hpp), of the counters that the optimizer step reads.
+struct StepEnd {
+  View counters;
+  View losses;
+  ConstView loss;
+  std::int64_t batch_size = 0;
+};
+
 /// What changes from step to step, in memory of the device: counters i64 [4] and rates f64 [4], see step_state.hpp.
 /// With `replicas` above 1, views of slots have a leading axis of that extent, and one launch does all replicas;
 /// counters, rates and start points then have one too, or are shared.
@@ -26,6 +34,9 @@ struct OptimizerState {
   ConstView counters;
   ConstView rates;
   std::int64_t replicas = 1;
+  /// Where its counters are given, they are moved on behind the last parameter; on CUDA in the same launch where the
+  /// parameters are one launch of the dtype of losses and loss.
+  StepEnd end = {};
 };
 
 struct SgdRule {

@@ -10,9 +10,9 @@
 namespace rtl::kernels {
 
 /// Packed weights are [out, height, width, in], of the dtype of the images: f32, f64, or bf16, whose parameters are
-/// f32. The results are, bit for bit, those of the functions of conv.hpp with unpacked weights; but where CUDA adds a
-/// weight's gradient in f32 for bf16 images, the packed one is rounded to bf16. All throw ShapeError, DTypeError,
-/// DeviceError.
+/// f32. The results are, bit for bit, those of the functions of conv.hpp with unpacked weights; but the host gives
+/// these gradients of weights of bf16 images in f32, and packed ones in bf16, as CUDA makes both. All throw ShapeError,
+/// DTypeError, DeviceError.
 class PackedConv2d {
  public:
   /// packed[i] = weights[i], [out, in, height, width], in the other order and dtype; on CUDA 64 of them in a launch.

@@ -46,11 +46,17 @@ class CudaContext final : public Context {
     RTL_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
     memory_ = properties.totalGlobalMem;
     RTL_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    constexpr std::size_t bytes = ticket_count * sizeof(unsigned);
+    void* memory = nullptr;
+    RTL_CUDA_CHECK(cudaMalloc(&memory, bytes));
+    tickets_ = static_cast<unsigned*>(memory);
+    RTL_CUDA_CHECK(cudaMemsetAsync(tickets_, 0, bytes, stream_));
   }
   ~CudaContext() override {
     cudaSetDevice(index());
     cudaStreamSynchronize(stream_);
     release_all();
+    cudaFree(tickets_);
     cudaStreamDestroy(stream_);
     if (recorder_ != nullptr) cudaStreamDestroy(recorder_);
   }
@@ -72,6 +78,7 @@ class CudaContext final : public Context {
     count_wait();
   }
   void* stream() noexcept override { return current(); }
+  unsigned* tickets() const noexcept { return tickets_; }
   std::unique_ptr<Replay> capture(const std::function<void()>& work) override;
   std::string description() const override {
     cudaDeviceProp properties{};
@@ -108,6 +115,7 @@ class CudaContext final : public Context {
 
   std::size_t memory_ = 0;
   cudaStream_t stream_ = nullptr;
+  unsigned* tickets_ = nullptr;
   std::mutex capture_turn_;
   cudaStream_t recorder_ = nullptr;  ///< what a capturing thread queues in, so that it does not record other threads
 };
@@ -192,6 +200,8 @@ void throw_cuda_error(cudaError_t error, const char* call, const char* file, int
   cudaGetLastError();
   throw CudaError(text);
 }
+
+unsigned* tickets(Context& context) { return static_cast<CudaContext&>(context).tickets(); }
 
 int cuda_device_count() noexcept {
   int count = 0;

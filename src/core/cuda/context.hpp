@@ -1,6 +1,7 @@
 // The CUDA side of Device; absent from builds without CUDA.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "rtl/core/device.hpp"
@@ -12,5 +13,10 @@ int cuda_device_count() noexcept;
 
 /// Throws DeviceError if there is no device `index`.
 std::shared_ptr<Context> make_cuda_context(int index);
+
+/// Numbers in memory of a CUDA context's device by which the blocks of a kernel count themselves: 0 when a kernel
+/// begins, and left so. Kernels of one context run one after another, so that they may share them.
+constexpr std::int64_t ticket_count = 4096;
+unsigned* tickets(Context& context);
 
 }  // namespace rtl::detail

@@ -1,7 +1,9 @@
 // Optimizer steps: many parameters, changed in place in one launch.
 #include <array>
+#include <optional>
 #include <type_traits>
 
+#include "graph/operations/optimizer.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/graph/optimizer_step.hpp"
 
@@ -41,20 +43,25 @@ void step(const Device& device, std::span<const OptimizerSlot> slots, const Adam
 }
 
 /// Operands: counters, rates, then of each parameter weight, gradient, start and its moments. Results: of each
-/// parameter the weight and its moments, in place.
+/// parameter the weight and its moments, in place. With the size of the batch the step ends here: then operands losses
+/// and loss, and results counters and losses, stand behind the others.
 template <typename Rule>
 class OptimizerStep final : public Operation {
  public:
-  OptimizerStep(const Rule& rule, std::size_t parameters)
-      : rule_(rule), moments_(moments_of(rule)), parameters_(parameters) {}
+  OptimizerStep(const Rule& rule, std::size_t parameters, std::optional<std::int64_t> advanced = std::nullopt)
+      : rule_(rule), moments_(moments_of(rule)), parameters_(parameters), advanced_(advanced) {}
+  std::shared_ptr<const Operation> ending(std::int64_t batch_size) const {
+    return std::make_shared<const OptimizerStep>(rule_, parameters_, batch_size);
+  }
   std::string_view name() const noexcept override { return is_sgd ? "sgd_step" : "adam_step"; }
   std::string attributes() const override {
+    const std::string end = advanced_ ? fmt::format(", advance by {}", *advanced_) : "";
     if constexpr (is_sgd) {
-      return fmt::format("{} parameters, momentum {}{}", parameters_, rule_.momentum,
-                         rule_.nesterov ? " nesterov" : "");
+      return fmt::format("{} parameters, momentum {}{}{}", parameters_, rule_.momentum,
+                         rule_.nesterov ? " nesterov" : "", end);
     } else {
-      return fmt::format("{} parameters, betas {} {}{}", parameters_, rule_.beta1, rule_.beta2,
-                         rule_.decoupled ? " decoupled" : "");
+      return fmt::format("{} parameters, betas {} {}{}{}", parameters_, rule_.beta1, rule_.beta2,
+                         rule_.decoupled ? " decoupled" : "", end);
     }
   }
   std::vector<Type> infer(std::span<const Value> operands) const override {
@@ -72,11 +79,20 @@ class OptimizerStep final : public Operation {
       }
       types.insert(types.end(), 1 + moments_, own[0].type());
     }
+    if (advanced_) {
+      const Value &losses = operands[place(parameters_)], &loss = operands[place(parameters_) + 1];
+      check_advance(name(), operands[0], losses, loss);
+      types.push_back(operands[0].type());
+      types.push_back(losses.type());
+    }
     return types;
   }
   void run(const Call& call) const override { run_all(call, 1); }
   void run_replicas(const Call& call) const override { run_all(call, call.out(0).extent(0)); }
   std::optional<Aliasing> aliasing(std::size_t result) const override {
+    if (const std::size_t own = parameters_ * (1 + moments_); result >= own) {
+      return Aliasing{.operand = result == own ? 0 : static_cast<int>(place(parameters_)), .writes = true};
+    }
     const std::size_t parameter = result / (1 + moments_), which = result % (1 + moments_);
     return Aliasing{.operand = static_cast<int>(place(parameter) + (which == 0 ? 0 : 2 + which)), .writes = true};
   }
@@ -87,7 +103,7 @@ class OptimizerStep final : public Operation {
         if (i != start && operands[at].defined() && !replicated[at]) return false;
       }
     }
-    return true;
+    return !advanced_ || (replicated[0] && replicated[place(parameters_)] && replicated[place(parameters_) + 1]);
   }
   double flops(std::span<const Value> operands) const override {
     double elements = 0;
@@ -119,7 +135,7 @@ class OptimizerStep final : public Operation {
 
   template <std::size_t capacity>
   void run_parts(const Call& call, std::int64_t replicas) const {
-    const OptimizerState state{.counters = call.in(0), .rates = call.in(1), .replicas = replicas};
+    OptimizerState state{.counters = call.in(0), .rates = call.in(1), .replicas = replicas, .end = {}};
     std::array<OptimizerSlot, capacity> slots;
     for (std::size_t first = 0; first < parameters_; first += capacity) {
       const std::size_t count = std::min(capacity, parameters_ - first);
@@ -131,12 +147,17 @@ class OptimizerStep final : public Operation {
                     .second = moments_ > 1 ? call.out(out + 2) : View(),
                     .start = call.in(in + start)};
       }
+      if (advanced_ && first + count == parameters_) {
+        const std::size_t in = place(parameters_), out = parameters_ * (1 + moments_);
+        state.end = {call.out(out), call.out(out + 1), call.in(in + 1), *advanced_};
+      }
       step(call.device(), {slots.data(), count}, rule_, state);
     }
   }
 
   Rule rule_;
   std::size_t moments_, parameters_;
+  std::optional<std::int64_t> advanced_;
 };
 
 template <typename Rule>
@@ -160,6 +181,12 @@ void record_step(const char* name, const Value& counters, const Value& rates,
 }
 
 }  // namespace
+
+std::shared_ptr<const Operation> make_ending_step(const Operation& step, std::int64_t batch_size) {
+  if (const auto* sgd = dynamic_cast<const OptimizerStep<SgdRule>*>(&step)) return sgd->ending(batch_size);
+  if (const auto* adam = dynamic_cast<const OptimizerStep<AdamRule>*>(&step)) return adam->ending(batch_size);
+  return nullptr;
+}
 
 void record_sgd_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
                      const SgdRule& rule) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/backend/optimizer_step.hpp"
+#include "kernels/backend/step_state.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/functors.hpp"
 
@@ -106,22 +107,30 @@ void for_all_elements(std::span<const OptimizerSlot> slots, const OptimizerState
   });
 }
 
+void end_step(const Device& device, const StepEnd& end) {
+  if (end.counters.given()) cpu::advance(device, end.counters, end.losses, end.loss, end.batch_size);
+}
+
 }  // namespace
 
-void sgd_step(const Device&, std::span<const OptimizerSlot> slots, const SgdRule& rule, const OptimizerState& state) {
+void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
+              const OptimizerState& state) {
   for_all_elements(slots, state,
                    [&](const functors::StepNumbers& numbers, const OptimizerSlot& slot, std::int64_t start_shift,
                        std::int64_t begin, std::int64_t end) {
                      HWY_DYNAMIC_DISPATCH(sgd_target)(rule, numbers, slot, start_shift, begin, end);
                    });
+  end_step(device, state.end);
 }
 
-void adam_step(const Device&, std::span<const OptimizerSlot> slots, const AdamRule& rule, const OptimizerState& state) {
+void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
+               const OptimizerState& state) {
   for_all_elements(slots, state,
                    [&](const functors::StepNumbers& numbers, const OptimizerSlot& slot, std::int64_t start_shift,
                        std::int64_t begin, std::int64_t end) {
                      HWY_DYNAMIC_DISPATCH(adam_target)(rule, numbers, slot, start_shift, begin, end);
                    });
+  end_step(device, state.end);
 }
 
 }  // namespace rtl::kernels::cpu

@@ -159,21 +159,15 @@ void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView p
 
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
                              View dbias) {
-  // The vendor's library rounds a weight's gradient to the dtype of the images, the patches do not.
   const PackedWeights packed(device, dw.shape(), x.dtype());
-  if (vendor_backward_weights(device, x, dy, options, packed.view())) {
-    packed.unpack(device, dw);
-  } else {
-    const PackedWeights wide(device, dw.shape(), dw.dtype());
-    patch_backward_weights(device, x, dy, options, wide.view());
-    wide.unpack(device, dw);
-  }
-  add_up_bias(device, dy, dbias);
+  packed_conv2d_backward_weights(device, x, dy, options, packed.view(), dbias);
+  packed.unpack(device, dw);
 }
 
 void packed_conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options,
                                     View packed, View dbias) {
   if (!vendor_backward_weights(device, x, dy, options, packed)) {
+    // The vendor's library, too, rounds a sum in f32 to the dtype of the images.
     const bool rounds = packed.dtype() == DType::bf16;
     const Scratch<float> memory(device, rounds ? packed.count() : 0);
     const View sums = rounds ? View(memory.get(), DType::f32, packed.shape(), device) : packed;

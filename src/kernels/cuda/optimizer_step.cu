@@ -1,7 +1,11 @@
 #include "kernels/backend/optimizer_step.hpp"
+#include "kernels/backend/step_state.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "core/cuda/context.hpp"
+#include "kernels/advance_replica.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/functors.hpp"
 
@@ -38,6 +42,17 @@ struct Numbers {
   }
 };
 
+/// What is done behind all blocks of a replica, which count themselves in `tickets`; nothing where these are null.
+template <typename T>
+struct Ending {
+  unsigned* tickets = nullptr;
+  std::int64_t* counters = nullptr;
+  T* losses = nullptr;
+  std::int64_t batches = 0;
+  const T* loss = nullptr;
+  std::int64_t batch_size = 0;
+};
+
 template <typename T, typename Slots>
 __device__ void update_element(const functors::SgdUpdate<T>& update, const Slots& slots, int slot, std::int64_t at,
                                std::int64_t start_at) {
@@ -63,10 +78,10 @@ __device__ void update_element(const functors::AdamUpdate<T>& update, const Slot
 }
 
 /// A block works on one chunk of one tensor, found by bisection, of replica blockIdx.y. Its first thread derives the
-/// factors from the step's numbers, in f64.
+/// factors from the step's numbers, in f64, and counts the block: that of the last one moves the numbers on.
 template <typename T, int capacity, typename Rule>
 __global__ void __launch_bounds__(block_size, 2)
-    step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule, Numbers numbers) {
+    step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule, Numbers numbers, Ending<T> ending) {
   using Update = decltype(functors::update_of<T>(rule, functors::StepNumbers()));
   RTL_SHARED(Update, shared, [1]);
   const std::int64_t replica = blockIdx.y;
@@ -89,6 +104,12 @@ __global__ void __launch_bounds__(block_size, 2)
   for (std::int64_t i = begin + threadIdx.x; i < end; i += block_size) {
     update_element(update, slots, low, before + i, start_before + i);
   }
+  if (ending.tickets == nullptr || threadIdx.x != 0) return;
+  __threadfence();
+  if (atomicAdd(ending.tickets + replica, 1u) + 1 != gridDim.x) return;
+  __threadfence();
+  ending.tickets[replica] = 0;
+  advance_replica(replica, ending.counters, ending.losses, ending.batches, ending.loss, ending.batch_size);
 }
 
 template <typename T>
@@ -99,7 +120,7 @@ T* pointer_of(const View& view) {
 /// One launch for the tensors of dtype T among `slots`, at most `capacity`.
 template <typename T, int capacity, typename Rule>
 void step_some(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
-               const OptimizerState& state) {
+               const OptimizerState& state, const Ending<T>& ending) {
   Table<T, capacity> table;
   std::int64_t chunks = 0;
   for (const OptimizerSlot& slot : slots) {
@@ -120,25 +141,54 @@ void step_some(const Device& device, std::span<const OptimizerSlot> slots, const
   const Numbers numbers{state.counters.data_as<std::int64_t>(), state.rates.data_as<double>(),
                         state.counters.rank() == 2 ? Counters::count : 0, state.rates.rank() == 2 ? Rates::count : 0};
   launch(step_all<T, capacity, Rule>, dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(state.replicas)),
-         block_size, 0, activate(device), table, rule, numbers);
+         block_size, 0, activate(device), table, rule, numbers, ending);
 }
 
 template <typename T, typename Rule>
 void step_slots(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
-                const OptimizerState& state) {
-  if (slots.size() <= small_capacity) return step_some<T, small_capacity>(device, slots, rule, state);
+                const OptimizerState& state, const Ending<T>& ending) {
+  if (slots.size() <= small_capacity) return step_some<T, small_capacity>(device, slots, rule, state, ending);
   while (!slots.empty()) {
     const std::size_t now = std::min<std::size_t>(slots.size(), large_capacity);
-    step_some<T, large_capacity>(device, slots.first(now), rule, state);
+    step_some<T, large_capacity>(device, slots.first(now), rule, state, ending);
     slots = slots.subspan(now);
   }
+}
+
+/// True if one launch for elements of T does all, and can end the step.
+template <typename T>
+bool ends_with_parameters(std::span<const OptimizerSlot> slots, const OptimizerState& state) {
+  const auto fits = [](const ConstView& view) { return view.dtype() == dtype_of<T>(); };
+  return state.end.counters.given() && fits(state.end.losses) && fits(state.end.loss) &&
+         slots.size() <= large_capacity && state.replicas <= detail::ticket_count &&
+         std::all_of(slots.begin(), slots.end(), [&](const OptimizerSlot& slot) { return fits(slot.weight); }) &&
+         std::any_of(slots.begin(), slots.end(), [](const OptimizerSlot& slot) { return slot.weight.count() > 0; });
+}
+
+template <typename T, typename Rule>
+bool step_dtype(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
+                const OptimizerState& state) {
+  Ending<T> ending;
+  const bool ends = ends_with_parameters<T>(slots, state);
+  if (ends) {
+    const StepEnd& end = state.end;
+    ending = {detail::tickets(device.context()),
+              end.counters.data_as<std::int64_t>(),
+              end.losses.data_as<T>(),
+              end.losses.extent(-1),
+              end.loss.data_as<T>(),
+              end.batch_size};
+  }
+  step_slots<T>(device, slots, rule, state, ending);
+  return ends;
 }
 
 template <typename Rule>
 void step_all_dtypes(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
                      const OptimizerState& state) {
-  step_slots<float>(device, slots, rule, state);
-  step_slots<double>(device, slots, rule, state);
+  const bool ended = step_dtype<float>(device, slots, rule, state);
+  if (step_dtype<double>(device, slots, rule, state) || ended || !state.end.counters.given()) return;
+  cuda::advance(device, state.end.counters, state.end.losses, state.end.loss, state.end.batch_size);
 }
 
 }  // namespace

@@ -6,26 +6,19 @@
 
 #include <bit>
 
+#include "core/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
 
 namespace rtl::kernels::cuda {
 
-// Each block takes `lanes` neighbouring columns of matrix blockIdx.z and a range of rows; each thread every (block_size
-// / lanes)th row of it, in order; then a tree in shared memory. Asking for four blocks on a multiprocessor grants 64
-// registers: left to itself, ptxas spills one to reach 32 or 48.
-template <typename Total, typename Term, typename Combine, typename Finish>
-__global__ void __launch_bounds__(block_size, 4)
-    reduce_kernel(std::int64_t rows, std::int64_t columns, std::int64_t rows_per_split, int lanes, Total identity,
-                  const __grid_constant__ Term term, Combine combine, Finish finish) {
-  RTL_SHARED(Total, partial, [block_size]);
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread % lanes, line = thread / lanes, lines = block_size / lanes;
-  const std::int64_t column_of_matrix = std::int64_t{blockIdx.x} * lanes + lane;
-  const std::int64_t column = blockIdx.z * columns + column_of_matrix;
-  const std::int64_t begin = blockIdx.y * rows_per_split;
-  const std::int64_t end = begin + rows_per_split < rows ? begin + rows_per_split : rows;
+/// The sum, or what `combine` makes of it, of a column's rows from `begin` to `end`, for line 0 of its threads: each
+/// thread adds every (block_size / lanes)th row, in order; then a tree in shared memory.
+template <typename Total, typename Term, typename Combine>
+__device__ inline Total reduce_rows(std::int64_t begin, std::int64_t end, std::int64_t column, bool inside, int lanes,
+                                    const Total& identity, const Term& term, const Combine& combine, Total* partial) {
+  const int thread = static_cast<int>(threadIdx.x), line = thread / lanes, lines = block_size / lanes;
   Total total = identity;
-  if (column_of_matrix < columns) {
+  if (inside) {
 #pragma unroll 4
     for (std::int64_t row = begin + line; row < end; row += lines) total = combine(total, term(row, column));
   }
@@ -34,8 +27,25 @@ __global__ void __launch_bounds__(block_size, 4)
     __syncthreads();
     if (line < half) partial[thread] = combine(partial[thread], partial[thread + half * lanes]);
   }
+  return partial[thread];
+}
+
+// Each block takes `lanes` neighbouring columns of matrix blockIdx.z and a range of rows. Asking for four blocks on a
+// multiprocessor grants 64 registers: left to itself, ptxas spills one to reach 32 or 48.
+template <typename Total, typename Term, typename Combine, typename Finish>
+__global__ void __launch_bounds__(block_size, 4)
+    reduce_kernel(std::int64_t rows, std::int64_t columns, std::int64_t rows_per_split, int lanes, Total identity,
+                  const __grid_constant__ Term term, Combine combine, Finish finish) {
+  RTL_SHARED(Total, partial, [block_size]);
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  const std::int64_t column_of_matrix = std::int64_t{blockIdx.x} * lanes + lane;
+  const std::int64_t column = blockIdx.z * columns + column_of_matrix;
+  const bool inside = column_of_matrix < columns;
+  const std::int64_t begin = blockIdx.y * rows_per_split;
+  const std::int64_t end = begin + rows_per_split < rows ? begin + rows_per_split : rows;
+  const Total total = reduce_rows(begin, end, column, inside, lanes, identity, term, combine, &partial[0]);
   // Line 0 of a column is the thread that wrote its result.
-  if (line == 0 && column_of_matrix < columns) finish(column, blockIdx.y, partial[thread]);
+  if (static_cast<int>(threadIdx.x) < lanes && inside) finish(column, blockIdx.y, total);
 }
 
 template <typename Total>
@@ -55,6 +65,41 @@ struct LoadPartial {
     return partials[column * splits + split];
   }
 };
+
+/// The same in one launch: of the blocks of a column's ranges, the last one combines what all have found, with
+/// last_lanes columns at a time, as a launch of reduce_kernel would.
+template <typename Total, typename Term, typename Combine, typename Finish>
+__global__ void __launch_bounds__(block_size, 4)
+    reduce_at_once(std::int64_t rows, std::int64_t columns, std::int64_t rows_per_split, int lanes, int last_lanes,
+                   Total* partials, unsigned* tickets, Total identity, const __grid_constant__ Term term,
+                   Combine combine, Finish finish) {
+  RTL_SHARED(Total, partial, [block_size]);
+  RTL_SHARED(unsigned, arrived, [1]);
+  const int thread = static_cast<int>(threadIdx.x);
+  const std::int64_t first = std::int64_t{blockIdx.x} * lanes, matrix = blockIdx.z * columns, splits = gridDim.y;
+  const std::int64_t own = first + thread % lanes;
+  const std::int64_t begin = blockIdx.y * rows_per_split;
+  const std::int64_t end = begin + rows_per_split < rows ? begin + rows_per_split : rows;
+  const Total found = reduce_rows(begin, end, matrix + own, own < columns, lanes, identity, term, combine, &partial[0]);
+  if (thread < lanes && own < columns) partials[(matrix + own) * splits + blockIdx.y] = found;
+  unsigned* ticket = tickets + blockIdx.z * gridDim.x + blockIdx.x;
+  __threadfence();
+  __syncthreads();
+  if (thread == 0) arrived[0] = atomicAdd(ticket, 1u);
+  __syncthreads();
+  if (arrived[0] + 1 != gridDim.y) return;
+  __threadfence();
+  if (thread == 0) *ticket = 0;
+  const LoadPartial<Total> load{partials, splits};
+  for (int offset = 0; offset < lanes; offset += last_lanes) {
+    const int lane = offset + thread % last_lanes;
+    const bool inside = lane < lanes && first + lane < columns;
+    __syncthreads();
+    const Total total =
+        reduce_rows(0, splits, matrix + first + lane, inside, last_lanes, identity, load, combine, &partial[0]);
+    if (thread < last_lanes && inside) finish(matrix + first + lane, 0, total);
+  }
+}
 
 /// Neighbouring threads read neighbouring rows (`rows`: a column lies along memory) or neighbouring columns.
 enum class Neighbours { rows, columns };
@@ -80,8 +125,9 @@ inline ReductionShape shape_of_reduction(std::int64_t rows, std::int64_t columns
   return {static_cast<int>(lanes), splits, ceil_divide(rows, splits)};
 }
 
-/// For every column: finish(column, 0, combination of term(row, column) over all rows). One launch, or two with a
-/// partial result per range of rows between them. `matrices` (at most 65,535) do not change the order of additions.
+/// For every column: finish(column, 0, combination of term(row, column) over all rows). One launch, or, of many
+/// rows, two with a partial result per range of rows between them. `matrices` (at most 65,535) do not change the order
+/// of additions.
 template <typename Total, typename Term, typename Combine, typename Finish>
 void reduce_columns(const Device& device, std::int64_t rows, std::int64_t columns, Neighbours neighbours,
                     const Total& identity, const Term& term, const Combine& combine, const Finish& finish,
@@ -98,12 +144,20 @@ void reduce_columns(const Device& device, std::int64_t rows, std::int64_t column
     return;
   }
   const Scratch<Total> partials(device, matrices * columns * shape.splits);
+  ReductionShape last = shape_of_reduction(shape.splits, columns, Neighbours::rows);
+  last.splits = 1;
+  // With more ranges, one block for all of a column's would take longer than another launch.
+  constexpr std::int64_t few = 32;
+  if (shape.splits <= few && matrices * ceil_divide(columns, shape.lanes) <= detail::ticket_count) {
+    launch(reduce_at_once<Total, Term, Combine, Finish>, grid(shape), block_size, 0, stream, rows, columns,
+           shape.rows_per_split, shape.lanes, last.lanes, partials.get(), detail::tickets(device.context()), identity,
+           term, combine, finish);
+    return;
+  }
   using Store = StorePartial<Total>;
   using Load = LoadPartial<Total>;
   launch(reduce_kernel<Total, Term, Combine, Store>, grid(shape), block_size, 0, stream, rows, columns,
          shape.rows_per_split, shape.lanes, identity, term, combine, Store{partials.get(), shape.splits});
-  ReductionShape last = shape_of_reduction(shape.splits, columns, Neighbours::rows);
-  last.splits = 1;
   launch(reduce_kernel<Total, Load, Combine, Finish>, grid(last), block_size, 0, stream, shape.splits, columns,
          shape.splits, last.lanes, identity, Load{partials.get(), shape.splits}, combine, finish);
 }

@@ -104,6 +104,14 @@ inline void __syncwarp(unsigned mask = 0xffffffffu, emulation::Location where = 
       mask, 0, [](unsigned, const auto&) { return 0; }, where);
 }
 
+/// Blocks run one after another, and threads change at barriers and warp primitives only.
+inline unsigned atomicAdd(unsigned* address, unsigned value) {
+  const unsigned before = *address;
+  *address += value;
+  return before;
+}
+inline void __threadfence() {}
+
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32,
               emulation::Location where = emulation::Location::current()) {

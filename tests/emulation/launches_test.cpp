@@ -1,0 +1,122 @@
+// What training steps really start on a CUDA device, against what their plans say. A product or convolution of the
+// vendor's libraries counts as one start; how many kernels a library takes for it only a GPU shows.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "emulation/runtime.hpp"
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/passes.hpp"
+#include "rtl/layers/models.hpp"
+#include "rtl/layers/network.hpp"
+#include "rtl/optim/optimizer.hpp"
+#include "transfer/step.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+void expect_as_planned(const std::string& name, std::int64_t planned, std::size_t started) {
+  std::cout << fmt::format("{:<28} {:>4} launches\n", name, started);
+  EXPECT_EQ(static_cast<std::int64_t>(started), planned) << name;
+}
+
+void count_step(const layers::Architecture& architecture, std::int64_t batch) {
+  const Device device = Device::cuda(0);
+  const auto network = layers::make_network(architecture, device, 1);
+  WholeNetwork model(*network);
+  data::Dataset dataset;
+  dataset.classes = architecture.classes;
+  std::vector<std::int64_t> extents{batch};
+  for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
+  const bool images = architecture.input.rank() == 3;
+  dataset.inputs =
+      Tensor::zeros(Shape(std::span<const std::int64_t>(extents)), images ? DType::u8 : DType::f32, device);
+  dataset.labels = Tensor::zeros({batch}, DType::i32, device);
+  const data::InputNormalization normalization = images ? data::Normalization::half : data::Normalization::none;
+  const TrainingData data{&dataset, normalization, {}};
+  const detail::InputGather inputs(dataset, normalization, DType::f32, device);
+  const optim::Sgd optimizer(detail::trained_parameters(model), {.learning_rate = 0.1}, {.momentum = 0.9});
+  detail::TrainingStep step({{&model, &data, &inputs, &optimizer}}, 2, device, DType::f32);
+  std::vector<std::int64_t> order;
+  for (std::int64_t i = 0; i < batch; ++i) order.push_back(i);
+  step.set_order(order);
+  step.set_labels(std::vector<std::int32_t>(static_cast<std::size_t>(batch)));
+  step.start_epoch(std::vector<detail::EpochStart>{{.seed = 1, .step = 0, .rates = {.learning_rate = 0.1}}});
+  const std::int64_t planned = step.plan(batch).facts().launches;
+  const std::size_t before = emulation::started();
+  step.run(batch);
+  expect_as_planned(architecture.to_string(), planned, emulation::started() - before);
+  if (::testing::Test::HasFailure()) std::cout << step.plan(batch).to_string();
+}
+
+TEST(Launches, OfATrainingStepAreThoseOfItsPlan) {
+  count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64);
+  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64);
+  count_step({"mlp", "128", {64}, 10}, 512);
+}
+
+/// Heads of one hidden layer, or none, as replicas: from the rows of a batch to the updated weights.
+void count_heads(const std::string& name, std::vector<std::int64_t> hidden, std::int64_t replicas) {
+  constexpr std::int64_t samples = 1024, batch = 512, features = 64;
+  const Device device = Device::cuda(0);
+  const std::unique_ptr<layers::Network> network =
+      models::mlp({.inputs = features, .hidden = std::move(hidden), .classes = 10, .seed = 1}, device);
+  std::vector<optim::NamedStorage> parameters;
+  for (const auto& parameter : network->state().parameters) {
+    parameters.push_back({parameter.name, parameter.parameter->storage});
+  }
+  const optim::Sgd optimizer(std::move(parameters), {.learning_rate = 0.1}, {.momentum = 0.9});
+  graph::StepState state(device);
+  optimizer.write_rates(state);
+  const auto graph = std::make_shared<graph::Graph>(device);
+  const graph::StepState::Values step = state.values(*graph);
+  const auto zeros = [&](const Shape& shape, DType dtype) {
+    return graph::Storage(Tensor::zeros(shape, dtype, device));
+  };
+  const graph::Value order = graph->variable("order", zeros({samples}, DType::i64));
+  const graph::Value losses = graph->variable("losses", zeros({2}, DType::f32));
+  const graph::Value x = graph::gather_batch(graph->constant("features", zeros({samples, features}, DType::f32)), order,
+                                             step.counters, batch, DType::f32);
+  const graph::Value logits = network->forward(x, {.training = true, .counters = step.counters});
+  const graph::Value loss =
+      graph::cross_entropy_batch(logits, graph->constant("labels", zeros({samples}, DType::i32)), order, step.counters);
+  optimizer.record(step, graph::gradients(loss, optimizer.parameters(*graph)));
+  graph::advance(step.counters, losses, loss, batch);
+  graph::run_passes(*graph, {});
+  graph::PlanOptions options{.replicas = replicas};
+  for (std::size_t i = 0; replicas > 1 && i < graph->values().size(); ++i) {
+    const graph::Value value = graph->value(static_cast<std::int32_t>(i));
+    if (graph->record(value).origin == graph::Origin::variable && value != step.rates)
+      options.replicated.push_back(value);
+  }
+  const auto plan = std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>(), options);
+  graph::Execution execution(plan);
+  std::vector<Tensor> stacked;
+  for (const graph::Value& variable : options.replicated) {
+    std::vector<std::int64_t> extents{replicas};
+    extents.insert(extents.end(), variable.shape().extents().begin(), variable.shape().extents().end());
+    stacked.push_back(Tensor::zeros(Shape(std::span<const std::int64_t>(extents)), variable.dtype(), device));
+    execution.bind(variable, stacked.back().view());
+  }
+  execution.run();
+  const std::size_t before = emulation::started();
+  execution.run();
+  expect_as_planned(name, plan->facts().launches, emulation::started() - before);
+  if (::testing::Test::HasFailure()) std::cout << plan->to_string();
+}
+
+TEST(Launches, OfHeadsAreThoseOfTheirPlans) {
+  count_heads("head 64-10", {}, 1);
+  count_heads("head 64-128-10", {128}, 1);
+  count_heads("20 heads 64-10", {}, 20);
+  count_heads("20 heads 64-128-10", {128}, 20);
+}
+
+}  // namespace
+}  // namespace rtl::transfer
