@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/norm_passes.cpp"
@@ -152,11 +153,16 @@ void block_products(D d, const NormSums<T>& p, std::int64_t start, std::int64_t 
   }
 }
 
+/// bf16 takes few values, so that the roundings of their sums and squares repeat and do not average out: they are added
+/// up in f32 over this many groups of rows at most, by two or more running sums.
+constexpr std::int64_t most_bf16_groups = 128;
+
 /// Calls f(first group, groups) for blocks of about block_bytes.
 template <typename T, typename F>
 void for_blocks(std::int64_t groups, std::int64_t period, const F& f) {
   const std::int64_t wanted = block_bytes / (period * static_cast<std::int64_t>(sizeof(Arithmetic<T>)));
-  const std::int64_t size = std::max<std::int64_t>(wanted, 8);
+  constexpr std::int64_t most = std::is_same_v<T, bfloat16> ? most_bf16_groups : INT64_MAX;
+  const std::int64_t size = std::min(most, std::max<std::int64_t>(wanted, 8));
   for (std::int64_t group = 0; group < groups; group += size) f(group, std::min(size, groups - group));
 }
 
