@@ -22,6 +22,8 @@ data::Dataset copy_to(const data::Dataset& dataset, const Device& device);
 class PlacedDataset {
  public:
   PlacedDataset(const data::Dataset& dataset, const Device& device);
+  PlacedDataset(const PlacedDataset&) = delete;
+  PlacedDataset& operator=(const PlacedDataset&) = delete;
   const data::Dataset& operator*() const { return *dataset_; }
   const data::Dataset* operator->() const { return dataset_; }
 

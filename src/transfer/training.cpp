@@ -7,6 +7,7 @@
 #include <cmath>
 #include <deque>
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <utility>
 
@@ -105,7 +106,8 @@ class Training {
     if (!options_.checkpoint.empty()) {
       protocol_ = detail::training_protocol(model_, data_, options_);
       if (options_.resume) {
-        record_.losses = detail::load_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, options_.notice);
+        outcome_.record.losses =
+            detail::load_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, options_.notice);
       } else {
         detail::keep_other_training(options_.checkpoint, protocol_, options_.notice);
       }
@@ -132,14 +134,14 @@ class Training {
     guarded([&] {
       const double loss = mean_of(losses);
       if (!std::isfinite(loss)) throw_diverged_loss(losses, loss);
-      record_.losses.push_back(loss);
+      outcome_.record.losses.push_back(loss);
       const bool last = epoch() == options_.epochs;
       const bool stopped = !last && options_.stop && options_.stop();
       const bool keep =
           !options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0);
       if (keep || last || stopped) fetch();
       if (keep || last) check_weights();
-      if (keep) detail::save_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, record_.losses);
+      if (keep) detail::save_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, outcome_.record.losses);
       if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(begin_)});
       if (last || stopped) finish();
     });
@@ -147,7 +149,7 @@ class Training {
   }
 
  private:
-  std::int64_t epoch() const { return static_cast<std::int64_t>(record_.losses.size()); }
+  std::int64_t epoch() const { return static_cast<std::int64_t>(outcome_.record.losses.size()); }
 
   template <typename Work>
   void guarded(const Work& work) {
@@ -161,16 +163,15 @@ class Training {
 
   void finish() {
     running_ = false;
-    record_.complete = epoch() == options_.epochs;
-    if (record_.complete && !options_.checkpoint.empty()) remove_checkpoint();
-    if (record_.complete) add_warnings();
-    record_.steps = epoch() * sampler_.batches();
-    record_.seconds = seconds_since(begin_);
-    outcome_.record = record_;
+    outcome_.record.complete = epoch() == options_.epochs;
+    if (outcome_.record.complete && !options_.checkpoint.empty()) remove_checkpoint();
+    if (outcome_.record.complete) add_warnings();
+    outcome_.record.steps = epoch() * sampler_.batches();
+    outcome_.record.seconds = seconds_since(begin_);
   }
 
   void warn(std::string note) {
-    if (!note.empty()) record_.warnings.push_back(std::move(note));
+    if (!note.empty()) outcome_.record.warnings.push_back(std::move(note));
   }
 
   void add_warnings() {
@@ -185,7 +186,7 @@ class Training {
 
   /// The last epoch's loss is one of changing weights, and with dropout: if it is well below, there is nothing to
   /// check.
-  bool doubtful(double shares) const { return record_.losses.back() > 0.9 * shares; }
+  bool doubtful(double shares) const { return outcome_.record.losses.back() > 0.9 * shares; }
 
   /// On the training samples: all of them where there is doubt, else until two classes have been predicted.
   detail::LearningCheck evaluate(const std::vector<std::int32_t>& labels, double shares) {
@@ -277,7 +278,6 @@ class Training {
   Clock::time_point begin_ = Clock::now();
   detail::Facts protocol_;
   detail::LargestWeight start_;
-  TrainingRecord record_;
   ReplicaTraining outcome_;
 };
 
@@ -335,6 +335,8 @@ class Trainings {
  private:
   /// A data set where the device can read it, and its inputs as one normalisation has them.
   struct Placed {
+    Placed(const data::Dataset* from, std::uint64_t normalized, const Device& device)
+        : given(from), normalization(normalized), dataset(*from, device) {}
     const data::Dataset* given;
     std::uint64_t normalization;
     detail::PlacedDataset dataset;
@@ -358,8 +360,7 @@ class Trainings {
       return placed.given == replica.data.dataset && placed.normalization == normalization;
     });
     if (found == placed_.end()) {
-      found = placed_.emplace(placed_.end(), Placed{replica.data.dataset, normalization,
-                                                    detail::PlacedDataset(*replica.data.dataset, device), nullptr});
+      found = placed_.emplace(placed_.end(), replica.data.dataset, normalization, device);
       const DType dtype = replica.model->state().parameters.front().value().dtype();
       if (replica.model->wants_inputs()) {
         found->inputs =
@@ -405,7 +406,7 @@ class Trainings {
     step.start_epoch(starts);
   }
 
-  std::deque<Placed> placed_;
+  std::list<Placed> placed_;
   std::deque<Training> trainings_;
   std::vector<std::int32_t> labels_;  ///< as the steps see them
 };

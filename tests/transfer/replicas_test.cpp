@@ -110,7 +110,8 @@ TEST(Replicas, HaveRowsAndNormalisationsOfTheirOwn) {
   for (const Device& device : testing::devices()) {
     const Case one{"mlp", "6", OptimizerKind::adam};
     Data data;
-    for (const std::uint64_t seed : {1, 2}) data.push_back(testing::make_vectors(seed, 37, 5, 3, 1.0, device));
+    const Device host = Device::cpu(1);  // from where they are copied
+    for (const std::uint64_t seed : {1, 2}) data.push_back(testing::make_vectors(seed, 37, 5, 3, 1.0, host));
     const auto options = three(one.optimizer);
     expect_equal(trained(one, data, options, true, device), trained(one, data, options, false, device));
   }

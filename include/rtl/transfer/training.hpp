@@ -163,7 +163,7 @@ struct Replica {
 /// How it went.
 struct ReplicaTraining {
   TrainingRecord record;
-  std::optional<TrainingDiverged> divergence = {};  ///< instead of a record
+  std::optional<TrainingDiverged> divergence = {};  ///< the record is of what came before
 };
 
 /// Trains models of one architecture at once, as replicas of one plan (docs/graph.md): each ends with the bytes that
