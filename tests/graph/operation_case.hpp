@@ -1,6 +1,6 @@
 // One description of an operation gives all its checks: values against a plain double-precision reference, first and
-// second derivatives against differences, bf16 against f64, planned runs against node-by-node ones and captured ones, and
-// replicas against separate runs.
+// second derivatives against differences, bf16 against f64, planned runs against node-by-node ones and captured ones,
+// and replicas against separate runs.
 #pragma once
 
 #include <functional>

@@ -77,8 +77,8 @@ class DeviceAccess {
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
-/// Kernels, copies, memsets, calls of stand-ins and graphs that were started so far, in all threads; those of a replayed
-/// graph count one by one, beside the graph.
+/// Kernels, copies, memsets, calls of stand-ins and graphs that were started so far, in all threads; those of a
+/// replayed graph count one by one, beside the graph.
 std::size_t started() noexcept;
 
 enum class Admission { now, recorded, refused };
