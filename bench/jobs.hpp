@@ -17,6 +17,7 @@ struct Job {
   double flop = 0;         ///< for one unit
   double bytes = 0;        ///< to and from memory, for one unit; 0 where arithmetic is all that matters
   std::string arithmetic;  ///< how `flop` was counted
+  bool bf16 = false;       ///< whether the limit is that of products in bf16
   std::function<void()> run;
   /// What the last run found, where that can be compared with what peers find.
   std::function<std::string()> result = {};
@@ -31,8 +32,12 @@ const std::vector<JobMaker>& all_jobs();
 
 Job resnet20_features(const Settings& settings);
 Job resnet20_train(const Settings& settings);
+Job resnet20_features_bf16(const Settings& settings);
+Job resnet20_train_bf16(const Settings& settings);
 Job mlp_head(const Settings& settings);
 Job mlp_head_20_seeds(const Settings& settings);
+Job mlp_head_bf16(const Settings& settings);
+Job mlp_head_20_seeds_bf16(const Settings& settings);
 Job ridge_path(const Settings& settings);
 Job ridge_path_f32(const Settings& settings);
 Job ridge_heads(const Settings& settings);

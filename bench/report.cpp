@@ -32,6 +32,7 @@ json describe_machine(const Settings& settings, const Roofline& roofline) {
           {"openblas_warning", kernels::host_blas_warning()},
           {"onednn", kernels::host_dnnl_version()},
           {"peak_gflops_f32", roofline.flops * 1e-9},
+          {"product_gflops_bf16", roofline.flops_bf16 * 1e-9},
           {"bandwidth_gb_s", roofline.bandwidth * 1e-9}};
 }
 
@@ -61,7 +62,7 @@ json measure_job(const Settings& settings, const Roofline& roofline, const Job& 
     }
   }
   const double rate = job.units / ours.median();
-  const Limit limit = limit_of(roofline, job.flop, job.bytes);
+  const Limit limit = limit_of(roofline, job.flop, job.bytes, job.bf16);
   json measured_peers = json::array();
   for (const Rival& rival : rivals) {
     const double their_rate = rival.units / rival.timings.median();

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "rtl/core/tensor.hpp"
+#include "rtl/kernels/gemm.hpp"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "roofline.cpp"
 #include <hwy/foreach_target.h>
@@ -68,6 +71,16 @@ double measure_flops(const Settings& settings) {
   return flop / timings.best();
 }
 
+double measure_flops_bf16(const Settings& settings) {
+  const std::int64_t size = settings.quick ? 512 : 2048;
+  const Device device = Device::cpu(settings.threads);
+  const Tensor a = Tensor::zeros({size, size}, DType::bf16, device);
+  Tensor c({size, size}, DType::f32, device);
+  const Timings timings = time_repeatedly(
+      settings, [&] { kernels::gemm(device, kernels::Transpose::no, kernels::Transpose::no, 1, a, a, 0, c); }, 5, 0);
+  return 2.0 * static_cast<double>(size * size * size) / timings.best();
+}
+
 double measure_bandwidth(const Settings& settings) {
   const std::int64_t count = (settings.quick ? 8 : 32) * 1024 * 1024;
   const auto size = static_cast<std::size_t>(count);
@@ -90,14 +103,17 @@ double measure_bandwidth(const Settings& settings) {
 }  // namespace
 
 Roofline measure_roofline(const Settings& settings) {
-  return {.flops = measure_flops(settings), .bandwidth = measure_bandwidth(settings)};
+  return {.flops = measure_flops(settings),
+          .flops_bf16 = measure_flops_bf16(settings),
+          .bandwidth = measure_bandwidth(settings)};
 }
 
-Limit limit_of(const Roofline& roofline, double flop, double bytes) {
-  const double by_arithmetic = flop > 0 ? roofline.flops / flop : 0;
+Limit limit_of(const Roofline& roofline, double flop, double bytes, bool bf16) {
+  const double by_arithmetic = flop > 0 ? (bf16 ? roofline.flops_bf16 : roofline.flops) / flop : 0;
   const double by_memory = bytes > 0 ? roofline.bandwidth / bytes : 0;
   const bool arithmetic = by_memory == 0 || (by_arithmetic > 0 && by_arithmetic < by_memory);
-  return arithmetic ? Limit{by_arithmetic, "peak FLOP/s"} : Limit{by_memory, "memory bandwidth"};
+  return arithmetic ? Limit{by_arithmetic, bf16 ? "FLOP/s of a large product in bf16" : "peak FLOP/s"}
+                    : Limit{by_memory, "memory bandwidth"};
 }
 
 }  // namespace rtl::bench

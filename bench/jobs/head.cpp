@@ -30,8 +30,8 @@ struct Cached {
 /// Heads of consecutive seeds, as replicas of one plan: from the rows of a batch to the updated weights.
 class Heads {
  public:
-  Heads(const Cached& cached, const Device& device, std::uint64_t seed, std::int64_t replicas)
-      : device_(device), seed_(seed), replicas_(replicas) {
+  Heads(const Cached& cached, const Device& device, std::uint64_t seed, std::int64_t replicas, DType activations)
+      : device_(device), seed_(seed), replicas_(replicas), activations_(activations) {
     for (std::int64_t r = 0; r < replicas; ++r) {
       networks_.push_back(models::mlp(
           {.inputs = features, .hidden = {hidden}, .classes = classes, .seed = seed + static_cast<std::uint64_t>(r)},
@@ -70,8 +70,9 @@ class Heads {
     order_ = graph->variable("order", graph::Storage(Tensor({samples}, DType::i64, device_)));
     const graph::Value losses = graph->variable("losses", graph::Storage(Tensor::zeros({steps}, DType::f32, device_)));
     const graph::Value x =
-        graph::gather_batch(graph->constant("features", cached.features), order_, step.counters, batch, DType::f32);
-    const graph::Value logits = networks_.front()->forward(x, {.training = true, .counters = step.counters});
+        graph::gather_batch(graph->constant("features", cached.features), order_, step.counters, batch, activations_);
+    const graph::Value logits =
+        graph::cast(networks_.front()->forward(x, {.training = true, .counters = step.counters}), DType::f32);
     const graph::Value loss =
         graph::cross_entropy_batch(logits, graph->constant("labels", cached.labels), order_, step.counters);
     const std::vector<graph::Value> weights = optimizer.parameters(*graph);
@@ -108,6 +109,7 @@ class Heads {
   Device device_;
   std::uint64_t seed_;
   std::int64_t replicas_;
+  DType activations_;
   std::vector<std::unique_ptr<layers::Network>> networks_;
   std::vector<data::BatchSampler> samplers_;
   std::int64_t epoch_ = 0;
@@ -121,7 +123,7 @@ constexpr double flop_of_step = 2.0 * batch * (2 * features * hidden + 3 * hidde
 
 /// Several heads are spread over the threads, each of which runs a plan with its share of them as replicas: independent
 /// heads need no synchronisation.
-Job head_job(const char* name, const Settings& settings, int seeds) {
+Job head_job(const char* name, const Settings& settings, int seeds, DType activations) {
   const int plans = std::min(seeds, settings.threads);
   const Device device = Device::cpu(seeds > 1 ? 1 : settings.threads);
   const Cached cached(device);
@@ -129,13 +131,14 @@ Job head_job(const char* name, const Settings& settings, int seeds) {
   for (int plan = 0; plan < plans; ++plan) {
     const int first = plan * seeds / plans, end = (plan + 1) * seeds / plans;
     heads->push_back(std::make_unique<Heads>(cached, plans > 1 ? device.separate() : device,
-                                             static_cast<std::uint64_t>(first), end - first));
+                                             static_cast<std::uint64_t>(first), end - first, activations));
   }
   return {.name = name,
           .unit = "steps/s",
           .units = static_cast<double>(steps * seeds),
           .flop = flop_of_step,
           .arithmetic = "matrix products of a step",
+          .bf16 = activations == DType::bf16,
           .run = [heads] {
             const auto count = static_cast<std::int64_t>(heads->size());
 #pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(count)) if (count > 1)
@@ -145,7 +148,11 @@ Job head_job(const char* name, const Settings& settings, int seeds) {
 
 }  // namespace
 
-Job mlp_head(const Settings& settings) { return head_job("mlp_head", settings, 1); }
-Job mlp_head_20_seeds(const Settings& settings) { return head_job("mlp_head_20_seeds", settings, 20); }
+Job mlp_head(const Settings& settings) { return head_job("mlp_head", settings, 1, DType::f32); }
+Job mlp_head_bf16(const Settings& settings) { return head_job("mlp_head_bf16", settings, 1, DType::bf16); }
+Job mlp_head_20_seeds(const Settings& settings) { return head_job("mlp_head_20_seeds", settings, 20, DType::f32); }
+Job mlp_head_20_seeds_bf16(const Settings& settings) {
+  return head_job("mlp_head_20_seeds_bf16", settings, 20, DType::bf16);
+}
 
 }  // namespace rtl::bench

@@ -9,6 +9,7 @@
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/passes.hpp"
 #include "rtl/graph/plan.hpp"
+#include "rtl/kernels/pointwise.hpp"
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/optim/optimizer.hpp"
@@ -27,10 +28,17 @@ struct Multiplications {
 /// F(4x4, 3x3) multiplies 36 times for 16 outputs, the direct form 144 times.
 constexpr double winograd = 36.0 / 144.0;
 
+Tensor pictures(Precision precision, const Device& device) {
+  const Tensor values = random_values({batch, 32, 32, 3}, device, 1);
+  Tensor x(values.shape(), activation_dtype(precision, DType::f32), device);
+  kernels::cast(device, values, x);
+  return x;
+}
+
 struct Features {
-  explicit Features(const Device& device)
-      : network(*models::resnet_cifar({}, device)),
-        x(random_values({batch, 32, 32, 3}, device, 1)),
+  Features(const Device& device, Precision precision)
+      : network(*models::resnet_cifar({}, device), precision),
+        x(pictures(precision, device)),
         out({batch, 64}, DType::f32, device) {}
   layers::FrozenNetwork network;
   Tensor x, out;
@@ -38,9 +46,9 @@ struct Features {
 
 /// Forward, backward and the update of one batch, as one plan.
 struct Training {
-  explicit Training(const Device& device)
+  Training(const Device& device, Precision precision)
       : network(models::resnet_cifar({}, device)),
-        x(random_values({batch, 32, 32, 3}, device, 1)),
+        x(pictures(precision, device)),
         labels(random_integers(batch, 10, device, 2)) {
     std::vector<optim::NamedStorage> parameters;
     for (const auto& parameter : network->state().parameters) {
@@ -67,33 +75,49 @@ struct Training {
   std::unique_ptr<graph::Execution> execution;
 };
 
-}  // namespace
-
-Job resnet20_features(const Settings& settings) {
-  const auto state = std::make_shared<Features>(Device::cpu(settings.threads));
+/// In bf16 the 3x3 convolutions of stride 1 are counted direct, too: there the direct form competes.
+Job features_job(const char* name, const Settings& settings, Precision precision) {
+  const auto state = std::make_shared<Features>(Device::cpu(settings.threads), precision);
   const Multiplications m;
-  return {.name = "resnet20_features",
+  const bool bf16 = precision == Precision::bf16;
+  return {.name = name,
           .unit = "images/s",
           .units = batch,
-          .flop = 2 * (m.first + m.halving + winograd * m.square),
-          .arithmetic = "3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its transforms",
+          .flop = 2 * (m.first + m.halving + (bf16 ? 1 : winograd) * m.square),
+          .arithmetic = bf16 ? "convolutions counted direct"
+                             : "3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its transforms",
+          .bf16 = bf16,
           .run = [state] { state->network.features(state->x, state->out); }};
 }
 
-Job resnet20_train(const Settings& settings) {
-  const auto state = std::make_shared<Training>(Device::cpu(settings.threads));
+Job train_job(const char* name, const Settings& settings, Precision precision) {
+  const auto state = std::make_shared<Training>(Device::cpu(settings.threads), precision);
   const Multiplications m;
-  const double forward = m.first + m.halving + winograd * m.square;
-  const double data = m.halving + winograd * m.square;
+  const bool bf16 = precision == Precision::bf16;
+  const double square = (bf16 ? 1 : winograd) * m.square;
+  const double forward = m.first + m.halving + square;
+  const double data = m.halving + square;
   const double weights = m.first + m.halving + m.square;
-  return {.name = "resnet20_train",
+  return {.name = name,
           .unit = "images/s",
           .units = batch,
           .flop = 2 * (forward + data + weights),
-          .arithmetic =
-              "forward and data gradients of 3x3 convolutions of stride 1 counted as F(4x4, 3x3), without its "
-              "transforms; weight gradients direct",
+          .arithmetic = bf16 ? "convolutions counted direct"
+                             : "forward and data gradients of 3x3 convolutions of stride 1 counted as F(4x4, 3x3), "
+                               "without its transforms; weight gradients direct",
+          .bf16 = bf16,
           .run = [state] { state->execution->run(); }};
+}
+
+}  // namespace
+
+Job resnet20_features(const Settings& settings) { return features_job("resnet20_features", settings, Precision::f32); }
+Job resnet20_features_bf16(const Settings& settings) {
+  return features_job("resnet20_features_bf16", settings, Precision::bf16);
+}
+Job resnet20_train(const Settings& settings) { return train_job("resnet20_train", settings, Precision::f32); }
+Job resnet20_train_bf16(const Settings& settings) {
+  return train_job("resnet20_train_bf16", settings, Precision::bf16);
 }
 
 }  // namespace rtl::bench

@@ -6,6 +6,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/memory.hpp"
+#include "rtl/core/precision.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/core/shape.hpp"
 #include "rtl/core/tensor.hpp"
