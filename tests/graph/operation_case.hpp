@@ -24,8 +24,9 @@ struct OperationCase {
   /// Largest error in f32, in units of 2^-24 of the largest value.
   double roundoffs = 8;
   bool second_derivative = true;
-  /// Largest error of value and gradients in bf16, in units of 2^-8 of the largest element; 0: it takes no bf16.
-  double bf16_roundoffs = 2;
+  /// Largest error of value and gradients in bf16, in unit roundoffs, 2^-8, of the largest element: gradient rules are
+  /// of up to four operations, each of which rounds. 0: it takes no bf16.
+  double bf16_roundoffs = 4;
   /// Which inputs are parameters, f32 beside bf16 activations; none if empty.
   std::vector<bool> parameters = {};
 };
