@@ -99,11 +99,12 @@ __global__ void __launch_bounds__(block_size) mean_losses(std::int64_t rows, con
   if (threadIdx.x == 0) loss[blockIdx.x] = static_cast<T>(sum / static_cast<double>(rows));
 }
 
-/// The loss of one replica, and its softmax or gradient as in softmax_rows, by one block, a row a thread.
-template <typename T>
+/// The loss of one replica, and its softmax or the loss's gradient, by one block, a row a thread.
+template <bool gradient, typename T>
 __global__ void __launch_bounds__(block_size)
-    loss_in_one_block(std::int64_t rows, std::int64_t classes, const T* logits, const LabelSource labels,
-                      T gradient_scale, T* result, T* loss) {
+    loss_in_one_block(std::int64_t rows, std::int64_t classes, const T* logits, const LabelSource labels, T* result,
+                      T* loss) {
+  const T gradient_scale = T{1} / static_cast<T>(rows);
   double total = 0;
   for (std::int64_t own = threadIdx.x; own < rows; own += block_size) {
     const std::int64_t row = blockIdx.x * rows + own, label = labels[row];
@@ -115,8 +116,9 @@ __global__ void __launch_bounds__(block_size)
     total += std::log(static_cast<double>(sum)) - static_cast<double>(in[label] - largest);
     const T scale = T{1} / sum;
     for (std::int64_t i = 0; i < classes; ++i) {
-      const T probability = rounded_product(std::exp(in[i] - largest), scale);
-      out[i] = gradient_scale == T{0} ? probability : gradient_scale * (probability - (i == label ? T{1} : T{0}));
+      T value = rounded_product(std::exp(in[i] - largest), scale);
+      if constexpr (gradient) value = gradient_scale * (value - (i == label ? T{1} : T{0}));
+      out[i] = value;
     }
   }
   total = sum_of_block(total);
@@ -145,8 +147,9 @@ void rows_and_losses(const Device& device, const ConstView& logits, const LabelS
   const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
   const auto replicas = static_cast<unsigned>(loss.count());
   if (classes <= most_classes && rows * classes <= most_logits) {
-    launch(loss_in_one_block<T>, replicas, block_size, 0, activate(device), rows, classes, logits.data_as<T>(), labels,
-           gradient_scale, result.data_as<T>(), loss.data_as<T>());
+    const auto kernel = gradient_scale == T{0} ? loss_in_one_block<false, T> : loss_in_one_block<true, T>;
+    launch(kernel, replicas, block_size, 0, activate(device), rows, classes, logits.data_as<T>(), labels,
+           result.data_as<T>(), loss.data_as<T>());
     return;
   }
   const Scratch<double> losses(device, logits.count() / classes);
