@@ -46,11 +46,11 @@ struct Centre {
   void left_out(std::int64_t i, const double* errors, std::int64_t outputs, double* out) const;
 };
 
-/// One regression coefficient for each block of `outputs` prediction columns beginning at `firsts`: digest 3.5, A5.
+/// One regression coefficient for each block of `outputs` prediction columns beginning at `firsts`.
 /// Coefficients of predictions that do not vary, to rounding, are 0.
 Centre scaled_centre(const TargetColumns& columns, std::span<const std::int64_t> firsts);
 
-/// All prediction columns ridge-regressed on the targets, the penalty by leave-one-out: digest A8.
+/// All prediction columns ridge-regressed on the targets, the penalty by leave-one-out.
 Centre mixed_centre(const TargetColumns& columns, const Device& host);
 
 }  // namespace rtl::transfer

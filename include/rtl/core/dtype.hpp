@@ -1,4 +1,4 @@
-// Element types of tensors, and the two 16-bit floating-point storage types.
+// Element types of tensors, and the two 16-bit floating-point types.
 #pragma once
 
 #include <bit>
@@ -13,12 +13,12 @@ namespace rtl {
 
 enum class DType : std::uint8_t { f32, f64, bf16, f16, i32, i64, u8 };
 
-/// Brain floating point: the upper half of an IEEE single. Storage only; arithmetic happens in f32.
+/// Brain floating point: the upper half of an IEEE single. Products multiply it; sums, and all else, are in f32.
 struct bfloat16 {
   std::uint16_t bits = 0;
 };
 
-/// IEEE half precision. Storage only; arithmetic happens in f32.
+/// IEEE half precision. Storage only: gathers and casts convert it.
 struct float16 {
   std::uint16_t bits = 0;
 };

@@ -50,8 +50,8 @@ class Plan {
   std::int64_t replicas() const noexcept { return replicas_; }
   bool replicated(const Value& value) const;
   const PlanFacts& facts() const noexcept { return facts_; }
-  /// A line a node: operation, shapes, place, launches, bytes, FLOP and the time that the given speeds allow; the sums
-  /// below. Speeds in bytes/s and FLOP/s; 0 leaves the column out.
+  /// A line a node: operation, launches, bytes, FLOP, the time that the given speeds allow, and shapes; the sums below.
+  /// Speeds in bytes/s and FLOP/s; 0 leaves the column out.
   std::string to_string(double bandwidth = 0, double flops = 0) const;
 
  private:

@@ -38,7 +38,7 @@ struct RidgePathRows {
 /// Primal ridge: basis = (X V)', rotated = V'X'R, g_lj = 1 / (e_j + n penalty_l); from singular vectors U: basis = U',
 /// rotated = U'R, g_lj = e_j / (e_j + n penalty_l); dual (complement): the same with g_lj = n penalty_l / (e_j + n
 /// penalty_l), or a multiple of it for each penalty, which multiplies error and margin alike. Then error / margin is
-/// the leave-one-out residual (digest l2sp.md, A2). Where margin is not above 64 unit roundoffs, left_out becomes
+/// the leave-one-out residual. Where margin is not above 64 unit roundoffs, left_out becomes
 /// infinite. left_out and residual are f64 [batch, L, k] and are added to. 2 n r (s k + s) + 2 n s L (k + 1) FLOP a
 /// problem. One launch for all problems, in a fixed order of additions. Throws ShapeError, DTypeError, DeviceError.
 void ridge_path_errors(const Device& device, const RidgePathRows& rows, View left_out, View residual);

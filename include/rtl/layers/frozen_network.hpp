@@ -1,5 +1,5 @@
-// A network compiled for repeated evaluation: batch norms folded into convolutions, ReLU and residual sums fused, no
-// graph.
+// A network for repeated evaluation, as plans (rtl/graph/row_function.hpp): batch norms folded into convolutions, ReLU
+// and residual sums fused.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Ridge regression in a learnt metric, insured by ordinary ridge: how much of the metric to believe is decided by the
-// downstream task's own leave-one-out errors (digest optimal_features.md, "safe blend").
+// downstream task's own leave-one-out errors.
 #pragma once
 
 #include <span>

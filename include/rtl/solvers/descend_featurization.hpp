@@ -1,6 +1,6 @@
 // Featurizations by gradient descent on their expected downstream risk: for constrained features, for given penalties,
-// for tasks that are known by their data alone, and for the worst of several kinds of tasks (digest
-// optimal_features.md, F4, F5).
+// for tasks that are known by their data alone, and for the worst of several kinds
+// of tasks.
 #pragma once
 
 #include <functional>

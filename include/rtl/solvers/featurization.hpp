@@ -1,6 +1,6 @@
 // The best linear features for downstream regressions with few samples, from a known input covariance Sigma and a known
-// task covariance Omega = E[w w'] (digest optimal_features.md, sections 3.2 to 3.5). feature_optimum.hpp has the
-// formulas by spectrum; task_ensemble.hpp learns Omega from upstream tasks.
+// task covariance Omega = E[w w'] (docs/theory.md). feature_optimum.hpp has the formulas by spectrum;
+// task_ensemble.hpp learns Omega from upstream tasks.
 //
 // With T = Sigma^(1/2) Omega Sigma^(1/2) = U diag(t) U', every optimum is B = Sigma^(-1/2) U diag(sqrt(k)), k from the
 // spectral rule. Only M = B B' matters; rotations of the features change nothing.

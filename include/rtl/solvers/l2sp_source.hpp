@@ -1,7 +1,7 @@
 // A source model for linear transfer: one factorisation of the source sample, from which the centre of L2-SP ridge
 // follows for any source penalty, and estimates of the penalty that is best for the source itself.
 //
-// Notation of the digest l2sp.md: y0 = X0 w0 + noise, w0_hat(tau0) the ridge solution with the per-sample penalty tau0.
+// Notation (docs/theory.md): y0 = X0 w0 + noise, w0_hat(tau0) the ridge solution with the per-sample penalty tau0.
 // The penalty that is best for the source, tauS*, is in general not the one whose solution is the best centre for a
 // target: that is theory/source_penalty.hpp and transfer/advisor.hpp.
 #pragma once
@@ -29,7 +29,7 @@ struct RidgePrior {
 };
 
 /// Maximises the likelihood of R ~ N(0, noise_k (I + delta X X')), restricted to what an intercept leaves, over one
-/// delta for all outputs and a noise variance each (digest l2sp.md, A5). From a path's eigenvalues, rotated targets and
+/// delta for all outputs and a noise variance each. From a path's eigenvalues, rotated targets and
 /// sums of squares: O(r k) per trial delta, a few hundred trials. Outputs that do not vary are left out; if none
 /// varies, signal and noise are 0 and the penalty is the largest searched. delta e_max is searched in [1e-8, 1e12]; the
 /// penalty is never below path.smallest_penalty().
@@ -65,7 +65,7 @@ class L2SPSource {
   const Tensor& intercept(double penalty) const;
 
   /// The likelihood's estimate of tauS* and of the variances. Exact theory: the minimiser of the source risk is
-  /// noise p / (n0 ||w0||^2) for every covariance if the direction of w0 is random (digest l2sp.md, 3.4).
+  /// noise p / (n0 ||w0||^2) for every covariance if the direction of w0 is random.
   const RidgePrior& prior() const;
   /// The distribution-free alternative: the penalty with the least leave-one-out error among 41 spanning penalties.
   double leave_one_out_penalty() const;

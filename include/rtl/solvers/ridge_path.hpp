@@ -57,7 +57,7 @@ struct RidgeOptions {
 struct RidgeScores {
   std::vector<double> penalties;
   /// Mean squared leave-one-out error over rows (weighted) and outputs. The fit without row i keeps the total penalty
-  /// n * penalty and n includes row i; so this is exact, by the identity e_i / (1 - h_i) (digest l2sp.md, A2). Infinite
+  /// n * penalty and n includes row i; so this is exact, by the identity e_i / (1 - h_i). Infinite
   /// where a left-out fit is not determined (1 - h_i = 0 to rounding). Empty without RidgeOptions::leave_one_out.
   std::vector<double> leave_one_out;
   std::vector<double> leave_one_out_per_output;  ///< [L, k]; their mean over outputs is leave_one_out
@@ -152,7 +152,7 @@ class RidgePath {
   /// is an intercept, rows times sqrt(w_i) with weights scaled to sum to n. None is negative.
   const std::vector<double>& eigenvalues() const noexcept;
   /// c = U'R [r, k] row-major, U being the left singular vectors of that X and R the targets minus X C, treated alike.
-  /// With sum_squares() this is all that the likelihood of a ridge prior needs (digest l2sp.md, A5). Rows of
+  /// With sum_squares() this is all that the likelihood of a ridge prior needs (fit_ridge_prior). Rows of
   /// eigenvalues that are 0 to rounding are 0.
   const std::vector<double>& rotated_targets() const noexcept;
   /// ||R||^2 of each output [k]; 0, as its rotated_targets, for an output that an intercept explains to rounding.

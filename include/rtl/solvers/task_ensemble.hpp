@@ -1,5 +1,5 @@
 // Learns which features tasks need from upstream tasks: their covariance Omega, by moments or by a few steps of
-// expectation maximisation (digest optimal_features.md, F3).
+// expectation maximisation.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 // The target model minimises (1/n) ||Y - X W - 1 b'||^2 + tau1 ||W - C||^2 (solvers/ridge_path.hpp), and the question
 // is which centre C to take from one or several sources: none (scratch), a source's solution at some source penalty
 // tau0, or a scaled or mixed one. Everything is judged by exact leave-one-out errors on the target's own rows, the
-// estimation of scales and mixing matrices left out along with the row. Notation and section numbers: digest l2sp.md.
+// estimation of scales and mixing matrices left out along with the row. Notation: docs/theory.md.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ namespace rtl::transfer {
 enum class CentreKind : std::uint8_t {
   scratch,  ///< C = 0
   source,   ///< C = w0_hat(tau0) of one source
-  scaled,   ///< C = sum over sources s of alpha_s w0_hat_s(tauS_s): one regression coefficient per source (3.5)
-  mixed,    ///< C = [w0_hat_1(tauS_1), ..] A, A [sum of k_s, k] ridge-regressed on the target: other label sets (A8)
+  scaled,   ///< C = sum over sources s of alpha_s w0_hat_s(tauS_s): one regression coefficient per source
+  mixed,    ///< C = [w0_hat_1(tauS_1), ..] A, A [sum of k_s, k] ridge-regressed on the target: other label sets
 };
 std::string to_string(CentreKind kind);
 
@@ -39,7 +39,7 @@ struct AdvisorOptions {
   /// tau1 candidates; empty: 33 penalties that span the target (solvers::spanning_penalties).
   std::vector<double> target_penalties = {};
   /// tau0 candidates are these multiples of each source's tauS, and the transfer-optimal tau0 by the spectrum rule
-  /// (3.4) with the estimated alignment. 1 is always tried. Used where the label sets agree.
+  /// with the estimated alignment. 1 is always tried. Used where the label sets agree.
   std::vector<double> source_penalty_factors = {0.1, 10, 100};
 };
 
@@ -64,14 +64,14 @@ std::string to_string(Decision decision);
 struct SourceAdvice {
   double optimal_penalty = 0;   ///< tauS, by marginal likelihood
   double transfer_penalty = 0;  ///< tau0* by the spectrum rule with `alignment`; infinite for alignment <= 0
-  double alignment = 0;         ///< rho_hat = <y1, g> / <g, g>, g = X1 w0_hat(tauS), centred with an intercept (A5)
+  double alignment = 0;         ///< rho_hat = <y1, g> / <g, g>, g = X1 w0_hat(tauS), centred with an intercept
   /// With (n - 1 for an intercept) k - 1 degrees of freedom. Infinite, and z then 0, where the predictions do not vary
   /// to rounding or n is below 2 (3 with an intercept).
   double alignment_standard_error = 0;
   double z = 0;                           ///< (alignment - 1/2) / standard error
   Decision decision = Decision::unclear;  ///< A6: transfer for z > 1, do not for z < -1. Of this centre, unscaled.
   /// a1 (mean y1^2 - mean (y1 - g)^2): the risk that the source's solution at tauS saves over scratch at scratch's own
-  /// tau1, if inputs were isotropic (3.3); compare `AdvisorReport::gain`, which assumes nothing.
+  /// tau1, if inputs were isotropic; compare `AdvisorReport::gain`, which assumes nothing.
   double predicted_gain = 0;
 };
 

@@ -20,7 +20,7 @@ data::Normalization default_normalization(const layers::Architecture& architectu
 std::uint64_t weights_hash(layers::Network& network);
 
 /// A network that can only be evaluated: batch norm uses its running statistics and keeps them, dropout is off, no
-/// graph is built, nothing is ever written. A cheap handle: copies share the network. Calls on copies of one source are
+/// gradient flows, nothing is ever written. A cheap handle: copies share the network. Calls on copies of one source are
 /// serialised, so it may be used from several host threads.
 class FrozenSource {
  public:
