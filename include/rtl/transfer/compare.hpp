@@ -132,8 +132,8 @@ struct Comparison {
 /// Trains every strategy with every seed and compares. Runs of one seed are paired: the same training subset, the same
 /// initial weights where tensors have the same name and shape, the same shuffles and label flips. Frozen features are
 /// computed once. Results do not depend on `workers` and `replicas` at a fixed number of threads a run. A run that
-/// diverges costs only its own row: it is counted there. Throws ValueError for unknown strategies, no seeds or more than
-/// `max_seeds`, too few samples, strategies that need a source without one, frozen features that are not finite.
+/// diverges costs only its own row: it is counted there. Throws ValueError for unknown strategies, no seeds or more
+/// than `max_seeds`, too few samples, strategies that need a source without one, frozen features that are not finite.
 Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTest& target,
                    const CompareOptions& options);
 
