@@ -86,8 +86,8 @@ std::optional<data::InputNormalization> chosen_normalization(const ModelSpec& sp
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision) {
   auto loaded = layers::load_network(spec.file, device, spec.architecture);
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
-  return transfer::FrozenSource(std::move(loaded.network), chosen_normalization(spec, loaded), stem(spec.file),
-                                precision);
+  auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
+  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), stem(spec.file), precision);
 }
 
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {

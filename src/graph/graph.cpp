@@ -102,6 +102,7 @@ Value Graph::add_one(std::shared_ptr<const Operation> operation, std::initialize
 void Graph::replace(std::int32_t node, std::shared_ptr<const Operation> operation, std::vector<std::int32_t> operands,
                     std::vector<std::int32_t> results) {
   std::vector<Value> given;
+  given.reserve(operands.size());
   for (const std::int32_t operand : operands) given.push_back(value(operand));
   const std::vector<Type> types = operation->infer(given);
   if (types.size() != results.size()) {

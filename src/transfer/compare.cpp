@@ -274,6 +274,7 @@ class Runs {
     options.feature_scaling = contender.scaling;
     options.device = device;
     std::vector<detail::FitReplica> replicas;
+    replicas.reserve(runs.size());
     for (const RunData& run : runs) {
       replicas.push_back({run.subset ? *run.subset : target.train, run.rows ? &*run.rows : nullptr, run.training});
     }

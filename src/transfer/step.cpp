@@ -61,6 +61,7 @@ TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batch
   for (const StepReplica& replica : replicas_) all.push_back(storages_of(replica));
   for (std::size_t i = 0; i < all.front().size(); ++i) {
     std::vector<Storage> owners;
+    owners.reserve(all.size());
     for (const std::vector<Storage>& storages : all) owners.push_back(storages.at(i));
     kept_.push_back(leaf(std::move(owners)));
   }

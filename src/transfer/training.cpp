@@ -255,7 +255,7 @@ class Training {
     std::vector<ConstView> features;
     if (inputs_) inputs = (*inputs_)(rows);
     for (const ConstView& table : data_.features) tables.push_back(gather(table, rows, dtype_));
-    for (const Tensor& table : tables) features.emplace_back(table);
+    features.assign(tables.begin(), tables.end());
     const ConstView logits = plan(inputs.defined() ? ConstView(inputs) : ConstView(), features);
     Tensor values(logits.shape(), DType::f64, device_);
     kernels::cast(device_, logits, values);
