@@ -12,6 +12,11 @@ if(RTL_CUDA_HOST)
   list(REMOVE_ITEM RTL_SOURCES ${RTL_CUDA_HOST})
 endif()
 
+rtl_generated_list(RTL_SOURCES FOLDER src/transfer/strategies NAMESPACE rtl::transfer::recipes
+  HEADER transfer/strategy_list.hpp TYPE Strategy FUNCTION all)
+rtl_generated_list(RTL_SOURCES FOLDER src/transfer/predictors NAMESPACE rtl::transfer::predictors
+  HEADER transfer/predictor_kinds.hpp TYPE PredictorKind FUNCTION all)
+
 add_library(rtl STATIC ${RTL_SOURCES})
 add_library(rtl::rtl ALIAS rtl)
 target_compile_features(rtl PUBLIC cxx_std_20)

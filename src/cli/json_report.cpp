@@ -30,7 +30,7 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
   for (const std::int32_t index : result.forgotten) forgotten.push_back(class_name(comparison, index));
   return {
       {"name", result.name},
-      {"feature_scaling", transfer::to_string(result.feature_scaling)},
+      {"options", result.options},
       {"trainable_parameters", result.trainable_parameters},
       {"seconds", result.seconds},
       {"accuracy", {{"mean", result.accuracy.mean}, {"std", result.accuracy.std}, {"values", result.accuracy.values}}},

@@ -85,7 +85,7 @@ class Net final : public transfer::Trainable {
     linear("head", 128, classes, false);
   }
 
-  graph::Value logits(const transfer::Batch& batch, const layers::ForwardContext& context) override {
+  graph::Value outputs(const transfer::Batch& batch, const layers::ForwardContext& context) override {
     return layers_.forward(batch.inputs, context);
   }
   layers::ModuleState state() override { return layers_.state(); }

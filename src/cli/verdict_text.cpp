@@ -206,7 +206,8 @@ std::vector<std::string> describe_dominance(const transfer::Comparison& comparis
       }
     }
     const std::string amount = share > 0.995 ? "more than 99" : fmt::format("{:.0f}", 100 * share);
-    const bool balanced = result.feature_scaling == transfer::FeatureScaling::balance;
+    const auto scaling = result.options.find("feature_scaling");
+    const bool balanced = scaling != result.options.end() && scaling->second == "balance";
     notes.push_back(fmt::format(
         "In {} the frozen block {} dominates: it makes {} % of the logits' variance (root mean square of its feature "
         "norm {:.1f}, of h {:.1f}). The residual encoder protects against a poor source only while it can outweigh the "

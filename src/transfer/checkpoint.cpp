@@ -70,10 +70,10 @@ void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<
 }
 
 /// A state that is not this optimizer's, in a file of this training, is damage.
-void load_optimizer(const std::string& path, optim::Optimizer& optimizer,
+void load_optimizers(const std::string& path, OptimizerSet& optimizers,
                     const std::vector<optim::NamedTensor>& state) {
   try {
-    optimizer.load_state(state);
+    optimizers.load_state(state);
   } catch (const ValueError& error) {
     throw FormatError(path, error.what());
   } catch (const ShapeError& error) {
@@ -96,6 +96,16 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
   content.add(HostBytes(data.dataset->labels).bytes());
   facts.push_back(
       content_fact("data", content.value(), fmt::format("{} ({} samples)", data.dataset->name, data.dataset->size())));
+  const std::string description = model.description();
+  if (!description.empty()) facts.push_back({"objective", description});
+  if (data.source != nullptr) {
+    const data::Dataset& source = *data.source->dataset;
+    io::Hash64 hash;
+    hash.add(source.input_hash()).add(data.source->normalization.hash());
+    if (source.has_labels()) hash.add(HostBytes(source.labels).bytes());
+    facts.push_back(
+        content_fact("source's data", hash.value(), fmt::format("{} ({} samples)", source.name, source.size())));
+  }
   for (std::size_t k = 0; k < data.features.size(); ++k) {
     const ConstView features = data.features[k];
     Tensor copy(features.shape(), features.dtype(), device);
@@ -115,10 +125,10 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
 }
 
 void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
-                     const optim::Optimizer& optimizer, const std::vector<double>& losses) {
+                     const OptimizerSet& optimizers, const std::vector<double>& losses) {
   std::vector<io::NamedView> views;
   for (const auto& [name, tensor] : model_tensors(model)) views.emplace_back(name, *tensor);
-  const std::vector<optim::NamedTensor> optimizer_state = optimizer.state();
+  const std::vector<optim::NamedTensor> optimizer_state = optimizers.state();
   for (const auto& entry : optimizer_state) views.emplace_back("optimizer." + entry.name, entry.tensor);
   const Tensor loss_tensor =
       Tensor::from(losses, {static_cast<std::int64_t>(losses.size())}, Device::cpu(1).separate());
@@ -143,7 +153,7 @@ void keep_other_training(const std::string& path, const Facts& protocol,
 }
 
 std::vector<double> load_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
-                                    optim::Optimizer& optimizer,
+                                    OptimizerSet& optimizers,
                                     const std::function<void(const std::string&)>& notice) {
   if (!io::file_exists(path)) return {};
   try {
@@ -159,7 +169,7 @@ std::vector<double> load_checkpoint(const std::string& path, const Facts& protoc
       optimizer_state.push_back({entry.name.substr(prefix.size()), file.load(entry.name, host)});
     }
     std::vector<double> losses = file.load("losses", host).to_vector<double>();
-    load_optimizer(path, optimizer, optimizer_state);
+    load_optimizers(path, optimizers, optimizer_state);
     for (const auto& [name, tensor] : tensors) copy_bytes(file.load(name, host), *tensor);
     return losses;
   } catch (const FormatError& error) {

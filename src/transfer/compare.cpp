@@ -8,6 +8,7 @@
 #include <exception>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -20,7 +21,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "transfer/compare_protocol.hpp"
 #include "transfer/comparison_summary.hpp"
-#include "transfer/model.hpp"
+#include "transfer/fit_group.hpp"
 #include "transfer/place.hpp"
 #include "transfer/replica_rule.hpp"
 #include "transfer/run_store.hpp"
@@ -33,54 +34,28 @@ using detail::RunResult;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// A strategy as asked for: "refine:balance" is refine with a feature scaling of its own.
-struct Contender {
-  std::string label;
-  std::string strategy;
-  FeatureScaling scaling;
-  bool uses_features() const { return strategy == "probe" || strategy == "refine"; }
-};
-
-Contender parse_contender(const std::string& label, FeatureScaling default_scaling) {
-  const std::size_t colon = label.find(':');
-  const std::string name = label.substr(0, colon);
-  strategy(name);
-  if (colon == std::string::npos) return {label, name, default_scaling};
-  Contender contender{label, name, default_scaling};
-  if (!contender.uses_features()) {
-    throw ValueError(
-        fmt::format("compare: \"{}\": {} looks at no frozen features, so there is nothing to scale", label, name));
-  }
-  contender.scaling = parse_feature_scaling(label.substr(colon + 1));
-  return contender;
-}
-
-std::vector<Contender> parse_contenders(const CompareOptions& options, std::size_t sources) {
+std::vector<StrategyChoice> parse_choices(const CompareOptions& options, std::size_t sources) {
   std::vector<std::string> labels{"scratch"};
-  if (options.strategies.empty()) {
-    for (const StrategyInfo& info : strategies()) {
-      if (sources == 1 || info.several_sources) labels.push_back(info.name);
-    }
-  }
+  if (options.strategies.empty()) labels = strategies_for(static_cast<std::int64_t>(sources), options.strategy);
   labels.insert(labels.end(), options.strategies.begin(), options.strategies.end());
-  std::vector<Contender> contenders;
+  std::vector<StrategyChoice> choices;
   std::set<std::string> seen;
   for (const std::string& label : labels) {
     if (!seen.insert(label).second) continue;
-    contenders.push_back(parse_contender(label, options.strategy.feature_scaling));
-    const StrategyInfo& info = strategy(contenders.back().strategy);
-    if (info.needs_source && sources == 0) {
+    choices.push_back(parse_strategy(label, options.strategy.values));
+    const StrategyInfo& info = choices.back().strategy->info();
+    if (info.most_sources > 0 && sources == 0) {
       throw ValueError(fmt::format("compare: {} needs a source, and none is given", label));
     }
-    if (info.needs_source && !info.several_sources && sources > 1) {
+    if (info.most_sources == 1 && sources > 1) {
       throw ValueError(fmt::format("compare: {} takes one source, not {}; name the strategies to run", label, sources));
     }
   }
-  return contenders;
+  return choices;
 }
 
 struct Job {
-  std::size_t contender = 0;
+  std::size_t strategy = 0;  ///< index of the choice
   std::size_t seed = 0;
 };
 
@@ -91,12 +66,12 @@ class Runs {
       : sources_(sources),
         target_(target),
         options_(options),
-        contenders_(parse_contenders(options, sources.size())),
+        choices_(parse_choices(options, sources.size())),
         base_(options.strategy.device.value_or(target.train.inputs.device())) {
     for (std::int64_t i = 0; i < options.seeds; ++i)
       seeds_.push_back(options.first_seed + static_cast<std::uint64_t>(i));
     for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
-      for (std::size_t contender = 0; contender < contenders_.size(); ++contender) jobs_.push_back({contender, seed});
+      for (std::size_t choice = 0; choice < choices_.size(); ++choice) jobs_.push_back({choice, seed});
     }
     results_.resize(jobs_.size());
     workers_ = std::clamp<int>(options.workers, 1, static_cast<int>(jobs_.size()));
@@ -104,15 +79,15 @@ class Runs {
     open_store();
   }
 
-  const std::vector<Contender>& contenders() const { return contenders_; }
+  const std::vector<StrategyChoice>& choices() const { return choices_; }
   const std::vector<std::uint64_t>& seeds() const { return seeds_; }
   std::vector<detail::StrategyRuns> by_strategy() const {
     std::vector<detail::StrategyRuns> all;
-    for (std::size_t contender = 0; contender < contenders_.size(); ++contender) {
-      const Contender& asked = contenders_[contender];
-      all.push_back({asked.label, asked.strategy, asked.scaling, {}});
+    for (std::size_t choice = 0; choice < choices_.size(); ++choice) {
+      const StrategyChoice& asked = choices_[choice];
+      all.push_back({asked.label, asked.strategy->info().name, asked.strategy->resolved(asked.values), {}});
       for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
-        all.back().runs.push_back(&*results_[seed * contenders_.size() + contender]);
+        all.back().runs.push_back(&*results_[seed * choices_.size() + choice]);
       }
     }
     return all;
@@ -122,7 +97,8 @@ class Runs {
   double find_features() {
     const auto start = Clock::now();
     const bool needed =
-        std::any_of(contenders_.begin(), contenders_.end(), [](const Contender& c) { return c.uses_features(); });
+        std::any_of(choices_.begin(), choices_.end(),
+                                    [](const StrategyChoice& c) { return c.strategy->info().uses_features; });
     if (needed) {
       FeatureCache own;
       FeatureCache* cache = options_.strategy.cache ? options_.strategy.cache : &own;
@@ -181,7 +157,7 @@ class Runs {
                               detail::comparison_protocol(sources_, target_, options_, base_.kind(), threads),
                               options_.notice);
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
-      auto stored = store_.find(contenders_[jobs_[i].contender].label, seeds_[jobs_[i].seed]);
+      auto stored = store_.find(choices_[jobs_[i].strategy].label, seeds_[jobs_[i].seed]);
       if (options_.resume) results_[i] = std::move(stored);
     }
   }
@@ -227,14 +203,14 @@ class Runs {
   /// To be called with the lock held.
   void report(const Job& job, const Progress& training) {
     if (!options_.progress) return;
-    options_.progress({contenders_[job.contender].label, seeds_[job.seed], finished_,
+    options_.progress({choices_[job.strategy].label, seeds_[job.seed], finished_,
                        static_cast<std::int64_t>(jobs_.size()), training});
   }
 
   TrainingOptions training_options(const Job& job) {
     TrainingOptions training = options_.training;
     training.seed = seeds_[job.seed];
-    training.checkpoint = store_.checkpoint(contenders_[job.contender].label, training.seed);
+    training.checkpoint = store_.checkpoint(choices_[job.strategy].label, training.seed);
     training.checkpoint_interval = options_.checkpoint_interval;
     training.resume = options_.resume;
     training.progress = [this, job](const Progress& progress) {
@@ -268,45 +244,47 @@ class Runs {
     return found;
   }
 
-  detail::Fits make_fits(const Contender& contender, const std::vector<RunData>& runs, const data::TrainTest& target,
-                         const Device& device) const {
+  std::unique_ptr<FitGroup> make_group(const StrategyChoice& choice, const std::vector<RunData>& runs,
+                                       const data::TrainTest& target, const Device& device) const {
     StrategyOptions options = options_.strategy;
-    options.feature_scaling = contender.scaling;
     options.device = device;
-    std::vector<detail::FitReplica> replicas;
-    replicas.reserve(runs.size());
+    std::vector<FitContext::Inputs> inputs;
+    inputs.reserve(runs.size());
     for (const RunData& run : runs) {
-      replicas.push_back({run.subset ? *run.subset : target.train, run.rows ? &*run.rows : nullptr, run.training});
+      inputs.push_back({run.subset ? *run.subset : target.train, run.rows ? &*run.rows : nullptr, run.training});
     }
-    return {contender.strategy, contender.strategy == "scratch" ? std::vector<FrozenSource>() : sources_,
-            contender.uses_features() ? train_tables_ : Tables(), replicas, options};
+    const StrategyInfo& info = choice.strategy->info();
+    return std::make_unique<FitGroup>(choice, info.most_sources == 0 ? std::vector<FrozenSource>() : sources_,
+                                      info.uses_features ? train_tables_ : Tables(), inputs, options);
   }
 
   /// Consecutive seeds of a strategy, in the order in which they begin.
   void make_groups() {
-    for (std::size_t contender = 0; contender < contenders_.size(); ++contender) {
-      const auto size = static_cast<std::size_t>(replicas_of(contender));
+    for (std::size_t choice = 0; choice < choices_.size(); ++choice) {
+      const auto size = static_cast<std::size_t>(replicas_of(choice));
       for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
         if (seed % size == 0) groups_.emplace_back();
-        groups_.back().push_back(seed * contenders_.size() + contender);
+        groups_.back().push_back(seed * choices_.size() + choice);
       }
     }
     std::stable_sort(groups_.begin(), groups_.end(),
                      [this](const auto& a, const auto& b) { return jobs_[a.front()].seed < jobs_[b.front()].seed; });
   }
 
-  std::int64_t replicas_of(std::size_t contender) {
+  std::int64_t replicas_of(std::size_t choice) {
     if (options_.replicas > 0) return options_.replicas;
     const std::int64_t share = (options_.seeds + workers_ - 1) / workers_;
     bool pending = false;
     for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
-      pending = pending || !results_[seed * contenders_.size() + contender];
+      pending = pending || !results_[seed * choices_.size() + choice];
     }
     if (share == 1 || !pending) return 1;
     std::vector<RunData> first;
-    first.push_back(data_of({contender, 0}, target_));
-    return detail::replicas_that_pay(make_fits(contenders_[contender], first, target_, base_).replicas().front(),
-                                     share);
+    first.push_back(data_of({choice, 0}, target_));
+    const std::unique_ptr<FitGroup> group = make_group(choices_[choice], first, target_, base_);
+    group->start();
+    const Replica* training = group->first_training();
+    return training == nullptr ? 1 : detail::replicas_that_pay(*training, share);
   }
 
   /// Those of the group's runs that have no result yet, as replicas where there are several.
@@ -320,13 +298,13 @@ class Runs {
       runs.push_back(data_of(jobs_[job], target));
     }
     if (pending.empty()) return;
-    const Contender& contender = contenders_[jobs_[group.front()].contender];
-    const std::vector<detail::FitOutcome> outcomes = make_fits(contender, runs, target, device).train();
+    const StrategyChoice& choice = choices_[jobs_[group.front()].strategy];
+    const std::vector<FitOutcome> outcomes = make_group(choice, runs, target, device)->run();
     const double seconds = seconds_since(start) / static_cast<double>(pending.size());
     bool complete = true;
     for (std::size_t i = 0; i < pending.size(); ++i) {
-      const detail::FitOutcome& outcome = outcomes[i];
-      const bool ended = outcome.divergence || outcome.fitted.training().complete;
+      const FitOutcome& outcome = outcomes[i];
+      const bool ended = outcome.divergence || outcome.fitted->training().complete;
       complete = complete && ended;
       if (ended) keep(pending[i], result_of(outcome, target, runs[i].training, seconds), runs[i].training);
     }
@@ -336,19 +314,20 @@ class Runs {
   void keep(std::size_t job, RunResult result, const TrainingOptions& training) {
     std::error_code ignored;
     if (!result.divergence.empty()) std::filesystem::remove(training.checkpoint, ignored);
-    store_.store(contenders_[jobs_[job].contender].label, training.seed, result);
+    store_.store(choices_[jobs_[job].strategy].label, training.seed, result);
     results_[job] = std::move(result);
   }
 
-  RunResult result_of(const detail::FitOutcome& outcome, const data::TrainTest& target, const TrainingOptions& training,
+  RunResult result_of(const FitOutcome& outcome, const data::TrainTest& target, const TrainingOptions& training,
                       double seconds) const {
     RunResult result;
     if (outcome.divergence) {
       result.divergence = outcome.divergence->what();
       return result;
     }
-    const Fitted& fitted = outcome.fitted;
-    const Tensor logits = fitted.model().predict(target.test, test_tables_, nullptr);
+    const Fitted& fitted = *outcome.fitted;
+    const FeatureLookup features = detail::features_of(target.test, sources_, test_tables_);
+    const Tensor logits = fitted.outputs(target.test, features);
     if (!kernels::all_finite(logits.device(), logits)) {
       result.divergence = fmt::format(
           "train: the logits of the test samples are no finite numbers after the last epoch, at a learning rate of {}; "
@@ -359,7 +338,7 @@ class Runs {
     result.seconds = seconds;
     result.trainable_parameters = fitted.trainable_parameters();
     result.scores = score(logits, target.test);
-    result.influence = fitted.model().influence(target.test, test_tables_, nullptr);
+    result.influence = fitted.predictor().influence(target.test, features);
     result.losses = fitted.training().losses;
     result.warnings = fitted.training().warnings;
     return result;
@@ -368,7 +347,7 @@ class Runs {
   const std::vector<FrozenSource>& sources_;
   const data::TrainTest& target_;
   const CompareOptions& options_;
-  std::vector<Contender> contenders_;
+  std::vector<StrategyChoice> choices_;
   Device base_;
   detail::RunStore store_;
   std::vector<std::uint64_t> seeds_;
@@ -433,9 +412,9 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
   detail::summarize_runs(comparison, runs.by_strategy(), target.test.labels.to_vector<std::int32_t>());
   comparison.l2sp_strength = options.training.l2sp_strength;
   for (std::size_t i = 0; i < comparison.strategies.size(); ++i) {
+    const StrategyChoice& choice = runs.choices()[i];
     comparison.strategies[i].l2sp =
-        comparison.l2sp_strength > 0 &&
-        detail::starts_at_source(runs.contenders()[i].strategy, sources, target.train, options.strategy);
+        comparison.l2sp_strength > 0 && choice.strategy->starts_at_source(sources, target.train, choice.values);
   }
   return comparison;
 }

@@ -133,7 +133,7 @@ void compare_with_scratch(StrategyResult& result, const StrategyRuns& own, const
 StrategyResult summarize_strategy(const StrategyRuns& own, const StrategyRuns& scratch, double confidence) {
   StrategyResult result;
   result.name = own.label;
-  result.feature_scaling = own.scaling;
+  result.options = own.options;
   result.accuracy = gather(own, &Scores::accuracy);
   result.auc = gather(own, &Scores::auc);
   result.auc_weighted = gather(own, &Scores::auc_weighted);

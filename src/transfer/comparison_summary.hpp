@@ -15,7 +15,7 @@ namespace rtl::transfer::detail {
 struct StrategyRuns {
   std::string label;
   std::string strategy;
-  FeatureScaling scaling;
+  OptionValues options;  ///< all of them
   std::vector<const RunResult*> runs;
 };
 

@@ -8,6 +8,7 @@
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/passes.hpp"
+#include "rtl/kernels/step_state.hpp"
 #include "transfer/replica_rule.hpp"
 
 namespace rtl::transfer::detail {
@@ -27,20 +28,12 @@ std::vector<Storage> storages_of(const StepReplica& replica) {
   const layers::ModuleState state = replica.model->state();
   for (const auto& parameter : state.parameters) all.push_back(parameter.parameter->storage);
   for (const auto& buffer : state.buffers) all.push_back(buffer.parameter->storage);
-  const std::vector<Storage> more = replica.optimizer->storages();
+  const std::vector<Storage> more = replica.optimizers->storages();
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 
 }  // namespace
-
-std::vector<optim::NamedStorage> trained_parameters(Trainable& model) {
-  std::vector<optim::NamedStorage> parameters;
-  for (const layers::NamedParameter& parameter : model.state().parameters) {
-    if (parameter.parameter->trainable) parameters.push_back({parameter.name, parameter.parameter->storage});
-  }
-  return parameters;
-}
 
 TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, const Device& device,
                            DType activations)
@@ -49,12 +42,23 @@ TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batch
       activations_(activations),
       arena_(std::make_shared<graph::Arena>(device)),
       state_(device) {
-  const std::int64_t samples = replicas_.front().data->dataset->size();
+  const StepReplica& first = replicas_.front();
+  const std::int64_t samples = first.data->dataset->size();
   counters_ = leaf({state_.counters()});
-  rates_ = leaf({state_.rates()});
   order_ = leaf({Storage(Tensor({samples}, DType::i64, device))});
-  labels_ = leaf({Storage(Tensor({samples}, DType::i32, device))});
+  targets_ = targets_leaf(*first.data->dataset);
   losses_ = leaf({Storage(Tensor::zeros({batches}, parameter_dtype(activations), device))});
+  for (std::size_t group = 0; group < first.optimizers->size(); ++group) {
+    rates_.push_back(leaf({Storage(Tensor::zeros({kernels::Rates::count}, DType::f64, device))}));
+  }
+  if (first.numbers > 0) {
+    numbers_ = leaf({Storage(Tensor::zeros({static_cast<std::int64_t>(first.numbers)}, DType::f32, device))});
+  }
+  if (first.data->source != nullptr) {
+    const data::Dataset& source = *first.data->source->dataset;
+    source_order_ = leaf({Storage(Tensor({samples}, DType::i64, device))});
+    if (source.has_labels()) source_labels_ = targets_leaf(source);
+  }
   find_tables();
   if (replicas_.size() == 1) return;
   std::vector<std::vector<Storage>> all;
@@ -74,8 +78,22 @@ TrainingStep::Leaf TrainingStep::leaf(std::vector<Storage> owners) const {
   return made;
 }
 
-TrainingStep::Table TrainingStep::table(std::string name, const std::vector<ConstView>& each) const {
-  Table made{std::move(name), each.front(), each.front(), {}};
+TrainingStep::Leaf TrainingStep::targets_leaf(const data::Dataset& dataset) const {
+  return leaf({Storage(Tensor({dataset.size()}, DType::i32, device_))});
+}
+
+/// Those that the steps read and their owner writes.
+std::vector<TrainingStep::Leaf*> TrainingStep::leaves() {
+  std::vector<Leaf*> all{&counters_, &order_, &targets_, &losses_};
+  for (Leaf* leaf : {&source_order_, &source_labels_, &numbers_}) {
+    if (leaf->storage.defined()) all.push_back(leaf);
+  }
+  for (Leaf& leaf : rates_) all.push_back(&leaf);
+  return all;
+}
+
+TrainingStep::Table TrainingStep::table(std::string name, bool source, const std::vector<ConstView>& each) const {
+  Table made{std::move(name), source, each.front(), each.front(), {}};
   for (const ConstView& other : each) {
     if (other.shape() == made.one.shape() && other.dtype() == made.one.dtype()) continue;
     throw ValueError(fmt::format("train: replicas differ in {}: {} and {}", made.name, made.one.shape().to_string(),
@@ -91,14 +109,23 @@ TrainingStep::Table TrainingStep::table(std::string name, const std::vector<Cons
 }
 
 void TrainingStep::find_tables() {
-  const auto find = [&](std::string name, const auto& table_of) {
+  const auto find = [&](std::string name, bool source, const auto& table_of) {
     std::vector<ConstView> each;
     for (const StepReplica& replica : replicas_) each.push_back(table_of(replica));
-    tables_.push_back(table(std::move(name), each));
+    tables_.push_back(table(std::move(name), source, each));
   };
-  if (replicas_.front().inputs != nullptr) find("inputs", [](const StepReplica& r) { return r.inputs->table(); });
-  for (std::size_t k = 0; k < replicas_.front().data->features.size(); ++k) {
-    find(fmt::format("frozen features {}", k + 1), [k](const StepReplica& r) { return r.data->features.at(k); });
+  const StepReplica& first = replicas_.front();
+  if (first.inputs != nullptr) find("inputs", false, [](const StepReplica& r) { return r.inputs->table(); });
+  for (std::size_t k = 0; k < first.data->features.size(); ++k) {
+    find(fmt::format("frozen features {}", k + 1), false,
+         [k](const StepReplica& r) { return r.data->features.at(k); });
+  }
+  if (first.source_inputs != nullptr) {
+    find("source inputs", true, [](const StepReplica& r) { return r.source_inputs->table(); });
+  }
+  for (std::size_t k = 0; first.data->source != nullptr && k < first.data->source->features.size(); ++k) {
+    find(fmt::format("frozen features {} of the source data", k + 1), true,
+         [k](const StepReplica& r) { return r.data->source->features.at(k); });
   }
 }
 
@@ -118,16 +145,21 @@ void TrainingStep::store(std::size_t replica) {
 
 void TrainingStep::start_epoch(std::span<const EpochStart> starts) {
   std::vector<std::int64_t> counters;
-  std::vector<double> rates;
+  std::vector<std::vector<double>> rates(rates_.size());
+  std::vector<float> numbers;
   for (const EpochStart& start : starts) {
-    const auto numbers = graph::StepState::counters_of(start.seed, start.step, 0, 0);
-    counters.insert(counters.end(), numbers.begin(), numbers.end());
-    const auto more =
-        graph::StepState::rates_of(start.rates.learning_rate, start.rates.weight_decay, start.rates.l2sp_strength);
-    rates.insert(rates.end(), more.begin(), more.end());
+    const auto counts = graph::StepState::counters_of(start.seed, start.step, 0, 0);
+    counters.insert(counters.end(), counts.begin(), counts.end());
+    for (std::size_t group = 0; group < rates_.size(); ++group) {
+      const optim::Rates& own = start.rates.at(group);
+      const auto more = graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength);
+      rates[group].insert(rates[group].end(), more.begin(), more.end());
+    }
+    for (const double number : start.numbers) numbers.push_back(static_cast<float>(number));
   }
   write(counters_, counters);
-  write(rates_, rates);
+  for (std::size_t group = 0; group < rates_.size(); ++group) write(rates_[group], rates[group]);
+  if (!numbers.empty()) write(numbers_, numbers);
 }
 
 std::vector<double> TrainingStep::losses() const {
@@ -137,27 +169,64 @@ std::vector<double> TrainingStep::losses() const {
   return {values.begin(), values.end()};
 }
 
+/// The tables of one data set, at the next rows of its order.
+LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source, const Value& order,
+                                   const Value& counters, std::int64_t count) const {
+  LabelledBatch batch;
+  const InputGather* inputs = source ? replicas_.front().source_inputs : replicas_.front().inputs;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (tables_[i].source != source) continue;
+    if (inputs != nullptr && !batch.inputs.defined()) {
+      batch.inputs = inputs->record(tables[i], order, counters, count, activations_);
+    } else {
+      batch.features.push_back(graph::gather_batch(tables[i], order, counters, count, activations_));
+    }
+  }
+  const Leaf& targets = source ? source_labels_ : targets_;
+  if (targets.storage.defined()) {
+    const TrainingData& data = source ? *replicas_.front().data->source : *replicas_.front().data;
+    batch.targets = {order.graph().variable(source ? "source labels" : "labels", targets.storage), order, counters,
+                     count, data.dataset->classes};
+  }
+  return batch;
+}
+
+/// All gradients before the first parameter changes.
+void TrainingStep::record_updates(const Value& counters, std::span<const Value> objectives) const {
+  const OptimizerSet& optimizers = *replicas_.front().optimizers;
+  graph::Graph& graph = counters.graph();
+  std::vector<std::vector<Value>> gradients;
+  for (std::size_t group = 0; group < optimizers.size(); ++group) {
+    const std::size_t objective = optimizers.objective(group);
+    if (objective >= objectives.size()) {
+      throw ValueError(fmt::format("train: a parameter group minimises objective {}, but the model has {}",
+                                   objective + 1, objectives.size()));
+    }
+    gradients.push_back(graph::gradients(objectives[objective], optimizers.optimizer(group).parameters(graph)));
+  }
+  for (std::size_t group = 0; group < optimizers.size(); ++group) {
+    const graph::StepState::Values step{counters, graph.variable("rates", rates_[group].storage)};
+    optimizers.optimizer(group).record(step, gradients[group]);
+  }
+}
+
 /// Returns the tables, as inputs of the graph.
 std::vector<Value> TrainingStep::record(graph::Graph& graph, std::int64_t count) const {
   const StepReplica& first = replicas_.front();
-  const graph::StepState::Values step = state_.values(graph);
+  const Value counters = graph.variable("counters", counters_.storage);
   const Value order = graph.variable("order", order_.storage);
   std::vector<Value> tables;
-  Batch batch;
-  for (const Table& table : tables_) {
-    tables.push_back(graph.input(table.name, table.one.shape(), table.one.dtype()));
-    if (tables.size() == 1 && first.inputs != nullptr) {
-      batch.inputs = first.inputs->record(tables.back(), order, step.counters, count, activations_);
-    } else {
-      batch.features.push_back(graph::gather_batch(tables.back(), order, step.counters, count, activations_));
-    }
+  for (const Table& table : tables_) tables.push_back(graph.input(table.name, table.one.shape(), table.one.dtype()));
+  TrainingBatch batch{gather(tables, false, order, counters, count), {}, {}};
+  if (source_order_.storage.defined()) {
+    batch.source = gather(tables, true, graph.variable("source order", source_order_.storage), counters, count);
   }
-  const Value logits =
-      graph::cast(first.model->logits(batch, {.training = true, .counters = step.counters}), losses_.storage.dtype());
-  const Value loss =
-      graph::cross_entropy_batch(logits, graph.variable("labels", labels_.storage), order, step.counters);
-  first.optimizer->record(step, graph::gradients(loss, first.optimizer->parameters(graph)));
-  graph::advance(step.counters, graph.variable("losses", losses_.storage), loss, count);
+  if (numbers_.storage.defined()) batch.numbers = graph.variable("numbers of the epoch", numbers_.storage);
+  const std::vector<Value> objectives = first.model->objectives(batch, {.training = true, .counters = counters});
+  if (objectives.empty()) throw ValueError("train: the model has no objective");
+  record_updates(counters, objectives);
+  graph::advance(counters, graph.variable("losses", losses_.storage),
+                 graph::cast(objectives.front(), losses_.storage.dtype()), count);
   graph::run_passes(graph, {});
   return tables;
 }
@@ -167,16 +236,16 @@ std::unique_ptr<graph::Execution> TrainingStep::make_execution(std::int64_t coun
   const std::vector<Value> tables = record(*graph, count);
   graph::PlanOptions options{.replicas = static_cast<std::int64_t>(replicas_.size()),
                              .replicas_in_turn = !device_.is_cuda()};
-  std::vector<std::pair<Value, View>> leaves;
+  std::vector<std::pair<Value, View>> bound;
   const auto replicate = [&](Leaf& leaf, const Value& value) {
-    if (leaf.all.defined() && graph->record(value).storage == leaf.storage) leaves.emplace_back(value, leaf.all.view());
+    if (leaf.all.defined() && graph->record(value).storage == leaf.storage) bound.emplace_back(value, leaf.all.view());
   };
   for (std::size_t i = 0; i < graph->values().size(); ++i) {
     const Value value = graph->value(static_cast<std::int32_t>(i));
-    for (Leaf* leaf : {&counters_, &rates_, &order_, &labels_, &losses_}) replicate(*leaf, value);
+    for (Leaf* leaf : leaves()) replicate(*leaf, value);
     for (Leaf& leaf : kept_) replicate(leaf, value);
   }
-  for (const auto& [value, memory] : leaves) options.replicated.push_back(value);
+  for (const auto& [value, memory] : bound) options.replicated.push_back(value);
   for (std::size_t k = 0; k < tables.size(); ++k) {
     if (tables_[k].all.defined()) options.replicated.push_back(tables[k]);
   }
@@ -186,8 +255,9 @@ std::unique_ptr<graph::Execution> TrainingStep::make_execution(std::int64_t coun
     plan = std::make_shared<const graph::Plan>(graph, std::vector<Value>(), options);
   }
   auto execution = std::make_unique<graph::Execution>(std::move(plan), arena_);
-  for (const auto& [value, memory] : leaves) execution->bind(value, memory);
+  for (const auto& [value, memory] : bound) execution->bind(value, memory);
   for (std::size_t k = 0; k < tables.size(); ++k) execution->bind(tables[k], tables_[k].memory);
+  execution->capture();
   return execution;
 }
 

@@ -10,28 +10,28 @@
 
 #include "rtl/graph/plan.hpp"
 #include "rtl/graph/step_state.hpp"
-#include "rtl/optim/optimizer.hpp"
 #include "rtl/transfer/training.hpp"
+#include "transfer/optimizer_set.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer::detail {
-
-/// The model's trained parameters, as an optimizer takes them.
-std::vector<optim::NamedStorage> trained_parameters(Trainable& model);
 
 /// What one replica trains, on what.
 struct StepReplica {
   Trainable* model = nullptr;
   const TrainingData* data = nullptr;
-  const InputGather* inputs = nullptr;  ///< null if the model wants none
-  const optim::Optimizer* optimizer = nullptr;
+  const InputGather* inputs = nullptr;         ///< null if the model wants none
+  const InputGather* source_inputs = nullptr;  ///< of TrainingData::source
+  const OptimizerSet* optimizers = nullptr;
+  std::size_t numbers = 0;  ///< of Trainable::epoch_numbers
 };
 
 /// What one replica's epoch begins with.
 struct EpochStart {
   std::uint64_t seed = 0;
-  std::int64_t step = 0;  ///< steps made before
-  optim::Rates rates = {};
+  std::int64_t step = 0;                 ///< steps made before
+  std::vector<optim::Rates> rates = {};  ///< of each parameter group
+  std::vector<double> numbers = {};      ///< Trainable::epoch_numbers
 };
 
 /// Gathers a batch, runs forward and backward, updates the weights, notes the loss and moves on to the next batch:
@@ -52,7 +52,11 @@ class TrainingStep {
   /// The order of the samples, one replica's behind the other's, in all epochs to come.
   void set_order(const std::vector<std::int64_t>& orders) { write(order_, orders); }
   /// Of all samples, in the data set's order, replica by replica.
-  void set_labels(const std::vector<std::int32_t>& labels) { write(labels_, labels); }
+  void set_labels(const std::vector<std::int32_t>& labels) { write(targets_, labels); }
+  void set_targets(const std::vector<float>& targets) { write(targets_, targets); }
+  /// The same of TrainingData::source: the samples that stand beside those of `orders`, and the labels of all.
+  void set_source_order(const std::vector<std::int64_t>& orders) { write(source_order_, orders); }
+  void set_source_labels(const std::vector<std::int32_t>& labels) { write(source_labels_, labels); }
   /// Before the first step of an epoch, an entry a replica.
   void start_epoch(std::span<const EpochStart> starts);
   /// The next `count` samples of each order. Allocates nothing but for the first batch of a size; waits for nothing.
@@ -73,13 +77,16 @@ class TrainingStep {
   /// What batches are gathered from.
   struct Table {
     std::string name;
+    bool source = false;  ///< of TrainingData::source
     ConstView one;     ///< as the graph knows it
     ConstView memory;  ///< the same, or `all`
     Tensor all;        ///< [replicas, ...]; not defined where all replicas have the same memory
   };
 
   Leaf leaf(std::vector<graph::Storage> owners) const;
-  Table table(std::string name, const std::vector<ConstView>& each) const;
+  Leaf targets_leaf(const data::Dataset& dataset) const;
+  std::vector<Leaf*> leaves();
+  Table table(std::string name, bool source, const std::vector<ConstView>& each) const;
   template <typename T>
   void write(Leaf& leaf, const std::vector<T>& values) {
     Tensor& memory = leaf.all.defined() ? leaf.all : leaf.storage.tensor();
@@ -88,6 +95,9 @@ class TrainingStep {
   void find_tables();
   graph::Execution& execution(std::int64_t count);
   std::vector<graph::Value> record(graph::Graph& graph, std::int64_t count) const;
+  LabelledBatch gather(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
+                       const graph::Value& counters, std::int64_t count) const;
+  void record_updates(const graph::Value& counters, std::span<const graph::Value> objectives) const;
   std::unique_ptr<graph::Execution> make_execution(std::int64_t count);
 
   std::vector<StepReplica> replicas_;
@@ -95,7 +105,9 @@ class TrainingStep {
   DType activations_;
   std::shared_ptr<graph::Arena> arena_;
   graph::StepState state_;
-  Leaf counters_, rates_, order_, labels_, losses_;
+  Leaf counters_, order_, targets_, losses_;
+  Leaf source_order_, source_labels_, numbers_;  ///< without memory where there are none
+  std::vector<Leaf> rates_;                      ///< of each parameter group
   std::vector<Leaf> kept_;  ///< of models and optimizers, where there are several
   std::vector<Table> tables_;
   std::map<std::int64_t, std::unique_ptr<graph::Execution>> executions_;  ///< by samples

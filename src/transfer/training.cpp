@@ -19,8 +19,9 @@
 #include "rtl/optim/optimizer.hpp"
 #include "rtl/optim/schedule.hpp"
 #include "transfer/checkpoint.hpp"
+#include "transfer/fit_group.hpp"
 #include "transfer/learning.hpp"
-#include "transfer/logits_plan.hpp"
+#include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
 #include "transfer/step.hpp"
 
@@ -30,19 +31,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options, Trainable& model) {
-  std::vector<optim::NamedStorage> parameters = detail::trained_parameters(model);
-  const optim::Rates rates{.learning_rate = options.learning_rate,
-                           .weight_decay = options.weight_decay,
-                           .l2sp_strength = options.l2sp_strength};
-  if (options.optimizer == OptimizerKind::sgd) {
-    return std::make_unique<optim::Sgd>(std::move(parameters), rates,
-                                        kernels::SgdRule{.momentum = options.momentum, .nesterov = options.nesterov});
-  }
-  return std::make_unique<optim::Adam>(std::move(parameters), rates,
-                                       kernels::AdamRule{.decoupled = options.optimizer == OptimizerKind::adamw});
-}
 
 optim::Schedule make_schedule(const TrainingOptions& options) {
   switch (options.schedule) {
@@ -57,6 +45,7 @@ optim::Schedule make_schedule(const TrainingOptions& options) {
 }
 
 void check_features(const Device& device, const TrainingData& data) {
+  if (data.source != nullptr) check_features(device, *data.source);
   for (const ConstView& features : data.features) {
     if (features.rank() != 2 || features.extent(0) != data.dataset->size() || features.dtype() != DType::f32) {
       throw ShapeError(fmt::format("train: features {} {} for {} samples; they must be f32 [samples, features]",
@@ -72,29 +61,73 @@ void check_features(const Device& device, const TrainingData& data) {
 /// nothing, and of one with maps of one pixel there are none.
 std::int64_t smallest_batch(Trainable& model) { return model.state().buffers.empty() ? 1 : 2; }
 
+/// Rows of a data set of `size` for the positions [begin, begin + count) of an endless run through it, each pass in an
+/// order of its own.
+std::vector<std::int64_t> endless_order(std::int64_t size, std::uint64_t seed, std::int64_t begin, std::int64_t count) {
+  data::BatchSampler sampler(size, size, seed);
+  std::vector<std::int64_t> rows;
+  while (static_cast<std::int64_t>(rows.size()) < count) {
+    const std::int64_t position = begin + static_cast<std::int64_t>(rows.size());
+    sampler.start_epoch(position / size);
+    const auto order = sampler.order().subspan(static_cast<std::size_t>(position % size));
+    const auto wanted = std::min(order.size(), static_cast<std::size_t>(count) - rows.size());
+    rows.insert(rows.end(), order.begin(), order.begin() + static_cast<std::ptrdiff_t>(wanted));
+  }
+  return rows;
+}
+
+/// A data set where the device can read it, and its inputs as one normalisation has them.
+struct Placed {
+  Placed(const data::Dataset* from, std::uint64_t normalized, const Device& device)
+      : given(from), normalization(normalized), dataset(*from, device) {}
+  const data::Dataset* given;
+  std::uint64_t normalization;
+  detail::PlacedDataset dataset;
+  std::shared_ptr<const detail::InputGather> inputs;
+};
+
 /// One training, alone or as a replica: what it draws, keeps and tells. The steps are made by its owner.
 class Training {
  public:
-  /// The data lies on `device`; `inputs` is null if the model wants none.
-  Training(const Replica& replica, const TrainingData& data, std::shared_ptr<const detail::InputGather> inputs,
-           const Device& device)
+  /// `placed` is the data on `device`, and `source` that of TrainingData::source, or null.
+  Training(const Replica& replica, const Placed& placed, const Placed* source, const Device& device)
       : model_(*replica.model),
-        data_(data),
+        data_(replica.data),
         options_(replica.options),
         device_(device),
         dtype_(model_.state().parameters.front().value().dtype()),
-        optimizer_(make_optimizer(options_, model_)),
+        optimizers_(options_, model_),
         schedule_(make_schedule(options_)),
         sampler_(data_.dataset->size(), options_.batch_size, options_.seed, true, smallest_batch(model_)),
-        inputs_(std::move(inputs)),
+        inputs_(placed.inputs),
+        numbers_(model_.epoch_numbers(0, options_.epochs).size()),
         clean_labels_(data_.dataset->labels.to_vector<std::int32_t>()),
         labels_(clean_labels_) {
-    if (options_.l2sp_strength > 0) optimizer_->start_from_here();
+    data_.dataset = &*placed.dataset;
+    if (source != nullptr) {
+      source_data_ = *replica.data.source;
+      source_data_.dataset = &*source->dataset;
+      data_.source = &source_data_;
+      source_inputs_ = source->inputs;
+      if (source_data_.dataset->has_labels()) source_labels_ = source_data_.dataset->labels.to_vector<std::int32_t>();
+    }
+    if (options_.l2sp_strength > 0) optimizers_.start_from_here();
     start_ = detail::largest_weight(model_.state());
     sampler_.start_epoch(0);
   }
+  Training(const Training&) = delete;
+  Training& operator=(const Training&) = delete;
 
-  detail::StepReplica step() const { return {&model_, &data_, inputs_.get(), optimizer_.get()}; }
+  detail::StepReplica step() const {
+    return {&model_, &data_, inputs_.get(), source_inputs_.get(), &optimizers_, numbers_};
+  }
+  bool has_source() const { return data_.source != nullptr; }
+  const std::vector<std::int32_t>& source_labels() const { return source_labels_; }
+  /// Rows of the source that stand beside the present epoch's.
+  std::vector<std::int64_t> source_order() const {
+    const std::int64_t samples = data_.dataset->size();
+    return endless_order(source_data_.dataset->size(), options_.seed, sampler_.epoch() * samples, samples);
+  }
   const data::BatchSampler& sampler() const { return sampler_; }
   const std::vector<std::int32_t>& labels() const { return labels_; }
   DType activations() const { return activation_dtype(options_.precision, dtype_); }
@@ -107,7 +140,7 @@ class Training {
       protocol_ = detail::training_protocol(model_, data_, options_);
       if (options_.resume) {
         outcome_.record.losses =
-            detail::load_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, options_.notice);
+            detail::load_checkpoint(options_.checkpoint, protocol_, model_, optimizers_, options_.notice);
       } else {
         detail::keep_other_training(options_.checkpoint, protocol_, options_.notice);
       }
@@ -118,7 +151,7 @@ class Training {
   /// Draws order and labels. One that has ended goes on with its last ones, which change nothing any more.
   detail::EpochStart start_epoch() {
     if (running_) {
-      optimizer_->set_learning_rate(schedule_(epoch()));
+      optimizers_.set_learning_rate(schedule_(epoch()));
       sampler_.start_epoch(epoch());
       if (options_.label_flips > 0 && (options_.flip_each_epoch || !flipped_)) {
         const data::LabelFlips flips{options_.label_flips, options_.seed, options_.flip_each_epoch};
@@ -126,7 +159,9 @@ class Training {
         flipped_ = true;
       }
     }
-    return {options_.seed, epoch() * sampler_.batches(), optimizer_->rates()};
+    const std::int64_t in_range = std::clamp<std::int64_t>(epoch(), 0, std::max<std::int64_t>(options_.epochs - 1, 0));
+    return {options_.seed, epoch() * sampler_.batches(), optimizers_.rates(),
+            model_.epoch_numbers(in_range, options_.epochs)};
   }
 
   /// Takes the losses of an epoch's steps; `fetch` puts what they made into model and optimizer.
@@ -141,7 +176,7 @@ class Training {
           !options_.checkpoint.empty() && !last && (stopped || epoch() % options_.checkpoint_interval == 0);
       if (keep || last || stopped) fetch();
       if (keep || last) check_weights();
-      if (keep) detail::save_checkpoint(options_.checkpoint, protocol_, model_, *optimizer_, outcome_.record.losses);
+      if (keep) detail::save_checkpoint(options_.checkpoint, protocol_, model_, optimizers_, outcome_.record.losses);
       if (options_.progress) options_.progress({epoch(), options_.epochs, loss, seconds_since(begin_)});
       if (last || stopped) finish();
     });
@@ -190,7 +225,7 @@ class Training {
 
   /// On the training samples: all of them where there is doubt, else until two classes have been predicted.
   detail::LearningCheck evaluate(const std::vector<std::int32_t>& labels, double shares) {
-    detail::LogitsPlan plan(model_, device_, dtype_);
+    detail::OutputsPlan plan(model_, device_, dtype_);
     detail::LearningCheck check(data_.dataset->classes);
     const std::int64_t samples = data_.dataset->size();
     const Tensor rows = detail::counting_rows(samples, device_);
@@ -224,7 +259,7 @@ class Training {
   }
 
   [[noreturn]] void throw_diverged(const std::string& what, std::int64_t in_epoch, std::int64_t step) const {
-    const double rate = optimizer_->rates().learning_rate;
+    const double rate = optimizers_.rates().front().learning_rate;
     throw TrainingDiverged(
         fmt::format("train: {} in epoch {}, step {} of {}, at a learning rate of {}; lower the learning rate, or "
                     "standardise the inputs",
@@ -249,7 +284,7 @@ class Training {
     }
   }
 
-  std::vector<double> logits_of(detail::LogitsPlan& plan, ConstView rows) const {
+  std::vector<double> logits_of(detail::OutputsPlan& plan, ConstView rows) const {
     Tensor inputs;
     std::vector<Tensor> tables;
     std::vector<ConstView> features;
@@ -263,14 +298,16 @@ class Training {
   }
 
   Trainable& model_;
-  TrainingData data_;
+  TrainingData data_, source_data_;
   const TrainingOptions& options_;
   Device device_;
   DType dtype_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
+  detail::OptimizerSet optimizers_;
   optim::Schedule schedule_;
   data::BatchSampler sampler_;
-  std::shared_ptr<const detail::InputGather> inputs_;
+  std::shared_ptr<const detail::InputGather> inputs_, source_inputs_;
+  std::size_t numbers_;
+  std::vector<std::int32_t> source_labels_;
   std::vector<std::int32_t> clean_labels_;
   std::vector<std::int32_t> labels_;  ///< with the present flips
   bool flipped_ = false;
@@ -281,28 +318,18 @@ class Training {
   ReplicaTraining outcome_;
 };
 
-/// The same for two replicas: what must agree.
-void check_alike(const Replica& first, const Replica& other) {
-  const auto require = [](bool same, const char* what) {
-    if (!same) throw ValueError(fmt::format("train_replicas: the replicas differ in {}", what));
-  };
-  const TrainingOptions &a = first.options, &b = other.options;
-  require(a.batch_size == b.batch_size, "the batch size");
-  require(a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule");
-  require(a.precision == b.precision, "the precision");
-  require((a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty");
-  require(first.data.dataset->size() == other.data.dataset->size(), "the number of samples");
-  require(first.data.features.size() == other.data.features.size(), "the number of frozen features");
-  require(first.data.normalization.kind == other.data.normalization.kind, "the normalisation of the inputs");
-  require(first.model->wants_inputs() == other.model->wants_inputs(), "what the models look at");
-  const layers::ModuleState x = first.model->state(), y = other.model->state();
+bool alike_state(const layers::ModuleState& x, const layers::ModuleState& y) {
   const auto alike = [](const layers::NamedParameter& p, const layers::NamedParameter& q) {
     return p.name == q.name && p.value().shape() == q.value().shape() && p.value().dtype() == q.value().dtype() &&
            p.value().device() == q.value().device() && p.parameter->trainable == q.parameter->trainable;
   };
-  require(std::equal(x.parameters.begin(), x.parameters.end(), y.parameters.begin(), y.parameters.end(), alike) &&
-              std::equal(x.buffers.begin(), x.buffers.end(), y.buffers.begin(), y.buffers.end(), alike),
-          "the models' tensors or their device");
+  return std::equal(x.parameters.begin(), x.parameters.end(), y.parameters.begin(), y.parameters.end(), alike) &&
+         std::equal(x.buffers.begin(), x.buffers.end(), y.buffers.begin(), y.buffers.end(), alike);
+}
+
+bool alike_data(const TrainingData& x, const TrainingData& y) {
+  return x.dataset->size() == y.dataset->size() && x.features.size() == y.features.size() &&
+         x.dataset->has_labels() == y.dataset->has_labels();
 }
 
 /// Trainings that make their steps together.
@@ -311,7 +338,10 @@ class Trainings {
   explicit Trainings(std::span<const Replica> replicas) {
     for (const Replica& replica : replicas) {
       check(replica);
-      check_alike(replicas.front(), replica);
+      const std::string difference = detail::difference_of_replicas(replicas.front(), replica);
+      if (!difference.empty()) {
+        throw ValueError(fmt::format("train_replicas: the replicas differ in {}", difference));
+      }
       add(replica, replica.model->state().parameters.front().value().device());
     }
   }
@@ -333,43 +363,43 @@ class Trainings {
   }
 
  private:
-  /// A data set where the device can read it, and its inputs as one normalisation has them.
-  struct Placed {
-    Placed(const data::Dataset* from, std::uint64_t normalized, const Device& device)
-        : given(from), normalization(normalized), dataset(*from, device) {}
-    const data::Dataset* given;
-    std::uint64_t normalization;
-    detail::PlacedDataset dataset;
-    std::shared_ptr<const detail::InputGather> inputs;
-  };
-
   static void check(const Replica& replica) {
     replica.options.validate();
     if (!replica.model) throw ValueError("train: there is no model");
     if (!replica.data.dataset) throw ValueError("train: there is no data set");
     replica.data.dataset->validate(true);
+    if (const TrainingData* source = replica.data.source; source != nullptr) {
+      if (source->dataset == nullptr || source->source != nullptr) {
+        throw ValueError("train: the second data set is none, or has one of its own");
+      }
+      source->dataset->check();
+      if (source->dataset->size() == 0) throw ValueError("train: the second data set has no samples");
+      if (source->dataset->has_labels()) source->dataset->validate(false);
+    }
     const layers::ModuleState state = replica.model->state();
     if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
     check_features(state.parameters.front().value().device(), replica.data);
   }
 
-  /// What replicas have in common is placed once.
   void add(const Replica& replica, const Device& device) {
-    const std::uint64_t normalization = replica.data.normalization.hash();
-    auto found = std::find_if(placed_.begin(), placed_.end(), [&](const Placed& placed) {
-      return placed.given == replica.data.dataset && placed.normalization == normalization;
+    const Placed& target = place(replica, replica.data, device);
+    const Placed* source = replica.data.source == nullptr ? nullptr : &place(replica, *replica.data.source, device);
+    trainings_.emplace_back(replica, target, source, device);
+  }
+
+  /// What replicas have in common is placed once.
+  const Placed& place(const Replica& replica, const TrainingData& data, const Device& device) {
+    const std::uint64_t normalization = data.normalization.hash();
+    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const Placed& placed) {
+      return placed.given == data.dataset && placed.normalization == normalization;
     });
-    if (found == placed_.end()) {
-      found = placed_.emplace(placed_.end(), replica.data.dataset, normalization, device);
+    if (found != placed_.end()) return *found;
+    Placed& made = placed_.emplace_back(data.dataset, normalization, device);
+    if (replica.model->wants_inputs()) {
       const DType dtype = replica.model->state().parameters.front().value().dtype();
-      if (replica.model->wants_inputs()) {
-        found->inputs =
-            std::make_shared<const detail::InputGather>(*found->dataset, replica.data.normalization, dtype, device);
-      }
+      made.inputs = std::make_shared<const detail::InputGather>(*made.dataset, data.normalization, dtype, device);
     }
-    TrainingData local = replica.data;
-    local.dataset = &*found->dataset;
-    trainings_.emplace_back(replica, local, found->inputs, device);
+    return made;
   }
 
   bool running() const {
@@ -394,21 +424,27 @@ class Trainings {
 
   void start_epoch(detail::TrainingStep& step) {
     std::vector<detail::EpochStart> starts;
-    std::vector<std::int64_t> orders;
-    std::vector<std::int32_t> labels;
+    std::vector<std::int64_t> orders, source_orders;
+    std::vector<std::int32_t> labels, source_labels;
     for (Training& training : trainings_) {
       starts.push_back(training.start_epoch());
       orders.insert(orders.end(), training.sampler().order().begin(), training.sampler().order().end());
       labels.insert(labels.end(), training.labels().begin(), training.labels().end());
+      if (!training.has_source()) continue;
+      const std::vector<std::int64_t> beside = training.source_order();
+      source_orders.insert(source_orders.end(), beside.begin(), beside.end());
+      source_labels.insert(source_labels.end(), training.source_labels().begin(), training.source_labels().end());
     }
     step.set_order(orders);
+    if (!source_orders.empty()) step.set_source_order(source_orders);
+    if (source_labels != source_labels_) step.set_source_labels(source_labels_ = std::move(source_labels));
     if (labels != labels_) step.set_labels(labels_ = std::move(labels));
     step.start_epoch(starts);
   }
 
   std::list<Placed> placed_;
   std::deque<Training> trainings_;
-  std::vector<std::int32_t> labels_;  ///< as the steps see them
+  std::vector<std::int32_t> labels_, source_labels_;  ///< as the steps see them
 };
 
 void check_input(const layers::Network& network, const data::Dataset& dataset, const char* call) {
@@ -421,6 +457,26 @@ void check_input(const layers::Network& network, const data::Dataset& dataset, c
 }
 
 }  // namespace
+
+std::string detail::difference_of_replicas(const Replica& first, const Replica& other) {
+  const TrainingOptions &a = first.options, &b = other.options;
+  const TrainingData *p = first.data.source, *q = other.data.source;
+  const std::pair<bool, const char*> rules[] = {
+      {a.batch_size == b.batch_size, "the batch size"},
+      {a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule"},
+      {a.precision == b.precision, "the precision"},
+      {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},
+      {first.data.dataset->size() == other.data.dataset->size(), "the number of samples"},
+      {first.data.features.size() == other.data.features.size(), "the number of frozen features"},
+      {first.data.normalization.kind == other.data.normalization.kind, "the normalisation of the inputs"},
+      {(p == nullptr) == (q == nullptr) && (p == nullptr || alike_data(*p, *q)), "the second data set"},
+      {first.model->wants_inputs() == other.model->wants_inputs(), "what the models look at"},
+      {alike_state(first.model->state(), other.model->state()), "the models' tensors or their device"}};
+  for (const auto& [same, what] : rules) {
+    if (!same) return what;
+  }
+  return {};
+}
 
 graph::PlanFacts detail::step_facts(const Replica& replica) {
   const std::int64_t samples = replica.data.dataset->size();
@@ -462,7 +518,7 @@ Tensor predict(layers::Network& network, const data::Dataset& dataset, const dat
   const Tensor rows = detail::counting_rows(samples, device);
   Tensor out({samples, network.architecture().classes}, DType::f32, device);
   WholeNetwork model(network);
-  detail::LogitsPlan plan(model, device, network.dtype());
+  detail::OutputsPlan plan(model, device, network.dtype());
   for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
     const std::int64_t end = std::min(samples, begin + batch_size);
     const Tensor inputs = gather(rows.view().slice(0, begin, end));

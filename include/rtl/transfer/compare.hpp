@@ -22,8 +22,8 @@ struct CompareProgress {
 };
 
 struct CompareOptions {
-  /// Names, each optionally with a feature scaling of its own: "refine", "refine:standardize". Empty: all. scratch is
-  /// always run, and first.
+  /// Names, each optionally with options of its own: "refine", "refine:standardize" (parse_strategy). Empty: those of
+  /// strategies_for. scratch is always run, and first.
   std::vector<std::string> strategies = {};
   std::int64_t seeds = 5;
   std::uint64_t first_seed = 1;  ///< run i uses seed first_seed + i for everything
@@ -71,7 +71,7 @@ struct Statistic {
 
 struct StrategyResult {
   std::string name;  ///< as asked for: "refine", "refine:balance"
-  FeatureScaling feature_scaling = FeatureScaling::raw;
+  OptionValues options;  ///< all that the strategy has, defaults included
   std::int64_t trainable_parameters = 0;
   double seconds = 0;  ///< mean of the runs: training and feature lookup, without evaluation; replicas share theirs
   Statistic accuracy, auc, auc_weighted, f1, f1_macro, min_class_accuracy;

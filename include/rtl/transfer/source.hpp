@@ -55,6 +55,9 @@ class FrozenSource {
   /// A trainable copy on `device`, with the source's own head.
   std::unique_ptr<layers::Network> copy_network(const Device& device) const;
 
+  /// Handles of the same source.
+  friend bool operator==(const FrozenSource& a, const FrozenSource& b) noexcept { return a.state_ == b.state_; }
+
  private:
   struct State;
   std::shared_ptr<State> state_;

@@ -12,18 +12,16 @@
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
+#include "rtl/transfer/record.hpp"
+#include "rtl/transfer/trainable.hpp"
 
 namespace rtl::transfer {
 
-enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
 /// step: the rate is multiplied by `schedule_factor` after every `schedule_epochs` epochs. cosine: from the full rate
 /// to zero over all epochs, along half a cosine.
 enum class ScheduleKind : std::uint8_t { constant, step, cosine };
-std::string to_string(OptimizerKind kind);
 std::string to_string(ScheduleKind kind);
-/// Throw ValueError, listing the names.
-OptimizerKind parse_optimizer(const std::string& text);
-ScheduleKind parse_schedule(const std::string& text);
+ScheduleKind parse_schedule(const std::string& text);  ///< Throws ValueError, listing the names.
 
 /// What a progress callback is told, once an epoch.
 struct Progress {
@@ -77,55 +75,14 @@ struct TrainingOptions {
   std::uint64_t hash() const;
 };
 
-/// One mini-batch, as values of the graph that a step is recorded in.
-struct Batch {
-  graph::Value inputs;                 ///< normalised [m, ...sample]; not defined if the model wants none
-  std::vector<graph::Value> features;  ///< frozen features [m, p_k] of each source
-};
-
-/// Something that a trainer can train.
-class Trainable {
- public:
-  Trainable() = default;
-  Trainable(const Trainable&) = delete;
-  Trainable& operator=(const Trainable&) = delete;
-  virtual ~Trainable() = default;
-  /// Records the logits [m, classes].
-  virtual graph::Value logits(const Batch& batch, const layers::ForwardContext& context) = 0;
-  /// Everything that training changes: parameters, and buffers such as running statistics.
-  virtual layers::ModuleState state() = 0;
-  virtual bool wants_inputs() const = 0;
-};
-
-/// A whole network as something to train; it must outlive this.
-class WholeNetwork final : public Trainable {
- public:
-  explicit WholeNetwork(layers::Network& network) : network_(network) {}
-  graph::Value logits(const Batch& batch, const layers::ForwardContext& context) override {
-    return network_.forward(batch.inputs, context);
-  }
-  layers::ModuleState state() override { return network_.state(); }
-  bool wants_inputs() const override { return true; }
-
- private:
-  layers::Network& network_;
-};
-
 /// What a trainer trains on.
 struct TrainingData {
   const data::Dataset* dataset = nullptr;
   data::InputNormalization normalization = data::Normalization::half;  ///< of the inputs
   std::vector<ConstView> features;  ///< f32 [N, p_k] for each source, rows as in the dataset
-};
-
-struct TrainingRecord {
-  std::vector<double> losses;  ///< mean training loss of each epoch, those before a resume included
-  std::int64_t steps = 0;
-  double seconds = 0;     ///< of this call
-  bool complete = false;  ///< false if `stop` ended it
-  /// Of a complete training: a model that gives all training samples one class, or has no smaller loss on them than the
-  /// classes' shares alone give; weights that have run away; features that were constant. A sentence each.
-  std::vector<std::string> warnings = {};
+  /// A second data set, a batch of which stands beside each batch of the first (TrainingBatch::source): its samples in
+  /// an order drawn from the seed, over and over. It needs no labels unless an objective asks for them.
+  const TrainingData* source = nullptr;
 };
 
 /// A training whose loss or weights are no finite numbers any more. The text names epoch, step, learning rate and what

@@ -10,7 +10,6 @@
 #include "rtl/graph/plan.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/network.hpp"
-#include "rtl/optim/optimizer.hpp"
 #include "transfer/checkpoint.hpp"
 
 namespace {
@@ -21,7 +20,7 @@ using namespace rtl;
 class Model final : public transfer::Trainable {
  public:
   explicit Model(const Device& device) : network_(layers::make_network({"mlp", "3", {2}, 2}, device, 1)) {}
-  graph::Value logits(const transfer::Batch& batch, const layers::ForwardContext& context) override {
+  graph::Value outputs(const transfer::Batch& batch, const layers::ForwardContext& context) override {
     return network_->forward(batch.inputs, context);
   }
   layers::ModuleState state() override { return network_->state(); }
@@ -31,25 +30,26 @@ class Model final : public transfer::Trainable {
   std::unique_ptr<layers::Network> network_;
 };
 
-void train(const optim::Optimizer& optimizer, Model& model, const Device& device) {
+void train(const transfer::detail::OptimizerSet& optimizers, Model& model, const Device& device) {
   const auto graph = std::make_shared<graph::Graph>(device);
+  const optim::Optimizer& optimizer = optimizers.optimizer(0);
   graph::StepState state(device);
   optimizer.write_rates(state);
   const graph::StepState::Values step = state.values(*graph);
   const graph::Value inputs = graph->constant("inputs", Tensor::zeros({2, 2}, DType::f32, device));
   const graph::Value labels = graph->constant("labels", Tensor::from(std::vector<std::int32_t>{0, 1}, {2}, device));
   const graph::Value loss =
-      graph::cross_entropy(model.logits({inputs, {}}, {.training = true, .counters = step.counters}), labels);
+      graph::cross_entropy(model.outputs({inputs, {}}, {.training = true, .counters = step.counters}), labels);
   optimizer.record(step, graph::gradients(loss, optimizer.parameters(*graph)));
   graph::Execution(std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>())).run();
 }
 
-void resume(const std::string& path, optim::Optimizer& optimizer, Model& model, const Device& device) {
+void resume(const std::string& path, transfer::detail::OptimizerSet& optimizers, Model& model, const Device& device) {
   static const transfer::detail::Facts protocol = {{"learning rate", "0.1"}, {"data", "0123456789abcdef", "a"}};
   fuzz::read([&] { transfer::detail::keep_other_training(path, protocol, {}); });
   fuzz::read([&] {
-    if (transfer::detail::load_checkpoint(path, protocol, model, optimizer, {}).empty()) return;
-    train(optimizer, model, device);
+    if (transfer::detail::load_checkpoint(path, protocol, model, optimizers, {}).empty()) return;
+    train(optimizers, model, device);
   });
 }
 
@@ -57,13 +57,13 @@ void resume(const std::string& path, optim::Optimizer& optimizer, Model& model, 
 void resume_both(const std::string& path) {
   const Device device = Device::cpu(1);
   Model model(device);
-  std::vector<optim::NamedStorage> parameters;
-  for (const layers::NamedParameter& parameter : model.state().parameters) {
-    parameters.push_back({parameter.name, parameter.parameter->storage});
-  }
-  optim::Adam adam(parameters, {});
+  transfer::TrainingOptions options;
+  options.l2sp_strength = 0.1;
+  options.optimizer = transfer::OptimizerKind::adam;
+  transfer::detail::OptimizerSet adam(options, model);
   resume(path, adam, model, device);
-  optim::Sgd sgd(parameters, {.l2sp_strength = 0.1}, {.momentum = 0.9});
+  options.optimizer = transfer::OptimizerKind::sgd;
+  transfer::detail::OptimizerSet sgd(options, model);
   sgd.start_from_here();
   resume(path, sgd, model, device);
 }

@@ -11,9 +11,9 @@
 namespace rtl::transfer::detail {
 
 /// Reads the model's present weights at each call. Belongs to one thread at a time; the model must outlive it.
-class LogitsPlan {
+class OutputsPlan {
  public:
-  LogitsPlan(Trainable& model, const Device& device, DType dtype)
+  OutputsPlan(Trainable& model, const Device& device, DType dtype)
       : model_(model), arena_(std::make_shared<graph::Arena>(device)), dtype_(dtype) {}
 
   /// inputs [m, ...sample] (not given if the model wants none) and features [m, p_k], contiguous, of the plan's dtype.
@@ -23,7 +23,7 @@ class LogitsPlan {
  private:
   struct Recorded {
     Batch batch;
-    graph::Value logits;
+    graph::Value outputs;
     std::unique_ptr<graph::Execution> execution;
   };
   Recorded record(ConstView inputs, std::span<const ConstView> features) const;

@@ -1,4 +1,4 @@
-#include "transfer/logits_plan.hpp"
+#include "transfer/outputs_plan.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 namespace rtl::transfer::detail {
 
-LogitsPlan::Recorded LogitsPlan::record(ConstView inputs, std::span<const ConstView> features) const {
+OutputsPlan::Recorded OutputsPlan::record(ConstView inputs, std::span<const ConstView> features) const {
   const auto graph = std::make_shared<graph::Graph>(arena_->device());
   Recorded recorded;
   if (inputs.given()) recorded.batch.inputs = graph->input("inputs", inputs.shape(), dtype_);
@@ -14,14 +14,14 @@ LogitsPlan::Recorded LogitsPlan::record(ConstView inputs, std::span<const ConstV
     recorded.batch.features.push_back(
         graph->input(fmt::format("frozen features {}", k + 1), features[k].shape(), dtype_));
   }
-  recorded.logits = model_.logits(recorded.batch, {});
-  graph::run_passes(*graph, {recorded.logits});
+  recorded.outputs = model_.outputs(recorded.batch, {});
+  graph::run_passes(*graph, {recorded.outputs});
   recorded.execution = std::make_unique<graph::Execution>(
-      std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{recorded.logits}), arena_);
+      std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{recorded.outputs}), arena_);
   return recorded;
 }
 
-ConstView LogitsPlan::operator()(ConstView inputs, std::span<const ConstView> features) {
+ConstView OutputsPlan::operator()(ConstView inputs, std::span<const ConstView> features) {
   const std::int64_t rows = inputs.given() ? inputs.extent(0) : features.front().extent(0);
   auto found = recorded_.find(rows);
   if (found == recorded_.end()) {
@@ -32,7 +32,7 @@ ConstView LogitsPlan::operator()(ConstView inputs, std::span<const ConstView> fe
   if (inputs.given()) recorded.execution->bind(recorded.batch.inputs, inputs);
   for (std::size_t k = 0; k < features.size(); ++k) recorded.execution->bind(recorded.batch.features[k], features[k]);
   recorded.execution->run();
-  return recorded.execution->view(recorded.logits);
+  return recorded.execution->view(recorded.outputs);
 }
 
 }  // namespace rtl::transfer::detail

@@ -1,0 +1,111 @@
+// What strategies make: predictors, which may hold others, and can be saved and loaded. A program can add kinds of its
+// own (register_predictor).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rtl/transfer/feature_cache.hpp"
+#include "rtl/transfer/record.hpp"
+#include "rtl/transfer/source.hpp"
+#include "rtl/transfer/task.hpp"
+#include "rtl/transfer/trainable.hpp"
+
+namespace rtl::transfer {
+
+class ArchiveReader;
+class ArchiveWriter;
+
+/// How much one feature block contributes to the outputs of a fused head.
+struct BlockInfluence {
+  std::string name;  ///< "h", the source's name, or that of a member
+  std::int64_t features = 0;
+  double feature_norm = 0;     ///< root mean square over samples of the norm of the block, as the head sees it
+  double logit_deviation = 0;  ///< root mean square of its centred share of the logits, s_k x_k W_k^T
+  double share = 0;            ///< its part of the sum of all blocks' squared logit_deviation
+};
+
+/// Frozen features of a source on the samples that are predicted.
+using FeatureLookup = std::function<std::shared_ptr<const FeatureTable>(const FrozenSource&)>;
+
+/// Belongs to one thread at a time.
+class Predictor {
+ public:
+  Predictor() = default;
+  Predictor(const Predictor&) = delete;
+  Predictor& operator=(const Predictor&) = delete;
+  virtual ~Predictor() = default;
+
+  /// Which of the registered kinds reads it again.
+  virtual std::string kind() const = 0;
+  virtual std::int64_t outputs_count() const = 0;
+  /// Outputs f32 [N, outputs] on the predictor's device, in evaluation mode: logits (of a stack, logarithms of
+  /// probabilities), or standardised predictions.
+  virtual Tensor predict(const data::Dataset& samples, const FeatureLookup& features) = 0;
+  virtual std::vector<BlockInfluence> influence(const data::Dataset& /*samples*/, const FeatureLookup& /*features*/) {
+    return {};
+  }
+  /// Everything that was trained, running statistics included; empty where nothing was.
+  virtual layers::ModuleState state() { return {}; }
+  /// The frozen sources that it looks at.
+  virtual std::vector<FrozenSource> sources() const { return {}; }
+  /// Of one sample; absent where it looks at features alone.
+  virtual std::optional<Shape> sample() const { return {}; }
+  /// Writes all that its kind's `read` needs.
+  virtual void write(ArchiveWriter& archive) = 0;
+};
+
+/// A kind of predictor, as archives know it.
+struct PredictorKind {
+  std::string name;
+  std::unique_ptr<Predictor> (*read)(const ArchiveReader& archive) = nullptr;
+};
+/// Makes a kind known to Fitted::load. Throws ValueError for a name that is taken by another.
+void register_predictor(const PredictorKind& kind);
+
+/// A predictor fitted to a target by a strategy. Moves only.
+class Fitted {
+ public:
+  Fitted(std::string strategy, Task task, std::unique_ptr<Predictor> predictor, TrainingRecord record = {});
+  Fitted(Fitted&&) noexcept;
+  Fitted& operator=(Fitted&&) noexcept;
+  ~Fitted();
+
+  const std::string& strategy() const { return strategy_; }
+  const Task& task() const { return task_; }
+  std::int64_t classes() const { return task_.regression ? 0 : task_.outputs; }
+  /// Elements of all tensors that training changed.
+  std::int64_t trainable_parameters() const { return predictor_->state().parameter_count(); }
+  const TrainingRecord& training() const { return record_; }
+  /// The frozen sources that it looks at; none for scratch and fine-tune.
+  std::vector<FrozenSource> sources() const { return predictor_->sources(); }
+  Predictor& predictor() const { return *predictor_; }
+
+  /// Outputs f32 [N, outputs] in evaluation mode: logits, or predictions in the target's units. Labels are not needed.
+  /// Features come from `cache` if given. Throws ShapeError for samples of another shape than it was fitted to.
+  Tensor outputs(const data::Dataset& dataset, FeatureCache* cache = nullptr) const;
+  Tensor outputs(const data::Dataset& dataset, const FeatureLookup& features) const;
+  /// The same for bare inputs: u8 images [N, H, W, C] or f32 vectors [N, p].
+  Tensor outputs(ConstView inputs) const;
+  /// Contribution of h and of every source on `dataset`; one entry for probe, none for scratch and fine-tune.
+  std::vector<BlockInfluence> block_influence(const data::Dataset& dataset, FeatureCache* cache = nullptr) const;
+  /// Name, shape and values of everything that was trained (running statistics included).
+  layers::ModuleState state() const { return predictor_->state(); }
+
+  /// Writes a safetensors file that holds everything, the frozen sources' weights included, with a hash of the
+  /// contents. A network alone (scratch and fine-tune) gives an ordinary checkpoint of it. Throws IoError.
+  void save(const std::string& path) const;
+  /// Reads what save() wrote; outputs are then bit for bit those of the saved model. Throws IoError, FormatError.
+  static Fitted load(const std::string& path, const Device& device);
+
+ private:
+  std::string strategy_;
+  Task task_;
+  std::unique_ptr<Predictor> predictor_;
+  TrainingRecord record_;
+};
+
+}  // namespace rtl::transfer

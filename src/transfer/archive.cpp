@@ -1,0 +1,227 @@
+#include "rtl/transfer/archive.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "core/joined.hpp"
+#include "io/json.hpp"
+#include "layers/input_statistics.hpp"
+#include "layers/recognise.hpp"
+#include "transfer/predictor_kinds.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+const char* const kind_key = "predictor";
+
+}  // namespace
+
+/// What all parts write to.
+struct ArchiveWriter::Contents {
+  io::Metadata metadata;
+  std::vector<io::NamedView> views;
+  std::list<Tensor> kept;
+  std::list<layers::InputStatistics> statistics;
+  std::list<std::unique_ptr<layers::Network>> networks;
+};
+
+ArchiveWriter::ArchiveWriter() : contents_(std::make_shared<Contents>()) {}
+ArchiveWriter::ArchiveWriter(std::shared_ptr<Contents> contents, std::string prefix)
+    : contents_(std::move(contents)), prefix_(std::move(prefix)) {}
+
+ArchiveWriter ArchiveWriter::part(std::string_view name) const { return {contents_, name_of(name) + "."}; }
+
+void ArchiveWriter::text(std::string_view key, std::string_view value) {
+  contents_->metadata[name_of(key)] = io::valid_utf8(std::string(value));
+}
+
+void ArchiveWriter::number(std::string_view key, double value) { text(key, fmt::format("{}", value)); }
+void ArchiveWriter::integer(std::string_view key, std::int64_t value) { text(key, std::to_string(value)); }
+void ArchiveWriter::shape(std::string_view key, const Shape& shape) { text(key, joined(shape.extents(), ",")); }
+
+void ArchiveWriter::tensor(std::string_view name, const Tensor& tensor) {
+  contents_->views.emplace_back(name_of(name), tensor.view());
+}
+
+void ArchiveWriter::keep(std::string_view name, Tensor tensor) {
+  contents_->kept.push_back(std::move(tensor));
+  this->tensor(name, contents_->kept.back());
+}
+
+void ArchiveWriter::network(std::string_view name, layers::Network& network,
+                            const data::InputNormalization& normalization) {
+  ArchiveWriter inside = part(name);
+  const layers::Architecture& architecture = network.architecture();
+  inside.text("architecture", architecture.name);
+  inside.text("variant", architecture.variant);
+  inside.shape("input", architecture.input);
+  inside.integer("classes", architecture.classes);
+  inside.text("normalization", data::to_string(normalization));
+  const layers::ModuleState state = network.state();
+  for (const auto& parameter : state.parameters) inside.tensor(parameter.name, parameter.value());
+  for (const auto& buffer : state.buffers) inside.tensor(buffer.name, buffer.value());
+  contents_->statistics.emplace_back(normalization, network.device());
+  contents_->statistics.back().append_to(contents_->views, inside.prefix_);
+}
+
+void ArchiveWriter::source(std::string_view name, const FrozenSource& source) {
+  contents_->networks.push_back(source.copy_network(source.device()));
+  network(name, *contents_->networks.back(), source.normalization());
+  ArchiveWriter inside = part(name);
+  inside.text("name", source.name());
+  inside.text("precision", to_string(source.precision()));
+}
+
+void ArchiveWriter::predictor(std::string_view name, Predictor& predictor) {
+  ArchiveWriter inside = part(name);
+  inside.text(kind_key, predictor.kind());
+  predictor.write(inside);
+}
+
+void ArchiveWriter::save(const std::string& path) const {
+  io::write_safetensors(path, contents_->views, contents_->metadata);
+}
+
+ArchiveReader::ArchiveReader(const std::string& path, Device device)
+    : file_(std::make_shared<const io::SafetensorsFile>(path)), device_(std::move(device)) {}
+ArchiveReader::ArchiveReader(std::shared_ptr<const io::SafetensorsFile> file, Device device, std::string prefix)
+    : file_(std::move(file)), device_(std::move(device)), prefix_(std::move(prefix)) {}
+
+ArchiveReader ArchiveReader::part(std::string_view name) const { return {file_, device_, name_of(name) + "."}; }
+
+bool ArchiveReader::has(std::string_view key) const { return file_->metadata().contains(name_of(key)); }
+bool ArchiveReader::has_tensor(std::string_view name) const { return file_->contains(name_of(name)); }
+
+void ArchiveReader::fail(const std::string& fault) const { throw FormatError(path(), fault); }
+
+const std::string& ArchiveReader::text(std::string_view key) const {
+  const auto found = file_->metadata().find(name_of(key));
+  if (found == file_->metadata().end()) fail(fmt::format("the metadata lack \"{}\"", name_of(key)));
+  return found->second;
+}
+
+double ArchiveReader::number(std::string_view key) const {
+  const std::string& given = text(key);
+  double value = 0;
+  const auto [rest, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+  if (error == std::errc() && rest == given.data() + given.size() && std::isfinite(value)) return value;
+  fail(fmt::format("metadata \"{}\" holds \"{}\", not a number", name_of(key), given));
+}
+
+std::int64_t ArchiveReader::integer(std::string_view key) const {
+  const std::string& given = text(key);
+  std::int64_t value = 0;
+  const auto [rest, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+  if (error == std::errc() && rest == given.data() + given.size() && value >= 0) return value;
+  fail(fmt::format("metadata \"{}\" holds \"{}\", not a number", name_of(key), given));
+}
+
+Shape ArchiveReader::shape(std::string_view key) const {
+  std::vector<std::int64_t> extents;
+  std::string_view rest = text(key);
+  while (!rest.empty()) {
+    const std::string_view number = rest.substr(0, rest.find(','));
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+    if (error != std::errc() || end != number.data() + number.size() || value < 0 ||
+        extents.size() == Shape::max_rank) {
+      fail(fmt::format("metadata \"{}\" is no shape", name_of(key)));
+    }
+    extents.push_back(value);
+    rest = number.size() == rest.size() ? std::string_view() : rest.substr(number.size() + 1);
+  }
+  try {
+    return Shape(extents);
+  } catch (const ShapeError& error) {
+    fail(fmt::format("metadata \"{}\": {}", name_of(key), error.what()));
+  }
+}
+
+Tensor ArchiveReader::tensor(std::string_view name, const Shape& shape) const {
+  const io::TensorEntry& entry = file_->entry(name_of(name));
+  if (entry.shape != shape || entry.dtype != DType::f32) {
+    fail(fmt::format("tensor {} is {} {}, expected f32 {}", name_of(name), rtl::name_of(entry.dtype),
+                     entry.shape.to_string(), shape.to_string()));
+  }
+  return file_->load(name_of(name), device_);
+}
+
+std::vector<double> ArchiveReader::numbers(std::string_view name) const {
+  if (!has_tensor(name)) return {};
+  const io::TensorEntry& entry = file_->entry(name_of(name));
+  if (entry.shape.rank() != 1 || entry.dtype != DType::f64) {
+    fail(fmt::format("tensor {} is {} {}, expected f64 of one axis", name_of(name), rtl::name_of(entry.dtype),
+                     entry.shape.to_string()));
+  }
+  return file_->load(name_of(name), Device::cpu(1).separate()).to_vector<double>();
+}
+
+data::InputNormalization ArchiveReader::normalization(std::string_view name) const {
+  const ArchiveReader inside = part(name);
+  inside.text("normalization");
+  return layers::read_normalization(*file_, inside.prefix_).value_or(data::Normalization::none);
+}
+
+/// The sizes are those of the tensors, so that metadata cannot ask for more memory than the file has.
+void ArchiveReader::check_sizes(const ArchiveReader& part, const layers::Architecture& architecture) const {
+  std::vector<io::TensorEntry> tensors;
+  for (io::TensorEntry entry : file_->tensors()) {
+    if (!entry.name.starts_with(part.prefix_)) continue;
+    entry.name.erase(0, part.prefix_.size());
+    if (!layers::is_input_statistic(entry.name)) tensors.push_back(std::move(entry));
+  }
+  const layers::CheckpointNames names = layers::canonical_names(layers::stored_tensors(tensors));
+  const layers::Architecture found = layers::recognise(names, architecture.name, &architecture.input).architecture;
+  if (found == architecture) return;
+  fail(
+      fmt::format("metadata \"{0}architecture\" and \"{0}classes\" say {1} of {2} classes, but the tensors are those "
+                  "of {3} of {4}",
+                  part.prefix_, architecture.to_string(), architecture.classes, found.to_string(), found.classes));
+}
+
+std::unique_ptr<layers::Network> ArchiveReader::network(std::string_view name) const {
+  const ArchiveReader inside = part(name);
+  const layers::Architecture architecture{inside.text("architecture"), inside.text("variant"), inside.shape("input"),
+                                          inside.integer("classes")};
+  std::unique_ptr<layers::Network> network;
+  try {
+    check_sizes(inside, architecture);
+    network = layers::make_network(architecture, device_, 0);
+  } catch (const ValueError& error) {
+    fail(error.what());
+  }
+  const layers::ModuleState state = network->state();
+  const auto fill = [&](const std::string& tensor, Tensor& to) {
+    copy_bytes(inside.tensor(tensor, to.shape()), to);
+  };
+  for (const auto& parameter : state.parameters) fill(parameter.name, parameter.value());
+  for (const auto& buffer : state.buffers) fill(buffer.name, buffer.value());
+  return network;
+}
+
+FrozenSource ArchiveReader::source(std::string_view name) const {
+  const ArchiveReader inside = part(name);
+  try {
+    const Precision precision = parse_precision(inside.text("precision"));
+    return FrozenSource(network(name), normalization(name), inside.text("name"), precision);
+  } catch (const ValueError& error) {
+    fail(fmt::format("{}: {}", name_of(name), error.what()));
+  }
+}
+
+std::unique_ptr<Predictor> ArchiveReader::predictor(std::string_view name) const {
+  const ArchiveReader inside = part(name);
+  const std::string& kind = inside.text(kind_key);
+  const PredictorKind* found = detail::find_predictor_kind(kind);
+  if (found == nullptr) {
+    fail(fmt::format("\"{}\" is a predictor of the kind \"{}\", which this program does not have; a kind of your own "
+                     "is made known by register_predictor",
+                     name_of(name), kind));
+  }
+  return found->read(inside);
+}
+
+}  // namespace rtl::transfer

@@ -1,0 +1,57 @@
+// What recipes are written with.
+#include <fmt/format.h>
+
+#include "rtl/transfer/strategy.hpp"
+#include "transfer/fit_group.hpp"
+
+namespace rtl::transfer {
+
+std::unique_ptr<layers::Network> FitContext::new_network() const {
+  std::string text = options().model;
+  if (text.empty()) text = train().has_images() ? "paper_cnn" : "mlp";
+  const std::size_t colon = text.find(':');
+  const std::string variant = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+  return layers::make_network({text.substr(0, colon), variant, train().sample_shape(), task().outputs}, device(),
+                              seed());
+}
+
+data::InputNormalization FitContext::fitted_normalization() const {
+  return data::fit_normalization(train(), options().normalization);
+}
+
+std::unique_ptr<NetworkPredictor> FitContext::copy_of(const FrozenSource& source, HeadStart start) const {
+  if (source.architecture().input != train().sample_shape()) {
+    throw ShapeError(fmt::format("the samples of {} are {}, but {} takes {}", train().name,
+                                 train().sample_shape().to_string(), source.name(),
+                                 source.architecture().input.to_string()));
+  }
+  auto network = source.copy_network(device());
+  if (!keeps_head(source, train(), start)) network->reset_head(task().outputs, seed());
+  return std::make_unique<NetworkPredictor>(std::move(network), source.normalization());
+}
+
+Tensor FitContext::features(std::size_t source) const {
+  if (shared_->tables.empty()) {
+    if (inputs_.rows != nullptr) throw ValueError("the features of the sources on all rows are not given");
+    shared_->tables = detail::find_tables(sources(), train(), options().cache);
+  }
+  return shared_->tables.at(source)->gather(inputs_.rows, device());
+}
+
+FitContext::Blocks FitContext::blocks(FeatureScaling scaling, double scale) {
+  const bool whole = inputs_.rows == nullptr && &inputs_.train == shared_->whole;
+  const std::string key = whole ? fmt::format("{} {}", to_string(scaling), scale) : std::string();
+  Shared::Scaled own;
+  Shared::Scaled& made = whole ? shared_->scaled[key] : own;
+  for (std::size_t k = made.features.size(); k < sources().size(); ++k) {
+    Tensor raw = features(k);
+    made.blocks.push_back(FrozenBlock::fit(sources()[k], raw, scaling, scale));
+    made.features.push_back(made.blocks.back().scaled(std::move(raw)));
+  }
+  Blocks result;
+  for (const FrozenBlock& block : made.blocks) result.blocks.push_back(block.clone());
+  for (Tensor& block : made.features) result.features.push_back(whole ? block.view() : keep(std::move(block)));
+  return result;
+}
+
+}  // namespace rtl::transfer

@@ -1,0 +1,165 @@
+#include "transfer/fit_group.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "transfer/place.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+/// Of a later stage: a checkpoint beside that of the first.
+std::string stage_checkpoint(const std::string& path, std::int64_t stage, std::size_t replica) {
+  if (path.empty() || (stage == 0 && replica == 0)) return path;
+  return fmt::format("{}.{}.{}", path, stage + 1, replica + 1);
+}
+
+void append(TrainingRecord& all, const TrainingRecord& stage) {
+  all.losses.insert(all.losses.end(), stage.losses.begin(), stage.losses.end());
+  all.steps += stage.steps;
+  all.seconds += stage.seconds;
+  all.complete = all.complete && stage.complete;
+  for (const std::string& warning : stage.warnings) {
+    if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end()) {
+      all.warnings.push_back(warning);
+    }
+  }
+}
+
+}  // namespace
+
+FitContext::FitContext(std::shared_ptr<Shared> shared, const Inputs& inputs)
+    : shared_(std::move(shared)), inputs_(inputs), training_(inputs.training), task_(Task::of(inputs.train)) {
+  if (!shared_->keeps_l2sp) training_.l2sp_strength = 0;
+}
+
+const std::vector<FrozenSource>& FitContext::sources() const { return shared_->sources; }
+const StrategyOptions& FitContext::options() const { return shared_->options; }
+const Device& FitContext::device() const { return shared_->device; }
+
+const data::Dataset& FitContext::source_data() const {
+  if (shared_->options.source_data == nullptr) throw ValueError("there are no samples of the source");
+  return *shared_->options.source_data;
+}
+
+ConstView FitContext::keep(Tensor tensor) {
+  kept_.push_back(std::move(tensor));
+  return kept_.back().view();
+}
+
+FitContext::TrainingRequest FitContext::train(Trainable& model, const data::InputNormalization& normalization,
+                                              std::vector<ConstView> features) {
+  return train(model, {&inputs_.train, normalization, std::move(features)}, training_);
+}
+
+FitContext::TrainingRequest FitContext::train(Trainable& model, const TrainingData& data,
+                                              const TrainingOptions& options) {
+  return train_all({{&model, data, options}});
+}
+
+FitContext::TrainingRequest FitContext::train_all(std::vector<Replica> replicas) {
+  if (replicas.empty()) throw ValueError("train_all: there is nothing to train");
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    replicas[i].options.checkpoint = stage_checkpoint(training_.checkpoint, stages_, i);
+  }
+  ++stages_;
+  return {*this, std::move(replicas)};
+}
+
+void FitContext::TrainingRequest::await_suspend(std::coroutine_handle<> handle) {
+  context_.requested_ = replicas_;
+  context_.answered_.clear();
+  context_.waiting_ = handle;
+}
+
+TrainingRecord FitContext::TrainingRequest::await_resume() {
+  if (context_.answered_.empty()) return context_.record_;  // stopped before
+  if (context_.stages_ == 1) context_.record_.complete = true;
+  for (const ReplicaTraining& training : context_.answered_) {
+    append(context_.record_, training.record);
+    if (training.divergence) throw TrainingDiverged(*training.divergence);
+  }
+  TrainingRecord first = context_.answered_.front().record;
+  context_.answered_.clear();
+  return first;
+}
+
+FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>& sources, const Tables& tables,
+                   std::span<const FitContext::Inputs> inputs, const StrategyOptions& options)
+    : choice_(choice), shared_(std::make_shared<FitContext::Shared>()) {
+  const data::Dataset& first = inputs.front().train;
+  for (const FitContext::Inputs& input : inputs) {
+    input.train.validate(true);
+    check_fits(*choice_.strategy, sources, input.train, options);
+  }
+  shared_->sources = sources;
+  shared_->options = options;
+  shared_->device = options.device.value_or(first.inputs.device());
+  shared_->tables = tables;
+  shared_->whole = &first;
+  shared_->keeps_l2sp = choice_.strategy->starts_at_source(sources, first, choice_.values);
+  for (const FitContext::Inputs& input : inputs) {
+    recipes_.push_back(choice_.strategy->fit(contexts_.emplace_back(shared_, input), choice_.values));
+  }
+}
+
+void FitGroup::start() {
+  if (std::exchange(started_, true)) return;
+  for (const Recipe& recipe : recipes_) recipe.start();
+}
+
+const Replica* FitGroup::first_training() const {
+  const FitContext& first = contexts_.front();
+  return first.requested_.empty() ? nullptr : &first.requested_.front();
+}
+
+/// All trainings that recipes wait for, together where they can be, and lets the recipes go on.
+void FitGroup::train_waiting() {
+  std::vector<FitContext*> waiting;
+  std::vector<Replica> replicas;
+  for (FitContext& context : contexts_) {
+    if (!context.waiting_) continue;
+    waiting.push_back(&context);
+    replicas.insert(replicas.end(), context.requested_.begin(), context.requested_.end());
+  }
+  std::vector<std::optional<ReplicaTraining>> trained(replicas.size());
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    if (trained[i]) continue;
+    std::vector<Replica> alike;
+    std::vector<std::size_t> places;
+    for (std::size_t j = i; j < replicas.size(); ++j) {
+      if (trained[j] || !detail::difference_of_replicas(replicas[i], replicas[j]).empty()) continue;
+      alike.push_back(replicas[j]);
+      places.push_back(j);
+    }
+    std::vector<ReplicaTraining> outcomes = train_replicas(alike);
+    for (std::size_t k = 0; k < places.size(); ++k) trained[places[k]] = std::move(outcomes[k]);
+  }
+  std::size_t next = 0;
+  for (FitContext* context : waiting) {
+    for (std::size_t i = 0; i < context->requested_.size(); ++i) context->answered_.push_back(*trained[next++]);
+    context->requested_.clear();
+    std::exchange(context->waiting_, nullptr).resume();
+  }
+}
+
+std::vector<FitOutcome> FitGroup::run() {
+  start();
+  while (std::any_of(contexts_.begin(), contexts_.end(), [](const FitContext& c) { return bool(c.waiting_); })) {
+    train_waiting();
+  }
+  std::vector<FitOutcome> outcomes;
+  for (std::size_t i = 0; i < recipes_.size(); ++i) {
+    try {
+      const FitContext& context = contexts_[i];
+      outcomes.push_back({Fitted(choice_.strategy->info().name, context.task(), recipes_[i].take(), context.record())});
+    } catch (const TrainingDiverged& error) {
+      outcomes.push_back({std::nullopt, error});
+    }
+  }
+  return outcomes;
+}
+
+}  // namespace rtl::transfer

@@ -1,0 +1,41 @@
+// The optimizers of one training: one a parameter group.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "rtl/optim/optimizer.hpp"
+#include "rtl/transfer/training.hpp"
+
+namespace rtl::transfer::detail {
+
+class OptimizerSet {
+ public:
+  /// Throws ValueError for a model without groups, a group without parameters and a parameter in two groups.
+  OptimizerSet(const TrainingOptions& options, Trainable& model);
+
+  std::size_t size() const noexcept { return entries_.size(); }
+  const optim::Optimizer& optimizer(std::size_t group) const { return *entries_.at(group).optimizer; }
+  std::size_t objective(std::size_t group) const { return entries_.at(group).objective; }
+
+  /// What the schedule makes of TrainingOptions::learning_rate; groups with a rate of their own follow in proportion.
+  void set_learning_rate(double scheduled);
+  std::vector<optim::Rates> rates() const;
+  /// Of L2-SP, of every parameter.
+  void start_from_here();
+
+  /// Of all optimizers, group by group.
+  std::vector<graph::Storage> storages() const;
+  std::vector<optim::NamedTensor> state() const;
+  void load_state(const std::vector<optim::NamedTensor>& state);
+
+ private:
+  struct Entry {
+    std::unique_ptr<optim::Optimizer> optimizer;
+    std::size_t objective = 0;
+    double share = 1;  ///< of the training's learning rate
+  };
+  std::vector<Entry> entries_;
+};
+
+}  // namespace rtl::transfer::detail

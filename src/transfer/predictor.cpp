@@ -1,0 +1,157 @@
+#include "rtl/transfer/predictor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+#include "rtl/io/safetensors.hpp"
+#include "rtl/layers/checkpoint.hpp"
+#include "rtl/transfer/archive.hpp"
+#include "rtl/transfer/predictors.hpp"
+#include "transfer/features.hpp"
+#include "transfer/predictor_kinds.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+const char* const kind = "rtl predictor 1";
+const char* const root = "model";
+
+struct Added {
+  std::mutex mutex;
+  std::deque<PredictorKind> kinds;
+};
+
+Added& added() {
+  static Added all;
+  return all;
+}
+
+void write_task(ArchiveWriter archive, const Task& task) {
+  archive.text("kind", task.regression ? "regression" : "classes");
+  archive.integer("outputs", task.outputs);
+  for (std::size_t i = 0; i < task.names.size(); ++i) archive.text(fmt::format("name{}", i), task.names[i]);
+  if (!task.regression) return;
+  const Device host = Device::cpu(1).separate();
+  archive.keep("mean", Tensor::from(task.mean, {task.outputs}, host));
+  archive.keep("deviation", Tensor::from(task.deviation, {task.outputs}, host));
+}
+
+Task read_task(const ArchiveReader& archive) {
+  Task task;
+  task.regression = archive.text("kind") == "regression";
+  task.outputs = archive.integer("outputs");
+  for (std::size_t i = 0; archive.has(fmt::format("name{}", i)); ++i) {
+    task.names.push_back(archive.text(fmt::format("name{}", i)));
+  }
+  if (!task.regression) return task;
+  task.mean = archive.numbers("mean");
+  task.deviation = archive.numbers("deviation");
+  const auto count = static_cast<std::size_t>(task.outputs);
+  const bool positive = std::all_of(task.deviation.begin(), task.deviation.end(), [](double d) { return d > 0; });
+  if (task.mean.size() != count || task.deviation.size() != count || !positive) {
+    archive.fail("the means and deviations of the targets are missing, or are none");
+  }
+  return task;
+}
+
+/// A network alone is an ordinary checkpoint, which other programs read too.
+Fitted load_checkpoint(const std::string& path, const Device& device) {
+  layers::LoadedNetwork loaded = layers::load_network(path, device);
+  const auto strategy = loaded.metadata.find("strategy");
+  Task task{.outputs = loaded.network->architecture().classes};
+  auto normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
+  return {strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
+          std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization))};
+}
+
+}  // namespace
+
+const PredictorKind* detail::find_predictor_kind(const std::string& name) {
+  for (const PredictorKind* kind : predictors::all()) {
+    if (kind->name == name) return kind;
+  }
+  const std::lock_guard lock(added().mutex);
+  for (const PredictorKind& kind : added().kinds) {
+    if (kind.name == name) return &kind;
+  }
+  return nullptr;
+}
+
+void register_predictor(const PredictorKind& kind) {
+  if (const PredictorKind* known = detail::find_predictor_kind(kind.name); known != nullptr) {
+    if (known->read == kind.read) return;
+    throw ValueError(fmt::format("register_predictor: there is another kind \"{}\"", kind.name));
+  }
+  const std::lock_guard lock(added().mutex);
+  added().kinds.push_back(kind);
+}
+
+Fitted::Fitted(std::string strategy, Task task, std::unique_ptr<Predictor> predictor, TrainingRecord record)
+    : strategy_(std::move(strategy)),
+      task_(std::move(task)),
+      predictor_(std::move(predictor)),
+      record_(std::move(record)) {
+  if (!predictor_) throw ValueError(fmt::format("{}: there is no predictor", strategy_));
+}
+Fitted::Fitted(Fitted&&) noexcept = default;
+Fitted& Fitted::operator=(Fitted&&) noexcept = default;
+Fitted::~Fitted() = default;
+
+Tensor Fitted::outputs(const data::Dataset& dataset, const FeatureLookup& features) const {
+  dataset.check();
+  if (const std::optional<Shape> sample = predictor_->sample(); sample && *sample != dataset.sample_shape()) {
+    throw ShapeError(fmt::format("Fitted::outputs: the samples of {} are {}, the model was fitted to {}", dataset.name,
+                                 dataset.sample_shape().to_string(), sample->to_string()));
+  }
+  return in_units(task_, predictor_->predict(dataset, features));
+}
+
+Tensor Fitted::outputs(const data::Dataset& dataset, FeatureCache* cache) const {
+  return outputs(dataset, detail::features_of(dataset, cache));
+}
+
+Tensor Fitted::outputs(ConstView inputs) const {
+  data::Dataset dataset;
+  dataset.inputs = Tensor(inputs.shape(), inputs.dtype(), inputs.device());
+  copy_bytes(inputs, dataset.inputs);
+  dataset.name = "inputs";
+  return outputs(dataset);
+}
+
+std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset, FeatureCache* cache) const {
+  dataset.check();
+  return predictor_->influence(dataset, detail::features_of(dataset, cache));
+}
+
+void Fitted::save(const std::string& path) const {
+  if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr && !task_.regression) {
+    layers::save_network(path, alone->network(), alone->normalization(), {{"strategy", strategy_}});
+    return;
+  }
+  ArchiveWriter archive;
+  archive.text("kind", kind);
+  archive.text("strategy", strategy_);
+  write_task(archive.part("task"), task_);
+  archive.predictor(root, *predictor_);
+  archive.save(path);
+}
+
+Fitted Fitted::load(const std::string& path, const Device& device) {
+  const ArchiveReader archive(path, device);
+  if (!archive.has("kind")) return load_checkpoint(path, device);
+  if (archive.text("kind") != kind) {
+    archive.fail(fmt::format("it holds '{}', not '{}'", archive.text("kind"), kind));
+  }
+  Task task = read_task(archive.part("task"));
+  std::unique_ptr<Predictor> predictor = archive.predictor(root);
+  if (predictor->outputs_count() != task.outputs) {
+    archive.fail(fmt::format("its task has {} outputs, its model {}", task.outputs, predictor->outputs_count()));
+  }
+  return {archive.text("strategy"), std::move(task), std::move(predictor)};
+}
+
+}  // namespace rtl::transfer

@@ -1,0 +1,187 @@
+#include "rtl/transfer/strategy.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <string_view>
+
+#include "core/joined.hpp"
+#include "rtl/io/hash.hpp"
+#include "transfer/names.hpp"
+#include "transfer/option_facts.hpp"
+#include "transfer/strategy_list.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+constexpr std::array<std::string_view, 3> scaling_names{"raw", "standardize", "balance"};
+constexpr std::array<std::string_view, 3> head_start_names{"fresh", "pretrained", "auto"};
+
+struct Added {
+  std::mutex mutex;
+  std::vector<const Strategy*> strategies;
+};
+
+Added& added() {
+  static Added all;
+  return all;
+}
+
+/// Its own option, or the one that has the word among its choices.
+const OptionInfo* find_option(const StrategyInfo& info, const std::string& name, bool choice) {
+  const auto found = std::find_if(info.options.begin(), info.options.end(), [&](const OptionInfo& option) {
+    return choice ? std::find(option.choices.begin(), option.choices.end(), name) != option.choices.end()
+                  : option.name == name;
+  });
+  return found == info.options.end() ? nullptr : &*found;
+}
+
+std::string option_names(const StrategyInfo& info) {
+  std::vector<std::string> names;
+  for (const OptionInfo& option : info.options) names.push_back(option.name);
+  return names.empty() ? "it has no options" : "its options are " + joined(names, ", ");
+}
+
+}  // namespace
+
+std::string to_string(FeatureScaling scaling) { return detail::name_at(scaling_names, scaling); }
+FeatureScaling parse_feature_scaling(const std::string& text) {
+  return detail::parse_name<FeatureScaling>(scaling_names, text, "feature scaling");
+}
+std::string to_string(HeadStart start) { return detail::name_at(head_start_names, start); }
+HeadStart parse_head_start(const std::string& text) {
+  return detail::parse_name<HeadStart>(head_start_names, text, "head start");
+}
+
+const Choices& feature_scaling_choices() {
+  static const Choices choices(scaling_names.begin(), scaling_names.end());
+  return choices;
+}
+
+const Choices& head_start_choices() {
+  static const Choices choices(head_start_names.begin(), head_start_names.end());
+  return choices;
+}
+
+std::string describe_sources(const StrategyInfo& info) {
+  if (info.most_sources == 0) return "none";
+  return info.most_sources == 1 ? "one" : "one or more";
+}
+
+void register_strategy(const Strategy& strategy) {
+  for (const Strategy* known : strategies()) {
+    if (known == &strategy) return;
+    if (known->info().name == strategy.info().name) {
+      throw ValueError(fmt::format("register_strategy: there is another strategy \"{}\"", known->info().name));
+    }
+  }
+  const std::lock_guard lock(added().mutex);
+  added().strategies.push_back(&strategy);
+}
+
+std::vector<const Strategy*> strategies() {
+  std::vector<const Strategy*> all = recipes::all();
+  std::stable_sort(all.begin(), all.end(), [](const Strategy* a, const Strategy* b) {
+    return (a->info().most_sources == 0) > (b->info().most_sources == 0);
+  });
+  const std::lock_guard lock(added().mutex);
+  all.insert(all.end(), added().strategies.begin(), added().strategies.end());
+  return all;
+}
+
+const Strategy& find_strategy(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Strategy* strategy : strategies()) {
+    if (strategy->info().name == name) return *strategy;
+    known.push_back(strategy->info().name);
+  }
+  throw ValueError(fmt::format("there is no strategy \"{}\"; use one of {}", name, joined(known, ", ")));
+}
+
+std::vector<std::string> strategies_for(std::int64_t sources, const StrategyOptions& options) {
+  std::vector<std::string> names;
+  for (const Strategy* strategy : strategies()) {
+    const StrategyInfo& info = strategy->info();
+    const bool possible = info.most_sources == 0 || (sources > 0 && sources <= info.most_sources);
+    const bool given = !info.uses_source_data || options.source_data != nullptr;
+    if (info.in_all && possible && given) names.push_back(info.name);
+  }
+  return names;
+}
+
+StrategyChoice parse_strategy(const std::string& label, const OptionValues& defaults) {
+  std::size_t colon = label.find(':');
+  StrategyChoice choice{label, &find_strategy(label.substr(0, colon))};
+  const StrategyInfo& info = choice.strategy->info();
+  for (const auto& [name, value] : defaults) {
+    if (find_option(info, name, false) != nullptr) choice.values[name] = value;
+  }
+  while (colon != std::string::npos) {
+    const std::size_t next = label.find(':', colon + 1);
+    const std::string entry = label.substr(colon + 1, next == std::string::npos ? next : next - colon - 1);
+    const std::size_t equals = entry.find('=');
+    const std::string name = entry.substr(0, equals);
+    const OptionInfo* option = find_option(info, name, equals == std::string::npos);
+    if (option == nullptr) {
+      throw ValueError(fmt::format("\"{}\": {} has no {} \"{}\"; {}", label, info.name,
+                                   equals == std::string::npos ? "choice" : "option", name, option_names(info)));
+    }
+    choice.values[option->name] = equals == std::string::npos ? name : entry.substr(equals + 1);
+    colon = next;
+  }
+  choice.strategy->resolved(choice.values);
+  return choice;
+}
+
+void check_fits(const Strategy& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
+                const StrategyOptions& options) {
+  const StrategyInfo& info = strategy.info();
+  const auto count = static_cast<std::int64_t>(sources.size());
+  if (count < info.least_sources) throw ValueError(fmt::format("{} needs a source, and none is given", info.name));
+  if (count > info.most_sources && info.most_sources > 0) {
+    throw ValueError(fmt::format("{} takes exactly {} source{}, not {}; refine takes any number", info.name,
+                                 info.most_sources == 1 ? "one" : std::to_string(info.most_sources),
+                                 info.most_sources == 1 ? "" : "s", count));
+  }
+  if (info.uses_source_data && options.source_data == nullptr) {
+    throw ValueError(fmt::format("{} looks at samples of the source, and none are given (StrategyOptions::source_data)",
+                                 info.name));
+  }
+  if (info.same_classes && sources.front().classes() != train.classes) {
+    throw ValueError(fmt::format("{} needs the source's own head: {} has {} classes, {} has {}", info.name,
+                                 sources.front().name(), sources.front().classes(), train.name, train.classes));
+  }
+}
+
+bool keeps_head(const FrozenSource& source, const data::Dataset& train, HeadStart start) {
+  const bool same = source.classes() == train.classes;
+  if (start == HeadStart::pretrained && source.classes() == 0) {
+    throw ValueError(fmt::format("head_start pretrained: {} has no head; use a fresh head", source.name()));
+  }
+  if (start == HeadStart::pretrained && !same) {
+    throw ValueError(fmt::format("head_start pretrained: {} has {} classes, {} has {}; use a fresh head", source.name(),
+                                 source.classes(), train.name, train.classes));
+  }
+  return same && start != HeadStart::fresh;
+}
+
+std::uint64_t StrategyOptions::hash() const { return detail::hash_of(detail::facts_of(*this)); }
+
+namespace detail {
+
+Facts facts_of(const StrategyOptions& options) {
+  Facts facts{{"model", options.model.empty() ? "of the data's kind" : options.model},
+              {"normalization of scratch and h", data::to_string(options.normalization)},
+              {"dtype of stored features",
+               std::string(options.cache ? name_of(options.cache->storage()) : name_of(DType::f32))}};
+  // Every option that any strategy has, so that a default that is named is no other protocol.
+  OptionValues all = options.values;
+  for (const Strategy* strategy : strategies()) all.merge(strategy->resolved(options.values));
+  for (const auto& [name, value] : all) facts.push_back({name, value});
+  return facts;
+}
+
+}  // namespace detail
+}  // namespace rtl::transfer

@@ -1,0 +1,58 @@
+#include "rtl/transfer/trainable.hpp"
+
+#include <numeric>
+
+#include "rtl/core/error.hpp"
+#include "rtl/graph/operations.hpp"
+
+namespace rtl::transfer {
+
+BatchTargets::BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
+                           std::int64_t rows, std::int64_t outputs)
+    : table_(table), order_(order), counters_(counters), rows_(rows), outputs_(outputs) {}
+
+bool BatchTargets::real() const { return table_.rank() == 2; }
+
+graph::Value BatchTargets::loss(const graph::Value& outputs) const {
+  const graph::Value predicted = graph::cast(outputs, parameter_dtype(outputs.dtype()));
+  if (!real()) return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  const graph::Value expected = graph::gather_batch(table_, order_, counters_, rows_, predicted.dtype());
+  return graph::mean(graph::square(graph::subtract(predicted, expected)));
+}
+
+graph::Value BatchTargets::one_hot() const {
+  if (real()) throw ValueError("BatchTargets::one_hot: the targets are real, not classes");
+  graph::Graph& graph = table_.graph();
+  std::vector<float> classes(static_cast<std::size_t>(outputs_));
+  std::iota(classes.begin(), classes.end(), 0.0F);
+  const graph::Value columns = graph.constant("classes", Tensor::from(classes, {1, outputs_}, graph.device()));
+  const graph::Value labels = graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
+  const Shape shape{rows_, outputs_};
+  const graph::Value distance = graph::absolute(graph::subtract(
+      graph::broadcast(graph::reshape(labels, {rows_, 1}), shape), graph::broadcast(columns, shape)));
+  // Labels are whole numbers: the distance is 0 at the class, and at least 1 elsewhere.
+  return graph::relu(graph::subtract(graph::fill(graph, 1.0, shape, DType::f32), distance));
+}
+
+graph::Value BatchTargets::values() const {
+  if (!real()) throw ValueError("BatchTargets::values: the targets are classes; use one_hot");
+  return graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
+}
+
+std::vector<optim::NamedStorage> trainable_parameters(const layers::ModuleState& state) {
+  std::vector<optim::NamedStorage> parameters;
+  for (const layers::NamedParameter& parameter : state.parameters) {
+    if (parameter.parameter->trainable) parameters.push_back({parameter.name, parameter.parameter->storage});
+  }
+  return parameters;
+}
+
+std::vector<graph::Value> Trainable::objectives(const TrainingBatch& batch, const layers::ForwardContext& context) {
+  return {batch.targets.loss(outputs(batch, context))};
+}
+
+std::vector<ParameterGroup> Trainable::groups() { return {{.parameters = trainable_parameters(state())}}; }
+
+std::vector<double> Trainable::epoch_numbers(std::int64_t /*epoch*/, std::int64_t /*epochs*/) { return {}; }
+
+}  // namespace rtl::transfer
