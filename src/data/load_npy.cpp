@@ -114,6 +114,7 @@ class PairLoader {
 
  private:
   static bool has_test_arrays(const std::string& file) {
+    if (!file.ends_with(".npz")) return false;
     const io::NpzFile archive(file);
     return first_of(archive, {"X_test", "x_test"}) && first_of(archive, {"y_test", "Y_test"});
   }
