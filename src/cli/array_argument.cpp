@@ -62,7 +62,7 @@ bool is_for_matrices(const std::string& kind, const std::string& option) {
   for (const char* name : {"split", "test", "test_fraction", "seed"}) {
     if (option == name) return false;
   }
-  return option != "classes" || kind == "csv";
+  return (option != "classes" && option != "target") || kind == "csv";
 }
 
 /// Throws UsageError for an option that a matrix of this kind does not have, listing those it has.
@@ -229,6 +229,20 @@ Array read_plain(const data::Spec& spec, bool targets) {
   return array;
 }
 
+/// The columns of label= in a SPEC with target=real.
+Array read_target_columns(const data::Spec& spec) {
+  if (spec.list("label").empty()) throw FormatError(spec.file(), "target=real needs the columns: label=COLUMN,..");
+  data::CsvOptions options = data::csv_options(spec);
+  options.columns.clear();
+  options.drop.clear();
+  options.label_only = true;
+  data::CsvTable table = data::read_csv(spec.file(), options, Device::cpu(1));
+  table.values = std::move(table.targets);
+  Array array = from_table(spec, std::move(table));
+  array.values = checked_matrix(array.file, std::move(array.values));
+  return array;
+}
+
 /// The one column of a table that targets may be classes of: label=, or the only one there is.
 std::string class_column(const data::Spec& spec) {
   if (spec.has("label")) return spec.text("label");
@@ -317,6 +331,7 @@ Array read_array(const std::string& option, const std::string& argument) {
 Array read_targets(const std::string& option, const std::string& argument, TargetKind kind) {
   const data::Spec spec = parse_argument(option, argument);
   const auto read = [&]() -> Array {
+    if (spec.kind == "csv" && spec.text("target") == "real") return read_target_columns(spec);
     if (spec.kind == "csv" && kind != TargetKind::values) {
       const std::string column = class_column(spec);
       if (spec.has("label") || (kind == TargetKind::classes && !column.empty())) return read_classes(spec, column);

@@ -210,50 +210,111 @@ void print_file(const Json& json) {
   }
 }
 
+/// Statistics of each output's targets.
+Json describe_targets(const data::Dataset& part) {
+  Json outputs = Json::array();
+  const auto width = static_cast<std::size_t>(part.outputs());
+  const std::vector<float> values = part.targets.to_vector<float>();
+  for (std::size_t output = 0; output < width; ++output) {
+    std::vector<float> column;
+    for (std::size_t at = output; at < values.size(); at += width) column.push_back(values[at]);
+    const auto count = static_cast<std::int64_t>(column.size());
+    const bool named = !part.target_names.empty();
+    outputs.push_back(describe_tensor(named ? part.target_names[output] : std::to_string(output),
+                                      Tensor::from(column, {count}, Device::cpu())));
+    outputs.back().erase("dtype");
+    outputs.back().erase("shape");
+  }
+  return outputs;
+}
+
 Json describe_part(const data::Dataset& part) {
-  Json counts = Json::array();
-  std::vector<std::int64_t> per_class(static_cast<std::size_t>(part.classes), 0);
-  for (const auto label : part.labels.to_vector<std::int32_t>()) ++per_class.at(static_cast<std::size_t>(label));
   const Shape sample = part.sample_shape();
   Json inputs = describe_tensor("inputs", part.inputs);
   inputs.erase("name");
-  return {{"samples", part.size()},
-          {"sample_shape", std::vector<std::int64_t>(sample.extents().begin(), sample.extents().end())},
-          {"inputs", inputs},
-          {"class_counts", per_class}};
+  Json json = {{"samples", part.size()},
+               {"sample_shape", std::vector<std::int64_t>(sample.extents().begin(), sample.extents().end())},
+               {"inputs", inputs}};
+  if (part.has_labels()) {
+    std::vector<std::int64_t> per_class(static_cast<std::size_t>(part.classes), 0);
+    for (const auto label : part.labels.to_vector<std::int32_t>()) ++per_class.at(static_cast<std::size_t>(label));
+    json["class_counts"] = per_class;
+  }
+  if (part.is_regression()) json["targets"] = describe_targets(part);
+  return json;
 }
 
 Json inspect_data(const std::string& spec) {
   const auto parts = load_data(spec, Device::cpu());
-  return {{"rtl", RTL_VERSION},
-          {"data", spec},
-          {"classes", parts.train.classes},
-          {"class_names", parts.train.class_names},
-          {"columns", parts.columns},
-          {"notes", parts.notes},
-          {"train", describe_part(parts.train)},
-          {"test", describe_part(parts.test)}};
+  Json json = {{"rtl", RTL_VERSION},
+               {"data", spec},
+               {"task", parts.train.is_regression() ? "regression"
+                        : parts.train.has_labels()  ? "classification"
+                                                    : "none"},
+               {"columns", parts.columns},
+               {"notes", parts.notes},
+               {"train", describe_part(parts.train)},
+               {"test", describe_part(parts.test)}};
+  if (parts.train.is_regression()) json["outputs"] = parts.train.outputs();
+  if (parts.train.has_labels()) {
+    json["classes"] = parts.train.classes;
+    json["class_names"] = parts.train.class_names;
+  }
+  return json;
 }
 
-void print_data(const Json& json) {
-  Table table({"part", "samples", "sample", "dtype", "mean", "std", "min", "max", "samples a class"});
+/// How many samples the classes of a part have.
+std::string class_balance(const Json& part) {
+  const auto counts = part["class_counts"].get<std::vector<std::int64_t>>();
+  if (counts.empty() || part["samples"] == 0) return "none";
+  const auto [low, high] = std::minmax_element(counts.begin(), counts.end());
+  return *low == *high ? fmt::format("{}", *low) : fmt::format("{} to {}", *low, *high);
+}
+
+void print_targets(const Json& json) {
+  Table table({"part", "target", "mean", "std", "min", "max"});
+  table.align_left(1);
   for (const char* part : {"train", "test"}) {
-    const Json& facts = json[part];
-    const auto number = [&](const char* key) { return number_text(facts["inputs"][key]); };
-    const auto counts = facts["class_counts"].get<std::vector<std::int64_t>>();
-    const auto [low, high] = std::minmax_element(counts.begin(), counts.end());
-    const auto samples = facts["samples"].get<std::int64_t>();
-    std::string balance = "none";
-    if (!counts.empty() && samples > 0)
-      balance = *low == *high ? fmt::format("{}", *low) : fmt::format("{} to {}", *low, *high);
-    table.add({part, samples == 0 ? "none" : grouped(samples), facts["sample_shape"].dump(),
-               facts["inputs"]["dtype"].get<std::string>(), number("mean"), number("std"), number("min"), number("max"),
-               balance});
+    for (const Json& target : json[part]["targets"]) {
+      table.add({part, printable(target["name"].get<std::string>()), number_text(target["mean"]),
+                 number_text(target["std"]), number_text(target["min"]), number_text(target["max"])});
+    }
   }
-  fmt::print("{}\n{} classes", table.to_string(), json["classes"].get<std::int64_t>());
+  const auto outputs = json["outputs"].get<std::int64_t>();
+  fmt::print("{}\n{} real {}\n", table.to_string(), outputs, outputs == 1 ? "target" : "targets");
+}
+
+void print_classes(const Json& json) {
+  fmt::print("{} classes", json["classes"].get<std::int64_t>());
   const auto names = json["class_names"].get<std::vector<std::string>>();
   for (std::size_t i = 0; i < names.size(); ++i) fmt::print("{}{}", i == 0 ? ": " : ", ", printable(names[i]));
   fmt::print("\n");
+}
+
+void print_data(const Json& json) {
+  const bool classes = json.contains("classes");
+  std::vector<std::string> head = {"part", "samples", "sample", "dtype", "mean", "std", "min", "max"};
+  if (classes) head.push_back("samples a class");
+  Table table(head);
+  for (const char* part : {"train", "test"}) {
+    const Json& facts = json[part];
+    const auto number = [&](const char* key) { return number_text(facts["inputs"][key]); };
+    const auto samples = facts["samples"].get<std::int64_t>();
+    std::vector<std::string> row = {part,
+                                    samples == 0 ? "none" : grouped(samples),
+                                    facts["sample_shape"].dump(),
+                                    facts["inputs"]["dtype"].get<std::string>(),
+                                    number("mean"),
+                                    number("std"),
+                                    number("min"),
+                                    number("max")};
+    if (classes) row.push_back(class_balance(facts));
+    table.add(row);
+  }
+  fmt::print("{}\n", table.to_string());
+  if (classes) print_classes(json);
+  if (json.contains("outputs")) print_targets(json);
+  if (json["task"] == "none") fmt::print("neither labels nor targets\n");
   const auto columns = json["columns"].get<std::vector<std::string>>();
   constexpr std::size_t most = 20;
   if (!columns.empty()) fmt::print("{} columns:", columns.size());

@@ -61,8 +61,10 @@ void run(const Arguments& arguments) {
                {"correct", nullptr},
                {"accuracy", nullptr}};
   std::string verdict =
-      fmt::format("no accuracy: the model has {} classes, the data {}", source.classes(), dataset.classes);
-  if (dataset.classes == source.classes()) {
+      dataset.has_labels()
+          ? fmt::format("no accuracy: the model has {} classes, the data {}", source.classes(), dataset.classes)
+          : fmt::format("no accuracy: the data has {}", dataset.is_regression() ? "real targets" : "no labels");
+  if (dataset.has_labels() && dataset.classes == source.classes()) {
     const auto scores = transfer::score(logits, dataset);
     const auto correct = std::llround(scores.accuracy * static_cast<double>(dataset.size()));
     json["correct"] = correct;

@@ -25,20 +25,6 @@ std::vector<double> doubles(const Tensor& values) {
   return wide;
 }
 
-Tensor vectors(const std::string& file, Tensor values) {
-  const std::int64_t width = values.extent(1);
-  const std::vector<double> wide = array_numbers(values);
-  std::vector<float> narrow(wide.begin(), wide.end());
-  const auto wild = std::find_if(narrow.begin(), narrow.end(), [](float value) { return !std::isfinite(value); });
-  if (wild != narrow.end()) {
-    const auto at = wild - narrow.begin();
-    const double value = wide[static_cast<std::size_t>(at)];
-    throw FormatError(file, fmt::format("sample {}, feature {} is {}{}; remove or impute it", at / width, at % width,
-                                        value, std::isfinite(value) ? ", too large for float32" : ""));
-  }
-  return Tensor::from(narrow, values.shape(), values.device());
-}
-
 /// The bytes of images that are stored as other numbers.
 Tensor byte_images(const std::string& file, const Tensor& values, std::vector<std::string>& notes) {
   const std::vector<double> wide = array_numbers(values);
@@ -116,6 +102,19 @@ std::vector<double> array_numbers(const Tensor& values) {
   throw DTypeError(fmt::format("an array of {} is no array of a file", name_of(values.dtype())));
 }
 
+Tensor finite_matrix(const std::string& file, const std::vector<double>& values, const Shape& shape, const char* column,
+                     const Device& host) {
+  std::vector<float> narrow(values.begin(), values.end());
+  const auto wild = std::find_if(narrow.begin(), narrow.end(), [](float value) { return !std::isfinite(value); });
+  if (wild != narrow.end()) {
+    const auto at = wild - narrow.begin();
+    const double value = values[static_cast<std::size_t>(at)];
+    throw FormatError(file, fmt::format("sample {}, {} {} is {}{}; remove or impute it", at / shape[1], column,
+                                        at % shape[1], value, std::isfinite(value) ? ", too large for float32" : ""));
+  }
+  return Tensor::from(narrow, shape, host);
+}
+
 Tensor array_inputs(const std::string& file, Tensor values, ImageLayout& layout, std::vector<std::string>& notes) {
   const int rank = values.rank();
   if (rank < 2 || rank > 4) {
@@ -125,7 +124,7 @@ Tensor array_inputs(const std::string& file, Tensor values, ImageLayout& layout,
                                         rank == 1 ? "; for one feature store X.reshape(-1, 1)" : ""));
   }
   if (values.count() == 0) throw FormatError(file, fmt::format("holds no value: {}", values.shape().to_string()));
-  if (rank == 2) return vectors(file, std::move(values));
+  if (rank == 2) return finite_matrix(file, array_numbers(values), values.shape(), "feature", values.device());
   if (rank == 4 && layout == ImageLayout::detect) layout = detected(file, values.shape(), notes);
   Tensor images = values.dtype() == DType::u8 ? std::move(values) : byte_images(file, values, notes);
   if (rank == 4) return layout == ImageLayout::nchw ? channels_last(images) : std::move(images);

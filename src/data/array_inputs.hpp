@@ -14,6 +14,11 @@ enum class ImageLayout : std::uint8_t { detect, nhwc, nchw };
 /// Values of any dtype that files have. Throws DTypeError for bf16.
 std::vector<double> array_numbers(const Tensor& values);
 
+/// `values` as f32 [N, p]. Throws FormatError naming file, sample and column, which it calls `column`, for NaN,
+/// infinities, and what f32 cannot hold.
+Tensor finite_matrix(const std::string& file, const std::vector<double>& values, const Shape& shape, const char* column,
+                     const Device& host);
+
 /// [N, p] of any dtype as f32; [N, H, W] and images of four axes as u8 [N, H, W, C], whole numbers from 0 to 255 as
 /// they are and floating-point k / 255 as k. Where `layout` is `detect` it is found out, if only one fits, and kept for
 /// the next file; what was not certain is added to `notes`. Throws FormatError naming the file for other ranks, no

@@ -81,4 +81,18 @@ LabelTexts array_labels(const std::string& file, std::span<const std::byte> cont
   return texts;
 }
 
+Tensor array_targets(const std::string& file, std::span<const std::byte> content, const Device& host) {
+  if (io::npy_holds_text(content, file)) {
+    throw FormatError(file, "holds text; real targets are numbers, and texts are classes (target=class)");
+  }
+  const Tensor values = io::parse_npy(content, file, host);
+  if (values.rank() < 1 || values.rank() > 2) {
+    throw FormatError(file, fmt::format("holds {} {}; real targets are [N] or [N, outputs]", name_of(values.dtype()),
+                                        values.shape().to_string()));
+  }
+  if (values.count() == 0) throw FormatError(file, fmt::format("holds no value: {}", values.shape().to_string()));
+  return finite_matrix(file, array_numbers(values), {values.extent(0), values.count() / values.extent(0)}, "target",
+                       host);
+}
+
 }  // namespace rtl::data

@@ -1,4 +1,4 @@
-// Arrays of a file as class labels.
+// Arrays of a file as class labels and real targets.
 #pragma once
 
 #include <span>
@@ -15,5 +15,9 @@ namespace rtl::data {
 /// FormatError naming the file for other shapes, NaN and infinities.
 LabelTexts array_labels(const std::string& file, std::span<const std::byte> content, const Device& host,
                         std::vector<std::string>& notes);
+
+/// The real targets of a .npy file in memory, numbers of any dtype [N] or [N, outputs], as f32 [N, outputs]. Throws
+/// FormatError naming the file for text, other shapes, no value, NaN, infinities, and what f32 cannot hold.
+Tensor array_targets(const std::string& file, std::span<const std::byte> content, const Device& host);
 
 }  // namespace rtl::data

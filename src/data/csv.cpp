@@ -38,6 +38,7 @@ class TableBuilder {
       if (columns_.kept(c)) values_.push_back(number(fields[c], c, line));
     }
     if (columns_.label()) labels_.labels.push_back(fields[*columns_.label()]);
+    for (const std::size_t c : columns_.targets()) targets_.push_back(number(fields[c], c, line));
     labels_.places.push_back(line);
   }
 
@@ -47,7 +48,7 @@ class TableBuilder {
     table.notes = columns_.notes();
     const auto rows = static_cast<std::int64_t>(labels_.places.size() + left_out_.size());
     if (rows == 0) throw FormatError(file_, "has no row of values");
-    if (table.columns.empty() && !columns_.label()) {
+    if (table.columns.empty() && !columns_.label() && columns_.targets().empty()) {
       throw FormatError(file_, "has no column of numbers beside what is dropped");
     }
     check_index();
@@ -63,6 +64,10 @@ class TableBuilder {
       table.labels = std::move(encoded.labels);
       table.classes = std::move(encoded.classes);
       table.notes.insert(table.notes.end(), encoded.notes.begin(), encoded.notes.end());
+    }
+    if (!columns_.targets().empty()) {
+      table.targets = Tensor::from(targets_, {shape[0], static_cast<std::int64_t>(columns_.targets().size())}, host);
+      for (const std::size_t c : columns_.targets()) table.target_names.push_back(columns_.name(c));
     }
     table.lines = std::move(labels_.places);
     if (!left_out_.empty()) table.notes.push_back(describe_left_out(left_out_, rows));
@@ -81,12 +86,12 @@ class TableBuilder {
                                                   : ""));
   }
 
-  /// Whether a kept value or the label is missing and such rows are dropped; counts the row then. Throws FormatError
-  /// for what is missing and may not be.
+  /// Whether a kept value, the label or a target is missing and such rows are dropped; counts the row then. Throws
+  /// FormatError for what is missing and may not be.
   bool leaves_out(const std::vector<std::string>& fields, std::int64_t line) {
     for (std::size_t c = 0; c < fields.size(); ++c) {
-      const bool label = columns_.label() == c;
-      if ((!label && !columns_.kept(c)) || !is_missing(fields[c], options_.missing_words)) continue;
+      const bool label = columns_.label() == c, target = columns_.is_target(c);
+      if ((!label && !target && !columns_.kept(c)) || !is_missing(fields[c], options_.missing_words)) continue;
       if (label && std::find(options_.classes.begin(), options_.classes.end(), fields[c]) != options_.classes.end()) {
         continue;
       }
@@ -95,7 +100,7 @@ class TableBuilder {
         return true;
       }
       if (label) fail_label(fields[c], line);
-      if (options_.missing == CsvMissing::error) {
+      if (options_.missing == CsvMissing::error || target) {
         const std::string found = fields[c].empty() ? "" : fmt::format(" ({} counts as missing)", shown(fields[c]));
         throw FormatError(file_, fmt::format("line {}: column '{}' has no value{}; say missing=drop to leave such rows "
                                              "out, or drop=COLUMN for such columns",
@@ -124,11 +129,11 @@ class TableBuilder {
     if (value && std::isfinite(*value)) return *value;
     throw FormatError(file_,
                       fmt::format("line {}, column '{}' (number {}): {} {}", line, columns_.name(column), column + 1,
-                                  shown(text), value ? "is no finite number" : "is no number" + remedy(text)));
+                                  shown(text), value ? "is no finite number" : "is no number" + remedy(text, column)));
   }
 
   /// What a text may be where a number is expected.
-  std::string remedy(const std::string& text) const {
+  std::string remedy(const std::string& text, std::size_t column) const {
     const char other = options_.decimal == '.' ? ',' : '.';
     if (parse_number(text, other)) {
       return fmt::format("; if the {} parts its fraction say decimal={}", other == ',' ? "comma" : "point",
@@ -138,6 +143,7 @@ class TableBuilder {
     if (blank != std::string::npos && parse_number(std::string_view(text).substr(0, blank))) {
       return "; if blanks part the fields say delimiter=blank";
     }
+    if (columns_.is_target(column)) return "; real targets are numbers, and texts are classes (target=class)";
     return "; a column of text can be the label column, or be dropped, and a word that stands for a missing value can "
            "be "
            "named in na=";
@@ -164,6 +170,7 @@ class TableBuilder {
   const CsvOptions& options_;
   CsvColumns columns_;
   std::vector<double> values_;
+  std::vector<double> targets_;
   LabelTexts labels_;  ///< places are those of all rows, also without labels
   std::vector<CsvGap> left_out_;
   bool may_be_index_;
@@ -173,6 +180,9 @@ class TableBuilder {
 void check(const std::string& path, const CsvOptions& options) {
   if (!options.classes.empty() && options.label.empty()) {
     throw ValueError(fmt::format("{}: classes are given, but no label column", path));
+  }
+  if (!options.targets.empty() && !options.label.empty()) {
+    throw ValueError(fmt::format("{}: there is either a label column or target columns", path));
   }
   if (options.delimiter == '"' || options.delimiter == '\n' || options.delimiter == '\r') {
     throw ValueError(fmt::format("{}: a quote or a line end cannot be the delimiter", path));
@@ -207,12 +217,16 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 
 CsvOptions csv_options(const Spec& spec) {
   CsvOptions csv;
-  csv.label = spec.text("label");
+  const std::string target = spec.text("target");
+  if (target == "real") csv.targets = spec.list("label");
+  if (target != "real") csv.label = spec.text("label");
   csv.columns = spec.list("columns");
   csv.drop = spec.list("drop");
   csv.classes = spec.list("classes");
   const std::string labels = spec.text("labels"), header = spec.text("header"), delimiter = spec.text("delimiter");
-  csv.labels = labels == "text" ? CsvLabels::text : labels == "number" ? CsvLabels::number : CsvLabels::detect;
+  csv.labels = labels == "text" || (labels.empty() && target == "class") ? CsvLabels::text
+               : labels == "number"                                      ? CsvLabels::number
+                                                                         : CsvLabels::detect;
   csv.header = header == "yes" ? CsvHeader::present : header == "no" ? CsvHeader::absent : CsvHeader::detect;
   csv.missing = spec.text("missing") == "drop" ? CsvMissing::drop : CsvMissing::error;
   if (spec.has("na")) csv.missing_words = spec.list("na");

@@ -75,17 +75,29 @@ void CsvColumns::choose(const CsvOptions& options) {
     label_ = find(options.label);
     kept_[*label_] = false;
   }
+  for (const std::string& wanted : options.targets) {
+    const std::size_t column = find(wanted);
+    if (is_target(column)) throw ValueError(fmt::format("{}: the target column '{}' is named twice", file_, wanted));
+    targets_.push_back(column);
+    kept_[column] = false;
+  }
   for (const std::string& wanted : options.columns) {
     const std::size_t column = find(wanted);
-    if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is kept too", file_, wanted));
+    check_is_feature(wanted, column, "kept");
     kept_[column] = true;
     by_number_[column] = column_number(wanted, count()) == column;
   }
   for (const std::string& wanted : options.drop) {
     const std::size_t column = find(wanted);
-    if (column == label_) throw ValueError(fmt::format("{}: the label column '{}' is dropped too", file_, wanted));
+    check_is_feature(wanted, column, "dropped");
     kept_[column] = false;
   }
+}
+
+void CsvColumns::check_is_feature(const std::string& wanted, std::size_t column, const char* kept_or_dropped) const {
+  if (column != label_ && !is_target(column)) return;
+  throw ValueError(fmt::format("{}: the {} column '{}' is {} too", file_, column == label_ ? "label" : "target", wanted,
+                               kept_or_dropped));
 }
 
 /// Kept columns get different names.

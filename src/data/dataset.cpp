@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "rtl/core/error.hpp"
 #include "rtl/io/hash.hpp"
@@ -12,16 +13,24 @@
 namespace rtl::data {
 namespace {
 
-/// The first value of f32 inputs that is not finite, as an error text; empty if all are.
-std::string find_not_finite(const Tensor& inputs, std::int64_t samples) {
-  const std::vector<float> values = inputs.to_vector<float>();
-  const std::int64_t width = inputs.count() / samples;
+/// The first value of a f32 matrix that is not finite, as an error text that calls its columns `what`; empty if all
+/// are.
+std::string find_not_finite(const Tensor& matrix, const char* what) {
+  const std::vector<float> values = matrix.to_vector<float>();
+  const std::int64_t width = matrix.extent(1);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
     const auto at = static_cast<std::int64_t>(i);
-    return fmt::format("sample {}, feature {} is {}; remove or impute it", at / width, at % width, values[i]);
+    return fmt::format("sample {}, {} {} is {}; remove or impute it", at / width, what, at % width, values[i]);
   }
   return {};
+}
+
+Tensor rows_of(const Tensor& tensor, const Tensor& rows) {
+  if (!tensor.defined()) return {};
+  Tensor part(tensor.shape().with(0, rows.count()), tensor.dtype(), tensor.device());
+  kernels::gather_rows(tensor.device(), tensor, rows, part);
+  return part;
 }
 
 }  // namespace
@@ -38,18 +47,19 @@ Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
       throw ValueError(fmt::format("Dataset::subset: row {} is outside the {} samples of '{}'", row, size(), name));
     }
   }
-  const Device& device = inputs.device();
-  const auto count = static_cast<std::int64_t>(rows.size());
-  const Tensor chosen = Tensor::from(rows, {count}, device);
-  Dataset part{Tensor(inputs.shape().with(0, count), inputs.dtype(), device), {}, classes, class_names, name};
-  kernels::gather_rows(device, inputs, chosen, part.inputs);
-  if (!has_labels()) return part;
-  part.labels = Tensor({count}, labels.dtype(), device);
-  kernels::gather_rows(device, labels, chosen, part.labels);
-  return part;
+  const Tensor chosen = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, inputs.device());
+  return {rows_of(inputs, chosen),
+          rows_of(labels, chosen),
+          classes,
+          class_names,
+          name,
+          rows_of(targets, chosen),
+          target_names};
 }
 
-Dataset Dataset::clone() const { return {inputs.clone(), labels.clone(), classes, class_names, name}; }
+Dataset Dataset::clone() const {
+  return {inputs.clone(), labels.clone(), classes, class_names, name, targets.clone(), target_names};
+}
 
 void Dataset::fail(const std::string& fault) const { throw ValueError(fmt::format("data set '{}': {}", name, fault)); }
 
@@ -61,16 +71,36 @@ void Dataset::check() const {
                      name_of(inputs.dtype()), inputs.shape().to_string()));
   }
   if (inputs.count() == 0) fail(fmt::format("the samples are empty: {}", inputs.shape().to_string()));
-  if (!has_labels()) return;
-  if (labels.dtype() != DType::i32 || labels.shape() != Shape{size()}) {
+  if (has_labels() && is_regression()) fail("there are both labels and real targets; it is one or the other");
+  if (has_labels() && (labels.dtype() != DType::i32 || labels.shape() != Shape{size()})) {
     fail(fmt::format("the labels are {} {} for {} samples; they must be i32 [{}], or absent where none are needed",
                      name_of(labels.dtype()), labels.shape().to_string(), size(), size()));
+  }
+  if (!is_regression()) return;
+  if (targets.dtype() != DType::f32 || targets.rank() != 2 || targets.extent(0) != size() || outputs() == 0) {
+    fail(fmt::format("the targets are {} {} for {} samples; they must be f32 [{}, outputs]", name_of(targets.dtype()),
+                     targets.shape().to_string(), size(), size()));
+  }
+  if (!target_names.empty() && std::cmp_not_equal(target_names.size(), outputs())) {
+    fail(fmt::format("there are {} names for {} outputs", target_names.size(), outputs()));
   }
 }
 
 void Dataset::validate(bool for_training) const {
   check();
-  if (!has_labels()) fail("there are no labels, and they are needed here");
+  if (!has_targets()) {
+    fail(
+        "there are neither labels nor targets, and they are needed here: a SPEC names them by csv:FILE?label=COLUMN "
+        "or npy:X.npy,Y.npy, and with target=real for regression");
+  }
+  if (inputs.dtype() == DType::f32) {
+    const std::string fault = find_not_finite(inputs, "feature");
+    if (!fault.empty()) fail(fault);
+  }
+  is_regression() ? validate_targets(for_training) : validate_labels(for_training);
+}
+
+void Dataset::validate_labels(bool for_training) const {
   std::vector<std::int64_t> occurrences(static_cast<std::size_t>(std::max<std::int64_t>(classes, 0)));
   const std::vector<std::int32_t> values = labels.to_vector<std::int32_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -78,16 +108,29 @@ void Dataset::validate(bool for_training) const {
       fail(fmt::format("sample {}: label {} out of range [0, {})", i, values[i], classes));
     ++occurrences[static_cast<std::size_t>(values[i])];
   }
-  if (inputs.dtype() == DType::f32) {
-    const std::string fault = find_not_finite(inputs, size());
-    if (!fault.empty()) fail(fault);
-  }
   if (!for_training) return;
   if (size() < classes)
     fail(fmt::format("{} samples are fewer than the {} classes; there is too little to train on", size(), classes));
   const auto occurring =
       occurrences.size() - static_cast<std::size_t>(std::count(occurrences.begin(), occurrences.end(), 0));
   if (occurring < 2) fail("all samples have one class; training needs at least two");
+}
+
+void Dataset::validate_targets(bool for_training) const {
+  const std::string fault = find_not_finite(targets, "target");
+  if (!fault.empty()) fail(fault);
+  if (!for_training) return;
+  if (size() < 2) fail("there is one sample; training needs at least two");
+  const std::vector<float> values = targets.to_vector<float>();
+  const auto width = static_cast<std::size_t>(outputs());
+  for (std::size_t output = 0; output < width; ++output) {
+    bool constant = true;
+    for (std::size_t at = output; at < values.size() && constant; at += width) constant = values[at] == values[output];
+    if (!constant) continue;
+    fail(fmt::format("target {} is {} in all {} samples; there is nothing to learn",
+                     target_names.empty() ? std::to_string(output) : "'" + target_names[output] + "'", values[output],
+                     size()));
+  }
 }
 
 std::uint64_t Dataset::input_hash() const {

@@ -239,8 +239,8 @@ TrainTest load_glyphs(const Spec& spec, const Device& host) {
   options.test = spec.whole("test", options.test);
   options.seed = static_cast<std::uint64_t>(spec.whole("seed", 0));
   check(options);
-  return assemble(spec, [&](Part part) {
-    return make_part(options, part, part == Part::train ? options.train : options.test, host);
+  return assemble(spec, [&](Part part) -> LoadedPart {
+    return {make_part(options, part, part == Part::train ? options.train : options.test, host)};
   });
 }
 

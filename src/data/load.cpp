@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <system_error>
 
 #include "data/loaders.hpp"
@@ -25,7 +23,14 @@ Dataset moved(Dataset dataset, const Device& device) {
   if (!device.is_cuda()) return dataset;
   dataset.inputs = dataset.inputs.to(device);
   dataset.labels = dataset.labels.to(device);
+  dataset.targets = dataset.targets.to(device);
   return dataset;
+}
+
+std::vector<std::int64_t> counted(std::int64_t count) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), std::int64_t{0});
+  return rows;
 }
 
 }  // namespace
@@ -46,40 +51,57 @@ TrainTest assemble(const Spec& spec, const PartLoader& load_part) {
   const std::string split = spec.text("split");
   const std::int64_t offset = spec.whole("offset", 0);
   const std::int64_t limit = spec.whole("limit", INT64_MAX);
-  const auto limited = [&](Dataset whole) {
-    const std::int64_t size = whole.size();
+  const auto limited = [&](LoadedPart whole) -> LoadedPart {
+    const std::int64_t size = whole.samples.size();
     if (offset == 0 && limit >= size) return whole;
     if (offset >= size) {
       throw ValueError(
           fmt::format("SPEC '{}': offset={} leaves nothing of {} samples", spec.to_string(), offset, size));
     }
-    return slice_rows(whole, offset, offset + std::min(limit, size - offset));
+    if (whole.rows.empty()) whole.rows = counted(size);
+    const std::int64_t end = offset + std::min(limit, size - offset);
+    return {slice_rows(whole.samples, offset, end), {whole.rows.begin() + offset, whole.rows.begin() + end}};
   };
+  TrainTest parts;
   if (!split.empty()) {
-    Dataset part = limited(load_part(split == "train" ? Part::train : Part::test));
-    Dataset copy = part.clone();
-    return {std::move(part), std::move(copy)};
+    LoadedPart part = limited(load_part(split == "train" ? Part::train : Part::test));
+    parts.test = part.samples.clone();
+    parts.train = std::move(part.samples);
+    parts.test_rows = part.rows;
+    parts.train_rows = std::move(part.rows);
+    return parts;
   }
-  TrainTest parts{limited(load_part(Part::train)), load_part(Part::test)};
-  if (parts.train.sample_shape() != parts.test.sample_shape()) {
+  LoadedPart train = limited(load_part(Part::train)), test = load_part(Part::test);
+  if (train.samples.sample_shape() != test.samples.sample_shape()) {
     throw FormatError(spec.path,
                       fmt::format("training samples are {}, test samples {}; they must have one shape",
-                                  parts.train.sample_shape().to_string(), parts.test.sample_shape().to_string()));
+                                  train.samples.sample_shape().to_string(), test.samples.sample_shape().to_string()));
   }
+  if (train.samples.outputs() != test.samples.outputs()) {
+    throw FormatError(spec.path, fmt::format("training samples have {} targets, test samples {}",
+                                             train.samples.outputs(), test.samples.outputs()));
+  }
+  parts.train = std::move(train.samples);
+  parts.test = std::move(test.samples);
+  parts.train_rows = std::move(train.rows);
+  parts.test_rows = std::move(test.rows);
   return parts;
 }
 
 TrainTest assemble_files(const Spec& spec, const std::function<Dataset(const std::string&, Part)>& read) {
   if (spec.has("test")) {
     const std::string& test = spec.options.at("test");
-    return assemble(spec, [&](Part part) { return read(part == Part::train ? spec.path : test, part); });
+    return assemble(spec,
+                    [&](Part part) -> LoadedPart { return {read(part == Part::train ? spec.path : test, part)}; });
   }
   constexpr double default_fraction = 0.2;
   const double fraction = spec.number("test_fraction", default_fraction);
   const auto seed = static_cast<std::uint64_t>(spec.whole("seed", 0));
   const Dataset whole = read(spec.path, Part::train);
-  Split split = stratified_split(whole.labels.to_vector<std::int32_t>(), whole.classes, fraction, seed);
-  return assemble(spec, [&](Part part) {
+  Split split = whole.has_labels()
+                    ? stratified_split(whole.labels.to_vector<std::int32_t>(), whole.classes, fraction, seed)
+                    : random_split(whole.size(), fraction, seed);
+  return assemble(spec, [&](Part part) -> LoadedPart {
     std::vector<std::int64_t>& rows = part == Part::train ? split.first : split.second;
     const bool wanted = part == Part::train || fraction > 0;
     if (rows.empty() && wanted) {
@@ -90,19 +112,20 @@ TrainTest assemble_files(const Spec& spec, const std::function<Dataset(const std
                       part == Part::train ? "test" : "train"));
     }
     std::sort(rows.begin(), rows.end());
-    return whole.subset(rows);
+    return {whole.subset(rows), rows};
   });
 }
 
 Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end) {
   const auto copied = [&](const Tensor& from) {
+    if (!from.defined()) return Tensor();
     const ConstView rows = from.view().slice(0, begin, end);
     Tensor part(rows.shape(), rows.dtype(), from.device());
     copy_bytes(rows, part);
     return part;
   };
-  return {copied(dataset.inputs), dataset.has_labels() ? copied(dataset.labels) : Tensor(), dataset.classes,
-          dataset.class_names, dataset.name};
+  return {copied(dataset.inputs), copied(dataset.labels),  dataset.classes,     dataset.class_names,
+          dataset.name,           copied(dataset.targets), dataset.target_names};
 }
 
 std::vector<std::string> list_folder(const std::string& folder) {

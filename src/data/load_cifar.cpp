@@ -129,15 +129,15 @@ TrainTest load_cifar(const Spec& spec, const Device& host) {
   const bool coarse = spec.text("labels") == "coarse";
   Layout layout{1, 0, 10};
   if (hundred) layout = coarse ? Layout{2, 0, 20} : Layout{2, 1, 100};
-  return assemble(spec, [&](Part part) {
+  return assemble(spec, [&](Part part) -> LoadedPart {
     std::vector<std::uint8_t> images;
     std::vector<std::int32_t> labels;
     for (const std::string& file : find_files(spec, part)) {
       append_records(spec.file() + "/" + file, layout, images, labels);
     }
     const auto count = static_cast<std::int64_t>(labels.size());
-    return Dataset{Tensor::from(images, {count, side, side, channels}, host), Tensor::from(labels, {count}, host),
-                   layout.classes, class_names(spec, coarse, layout.classes), ""};
+    return {{Tensor::from(images, {count, side, side, channels}, host), Tensor::from(labels, {count}, host),
+             layout.classes, class_names(spec, coarse, layout.classes), ""}};
   });
 }
 

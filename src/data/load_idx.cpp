@@ -109,7 +109,7 @@ std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional
 TrainTest load_idx(const Spec& spec, const Device& host) {
   std::optional<std::int64_t> classes;
   if (spec.has("classes")) classes = spec.whole("classes", 0);
-  return assemble(spec, [&](Part part) {
+  return assemble(spec, [&](Part part) -> LoadedPart {
     const std::string image_file = find_file(spec, part, "images");
     const std::string label_file = find_file(spec, part, "labels");
     const io::Bytes content = io::read_file_gz(image_file);
@@ -124,7 +124,7 @@ TrainTest load_idx(const Spec& spec, const Device& host) {
     classes = check_labels(labels, classes, label_file);
     const std::int64_t channels = images.extents.size() == 4 ? images.extents[3] : 1;
     const Shape shape{count, images.extents[1], images.extents[2], channels};
-    return Dataset{Tensor::from(images.values, shape, host), Tensor::from(labels, {count}, host), *classes, {}, ""};
+    return {{Tensor::from(images.values, shape, host), Tensor::from(labels, {count}, host), *classes, {}, ""}};
   });
 }
 

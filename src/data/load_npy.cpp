@@ -1,4 +1,4 @@
-// Data sets of which inputs and labels are two arrays: .npy files, members of a .npz, or tables.
+// Data sets of which inputs and labels (or real targets) are two arrays: .npy files, members of a .npz, or tables.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct Source {
 
 struct Sources {
   Source inputs;
-  Source labels;
+  Source labels;  ///< without a file where there are none
 };
 
 /// Some rows of a file that has `total`.
@@ -40,6 +40,8 @@ struct Labels {
   LabelTexts texts;
   std::vector<std::int64_t> rows;
   std::int64_t total = 0;
+  Tensor targets = {};                         ///< f32 [rows, outputs], instead of texts
+  std::vector<std::string> target_names = {};  ///< of a table's columns
 };
 
 /// Fields of the first line.
@@ -81,9 +83,14 @@ std::optional<std::string> first_of(const io::NpzFile& file, std::initializer_li
 class PairLoader {
  public:
   PairLoader(const Spec& spec, const Device& host)
-      : spec_(spec), host_(host), table_(csv_options(spec)), classes_(spec.list("classes")) {
+      : spec_(spec),
+        host_(host),
+        real_(wants_real_targets(spec)),
+        table_(csv_options(spec)),
+        classes_(spec.list("classes")) {
     if (spec.has("layout")) layout_ = spec.text("layout") == "nchw" ? ImageLayout::nchw : ImageLayout::nhwc;
     table_.label.clear();
+    table_.targets.clear();
     table_.classes.clear();
     if (classes_.size() == 1 && is_whole(classes_.front())) {
       const auto count = spec.whole("classes", 0);
@@ -98,7 +105,7 @@ class PairLoader {
                           !spec_.has("seed") && !spec_.has("x") && !spec_.has("y") &&
                           has_test_arrays(files.front().path);
     TrainTest parts = own_test
-                          ? assemble(spec_, [&](Part part) { return read(part, part == Part::test); })
+                          ? assemble(spec_, [&](Part part) -> LoadedPart { return {read(part, part == Part::test)}; })
                           : assemble_files(spec_, [&](const std::string&, Part part) { return read(part, false); });
     parts.columns = std::move(columns_);
     parts.notes = std::move(notes_);
@@ -107,6 +114,7 @@ class PairLoader {
 
  private:
   static bool has_test_arrays(const std::string& file) {
+    if (!file.ends_with(".npz")) return false;
     const io::NpzFile archive(file);
     return first_of(archive, {"X_test", "x_test"}) && first_of(archive, {"y_test", "Y_test"});
   }
@@ -114,18 +122,35 @@ class PairLoader {
   Dataset read(Part part, bool test_arrays) {
     const Sources sources = sources_of(part, test_arrays);
     Inputs inputs = read_inputs(sources.inputs);
-    Labels labels = read_labels(sources.labels);
-    if (inputs.total != labels.total) {
-      throw FormatError(sources.labels.name(), fmt::format("has {} labels for {} samples in {}", labels.total,
-                                                           inputs.total, sources.inputs.name()));
+    Dataset samples;
+    if (!sources.labels.file.empty()) {
+      Labels labels = sources.labels.table ? read_column(sources.labels) : read_array(sources.labels);
+      if (inputs.total != labels.total) {
+        throw FormatError(sources.labels.name(), fmt::format("has {} {} for {} samples in {}", labels.total, noun(),
+                                                             inputs.total, sources.inputs.name()));
+      }
+      align(sources.labels.file, inputs, labels);
+      answer(samples, std::move(labels));
     }
-    align(inputs, labels);
+    samples.inputs = std::move(inputs.values);
+    return samples;
+  }
+
+  const char* noun() const { return real_ ? "targets" : "labels"; }
+
+  /// Gives the samples their labels or targets.
+  void answer(Dataset& samples, Labels labels) {
+    if (real_) {
+      samples.targets = std::move(labels.targets);
+      samples.target_names = std::move(labels.target_names);
+      return;
+    }
     EncodedLabels encoded = encode_labels(labels.texts, classes_, table_.labels);
     classes_ = encoded.classes;
     add_notes(notes_, labels.texts.file, encoded.notes);
-    const auto count = static_cast<std::int64_t>(encoded.labels.size());
-    return {std::move(inputs.values), Tensor::from(encoded.labels, {count}, host_),
-            static_cast<std::int64_t>(classes_.size()), classes_, ""};
+    samples.labels = Tensor::from(encoded.labels, {static_cast<std::int64_t>(encoded.labels.size())}, host_);
+    samples.classes = static_cast<std::int64_t>(classes_.size());
+    samples.class_names = classes_;
   }
 
   /// Where the two arrays are.
@@ -139,6 +164,8 @@ class PairLoader {
                                 : std::initializer_list<const char*>{"X", "x", "X_train", "x_train", "data", "features",
                                                                      "images", "arr_0"});
     }
+    const bool archive = sources.inputs.file.ends_with(".npz");
+    if (files.size() == 1 && (!archive || (spec_.has("y") && spec_.text("y").empty()))) sources.labels = {};
     if (sources.labels.file.ends_with(".npz")) {
       sources.labels.member =
           member_of(sources.labels.file, "y",
@@ -155,12 +182,13 @@ class PairLoader {
     if (const auto found = first_of(archive, usual)) {
       if (archive.names().size() > 2) {
         notes_.push_back(fmt::format("{}: '{}' was taken for the {}; {}= names another array", file, *found,
-                                     *option == 'x' ? "inputs" : "labels", option));
+                                     *option == 'x' ? "inputs" : noun(), option));
       }
       return *found;
     }
-    throw FormatError(file, fmt::format("say which array holds the {}: {}=NAME, one of {}",
-                                        *option == 'x' ? "inputs" : "labels", option, joined(archive.names(), ", ")));
+    throw FormatError(
+        file, fmt::format("say which array holds the {}: {}=NAME, one of {}{}", *option == 'x' ? "inputs" : noun(),
+                          option, joined(archive.names(), ", "), *option == 'x' ? "" : ", or y= if there are none"));
   }
 
   Inputs read_inputs(const Source& source) {
@@ -182,25 +210,37 @@ class PairLoader {
     return {table_features(source.file, table, host_), rows_of(table), total_of(table)};
   }
 
-  Labels read_labels(const Source& source) {
-    if (!source.table) {
+  Labels read_array(const Source& source) {
+    Labels labels;
+    if (real_) {
+      labels.targets = array_targets(source.name(), source.content(), host_);
+      labels.total = labels.targets.extent(0);
+    } else {
       std::vector<std::string> notes;
-      Labels labels{array_labels(source.name(), source.content(), host_, notes), {}, 0};
+      labels.texts = array_labels(source.name(), source.content(), host_, notes);
       add_notes(notes_, source.name(), notes);
       labels.total = static_cast<std::int64_t>(labels.texts.labels.size());
-      labels.rows = all_rows(labels.total);
-      return labels;
     }
+    labels.rows = all_rows(labels.total);
+    return labels;
+  }
+
+  /// The label column of a table, or its target columns.
+  Labels read_column(const Source& source) {
     CsvOptions options = table_;
     options.columns.clear();
     options.drop.clear();
-    options.classes = classes_;
-    options.label = spec_.text("label", "#1");
     const std::size_t width = width_of(source.file, options);
     if (!spec_.has("label") && width > 1) {
-      throw FormatError(source.file, fmt::format("has {} columns; say which one holds the classes: label=NAME (or its "
+      throw FormatError(source.file, fmt::format("has {} columns; say which one holds the {}: label=NAME (or its "
                                                  "number)",
-                                                 width));
+                                                 width, real_ ? "targets" : "classes"));
+    }
+    if (real_) {
+      options.targets = spec_.has("label") ? spec_.list("label") : std::vector<std::string>{"#1"};
+    } else {
+      options.classes = classes_;
+      options.label = spec_.text("label", "#1");
     }
     options.label_only = true;
     CsvTable table = read_csv(source.file, options, host_);
@@ -208,31 +248,43 @@ class PairLoader {
     for (const std::int32_t label : table.labels) {
       labels.texts.labels.push_back(table.classes[static_cast<std::size_t>(label)]);
     }
+    if (real_) labels.targets = table_targets(source.file, table, host_);
+    labels.target_names = std::move(table.target_names);
     add_notes(notes_, source.file, table.notes);
     return labels;
   }
 
   /// Leaves the rows that both have.
-  static void align(Inputs& inputs, Labels& labels) {
+  static void align(const std::string& file, Inputs& inputs, Labels& labels) {
     if (inputs.rows == labels.rows) return;
-    std::vector<std::int64_t> kept_inputs;
-    LabelTexts texts{labels.texts.file, {}, {}, labels.texts.place};
+    std::vector<std::int64_t> kept_inputs, kept_labels;
     std::size_t at = 0;
     for (std::size_t row = 0; row < labels.rows.size(); ++row) {
       while (at < inputs.rows.size() && inputs.rows[at] < labels.rows[row]) ++at;
       if (at == inputs.rows.size() || inputs.rows[at] != labels.rows[row]) continue;
       kept_inputs.push_back(static_cast<std::int64_t>(at));
-      texts.labels.push_back(labels.texts.labels[row]);
-      texts.places.push_back(labels.texts.places[row]);
+      kept_labels.push_back(static_cast<std::int64_t>(row));
     }
-    if (kept_inputs.empty()) throw FormatError(texts.file, "has no row for which both inputs and label are there");
-    const Dataset all{std::move(inputs.values), Tensor(), 1, {}, ""};
-    inputs.values = all.subset(kept_inputs).inputs;
+    if (kept_inputs.empty()) throw FormatError(file, "has no row for which both inputs and label are there");
+    const auto chosen = [](Tensor rows, const std::vector<std::int64_t>& kept) {
+      return Dataset{std::move(rows), Tensor(), 0, {}, ""}.subset(kept).inputs;
+    };
+    inputs.values = chosen(std::move(inputs.values), kept_inputs);
+    if (labels.targets.defined()) {
+      labels.targets = chosen(std::move(labels.targets), kept_labels);
+      return;
+    }
+    LabelTexts texts{labels.texts.file, {}, {}, labels.texts.place};
+    for (const std::int64_t row : kept_labels) {
+      texts.labels.push_back(labels.texts.labels[static_cast<std::size_t>(row)]);
+      texts.places.push_back(labels.texts.places[static_cast<std::size_t>(row)]);
+    }
     labels.texts = std::move(texts);
   }
 
   const Spec& spec_;
   const Device& host_;
+  bool real_;
   CsvOptions table_;
   std::vector<std::string> classes_;
   ImageLayout layout_ = ImageLayout::detect;

@@ -18,16 +18,16 @@ std::string number_name(const std::string& text) {
   return number && std::isfinite(*number) ? shortest(*number) : text;
 }
 
-/// The targets as texts of whole numbers.
-LabelTexts class_texts(const std::string& file, const SvmlightData& samples) {
+/// The targets as texts of whole numbers; with `forced` of any numbers.
+LabelTexts class_texts(const std::string& file, const SvmlightData& samples, bool forced) {
   LabelTexts texts{file, {}, samples.lines};
   constexpr double exact = 9007199254740992.0;
   for (const double target : samples.targets.to_vector<double>()) {
     const std::int64_t line = samples.lines[texts.labels.size()];
-    if (target != std::round(target)) {
+    if (target != std::round(target) && !forced) {
       throw FormatError(file,
-                        fmt::format("line {}: the target {} is no whole number, so the targets are no classes; for "
-                                    "regression use read_svmlight",
+                        fmt::format("line {}: the target {} is no whole number, so the targets are no classes but "
+                                    "measurements; write target=real for regression, or target=class to force classes",
                                     line, target));
     }
     if (std::abs(target) >= exact) {
@@ -39,21 +39,44 @@ LabelTexts class_texts(const std::string& file, const SvmlightData& samples) {
   return texts;
 }
 
+/// The targets as f32 [n, 1].
+Tensor svmlight_targets(const std::string& file, const SvmlightData& samples, const Device& host) {
+  std::vector<float> narrow;
+  for (const double target : samples.targets.to_vector<double>()) {
+    narrow.push_back(static_cast<float>(target));
+    if (std::isfinite(narrow.back())) continue;
+    throw FormatError(
+        file, fmt::format("line {}: the target {} is too large for float32", samples.lines[narrow.size() - 1], target));
+  }
+  return Tensor::from(narrow, {static_cast<std::int64_t>(narrow.size()), 1}, host);
+}
+
+/// Columns of a table as f32.
+Tensor narrowed(const std::string& file, const CsvTable& table, const Tensor& wide,
+                const std::vector<std::string>& names, const Device& host) {
+  std::vector<float> narrow(static_cast<std::size_t>(wide.count()));
+  const double* values = wide.data_as<double>();
+  for (std::size_t i = 0; i < narrow.size(); ++i) {
+    narrow[i] = static_cast<float>(values[i]);
+    if (!std::isfinite(narrow[i])) {
+      throw FormatError(file, fmt::format("line {}, column '{}': {} is too large for float32",
+                                          table.lines[i / names.size()], names[i % names.size()], values[i]));
+    }
+  }
+  return Tensor::from(narrow, wide.shape(), host);
+}
+
 }  // namespace
 
 Tensor table_features(const std::string& file, const CsvTable& table, const Device& host) {
-  const std::size_t width = table.columns.size();
-  if (width == 0) throw FormatError(file, "has no column of numbers beside the label and what is dropped");
-  std::vector<float> inputs(static_cast<std::size_t>(table.values.count()));
-  const double* values = table.values.data_as<double>();
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    inputs[i] = static_cast<float>(values[i]);
-    if (!std::isfinite(inputs[i])) {
-      throw FormatError(file, fmt::format("line {}, column '{}': {} is too large for float32", table.lines[i / width],
-                                          table.columns[i % width], values[i]));
-    }
+  if (table.columns.empty()) {
+    throw FormatError(file, "has no column of numbers beside label, targets and what is dropped");
   }
-  return Tensor::from(inputs, table.values.shape(), host);
+  return narrowed(file, table, table.values, table.columns, host);
+}
+
+Tensor table_targets(const std::string& file, const CsvTable& table, const Device& host) {
+  return narrowed(file, table, table.targets, table.target_names, host);
 }
 
 void add_notes(std::vector<std::string>& notes, const std::string& file, const std::vector<std::string>& more) {
@@ -74,8 +97,16 @@ TrainTest load_csv(const Spec& spec, const Device& host) {
     csv.classes = table.classes;
     csv.header = table.header ? CsvHeader::present : CsvHeader::absent;
     add_notes(notes, file, table.notes);
-    return Dataset{table_features(file, table, host), Tensor::from(table.labels, {table.rows()}, host),
-                   static_cast<std::int64_t>(table.classes.size()), table.classes, ""};
+    Dataset samples{table_features(file, table, host), {}, 0, {}, ""};
+    if (!csv.targets.empty()) {
+      samples.targets = table_targets(file, table, host);
+      samples.target_names = table.target_names;
+    } else if (!csv.label.empty()) {
+      samples.labels = Tensor::from(table.labels, {table.rows()}, host);
+      samples.classes = static_cast<std::int64_t>(table.classes.size());
+      samples.class_names = table.classes;
+    }
+    return samples;
   });
   parts.columns = std::move(columns);
   parts.notes = std::move(notes);
@@ -93,7 +124,12 @@ TrainTest load_svmlight(const Spec& spec, const Device& host) {
     const std::string file = decode_path(path);
     SvmlightData samples = read_svmlight(file, features, svmlight, host);
     features = samples.features.extent(1);
-    EncodedLabels encoded = encode_labels(class_texts(file, samples), classes, CsvLabels::detect);
+    if (wants_real_targets(spec)) {
+      return Dataset{std::move(samples.features), {}, 0, {}, "", svmlight_targets(file, samples, host), {}};
+    }
+    const bool forced = spec.text("target") == "class";
+    EncodedLabels encoded =
+        encode_labels(class_texts(file, samples, forced), classes, forced ? CsvLabels::text : CsvLabels::detect);
     classes = encoded.classes;
     add_notes(notes, file, encoded.notes);
     const auto count = static_cast<std::int64_t>(encoded.labels.size());

@@ -25,8 +25,8 @@ SpecOption whole(std::string name, double least, double largest, std::string hel
           .help = std::move(help)};
 }
 
-SpecOption text(std::string name, std::string placeholder, std::string help) {
-  return {.name = std::move(name), .placeholder = std::move(placeholder), .help = std::move(help)};
+SpecOption text(std::string name, std::string placeholder, std::string help, bool empty = false) {
+  return {.name = std::move(name), .placeholder = std::move(placeholder), .help = std::move(help), .empty = empty};
 }
 
 SpecOption list(std::string name, std::string entry, std::string help, bool empty = false) {
@@ -52,7 +52,7 @@ Options of_every_kind() {
 }
 
 Options of_test_parts() {
-  return {text("test", "FILE", "the test part; without it a share of every class is parted off"),
+  return {text("test", "FILE", "the test part; without it a share is parted off, of every class or of all"),
           {.name = "test_fraction",
            .type = SpecValue::number,
            .least = 0,
@@ -75,8 +75,17 @@ Options of_tables() {
                true)};
 }
 
+Options of_targets() {
+  return {choice("target", {"class", "real"},
+                 "what is to be predicted: classes, or real numbers; if not given classes, but numbers with fractions "
+                 "are refused")};
+}
+
 Options of_labels() {
-  return {text("label", "COLUMN", "the column of the classes, by name or number; #1 is the first in any case"),
+  return {list("label", "COLUMN",
+               "the column of the classes, or the columns of real targets, by name or number; #1 is the first in any "
+               "case; of csv empty where there is none",
+               true),
           choice("labels", {"detect", "text", "number"},
                  "how labels are told apart: as texts (detect refuses fractions), or as numbers, so that 3 and 3.0 are "
                  "one class")};
@@ -90,11 +99,16 @@ SpecKind idx() {
 SpecKind npy() {
   return {
       "npy", "X.npy,Y.npy",
-      "vectors or images, and labels; either may be a table, FILE.csv or csv:FILE, and one FILE.npz may hold both",
+      "vectors or images, and labels or real targets, or X.npy alone; either may be a table, FILE.csv or csv:FILE, and "
+      "one FILE.npz may hold both",
       joined({{list("classes", "NAME", "the classes in order; one number N is 0 .. N-1; those that occur if not given"),
                choice("layout", {"nhwc", "nchw"}, "the axes of images; found out, where only one fits, if not given"),
                text("x", "NAME", "the array of inputs in a .npz; X, x_train and the like if not given"),
-               text("y", "NAME", "the array of labels in a .npz; y, y_train and the like if not given")},
+               text("y", "NAME",
+                    "the array of labels or targets in a .npz; y, y_train and the like if not given, "
+                    "and none if empty",
+                    true)},
+              of_targets(),
               of_labels(),
               of_tables(),
               of_test_parts(),
@@ -102,24 +116,29 @@ SpecKind npy() {
 }
 
 SpecKind csv() {
-  return {"csv", "FILE", "a table: columns of numbers are the features, one column (label=) holds the classes",
-          joined({of_labels(),
-                  {list("classes", "NAME", "the classes in order; those that occur if not given")},
-                  of_tables(),
-                  of_test_parts(),
-                  of_every_kind()})};
+  return {
+      "csv", "FILE",
+      "a table: columns of numbers are the features, label= names the column of classes, or columns of real targets",
+      joined({of_targets(),
+              of_labels(),
+              {list("classes", "NAME", "the classes in order; those that occur if not given")},
+              of_tables(),
+              of_test_parts(),
+              of_every_kind()})};
 }
 
 SpecKind svmlight() {
   constexpr double widest = 2147483648.0;
-  return {"svmlight", "FILE", "sparse text; the targets, whole numbers, are the classes",
-          joined({{list("classes", "NUMBER", "the classes in order; those that occur if not given"),
-                   whole("features", 1, widest, "how many there are; as many as the largest index needs if not given"),
-                   choice("first_index", {"1", "0"}, "the first feature's index; 1 if not given"),
-                   whole("dense_mib", 1, 1 << 30,
-                         "the dense form may take N MiB; if not given 64, or 1,000 times the text")},
-                  of_test_parts(),
-                  of_every_kind()})};
+  return {
+      "svmlight", "FILE", "sparse text; the targets, whole numbers, are the classes, or with target=real any numbers",
+      joined(
+          {{list("classes", "NUMBER", "the classes in order; those that occur if not given"),
+            whole("features", 1, widest, "how many there are; as many as the largest index needs if not given"),
+            choice("first_index", {"1", "0"}, "the first feature's index; 1 if not given"),
+            whole("dense_mib", 1, 1 << 30, "the dense form may take N MiB; if not given 64, or 1,000 times the text")},
+           of_targets(),
+           of_test_parts(),
+           of_every_kind()})};
 }
 
 SpecKind glyphs() {

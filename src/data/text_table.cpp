@@ -100,7 +100,7 @@ void check_whole(const LabelTexts& texts) {
   if (!fraction) return;
   throw FormatError(texts.file,
                     fmt::format("{} {}: the label {} is a number with a fraction, so the labels are no classes but "
-                                "measurements; for these see `rtl ridge`. If they are classes say labels=text",
+                                "measurements; write target=real for regression, or target=class to force classes",
                                 texts.place, texts.places[*fraction], shown(texts.labels[*fraction])));
 }
 
@@ -139,8 +139,10 @@ void note_classes(EncodedLabels& encoded) {
   }
   constexpr std::size_t few = 10;
   if (encoded.labels.size() > few && 2 * encoded.classes.size() > encoded.labels.size()) {
-    encoded.notes.push_back(fmt::format("{} classes in {} rows: hardly two rows of a class; are these labels?",
-                                        encoded.classes.size(), encoded.labels.size()));
+    const bool numbers = std::all_of(encoded.classes.begin(), encoded.classes.end(), finite_number);
+    encoded.notes.push_back(fmt::format("{} classes in {} rows: hardly two rows of a class; are these labels?{}",
+                                        encoded.classes.size(), encoded.labels.size(),
+                                        numbers ? " target=real is for regression" : ""));
   }
 }
 

@@ -12,7 +12,8 @@
 namespace rtl::transfer::detail {
 
 data::Dataset copy_to(const data::Dataset& dataset, const Device& device) {
-  return {dataset.inputs.to(device), dataset.labels.to(device), dataset.classes, dataset.class_names, dataset.name};
+  return {dataset.inputs.to(device),  dataset.labels.to(device), dataset.classes, dataset.class_names, dataset.name,
+          dataset.targets.to(device), dataset.target_names};
 }
 
 PlacedDataset::PlacedDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {

@@ -144,6 +144,7 @@ TEST(Matrices, ClassesAreNeverRegressedOnInSilence) {
     got.erase("accuracy");
     EXPECT_EQ(got, want) << targets;
   }
+  EXPECT_EQ(files.facts("x.npy", "trees.csv?label=size&target=real"), files.facts("x.npy", "y.npy"));
   const Outcome told = files.ridge("x.npy", "kinds.csv");
   EXPECT_NE(told.errors.find("note: kinds.csv: 2 classes: fir, oak"), std::string::npos) << told.errors;
   EXPECT_NE(told.output.find("leave-one-out accuracy"), std::string::npos) << told.output;

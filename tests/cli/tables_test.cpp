@@ -1,6 +1,8 @@
 // People's own tables: what rtl inspect says of them.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cli/program.hpp"
 
 namespace rtl::test {
@@ -73,6 +75,51 @@ TEST(TableFiles, AWideIndexTakesNoMemory) {
   EXPECT_EQ(told.code, 1);
   EXPECT_NE(told.errors.find("2 samples of 2000000000 features (line 2 has the largest index)"), std::string::npos)
       << told.errors;
+}
+
+TEST(TableFiles, RealTargetsAreInspected) {
+  const Workplace place;
+  place.write("houses.csv", "rooms,price,rent\n1,0.5,8\n2,1.5,6\n3,2.5,4\n4,3.5,2\n");
+  const auto told =
+      place.run({"inspect", "csv:houses.csv?label=price,rent&target=real&test_fraction=0", "--json", "h.json"});
+  EXPECT_EQ(told.code, 0) << told.errors;
+  EXPECT_NE(told.output.find("\n2 real targets\n"), std::string::npos) << told.output;
+  EXPECT_EQ(told.output.find("classes"), std::string::npos) << told.output;
+  const auto json = place.json("h.json");
+  EXPECT_EQ(json["task"], "regression");
+  EXPECT_EQ(json["outputs"], 2);
+  EXPECT_FALSE(json.contains("classes"));
+  const auto price = json["train"]["targets"][0];
+  EXPECT_EQ(price["name"], "price");
+  EXPECT_EQ(price["mean"], 2.0);
+  EXPECT_DOUBLE_EQ(price["std"].get<double>(), std::sqrt(1.25));  // of -1.5, -0.5, 0.5, 1.5
+  EXPECT_EQ(price["min"], 0.5);
+  EXPECT_EQ(price["max"], 3.5);
+  EXPECT_EQ(json["train"]["targets"][1]["mean"], 5.0);
+  const auto refused = place.run({"inspect", "csv:houses.csv?label=price"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.errors.find("houses.csv: line 2: the label '0.5'"), std::string::npos) << refused.errors;
+  EXPECT_NE(refused.errors.find("write target=real for regression"), std::string::npos) << refused.errors;
+}
+
+TEST(TableFiles, WithoutLabelsCanBePredicted) {
+  const Workplace place;
+  place.write("t.csv", "a,b,kind\n1,2,ash\n3,4,elm\n5,6,ash\n7,8,elm\n2,9,elm\n8,1,ash\n");
+  place.write("new.csv", "a,b\n1,2\n3,4\n");
+  const auto pretrain = [&](const std::string& data) {
+    return place.run({"pretrain", "--data", data, "--model", "mlp:4", "--epochs", "1", "--out", "m.safetensors"});
+  };
+  EXPECT_EQ(pretrain("csv:t.csv?label=kind&split=train&test_fraction=0").code, 0);
+  const auto told = place.run({"predict", "--model", "m.safetensors", "--data",
+                               "csv:new.csv?label=&split=train&test_fraction=0", "--logits", "l.npy"});
+  EXPECT_EQ(told.code, 0) << told.errors;
+  EXPECT_NE(told.output.find("no accuracy: the data has no labels"), std::string::npos) << told.output;
+  const auto inspected = place.run({"inspect", "csv:new.csv?label=", "--json", "n.json"});
+  EXPECT_NE(inspected.output.find("\nneither labels nor targets\n"), std::string::npos) << inspected.output;
+  EXPECT_EQ(place.json("n.json")["task"], "none");
+  const auto refused = pretrain("csv:new.csv?label=");
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.errors.find("csv:FILE?label=COLUMN"), std::string::npos) << refused.errors;
 }
 
 }  // namespace

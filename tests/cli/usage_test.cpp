@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{{"ridge", "--features", "t.csv?drop=a,", "--targets", "y.npy", "--penalties", "1"}, "empty name"},
         WrongUsage{{"inspect", "csv:t.csv?label=a&header=maybe"}, "choose one of detect, yes, no"},
         WrongUsage{{"inspect", "npy:x,1.npy,y.npy"}, "a comma in a name is written %2C"},
-        WrongUsage{{"inspect", "csv:t.csv"}, "which column holds the classes"},
+        WrongUsage{{"inspect", "csv:t.csv"}, "which column holds the classes or targets"},
         WrongUsage{{"inspect", "csv:t.csv?label=a&colour=red"},
                    "has no option 'colour'; it has label, labels, classes"},
         WrongUsage{{"transfer", "--target", "glyphs:?limit=0"}, "--target: SPEC 'glyphs:?limit=0': limit=0: give"},

@@ -258,7 +258,7 @@ std::vector<Case> table_cases() {
        "line 3: the label"},
       {"too large for f32", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\n1e39,b\n"); }, Type::format, t,
        "line 3, column 'size': 1e+39 is too large"},
-      {"no label option", "csv:%/t.csv", [](Folder) {}, Type::value, t, "which column holds the classes"},
+      {"no label option", "csv:%/t.csv", [](Folder) {}, Type::value, t, "which column holds the classes or targets"},
       {"no such label", "csv:%/t.csv?label=colour", [](Folder) {}, Type::value, t, "no column 'colour'"},
       {"one class in csv", csv, [=](Folder f) { f.write(t, "size,kind\n1,a\n2,a\n"); }, Type::value, t, "one class"},
       {"empty svmlight", svmlight, [=](Folder f) { f.write(s, "\n"); }, Type::format, s, "no sample"},

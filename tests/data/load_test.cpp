@@ -142,7 +142,6 @@ TEST(Load, ReadsNpyPairs) {
   EXPECT_EQ(all.test.inputs.shape(), (Shape{0, 2}));
   EXPECT_NE(fault_of(spec + "?test_fraction=1").find("leaves the training part empty"), std::string::npos);
   EXPECT_NE(fault_of(spec + "?test_fraction=2").find("a number from 0 to 1"), std::string::npos);
-  EXPECT_NE(fault_of("npy:" + x).find("give two files, X.npy,Y.npy"), std::string::npos);
 }
 
 TEST(Load, ReadsNpyTestFilesAndImages) {

@@ -19,7 +19,7 @@ enum class CsvHeader : std::uint8_t {
 
 /// What becomes of rows with a missing value.
 enum class CsvMissing : std::uint8_t {
-  keep,   ///< NaN in `values`; a missing label is an error
+  keep,   ///< NaN in `values`; a missing label or target is an error
   error,  ///< FormatError, naming line and column
   drop,   ///< the row is left out, and counted in `left_out`
 };
@@ -37,9 +37,11 @@ struct CsvOptions {
   CsvHeader header = CsvHeader::detect;
   /// The column of class labels; empty: there is none.
   std::string label = {};
-  /// Keeps no column but the label, whatever else the table holds.
+  /// The columns of real targets, which are numbers; in this order, and not beside a label. Empty: there are none.
+  std::vector<std::string> targets = {};
+  /// Keeps no column but the label or the targets, whatever else the table holds.
   bool label_only = false;
-  /// The columns to keep; they stay in the file's order. Empty: all but the label and `drop`.
+  /// The columns to keep; they stay in the file's order. Empty: all but the label, the targets and `drop`.
   std::vector<std::string> columns = {};
   /// Columns to leave out; they may hold text.
   std::vector<std::string> drop = {};
@@ -56,8 +58,9 @@ struct CsvOptions {
   std::size_t longest_line = std::size_t{1} << 24;
 };
 
-/// The options of a table in a SPEC of kind csv (or of another that has them): label, columns, drop, classes, labels,
-/// missing (error if it is not given), na, header, delimiter, decimal. Throws ValueError for a decimal comma between
+/// The options of a table in a SPEC of kind csv (or of another that has them): label, target, columns, drop, classes,
+/// labels, missing (error if it is not given), na, header, delimiter, decimal. With target=real the columns of label=
+/// are `targets`; with target=class labels are texts, whatever they are. Throws ValueError for a decimal comma between
 /// commas.
 CsvOptions csv_options(const Spec& spec);
 
@@ -70,14 +73,16 @@ struct CsvGap {
 
 /// A table, on the host.
 struct CsvTable {
-  Tensor values;  ///< f64 [rows, columns], NaN where a value is missing; without label and dropped columns
-  std::vector<std::string> columns;  ///< names of the columns of `values`; of a file without header their numbers
-  std::vector<std::int64_t> lines;   ///< line of the file in which each row begins, the first being 1
-  std::vector<std::int32_t> labels;  ///< index into `classes` of each row; empty without a label column
-  std::vector<std::string> classes;  ///< names of the classes
-  char delimiter = ',';              ///< what was used
-  bool header = false;               ///< whether there was one
-  std::vector<CsvGap> left_out;      ///< rows with a missing value, where these are dropped
+  Tensor values;  ///< f64 [rows, columns], NaN where a value is missing; without label, target and dropped columns
+  std::vector<std::string> columns;       ///< names of the columns of `values`; of a file without header their numbers
+  std::vector<std::int64_t> lines;        ///< line of the file in which each row begins, the first being 1
+  std::vector<std::int32_t> labels;       ///< index into `classes` of each row; empty without a label column
+  std::vector<std::string> classes;       ///< names of the classes
+  char delimiter = ',';                   ///< what was used
+  bool header = false;                    ///< whether there was one
+  std::vector<CsvGap> left_out;           ///< rows with a missing value, where these are dropped
+  Tensor targets;                         ///< f64 [rows, targets]; not defined without target columns
+  std::vector<std::string> target_names;  ///< names of the columns of `targets`
   /// What a user should know: sentences on rows left out, on a first line that could have been read otherwise, on names
   /// that could mean two columns.
   std::vector<std::string> notes;
@@ -120,7 +125,8 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 /// is not closed, a zero byte, a line longer than allowed, two columns of one name, an index column, text where a
 /// number is expected (it names the column), a missing label or value where these are not kept or dropped, labels that
 /// are no classes, and a label that is none of `classes`; ValueError for a column that is not there or ambiguous, for
-/// classes without a label column, and for a delimiter that is a quote, a line end or the decimal mark.
+/// one that is both target and feature, for classes without a label column, for a label beside targets, and for a
+/// delimiter that is a quote, a line end or the decimal mark.
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {}, const Device& device = Device::cpu());
 
 }  // namespace rtl::data

@@ -1,4 +1,4 @@
-// A labelled data set in memory, on one device.
+// A data set in memory, on one device: samples with class labels, with real targets, or with neither.
 #pragma once
 
 #include <cstdint>
@@ -11,34 +11,45 @@
 
 namespace rtl::data {
 
-/// Samples and, where there are any, their labels. Inputs are u8 images [N, H, W, C] or f32 vectors [N, p]; labels are
-/// i32 [N] in [0, classes), or not defined: then whatever needs none (features, logits, predictions) works all the
-/// same, and the rest throws ValueError.
+/// Samples and, where there are any, what is to be predicted from them. Inputs are u8 images [N, H, W, C] or f32
+/// vectors [N, p]. For classification `labels` are i32 [N] in [0, classes); for regression `targets` are f32 [N,
+/// outputs], `classes` is 0, and there are no labels. A data set without either serves whatever needs none (features,
+/// logits, predictions); the rest throws ValueError.
 struct Dataset {
   Tensor inputs;
   Tensor labels;
   std::int64_t classes = 0;
   std::vector<std::string> class_names;  ///< empty if the source has none
   std::string name;                      ///< the spec or file it came from
+  Tensor targets = {};
+  std::vector<std::string> target_names = {};  ///< one for each output; empty if the source has none
 
   std::int64_t size() const { return inputs.rank() > 0 ? inputs.extent(0) : 0; }
   bool has_labels() const { return labels.defined(); }
+  bool is_regression() const { return targets.defined(); }
+  /// Whether there is something to be predicted: labels or real targets.
+  bool has_targets() const { return has_labels() || is_regression(); }
+  /// How many numbers a network gives for a sample: the classes, or the columns of `targets`.
+  std::int64_t outputs() const { return targets.rank() == 2 ? targets.extent(1) : classes; }
   bool has_images() const { return inputs.rank() == 4; }
   /// Shape of one sample.
   Shape sample_shape() const;
   /// The rows in the given order (they may repeat). Throws ValueError for a row outside.
   Dataset subset(std::span<const std::int64_t> rows) const;
   Dataset clone() const;
-  /// Throws ValueError unless there are samples in one of the two forms and labels, if any, are i32, one for each.
-  /// Looks at shapes and dtypes alone; every call that takes a data set begins with it.
+  /// Throws ValueError unless there are samples in one of the two forms, with i32 labels, one for each, or f32 targets,
+  /// a row for each, or neither. Looks at shapes and dtypes alone; every call that takes a data set begins with it.
   void check() const;
-  /// Throws ValueError unless check() passes, there are labels, every label is in range, f32 inputs are finite; and, if
-  /// `for_training`, at least two classes occur and there are at least as many samples as classes.
+  /// Throws ValueError unless check() passes, there are labels or targets, every label is in range, f32 inputs and
+  /// targets are finite; and, if `for_training`, of classes at least two occur and there are at least as many samples
+  /// as classes, of targets there are two samples and no output that is the same in all of them.
   void validate(bool for_training) const;
-  /// Hash of the inputs' bytes and shape (not of the labels): the data part of a feature cache's key.
+  /// Hash of the inputs' bytes and shape (not of labels or targets): the data part of a feature cache's key.
   std::uint64_t input_hash() const;
 
  private:
+  void validate_labels(bool for_training) const;
+  void validate_targets(bool for_training) const;
   [[noreturn]] void fail(const std::string& fault) const;
 };
 
@@ -49,6 +60,10 @@ struct TrainTest {
   /// What a user should know of how the files were read, a sentence each that begins with the file: rows that were left
   /// out, and what was assumed where a file can be read in two ways.
   std::vector<std::string> notes = {};
+  /// Where a part is some rows of its file, which row of the file each sample was, 0 being the first; rows that
+  /// missing=drop leaves out do not count. Empty where the part is its file in whole. So rows of another file, of the
+  /// same samples, are matched with these.
+  std::vector<std::int64_t> train_rows = {}, test_rows = {};
 };
 
 /// Writes the network inputs of `rows` (i64 [m], in range) to out [m, ...sample], f32 or f64, on the data set's device:

@@ -17,8 +17,8 @@ namespace rtl::data {
 /// | cifar10:DIR | data_batch_1..5.bin, test_batch.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | cifar100:DIR | train.bin, test.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
-/// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; classes from one column |
-/// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the classes |
+/// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
+/// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
@@ -34,13 +34,16 @@ namespace rtl::data {
 /// .npz, of which x= and y= name the arrays, and one .npz may hold both: then arrays called x_test and y_test are the
 /// test part, unless test=, test_fraction= or seed= asks for another.
 ///
-/// A data set has classes, so for regression call read_csv and read_svmlight. Without classes= a test file's classes
-/// are those of the training file, which also fixes columns, header and features; with split=test they are the test
-/// file's own.
+/// npy, csv, svmlight: labels are classes, or with target=real real targets (Dataset::targets): numbers [N] or
+/// [N, outputs], the columns of label=A,B, the numbers of svmlight. Without target= whole numbers are classes, and labels
+/// that are all numbers, one of them with a fraction, are refused unless labels=text or classes= say that they are
+/// classes; with target=class any labels are classes. Without labels are npy:X.npy, npy:FILE.npz?y= and csv:FILE?label=.
+/// Without classes= a test file's classes are those of the training file, which also fixes columns, header and features;
+/// with split=test they are the test file's own.
 ///
 /// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
-/// every class, chosen by seed=N (default 0; stratified_split), both parts in file order. test_fraction=0 leaves the
-/// test part empty; with split=train both parts are all rows.
+/// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
+/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows.
 ///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.

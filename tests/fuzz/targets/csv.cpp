@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::read([&] { (void)data::read_csv(path, {.header = data::CsvHeader::absent, .label = "1"}); });
   for (const char* options :
        {"?label=kind&missing=drop", "?label=1&test_fraction=0&split=train", "?label=2&header=yes&labels=text",
-        "?label=1&delimiter=blank&decimal=comma&labels=number", "?label=kind&decimal=comma&test_fraction=0.5"}) {
+        "?label=1&delimiter=blank&decimal=comma&labels=number", "?label=kind&decimal=comma&test_fraction=0.5",
+        "?label=1,2&target=real&missing=drop", "?label="}) {
     fuzz::read([&] { (void)data::load("csv:" + path + options, Device::cpu(1)); });
   }
   return 0;
