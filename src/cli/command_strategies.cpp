@@ -1,4 +1,4 @@
-// rtl strategies: every way to transfer, a line and a reference each.
+// rtl strategies: every way to transfer, with its options and a reference.
 #include <fmt/core.h>
 
 #include <memory>
@@ -6,13 +6,58 @@
 #include "cli/commands.hpp"
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
+#include "cli/strategy_list.hpp"
 #include "cli/table.hpp"
-#include "rtl/transfer/strategies.hpp"
+#include "rtl/transfer/strategy.hpp"
 
 namespace rtl::cli {
 
+namespace {
+
+/// What it needs and cannot do, as a table says it.
+std::string describe_needs(const transfer::StrategyInfo& info) {
+  std::string text = transfer::describe_sources(info);
+  if (info.uses_source_data) text += ", with samples";
+  if (info.same_classes) text += ", same classes";
+  if (!info.regression) text += "; no regression";
+  return text;
+}
+
+Json to_json(const transfer::StrategyInfo& info) {
+  Json options = Json::array();
+  for (const auto& option : info.options) {
+    options.push_back({{"name", option.name},
+                       {"default", option.default_value},
+                       {"choices", option.choices},
+                       {"range", option.range},
+                       {"help", option.help}});
+  }
+  return {{"name", info.name},
+          {"summary", info.summary},
+          {"sources", transfer::describe_sources(info)},
+          {"source_data", info.uses_source_data},
+          {"same_classes", info.same_classes},
+          {"regression", info.regression},
+          {"in_all", info.in_all},
+          {"reference", info.reference},
+          {"options", options}};
+}
+
+void print_options() {
+  Table table({"option", "of", "default", "what it is"});
+  for (std::size_t column = 1; column < 4; ++column) table.align_left(column);
+  for (const auto* strategy : transfer::strategies()) {
+    for (const auto& option : strategy->info().options) {
+      table.add({flag_of(option.name), strategy->info().name, option.default_value, option.help});
+    }
+  }
+  fmt::print("\n{}", table.to_string());
+}
+
+}  // namespace
+
 void add_strategies_command(CLI::App& app) {
-  auto* command = app.add_subcommand("strategies", "Every transfer strategy, a line and a reference each");
+  auto* command = app.add_subcommand("strategies", "Every transfer strategy: a line, its options, its reference");
   auto path = std::make_shared<std::string>();
   command->add_option("--json", *path, "write the same facts to FILE (- is standard output)");
   command->callback([path] {
@@ -20,13 +65,15 @@ void add_strategies_command(CLI::App& app) {
     Table table({"strategy", "what it does", "sources", "reference"});
     for (std::size_t column = 1; column < 4; ++column) table.align_left(column);
     Json list = Json::array();
-    for (const auto& info : transfer::strategies()) {
-      const std::string sources = !info.needs_source ? "none" : info.several_sources ? "one or more" : "one";
-      table.add({info.name, info.summary, sources, info.reference});
-      list.push_back(
-          {{"name", info.name}, {"summary", info.summary}, {"sources", sources}, {"reference", info.reference}});
+    for (const auto* strategy : transfer::strategies()) {
+      const auto& info = strategy->info();
+      table.add({info.name, info.summary, describe_needs(info), info.reference});
+      list.push_back(to_json(info));
     }
-    if (*path != "-") fmt::print("{}", table.to_string());
+    if (*path != "-") {
+      fmt::print("{}", table.to_string());
+      print_options();
+    }
     write_json(*path, {{"rtl", RTL_VERSION}, {"strategies", list}});
   });
 }

@@ -31,11 +31,7 @@ namespace {
 struct Arguments {
   std::string sources;
   std::string target;
-  std::string strategies = "all";
-  std::string feature_scaling = "raw";
-  double feature_scale = 1;
-  std::string head_start = "fresh";
-  double probe_dropout = 0;
+  std::string source_data;
   std::string model;
   std::int64_t seeds = 5;
   std::uint64_t first_seed = 1;
@@ -48,15 +44,8 @@ struct Arguments {
   std::string html;
   DeviceArguments device;
   TrainingArguments training;
+  StrategyArguments strategies;
 };
-
-transfer::HeadStart parse_head_start(const std::string& text) {
-  try {
-    return transfer::parse_head_start(text);
-  } catch (const ValueError& error) {
-    throw UsageError(fmt::format("--head-start: {}", error.what()));
-  }
-}
 
 std::int64_t parse_replicas(const std::string& text) {
   if (text == "auto") return 0;
@@ -91,14 +80,11 @@ std::string describe_kept(const std::string& folder, bool resumed, const Finishe
 
 transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
   transfer::CompareOptions options;
-  const StrategyList list = parse_strategies(arguments.strategies, arguments.feature_scaling, source_count);
+  const StrategyList list = arguments.strategies.parse(source_count);
   options.strategies = list.names;
-  options.strategy.feature_scaling = list.default_scaling;
-  options.strategy.feature_scale = arguments.feature_scale;
+  options.strategy.values = list.values;
   options.strategy.model = arguments.model;
   options.strategy.normalization = arguments.training.parsed_normalization();
-  options.strategy.head_start = parse_head_start(arguments.head_start);
-  options.strategy.probe_dropout = arguments.probe_dropout;
   options.training = arguments.training.training();
   options.checkpoint_interval = options.training.checkpoint_interval;
   options.seeds = arguments.seeds;
@@ -131,9 +117,8 @@ std::string describe(const transfer::TrainingOptions& training) {
   return text + fmt::format(", {} epochs, batches of {}", training.epochs, training.batch_size);
 }
 
-Protocol describe_protocol(const Arguments& arguments, const transfer::Comparison& comparison,
-                           const std::vector<transfer::FrozenSource>& sources, const transfer::CompareOptions& options,
-                           const Device& device, double seconds) {
+Protocol describe_protocol(const transfer::Comparison& comparison, const std::vector<transfer::FrozenSource>& sources,
+                           const transfer::CompareOptions& options, const Device& device, double seconds) {
   std::vector<std::string> described;
   described.reserve(sources.size());
   for (const auto& source : sources) {
@@ -153,9 +138,14 @@ Protocol describe_protocol(const Arguments& arguments, const transfer::Compariso
                                                                         : options.strategy.model},
                        {"inputs of scratch and h", data::to_string(options.strategy.normalization)},
                        {"training", describe(training)},
-                       {"seeds", fmt::format("{} to {}", comparison.seeds.front(), comparison.seeds.back())},
-                       {"feature scaling", fmt::format("{} where the strategy names none; c = {} for balance",
-                                                       arguments.feature_scaling, options.strategy.feature_scale)}};
+                       {"seeds", fmt::format("{} to {}", comparison.seeds.front(), comparison.seeds.back())}};
+  for (const auto& result : comparison.strategies) {
+    std::string values;
+    for (const auto& [name, value] : result.options) {
+      values += fmt::format("{}{} {}", values.empty() ? "" : ", ", name, value);
+    }
+    if (!values.empty()) protocol.push_back({"options of " + result.name, values});
+  }
   if (training.label_flips > 0) {
     protocol.push_back({"label flips", fmt::format("{}{}", training.label_flips,
                                                    training.flip_each_epoch ? ", drawn anew in every epoch" : "")});
@@ -182,6 +172,10 @@ void run(const Arguments& arguments) {
   check_data_spec("--target", arguments.target);
   if (!arguments.model.empty()) check_model("--model", arguments.model);
   FileArguments inputs = data_files("--target", arguments.target);
+  if (!arguments.source_data.empty()) {
+    check_data_spec("--source-data", arguments.source_data);
+    for (const auto& file : data_files("--source-data", arguments.source_data)) inputs.push_back(file);
+  }
   for (const auto& spec : specs) inputs.push_back({"--source", spec.file});
   check_outputs({{"--json", arguments.json}, {"--html", arguments.html}}, inputs);
 
@@ -196,7 +190,16 @@ void run(const Arguments& arguments) {
   for (const auto& spec : specs) sources.push_back(load_source(spec, device, options.training.precision));
   auto target = load_data(arguments.target, device);
   require_test_part(target, "the comparison");
+  data::TrainTest source_data;
+  if (!arguments.source_data.empty()) {
+    source_data = load_data(arguments.source_data, device);
+    options.strategy.source_data = &source_data.train;
+  }
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);
+  if (arguments.strategies.all()) {
+    const auto labels = transfer::strategies_for(sources, target.train, options.strategy);
+    options.strategies = arguments.strategies.parse(labels, sources.size()).names;
+  }
   options.strategy.normalization = arguments.training.parsed_normalization(target.train);
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
@@ -226,8 +229,7 @@ void run(const Arguments& arguments) {
   json["precision"] = to_string(options.training.precision);
   write_json(arguments.json, json);
   if (!arguments.html.empty()) {
-    write_html(arguments, comparison,
-               describe_protocol(arguments, comparison, sources, options, device, seconds.count()));
+    write_html(arguments, comparison, describe_protocol(comparison, sources, options, device, seconds.count()));
   }
   require_results(comparison);
 }
@@ -237,29 +239,8 @@ void add_options(CLI::App& command, Arguments& arguments) {
       "--source", arguments.sources,
       fmt::format("FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}]", model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
-  command
-      .add_option("--strategy", arguments.strategies,
-                  "all or NAME[,NAME..]; NAME:SCALING gives one its own feature scaling: refine:balance. scratch is "
-                  "always run")
-      ->capture_default_str();
-  command
-      .add_option("--feature-scaling", arguments.feature_scaling,
-                  "raw, standardize or balance, for probe and refine; a list runs them with each")
-      ->capture_default_str();
-  command.add_option("--feature-scale", arguments.feature_scale, "c of balance (features / deviation * c / sqrt(p))")
-      ->check(above_zero())
-      ->capture_default_str();
-  command
-      .add_option(
-          "--head-start", arguments.head_start,
-          "head of probe and fine-tune: fresh, pretrained (the source's own) or auto (that where the numbers of "
-          "classes agree)")
-      ->capture_default_str();
-  command
-      .add_option("--probe-dropout", arguments.probe_dropout,
-                  "share of the frozen features dropped while a probe trains")
-      ->check(share_below_one())
-      ->capture_default_str();
+  command.add_option("--source-data", arguments.source_data,
+                     "SPEC of samples that the source was trained on, for strategies that look at them");
   command.add_option("--model", arguments.model, "of scratch and of the residual encoder h; " + model_help());
   command.add_option("--seeds", arguments.seeds, "number of paired runs")
       ->check(between(1, transfer::max_seeds))
@@ -290,6 +271,7 @@ void add_transfer_command(CLI::App& app) {
   add_options(*command, *arguments);
   arguments->device.add_to(*command);
   arguments->training.add_to(*command);
+  arguments->strategies.add_to(*command);
   command->footer(data_help());
   command->callback([arguments] { run(*arguments); });
 }

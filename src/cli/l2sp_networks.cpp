@@ -117,7 +117,7 @@ double accuracy(Net& net, const Dataset& test, const Device& device) {
   const auto labels = test.labels.to_vector<std::int32_t>();
   std::int64_t right = 0;
   graph::RowFunction function(device, test.sample_shape(), DType::f32,
-                              [&](const graph::Value& x) { return net.logits({.inputs = x, .features = {}}, {}); });
+                              [&](const graph::Value& x) { return net.outputs({.inputs = x, .features = {}}, {}); });
   constexpr std::int64_t batch = 256;
   for (std::int64_t begin = 0; begin < test.size(); begin += batch) {
     const std::int64_t count = std::min(batch, test.size() - begin);

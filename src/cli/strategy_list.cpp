@@ -11,57 +11,123 @@ namespace rtl::cli {
 
 namespace {
 
-bool fits(const transfer::StrategyInfo& info, std::size_t sources) {
-  return !info.needs_source || sources == 1 || (sources > 1 && info.several_sources);
+using transfer::OptionInfo;
+using transfer::OptionValues;
+using transfer::Strategy;
+
+const OptionInfo* find_option(const Strategy& strategy, const std::string& name) {
+  const auto& options = strategy.info().options;
+  const auto found =
+      std::find_if(options.begin(), options.end(), [&](const OptionInfo& option) { return option.name == name; });
+  return found == options.end() ? nullptr : &*found;
 }
 
-bool scales_features(const std::string& name) { return name == "probe" || name == "refine"; }
-
-std::vector<std::string> requested(const std::string& strategies, std::size_t sources) {
-  if (strategies != "all") return split_list("--strategy", strategies);
-  std::vector<std::string> names;
-  for (const auto& info : transfer::strategies()) {
-    if (fits(info, sources)) names.push_back(info.name);
+/// Of every option, the strategies that have it.
+std::map<std::string, std::vector<const Strategy*>> options_of_all() {
+  std::map<std::string, std::vector<const Strategy*>> all;
+  for (const Strategy* strategy : transfer::strategies()) {
+    for (const OptionInfo& option : strategy->info().options) all[option.name].push_back(strategy);
   }
-  return names;
+  return all;
 }
 
-void check(const std::string& entry, std::size_t sources) {
-  const auto colon = entry.find(':');
-  const auto& info = transfer::strategy(entry.substr(0, colon));
-  if (colon != std::string::npos) {
-    transfer::parse_feature_scaling(entry.substr(colon + 1));
-    if (!scales_features(info.name)) throw UsageError(fmt::format("--strategy {}: it has no frozen features", entry));
+std::string help_of(const OptionInfo& option, const std::vector<const Strategy*>& strategies) {
+  std::string text = option.help, choices, names;
+  for (const auto& choice : option.choices) choices += (choices.empty() ? "" : ", ") + choice;
+  for (const Strategy* strategy : strategies) names += (names.empty() ? "" : ", ") + strategy->info().name;
+  if (!choices.empty()) text += fmt::format(": {}; a list runs with each", choices);
+  if (!option.range.empty()) text += fmt::format("; {}", option.range);
+  return fmt::format("{} ({}; default {})", text, names, option.default_value.empty() ? "none" : option.default_value);
+}
+
+/// The values of a flag, each checked by a strategy that has the option.
+std::vector<std::string> values_of(const std::string& name, const std::string& text, const Strategy& strategy) {
+  const bool list = !find_option(strategy, name)->choices.empty();
+  std::vector<std::string> values = list ? split_list(flag_of(name), text) : std::vector<std::string>{text};
+  if (values.empty()) throw UsageError(fmt::format("{} has no value", flag_of(name)));
+  for (const auto& value : values) {
+    try {
+      strategy.resolved({{name, value}});
+    } catch (const ValueError& error) {
+      throw UsageError(fmt::format("{}: {}", flag_of(name), error.what()));
+    }
   }
-  if (info.needs_source && sources == 0) throw UsageError(fmt::format("--strategy {} needs a --source", info.name));
-  if (!fits(info, sources))
-    throw UsageError(fmt::format("--strategy {} takes one --source, not {}", info.name, sources));
+  return values;
+}
+
+void check(const transfer::StrategyChoice& choice, std::size_t sources) {
+  const auto& info = choice.strategy->info();
+  if (info.most_sources > 0 && sources == 0) {
+    throw UsageError(fmt::format("--strategy {} needs a --source", choice.label));
+  }
+  if (info.most_sources == 1 && sources > 1) {
+    throw UsageError(fmt::format("--strategy {} takes one --source, not {}", choice.label, sources));
+  }
 }
 
 }  // namespace
 
-StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, std::size_t sources) {
-  StrategyList list;
-  try {
-    const auto scaling_names = split_list("--feature-scaling", scalings);
-    if (scaling_names.empty()) throw UsageError("--feature-scaling takes raw, standardize or balance");
-    for (const auto& scaling : scaling_names) list.default_scaling = transfer::parse_feature_scaling(scaling);
-    const auto add = [&](const std::string& name) {
-      if (std::find(list.names.begin(), list.names.end(), name) == list.names.end()) list.names.push_back(name);
-    };
-    for (const auto& entry : requested(strategies, sources)) {
-      check(entry, sources);
-      if (scaling_names.size() == 1 || !scales_features(entry)) {
-        add(entry);
-        continue;
-      }
-      for (const auto& scaling : scaling_names) add(scaling == "raw" ? entry : fmt::format("{}:{}", entry, scaling));
-    }
-    if (scaling_names.size() > 1) list.default_scaling = transfer::FeatureScaling::raw;
-  } catch (const ValueError& error) {
-    throw UsageError(error.what());
+std::string flag_of(const std::string& option) {
+  std::string flag = "--" + option;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+void StrategyArguments::add_to(CLI::App& command) {
+  command
+      .add_option("--strategy", strategies_,
+                  "all or NAME[,NAME..], each with options of its own where wanted, as NAME:CHOICE or "
+                  "NAME:OPTION=VALUE: refine:balance, refine:feature_scale=2. scratch is always run. `rtl strategies` "
+                  "lists them")
+      ->capture_default_str();
+  for (const auto& [name, strategies] : options_of_all()) {
+    command.add_option(flag_of(name), flags_[name], help_of(*find_option(*strategies.front(), name), strategies))
+        ->group("Options of strategies");
   }
+}
+
+StrategyList StrategyArguments::parse(std::size_t sources) const {
+  if (all()) return parse({}, sources);
+  StrategyList list = parse(split_list("--strategy", strategies_), sources);
   if (list.names.empty()) throw UsageError("--strategy names none");
+  return list;
+}
+
+StrategyList StrategyArguments::parse(const std::vector<std::string>& labels, std::size_t sources) const {
+  StrategyList list;
+  std::map<std::string, std::vector<std::string>> several;
+  const auto options = options_of_all();
+  for (const auto& [name, text] : flags_) {
+    if (text.empty()) continue;
+    std::vector<std::string> values = values_of(name, text, *options.at(name).front());
+    if (values.size() == 1) {
+      list.values[name] = values.front();
+    } else {
+      several[name] = std::move(values);
+    }
+  }
+  for (const auto& label : labels) {
+    transfer::StrategyChoice choice;
+    try {
+      choice = transfer::parse_strategy(label);
+    } catch (const ValueError& error) {
+      throw UsageError(fmt::format("--strategy: {}", error.what()));
+    }
+    check(choice, sources);
+    std::vector<std::string> expanded{label};
+    for (const auto& [name, values] : several) {
+      const OptionInfo* option = find_option(*choice.strategy, name);
+      if (option == nullptr || choice.values.contains(name)) continue;
+      std::vector<std::string> next;
+      for (const auto& begun : expanded) {
+        for (const auto& value : values) next.push_back(value == option->default_value ? begun : begun + ":" + value);
+      }
+      expanded = std::move(next);
+    }
+    for (const auto& name : expanded) {
+      if (std::find(list.names.begin(), list.names.end(), name) == list.names.end()) list.names.push_back(name);
+    }
+  }
   return list;
 }
 

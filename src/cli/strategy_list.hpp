@@ -1,21 +1,38 @@
-// What `--strategy` and `--feature-scaling` ask for together.
+// The flags that strategies' options make, and what `--strategy` asks for together with them.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
-#include "rtl/transfer/strategies.hpp"
+#include "rtl/transfer/strategy.hpp"
 
 namespace rtl::cli {
 
 struct StrategyList {
-  std::vector<std::string> names;  ///< "probe", "refine:balance", ...; scratch first if it was asked for
-  transfer::FeatureScaling default_scaling = transfer::FeatureScaling::raw;  ///< of names without one
+  std::vector<std::string> names;  ///< labels: "probe", "refine:balance", ...
+  transfer::OptionValues values;   ///< of labels that say nothing else
 };
 
-/// `strategies` is "all" (everything that goes with that many sources) or names with commas between, each NAME or
-/// NAME:SCALING; `scalings` is one scaling or several: then every probe and refine without a scaling of its own is run
-/// with each. Throws UsageError for unknown names.
-StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, std::size_t sources);
+/// --strategy, and a flag for each option that any strategy has ("feature_scaling" is --feature-scaling).
+class StrategyArguments {
+ public:
+  void add_to(CLI::App& command);
+  bool all() const { return strategies_ == "all"; }
+  /// What --strategy names; nothing for `all`. Throws UsageError for unknown names and values, and for strategies that
+  /// do not go with that many sources.
+  StrategyList parse(std::size_t sources) const;
+  /// The same for given labels. An option with choices may be given several, with commas between: then every strategy
+  /// that has it, and whose label does not set it, is run with each.
+  StrategyList parse(const std::vector<std::string>& labels, std::size_t sources) const;
+
+ private:
+  std::string strategies_ = "all";
+  std::map<std::string, std::string> flags_;  ///< by the option's name; empty: not given
+};
+
+/// "--feature-scaling" of "feature_scaling".
+std::string flag_of(const std::string& option);
 
 }  // namespace rtl::cli

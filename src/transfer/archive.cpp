@@ -194,9 +194,7 @@ std::unique_ptr<layers::Network> ArchiveReader::network(std::string_view name) c
     fail(error.what());
   }
   const layers::ModuleState state = network->state();
-  const auto fill = [&](const std::string& tensor, Tensor& to) {
-    copy_bytes(inside.tensor(tensor, to.shape()), to);
-  };
+  const auto fill = [&](const std::string& tensor, Tensor& to) { copy_bytes(inside.tensor(tensor, to.shape()), to); };
   for (const auto& parameter : state.parameters) fill(parameter.name, parameter.value());
   for (const auto& buffer : state.buffers) fill(buffer.name, buffer.value());
   return network;
@@ -217,9 +215,10 @@ std::unique_ptr<Predictor> ArchiveReader::predictor(std::string_view name) const
   const std::string& kind = inside.text(kind_key);
   const PredictorKind* found = detail::find_predictor_kind(kind);
   if (found == nullptr) {
-    fail(fmt::format("\"{}\" is a predictor of the kind \"{}\", which this program does not have; a kind of your own "
-                     "is made known by register_predictor",
-                     name_of(name), kind));
+    fail(
+        fmt::format("\"{}\" is a predictor of the kind \"{}\", which this program does not have; a kind of your own "
+                    "is made known by register_predictor",
+                    name_of(name), kind));
   }
   return found->read(inside);
 }

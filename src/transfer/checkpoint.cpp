@@ -70,8 +70,7 @@ void check_tensors(const io::SafetensorsFile& file, const std::vector<std::pair<
 }
 
 /// A state that is not this optimizer's, in a file of this training, is damage.
-void load_optimizers(const std::string& path, OptimizerSet& optimizers,
-                    const std::vector<optim::NamedTensor>& state) {
+void load_optimizers(const std::string& path, OptimizerSet& optimizers, const std::vector<optim::NamedTensor>& state) {
   try {
     optimizers.load_state(state);
   } catch (const ValueError& error) {
@@ -93,7 +92,8 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
   facts.insert(facts.end(), chosen.begin(), chosen.end());
   io::Hash64 content;
   content.add(data.dataset->input_hash()).add(data.normalization.hash());
-  content.add(HostBytes(data.dataset->labels).bytes());
+  const bool real = data.dataset->is_regression();
+  content.add(HostBytes(real ? data.dataset->targets : data.dataset->labels).bytes());
   facts.push_back(
       content_fact("data", content.value(), fmt::format("{} ({} samples)", data.dataset->name, data.dataset->size())));
   const std::string description = model.description();
@@ -124,8 +124,8 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
   return facts;
 }
 
-void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
-                     const OptimizerSet& optimizers, const std::vector<double>& losses) {
+void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model, const OptimizerSet& optimizers,
+                     const std::vector<double>& losses) {
   std::vector<io::NamedView> views;
   for (const auto& [name, tensor] : model_tensors(model)) views.emplace_back(name, *tensor);
   const std::vector<optim::NamedTensor> optimizer_state = optimizers.state();
@@ -153,8 +153,7 @@ void keep_other_training(const std::string& path, const Facts& protocol,
 }
 
 std::vector<double> load_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
-                                    OptimizerSet& optimizers,
-                                    const std::function<void(const std::string&)>& notice) {
+                                    OptimizerSet& optimizers, const std::function<void(const std::string&)>& notice) {
   if (!io::file_exists(path)) return {};
   try {
     const io::SafetensorsFile file(path);

@@ -16,8 +16,8 @@ namespace rtl::transfer::detail {
 Facts training_protocol(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
 /// Written beside and renamed. Throws IoError.
-void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model,
-                     const OptimizerSet& optimizers, const std::vector<double>& losses);
+void save_checkpoint(const std::string& path, const Facts& protocol, Trainable& model, const OptimizerSet& optimizers,
+                     const std::vector<double>& losses);
 
 /// Before a training begins anew whose checkpoints are to lie at `path`: a file of another training, or of none, is not
 /// to be replaced. `notice` is told of one that is damaged, or this very training's. Throws as load_checkpoint.

@@ -34,9 +34,10 @@ using detail::RunResult;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-std::vector<StrategyChoice> parse_choices(const CompareOptions& options, std::size_t sources) {
+std::vector<StrategyChoice> parse_choices(const CompareOptions& options, const std::vector<FrozenSource>& sources,
+                                          const data::Dataset& train) {
   std::vector<std::string> labels{"scratch"};
-  if (options.strategies.empty()) labels = strategies_for(static_cast<std::int64_t>(sources), options.strategy);
+  if (options.strategies.empty()) labels = strategies_for(sources, train, options.strategy);
   labels.insert(labels.end(), options.strategies.begin(), options.strategies.end());
   std::vector<StrategyChoice> choices;
   std::set<std::string> seen;
@@ -44,12 +45,12 @@ std::vector<StrategyChoice> parse_choices(const CompareOptions& options, std::si
     if (!seen.insert(label).second) continue;
     choices.push_back(parse_strategy(label, options.strategy.values));
     const StrategyInfo& info = choices.back().strategy->info();
-    if (info.most_sources > 0 && sources == 0) {
+    if (info.most_sources > 0 && sources.empty()) {
       throw ValueError(fmt::format("compare: {} needs a source, and none is given", label));
     }
-    if (info.most_sources == 1 && sources > 1) {
-      throw ValueError(fmt::format("compare: {} takes one source, not {}; name the strategies to run", label, sources));
-    }
+    StrategyOptions asked = options.strategy;
+    asked.values = choices.back().values;
+    check_fits(*choices.back().strategy, info.most_sources == 0 ? std::vector<FrozenSource>() : sources, train, asked);
   }
   return choices;
 }
@@ -66,7 +67,7 @@ class Runs {
       : sources_(sources),
         target_(target),
         options_(options),
-        choices_(parse_choices(options, sources.size())),
+        choices_(parse_choices(options, sources, target.train)),
         base_(options.strategy.device.value_or(target.train.inputs.device())) {
     for (std::int64_t i = 0; i < options.seeds; ++i)
       seeds_.push_back(options.first_seed + static_cast<std::uint64_t>(i));
@@ -96,8 +97,7 @@ class Runs {
   /// Computes or reads the frozen features; returns the seconds.
   double find_features() {
     const auto start = Clock::now();
-    const bool needed =
-        std::any_of(choices_.begin(), choices_.end(),
+    const bool needed = std::any_of(choices_.begin(), choices_.end(),
                                     [](const StrategyChoice& c) { return c.strategy->info().uses_features; });
     if (needed) {
       FeatureCache own;
@@ -203,8 +203,8 @@ class Runs {
   /// To be called with the lock held.
   void report(const Job& job, const Progress& training) {
     if (!options_.progress) return;
-    options_.progress({choices_[job.strategy].label, seeds_[job.seed], finished_,
-                       static_cast<std::int64_t>(jobs_.size()), training});
+    options_.progress(
+        {choices_[job.strategy].label, seeds_[job.seed], finished_, static_cast<std::int64_t>(jobs_.size()), training});
   }
 
   TrainingOptions training_options(const Job& job) {
@@ -386,9 +386,10 @@ void validate(const data::TrainTest& target, const CompareOptions& options) {
   }
   target.train.validate(true);
   target.test.validate(false);
-  if (target.train.classes != target.test.classes) {
-    throw ValueError(
-        fmt::format("compare: {} classes to train on, {} to test on", target.train.classes, target.test.classes));
+  if (target.train.is_regression() != target.test.is_regression() || target.train.outputs() != target.test.outputs()) {
+    throw ValueError(fmt::format("compare: {} {} to train on, {} {} to test on", target.train.outputs(),
+                                 target.train.is_regression() ? "targets" : "classes", target.test.outputs(),
+                                 target.test.is_regression() ? "targets" : "classes"));
   }
 }
 
@@ -409,7 +410,10 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
   comparison.test_samples = target.test.size();
   comparison.confidence = options.confidence;
   comparison.class_names = target.test.class_names;
-  detail::summarize_runs(comparison, runs.by_strategy(), target.test.labels.to_vector<std::int32_t>());
+  comparison.regression = target.train.is_regression();
+  const auto labels =
+      comparison.regression ? std::vector<std::int32_t>() : target.test.labels.to_vector<std::int32_t>();
+  detail::summarize_runs(comparison, runs.by_strategy(), labels);
   comparison.l2sp_strength = options.training.l2sp_strength;
   for (std::size_t i = 0; i < comparison.strategies.size(); ++i) {
     const StrategyChoice& choice = runs.choices()[i];

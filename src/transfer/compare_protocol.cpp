@@ -13,7 +13,7 @@ namespace {
 Fact data_fact(const std::string& name, const data::Dataset& part) {
   io::Hash64 hash;
   hash.add(part.input_hash()).add(static_cast<std::uint64_t>(part.classes));
-  hash.add(HostBytes(part.labels).bytes());
+  hash.add(HostBytes(part.is_regression() ? part.targets : part.labels).bytes());
   return content_fact(name, hash.value(), fmt::format("{} ({} samples)", part.name, part.size()));
 }
 

@@ -102,11 +102,10 @@ void compare_with_scratch(StrategyResult& result, const StrategyRuns& own, const
     const RunResult& b = *scratch.runs[seed];
     scratch_diverged = scratch_diverged || !finished(b);
     if (!finished(a) || !finished(b)) continue;
-    run_means.push_back(a.scores.accuracy - b.scores.accuracy);
-    sample_means.resize(a.scores.correct.size());
-    for (std::size_t i = 0; i < sample_means.size(); ++i) {
-      sample_means[i] += static_cast<int>(a.scores.correct[i]) - static_cast<int>(b.scores.correct[i]);
-    }
+    run_means.push_back(a.scores.value() - b.scores.value());
+    const std::vector<double> ours = a.scores.sample_values(), theirs = b.scores.sample_values();
+    sample_means.resize(ours.size());
+    for (std::size_t i = 0; i < sample_means.size(); ++i) sample_means[i] += ours[i] - theirs[i];
   }
   result.pairs = static_cast<std::int64_t>(run_means.size());
   if (run_means.empty()) {
@@ -140,6 +139,8 @@ StrategyResult summarize_strategy(const StrategyRuns& own, const StrategyRuns& s
   result.f1 = gather(own, &Scores::f1);
   result.f1_macro = gather(own, &Scores::f1_macro);
   result.min_class_accuracy = gather(own, &Scores::min_class_accuracy);
+  result.r2 = gather(own, &Scores::r2);
+  result.rmse = gather(own, &Scores::rmse);
   const std::vector<const RunResult*> runs = finished_runs(own);
   result.diverged = static_cast<std::int64_t>(own.runs.size() - runs.size());
   for (const RunResult* run : own.runs) {
@@ -173,6 +174,16 @@ ScratchCheck check_scratch(const StrategyRuns& scratch, const StrategyResult& re
   ScratchCheck check;
   const std::vector<const RunResult*> runs = finished_runs(scratch);
   if (runs.empty()) return check;
+  check.loss_fell = result.losses.size() < 2 || result.losses.back() < result.losses.front();
+  if (runs.front()->scores.regression) {
+    std::vector<double> gains(runs.front()->scores.sample_r2.size());
+    for (std::size_t i = 0; i < gains.size(); ++i) {
+      for (const RunResult* run : runs) gains[i] += run->scores.sample_r2[i] / static_cast<double>(runs.size());
+    }
+    check.above_majority = sample_interval(gains, {.confidence = confidence});
+    check.beats_majority = check.above_majority.low > 0;
+    return check;
+  }
   const ClassCounts counts = count_classes(runs.front()->scores);
   const auto largest = std::max_element(counts.label.begin(), counts.label.end());
   check.majority_class = static_cast<std::int32_t>(largest - counts.label.begin());
@@ -184,7 +195,6 @@ ScratchCheck check_scratch(const StrategyRuns& scratch, const StrategyResult& re
   }
   check.above_majority = sample_interval(gains, {.confidence = confidence});
   check.beats_majority = check.above_majority.low > 0 || check.majority_share == 1;
-  check.loss_fell = result.losses.size() < 2 || result.losses.back() < result.losses.front();
   return check;
 }
 

@@ -38,6 +38,20 @@ Tensor FitContext::features(std::size_t source) const {
   return shared_->tables.at(source)->gather(inputs_.rows, device());
 }
 
+Tensor FitContext::source_data_features(std::size_t source) const {
+  const Tables tables = detail::find_tables({sources().at(source)}, source_data(), options().cache);
+  return tables.front()->gather(nullptr, device());
+}
+
+void copy_head(const FrozenSource& source, FusedHead& model) {
+  const auto network = source.copy_network(model.bias().device());
+  layers::ModuleState head;
+  network->visit_head("", head);
+  for (const auto& parameter : head.parameters) {
+    copy_bytes(parameter.value(), parameter.value().rank() == 2 ? model.weight() : model.bias());
+  }
+}
+
 FitContext::Blocks FitContext::blocks(FeatureScaling scaling, double scale) {
   const bool whole = inputs_.rows == nullptr && &inputs_.train == shared_->whole;
   const std::string key = whole ? fmt::format("{} {}", to_string(scaling), scale) : std::string();

@@ -90,9 +90,11 @@ FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>
                    std::span<const FitContext::Inputs> inputs, const StrategyOptions& options)
     : choice_(choice), shared_(std::make_shared<FitContext::Shared>()) {
   const data::Dataset& first = inputs.front().train;
+  StrategyOptions asked = options;
+  asked.values = choice.values;
   for (const FitContext::Inputs& input : inputs) {
     input.train.validate(true);
-    check_fits(*choice_.strategy, sources, input.train, options);
+    check_fits(*choice_.strategy, sources, input.train, asked);
   }
   shared_->sources = sources;
   shared_->options = options;

@@ -33,7 +33,7 @@ struct FitContext::Shared {
 
 /// How one fit ended.
 struct FitOutcome {
-  std::optional<Fitted> fitted;                      ///< absent where it diverged
+  std::optional<Fitted> fitted;  ///< absent where it diverged
   std::optional<TrainingDiverged> divergence = {};
 };
 

@@ -24,11 +24,11 @@ double largest_of(const Tensor& tensor) {
 }  // namespace
 
 void LearningCheck::add(const std::vector<double>& logits, const std::int32_t* labels) {
-  for (std::size_t row = 0; row < logits.size() / classes_; ++row) {
-    const double* values = logits.data() + row * classes_;
-    const auto best = static_cast<std::size_t>(std::max_element(values, values + classes_) - values);
+  for (std::size_t row = 0; row < logits.size() / outputs_; ++row) {
+    const double* values = logits.data() + row * outputs_;
+    const auto best = static_cast<std::size_t>(std::max_element(values, values + outputs_) - values);
     double sum = 0;
-    for (std::size_t c = 0; c < classes_; ++c) {
+    for (std::size_t c = 0; c < outputs_; ++c) {
       finite_ = finite_ && std::isfinite(values[c]);
       sum += std::exp(values[c] - values[best]);
     }
@@ -37,6 +37,23 @@ void LearningCheck::add(const std::vector<double>& logits, const std::int32_t* l
     loss_ += std::log(sum) + values[best] - values[static_cast<std::size_t>(labels[row])];
     ++samples_;
   }
+}
+
+void LearningCheck::add(const std::vector<double>& predictions, const float* targets) {
+  if (first_.empty()) first_.assign(predictions.begin(), predictions.begin() + static_cast<std::ptrdiff_t>(outputs_));
+  for (std::size_t i = 0; i < predictions.size(); ++i) {
+    const double error = predictions[i] - static_cast<double>(targets[i]);
+    finite_ = finite_ && std::isfinite(predictions[i]);
+    constant_ = constant_ && predictions[i] == first_[i % outputs_];
+    loss_ += error * error / static_cast<double>(outputs_);
+  }
+  samples_ += static_cast<std::int64_t>(predictions.size() / outputs_);
+}
+
+double mean_square(const std::vector<float>& targets) {
+  double sum = 0;
+  for (const float target : targets) sum += static_cast<double>(target) * static_cast<double>(target);
+  return sum / static_cast<double>(targets.size());
 }
 
 double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t classes) {
@@ -60,6 +77,9 @@ LargestWeight largest_weight(const layers::ModuleState& state) {
 }
 
 std::string describe_constant_prediction(const data::Dataset& dataset, std::size_t predicted) {
+  if (dataset.is_regression()) {
+    return fmt::format("the trained model gives all {} training samples the same value; {}", dataset.size(), remedy);
+  }
   const bool named = predicted < dataset.class_names.size();
   return fmt::format("the trained model gives all {} training samples the same class, {}; {}", dataset.size(),
                      named ? dataset.class_names[predicted] : std::to_string(predicted), remedy);
@@ -68,8 +88,8 @@ std::string describe_constant_prediction(const data::Dataset& dataset, std::size
 std::string describe_nothing_learned(double loss, double shares) {
   if (loss < shares) return {};
   return fmt::format(
-      "the trained model's loss on its training samples, {:.4g}, is not below {:.4g}, which the classes' shares alone "
-      "give: it learned nothing from the inputs; {}",
+      "the trained model's loss on its training samples, {:.4g}, is not below {:.4g}, which the targets' distribution "
+      "alone gives: it learned nothing from the inputs; {}",
       loss, shares, remedy);
 }
 

@@ -13,24 +13,31 @@ namespace rtl::transfer::detail {
 /// A model's evaluation on its training samples, batch by batch.
 class LearningCheck {
  public:
-  explicit LearningCheck(std::int64_t classes) : classes_(static_cast<std::size_t>(classes)) {}
-  /// logits [m, classes] row by row, and the labels of those samples.
+  /// Classes, or numbers of a real target.
+  explicit LearningCheck(std::int64_t outputs) : outputs_(static_cast<std::size_t>(outputs)) {}
+  /// logits [m, outputs] row by row, and the labels of those samples ..
   void add(const std::vector<double>& logits, const std::int32_t* labels);
+  /// .. or standardised predictions, and the targets [m, outputs].
+  void add(const std::vector<double>& predictions, const float* targets);
 
   bool finite() const noexcept { return finite_; }
-  /// Every sample so far was given the same class, the first of them.
+  /// Every sample so far was given the same class, the first of them, or the same numbers.
   bool constant() const noexcept { return finite_ && constant_; }
   std::size_t predicted() const noexcept { return predicted_; }
   double mean_loss() const { return loss_ / static_cast<double>(samples_); }
 
  private:
-  std::size_t classes_;
+  std::size_t outputs_;
   std::int64_t samples_ = 0;
   std::size_t predicted_ = 0;
+  std::vector<double> first_;
   bool constant_ = true;
   bool finite_ = true;
   double loss_ = 0;
 };
+
+/// Mean square of standardised targets: the loss of predicting their mean.
+double mean_square(const std::vector<float>& targets);
 
 /// Mean cross-entropy of giving each class its share of the labels: what can be had without looking at the inputs.
 double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t classes);

@@ -107,6 +107,12 @@ void add_auc(Scores& scores, std::span<const double> by_class, std::span<const s
   scores.auc_weighted = defined > 0 ? weighted / weight : 0.5;
 }
 
+std::vector<double> to_doubles(const Tensor& tensor) {
+  if (tensor.dtype() == DType::f64) return tensor.to_vector<double>();
+  const std::vector<float> values = tensor.to_vector<float>();
+  return {values.begin(), values.end()};
+}
+
 }  // namespace
 
 double auc(std::span<const double> scores, std::span<const bool> positive) {
@@ -149,20 +155,55 @@ Scores score(std::span<const double> logits, std::span<const std::int32_t> label
   return scores;
 }
 
+std::vector<double> Scores::sample_values() const {
+  if (regression) return sample_r2;
+  return {correct.begin(), correct.end()};
+}
+
+Scores score_regression(std::span<const double> predictions, std::span<const double> targets, std::int64_t outputs) {
+  if (targets.empty()) throw ValueError("score: there are no samples");
+  if (outputs < 1 || predictions.size() != targets.size() || targets.size() % static_cast<std::size_t>(outputs) != 0) {
+    throw ShapeError(
+        fmt::format("score: {} predictions for {} targets of {} outputs", predictions.size(), targets.size(), outputs));
+  }
+  check_finite("score", "predictions", predictions);
+  const auto width = static_cast<std::size_t>(outputs);
+  const std::size_t samples = targets.size() / width;
+  Scores scores;
+  scores.regression = true;
+  scores.samples = static_cast<std::int64_t>(samples);
+  scores.sample_r2.assign(samples, 0);
+  double squares = 0;
+  for (std::size_t output = 0; output < width; ++output) {
+    double mean = 0, total = 0;
+    for (std::size_t i = 0; i < samples; ++i) mean += targets[i * width + output] / static_cast<double>(samples);
+    for (std::size_t i = 0; i < samples; ++i) total += std::pow(targets[i * width + output] - mean, 2);
+    if (!(total > 0)) throw ValueError("score: a target has one value alone, so that R^2 is not defined");
+    for (std::size_t i = 0; i < samples; ++i) {
+      const double square = std::pow(targets[i * width + output] - predictions[i * width + output], 2);
+      squares += square;
+      scores.sample_r2[i] += (1 - static_cast<double>(samples) * square / total) / static_cast<double>(width);
+    }
+  }
+  scores.rmse = std::sqrt(squares / static_cast<double>(targets.size()));
+  for (const double part : scores.sample_r2) scores.r2 += part / static_cast<double>(samples);
+  return scores;
+}
+
 Scores score(const Tensor& logits, const data::Dataset& dataset) {
+  if (dataset.is_regression()) {
+    if (logits.shape() != dataset.targets.shape()) {
+      throw ShapeError(fmt::format("score: predictions {} of targets {}", logits.shape().to_string(),
+                                   dataset.targets.shape().to_string()));
+    }
+    return score_regression(to_doubles(logits), to_doubles(dataset.targets), dataset.outputs());
+  }
   if (!dataset.has_labels()) throw ValueError(fmt::format("score: {} has no labels", dataset.name));
   if (logits.rank() != 2 || dataset.labels.shape() != Shape{logits.extent(0)} || logits.extent(1) != dataset.classes) {
     throw ShapeError(fmt::format("score: logits {} for {} labels of {} classes", logits.shape().to_string(),
                                  dataset.labels.count(), dataset.classes));
   }
-  std::vector<double> values;
-  if (logits.dtype() == DType::f64) {
-    values = logits.to_vector<double>();
-  } else {
-    const std::vector<float> narrow = logits.to_vector<float>();
-    values.assign(narrow.begin(), narrow.end());
-  }
-  return score(values, dataset.labels.to_vector<std::int32_t>(), dataset.classes);
+  return score(to_doubles(logits), dataset.labels.to_vector<std::int32_t>(), dataset.classes);
 }
 
 }  // namespace rtl::transfer

@@ -74,10 +74,9 @@ void OptionVisitor::operator()(const char* name, double& value, const Range& ran
 
 void OptionVisitor::operator()(const char* name, std::int64_t& value, const Range& range, const char* help) {
   const auto text = [&] { return fmt::format("{}", value); };
-  see({name, text(), {}, range.to_string(), help}, {text, [&](const std::string& given) {
-                                                      value = parse_number<std::int64_t>(name, given, range,
-                                                                                         "a whole number");
-                                                    }});
+  see({name, text(), {}, range.to_string(), help},
+      {text,
+       [&](const std::string& given) { value = parse_number<std::int64_t>(name, given, range, "a whole number"); }});
 }
 
 void OptionVisitor::operator()(const char* name, bool& value, const char* help) {

@@ -13,12 +13,14 @@
 #include "rtl/transfer/predictors.hpp"
 #include "transfer/features.hpp"
 #include "transfer/predictor_kinds.hpp"
+#include "transfer/task_text.hpp"
 
 namespace rtl::transfer {
 namespace {
 
 const char* const kind = "rtl predictor 1";
 const char* const root = "model";
+const char* const task_key = "task";
 
 struct Added {
   std::mutex mutex;
@@ -30,39 +32,13 @@ Added& added() {
   return all;
 }
 
-void write_task(ArchiveWriter archive, const Task& task) {
-  archive.text("kind", task.regression ? "regression" : "classes");
-  archive.integer("outputs", task.outputs);
-  for (std::size_t i = 0; i < task.names.size(); ++i) archive.text(fmt::format("name{}", i), task.names[i]);
-  if (!task.regression) return;
-  const Device host = Device::cpu(1).separate();
-  archive.keep("mean", Tensor::from(task.mean, {task.outputs}, host));
-  archive.keep("deviation", Tensor::from(task.deviation, {task.outputs}, host));
-}
-
-Task read_task(const ArchiveReader& archive) {
-  Task task;
-  task.regression = archive.text("kind") == "regression";
-  task.outputs = archive.integer("outputs");
-  for (std::size_t i = 0; archive.has(fmt::format("name{}", i)); ++i) {
-    task.names.push_back(archive.text(fmt::format("name{}", i)));
-  }
-  if (!task.regression) return task;
-  task.mean = archive.numbers("mean");
-  task.deviation = archive.numbers("deviation");
-  const auto count = static_cast<std::size_t>(task.outputs);
-  const bool positive = std::all_of(task.deviation.begin(), task.deviation.end(), [](double d) { return d > 0; });
-  if (task.mean.size() != count || task.deviation.size() != count || !positive) {
-    archive.fail("the means and deviations of the targets are missing, or are none");
-  }
-  return task;
-}
-
 /// A network alone is an ordinary checkpoint, which other programs read too.
 Fitted load_checkpoint(const std::string& path, const Device& device) {
   layers::LoadedNetwork loaded = layers::load_network(path, device);
   const auto strategy = loaded.metadata.find("strategy");
+  const auto described = loaded.metadata.find(task_key);
   Task task{.outputs = loaded.network->architecture().classes};
+  if (described != loaded.metadata.end()) task = detail::decode_task(path, described->second, task.outputs);
   auto normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
   return {strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
           std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization))};
@@ -128,14 +104,15 @@ std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset
 }
 
 void Fitted::save(const std::string& path) const {
-  if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr && !task_.regression) {
-    layers::save_network(path, alone->network(), alone->normalization(), {{"strategy", strategy_}});
+  if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr) {
+    layers::save_network(path, alone->network(), alone->normalization(),
+                         {{"strategy", strategy_}, {task_key, detail::encode_task(task_)}});
     return;
   }
   ArchiveWriter archive;
   archive.text("kind", kind);
   archive.text("strategy", strategy_);
-  write_task(archive.part("task"), task_);
+  archive.text(task_key, detail::encode_task(task_));
   archive.predictor(root, *predictor_);
   archive.save(path);
 }
@@ -146,11 +123,8 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
   if (archive.text("kind") != kind) {
     archive.fail(fmt::format("it holds '{}', not '{}'", archive.text("kind"), kind));
   }
-  Task task = read_task(archive.part("task"));
   std::unique_ptr<Predictor> predictor = archive.predictor(root);
-  if (predictor->outputs_count() != task.outputs) {
-    archive.fail(fmt::format("its task has {} outputs, its model {}", task.outputs, predictor->outputs_count()));
-  }
+  Task task = detail::decode_task(path, archive.text(task_key), predictor->outputs_count());
   return {archive.text("strategy"), std::move(task), std::move(predictor)};
 }
 

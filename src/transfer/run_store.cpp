@@ -46,6 +46,9 @@ std::vector<bool> to_flags(const std::string& digits, std::size_t count) {
 }
 
 json encode(const Scores& scores) {
+  if (scores.regression) {
+    return {{"samples", scores.samples}, {"r2", scores.r2}, {"rmse", scores.rmse}, {"sample_r2", scores.sample_r2}};
+  }
   json classes = json::array();
   for (const double value : scores.class_accuracy) classes.push_back(number(value));
   return {{"samples", scores.samples},
@@ -63,6 +66,13 @@ json encode(const Scores& scores) {
 Scores decode_scores(const json& value) {
   Scores scores;
   value.at("samples").get_to(scores.samples);
+  if (value.contains("r2")) {
+    scores.regression = true;
+    value.at("r2").get_to(scores.r2);
+    value.at("rmse").get_to(scores.rmse);
+    value.at("sample_r2").get_to(scores.sample_r2);
+    return scores;
+  }
   value.at("accuracy").get_to(scores.accuracy);
   value.at("auc").get_to(scores.auc);
   value.at("auc_weighted").get_to(scores.auc_weighted);
@@ -110,7 +120,8 @@ RunResult decode(const json& value) {
 
 std::string file_name(const std::string& strategy, std::uint64_t seed, const char* ending) {
   std::string name = strategy;
-  std::replace(name.begin(), name.end(), ':', '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == ':' || c == '/'; }, '_');
   return fmt::format("{}_seed{}.{}", name, seed, ending);
 }
 
@@ -127,7 +138,7 @@ RunStore::RunStore(std::string folder, Facts protocol, Notice notice)
 
 Facts RunStore::facts_of_run(const std::string& label) const {
   Facts facts = protocol_;
-  if (strategy(label.substr(0, label.find(':'))).needs_source) return facts;
+  if (find_strategy(label.substr(0, label.find(':'))).info().most_sources > 0) return facts;
   std::erase_if(facts, [](const Fact& fact) { return fact.name.starts_with(source_prefix); });
   return facts;
 }

@@ -79,7 +79,9 @@ TrainingStep::Leaf TrainingStep::leaf(std::vector<Storage> owners) const {
 }
 
 TrainingStep::Leaf TrainingStep::targets_leaf(const data::Dataset& dataset) const {
-  return leaf({Storage(Tensor({dataset.size()}, DType::i32, device_))});
+  const bool real = dataset.is_regression();
+  const Shape shape = real ? Shape{dataset.size(), dataset.outputs()} : Shape{dataset.size()};
+  return leaf({Storage(Tensor(shape, real ? DType::f32 : DType::i32, device_))});
 }
 
 /// Those that the steps read and their owner writes.
@@ -117,8 +119,7 @@ void TrainingStep::find_tables() {
   const StepReplica& first = replicas_.front();
   if (first.inputs != nullptr) find("inputs", false, [](const StepReplica& r) { return r.inputs->table(); });
   for (std::size_t k = 0; k < first.data->features.size(); ++k) {
-    find(fmt::format("frozen features {}", k + 1), false,
-         [k](const StepReplica& r) { return r.data->features.at(k); });
+    find(fmt::format("frozen features {}", k + 1), false, [k](const StepReplica& r) { return r.data->features.at(k); });
   }
   if (first.source_inputs != nullptr) {
     find("source inputs", true, [](const StepReplica& r) { return r.source_inputs->table(); });
@@ -186,7 +187,7 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
   if (targets.storage.defined()) {
     const TrainingData& data = source ? *replicas_.front().data->source : *replicas_.front().data;
     batch.targets = {order.graph().variable(source ? "source labels" : "labels", targets.storage), order, counters,
-                     count, data.dataset->classes};
+                     count, data.dataset->outputs()};
   }
   return batch;
 }

@@ -78,9 +78,9 @@ class TrainingStep {
   struct Table {
     std::string name;
     bool source = false;  ///< of TrainingData::source
-    ConstView one;     ///< as the graph knows it
-    ConstView memory;  ///< the same, or `all`
-    Tensor all;        ///< [replicas, ...]; not defined where all replicas have the same memory
+    ConstView one;        ///< as the graph knows it
+    ConstView memory;     ///< the same, or `all`
+    Tensor all;           ///< [replicas, ...]; not defined where all replicas have the same memory
   };
 
   Leaf leaf(std::vector<graph::Storage> owners) const;
@@ -108,7 +108,7 @@ class TrainingStep {
   Leaf counters_, order_, targets_, losses_;
   Leaf source_order_, source_labels_, numbers_;  ///< without memory where there are none
   std::vector<Leaf> rates_;                      ///< of each parameter group
-  std::vector<Leaf> kept_;  ///< of models and optimizers, where there are several
+  std::vector<Leaf> kept_;                       ///< of models and optimizers, where there are several
   std::vector<Table> tables_;
   std::map<std::int64_t, std::unique_ptr<graph::Execution>> executions_;  ///< by samples
 };

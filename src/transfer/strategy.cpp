@@ -44,6 +44,28 @@ std::string option_names(const StrategyInfo& info) {
   return names.empty() ? "it has no options" : "its options are " + joined(names, ", ");
 }
 
+/// Why a strategy cannot do what it is asked to; empty if it can.
+std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
+                   const StrategyOptions& options) {
+  const StrategyInfo& info = strategy.info();
+  const auto count = static_cast<std::int64_t>(sources.size());
+  if (count < info.least_sources) return fmt::format("{} needs a source, and none is given", info.name);
+  if (info.most_sources > 0 && count > info.most_sources) {
+    return fmt::format("{} takes exactly one source, not {}; refine takes any number", info.name, count);
+  }
+  if (strategy.needs_source_data(options.values) && options.source_data == nullptr) {
+    return fmt::format("{} looks at samples of the source, and none are given (source_data)", info.name);
+  }
+  if (train.is_regression() && !info.regression) {
+    return fmt::format("{} needs classes: {} has real targets", info.name, train.name);
+  }
+  if (info.same_classes && sources.front().classes() != train.classes) {
+    return fmt::format("{} needs the source's own head: {} has {} classes, {} has {}", info.name,
+                       sources.front().name(), sources.front().classes(), train.name, train.classes);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string to_string(FeatureScaling scaling) { return detail::name_at(scaling_names, scaling); }
@@ -100,13 +122,13 @@ const Strategy& find_strategy(const std::string& name) {
   throw ValueError(fmt::format("there is no strategy \"{}\"; use one of {}", name, joined(known, ", ")));
 }
 
-std::vector<std::string> strategies_for(std::int64_t sources, const StrategyOptions& options) {
+std::vector<std::string> strategies_for(const std::vector<FrozenSource>& sources, const data::Dataset& train,
+                                        const StrategyOptions& options) {
   std::vector<std::string> names;
   for (const Strategy* strategy : strategies()) {
     const StrategyInfo& info = strategy->info();
-    const bool possible = info.most_sources == 0 || (sources > 0 && sources <= info.most_sources);
-    const bool given = !info.uses_source_data || options.source_data != nullptr;
-    if (info.in_all && possible && given) names.push_back(info.name);
+    const bool sourced = info.most_sources == 0 || !sources.empty();
+    if (info.in_all && sourced && misfit(*strategy, sources, train, options).empty()) names.push_back(info.name);
   }
   return names;
 }
@@ -137,26 +159,12 @@ StrategyChoice parse_strategy(const std::string& label, const OptionValues& defa
 
 void check_fits(const Strategy& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
                 const StrategyOptions& options) {
-  const StrategyInfo& info = strategy.info();
-  const auto count = static_cast<std::int64_t>(sources.size());
-  if (count < info.least_sources) throw ValueError(fmt::format("{} needs a source, and none is given", info.name));
-  if (count > info.most_sources && info.most_sources > 0) {
-    throw ValueError(fmt::format("{} takes exactly {} source{}, not {}; refine takes any number", info.name,
-                                 info.most_sources == 1 ? "one" : std::to_string(info.most_sources),
-                                 info.most_sources == 1 ? "" : "s", count));
-  }
-  if (info.uses_source_data && options.source_data == nullptr) {
-    throw ValueError(fmt::format("{} looks at samples of the source, and none are given (StrategyOptions::source_data)",
-                                 info.name));
-  }
-  if (info.same_classes && sources.front().classes() != train.classes) {
-    throw ValueError(fmt::format("{} needs the source's own head: {} has {} classes, {} has {}", info.name,
-                                 sources.front().name(), sources.front().classes(), train.name, train.classes));
-  }
+  const std::string fault = misfit(strategy, sources, train, options);
+  if (!fault.empty()) throw ValueError(fault);
 }
 
 bool keeps_head(const FrozenSource& source, const data::Dataset& train, HeadStart start) {
-  const bool same = source.classes() == train.classes;
+  const bool same = !train.is_regression() && source.classes() == train.classes;
   if (start == HeadStart::pretrained && source.classes() == 0) {
     throw ValueError(fmt::format("head_start pretrained: {} has no head; use a fresh head", source.name()));
   }

@@ -28,8 +28,8 @@ graph::Value BatchTargets::one_hot() const {
   const graph::Value columns = graph.constant("classes", Tensor::from(classes, {1, outputs_}, graph.device()));
   const graph::Value labels = graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
   const Shape shape{rows_, outputs_};
-  const graph::Value distance = graph::absolute(graph::subtract(
-      graph::broadcast(graph::reshape(labels, {rows_, 1}), shape), graph::broadcast(columns, shape)));
+  const graph::Value distance = graph::absolute(
+      graph::subtract(graph::broadcast(graph::reshape(labels, {rows_, 1}), shape), graph::broadcast(columns, shape)));
   // Labels are whole numbers: the distance is 0 at the class, and at least 1 elsewhere.
   return graph::relu(graph::subtract(graph::fill(graph, 1.0, shape, DType::f32), distance));
 }

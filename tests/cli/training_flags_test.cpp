@@ -57,10 +57,12 @@ Words training_flags() {
 
 Words strategy_flags() {
   const transfer::StrategyOptions options;
-  [[maybe_unused]] const auto& [model, normalization, feature_scaling, feature_scale, head_start, probe_dropout, device,
-                                cache] = options;
-  return {"--model",      "--normalize",     "--feature-scaling", "--feature-scale",
-          "--head-start", "--probe-dropout", "--device",          "--feature-cache"};
+  [[maybe_unused]] const auto& [model, normalization, values, source_data, device, cache] = options;
+  Words flags{"--model", "--normalize", "--source-data", "--device", "--feature-cache"};
+  for (const transfer::Strategy* strategy : transfer::strategies()) {
+    for (const transfer::OptionInfo& option : strategy->info().options) flags.push_back(cli::flag_of(option.name));
+  }
+  return flags;
 }
 
 TEST(TrainingFlags, EveryOptionHasOne) {

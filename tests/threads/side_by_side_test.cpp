@@ -64,8 +64,8 @@ Values adapt(const std::string& source_file, const std::string& own_file, const 
   fitted.save(own_file);
   const transfer::Fitted read = transfer::Fitted::load(own_file, device);
   Values values;
-  append(values, fitted.logits(target.test, cache));
-  append(values, read.logits(target.test));
+  append(values, fitted.outputs(target.test, cache));
+  append(values, read.outputs(target.test));
   append(values, source.features(target.test));
   values.push_back(transfer::evaluate(read, target.test).accuracy);
   return values;

@@ -22,23 +22,33 @@ TEST(FittedFile, MetadataCannotAskForMoreThanTheTensorsAre) {
   std::vector<io::NamedView> views;
   for (const io::TensorEntry& entry : whole.tensors()) tensors.push_back(whole.load(entry.name, device));
   for (std::size_t i = 0; i < tensors.size(); ++i) views.emplace_back(whole.tensors()[i].name, tensors[i]);
-  const std::pair<const char*, const char*> changes[] = {{"source0.variant", "1048576-1048576"},
-                                                         {"source0.variant", "13"},
-                                                         {"source0.classes", "36028797018963968"},
-                                                         {"source0.classes", "0"},
-                                                         {"source0.architecture", "paper_big_cnn"},
-                                                         {"source0.architecture", "alexnet"},
-                                                         {"source0.input", "1048576"},
-                                                         {"source0.input", "9223372036854775807,9223372036854775807"},
-                                                         {"h.variant", "1048576-1048576"},
-                                                         {"h.classes", "99999999999"},
-                                                         {"h.input", "6"},
-                                                         {"classes", "36028797018963968"},
-                                                         {"sources", "1000000000000"},
-                                                         {"sources", "9223372036854775808"},
-                                                         {"strategy", "unknown"}};
+  const std::string source_part = "model.block0.source.", h = "model.h.";
+  const std::pair<std::string, std::string> changes[] = {
+      {source_part + "variant", "1048576-1048576"},
+      {source_part + "variant", "13"},
+      {source_part + "classes", "36028797018963968"},
+      {source_part + "classes", "0"},
+      {source_part + "architecture", "paper_big_cnn"},
+      {source_part + "architecture", "alexnet"},
+      {source_part + "input", "1048576"},
+      {source_part + "input", "9223372036854775807,9223372036854775807"},
+      {source_part + "precision", "f8"},
+      {h + "variant", "1048576-1048576"},
+      {h + "classes", "99999999999"},
+      {h + "input", "6"},
+      {"model.outputs", "36028797018963968"},
+      {"model.sources", "1000000000000"},
+      {"model.sources", "9223372036854775808"},
+      {"model.encoders", "0"},
+      {"model.predictor", "stack"},
+      {"model.predictor", "unknown"},
+      {"task", R"({"kind":"classes","outputs":4,"names":[]})"},
+      {"task", R"({"kind":"classes","outputs":3,"names":["a"]})"},
+      {"task", R"({"kind":"regression","outputs":3,"names":[],"mean":[0,0,0],"deviation":[1,0,1]})"},
+      {"task", "{"},
+      {"kind", "rtl predictor 0"}};
   for (const auto& [key, value] : changes) {
-    SCOPED_TRACE(std::string(key) + " = " + value);
+    SCOPED_TRACE(key + " = " + value);
     io::Metadata metadata = whole.metadata();
     ASSERT_TRUE(metadata.contains(key));
     metadata[key] = value;
@@ -46,8 +56,8 @@ TEST(FittedFile, MetadataCannotAskForMoreThanTheTensorsAre) {
     EXPECT_THROW(Fitted::load(folder / "changed", device), FormatError);
   }
   io::write_safetensors(folder / "same", views, whole.metadata());
-  EXPECT_TRUE(testing::same_bytes(Fitted::load(folder / "same", device).logits(data).to_vector<float>(),
-                                  Fitted::load(folder / "model", device).logits(data).to_vector<float>()));
+  EXPECT_TRUE(testing::same_bytes(Fitted::load(folder / "same", device).outputs(data).to_vector<float>(),
+                                  Fitted::load(folder / "model", device).outputs(data).to_vector<float>()));
 }
 
 }  // namespace

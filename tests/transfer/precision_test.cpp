@@ -61,12 +61,14 @@ TEST(Precision, HasNames) {
 TEST(Precision, TrainingInBf16IsLikeTrainingInF32) {
   for (const Device& device : testing::devices()) {
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
-    for (const StrategyInfo& info : strategies()) {
+    for (const Strategy* strategy : strategies()) {
+      const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
       const auto run = [&](Precision precision) {
-        const std::vector<FrozenSource> sources =
-            info.needs_source ? std::vector{source_in(precision, device)} : std::vector<FrozenSource>();
-        return fit(info.name, sources, data, quick_in(precision), small_options());
+        const std::vector<FrozenSource> sources = testing::sources_for(info, source_in(precision, device));
+        StrategyOptions options = small_options();
+        options.source_data = &data;
+        return fit(info.name, sources, data, quick_in(precision), options);
       };
       const Fitted exact = run(Precision::f32), fitted = run(Precision::bf16), again = run(Precision::bf16);
       EXPECT_TRUE(testing::same_bytes(testing::values_of(fitted.state()), testing::values_of(again.state())));
@@ -121,7 +123,7 @@ TEST(Precision, ASavedModelKeepsThatOfItsSources) {
     fitted.save(path);
     const Fitted loaded = Fitted::load(path, device);
     EXPECT_EQ(loaded.sources().front().precision(), precision);
-    EXPECT_TRUE(testing::same_bytes(loaded.logits(data).to_vector<float>(), fitted.logits(data).to_vector<float>()));
+    EXPECT_TRUE(testing::same_bytes(loaded.outputs(data).to_vector<float>(), fitted.outputs(data).to_vector<float>()));
   }
 }
 

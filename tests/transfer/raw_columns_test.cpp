@@ -65,23 +65,31 @@ TEST(RawColumns, AreLearntByDefaultAndNotUnscaled) {
   }
 }
 
+/// For strategies that look at samples of the source.
+StrategyOptions with_source_data(const data::Dataset& data) {
+  StrategyOptions options = small();
+  options.source_data = &data;
+  return options;
+}
+
 TEST(RawColumns, EveryStrategyKnowsTheRightNumbers) {
   const Device device = Device::cpu(1);
   const data::Dataset source_data = raw_table(3, 300, device), target = raw_table(4, 60, device);
   const FrozenSource source = trained_source(source_data);
   StrategyOptions options = small();
-  options.head_start = HeadStart::pretrained;
+  options.values["head_start"] = "pretrained";
   // Nothing is trained: a fine-tuned copy, by the source's numbers and not the target's, is the source.
   const auto own = source.logits(target).to_vector<float>();
-  const auto tuned = fine_tune(source, target, quick(0), options).logits(target).to_vector<float>();
+  const auto tuned = fine_tune(source, target, quick(0), options).outputs(target).to_vector<float>();
   ASSERT_EQ(own.size(), tuned.size());
   for (std::size_t i = 0; i < own.size(); ++i) EXPECT_NEAR(tuned[i], own[i], 1e-4);
   const data::Dataset test_part = raw_table(5, 300, device);
   EXPECT_GT(score(source.logits(test_part), test_part).accuracy, 0.8);
-  for (const StrategyInfo& info : strategies()) {
+  for (const Strategy* strategy : strategies()) {
+    const StrategyInfo& info = strategy->info();
     SCOPED_TRACE(info.name);
-    const std::vector<FrozenSource> sources = info.needs_source ? std::vector{source} : std::vector<FrozenSource>();
-    const Fitted fitted = fit(info.name, sources, target, quick(15), small());
+    const std::vector<FrozenSource> sources = testing::sources_for(info, source);
+    const Fitted fitted = fit(info.name, sources, target, quick(15), with_source_data(source_data));
     EXPECT_GT(evaluate(fitted, test_part).accuracy, 0.8);
   }
 }
@@ -101,13 +109,15 @@ TEST(RawColumns, FilesCarryTheNumbers) {
     const Folder folder;
     const data::Dataset data = raw_table(7, 80, device);
     const FrozenSource source = trained_source(raw_table(8, 100, device));
-    for (const StrategyInfo& info : strategies()) {
+    for (const Strategy* strategy : strategies()) {
+      const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
-      const std::vector<FrozenSource> sources = info.needs_source ? std::vector{source} : std::vector<FrozenSource>();
-      const Fitted fitted = fit(info.name, sources, data, quick(2), small());
+      const std::vector<FrozenSource> sources = testing::sources_for(info, source);
+      const Fitted fitted = fit(info.name, sources, data, quick(2), with_source_data(data));
       fitted.save(folder / "model");
       const Fitted loaded = Fitted::load(folder / "model", device);
-      EXPECT_TRUE(testing::same_bytes(loaded.logits(data).to_vector<float>(), fitted.logits(data).to_vector<float>()));
+      EXPECT_TRUE(
+          testing::same_bytes(loaded.outputs(data).to_vector<float>(), fitted.outputs(data).to_vector<float>()));
       for (const FrozenSource& kept : loaded.sources()) EXPECT_EQ(kept.normalization(), source.normalization());
     }
   }

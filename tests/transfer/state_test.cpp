@@ -268,14 +268,14 @@ TEST(State, NoDamageOfAModelGoesUnnoticed) {
                               : refine({small_source()}, data.train, testing::quick(1), strategy);
     const std::string path = folder / "model.safetensors";
     fitted.save(path);
-    const std::vector<float> expected = fitted.logits(data.test).to_vector<float>();
+    const std::vector<float> expected = fitted.outputs(data.test).to_vector<float>();
     const std::string whole = read(path);
     RandomSequence random(test::seed());
     int silently_wrong = 0, found = 0;
     for (int i = 0; i < test::damages; ++i) {
       put(path, test::damaged_copy(whole, random));
       try {
-        silently_wrong += Fitted::load(path, device).logits(data.test).to_vector<float>() == expected ? 0 : 1;
+        silently_wrong += Fitted::load(path, device).outputs(data.test).to_vector<float>() == expected ? 0 : 1;
       } catch (const FormatError& error) {
         ASSERT_EQ(error.file(), path);
         ++found;
@@ -300,8 +300,8 @@ TEST(State, NamesNeedNotBeUtf8) {
   EXPECT_NE(refusal({source}, data, options).find("epochs is 3 here"), std::string::npos);
   const Fitted fitted = probe(source, data.train, testing::quick(1));
   fitted.save(folder / "model");
-  EXPECT_EQ(Fitted::load(folder / "model", Device::cpu(1)).logits(data.test).to_vector<float>(),
-            fitted.logits(data.test).to_vector<float>());
+  EXPECT_EQ(Fitted::load(folder / "model", Device::cpu(1)).outputs(data.test).to_vector<float>(),
+            fitted.outputs(data.test).to_vector<float>());
 }
 
 TEST(State, CacheThatCannotBeWrittenIsTold) {

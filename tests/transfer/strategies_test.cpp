@@ -25,6 +25,13 @@ StrategyOptions small_options() {
   return options;
 }
 
+/// For strategies that look at samples of the source.
+StrategyOptions with_source_data(const data::Dataset& data) {
+  StrategyOptions options = small_options();
+  options.source_data = &data;
+  return options;
+}
+
 TEST(Strategies, ParameterCountsOfThePaper) {
   const Device device = Device::cpu(1);
   const data::Dataset data = testing::make_images(1, 12, 10, 32, device);
@@ -44,12 +51,13 @@ TEST(Strategies, SourceBytesStayTheSame) {
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
     const FrozenSource source = image_source(4, 3, device);
     const std::uint64_t before = source.fingerprint();
-    for (const StrategyInfo& info : strategies()) {
+    for (const Strategy* strategy : strategies()) {
+      const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
-      const std::vector<FrozenSource> sources = info.needs_source ? std::vector{source} : std::vector<FrozenSource>();
-      const Fitted fitted = fit(info.name, sources, data, quick(2), small_options());
+      const std::vector<FrozenSource> sources = testing::sources_for(info, source);
+      const Fitted fitted = fit(info.name, sources, data, quick(2), with_source_data(data));
       EXPECT_EQ(fitted.strategy(), info.name);
-      fitted.logits(data);
+      fitted.outputs(data);
       EXPECT_EQ(source.current_hash(), before);
     }
   }
@@ -59,12 +67,13 @@ TEST(Strategies, SameSeedSameBytes) {
   for (const int threads : {1, 2}) {
     const Device device = Device::cpu(threads).separate();
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
-    const FrozenSource source = image_source(10, 3, device);
-    for (const StrategyInfo& info : strategies()) {
+    const FrozenSource source = image_source(4, 3, device);
+    for (const Strategy* strategy : strategies()) {
+      const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name);
-      const std::vector<FrozenSource> sources = info.needs_source ? std::vector{source} : std::vector<FrozenSource>();
+      const std::vector<FrozenSource> sources = testing::sources_for(info, source);
       const auto run = [&] {
-        return testing::values_of(fit(info.name, sources, data, quick(2), small_options()).state());
+        return testing::values_of(fit(info.name, sources, data, quick(2), with_source_data(data)).state());
       };
       EXPECT_TRUE(testing::same_bytes(run(), run()));
     }
@@ -74,13 +83,14 @@ TEST(Strategies, SameSeedSameBytes) {
 TEST(Strategies, ResumeEqualsUninterrupted) {
   const Device device = Device::cpu(1);
   const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
-  const FrozenSource source = image_source(10, 3, device);
-  StrategyOptions options = small_options();
-  options.feature_scaling = FeatureScaling::balance;
-  for (const StrategyInfo& info : strategies()) {
+  const FrozenSource source = image_source(4, 3, device);
+  StrategyOptions options = with_source_data(data);
+  options.values["feature_scaling"] = "balance";
+  for (const Strategy* strategy : strategies()) {
+    const StrategyInfo& info = strategy->info();
     SCOPED_TRACE(info.name);
     const Folder folder;
-    const std::vector<FrozenSource> sources = info.needs_source ? std::vector{source} : std::vector<FrozenSource>();
+    const std::vector<FrozenSource> sources = testing::sources_for(info, source);
     TrainingOptions training = quick(4);
     const std::vector<float> expected = testing::values_of(fit(info.name, sources, data, training, options).state());
     training.checkpoint = folder / "state";
@@ -137,7 +147,7 @@ TEST(Strategies, RefineLogitsAreTheSumOfItsBlocks) {
       if (parameter.name == "fc1.bias") b1 = values;
     }
     ASSERT_EQ(weight.size(), 3U * (8 + 7 + 9));
-    const std::vector<float> x = data.inputs.to_vector<float>(), logits = fitted.logits(data).to_vector<float>();
+    const std::vector<float> x = data.inputs.to_vector<float>(), logits = fitted.outputs(data).to_vector<float>();
     const std::vector<float> f1 = first.features(data).to_vector<float>(),
                              f2 = second.features(data).to_vector<float>();
     for (std::size_t i = 0; i < 50; ++i) {
@@ -166,8 +176,8 @@ TEST(Strategies, ScalingsHaveTheStatedNorm) {
   const FrozenSource source = image_source(10, 3, device);
   StrategyOptions options = small_options();
   const auto norm = [&](FeatureScaling scaling, double scale) {
-    options.feature_scaling = scaling;
-    options.feature_scale = scale;
+    options.values["feature_scaling"] = to_string(scaling);
+    options.values["feature_scale"] = std::to_string(scale);
     return refine({source}, data, quick(0), options).block_influence(data).at(1).feature_norm;
   };
   const std::vector<float> features = source.features(data).to_vector<float>();
@@ -199,35 +209,36 @@ TEST(Strategies, ProbeStartsWhereItIsTold) {
   const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
   const FrozenSource same = image_source(4, 3, device), other = image_source(10, 3, device);
   StrategyOptions options = small_options();
-  options.head_start = HeadStart::pretrained;
+  options.values["head_start"] = "pretrained";
   const std::vector<float> own = same.logits(data).to_vector<float>();
-  const std::vector<float> started = probe(same, data, quick(0), options).logits(data).to_vector<float>();
+  const std::vector<float> started = probe(same, data, quick(0), options).outputs(data).to_vector<float>();
   for (std::size_t i = 0; i < own.size(); ++i) EXPECT_NEAR(started[i], own[i], 1e-4);
-  const std::vector<float> tuned = fine_tune(same, data, quick(0), options).logits(data).to_vector<float>();
+  const std::vector<float> tuned = fine_tune(same, data, quick(0), options).outputs(data).to_vector<float>();
   for (std::size_t i = 0; i < own.size(); ++i) EXPECT_NEAR(tuned[i], own[i], 1e-4);
   EXPECT_THROW(probe(other, data, quick(0), options), ValueError);
   EXPECT_THROW(fine_tune(other, data, quick(0), options), ValueError);
-  options.head_start = HeadStart::automatic;
-  EXPECT_EQ(probe(other, data, quick(0), options).logits(data).shape(), (Shape{40, 4}));
+  options.values["head_start"] = "auto";
+  EXPECT_EQ(probe(other, data, quick(0), options).outputs(data).shape(), (Shape{40, 4}));
 }
 
 TEST(Strategies, SavedModelsPredictTheSame) {
   for (const Device& device : testing::devices()) {
     const Folder folder;
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
-    const FrozenSource source = image_source(10, 3, device);
-    StrategyOptions options = small_options();
+    const FrozenSource source = image_source(4, 3, device);
+    StrategyOptions options = with_source_data(data);
     for (const FeatureScaling scaling : {FeatureScaling::raw, FeatureScaling::standardize}) {
-      options.feature_scaling = scaling;
-      for (const StrategyInfo& info : strategies()) {
+      options.values["feature_scaling"] = to_string(scaling);
+      for (const Strategy* strategy : strategies()) {
+        const StrategyInfo& info = strategy->info();
         SCOPED_TRACE(info.name + " " + device.name());
-        const std::vector<FrozenSource> sources = info.needs_source ? std::vector{source} : std::vector<FrozenSource>();
+        const std::vector<FrozenSource> sources = testing::sources_for(info, source);
         const Fitted fitted = fit(info.name, sources, data, quick(1), options);
         fitted.save(folder / "model");
         const Fitted loaded = Fitted::load(folder / "model", device);
         EXPECT_EQ(loaded.strategy(), info.name);
         EXPECT_TRUE(
-            testing::same_bytes(loaded.logits(data).to_vector<float>(), fitted.logits(data).to_vector<float>()));
+            testing::same_bytes(loaded.outputs(data).to_vector<float>(), fitted.outputs(data).to_vector<float>()));
         EXPECT_THROW(fitted.save(folder / "missing/model"), IoError);
       }
     }
@@ -268,7 +279,7 @@ TEST(Strategies, BadArgumentsAreNamed) {
   EXPECT_THROW(fit("probe", {}, data, quick(0)), ValueError);
   EXPECT_THROW(probe(source, large, quick(0)), ShapeError);
   EXPECT_THROW(fine_tune(source, large, quick(0)), ShapeError);
-  EXPECT_THROW(scratch(data, quick(0), small_options()).logits(large), ShapeError);
+  EXPECT_THROW(scratch(data, quick(0), small_options()).outputs(large), ShapeError);
   StrategyOptions options = small_options();
   options.model = "paper_cnm";
   EXPECT_THROW(scratch(data, quick(0), options), ValueError);

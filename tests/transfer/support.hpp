@@ -16,6 +16,7 @@
 #include "rtl/io/file.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/transfer/source.hpp"
+#include "rtl/transfer/strategy.hpp"
 #include "rtl/transfer/training.hpp"
 
 namespace rtl::transfer::testing {
@@ -125,6 +126,11 @@ inline std::vector<Device> devices() {
   std::vector<Device> all{Device::cpu(1)};
   if (Device::cuda_count() > 0) all.push_back(Device::cuda(0));
   return all;
+}
+
+/// What a strategy is given where one source is at hand.
+inline std::vector<FrozenSource> sources_for(const StrategyInfo& info, const FrozenSource& source) {
+  return info.most_sources > 0 ? std::vector{source} : std::vector<FrozenSource>();
 }
 
 /// A short training.

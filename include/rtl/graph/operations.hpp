@@ -151,6 +151,10 @@ Value gather_batch_images(const Value& table, const Value& order, const Value& c
 /// table [rows, ...] of zeros, with values[i] added to row rows[i], in a fixed order.
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
 
+/// x, of which gradients see nothing; no copy.
+Value stop_gradient(const Value& x);
+/// x, with -factor times the gradient (Ganin et al. 2016). x is finite; the factor is one number, to which none flows.
+Value reverse_gradient(const Value& x, const Value& factor);
 /// Inverted dropout: element i is dropped where Philox(seed, stream).uniform(i) < probability. The seed, and the step
 /// from which and from `name` (a hash) the stream is made, are those of counters (rtl/kernels/step_state.hpp); in a run
 /// forward and backward must come before `advance`. The identity for probability 0.

@@ -70,12 +70,13 @@ struct Statistic {
 };
 
 struct StrategyResult {
-  std::string name;  ///< as asked for: "refine", "refine:balance"
+  std::string name;      ///< as asked for: "refine", "refine:balance"
   OptionValues options;  ///< all that the strategy has, defaults included
   std::int64_t trainable_parameters = 0;
   double seconds = 0;  ///< mean of the runs: training and feature lookup, without evaluation; replicas share theirs
   Statistic accuracy, auc, auc_weighted, f1, f1_macro, min_class_accuracy;
-  Interval difference_from_scratch;      ///< of accuracy, paired by seed: PairedDifference::over_seeds
+  Statistic r2, rmse;                    ///< of real targets, where those of classes have no meaning
+  Interval difference_from_scratch;      ///< of accuracy or r2, paired by seed: PairedDifference::over_seeds
   Verdict verdict = Verdict::undecided;  ///< judge(difference_from_scratch)
   double p_value = 1;                    ///< of the same difference
   double p_value_holm = 1;               ///< corrected over the strategies of the comparison
@@ -102,11 +103,12 @@ struct StrategyResult {
 };
 /// Did scratch learn anything that transfer can be compared with?
 struct ScratchCheck {
-  std::int32_t majority_class = 0;  ///< the most frequent class of the test part ..
-  double majority_share = 0;        ///< .. and the accuracy of always predicting it
-  Interval above_majority;          ///< scratch's accuracy minus that, by its scatter over the test samples
-  bool beats_majority = true;       ///< above_majority lies above zero; true where no run finished
-  bool loss_fell = true;            ///< from the first epoch to the last; true for fewer than two epochs
+  /// The most frequent class of the test part; of real targets their mean is what is to be beaten.
+  std::int32_t majority_class = 0;
+  double majority_share = 0;   ///< and the accuracy of always predicting it
+  Interval above_majority;     ///< scratch's accuracy (r2) minus that, by its scatter over the test samples
+  bool beats_majority = true;  ///< above_majority lies above zero; true where no run finished
+  bool loss_fell = true;       ///< from the first epoch to the last; true for fewer than two epochs
 };
 /// Beyond this share of the logits' variance a frozen block counts as dominating.
 inline constexpr double dominance_share = 0.5;
@@ -116,6 +118,7 @@ inline constexpr std::int64_t max_seeds = 10'000;
 
 struct Comparison {
   std::string target;
+  bool regression = false;               ///< the target is real
   std::vector<std::string> class_names;  ///< of the target; empty if it has none
   std::string device;
   std::vector<std::string> sources;

@@ -1,4 +1,5 @@
-// How good predictions are: the metrics of REFINE (Xu, Nakada, Zhang and Li 2025), all as fractions of one.
+// How good predictions are: of classes by the metrics of REFINE (Xu, Nakada, Zhang and Li 2025), all as fractions of
+// one; of real targets by R^2 and the root mean square error.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,15 @@ struct Scores {
   std::vector<double> class_accuracy;   ///< recall of each class; NaN for one without samples
   std::vector<std::int64_t> confusion;  ///< [classes, classes] counts, row: label, column: prediction
   std::vector<bool> correct;            ///< of each sample, whether its largest logit is the label's
+
+  bool regression = false;        ///< then what stands above has no meaning, and what follows has
+  double r2 = 0;                  ///< 1 - sum (y - f)^2 / sum (y - mean y)^2, plain mean over the outputs
+  double rmse = 0;                ///< root of the mean square error over samples and outputs, in the target's units
+  std::vector<double> sample_r2;  ///< of each sample, its part of r2, which is their mean
+
+  /// What comparisons are made by, accuracy or r2, and each sample's part of it.
+  double value() const { return regression ? r2 : accuracy; }
+  std::vector<double> sample_values() const;
 };
 
 /// Scores of logits [N, classes], row-major. Where a class has no sample (or all of them), its AUC is not defined and
@@ -29,8 +39,12 @@ struct Scores {
 /// a defined AUC, it is 0.5. O(classes * N log N). Throws ShapeError, ValueError for no samples, logits that are not
 /// finite or a label out of range.
 Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes);
-/// The same for logits f32 or f64 on any device.
+/// The same for outputs f32 or f64 on any device: logits, or predictions of a data set with real targets.
 Scores score(const Tensor& logits, const data::Dataset& dataset);
+
+/// Scores of predictions [N, outputs] of real targets, row-major, both in the target's units. Throws ShapeError,
+/// ValueError for no samples, a target with one value alone, and predictions that are not finite.
+Scores score_regression(std::span<const double> predictions, std::span<const double> targets, std::int64_t outputs);
 
 /// Area under the ROC curve of ranking `positive` samples above the others: the share of (positive, negative) pairs in
 /// the right order, ties counting one half (Mann-Whitney with average ranks). Throws ValueError unless both kinds

@@ -12,7 +12,8 @@
 namespace rtl::transfer {
 
 /// What a recipe returns: `co_return` a predictor. It begins when it is awaited, by a fit or by another recipe, which
-/// gets the predictor. Parameters of a recipe are copied or must outlive it. Moves only.
+/// gets the predictor. Parameters of a recipe are copied or must outlive it. (g++ 12 refuses lists in braces within an
+/// expression that is awaited: name them before.) Moves only.
 class [[nodiscard]] Recipe {
  public:
   struct promise_type;

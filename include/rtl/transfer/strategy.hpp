@@ -31,9 +31,14 @@ HeadStart parse_head_start(const std::string& text);  ///< Throws ValueError, li
 /// Whether a head starts as the source's own. Throws ValueError where that is asked for and cannot be.
 bool keeps_head(const FrozenSource& source, const data::Dataset& train, HeadStart start);
 
+/// Copies the source's own head over that of a head on its raw features alone.
+void copy_head(const FrozenSource& source, FusedHead& model);
+
 /// For the descriptions of options.
 const Choices& feature_scaling_choices();
 const Choices& head_start_choices();
+inline constexpr const char* head_start_help =
+    "head to start from: fresh, pretrained (the source's own) or auto (that where the numbers of classes agree)";
 
 /// What all strategies share; `values` are those that a strategy describes itself.
 struct StrategyOptions {
@@ -105,6 +110,8 @@ class FitContext {
 
   /// Raw frozen features f32 [N, p] of the training rows, on the device.
   Tensor features(std::size_t source) const;
+  /// The same of all samples of the source's data.
+  Tensor source_data_features(std::size_t source) const;
   /// The sources' blocks with a scaling fitted to the training rows, and the scaled features, as TrainingData takes
   /// them, valid while the fit lasts. Fits on the same rows share the features.
   struct Blocks {
@@ -137,8 +144,8 @@ class FitContext {
   TrainingRecord record_;
   std::vector<Tensor> kept_;
   std::int64_t stages_ = 0;
-  std::vector<Replica> requested_;        ///< what it waits for ..
-  std::coroutine_handle<> waiting_;       ///< .. to go on with this
+  std::vector<Replica> requested_;   ///< what it waits for ..
+  std::coroutine_handle<> waiting_;  ///< .. to go on with this
   std::vector<ReplicaTraining> answered_;
 };
 
@@ -169,6 +176,8 @@ class Strategy {
   /// Whether training starts at weights of a source, so that L2-SP has something to draw to.
   virtual bool starts_at_source(const std::vector<FrozenSource>& sources, const data::Dataset& train,
                                 const OptionValues& values) const = 0;
+  /// Whether it looks at StrategyOptions::source_data, with these options.
+  virtual bool needs_source_data(const OptionValues& values) const = 0;
   /// All its options as text, those that `values` does not name at their defaults.
   virtual OptionValues resolved(const OptionValues& values) const = 0;
 };
@@ -180,8 +189,11 @@ class StrategyOf final : public Strategy {
   using Fit = Recipe (*)(FitContext& context, Options options);
   using StartsAtSource = bool (*)(const Options& options, const std::vector<FrozenSource>& sources,
                                   const data::Dataset& train);
-  StrategyOf(StrategyInfo info, Fit fit, StartsAtSource starts_at_source = nullptr)
-      : info_(std::move(info)), fit_(fit), starts_at_source_(starts_at_source) {
+  using NeedsSourceData = bool (*)(const Options& options);
+  /// Absent: it does not start at a source's weights, and needs the source's data as StrategyInfo says.
+  StrategyOf(StrategyInfo info, Fit fit, StartsAtSource starts_at_source = nullptr,
+             NeedsSourceData needs_source_data = nullptr)
+      : info_(std::move(info)), fit_(fit), starts_at_source_(starts_at_source), needs_source_data_(needs_source_data) {
     info_.options = describe_options<Options>();
   }
   const StrategyInfo& info() const override { return info_; }
@@ -192,6 +204,9 @@ class StrategyOf final : public Strategy {
                         const OptionValues& values) const override {
     return starts_at_source_ != nullptr && starts_at_source_(read_options<Options>(values), sources, train);
   }
+  bool needs_source_data(const OptionValues& values) const override {
+    return needs_source_data_ != nullptr ? needs_source_data_(read_options<Options>(values)) : info_.uses_source_data;
+  }
   OptionValues resolved(const OptionValues& values) const override {
     return option_values(read_options<Options>(values));
   }
@@ -200,6 +215,7 @@ class StrategyOf final : public Strategy {
   StrategyInfo info_;
   Fit fit_;
   StartsAtSource starts_at_source_;
+  NeedsSourceData needs_source_data_;
 };
 
 /// Makes a program's own strategy known to `fit`, `compare` and the lists; it must outlive them. Throws ValueError for
@@ -220,8 +236,9 @@ struct StrategyChoice {
 /// Throws ValueError for unknown strategies, options and values.
 StrategyChoice parse_strategy(const std::string& label, const OptionValues& defaults = {});
 
-/// Names of the strategies that `all` stands for, with this many sources: scratch first.
-std::vector<std::string> strategies_for(std::int64_t sources, const StrategyOptions& options);
+/// Names of the strategies that `all` stands for: those that check_fits lets pass, scratch first.
+std::vector<std::string> strategies_for(const std::vector<FrozenSource>& sources, const data::Dataset& train,
+                                        const StrategyOptions& options);
 
 /// Throws ValueError where the strategy cannot do what it is asked to: too few sources, or too many, no source data,
 /// other classes, real targets.

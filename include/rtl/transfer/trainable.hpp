@@ -28,8 +28,8 @@ class BatchTargets {
 
   /// False for a data set without labels.
   bool defined() const noexcept { return table_.defined(); }
-  bool real() const;                                        ///< real targets, no classes
-  std::int64_t rows() const noexcept { return rows_; }      ///< m
+  bool real() const;                                          ///< real targets, no classes
+  std::int64_t rows() const noexcept { return rows_; }        ///< m
   std::int64_t outputs() const noexcept { return outputs_; }  ///< classes, or numbers of a real target
 
   /// The usual loss of outputs [m, outputs]: the mean cross-entropy of logits, or the mean of the squared errors; a
@@ -68,9 +68,9 @@ struct TrainingBatch : LabelledBatch {
 /// Parameters that are trained together.
 struct ParameterGroup {
   std::vector<optim::NamedStorage> parameters;
-  std::size_t objective = 0;                  ///< which of Trainable::objectives they minimise
-  double rate_factor = 1;                     ///< of the learning rate, which follows the training's schedule
-  std::optional<double> learning_rate = {};   ///< at the start; absent: the training's
+  std::size_t objective = 0;                    ///< which of Trainable::objectives they minimise
+  double rate_factor = 1;                       ///< of the learning rate, which follows the training's schedule
+  std::optional<double> learning_rate = {};     ///< at the start; absent: the training's
   std::optional<OptimizerKind> optimizer = {};  ///< absent, here and below: the training's
   std::optional<double> momentum = {};
   std::optional<double> weight_decay = {};

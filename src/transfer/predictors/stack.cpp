@@ -18,7 +18,8 @@ void add_probabilities(const std::vector<float>& logits, std::size_t classes, co
   for (std::size_t begin = 0; begin < logits.size(); begin += classes) {
     double largest = -INFINITY, sum = 0;
     for (std::size_t c = 0; c < classes; ++c) largest = std::max(largest, member.temperature * logits[begin + c]);
-    for (std::size_t c = 0; c < classes; ++c) sum += row[c] = std::exp(member.temperature * logits[begin + c] - largest);
+    for (std::size_t c = 0; c < classes; ++c)
+      sum += row[c] = std::exp(member.temperature * logits[begin + c] - largest);
     for (std::size_t c = 0; c < classes; ++c) probabilities[begin + c] += member.weight * row[c] / sum;
   }
 }
@@ -34,13 +35,14 @@ Stack::Stack(bool regression, std::vector<StackMember> members)
   for (const StackMember& member : members_) {
     if (!member.predictor) throw ValueError("Stack: a member is no predictor");
     if (member.predictor->outputs_count() != outputs_count()) {
-      throw ValueError(fmt::format("Stack: members of {} and {} outputs", outputs_count(),
-                                   member.predictor->outputs_count()));
+      throw ValueError(
+          fmt::format("Stack: members of {} and {} outputs", outputs_count(), member.predictor->outputs_count()));
     }
     if (!(member.weight >= 0) || !(member.temperature > 0) || !std::isfinite(member.weight * member.temperature)) {
-      throw ValueError(fmt::format("Stack: a weight of {} and a temperature of {}; weights must not be negative, "
-                                   "temperatures positive",
-                                   member.weight, member.temperature));
+      throw ValueError(
+          fmt::format("Stack: a weight of {} and a temperature of {}; weights must not be negative, "
+                      "temperatures positive",
+                      member.weight, member.temperature));
     }
     sum += member.weight;
   }
@@ -77,8 +79,8 @@ Tensor Stack::predict(const data::Dataset& samples, const FeatureLookup& feature
 std::vector<BlockInfluence> Stack::influence(const data::Dataset& /*samples*/, const FeatureLookup& /*features*/) {
   std::vector<BlockInfluence> found;
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    found.push_back({.name = fmt::format("{} ({})", member_name(i), members_[i].predictor->kind()),
-                     .share = members_[i].weight});
+    found.push_back(
+        {.name = fmt::format("{} ({})", member_name(i), members_[i].predictor->kind()), .share = members_[i].weight});
   }
   return found;
 }

@@ -8,8 +8,9 @@ struct Options {
   HeadStart head_start = HeadStart::fresh;
 
   void visit(OptionVisitor& option) {
-    option("head_start", head_start, head_start_choices(),
-           "head to start from: fresh, pretrained (the source's own) or auto (that where the numbers of classes agree)");
+    option(
+        "head_start", head_start, head_start_choices(),
+        "head to start from: fresh, pretrained (the source's own) or auto (that where the numbers of classes agree)");
   }
 };
 

@@ -15,22 +15,13 @@ struct Options {
   void visit(OptionVisitor& option) {
     option("feature_scaling", feature_scaling, feature_scaling_choices(), "what is done to frozen features");
     option("feature_scale", feature_scale, Range::above(0), "c of balance (features / deviation * c / sqrt(p))");
-    option("head_start", head_start, head_start_choices(),
-           "head to start from: fresh, pretrained (the source's own) or auto (that where the numbers of classes agree)");
+    option(
+        "head_start", head_start, head_start_choices(),
+        "head to start from: fresh, pretrained (the source's own) or auto (that where the numbers of classes agree)");
     option("probe_dropout", probe_dropout, Range::from_below(0, 1),
            "share of the frozen features dropped while a probe trains");
   }
 };
-
-/// The head starts as the source's own.
-void copy_head(const FrozenSource& source, FusedHead& model) {
-  const auto network = source.copy_network(model.bias().device());
-  layers::ModuleState head;
-  network->visit_head("", head);
-  for (const auto& parameter : head.parameters) {
-    copy_bytes(parameter.value(), parameter.value().rank() == 2 ? model.weight() : model.bias());
-  }
-}
 
 Recipe fit(FitContext& context, Options options) {
   FitContext::Blocks given = context.blocks(options.feature_scaling, options.feature_scale);
