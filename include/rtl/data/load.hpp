@@ -43,7 +43,8 @@ namespace rtl::data {
 ///
 /// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
 /// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
-/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows.
+/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows. Without
+/// labels, and test_fraction and seed, both parts are all rows.
 ///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.
