@@ -35,11 +35,11 @@ namespace rtl::data {
 /// test part, unless test=, test_fraction= or seed= asks for another.
 ///
 /// npy, csv, svmlight: labels are classes, or with target=real real targets (Dataset::targets): numbers [N] or
-/// [N, outputs], the columns of label=A,B, the numbers of svmlight. Without target= whole numbers are classes, and labels
-/// that are all numbers, one of them with a fraction, are refused unless labels=text or classes= say that they are
-/// classes; with target=class any labels are classes. Without labels are npy:X.npy, npy:FILE.npz?y= and csv:FILE?label=.
-/// Without classes= a test file's classes are those of the training file, which also fixes columns, header and features;
-/// with split=test they are the test file's own.
+/// [N, outputs], the columns of label=A,B, the numbers of svmlight. Without target= whole numbers are classes, and
+/// labels that are all numbers, one of them with a fraction, are refused unless labels=text or classes= say that they
+/// are classes; with target=class any labels are classes. Without labels are npy:X.npy, npy:FILE.npz?y= and
+/// csv:FILE?label=. Without classes= a test file's classes are those of the training file, which also fixes columns,
+/// header and features; with split=test they are the test file's own.
 ///
 /// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
 /// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
