@@ -301,8 +301,9 @@ std::string matrix_help() {
     text += line + "\n";
   }
   return text +
-         "Targets of csv with label= are the classes of that column; those of svmlight stand in the same file. What a\n"
-         "name cannot hold is written as in a URL: %3F is '?'.";
+         "Targets of csv with label= are the classes of that column, with target=real numbers of one or several; those "
+         "of\n"
+         "svmlight stand in the same file. What a name cannot hold is written as in a URL: %3F is '?'.";
 }
 
 TargetKind parse_target_kind(const std::string& text) {

@@ -20,10 +20,11 @@ void check_data_spec(const std::string& option, const std::string& spec) {
 FileArguments data_files(const std::string& option, const std::string& spec) {
   const data::Spec parsed = data::Spec::parse(spec);
   FileArguments files;
-  for (const char* named : {"", "test"}) {
-    if (parsed.kind == "glyphs") continue;  // test= is a number there
+  const auto add = [&](const std::string& named) {
     for (const data::SpecFile& file : parsed.files(named)) files.push_back({option, file.path});
-  }
+  };
+  add("");
+  for (const auto& [name, value] : parsed.options) add(name);
   return files;
 }
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <cmath>
 
-#include "data/loaders.hpp"
+#include "data/glyph_part.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
 
@@ -179,7 +179,29 @@ void draw(const GlyphOptions& options, std::int64_t label, std::uint64_t stream,
   }
 }
 
-Dataset make_part(const GlyphOptions& options, Part part, std::int64_t count, const Device& device) {
+void check(const char* option, std::int64_t value, std::int64_t least, std::int64_t most) {
+  if (value < least || value > most) {
+    throw ValueError(fmt::format("make_glyphs: {} = {} is not in [{}, {}]", option, value, least, most));
+  }
+}
+
+constexpr std::int64_t most_samples = 10'000'000;
+
+void check(const GlyphOptions& options) {
+  check("classes", options.classes, 2, shape_count);
+  check("size", options.size, 8, 256);
+  check("train", options.train, 1, most_samples);
+  check("test", options.test, 1, most_samples);
+  if (options.channels != 1 && options.channels != 3) {
+    throw ValueError(fmt::format("make_glyphs: channels = {}; choose 1 or 3", options.channels));
+  }
+}
+
+}  // namespace
+
+Dataset make_glyph_part(const GlyphOptions& options, Part part, const Device& device) {
+  check(options);
+  const std::int64_t count = part == Part::train ? options.train : options.test;
   // Every domain, shift and part has its own samples.
   constexpr std::uint64_t glyph_stream = 0x676c7970;
   const auto domain = static_cast<std::uint64_t>(options.domain) * 3 +
@@ -202,46 +224,8 @@ Dataset make_part(const GlyphOptions& options, Part part, std::int64_t count, co
   return dataset;
 }
 
-void check(const char* option, std::int64_t value, std::int64_t least, std::int64_t most) {
-  if (value < least || value > most) {
-    throw ValueError(fmt::format("make_glyphs: {} = {} is not in [{}, {}]", option, value, least, most));
-  }
-}
-
-constexpr std::int64_t most_samples = 10'000'000;
-
-void check(const GlyphOptions& options) {
-  check("classes", options.classes, 2, shape_count);
-  check("size", options.size, 8, 256);
-  check("train", options.train, 1, most_samples);
-  check("test", options.test, 1, most_samples);
-  if (options.channels != 1 && options.channels != 3) {
-    throw ValueError(fmt::format("make_glyphs: channels = {}; choose 1 or 3", options.channels));
-  }
-}
-
-}  // namespace
-
 TrainTest make_glyphs(const GlyphOptions& options, const Device& device) {
-  check(options);
-  return {make_part(options, Part::train, options.train, device), make_part(options, Part::test, options.test, device)};
-}
-
-TrainTest load_glyphs(const Spec& spec, const Device& host) {
-  GlyphOptions options;
-  if (spec.text("domain") == "source") options.domain = GlyphDomain::source;
-  if (spec.text("shift") == "none") options.shift = GlyphShift::none;
-  if (spec.text("shift") == "conflict") options.shift = GlyphShift::conflict;
-  options.classes = spec.whole("classes", options.classes);
-  options.size = spec.whole("size", options.size);
-  options.channels = spec.whole("channels", options.channels);
-  options.train = spec.whole("train", options.train);
-  options.test = spec.whole("test", options.test);
-  options.seed = static_cast<std::uint64_t>(spec.whole("seed", 0));
-  check(options);
-  return assemble(spec, [&](Part part) -> LoadedPart {
-    return {make_part(options, part, part == Part::train ? options.train : options.test, host)};
-  });
+  return {make_glyph_part(options, Part::train, device), make_glyph_part(options, Part::test, device)};
 }
 
 }  // namespace rtl::data

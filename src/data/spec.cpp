@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "core/joined.hpp"
+#include "data/format.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
@@ -82,6 +83,7 @@ std::string fault_of(const SpecOption& option, const std::string& value) {
                  : fmt::format("give a number from {} to {}", option.least, option.most);
     }
     case SpecValue::text:
+    case SpecValue::files:
       return value.empty() ? fmt::format("give a {}", option.placeholder) : std::string();
     case SpecValue::list:
       for (const std::string& entry : parted(value)) {
@@ -91,6 +93,8 @@ std::string fault_of(const SpecOption& option, const std::string& value) {
   }
   return {};
 }
+
+bool is_table(const std::string& file) { return file.ends_with(".csv") || file.ends_with(".csv.gz"); }
 
 /// A file whose name has a '?' is easily taken for a path with options.
 std::string escape_hint(const std::string& text, std::size_t path_begin) {
@@ -183,13 +187,18 @@ std::string Spec::file() const { return decode_path(path); }
 std::vector<SpecFile> Spec::files(const std::string& option) const {
   if (option.empty() ? path.empty() : !has(option)) return {};
   const std::string& written = option.empty() ? path : options.at(option);
-  if (kind != "npy" || exists(written)) return {{decode_path(written), false}};
+  const SpecKind* known = find_kind(kind);
+  if (!option.empty()) {
+    const SpecOption* described = known == nullptr ? nullptr : known->option(option);
+    if (described == nullptr || described->type != SpecValue::files) return {};
+  }
+  if (known == nullptr || known->files < 2) return {{decode_path(written), false}};
+  if (exists(written)) return {{written, is_table(written)}};
   std::vector<SpecFile> files;
   for (const std::string& entry : parted(written)) {
     const bool prefixed = entry.starts_with("csv:") || entry.starts_with("npy:");
     const std::string file = decode_path(prefixed ? entry.substr(4) : entry);
-    const bool named = !prefixed && (file.ends_with(".csv") || file.ends_with(".csv.gz"));
-    files.push_back({file, named || (prefixed && entry.front() == 'c')});
+    files.push_back({file, prefixed ? entry.front() == 'c' : is_table(file)});
   }
   return files;
 }
@@ -219,86 +228,10 @@ double Spec::number(const std::string& name, double fallback) const {
   throw ValueError(fmt::format("SPEC '{}': {} is no number", to_string(), name));
 }
 
-namespace {
-
-/// Whether files of npy: are two arrays, or an archive that holds both.
-bool hold_labels(const Spec& spec, const std::vector<SpecFile>& files) {
-  if (files.size() == 2) return true;
-  return files.front().path.ends_with(".npz") && !(spec.has("y") && spec.options.at("y").empty());
-}
-
-/// What is wrong with the files and labels of npy:; empty if nothing is.
-std::string fault_of_arrays(const Spec& spec) {
-  const std::vector<SpecFile> train = spec.files(), test = spec.files("test");
-  for (const auto* files : {&train, &test}) {
-    const auto empty = [](const SpecFile& file) { return file.path.empty(); };
-    if (files->size() > 2 || std::any_of(files->begin(), files->end(), empty)) {
-      return "give two files, X.npy,Y.npy (a comma in a name is written %2C), X.npy alone where there are no labels, "
-             "or "
-             "one FILE.npz";
-    }
-  }
-  const bool labels = hold_labels(spec, train);
-  if (!test.empty() && hold_labels(spec, test) != labels) {
-    return fmt::format("the {} part has labels and the other has none; give X.npy,Y.npy for both",
-                       labels ? "training" : "test");
-  }
-  if (spec.has("y") && spec.options.at("y").empty() && labels) {
-    return "y= says that there are no labels, but a second file holds them";
-  }
-  if (spec.has("label") && spec.options.at("label").empty()) return "label= is empty; give X.npy alone for no labels";
-  constexpr std::int64_t most_classes = 1'000'000;
-  const auto count = parsed<std::int64_t>(spec.text("classes", "1,"));
-  if (count && (*count < 1 || *count > most_classes)) return "classes=N: give a whole number from 1 to 1000000";
-  return {};
-}
-
-/// Options that say how labels are read need labels, and some of them classes.
-std::string fault_of_targets(const Spec& spec) {
-  bool labels = true;
-  if (spec.kind == "csv") labels = !spec.options.at("label").empty();
-  if (spec.kind == "npy") labels = hold_labels(spec, spec.files());
-  for (const char* option : {"target", "classes", "labels"}) {
-    if (!labels && spec.has(option)) {
-      return fmt::format("there are no labels for {}=; {} names them", option,
-                         spec.kind == "csv" ? "label=COLUMN" : "npy:X.npy,Y.npy");
-    }
-  }
-  if (spec.kind == "npy" && !labels && spec.has("label")) return "there is no second file for label=: npy:X.npy,Y.csv";
-  for (const char* option : {"classes", "labels"}) {
-    if (spec.text("target") == "real" && spec.has(option)) {
-      return fmt::format("{}= is for classes, and target=real for numbers", option);
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 void check_data_set(const Spec& spec) {
-  const auto fail = [&](const std::string& fault) {
-    throw ValueError(fmt::format("SPEC '{}': {}", spec.to_string(), fault));
-  };
-  if (spec.kind == "csv" && !spec.has("label")) {
-    fail(
-        "say which column holds the classes or targets: csv:FILE?label=NAME (or its number), or label= if there is "
-        "none");
-  }
-  if (spec.kind == "npy") {
-    if (const std::string fault = fault_of_arrays(spec); !fault.empty()) fail(fault);
-  }
-  if (spec.kind == "npy" || spec.kind == "csv" || spec.kind == "svmlight") {
-    if (const std::string fault = fault_of_targets(spec); !fault.empty()) fail(fault);
-  }
-  if (spec.kind == "glyphs" && spec.has("shift") && spec.text("domain") == "source") {
-    fail("shift is how the target differs; domain=source has none");
-  }
-  if (spec.kind != "glyphs" && spec.has("test") && (spec.has("test_fraction") || spec.has("seed"))) {
-    fail("test= names the test part; test_fraction and seed do not go with it");
-  }
-  if (spec.text("decimal") == "comma" && spec.text("delimiter") == "comma") {
-    fail("a comma cannot part both fields and fractions");
-  }
+  const Format& format = format_of(spec);
+  const std::string fault = format.fault == nullptr ? "" : format.fault(spec);
+  if (!fault.empty()) throw ValueError(fmt::format("SPEC '{}': {}", spec.to_string(), fault));
 }
 
 }  // namespace rtl::data

@@ -185,8 +185,12 @@ TEST_F(Houses, MayHaveNoLabels) {
   const TrainTest parts = load(file, Device::cpu());
   EXPECT_FALSE(parts.train.has_targets());
   EXPECT_EQ(parts.train.outputs(), 0);
-  EXPECT_EQ(parts.train.inputs.shape(), (Shape{16, 4}));
-  EXPECT_EQ(parts.test_rows.size(), 4u);
+  EXPECT_EQ(parts.train.inputs.shape(), (Shape{20, 4}));
+  EXPECT_EQ(parts.test.inputs.to_vector<float>(), parts.train.inputs.to_vector<float>()) << "there is no test";
+  EXPECT_TRUE(parts.test_rows.empty());
+  EXPECT_EQ(load(file + "&limit=3&offset=2", Device::cpu()).train_rows, (Rows{2, 3, 4}));
+  EXPECT_EQ(load(file + "&seed=1", Device::cpu()).test_rows.size(), 4u) << "asked for, a share is parted off";
+  EXPECT_EQ(load(file + "&test_fraction=0", Device::cpu()).test.size(), 0);
   const std::string fault = [&] {
     try {
       parts.train.validate(true);
@@ -277,7 +281,8 @@ TEST_F(TargetArrays, AreChecked) {
 TEST_F(TargetArrays, MayBeAbsent) {
   const TrainTest parts = load("npy:" + (folder_ / "x.npy"), Device::cpu());
   EXPECT_FALSE(parts.train.has_targets());
-  EXPECT_EQ(parts.train.size() + parts.test.size(), 4);
+  EXPECT_EQ(parts.train.size(), 4);
+  EXPECT_EQ(parts.test.size(), 4);
   const TrainTest files = load("npy:" + (folder_ / "x.npy") + "?test=" + (folder_ / "x.npy"), Device::cpu());
   EXPECT_EQ(files.test.size(), 4);
   folder_.write("x.csv", "a,b\n1,2\n3,4\n");

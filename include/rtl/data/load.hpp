@@ -35,15 +35,16 @@ namespace rtl::data {
 /// test part, unless test=, test_fraction= or seed= asks for another.
 ///
 /// npy, csv, svmlight: labels are classes, or with target=real real targets (Dataset::targets): numbers [N] or
-/// [N, outputs], the columns of label=A,B, the numbers of svmlight. Without target= whole numbers are classes, and labels
-/// that are all numbers, one of them with a fraction, are refused unless labels=text or classes= say that they are
-/// classes; with target=class any labels are classes. Without labels are npy:X.npy, npy:FILE.npz?y= and csv:FILE?label=.
-/// Without classes= a test file's classes are those of the training file, which also fixes columns, header and features;
-/// with split=test they are the test file's own.
+/// [N, outputs], the columns of label=A,B, the numbers of svmlight. Without target= whole numbers are classes, and
+/// labels that are all numbers, one of them with a fraction, are refused unless labels=text or classes= say that they
+/// are classes; with target=class any labels are classes. Without labels are npy:X.npy, npy:FILE.npz?y= and
+/// csv:FILE?label=. Without classes= a test file's classes are those of the training file, which also fixes columns,
+/// header and features; with split=test they are the test file's own.
 ///
 /// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
 /// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
-/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows.
+/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows. Without
+/// labels, and test_fraction and seed, both parts are all rows.
 ///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.

@@ -15,6 +15,7 @@ enum class SpecValue : std::uint8_t {
   number,  ///< a number in a range
   text,    ///< any text
   list,    ///< texts with commas between
+  files,   ///< a file, or the two files of a kind that has two
 };
 
 /// An option of a kind, described once: parsing, --help and docs/cli.md are made from this.
@@ -34,6 +35,7 @@ struct SpecOption {
 struct SpecKind {
   std::string name;  ///< "csv"
   std::string path;  ///< what stands behind the ':': "FILE"; empty if nothing does
+  int files = 1;     ///< how many files or folders may stand there, with commas between
   std::string help;  ///< a line: what it reads
   std::vector<SpecOption> options;
 
@@ -43,7 +45,7 @@ struct SpecKind {
   std::string form() const { return name + ":" + path; }
 };
 
-/// Every kind with all its options, in the order in which documents list them.
+/// Every kind with all its options, in the order in which documents list them: one for each file of src/data/formats.
 const std::vector<SpecKind>& spec_kinds();
 
 /// All kinds and options as lines of text, for --help.
@@ -52,7 +54,7 @@ std::string spec_help();
 /// A file (or folder) that a SPEC names.
 struct SpecFile {
   std::string path;    ///< without escapes
-  bool table = false;  ///< of npy: a table, for it is written csv:FILE or ends in .csv
+  bool table = false;  ///< of two files: a table, for it is written csv:FILE or ends in .csv
 };
 
 /// A parsed SPEC.
@@ -75,8 +77,8 @@ struct Spec {
   bool has(const std::string& name) const { return options.find(name) != options.end(); }
   /// The path without escapes.
   std::string file() const;
-  /// What stands in the path, or in the value of `option`: of npy two files with a comma between (or one .npz), of
-  /// other kinds one file or folder; none if there is nothing.
+  /// What stands in the path, or in the value of `option`: as many files or folders, with commas between, as the kind
+  /// may have (or more, which is for check_data_set to refuse); none if there is nothing, or the option names no file.
   std::vector<SpecFile> files(const std::string& option = {}) const;
   /// An option's value without escapes; `fallback` if it is not given.
   std::string text(const std::string& name, const std::string& fallback = {}) const;
@@ -93,7 +95,7 @@ std::string decode_percent(const std::string& text);
 std::string decode_path(const std::string& path);
 
 /// Throws ValueError where options contradict each other or one is missing that load() needs (csv: label=): what
-/// load() would refuse before it reads a file.
+/// load() would refuse before it reads a file. `spec` is parsed.
 void check_data_set(const Spec& spec);
 
 }  // namespace rtl::data

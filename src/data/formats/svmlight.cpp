@@ -1,17 +1,21 @@
-// Data sets in text tables: csv and svmlight.
+// Sparse text.
+#include "rtl/data/svmlight.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "core/joined.hpp"
-#include "data/loaders.hpp"
+#include "data/assemble.hpp"
+#include "data/format.hpp"
+#include "data/format_options.hpp"
+#include "data/table_parts.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
-#include "rtl/data/csv.hpp"
-#include "rtl/data/svmlight.hpp"
 
-namespace rtl::data {
+namespace rtl::data::formats {
 namespace {
+
+using namespace options;
 
 std::string number_name(const std::string& text) {
   const auto number = parse_number(text);
@@ -51,69 +55,7 @@ Tensor svmlight_targets(const std::string& file, const SvmlightData& samples, co
   return Tensor::from(narrow, {static_cast<std::int64_t>(narrow.size()), 1}, host);
 }
 
-/// Columns of a table as f32.
-Tensor narrowed(const std::string& file, const CsvTable& table, const Tensor& wide,
-                const std::vector<std::string>& names, const Device& host) {
-  std::vector<float> narrow(static_cast<std::size_t>(wide.count()));
-  const double* values = wide.data_as<double>();
-  for (std::size_t i = 0; i < narrow.size(); ++i) {
-    narrow[i] = static_cast<float>(values[i]);
-    if (!std::isfinite(narrow[i])) {
-      throw FormatError(file, fmt::format("line {}, column '{}': {} is too large for float32",
-                                          table.lines[i / names.size()], names[i % names.size()], values[i]));
-    }
-  }
-  return Tensor::from(narrow, wide.shape(), host);
-}
-
-}  // namespace
-
-Tensor table_features(const std::string& file, const CsvTable& table, const Device& host) {
-  if (table.columns.empty()) {
-    throw FormatError(file, "has no column of numbers beside label, targets and what is dropped");
-  }
-  return narrowed(file, table, table.values, table.columns, host);
-}
-
-Tensor table_targets(const std::string& file, const CsvTable& table, const Device& host) {
-  return narrowed(file, table, table.targets, table.target_names, host);
-}
-
-void add_notes(std::vector<std::string>& notes, const std::string& file, const std::vector<std::string>& more) {
-  for (const std::string& note : more) notes.push_back(fmt::format("{}: {}", file, note));
-}
-
-TrainTest load_csv(const Spec& spec, const Device& host) {
-  CsvOptions csv = csv_options(spec);
-  std::vector<std::string> columns, notes;
-  TrainTest parts = assemble_files(spec, [&](const std::string& path, Part) {
-    const std::string file = decode_path(path);
-    const CsvTable table = read_csv(file, csv, host);
-    if (!columns.empty() && table.columns != columns) {
-      throw FormatError(file, fmt::format("has the columns {}, the training file {}", joined(table.columns, ", "),
-                                          joined(columns, ", ")));
-    }
-    columns = table.columns;
-    csv.classes = table.classes;
-    csv.header = table.header ? CsvHeader::present : CsvHeader::absent;
-    add_notes(notes, file, table.notes);
-    Dataset samples{table_features(file, table, host), {}, 0, {}, ""};
-    if (!csv.targets.empty()) {
-      samples.targets = table_targets(file, table, host);
-      samples.target_names = table.target_names;
-    } else if (!csv.label.empty()) {
-      samples.labels = Tensor::from(table.labels, {table.rows()}, host);
-      samples.classes = static_cast<std::int64_t>(table.classes.size());
-      samples.class_names = table.classes;
-    }
-    return samples;
-  });
-  parts.columns = std::move(columns);
-  parts.notes = std::move(notes);
-  return parts;
-}
-
-TrainTest load_svmlight(const Spec& spec, const Device& host) {
+TrainTest load(const Spec& spec, const Device& host) {
   std::int64_t features = spec.whole("features", 0);
   constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
   const SvmlightOptions svmlight{.first_index = spec.whole("first_index", 1),
@@ -140,4 +82,31 @@ TrainTest load_svmlight(const Spec& spec, const Device& host) {
   return parts;
 }
 
-}  // namespace rtl::data
+std::string fault(const Spec& spec) {
+  const std::string fault = fault_of_labels(spec, true, "");
+  return fault.empty() ? fault_of_test_part(spec) : fault;
+}
+
+SpecKind kind() {
+  constexpr double widest = 2147483648.0;
+  return {
+      "svmlight", "FILE", 1,
+      "sparse text; the targets, whole numbers, are the classes, or with target=real any numbers",
+      together(
+          {{list("classes", "NUMBER", "the classes in order; those that occur if not given"),
+            whole("features", 1, widest, "how many there are; as many as the largest index needs if not given"),
+            choice("first_index", {"1", "0"}, "the first feature's index; 1 if not given"),
+            whole("dense_mib", 1, 1 << 30, "the dense form may take N MiB; if not given 64, or 1,000 times the text")},
+           target(),
+           test_part(),
+           parts()})};
+}
+
+}  // namespace
+
+const Format& svmlight() {
+  static const Format format{kind(), load, fault};
+  return format;
+}
+
+}  // namespace rtl::data::formats

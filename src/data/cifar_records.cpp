@@ -1,11 +1,10 @@
-// The CIFAR binary format: records of one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100), then 32 x 32
-// red, green and blue values.
+#include "data/cifar_records.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "data/loaders.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
 
@@ -15,13 +14,6 @@ namespace {
 constexpr std::int64_t side = 32;
 constexpr std::int64_t channels = 3;
 constexpr std::int64_t plane = side * side;
-
-struct Layout {
-  std::int64_t label_bytes;
-  std::int64_t label_at;
-  std::int64_t classes;
-  std::int64_t record() const { return label_bytes + channels * plane; }
-};
 
 bool is_record_file(const std::string& name) { return name.ends_with(".bin") || name.ends_with(".bin.gz"); }
 
@@ -33,19 +25,13 @@ std::string find_named(const std::vector<std::string>& files, const std::string&
   return {};
 }
 
-/// The official names of a part.
-std::vector<std::string> official_names(const std::string& kind, Part part) {
-  if (kind == "cifar100") return {part == Part::train ? "train.bin" : "test.bin"};
-  if (part == Part::test) return {"test_batch.bin"};
-  return {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"};
-}
-
 /// The files of one part, in reading order: the official ones, else the only one with _train_ or _test_ in its name.
-std::vector<std::string> find_files(const Spec& spec, Part part) {
+std::vector<std::string> find_files(const Spec& spec, const CifarFiles& known, Part part) {
   const std::vector<std::string> files = list_folder(spec.file());
+  const std::vector<std::string>& official = part == Part::train ? known.train : known.test;
   std::vector<std::string> found;
   std::string missing;
-  for (const std::string& name : official_names(spec.kind, part)) {
+  for (const std::string& name : official) {
     const std::string file = find_named(files, name);
     if (file.empty()) missing = name;
     if (!file.empty()) found.push_back(file);
@@ -57,20 +43,20 @@ std::vector<std::string> find_files(const Spec& spec, Part part) {
     std::copy_if(files.begin(), files.end(), std::back_inserter(found),
                  [&](const std::string& name) { return is_record_file(name) && name.find(tag) != std::string::npos; });
     if (found.size() != 1) {
-      throw IoError(spec.file(), fmt::format("{} for the {} part of {}: looked for {} and *{}*.bin, plain or .gz",
-                                             found.empty() ? "there is no file" : "several files fit",
-                                             part == Part::train ? "training" : "test", spec.kind,
-                                             official_names(spec.kind, part).front(), tag));
+      throw IoError(spec.file(),
+                    fmt::format("{} for the {} part of {}: looked for {} and *{}*.bin, plain or .gz",
+                                found.empty() ? "there is no file" : "several files fit",
+                                part == Part::train ? "training" : "test", spec.kind, official.front(), tag));
     }
   }
   return found;
 }
 
 /// Appends the records of one file.
-void append_records(const std::string& file, const Layout& layout, std::vector<std::uint8_t>& images,
+void append_records(const std::string& file, const CifarFiles& known, std::vector<std::uint8_t>& images,
                     std::vector<std::int32_t>& labels) {
   const io::Bytes content = io::read_file_gz(file);
-  const auto record = static_cast<std::size_t>(layout.record());
+  const auto record = static_cast<std::size_t>(known.label_bytes + channels * plane);
   if (content.empty() || content.size() % record != 0) {
     throw FormatError(file,
                       fmt::format("{} bytes are no multiple of the record's {}; the file is cut short or of another "
@@ -82,12 +68,12 @@ void append_records(const std::string& file, const Layout& layout, std::vector<s
   images.resize((first + count) * static_cast<std::size_t>(channels * plane));
   for (std::size_t i = 0; i < count; ++i) {
     const auto* from = reinterpret_cast<const std::uint8_t*>(content.data()) + i * record;
-    const std::int32_t label = from[layout.label_at];
-    if (label >= layout.classes) {
-      throw FormatError(file, fmt::format("record {}: label {} out of range [0, {})", i, label, layout.classes));
+    const std::int32_t label = from[known.label_at];
+    if (label >= known.classes) {
+      throw FormatError(file, fmt::format("record {}: label {} out of range [0, {})", i, label, known.classes));
     }
     labels.push_back(label);
-    const std::uint8_t* planes = from + layout.label_bytes;
+    const std::uint8_t* planes = from + known.label_bytes;
     std::uint8_t* to = images.data() + (first + i) * static_cast<std::size_t>(channels * plane);
     for (std::int64_t pixel = 0; pixel < plane; ++pixel) {
       for (std::int64_t c = 0; c < channels; ++c) *to++ = planes[c * plane + pixel];
@@ -96,13 +82,8 @@ void append_records(const std::string& file, const Layout& layout, std::vector<s
 }
 
 /// Class names from the first of the usual text files that is there.
-std::vector<std::string> class_names(const Spec& spec, bool coarse, std::int64_t classes) {
-  std::vector<std::string> candidates = {"classes.txt", "batches.meta.txt"};
-  if (spec.kind == "cifar100") {
-    candidates = coarse ? std::vector<std::string>{"coarse_classes.txt", "coarse_label_names.txt"}
-                        : std::vector<std::string>{"fine_classes.txt", "fine_label_names.txt"};
-  }
-  for (const std::string& candidate : candidates) {
+std::vector<std::string> class_names(const Spec& spec, const CifarFiles& known) {
+  for (const std::string& candidate : known.class_names) {
     const std::string file = spec.file() + "/" + candidate;
     if (!io::file_exists(file)) continue;
     const io::Bytes content = io::read_file(file, 1 << 20);
@@ -114,8 +95,8 @@ std::vector<std::string> class_names(const Spec& spec, bool coarse, std::int64_t
       if (line.ends_with('\r')) line.remove_suffix(1);
       if (!line.empty()) names.emplace_back(line);
     }
-    if (names.size() != static_cast<std::size_t>(classes)) {
-      throw FormatError(file, fmt::format("names {} classes, where there are {}", names.size(), classes));
+    if (names.size() != static_cast<std::size_t>(known.classes)) {
+      throw FormatError(file, fmt::format("names {} classes, where there are {}", names.size(), known.classes));
     }
     return names;
   }
@@ -124,20 +105,16 @@ std::vector<std::string> class_names(const Spec& spec, bool coarse, std::int64_t
 
 }  // namespace
 
-TrainTest load_cifar(const Spec& spec, const Device& host) {
-  const bool hundred = spec.kind == "cifar100";
-  const bool coarse = spec.text("labels") == "coarse";
-  Layout layout{1, 0, 10};
-  if (hundred) layout = coarse ? Layout{2, 0, 20} : Layout{2, 1, 100};
+TrainTest load_cifar(const Spec& spec, const CifarFiles& known, const Device& host) {
   return assemble(spec, [&](Part part) -> LoadedPart {
     std::vector<std::uint8_t> images;
     std::vector<std::int32_t> labels;
-    for (const std::string& file : find_files(spec, part)) {
-      append_records(spec.file() + "/" + file, layout, images, labels);
+    for (const std::string& file : find_files(spec, known, part)) {
+      append_records(spec.file() + "/" + file, known, images, labels);
     }
     const auto count = static_cast<std::int64_t>(labels.size());
     return {{Tensor::from(images, {count, side, side, channels}, host), Tensor::from(labels, {count}, host),
-             layout.classes, class_names(spec, coarse, layout.classes), ""}};
+             known.classes, class_names(spec, known), ""}};
   });
 }
 

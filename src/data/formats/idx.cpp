@@ -4,12 +4,16 @@
 #include <algorithm>
 #include <cstring>
 
-#include "data/loaders.hpp"
+#include "data/assemble.hpp"
+#include "data/format.hpp"
+#include "data/format_options.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
 
-namespace rtl::data {
+namespace rtl::data::formats {
 namespace {
+
+using namespace options;
 
 struct IdxFile {
   std::vector<std::int64_t> extents;
@@ -104,9 +108,7 @@ std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional
   return static_cast<std::int64_t>(implied);
 }
 
-}  // namespace
-
-TrainTest load_idx(const Spec& spec, const Device& host) {
+TrainTest load(const Spec& spec, const Device& host) {
   std::optional<std::int64_t> classes;
   if (spec.has("classes")) classes = spec.whole("classes", 0);
   return assemble(spec, [&](Part part) -> LoadedPart {
@@ -128,4 +130,16 @@ TrainTest load_idx(const Spec& spec, const Device& host) {
   });
 }
 
-}  // namespace rtl::data
+SpecKind kind() {
+  return {"idx", "DIR", 1, "images in the format of MNIST",
+          together({{whole("classes", 1, 256, "the number of classes, where not all of them occur")}, parts()})};
+}
+
+}  // namespace
+
+const Format& idx() {
+  static const Format format{kind(), load};
+  return format;
+}
+
+}  // namespace rtl::data::formats

@@ -8,13 +8,18 @@
 #include "core/joined.hpp"
 #include "data/array_inputs.hpp"
 #include "data/array_labels.hpp"
+#include "data/assemble.hpp"
 #include "data/csv_scanner.hpp"
-#include "data/loaders.hpp"
+#include "data/format.hpp"
+#include "data/format_options.hpp"
+#include "data/table_parts.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
 
-namespace rtl::data {
+namespace rtl::data::formats {
 namespace {
+
+using namespace options;
 
 /// An array's file, or the file and the member.
 struct Source {
@@ -292,8 +297,77 @@ class PairLoader {
   std::vector<std::string> notes_;
 };
 
+TrainTest load(const Spec& spec, const Device& host) { return PairLoader(spec, host).load(); }
+
+/// Whether files of npy: are two arrays, or an archive that holds both.
+bool hold_labels(const Spec& spec, const std::vector<SpecFile>& files) {
+  if (files.size() == 2) return true;
+  return files.front().path.ends_with(".npz") && !(spec.has("y") && spec.options.at("y").empty());
+}
+
+/// What is wrong with the files; empty if nothing is.
+std::string fault_of_arrays(const Spec& spec) {
+  const std::vector<SpecFile> train = spec.files(), test = spec.files("test");
+  for (const auto* files : {&train, &test}) {
+    const auto empty = [](const SpecFile& file) { return file.path.empty(); };
+    if (files->size() > 2 || std::any_of(files->begin(), files->end(), empty)) {
+      return "give two files, X.npy,Y.npy (a comma in a name is written %2C), X.npy alone where there are no labels, "
+             "or one FILE.npz";
+    }
+  }
+  const bool labels = hold_labels(spec, train);
+  if (!test.empty() && hold_labels(spec, test) != labels) {
+    return fmt::format("the {} part has labels and the other has none; give X.npy,Y.npy for both",
+                       labels ? "training" : "test");
+  }
+  if (spec.has("y") && spec.options.at("y").empty() && labels) {
+    return "y= says that there are no labels, but a second file holds them";
+  }
+  if (spec.has("label") && spec.options.at("label").empty()) return "label= is empty; give X.npy alone for no labels";
+  return {};
+}
+
+std::string fault(const Spec& spec) {
+  std::string fault = fault_of_arrays(spec);
+  const bool labels = fault.empty() && hold_labels(spec, spec.files());
+  if (fault.empty()) fault = fault_of_labels(spec, labels, "npy:X.npy,Y.npy");
+  if (!fault.empty()) return fault;
+  if (!labels && spec.has("label")) return "there is no second file for label=: npy:X.npy,Y.csv";
+  const std::vector<std::string> classes = spec.list("classes");
+  constexpr double most_classes = 1e6;
+  const auto count = classes.size() == 1 ? parse_number(classes.front()) : std::nullopt;
+  if (count && is_whole(classes.front()) && !(*count >= 1 && *count <= most_classes)) {
+    return "classes=N: give a whole number from 1 to 1000000";
+  }
+  fault = fault_of_test_part(spec);
+  return fault.empty() ? fault_of_table(spec) : fault;
+}
+
+SpecKind kind() {
+  return {
+      "npy", "X.npy,Y.npy", 2,
+      "vectors or images, and labels or real targets, or X.npy alone; either may be a table, FILE.csv or csv:FILE, and "
+      "one FILE.npz may hold both",
+      together(
+          {{list("classes", "NAME", "the classes in order; one number N is 0 .. N-1; those that occur if not given"),
+            choice("layout", {"nhwc", "nchw"}, "the axes of images; found out, where only one fits, if not given"),
+            text("x", "NAME", "the array of inputs in a .npz; X, x_train and the like if not given"),
+            text("y", "NAME",
+                 "the array of labels or targets in a .npz; y, y_train and the like if not given, "
+                 "and none if empty",
+                 true)},
+           label_columns(),
+           target(),
+           table(),
+           test_part(),
+           parts()})};
+}
+
 }  // namespace
 
-TrainTest load_npy(const Spec& spec, const Device& host) { return PairLoader(spec, host).load(); }
+const Format& npy() {
+  static const Format format{kind(), load, fault};
+  return format;
+}
 
-}  // namespace rtl::data
+}  // namespace rtl::data::formats

@@ -1,0 +1,30 @@
+// A format of data sets: what a SPEC of its kind may say, and how it is loaded. Every file of src/data/formats defines
+// one, and the build lists them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rtl/data/load.hpp"
+
+namespace rtl::data {
+
+struct Format {
+  SpecKind kind;
+  /// Loads what the SPEC, which was checked, asks for onto a host device, its Device::host().
+  TrainTest (*load)(const Spec& spec, const Device& host);
+  /// What is wrong with options that are right each for itself; empty if nothing is. Null where nothing can be.
+  std::string (*fault)(const Spec& spec) = nullptr;
+};
+
+namespace formats {
+
+/// Every format, by the names of their files.
+const std::vector<const Format*>& all();
+
+}  // namespace formats
+
+/// The format of a SPEC's kind. Throws ValueError for a kind that there is not.
+const Format& format_of(const Spec& spec);
+
+}  // namespace rtl::data

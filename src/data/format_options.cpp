@@ -1,0 +1,113 @@
+#include "data/format_options.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace rtl::data::options {
+
+SpecOption choice(std::string name, std::vector<std::string> choices, std::string help) {
+  return {.name = std::move(name), .type = SpecValue::choice, .choices = std::move(choices), .help = std::move(help)};
+}
+
+SpecOption whole(std::string name, double least, double most, std::string help) {
+  return {.name = std::move(name),
+          .type = SpecValue::whole,
+          .least = least,
+          .most = most,
+          .placeholder = "N",
+          .help = std::move(help)};
+}
+
+SpecOption text(std::string name, std::string placeholder, std::string help, bool empty) {
+  return {.name = std::move(name), .placeholder = std::move(placeholder), .help = std::move(help), .empty = empty};
+}
+
+SpecOption list(std::string name, std::string entry, std::string help, bool empty) {
+  return {.name = std::move(name),
+          .type = SpecValue::list,
+          .placeholder = std::move(entry),
+          .help = std::move(help),
+          .empty = empty};
+}
+
+Options together(std::initializer_list<Options> parts) {
+  Options all;
+  for (const Options& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+Options parts() {
+  return {choice("split", {"train", "test"}, "both parts are this one; the other's files are not read"),
+          whole("limit", 1, most_whole, "at most N samples of the training part"),
+          whole("offset", 0, most_whole, "leaves out the training part's first N samples")};
+}
+
+Options test_part() {
+  return {
+      SpecOption{.name = "test",
+                 .type = SpecValue::files,
+                 .placeholder = "FILE",
+                 .help = "the test part; without it a share is parted off, of every class or of all"},
+      {.name = "test_fraction",
+       .type = SpecValue::number,
+       .least = 0,
+       .most = 1,
+       .placeholder = "F",
+       .help =
+           "that share, 0.2 if not given, and without labels both parts are all samples; 0 leaves the test part empty"},
+      whole("seed", 0, most_whole, "draws the samples that are parted off; 0 if not given")};
+}
+
+Options target() {
+  return {choice("target", {"class", "real"},
+                 "what is to be predicted: classes, or real numbers; if not given classes, but numbers with fractions "
+                 "are refused")};
+}
+
+Options label_columns() {
+  return {list("label", "COLUMN",
+               "the column of the classes, or the columns of real targets, by name or number; #1 is the first in any "
+               "case; of csv empty where there is none",
+               true),
+          choice("labels", {"detect", "text", "number"},
+                 "how labels are told apart: as texts (detect refuses fractions), or as numbers, so that 3 and 3.0 are "
+                 "one class")};
+}
+
+Options table() {
+  return {list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
+          list("drop", "COLUMN", "columns to leave out; they may hold text"),
+          choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
+          choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
+          choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given"),
+          choice("missing", {"error", "drop"}, "what becomes of rows with a missing value; error if not given"),
+          list("na", "WORD",
+               "what counts as missing beside an empty field; ?, NA, N/A, NaN, null, <NA> and #N/A if not "
+               "given, nothing else if empty",
+               true)};
+}
+
+std::string fault_of_test_part(const Spec& spec) {
+  const bool parted = spec.has("test_fraction") || spec.has("seed");
+  return spec.has("test") && parted ? "test= names the test part; test_fraction and seed do not go with it" : "";
+}
+
+std::string fault_of_table(const Spec& spec) {
+  const bool both = spec.text("decimal") == "comma" && spec.text("delimiter") == "comma";
+  return both ? "a comma cannot part both fields and fractions" : "";
+}
+
+std::string fault_of_labels(const Spec& spec, bool labels, const std::string& remedy) {
+  for (const char* option : {"target", "classes", "labels"}) {
+    if (!labels && spec.has(option)) return fmt::format("there are no labels for {}=; {} names them", option, remedy);
+  }
+  for (const char* option : {"classes", "labels"}) {
+    if (spec.text("target") == "real" && spec.has(option)) {
+      return fmt::format("{}= is for classes, and target=real for numbers", option);
+    }
+  }
+  return {};
+}
+
+}  // namespace rtl::data::options

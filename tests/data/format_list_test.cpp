@@ -1,0 +1,137 @@
+// Formats: every file of src/data/formats is listed, and describes itself whole.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "data/format.hpp"
+#include "data/format_options.hpp"
+#include "rtl/core/error.hpp"
+#include "support/paths.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace rtl::data {
+namespace {
+
+using Names = std::vector<std::string>;
+
+TEST(FormatList, HasEveryFile) {
+  Names files, kinds;
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() + "/src/data/formats")) {
+    files.push_back(entry.path().stem().string());
+  }
+  std::sort(files.begin(), files.end());
+  for (const Format* format : formats::all()) kinds.push_back(format->kind.name);
+  EXPECT_EQ(kinds, files) << "a format is called as its file";
+  EXPECT_GE(files.size(), 7u);
+  ASSERT_EQ(spec_kinds().size(), kinds.size());
+  for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(spec_kinds()[i].name, kinds[i]);
+}
+
+TEST(FormatList, IsWhatTheHeaderTells) {
+  const std::string header = test::content_of(test::source_folder() + "/include/rtl/data/load.hpp");
+  for (const Format* format : formats::all()) {
+    EXPECT_NE(header.find("/// | " + format->kind.form() + " | "), std::string::npos) << format->kind.form();
+  }
+}
+
+void check_option(const SpecOption& option) {
+  EXPECT_FALSE(option.name.empty());
+  EXPECT_GE(option.help.size(), 10u) << "help is a line that says what it does, and what holds without it";
+  EXPECT_EQ(option.help.find('\n'), std::string::npos);
+  EXPECT_FALSE(option.values().empty());
+  if (option.type == SpecValue::choice) {
+    EXPECT_GE(option.choices.size(), 2u);
+    EXPECT_EQ(std::set<std::string>(option.choices.begin(), option.choices.end()).size(), option.choices.size());
+  } else {
+    EXPECT_FALSE(option.placeholder.empty());
+  }
+  if (option.type == SpecValue::whole || option.type == SpecValue::number) {
+    EXPECT_LT(option.least, option.most);
+  }
+}
+
+TEST(FormatList, DescribesEveryOption) {
+  for (const Format* format : formats::all()) {
+    const SpecKind& kind = format->kind;
+    SCOPED_TRACE(kind.name);
+    EXPECT_GE(kind.help.size(), 10u);
+    EXPECT_EQ(kind.path.empty(), kind.files == 0);
+    EXPECT_NE(format->load, nullptr);
+    std::set<std::string> names;
+    for (const SpecOption& option : kind.options) {
+      SCOPED_TRACE(option.name);
+      check_option(option);
+      EXPECT_TRUE(names.insert(option.name).second) << "described twice";
+    }
+    for (const SpecOption& shared : options::parts()) EXPECT_NE(kind.option(shared.name), nullptr) << shared.name;
+    EXPECT_EQ(names.contains("test_fraction"), names.contains("seed") && names.contains("test") && kind.files > 0)
+        << "the options of a test part come together";
+    EXPECT_NE(spec_help().find("  " + kind.form()), std::string::npos);
+  }
+}
+
+/// A SPEC of a kind with a value for one of its options.
+std::string spec_with(const SpecKind& kind, const SpecOption& option, const std::string& value) {
+  const std::string file = kind.files == 0 ? "" : kind.files == 2 ? "x.npy,y.npy" : "file";
+  const std::string label = kind.name == "csv" && option.name != "label" ? "label=a&" : "";
+  return kind.name + ":" + file + "?" + label + option.name + "=" + value;
+}
+
+std::string value_of(const SpecOption& option) {
+  switch (option.type) {
+    case SpecValue::choice:
+      return option.choices.back();
+    case SpecValue::whole:
+    case SpecValue::number:
+      return fmt::format("{}", static_cast<std::int64_t>(option.least));
+    case SpecValue::text:
+    case SpecValue::list:
+      return "name";
+    case SpecValue::files:
+      return "other,file";
+  }
+  return {};
+}
+
+TEST(FormatList, ParsesWhatItDescribes) {
+  for (const Format* format : formats::all()) {
+    for (const SpecOption& option : format->kind.options) {
+      const std::string text = spec_with(format->kind, option, value_of(option));
+      SCOPED_TRACE(text);
+      const Spec spec = Spec::parse(text);
+      EXPECT_NO_THROW(check_data_set(spec));
+      EXPECT_EQ(&format_of(spec), format);
+      EXPECT_EQ(spec.files(option.name).empty(), option.type != SpecValue::files);
+      if (option.type == SpecValue::choice || option.type == SpecValue::whole || option.type == SpecValue::number) {
+        EXPECT_THROW((void)Spec::parse(spec_with(format->kind, option, "neither")), ValueError);
+      }
+    }
+    EXPECT_THROW((void)Spec::parse(spec_with(format->kind, {.name = "nothing"}, "1")), ValueError);
+  }
+  EXPECT_THROW((void)format_of(Spec{.kind = "nothing", .path = {}, .options = {}}), ValueError);
+}
+
+TEST(FormatList, DescribesSharedOptionsOnce) {
+  // The same option means the same wherever it has the same values, unless its help is the format's own.
+  std::map<std::string, std::set<std::string>> helps;
+  for (const Format* format : formats::all()) {
+    for (const SpecOption& option : format->kind.options) {
+      helps[option.name + "=" + option.values()].insert(option.help);
+    }
+  }
+  for (const auto& group :
+       {options::parts(), options::test_part(), options::target(), options::label_columns(), options::table()}) {
+    for (const SpecOption& shared : group) {
+      const std::string form = shared.name + "=" + shared.values();
+      if (form == "seed=N") continue;  // of glyphs it draws the images
+      EXPECT_EQ(helps[form], std::set<std::string>{shared.help}) << form;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rtl::data
