@@ -3,26 +3,24 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "rtl/layers/checkpoint.hpp"
+#include "rtl/layers/model.hpp"
 
 namespace rtl::cli {
 
 namespace {
-
-constexpr std::array<std::string_view, 4> architectures = {"paper_cnn", "paper_big_cnn", "mlp", "resnet_cifar"};
 
 /// Takes "NAME:" or "NAME:VARIANT:" off the front of `path` if NAME is an architecture.
 std::optional<std::string> take_architecture(std::string& path) {
   const auto colon = path.find(':');
   if (colon == std::string::npos) return {};
   const std::string name = path.substr(0, colon);
-  if (std::find(architectures.begin(), architectures.end(), name) == architectures.end()) return {};
+  if (layers::find_architecture(name) == nullptr) return {};
   auto end = colon;
   const auto second = path.find(':', colon + 1);
   const std::string variant = second == std::string::npos ? "" : path.substr(colon + 1, second - colon - 1);

@@ -9,13 +9,15 @@
 #include "rtl/io/hash.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/frozen_network.hpp"
+#include "rtl/layers/model.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer {
 
 data::Normalization default_normalization(const layers::Architecture& architecture) {
   if (architecture.input.rank() == 1) return data::Normalization::none;
-  return architecture.name == "resnet_cifar" ? data::Normalization::imagenet : data::Normalization::half;
+  const layers::Model* model = layers::find_architecture(architecture.name);
+  return model != nullptr ? model->images : data::Normalization::half;
 }
 
 namespace {
