@@ -89,9 +89,9 @@ std::string describe_kept(const std::string& folder, bool resumed, const Finishe
   return text.empty() ? text : text + resume_command();
 }
 
-transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
+transfer::CompareOptions compare_options(const Arguments& arguments, const AskedSources& sources) {
   transfer::CompareOptions options;
-  const StrategyList list = parse_strategies(arguments.strategies, arguments.feature_scaling, source_count);
+  const StrategyList list = parse_strategies(arguments.strategies, arguments.feature_scaling, sources);
   options.strategies = list.names;
   options.strategy.feature_scaling = list.default_scaling;
   options.strategy.feature_scale = arguments.feature_scale;
@@ -178,7 +178,8 @@ void run(const Arguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<ModelSpec> specs;
   for (const auto& text : split_list("--source", arguments.sources)) specs.push_back(ModelSpec::parse(text));
-  auto options = compare_options(arguments, specs.size());
+  const bool at_layer = std::any_of(specs.begin(), specs.end(), [](const auto& spec) { return !spec.layer.empty(); });
+  auto options = compare_options(arguments, {specs.size(), at_layer});
   check_data_spec("--target", arguments.target);
   if (!arguments.model.empty()) check_model("--model", arguments.model);
   FileArguments inputs = data_files("--target", arguments.target);
@@ -235,7 +236,10 @@ void run(const Arguments& arguments) {
 void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option(
       "--source", arguments.sources,
-      fmt::format("FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}]", model_normalizations));
+      fmt::format(
+          "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME]; layer: where "
+          "features are taken, instead of behind the last hidden layer",
+          model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command
       .add_option("--strategy", arguments.strategies,

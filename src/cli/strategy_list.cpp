@@ -15,32 +15,38 @@ bool fits(const transfer::StrategyInfo& info, std::size_t sources) {
   return !info.needs_source || sources == 1 || (sources > 1 && info.several_sources);
 }
 
+/// Whether it trains the source itself, all of it, and not a head on its features.
+bool trains_source(const transfer::StrategyInfo& info) { return info.name == "fine-tune"; }
+
 bool scales_features(const std::string& name) { return name == "probe" || name == "refine"; }
 
-std::vector<std::string> requested(const std::string& strategies, std::size_t sources) {
+std::vector<std::string> requested(const std::string& strategies, const AskedSources& sources) {
   if (strategies != "all") return split_list("--strategy", strategies);
   std::vector<std::string> names;
   for (const auto& info : transfer::strategies()) {
-    if (fits(info, sources)) names.push_back(info.name);
+    if (fits(info, sources.count) && !(sources.at_layer && trains_source(info))) names.push_back(info.name);
   }
   return names;
 }
 
-void check(const std::string& entry, std::size_t sources) {
+void check(const std::string& entry, const AskedSources& sources) {
   const auto colon = entry.find(':');
   const auto& info = transfer::strategy(entry.substr(0, colon));
   if (colon != std::string::npos) {
     transfer::parse_feature_scaling(entry.substr(colon + 1));
     if (!scales_features(info.name)) throw UsageError(fmt::format("--strategy {}: it has no frozen features", entry));
   }
-  if (info.needs_source && sources == 0) throw UsageError(fmt::format("--strategy {} needs a --source", info.name));
-  if (!fits(info, sources))
-    throw UsageError(fmt::format("--strategy {} takes one --source, not {}", info.name, sources));
+  if (info.needs_source && sources.count == 0)
+    throw UsageError(fmt::format("--strategy {} needs a --source", info.name));
+  if (!fits(info, sources.count))
+    throw UsageError(fmt::format("--strategy {} takes one --source, not {}", info.name, sources.count));
+  if (sources.at_layer && trains_source(info))
+    throw UsageError(fmt::format("--strategy {} trains all of a --source; take it without layer=", info.name));
 }
 
 }  // namespace
 
-StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, std::size_t sources) {
+StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, const AskedSources& sources) {
   StrategyList list;
   try {
     const auto scaling_names = split_list("--feature-scaling", scalings);

@@ -13,9 +13,15 @@ struct StrategyList {
   transfer::FeatureScaling default_scaling = transfer::FeatureScaling::raw;  ///< of names without one
 };
 
-/// `strategies` is "all" (everything that goes with that many sources) or names with commas between, each NAME or
+/// What is asked of the sources.
+struct AskedSources {
+  std::size_t count = 0;
+  bool at_layer = false;  ///< one of them is to be taken at an inner layer
+};
+
+/// `strategies` is "all" (everything that goes with these sources) or names with commas between, each NAME or
 /// NAME:SCALING; `scalings` is one scaling or several: then every probe and refine without a scaling of its own is run
-/// with each. Throws UsageError for unknown names.
-StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, std::size_t sources);
+/// with each. Throws UsageError for unknown names, and for strategies that do not go with the sources.
+StrategyList parse_strategies(const std::string& strategies, const std::string& scalings, const AskedSources& sources);
 
 }  // namespace rtl::cli

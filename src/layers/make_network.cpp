@@ -26,6 +26,7 @@ class TrunkAndHead final : public Network {
     check_input(x);
     return trunk_.modules->forward(x, context);
   }
+  std::vector<std::string> layer_names() const override { return trunk_.modules->layer_names(); }
   Value head(const Value& features, const ForwardContext& context) override {
     return present_head().forward(drop_features(features, context), context);
   }
@@ -46,6 +47,11 @@ class TrunkAndHead final : public Network {
   }
 
  private:
+  Value forward_to(const std::string& layer, const Value& x, const ForwardContext& context) override {
+    check_input(x);
+    return trunk_.modules->forward_to(layer, x, context);
+  }
+
   Linear& present_head() const {
     if (head_) return *head_;
     throw ValueError(

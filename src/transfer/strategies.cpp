@@ -126,6 +126,12 @@ Prepared prepare_fine_tune(const Request& request) {
     throw ShapeError(fmt::format("fine-tune: the samples of {} are {}, but {} takes {}", request.train.name,
                                  model.sample.to_string(), source.name(), source.architecture().input.to_string()));
   }
+  if (!source.layer().empty()) {
+    throw ValueError(
+        fmt::format("fine-tune: {} is to be taken at layer {}, and fine-tune trains all of a source; take it "
+                    "without a layer",
+                    source.name(), source.layer()));
+  }
   model.normalization = source.normalization();
   model.network = source.copy_network(model.device);
   if (!keeps_head(source, request.train, request.options)) {
