@@ -5,6 +5,8 @@ file(GLOB_RECURSE RTL_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*
 list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} "")
 rtl_generated_list(RTL_SOURCES FOLDER src/data/formats NAMESPACE rtl::data::formats HEADER data/format.hpp TYPE Format
   FUNCTION all)
+rtl_generated_list(RTL_SOURCES FOLDER src/layers/models NAMESPACE rtl::layers::architectures
+  HEADER layers/model.hpp TYPE Model FUNCTION built_in)
 
 # Plain .cpp files that call the CUDA runtime or its libraries live in a folder called cuda; those that call
 # a vendor library (and have a stand-in in tests/emulation) in src/kernels/cuda/vendor.

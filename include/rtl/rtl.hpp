@@ -60,6 +60,7 @@
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/initialization.hpp"
 #include "rtl/layers/linear.hpp"
+#include "rtl/layers/model.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/layers/module.hpp"
 #include "rtl/layers/network.hpp"

@@ -31,6 +31,9 @@ struct Arguments {
 
 void run(const Arguments& arguments) {
   const auto spec = ModelSpec::parse(arguments.model);
+  if (!spec.layer.empty()) {
+    throw UsageError("--model: predict gives logits, and layer= is for features; rtl transfer takes it for a --source");
+  }
   const Precision precision = parsed_precision(arguments.precision);
   check_data_spec("--data", arguments.data);
   FileArguments inputs = data_files("--data", arguments.data);

@@ -237,7 +237,10 @@ void run(const Arguments& arguments) {
 void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option(
       "--source", arguments.sources,
-      fmt::format("FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}]", model_normalizations));
+      fmt::format(
+          "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME]; layer: where "
+          "features are taken, instead of behind the last hidden layer",
+          model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command.add_option("--source-data", arguments.source_data,
                      "SPEC of samples that the source was trained on, for strategies that look at them");

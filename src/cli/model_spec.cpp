@@ -3,26 +3,24 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "rtl/layers/checkpoint.hpp"
+#include "rtl/layers/model.hpp"
 
 namespace rtl::cli {
 
 namespace {
-
-constexpr std::array<std::string_view, 4> architectures = {"paper_cnn", "paper_big_cnn", "mlp", "resnet_cifar"};
 
 /// Takes "NAME:" or "NAME:VARIANT:" off the front of `path` if NAME is an architecture.
 std::optional<std::string> take_architecture(std::string& path) {
   const auto colon = path.find(':');
   if (colon == std::string::npos) return {};
   const std::string name = path.substr(0, colon);
-  if (std::find(architectures.begin(), architectures.end(), name) == architectures.end()) return {};
+  if (layers::find_architecture(name) == nullptr) return {};
   auto end = colon;
   const auto second = path.find(':', colon + 1);
   const std::string variant = second == std::string::npos ? "" : path.substr(colon + 1, second - colon - 1);
@@ -30,6 +28,27 @@ std::optional<std::string> take_architecture(std::string& path) {
   std::string architecture = path.substr(0, end);
   path.erase(0, end + 1);
   return architecture;
+}
+
+/// One of the options behind the '?'.
+void take_option(ModelSpec& spec, const std::string& text, const std::string& option) {
+  const auto equals = option.find('=');
+  const std::string key = option.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
+  if (key == "normalize" && !spec.normalization) {
+    try {
+      spec.normalization = data::parse_normalization(value);
+    } catch (const ValueError& error) {
+      throw UsageError(fmt::format("'{}': {}", text, error.what()));
+    }
+  } else if (key == "layer" && spec.layer.empty() && !value.empty()) {
+    spec.layer = value;
+  } else {
+    throw UsageError(
+        fmt::format("'{}': '{}' is none of a model's options; these are normalize={} and layer=NAME, each "
+                    "once, with & between",
+                    text, option, model_normalizations));
+  }
 }
 
 }  // namespace
@@ -41,17 +60,10 @@ ModelSpec ModelSpec::parse(const std::string& text) {
   std::error_code ignored;
   if (!std::filesystem::exists(spec.file, ignored)) spec.architecture = take_architecture(spec.file);
   if (spec.file.empty()) throw UsageError(fmt::format("'{}' names no file; write [ARCHITECTURE:]FILE", text));
-  if (question != std::string::npos) {
-    const std::string option = text.substr(question + 1);
-    const std::string key = "normalize=";
-    if (!option.starts_with(key)) {
-      throw UsageError(fmt::format("'{}': the only option of a model is normalize={}", text, model_normalizations));
-    }
-    try {
-      spec.normalization = data::parse_normalization(option.substr(key.size()));
-    } catch (const ValueError& error) {
-      throw UsageError(fmt::format("'{}': {}", text, error.what()));
-    }
+  for (auto begin = question; begin < text.size();) {
+    const auto end = std::min(text.find('&', begin + 1), text.size());
+    take_option(spec, text, text.substr(begin + 1, end - begin - 1));
+    begin = end;
   }
   return spec;
 }
@@ -87,7 +99,8 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
   auto loaded = layers::load_network(spec.file, device, spec.architecture);
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
-  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), stem(spec.file), precision);
+  const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
+  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
 }
 
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {

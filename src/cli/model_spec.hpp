@@ -1,4 +1,4 @@
-// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=..].
+// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=..&layer=..].
 #pragma once
 
 #include <optional>
@@ -17,16 +17,17 @@ struct ModelSpec {
   std::optional<std::string> architecture;  ///< "resnet_cifar:20"
   std::string file;
   std::optional<data::Normalization> normalization;
+  std::string layer;  ///< whose outputs are the features; empty for the penultimate ones
 
-  /// Throws UsageError for an unknown option or normalisation, and for no file.
+  /// Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no file.
   static ModelSpec parse(const std::string& text);
 };
 
 /// The file's name without folders and ending.
 std::string stem(const std::string& path);
 
-/// Loads a network and freezes it. Its input normalisation is the spec's, else the file's, else what published
-/// checkpoints of its architecture expect.
+/// Loads a network and freezes it; its name has the layer, if there is one. Its input normalisation is the spec's, else
+/// the file's, else what published checkpoints of its architecture expect.
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for

@@ -51,10 +51,16 @@ Fit fit_of(const io::SafetensorsFile& file, const CheckpointNames& names, const 
   const auto sized = metadata.find("input");
   std::optional<Shape> input;
   if (sized != metadata.end()) input = Shape(parse_numbers(file.path(), "input", sized->second));
+  const auto colon = hint.find(':');
+  std::string name = hint.substr(0, colon), variant = colon == std::string::npos ? "" : hint.substr(colon + 1);
+  if (named != metadata.end()) {
+    const auto said = metadata.find("variant");
+    name = named->second;
+    variant = said == metadata.end() ? "" : said->second;
+  }
   Fit found;
   try {
-    found = recognise(names, named == metadata.end() ? hint.substr(0, hint.find(':')) : named->second,
-                      input ? &*input : nullptr);
+    found = recognise(names, name, input ? &*input : nullptr, variant);
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());
   }

@@ -13,8 +13,10 @@ namespace rtl::layers {
 
 class FrozenNetwork::Implementation {
  public:
-  Implementation(Network& network, Precision precision)
-      : network_(clone(network, network.device())), dtype_(activation_dtype(precision, DType::f32)) {
+  Implementation(Network& network, Precision precision, std::string layer)
+      : network_(clone(network, network.device())),
+        layer_(std::move(layer)),
+        dtype_(activation_dtype(precision, DType::f32)) {
     if (network_->dtype() != DType::f32) {
       throw DTypeError(
           fmt::format("FrozenNetwork: the parameters are {}; frozen networks are f32", name_of(network_->dtype())));
@@ -22,8 +24,8 @@ class FrozenNetwork::Implementation {
     const Device device = network_->device();
     const graph::PassOptions passes{.fuse = true, .frozen = std::make_shared<graph::FrozenWeights>()};
     trunk_.emplace(
-        device, architecture().input, dtype_,
-        [this](const Value& x) { return graph::cast(network_->features(x, {.frozen = true}), DType::f32); }, passes);
+        device, architecture().input, dtype_, [this](const Value& x) { return graph::cast(trunk(x), DType::f32); },
+        passes);
     if (architecture().classes == 0) return;
     whole_.emplace(
         device, architecture().input, dtype_,
@@ -31,7 +33,7 @@ class FrozenNetwork::Implementation {
   }
 
   const Architecture& architecture() const { return network_->architecture(); }
-  std::int64_t feature_count() const { return network_->feature_count(); }
+  std::int64_t feature_count() const { return trunk_->result().shape[0]; }
 
   void features(ConstView x, View out) {
     check("FrozenNetwork::features", x, out, feature_count());
@@ -47,6 +49,11 @@ class FrozenNetwork::Implementation {
   }
 
  private:
+  Value trunk(const Value& x) const {
+    const ForwardContext context{.frozen = true};
+    return layer_.empty() ? network_->features(x, context) : network_->features_at(layer_, x, context);
+  }
+
   void check(const char* call, ConstView x, View out, std::int64_t columns) const {
     const Shape& sample = architecture().input;
     bool fits = x.rank() == sample.rank() + 1 && out.rank() == 2;
@@ -66,12 +73,13 @@ class FrozenNetwork::Implementation {
   }
 
   std::unique_ptr<Network> network_;
-  DType dtype_;  ///< of the inputs
+  std::string layer_;  ///< of the features; empty for the penultimate ones
+  DType dtype_;        ///< of the inputs
   std::optional<graph::RowFunction> trunk_, whole_;
 };
 
-FrozenNetwork::FrozenNetwork(Network& network, Precision precision)
-    : implementation_(std::make_unique<Implementation>(network, precision)) {}
+FrozenNetwork::FrozenNetwork(Network& network, Precision precision, std::string layer)
+    : implementation_(std::make_unique<Implementation>(network, precision, std::move(layer))) {}
 FrozenNetwork::FrozenNetwork(FrozenNetwork&&) noexcept = default;
 FrozenNetwork& FrozenNetwork::operator=(FrozenNetwork&&) noexcept = default;
 FrozenNetwork::~FrozenNetwork() = default;

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "core/joined.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/layers/initialization.hpp"
@@ -23,6 +26,20 @@ Value Network::drop_features(const Value& features, const ForwardContext& contex
   if (!context.training) return features;
   static const std::uint64_t stream = stream_of("features");
   return graph::dropout(features, head_dropout(), stream, context.counters);
+}
+
+Value Network::features_at(const std::string& layer, const Value& x, const ForwardContext& context) {
+  const std::vector<std::string> names = layer_names();
+  if (std::find(names.begin(), names.end(), layer) == names.end()) {
+    throw ValueError(fmt::format("{} has no layer '{}'; there {}", architecture().to_string(), layer,
+                                 names.empty() ? "is none to take features from" : "are " + joined(names, ", ")));
+  }
+  const Value y = forward_to(layer, x, context);
+  return y.rank() == 4 ? graph::global_average_pool(y) : y;
+}
+
+Value Network::forward_to(const std::string& layer, const Value&, const ForwardContext&) {
+  throw ValueError(fmt::format("{} names the layer '{}' and does not record it", architecture().to_string(), layer));
 }
 
 Device Network::device() { return state().parameters.front().value().device(); }

@@ -2,26 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <set>
 
 #include "core/joined.hpp"
+#include "layers/model.hpp"
 #include "layers/recognise.hpp"
-#include "rtl/layers/models.hpp"
 
 namespace rtl::layers {
 namespace {
-
-using Shapes = std::map<std::string, Shape>;
-
-/// An architecture and, if its sizes could not be read from the tensors, why not.
-struct Guess {
-  Architecture architecture;
-  std::string fault;
-};
-
-const char* head_of(const std::string& architecture) { return architecture == "resnet_cifar" ? "linear" : "head"; }
 
 /// The file's name for the head, by which its tensors are stored: `own` if it is there, else the one matrix that is
 /// called as heads are. Empty if there is none or several.
@@ -37,147 +25,50 @@ std::string find_head(const CheckpointNames& names, const std::string& own) {
   return found;
 }
 
-bool has_head_like(const CheckpointNames& names) {
-  return std::any_of(head_names().begin(), head_names().end(),
+/// Whether a tensor is called as heads are, by whatever name.
+bool has_head_like(const CheckpointNames& names, const std::string& own) {
+  return names.tensors.contains(own + ".weight") ||
+         std::any_of(head_names().begin(), head_names().end(),
                      [&](const std::string& head) { return names.tensors.contains(head + ".weight"); });
 }
 
-/// Shapes by the names that an architecture with this head has.
-Shapes shapes_with_head(const CheckpointNames& names, const std::string& own) {
+/// The tensors by the names that an architecture whose head is `own` has for them.
+CheckpointTensors tensors_for(const CheckpointNames& names, const std::string& own) {
   const std::string head = find_head(names, own);
-  Shapes shapes;
+  CheckpointTensors tensors;
   for (const auto& [name, tensor] : names.tensors) {
     const bool of_head = !head.empty() && (name == head + ".weight" || name == head + ".bias");
-    shapes.emplace(of_head ? own + name.substr(head.size()) : name, tensor.shape);
+    tensors.shapes.emplace(of_head ? own + name.substr(head.size()) : name, tensor.shape);
   }
-  return shapes;
+  tensors.headless = !has_head_like(names, own);
+  const auto weight = tensors.shapes.find(own + ".weight");
+  if (weight != tensors.shapes.end() && weight->second.rank() > 0) tensors.classes = weight->second[0];
+  return tensors;
 }
 
-/// The side of a square input whose side, halved `halvings` times, is `side`. Where several are, the usual one.
-std::int64_t input_side(std::int64_t side, int halvings) {
-  for (const std::int64_t usual : {32, 28}) {
-    if (usual >> halvings == side) return usual;
-  }
-  return side << halvings;
-}
+/// A parameter or buffer that a network has.
+struct Wanted {
+  std::string name;
+  std::string canonical;  ///< as canonical_names calls it
+  Shape shape;
+};
 
-/// Shapes of the named weights. Sets the fault if one is missing or does not continue the one before it: then building
-/// the network could need far more memory than the file has.
-std::vector<Shape> weight_chain(const Shapes& shapes, const std::vector<std::string>& names, Guess& guess) {
-  std::vector<Shape> chain;
-  for (const std::string& name : names) {
-    const auto found = shapes.find(name + ".weight");
-    if (found == shapes.end()) {
-      guess.fault = fmt::format("{}.weight is missing", name);
-      return {};
-    }
-    const Shape& shape = found->second;
-    const bool convolution = name.starts_with("conv");
-    bool fits = shape.rank() == (convolution ? 4 : 2) && shape.count() > 0;
-    if (fits && !chain.empty()) {
-      fits = chain.back().rank() == shape.rank() ? shape[1] == chain.back()[0] : shape[1] % chain.back()[0] == 0;
-    }
-    if (!fits) {
-      guess.fault = fmt::format("{}.weight {} does not fit there", name, shape.to_string());
-      return {};
-    }
-    chain.push_back(shape);
-  }
-  return chain;
-}
-
-/// A stack of 3x3 convolutions conv1..convN, a fully connected fc1 and the head.
-Guess guess_paper(const Shapes& shapes, bool headless, const Shape* input, const char* name, int convolutions,
-                  int halvings) {
-  Guess guess{{name, "", {}, 0}, ""};
-  std::vector<std::string> names;
-  for (int i = 1; i <= convolutions; ++i) names.push_back(fmt::format("conv{}", i));
-  const auto fc1 = static_cast<std::size_t>(convolutions);
-  names.emplace_back("fc1");
-  if (!headless) names.emplace_back("head");
-  const std::vector<Shape> chain = weight_chain(shapes, names, guess);
-  if (chain.empty()) return guess;
-  const std::int64_t pixels = chain[fc1][1] / chain[fc1 - 1][0];
-  if (input == nullptr) {
-    const auto root = std::llround(std::sqrt(static_cast<double>(pixels)));
-    const std::int64_t side = input_side(root, halvings);
-    guess.architecture.input = {side, side, chain[0][1]};
-  } else {
-    guess.architecture.input = *input;
-    if (input->rank() != 3 || ((*input)[0] >> halvings) * ((*input)[1] >> halvings) != pixels) {
-      guess.fault = fmt::format("fc1.weight {} does not fit inputs {}", chain[fc1].to_string(), input->to_string());
-    }
-  }
-  guess.architecture.classes = headless ? 0 : chain.back()[0];
-  if (convolutions == 3) {
-    guess.architecture.variant = fmt::format("{}-{}-{}-{}", chain[0][0], chain[1][0], chain[2][0], chain[3][0]);
-    for (const auto& [size, widths] : models::paper_cnn_sizes()) {
-      if (widths == guess.architecture.variant) guess.architecture.variant = size;
-    }
-  } else if (guess.fault.empty() && chain[fc1][0] != 2560) {
-    guess.fault = fmt::format("fc1.weight is {}, not [2560, ...]", chain[fc1].to_string());
-  }
-  return guess;
-}
-
-Guess guess_mlp(const Shapes& shapes, bool headless, const Shape* input) {
-  Guess guess{{"mlp", "", {}, 0}, ""};
-  std::vector<std::string> names;
-  const bool head_alone = !headless && shapes.size() <= 2;  // its weight and its bias
-  if (!head_alone) names.emplace_back("fc1");
-  while (!names.empty() && shapes.contains(fmt::format("fc{}.weight", names.size() + 1))) {
-    names.push_back(fmt::format("fc{}", names.size() + 1));
-  }
-  const std::size_t hidden = names.size();
-  if (!headless) names.emplace_back("head");
-  const std::vector<Shape> chain = weight_chain(shapes, names, guess);
-  if (chain.empty()) return guess;
-  guess.architecture.input = input == nullptr ? Shape{chain.front()[1]} : *input;
-  if (guess.architecture.input.count() != chain.front()[1]) {
-    guess.fault = fmt::format("{}.weight {} does not fit inputs {}", names.front(), chain.front().to_string(),
-                              input->to_string());
-  }
-  guess.architecture.classes = headless ? 0 : chain.back()[0];
-  if (hidden == 0) guess.architecture.variant = "none";
-  for (std::size_t i = 0; i < hidden; ++i) {
-    guess.architecture.variant += fmt::format("{}{}", i > 0 ? "-" : "", chain[i][0]);
-  }
-  return guess;
-}
-
-Guess guess_resnet(const Shapes& shapes, bool headless, const Shape* input) {
-  Guess guess{{"resnet_cifar", "", {}, 0}, ""};
-  std::int64_t blocks = 0;
-  while (shapes.contains(fmt::format("layer1.{}.conv1.weight", blocks))) ++blocks;
-  if (blocks == 0) {
-    guess.fault = "layer1.0.conv1.weight is missing";
-    return guess;
-  }
-  const std::vector<Shape> stem = weight_chain(shapes, {"conv1"}, guess);
-  if (stem.empty()) return guess;
-  std::int64_t classes = 0;
-  if (!headless) {
-    const std::vector<Shape> head = weight_chain(shapes, {"linear"}, guess);
-    if (head.empty()) return guess;
-    classes = head[0][0];
-  }
-  guess.architecture = {"resnet_cifar", std::to_string(6 * blocks + 2), {32, 32, stem[0][1]}, classes};
-  if (input != nullptr) guess.architecture.input = *input;
-  if (guess.architecture.input.rank() != 3 || guess.architecture.input[2] != stem[0][1]) {
-    guess.fault = fmt::format("conv1.weight {} does not fit inputs {}", stem[0].to_string(), input->to_string());
-  }
-  return guess;
-}
-
-/// Names and shapes of the parameters and buffers of a network of that architecture.
-std::vector<std::pair<std::string, Shape>> tensors_of(const Architecture& architecture) {
+std::vector<Wanted> tensors_of(const Architecture& architecture) {
   const std::unique_ptr<Network> network = make_network(architecture, Device::cpu(1).separate(), 0);
-  std::vector<std::pair<std::string, Shape>> tensors;
+  std::vector<Wanted> tensors;
+  std::vector<StoredTensor> stored;
   const ModuleState state = network->state();
-  for (const NamedParameter& parameter : state.parameters) {
-    tensors.emplace_back(parameter.name, parameter.value().shape());
+  const auto add = [&](const std::string& name, const Shape& shape) {
+    tensors.push_back({name, name, shape});
+    stored.push_back({name, shape, "", true});
+  };
+  for (const NamedParameter& parameter : state.parameters) add(parameter.name, parameter.value().shape());
+  for (const NamedBuffer& buffer : state.buffers) add(buffer.name, buffer.value().shape());
+  std::map<std::string, std::string> canonical;
+  for (const auto& [name, tensor] : canonical_names(stored).tensors) canonical.emplace(tensor.name, name);
+  for (Wanted& tensor : tensors) {
+    if (const auto found = canonical.find(tensor.name); found != canonical.end()) tensor.canonical = found->second;
   }
-  for (const NamedBuffer& buffer : state.buffers) tensors.emplace_back(buffer.name, buffer.value().shape());
   return tensors;
 }
 
@@ -185,15 +76,20 @@ std::string listed(const char* what, const std::vector<std::string>& names) {
   return names.empty() ? std::string() : fmt::format("{}{}", what, first_few(names));
 }
 
-Fit fit_guess(const CheckpointNames& names, const Guess& guess) {
-  if (guess.fault.empty()) {
-    try {
-      return fit(names, guess.architecture);
-    } catch (const ValueError& error) {
-      return {.architecture = guess.architecture, .fault = error.what()};
-    }
+/// How the tensors fit the sizes that a model reads from them.
+Fit fit_of(const CheckpointNames& names, const Model& model, const Shape* input, const std::string& variant) {
+  CheckpointTensors tensors = tensors_for(names, model.head);
+  if (input != nullptr) tensors.input = *input;
+  tensors.variant = variant;
+  Recognised found;
+  try {
+    found = model.recognise(tensors);
+    found.architecture.name = model.name;
+    if (found.fault.empty()) return fit(names, found.architecture);
+  } catch (const ValueError& error) {
+    found.fault = error.what();
   }
-  return {.architecture = guess.architecture, .fault = guess.fault};
+  return {.architecture = found.architecture, .fault = found.fault};
 }
 
 /// What no architecture fits: how the nearest fails, then why the others do.
@@ -227,10 +123,10 @@ std::string Fit::faults() const {
 
 Fit fit(const CheckpointNames& names, const Architecture& architecture) {
   Fit result{.architecture = architecture};
-  const std::string own = head_of(architecture.name), head = find_head(names, own);
+  const std::string own = architecture_named(architecture.name).head, head = find_head(names, own);
   std::set<std::string> used;
-  for (const auto& [name, shape] : tensors_of(architecture)) {
-    std::string stored = name;
+  for (const auto& [name, canonical, shape] : tensors_of(architecture)) {
+    std::string stored = canonical;
     if (!head.empty() && name.starts_with(own + ".")) stored = head + name.substr(own.size());
     const auto found = names.tensors.find(stored);
     if (found == names.tensors.end()) {
@@ -258,20 +154,14 @@ Fit fit(const CheckpointNames& names, const Architecture& architecture) {
   return result;
 }
 
-Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input) {
-  const bool headless = !has_head_like(names);
-  const Shapes shapes = shapes_with_head(names, "head"), resnet = shapes_with_head(names, "linear");
+Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input, const std::string& variant) {
+  std::vector<const Model*> models = all_architectures();
+  if (!name.empty()) models = {&architecture_named(name)};
   std::vector<Fit> fits;
-  for (const Guess& guess : {guess_paper(shapes, headless, input, "paper_cnn", 3, 3),
-                             guess_paper(shapes, headless, input, "paper_big_cnn", 6, 5),
-                             guess_mlp(shapes, headless, input), guess_resnet(resnet, headless, input)}) {
-    if (!name.empty() && guess.architecture.name != name) continue;
-    Fit one = fit_guess(names, guess);
+  for (const Model* model : models) {
+    Fit one = fit_of(names, *model, input, variant);
     if (one.good()) return one;
     fits.push_back(std::move(one));
-  }
-  if (fits.empty()) {
-    throw ValueError(fmt::format("'{}' is no architecture; there are {}", name, joined(models::descriptions(), ", ")));
   }
   throw ValueError(why_none(names, name, fits));
 }

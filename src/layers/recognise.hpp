@@ -28,8 +28,9 @@ struct Fit {
 /// Pairs names; a head may be called otherwise in the file (head_names).
 Fit fit(const CheckpointNames& names, const Architecture& architecture);
 
-/// The architecture that fits, with the shape of one input if it is known (else null). Classes are 0 if the file has no
-/// head. Throws ValueError as the public recognise.
-Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input);
+/// The architecture that fits, with the shape of one input if it is known (else null) and the variant that the file
+/// says, if it does. Classes are 0 if the file has no head. Throws ValueError as the public recognise.
+Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input,
+              const std::string& variant = {});
 
 }  // namespace rtl::layers

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/joined.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/layers/batch_norm.hpp"
@@ -24,6 +25,34 @@ Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
   }
   children_.push_back({std::move(name), std::move(module)});
   return *this;
+}
+
+std::vector<std::string> Sequential::layer_names() const {
+  std::vector<std::string> names;
+  for (const Child& child : children_) {
+    if (child.name.empty()) continue;
+    if (const auto* inner = dynamic_cast<const Sequential*>(child.module.get())) {
+      for (const std::string& name : inner->layer_names()) names.push_back(child.name + "." + name);
+    }
+    names.push_back(child.name);
+  }
+  return names;
+}
+
+Value Sequential::forward_to(const std::string& layer, const Value& x, const ForwardContext& context) {
+  Value y = x;
+  for (const Child& child : children_) {
+    if (!child.name.empty()) {
+      if (child.name == layer) return child.module->forward(y, context);
+      auto* inner = dynamic_cast<Sequential*>(child.module.get());
+      if (inner != nullptr && layer.starts_with(child.name + ".")) {
+        return inner->forward_to(layer.substr(child.name.size() + 1), y, context);
+      }
+    }
+    y = child.module->forward(y, context);
+  }
+  throw ValueError(
+      fmt::format("Sequential::forward_to: there is no layer '{}'; there are {}", layer, joined(layer_names(), ", ")));
 }
 
 Value Sequential::forward(const Value& x, const ForwardContext& context) {

@@ -73,6 +73,7 @@ void ArchiveWriter::source(std::string_view name, const FrozenSource& source) {
   ArchiveWriter inside = part(name);
   inside.text("name", source.name());
   inside.text("precision", to_string(source.precision()));
+  inside.text("layer", source.layer());
 }
 
 void ArchiveWriter::predictor(std::string_view name, Predictor& predictor) {
@@ -204,7 +205,7 @@ FrozenSource ArchiveReader::source(std::string_view name) const {
   const ArchiveReader inside = part(name);
   try {
     const Precision precision = parse_precision(inside.text("precision"));
-    return FrozenSource(network(name), normalization(name), inside.text("name"), precision);
+    return FrozenSource(network(name), normalization(name), inside.text("name"), precision, inside.text("layer"));
   } catch (const ValueError& error) {
     fail(fmt::format("{}: {}", name_of(name), error.what()));
   }

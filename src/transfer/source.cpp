@@ -9,13 +9,15 @@
 #include "rtl/io/hash.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/frozen_network.hpp"
+#include "rtl/layers/model.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer {
 
 data::Normalization default_normalization(const layers::Architecture& architecture) {
   if (architecture.input.rank() == 1) return data::Normalization::none;
-  return architecture.name == "resnet_cifar" ? data::Normalization::imagenet : data::Normalization::half;
+  const layers::Model* model = layers::find_architecture(architecture.name);
+  return model != nullptr ? model->images : data::Normalization::half;
 }
 
 namespace {
@@ -48,12 +50,23 @@ std::uint64_t weights_hash(layers::Network& network) {
   return hash.value();
 }
 
+namespace {
+
+/// Of what gives the features.
+std::uint64_t hash_of(layers::Network& network, const std::string& layer) {
+  const std::uint64_t weights = weights_hash(network);
+  return layer.empty() ? weights : io::Hash64().add(weights).add(layer).value();
+}
+
+}  // namespace
+
 struct FrozenSource::State {
   explicit State(const Device& where) : device(where) {}
   std::unique_ptr<layers::Network> network;
   std::unique_ptr<layers::FrozenNetwork> frozen;
   data::InputNormalization normalization;
   std::string name;
+  std::string layer;
   Precision precision = Precision::f32;
   Device device;
   std::uint64_t fingerprint = 0;
@@ -64,8 +77,8 @@ struct FrozenSource::State {
 };
 
 FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
-                           std::optional<data::InputNormalization> normalization, std::string name,
-                           Precision precision) {
+                           std::optional<data::InputNormalization> normalization, std::string name, Precision precision,
+                           std::string layer) {
   if (!network) throw ValueError("FrozenSource: there is no network; build or load one first");
   const Device device = network->device();
   for (const auto& parameter : network->state().parameters) {
@@ -74,8 +87,8 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
                                  parameter.name, network->architecture().to_string()));
   }
   network->set_trainable(false);
-  auto frozen = std::make_unique<layers::FrozenNetwork>(*network, precision);
-  const std::uint64_t fingerprint = weights_hash(*network);
+  auto frozen = std::make_unique<layers::FrozenNetwork>(*network, precision, layer);
+  const std::uint64_t fingerprint = hash_of(*network, layer);
   if (name.empty()) name = network->architecture().to_string();
   auto chosen = input_normalization(network->architecture(), std::move(normalization));
   state_ = std::make_shared<State>(device);
@@ -83,6 +96,7 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
   state_->frozen = std::move(frozen);
   state_->normalization = std::move(chosen);
   state_->name = std::move(name);
+  state_->layer = std::move(layer);
   state_->precision = precision;
   state_->fingerprint = fingerprint;
 }
@@ -92,14 +106,15 @@ const layers::Architecture& FrozenSource::architecture() const { return state_->
 const data::InputNormalization& FrozenSource::normalization() const { return state_->normalization; }
 Precision FrozenSource::precision() const { return state_->precision; }
 const Device& FrozenSource::device() const { return state_->device; }
-std::int64_t FrozenSource::feature_count() const { return state_->network->feature_count(); }
-std::int64_t FrozenSource::classes() const { return state_->network->architecture().classes; }
+const std::string& FrozenSource::layer() const { return state_->layer; }
+std::int64_t FrozenSource::feature_count() const { return state_->frozen->feature_count(); }
+std::int64_t FrozenSource::classes() const { return layer().empty() ? architecture().classes : 0; }
 std::int64_t FrozenSource::parameter_count() const { return state_->network->parameter_count(); }
 std::uint64_t FrozenSource::fingerprint() const { return state_->fingerprint; }
 
 std::uint64_t FrozenSource::current_hash() const {
   const std::lock_guard lock(state_->mutex);
-  return weights_hash(*state_->network);
+  return hash_of(*state_->network, state_->layer);
 }
 
 Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns,
@@ -139,6 +154,12 @@ Tensor FrozenSource::features(const data::Dataset& dataset, std::int64_t batch_s
 
 Tensor FrozenSource::logits(const data::Dataset& dataset, std::int64_t batch_size) const {
   if (classes() == 0) {
+    if (!layer().empty()) {
+      throw ValueError(
+          fmt::format("{}: its features are those of layer {}, which its head does not take; for logits "
+                      "load it without a layer",
+                      name(), layer()));
+    }
     throw ValueError(
         fmt::format("{} has no head, so it gives features and no logits; probe and refine take it as it is, "
                     "and fine-tune gives it a new head",

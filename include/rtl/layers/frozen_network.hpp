@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "rtl/core/precision.hpp"
 #include "rtl/core/tensor.hpp"
@@ -16,8 +17,9 @@ namespace rtl::layers {
 /// f32; with Precision::bf16 inputs, and everything between, are bf16.
 class FrozenNetwork {
  public:
-  /// Throws DTypeError for parameters other than f32.
-  explicit FrozenNetwork(Network& network, Precision precision = Precision::f32);
+  /// Its features are the penultimate ones or, with a name of Network::layer_names, those behind that layer. Throws
+  /// DTypeError for parameters other than f32, ValueError for a layer that there is not.
+  explicit FrozenNetwork(Network& network, Precision precision = Precision::f32, std::string layer = {});
   FrozenNetwork(FrozenNetwork&&) noexcept;
   FrozenNetwork& operator=(FrozenNetwork&&) noexcept;
   ~FrozenNetwork();

@@ -1,15 +1,14 @@
-// The model zoo.
+// The model zoo. Programs add architectures of their own by rtl/layers/model.hpp.
 //
-// | name          | variants                              | penultimate features      | names of tensors         |
-// |---------------|---------------------------------------|---------------------------|--------------------------|
-// | paper_cnn     | "" (32-64-64-512), h0 .. h4,          | F, behind a ReLU,         | conv1..3, fc1, head      |
-// |               | "C1-C2-C3-F"                          | dropout 0.5               |                          |
-// | paper_big_cnn | ""                                    | 2560, behind a ReLU,      | conv1..6, fc1, head      |
-// |               |                                       | dropout 0.5               |                          |
-// | mlp           | hidden widths "128-64"; "" is 128;    | the last width, behind a  | fc1.., head              |
-// |               | "none" has no hidden layer            | ReLU; the inputs          |                          |
-// | resnet_cifar  | "20" (also ""), "32", "44", "56",     | 64, pooled                | conv1, bn1, layer1.0..,  |
-// |               | any 6n+2                              |                           | linear                   |
+// * `mlp[:none|WIDTH[-WIDTH..]]`: linear layers with ReLUs between, of vectors or images. Without a variant one hidden
+//   layer of 128; "none" has none. Features: the last width, behind a ReLU, or the inputs. Tensors: fc1.., head.
+// * `paper_big_cnn`: six convolutions and a linear layer, the source of the REFINE paper. Features: 2560, behind a
+// ReLU,
+//   dropout 0.5. Tensors: conv1..6, fc1, head.
+// * `paper_cnn[:h0|h1|h2|h3|h4|C1-C2-C3-F]`: three convolutions and a linear layer, of the REFINE paper. Without a
+//   variant 32-64-64-512. Features: F, behind a ReLU, dropout 0.5. Tensors: conv1..3, fc1, head.
+// * `resnet_cifar[:20|32|44|56]`: residual network of He et al. 2016 for small images, of any depth 6n+2. Features: 64,
+//   pooled. Tensors: conv1, bn1, layer1.0.., linear.
 //
 // paper_cnn and paper_big_cnn are the networks of the REFINE paper (Xu, Nakada, Zhang and Li 2025): h0 16-32-32-128,
 // h1 32-64-64-256, h2 32-64-128-512, h3 64-128-128-768, h4 64-128-256-1024 are its ablation over the size of h; its
@@ -71,7 +70,8 @@ std::unique_ptr<layers::Network> resnet_cifar(const ResnetCifarOptions& options,
 /// Names of the sizes of paper_cnn and their widths: {"", "32-64-64-512"}, {"h0", "16-32-32-128"}, ...
 const std::vector<std::pair<std::string, std::string>>& paper_cnn_sizes();
 
-/// Names of the architectures with their variants, for error texts and help: "paper_cnn[:h0..h4|C1-C2-C3-F]", ...
+/// Names of all architectures, those that the program registered too, with their variants, for error texts and help:
+/// "paper_cnn[:h0|h1|h2|h3|h4|C1-C2-C3-F]", ...
 std::vector<std::string> descriptions();
 
 }  // namespace rtl::models

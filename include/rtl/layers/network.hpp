@@ -4,15 +4,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "rtl/layers/module.hpp"
 
 namespace rtl::layers {
 
 /// What is needed to build a network again, kept in checkpoints: name and size of the architecture, input, classes.
-/// The text form, for command lines, is "paper_cnn:h2"; rtl/layers/models.hpp lists names and variants.
+/// The text form, for command lines, is "paper_cnn:h2"; rtl/layers/models.hpp lists names and variants, and
+/// rtl/layers/model.hpp adds to them.
 struct Architecture {
-  std::string name;          ///< "paper_cnn", "paper_big_cnn", "mlp" or "resnet_cifar"
+  std::string name;          ///< "paper_cnn"
   std::string variant;       ///< size; empty for the default one
   Shape input;               ///< of one sample: [H, W, C], or [features]
   std::int64_t classes = 0;  ///< 0: a network without a head, until reset_head gives it one
@@ -27,6 +29,11 @@ class Network : public Module {
   virtual std::int64_t feature_count() const = 0;
   /// Penultimate features [N, feature_count]. Dropout behind the features belongs to the head and is not applied here.
   virtual Value features(const Value& x, const ForwardContext& context) = 0;
+  /// Layers of the trunk whose outputs can be taken as features, from the inputs on: "conv1", "layer2.0".
+  virtual std::vector<std::string> layer_names() const { return {}; }
+  /// Features [N, p] behind such a layer; maps [N, H, W, C] are averaged to [N, C]. What lies behind the layer is not
+  /// recorded. Throws ValueError for a name that is none, with those there are.
+  Value features_at(const std::string& layer, const Value& x, const ForwardContext& context);
   /// Logits from features; applies the head's dropout when training. Throws ValueError without a head.
   virtual Value head(const Value& features, const ForwardContext& context) = 0;
   /// Dropout probability that `head` applies to the features while training.
@@ -48,6 +55,10 @@ class Network : public Module {
   /// Of the parameters.
   Device device();
   DType dtype();
+
+ private:
+  /// What the layer, one of layer_names, gives.
+  virtual Value forward_to(const std::string& layer, const Value& x, const ForwardContext& context);
 };
 
 /// Builds a network with its architecture's usual initialisation, drawn from `seed` (the draw of each tensor depends on

@@ -16,6 +16,11 @@ class Sequential final : public Module {
   Sequential& add(std::string name, std::unique_ptr<Module> module);
   Sequential& add(std::unique_ptr<Module> module) { return add("", std::move(module)); }
   std::size_t size() const noexcept { return children_.size(); }
+  /// Names of the children that have one, in order; where a child is a sequence, its own, "stage1.conv1", before it.
+  std::vector<std::string> layer_names() const;
+  /// The pass from x to behind the layer of that name, and nothing beyond. Throws ValueError for a name that is not
+  /// one.
+  Value forward_to(const std::string& layer, const Value& x, const ForwardContext& context);
 
   Value forward(const Value& x, const ForwardContext& context) override;
   void visit(const std::string& prefix, ModuleState& state) override;

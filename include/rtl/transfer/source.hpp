@@ -26,33 +26,37 @@ class FrozenSource {
  public:
   /// Takes the network over. `normalization` absent means default_normalization; a source that takes vectors has
   /// standardize, with its numbers, or none, whatever it says of images. `name` is for reports; empty means the
-  /// architecture's. `precision` is that of its arithmetic. Throws ValueError for no network, a weight that is not
-  /// finite, or a normalisation that does not go with the inputs.
+  /// architecture's. `precision` is that of its arithmetic. `layer`, a name of layers::Network::layer_names, is where
+  /// features are taken; empty, they are the penultimate ones. Throws ValueError for no network, a weight that is not
+  /// finite, a normalisation that does not go with the inputs, or a layer that there is not, with those there are.
   explicit FrozenSource(std::unique_ptr<layers::Network> network,
                         std::optional<data::InputNormalization> normalization = {}, std::string name = {},
-                        Precision precision = Precision::f32);
+                        Precision precision = Precision::f32, std::string layer = {});
 
   const std::string& name() const;
   const layers::Architecture& architecture() const;
   const data::InputNormalization& normalization() const;
   Precision precision() const;
   const Device& device() const;
+  const std::string& layer() const;  ///< whose outputs are the features; empty for the penultimate ones
   std::int64_t feature_count() const;
-  std::int64_t classes() const;  ///< of its own head; 0 if it has none
+  /// Of the head on its features: its own; 0 if it has none, or a layer.
+  std::int64_t classes() const;
   std::int64_t parameter_count() const;
-  /// weights_hash at construction, which keys the feature cache.
+  /// weights_hash at construction, with the layer if there is one: what keys the feature cache and kept runs.
   std::uint64_t fingerprint() const;
-  /// weights_hash of what is in memory now; equals fingerprint() for ever.
+  /// The same of what is in memory now; equals fingerprint() for ever.
   std::uint64_t current_hash() const;
 
-  /// Penultimate features f32 [N, feature_count] of every sample, on the source's device; normalised as the
-  /// source expects. `batch_size` samples at a time; the result does not depend on it beyond float rounding. Throws
-  /// ShapeError if the samples are not what the source takes, ValueError if a feature is NaN or infinite.
+  /// Features f32 [N, feature_count] of every sample, on the source's device: the penultimate ones or the layer's;
+  /// inputs are normalised as the source expects. `batch_size` samples at a time; the result does not depend on it
+  /// beyond float rounding. Throws ShapeError if the samples are not what the source takes, ValueError if a feature is
+  /// NaN or infinite.
   Tensor features(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
   /// Logits of the source's own head, f32 [N, classes]. Throws ValueError if it has none.
   Tensor logits(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
 
-  /// A trainable copy on `device`, with the source's own head.
+  /// A trainable copy on `device`, with the source's own head, whatever the layer.
   std::unique_ptr<layers::Network> copy_network(const Device& device) const;
 
   /// Handles of the same source.

@@ -26,7 +26,8 @@ const Strategy& fine_tune() {
   static const StrategyOf<Options> strategy(
       {.name = "fine-tune",
        .summary = "all of the source's parameters go on training on the target",
-       .reference = "Yosinski et al. 2014; Xu et al. 2025, full fine-tuning"},
+       .reference = "Yosinski et al. 2014; Xu et al. 2025, full fine-tuning",
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

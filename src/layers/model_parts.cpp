@@ -1,0 +1,60 @@
+#include "layers/model_parts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "layers/model.hpp"
+
+namespace rtl::layers {
+
+std::vector<std::int64_t> parse_widths(const Architecture& architecture, const std::string& text) {
+  std::vector<std::int64_t> widths;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of("-,", begin), text.size());
+    std::int64_t width = 0;
+    const auto [stop, fault] = std::from_chars(text.data() + begin, text.data() + end, width);
+    if (fault != std::errc() || stop != text.data() + end || width < 1 || width > (1 << 20)) {
+      throw ValueError(fmt::format("make_network: '{}' is no architecture; there is {}", architecture.to_string(),
+                                   architecture_named(architecture.name).description()));
+    }
+    widths.push_back(width);
+    begin = end + 1;
+  }
+  return widths;
+}
+
+void check_images(const Architecture& architecture, std::int64_t smallest) {
+  const Shape& input = architecture.input;
+  if (input.rank() != 3 || input[0] < smallest || input[1] < smallest || input[2] < 1) {
+    throw ValueError(fmt::format("{} takes images [H, W, C] of at least {} by {} pixels, not {}",
+                                 architecture.to_string(), smallest, smallest, input.to_string()));
+  }
+}
+
+std::vector<Shape> weight_chain(const std::map<std::string, Shape>& shapes, const std::vector<std::string>& names,
+                                std::string& fault) {
+  std::vector<Shape> chain;
+  for (const std::string& name : names) {
+    const auto found = shapes.find(name + ".weight");
+    if (found == shapes.end()) {
+      fault = fmt::format("{}.weight is missing", name);
+      return {};
+    }
+    const Shape& shape = found->second;
+    const bool convolution = name.starts_with("conv");
+    bool fits = shape.rank() == (convolution ? 4 : 2) && shape.count() > 0;
+    if (fits && !chain.empty()) {
+      fits = chain.back().rank() == shape.rank() ? shape[1] == chain.back()[0] : shape[1] % chain.back()[0] == 0;
+    }
+    if (!fits) {
+      fault = fmt::format("{}.weight {} does not fit there", name, shape.to_string());
+      return {};
+    }
+    chain.push_back(shape);
+  }
+  return chain;
+}
+
+}  // namespace rtl::layers
