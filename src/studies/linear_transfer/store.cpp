@@ -1,4 +1,4 @@
-#include "cli/linear_study_store.hpp"
+#include "studies/linear_transfer/store.hpp"
 
 #include <fmt/format.h>
 

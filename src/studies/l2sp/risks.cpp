@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "cli/draws.hpp"
-#include "cli/reproduce_l2sp.hpp"
+#include "studies/draws.hpp"
+#include "studies/l2sp/parts.hpp"
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/transfer_risk.hpp"

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <map>
 
-#include "cli/draws.hpp"
+#include "studies/draws.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
-#include "cli/l2sp_networks.hpp"
-#include "cli/reproduce_l2sp.hpp"
+#include "studies/l2sp/network_runs.hpp"
+#include "studies/l2sp/parts.hpp"
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/theory/simulation.hpp"

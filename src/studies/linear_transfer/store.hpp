@@ -6,7 +6,7 @@
 
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
-#include "cli/linear_study.hpp"
+#include "studies/linear_transfer/policies.hpp"
 #include "transfer/state_folder.hpp"
 
 namespace rtl::cli {

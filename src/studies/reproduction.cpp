@@ -1,4 +1,4 @@
-#include "cli/reproduction.hpp"
+#include "studies/reproduction.hpp"
 
 #include <fmt/core.h>
 

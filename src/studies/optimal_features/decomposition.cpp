@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/reproduce_features.hpp"
+#include "studies/optimal_features/parts.hpp"
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/solvers/descend_featurization.hpp"
 #include "rtl/solvers/featurization.hpp"

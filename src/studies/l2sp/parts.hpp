@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "cli/reproduction.hpp"
+#include "studies/reproduction.hpp"
 #include "rtl/theory/covariance.hpp"
 
 namespace rtl::cli::l2sp {

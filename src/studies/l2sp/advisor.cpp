@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/reproduce_l2sp.hpp"
+#include "studies/l2sp/parts.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/advisor.hpp"

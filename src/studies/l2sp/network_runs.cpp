@@ -1,4 +1,4 @@
-#include "cli/l2sp_networks.hpp"
+#include "studies/l2sp/network_runs.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cli/reproduce_linear_transfer.hpp"
+#include "studies/linear_transfer/study.hpp"
 
 #include <fmt/core.h>
 
@@ -9,9 +9,9 @@
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/linear_study_store.hpp"
+#include "studies/linear_transfer/store.hpp"
 #include "cli/progress.hpp"
-#include "cli/reproduction.hpp"
+#include "studies/reproduction.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "rtl/core/error.hpp"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <functional>
 
-#include "cli/reproduce_features.hpp"
+#include "studies/optimal_features/parts.hpp"
 #include "rtl/solvers/feature_optimum.hpp"
 #include "rtl/theory/double_divergence.hpp"
 #include "rtl/theory/featurized_risk.hpp"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "cli/reproduce_features.hpp"
+#include "studies/optimal_features/parts.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/solvers/blended_ridge.hpp"
 #include "rtl/solvers/featurization.hpp"

@@ -1,4 +1,4 @@
-#include "cli/reproduce_l2sp.hpp"
+#include "studies/l2sp/parts.hpp"
 
 #include <cmath>
 #include <memory>

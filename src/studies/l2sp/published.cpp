@@ -6,8 +6,8 @@
 #include <array>
 #include <cmath>
 
-#include "cli/numpy_random.hpp"
-#include "cli/reproduce_l2sp.hpp"
+#include "studies/numpy_random.hpp"
+#include "studies/l2sp/parts.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 

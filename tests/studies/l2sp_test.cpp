@@ -7,10 +7,10 @@
 #include <limits>
 
 #include "cli/commands.hpp"
-#include "cli/numpy_random.hpp"
+#include "studies/numpy_random.hpp"
 #include "cli/plot.hpp"
 #include "cli/program.hpp"
-#include "cli/reproduction.hpp"
+#include "studies/reproduction.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/draws.hpp"
-#include "cli/reproduce_l2sp.hpp"
+#include "studies/draws.hpp"
+#include "studies/l2sp/parts.hpp"
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/linear_domains.hpp"
+#include "studies/linear_transfer/domains.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/solvers/l2sp_source.hpp"
 #include "rtl/transfer/statistics.hpp"

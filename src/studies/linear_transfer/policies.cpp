@@ -1,4 +1,4 @@
-#include "cli/linear_study.hpp"
+#include "studies/linear_transfer/policies.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cli/linear_domains.hpp"
+#include "studies/linear_transfer/domains.hpp"
 
 #include <fmt/format.h>
 

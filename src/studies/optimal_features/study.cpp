@@ -1,6 +1,6 @@
-#include "cli/reproduce_features.hpp"
+#include "studies/optimal_features/parts.hpp"
 
-#include "cli/draws.hpp"
+#include "studies/draws.hpp"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // The parts of `rtl reproduce optimal-features`.
 #pragma once
 
-#include "cli/reproduction.hpp"
+#include "studies/reproduction.hpp"
 #include "rtl/core/tensor.hpp"
 #include "rtl/theory/covariance.hpp"
 #include "rtl/theory/simulation.hpp"
