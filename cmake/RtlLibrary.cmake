@@ -1,8 +1,9 @@
-# librtl.a: every file under src/ but the program in src/cli.
+# librtl.a: every file under src/ but the program in src/cli and its studies.
 file(GLOB_RECURSE RTL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cpp)
-file(GLOB_RECURSE RTL_CLI_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.cpp ${PROJECT_SOURCE_DIR}/src/studies/*.cpp)
+file(GLOB_RECURSE RTL_CLI_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.cpp)
+file(GLOB_RECURSE RTL_STUDY_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/studies/*.cpp)
 file(GLOB_RECURSE RTL_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cu)
-list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} "")
+list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} ${RTL_STUDY_SOURCES} "")
 
 # Plain .cpp files that call the CUDA runtime or its libraries live in a folder called cuda; those that call
 # a vendor library (and have a stand-in in tests/emulation) in src/kernels/cuda/vendor.

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-namespace rtl::cli {
+namespace rtl::studies {
 
 /// draw(0) .. draw(count - 1) in this order, on all cores, one thread each; `draw` must allow that, and give the same
 /// whatever the thread. progress(share done) is called between blocks of at least `block` draws, on the calling thread.
@@ -35,4 +35,4 @@ auto simulate_draws(std::int64_t count, const Draw& draw, const std::function<vo
   return results;
 }
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace rtl::cli {
+namespace rtl::studies {
 
 class NumpyRandom {
  public:
@@ -44,4 +44,4 @@ class NumpyRandom {
   bool has_spare_ = false;
 };
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies

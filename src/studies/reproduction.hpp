@@ -1,24 +1,28 @@
-// What `rtl reproduce` produces: claims that pass or fail, and figures with the formula's curve and the simulated
-// points.
+// What a study finds: claims that pass or fail, and figures with the formula's curve and the simulated points.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cli/html_page.hpp"
-#include "cli/json_report.hpp"
+#include "io/json.hpp"
+#include "rtl/theory/simulation.hpp"
 
-namespace rtl::cli {
+namespace rtl::studies {
+
+using io::Json;
+
+/// How the numbers were made, in the order in which reports show it: {"seeds", "1 to 5"}, ...
+using Protocol = std::vector<std::pair<std::string, std::string>>;
 
 enum class Relation : std::uint8_t {
   within,    ///< |measured - expected| <= tolerance
   at_least,  ///< measured >= expected - tolerance
   at_most,   ///< measured <= expected + tolerance
 };
+/// "within", "at least", "at most".
+const char* to_string(Relation relation) noexcept;
 
 struct Claim {
   std::string name;
@@ -31,11 +35,19 @@ struct Claim {
 
 struct Series {
   enum class Kind : std::uint8_t { line, points };
-  std::string name;
+  std::string name;  ///< series whose names agree up to ':' belong together: a formula and its simulation
   Kind kind = Kind::line;
-  std::vector<double> x;
-  std::vector<double> y;
-  std::vector<double> error;  ///< half the length of the bars; empty: none
+  std::vector<double> x = {};
+  std::vector<double> y = {};
+  std::vector<double> error = {};  ///< half the length of the bars; empty: none
+
+  static Series line(std::string name) { return {.name = std::move(name)}; }
+  static Series points(std::string name) { return {.name = std::move(name), .kind = Kind::points}; }
+  /// A series has errors at all of its points or at none.
+  void add(double at, double value);
+  void add(double at, double value, double half_bar);
+  /// The mean, with two standard errors.
+  void add(double at, const theory::Average& average);
 };
 
 /// first, first + step .. not beyond last; or first, first * factor ..
@@ -50,65 +62,35 @@ struct Figure {
   std::string y_label;
   bool logarithmic_x = false;
   bool logarithmic_y = false;
-  std::vector<Series> series;
+  std::vector<Series> series = {};
+};
+
+/// Text in columns, for people.
+struct TextTable {
+  std::string title;
+  std::vector<std::string> header;
+  std::vector<std::size_t> left = {};  ///< columns aligned left, beside the first
+  std::vector<std::vector<std::string>> rows = {};
 };
 
 struct Reproduction {
-  std::string paper;
   std::string title;
-  Protocol protocol;
-  std::vector<Claim> claims;
-  std::vector<Figure> figures;
-  /// Text with aligned columns, printed before the claims and shown in the page: {title, table}.
-  std::vector<std::pair<std::string, std::string>> tables;
+  Protocol protocol = {};
+  std::vector<Claim> claims = {};
+  std::vector<Figure> figures = {};
+  std::vector<TextTable> tables = {};
+  Json facts = Json::object();  ///< of this study alone, for its JSON
   std::int64_t failed() const;
 };
 
 /// Claims that the mean of draws is what a formula says, within 1 % and four standard errors.
 void claim_average(Reproduction& result, const std::string& name, const std::vector<double>& draws, double formula);
 
-/// How much is to be done.
-enum class Effort : std::uint8_t { quick, full };
-
-struct ReproductionOptions {
-  Effort effort = Effort::quick;
-  std::uint64_t seed = 1;
-  /// Only claims and figures whose part has this name; empty: all.
-  std::string only;
-  std::function<void(double fraction, const std::string& text)> progress;
-};
-
-/// A part of a reproduction that can be run alone.
-struct ReproductionPart {
-  std::string name;
-  double weight = 1;  ///< its share of the time, for the progress bar
-  std::function<void(Reproduction& result, const ReproductionOptions& options)> run;
-};
-/// Runs the parts, or the one that `only` names. Throws UsageError if there is none of that name.
-void run_parts(const std::vector<ReproductionPart>& parts, const ReproductionOptions& options, Reproduction& result);
-
-/// Adds `rtl reproduce NAME` with the options that every study has: --quick, --full, --seed, --only, --json, --html and
-/// --csv. The command prints the claims, writes the files and fails if a claim does. The options of one study alone are
-/// added to what is returned.
-CLI::App* add_study(CLI::App& reproduce, const std::string& name, const std::string& description,
-                    std::function<Reproduction(const ReproductionOptions&)> study);
-
-/// L2-SP transfer ("Source-Optimal Training is Transfer-Suboptimal").
-void add_l2sp_study(CLI::App& reproduce);
-/// Optimal feature transfer.
-void add_optimal_features_study(CLI::App& reproduce);
-
-/// {"rtl", "paper", "protocol": {FACT: TEXT}, "passed", "failed", "claims": [{"name", "expected", "measured",
-/// "tolerance", "relation", "passed"}], "figures": [{"name", "title", "series": [{"name", "kind", "x", "y",
-/// "error"}]}]}; the command adds "effort", "seed" and "seconds".
+/// {"protocol": {FACT: TEXT}, "passed", "failed", "claims": [{"name", "expected", "measured", "tolerance",
+/// "relation", "passed"}], "figures": [{"name", "title", "series": [{"name", "kind", "x", "y", "error"}]}]}, then the
+/// study's own facts.
 Json to_json(const Reproduction& reproduction);
-/// check_outputs of what a study writes; to be called before its work.
-void check_study_outputs(const std::string& json, const std::string& html, const std::string& csv_folder);
-/// claims.csv and one file a figure (series, x, y, error) into the folder, which is made.
+/// claims.csv and one file a figure (series, x, y, error) into the folder, which is made. Throws IoError.
 void write_csv(const std::string& folder, const Reproduction& reproduction);
-/// Tables and claims, on standard output.
-void print(const Reproduction& reproduction);
-/// One self-contained page: claims, charts, protocol. Says why there are no charts if gnuplot is not there.
-std::string html_report(const Reproduction& reproduction);
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies

@@ -1,16 +1,16 @@
-// Whether the advisor, which sees nothing but the two samples, keeps up with the best rule of the digest's table (A7),
-// and never loses to scratch: mean target risks over draws of sources and targets.
+// Whether the advisor, which sees nothing but the two samples, keeps up with the best data-driven rule of an independent
+// simulation in Python, and never loses to scratch: mean target risks over draws of sources and targets.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "studies/l2sp/parts.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/advisor.hpp"
+#include "studies/l2sp/parts.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 namespace {
 
 struct Configuration {
@@ -93,8 +93,8 @@ class Draw {
 
 }  // namespace
 
-void advisor(Reproduction& result, const ReproductionOptions& options) {
-  const int draws = options.effort == Effort::full ? 240 : 12;
+void advisor(Reproduction& result, const RunOptions& options) {
+  const int draws = options.full() ? 240 : 12;
   const Device device = Device::cpu();
   Figure figure{.name = "advisor",
                 .title = "The advisor's risk",
@@ -102,9 +102,8 @@ void advisor(Reproduction& result, const ReproductionOptions& options) {
                     "Mean risk over scratch's in the five configurations, with standard errors: what the advisor "
                     "makes of the data, and the best of the tabulated data-driven rules.",
                 .x_label = "configuration",
-                .y_label = "risk as a share of scratch's",
-                .series = {}};
-  Series best{"best tabulated rule", Series::Kind::line, {}, {}, {}}, ours{"advisor", Series::Kind::points, {}, {}, {}};
+                .y_label = "risk as a share of scratch's"};
+  Series best = Series::line("best tabulated rule"), ours = Series::points("advisor");
   double number = 0;
   for (const Configuration& setting : configurations) {
     const std::string name = fmt::format("advisor, n0 {}, p {}, n1 {}, rho {}, apart {}", setting.source_rows,
@@ -133,14 +132,11 @@ void advisor(Reproduction& result, const ReproductionOptions& options) {
         {name + ": z of its risk minus scratch's", 1.96, difference.mean / difference.error, 0, Relation::at_most});
     const double whole = theory::average(scratch).mean;
     number += 1;
-    best.x.push_back(number);
-    best.y.push_back(setting.best / whole);
-    ours.x.push_back(number);
-    ours.y.push_back(risk.mean / whole);
-    ours.error.push_back(risk.error / whole);
+    best.add(number, setting.best / whole);
+    ours.add(number, risk.mean / whole, risk.error / whole);
   }
   figure.series = {best, ours};
   result.figures.push_back(figure);
 }
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "studies/draws.hpp"
-#include "studies/l2sp/parts.hpp"
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
 #include "solvers/golden_section.hpp"
+#include "studies/draws.hpp"
+#include "studies/l2sp/parts.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 
 namespace {
 
@@ -157,26 +157,21 @@ void claim_risk_curves(Reproduction& result, const Setting& setting, const Formu
 
 void claim_ratios(Reproduction& result, const Setting& setting, const Formula& formula, const Draws& draws,
                   Figure& figure) {
-  Series line{setting.name, Series::Kind::line, {}, {}, {}},
-      points{setting.name + ": mean of draws", Series::Kind::points, {}, {}, {}};
+  Series line = Series::line(setting.name), points = Series::points(setting.name + ": mean of draws");
   const auto rhos = alignments();
   for (std::size_t k = 0; k < rhos.size(); ++k) {
     const double expected = draws.transfer_penalties[k] / formula.source_penalty();
     const theory::Average measured = penalty_ratio(draws, rhos[k]);
-    const double ratio = measured.mean;
-    line.x.push_back(rhos[k]);
-    line.y.push_back(expected);
-    points.x.push_back(rhos[k]);
-    points.y.push_back(ratio);
-    points.error.push_back(2 * measured.error);
+    line.add(rhos[k], expected);
+    points.add(rhos[k], measured);
     result.claims.push_back(
         {fmt::format("{}, rho {:.2f}: ratio of the best penalties of the mean curves, 1 %", setting.name, rhos[k]),
-         expected, ratio, .01 * expected});
+         expected, measured.mean, .01 * expected});
     if (std::abs(rhos[k] - 1) > .01) {
       result.claims.push_back(
           {fmt::format("{}, rho {:.2f}: reversal, the best penalty for transfer lies {} the source's", setting.name,
                        rhos[k], rhos[k] < 1 ? "above" : "below"),
-           1, ratio, 0, rhos[k] < 1 ? Relation::at_least : Relation::at_most});
+           1, measured.mean, 0, rhos[k] < 1 ? Relation::at_least : Relation::at_most});
     }
   }
   figure.series.push_back(line);
@@ -217,15 +212,13 @@ void claim_centres(Reproduction& result, const Setting& setting, const Centres& 
 /// Gains of the three centres over scratch, paired.
 void claim_scaled(Reproduction& result, const Setting& setting, const Formula& formula, const Draws& draws) {
   Figure figure{
-      "scaled_" + std::to_string(result.figures.size()),
-      "What the centre is worth: " + setting.name,
-      "Mean gain over scratch of the source model at its own best penalty, at the best one for the target, and "
-      "scaled by rho. Lines: the formula. Points: means of the draws, with two standard errors.",
-      "alignment rho",
-      "risk of scratch minus risk of transfer",
-      false,
-      false,
-      {}};
+      .name = "scaled_" + std::to_string(result.figures.size()),
+      .title = "What the centre is worth: " + setting.name,
+      .caption =
+          "Mean gain over scratch of the source model at its own best penalty, at the best one for the target, and "
+          "scaled by rho. Lines: the formula. Points: means of the draws, with two standard errors.",
+      .x_label = "alignment rho",
+      .y_label = "risk of scratch minus risk of transfer"};
   struct Centre {
     const char* name;
     double (Centres::*risk)(const theory::TransferDraw& draw) const;
@@ -235,8 +228,8 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Formula& f
                   {"transfer-optimal", &Centres::best, {}, {}},
                   {"scaled", &Centres::scaled, {}, {}}};
   for (Centre& centre : all) {
-    centre.line = {centre.name, Series::Kind::line, {}, {}, {}};
-    centre.points = {std::string(centre.name) + ": draws", Series::Kind::points, {}, {}, {}};
+    centre.line = Series::line(centre.name);
+    centre.points = Series::points(std::string(centre.name) + ": draws");
   }
   const auto rhos = alignments();
   for (std::size_t k = 0; k < rhos.size(); ++k) {
@@ -248,11 +241,8 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Formula& f
     for (std::size_t i = 0; i < std::size(all); ++i) {
       const auto gain = draws.mean(
           [&](const theory::TransferDraw& draw) { return centres.scratch(draw) - (centres.*all[i].risk)(draw); });
-      all[i].line.x.push_back(rho);
-      all[i].line.y.push_back(formulas[i].scratch - formulas[i].transfer);
-      all[i].points.x.push_back(rho);
-      all[i].points.y.push_back(gain.mean);
-      all[i].points.error.push_back(2 * gain.error);
+      all[i].line.add(rho, formulas[i].scratch - formulas[i].transfer);
+      all[i].points.add(rho, gain);
     }
     claim_centres(result, setting, centres);
   }
@@ -261,26 +251,22 @@ void claim_scaled(Reproduction& result, const Setting& setting, const Formula& f
 }
 
 Figure risk_figure(const Setting& setting, const Formula& formula, const Draws& draws) {
-  Figure figure{"risk_" + std::to_string(static_cast<int>(10 * setting.exponent)),
-                "Transfer risk by source penalty: " + setting.name,
-                "Lines: the formula. Points: means of the draws, with two standard errors.",
-                "source penalty tau0",
-                "transfer risk",
-                true,
-                true,
-                {}};
+  Figure figure{.name = "risk_" + std::to_string(static_cast<int>(10 * setting.exponent)),
+                .title = "Transfer risk by source penalty: " + setting.name,
+                .caption = "Lines: the formula. Points: means of the draws, with two standard errors.",
+                .x_label = "source penalty tau0",
+                .y_label = "transfer risk",
+                .logarithmic_x = true,
+                .logarithmic_y = true};
   for (const double rho : {.5, 1.0, 1.5}) {
     const std::string name = fmt::format("rho {}", rho);
-    Series line{name, Series::Kind::line, {}, {}, {}}, points{name + ": draws", Series::Kind::points, {}, {}, {}};
+    Series line = Series::line(name), points = Series::points(name + ": draws");
     for (std::size_t l = 0; l < draws.grid.size(); ++l) {
-      line.x.push_back(draws.grid[l]);
-      line.y.push_back(formula.risk(rho, draws.grid[l]).transfer);
+      line.add(draws.grid[l], formula.risk(rho, draws.grid[l]).transfer);
       if (l % 4 != 0) continue;
       const auto mean = draws.mean(
           [&](const theory::TransferDraw& draw) { return draw.transfer_risk(static_cast<std::int64_t>(l), rho); });
-      points.x.push_back(draws.grid[l]);
-      points.y.push_back(mean.mean);
-      points.error.push_back(2 * mean.error);
+      points.add(draws.grid[l], mean);
     }
     figure.series.push_back(line);
     figure.series.push_back(points);
@@ -295,8 +281,8 @@ double penalty_ratio_formula(double source_samples, double exponent, double alig
   return formula.transfer_penalty(alignment) / formula.source_penalty();
 }
 
-void averaged_curves(Reproduction& result, const ReproductionOptions& options) {
-  const bool full = options.effort == Effort::full;
+void averaged_curves(Reproduction& result, const RunOptions& options) {
+  const bool full = options.full();
   std::vector<Setting> settings = {{"isotropic, gamma 2", 250, 0}};
   if (full) {
     settings.push_back({"isotropic, gamma 5", 100, 0});
@@ -305,14 +291,13 @@ void averaged_curves(Reproduction& result, const ReproductionOptions& options) {
     settings.push_back({"exponent 1", 250, 1});
   }
   const int count = full ? 4000 : 1000;
-  Figure ratios{"ratio_averaged",
-                "The ratio of the penalties, means of many draws",
-                "Lines: the formula. Points: from the minima of the mean risk curves, with two standard errors.",
-                "alignment rho",
-                "tau0* / tauS*",
-                false,
-                true,
-                {}};
+  Figure ratios{
+      .name = "ratio_averaged",
+      .title = "The ratio of the penalties, means of many draws",
+      .caption = "Lines: the formula. Points: from the minima of the mean risk curves, with two standard errors.",
+      .x_label = "alignment rho",
+      .y_label = "tau0* / tauS*",
+      .logarithmic_y = true};
   double done = 0;
   for (const Setting& setting : settings) {
     const Formula formula(setting);
@@ -328,4 +313,4 @@ void averaged_curves(Reproduction& result, const ReproductionOptions& options) {
   result.figures.push_back(ratios);
 }
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

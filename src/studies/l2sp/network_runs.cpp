@@ -18,7 +18,7 @@
 #include "rtl/layers/sequential.hpp"
 #include "rtl/transfer/training.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 
 namespace {
 
@@ -250,4 +250,4 @@ double run_scratch(const NetworkProblem& problem, std::uint64_t seed) {
   return accuracy(net, problem.target.test, device);
 }
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

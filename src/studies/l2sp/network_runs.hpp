@@ -8,7 +8,7 @@
 
 #include "rtl/data/dataset.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 
 enum class NetworkKind : std::uint8_t {
   mlp,  ///< 784-128-64-5
@@ -57,4 +57,4 @@ NetworkRun run_networks(const NetworkProblem& problem, double source_decay, std:
 /// Accuracy of a fresh network with the same target samples, epochs and decay.
 double run_scratch(const NetworkProblem& problem, std::uint64_t seed);
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

@@ -5,18 +5,15 @@
 #include <cmath>
 #include <map>
 
-#include "studies/draws.hpp"
-#include "cli/interrupt.hpp"
-#include "cli/json_report.hpp"
-#include "studies/l2sp/network_runs.hpp"
-#include "studies/l2sp/parts.hpp"
-#include "cli/table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/statistics.hpp"
-#include "transfer/state_folder.hpp"
+#include "studies/draws.hpp"
+#include "studies/l2sp/network_runs.hpp"
+#include "studies/l2sp/parts.hpp"
+#include "studies/store.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 
 namespace {
 
@@ -43,29 +40,16 @@ double l2sp_accuracy(const NetworkRun& run) { return run.l2sp.accuracy; }
 Json to_json(const FineTuning& one) { return {{"accuracy", one.accuracy}, {"distances", one.distances}}; }
 FineTuning fine_tuning_from(const Json& json) { return {json.at("accuracy"), json.at("distances")}; }
 
-/// Finished trainings in the state folder.
+/// Finished trainings of one problem.
 class State {
  public:
-  explicit State(const NetworkOptions& settings)
-      : resume_(settings.resume),
-        machine_(transfer::detail::machine_facts(DeviceKind::cpu, 1)),
-        folder_(
-            settings.state, machine_, [](const std::string& name) { return name.find("-seed") != std::string::npos; },
-            [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }),
-        kept_([folder = settings.state]() -> std::string {
-          const std::size_t count = folder.empty() ? 0 : count_files(folder, ".json");
-          return count == 0 ? ""
-                            : fmt::format("{} finished trainings are kept in {}{}", count, folder, resume_command());
-        }) {}
-
-  /// Results that are there and wanted, of one problem. Throws ValueError if one of the names is another setting's.
-  void open(const NetworkProblem& problem, const std::vector<std::string>& names) {
-    facts_ = machine_;
-    facts_.push_back({"problem", problem.fingerprint()});
-    found_.clear();
+  /// Takes the results that are there and wanted. Throws ValueError if one of the names is another setting's.
+  State(const Store& store, const RunOptions& options, const NetworkProblem& problem,
+        const std::vector<std::string>& names, bool resume)
+      : store_(store), options_(options), facts_({{"problem", problem.fingerprint()}}) {
     for (const std::string& name : names) {
-      auto found = folder_.find(name, facts_);
-      if (found && resume_) found_.emplace(name, *std::move(found));
+      auto found = store_.find(name, facts_);
+      if (found && resume) found_.emplace(name, *std::move(found));
     }
   }
 
@@ -74,22 +58,21 @@ class State {
   Json get(const std::string& name, const Compute& compute) const {
     const auto found = found_.find(name);
     if (found != found_.end()) return found->second;
-    if (interrupted()) throw Error("the study was stopped");
+    options_.check_stop();
     Json result = compute();
-    folder_.store(name, facts_, result);
+    store_.put(name, facts_, result);
     return result;
   }
 
  private:
-  bool resume_;
-  transfer::detail::Facts machine_, facts_;
-  transfer::detail::StateFolder folder_;
+  const Store& store_;
+  const RunOptions& options_;
+  Store::Facts facts_;
   std::map<std::string, Json> found_;
-  KeptWork kept_;
 };
 
-Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, State& state,
-                const std::function<void(double)>& progress) {
+Results run_all(const NetworkProblem& problem, const std::vector<double>& decays, int seeds, bool resume,
+                const Store& store, const RunOptions& options) {
   const auto per_seed = static_cast<std::int64_t>(decays.size()) + 1;
   const auto name_of = [&](std::int64_t i) {
     const auto decay = static_cast<std::size_t>(i % per_seed);
@@ -98,7 +81,7 @@ Results run_all(const NetworkProblem& problem, const std::vector<double>& decays
   };
   std::vector<std::string> names;
   for (std::int64_t i = 0; i < seeds * per_seed; ++i) names.push_back(name_of(i));
-  state.open(problem, names);
+  const State state(store, options, problem, names, resume);
   const auto run = [&](std::int64_t i) -> Json {
     const auto seed = static_cast<std::uint64_t>(i / per_seed);
     const auto decay = static_cast<std::size_t>(i % per_seed);
@@ -113,7 +96,8 @@ Results run_all(const NetworkProblem& problem, const std::vector<double>& decays
               {"by_fraction", one.by_fraction}};
     });
   };
-  const std::vector<Json> all = simulate_draws(seeds * per_seed, run, progress, 2);
+  const std::vector<Json> all = simulate_draws(
+      seeds * per_seed, run, [&](double fraction) { options.progress(fraction, problem.name); }, 2);
   Results results{decays, {}, {}};
   for (int seed = 0; seed < seeds; ++seed) {
     std::vector<NetworkRun> row;
@@ -234,48 +218,43 @@ double position(double decay) { return decay > 0 ? decay : 3e-7; }
 
 template <typename Value>
 Series accuracy_series(const Results& results, const std::string& name, const Value& value) {
-  Series series{name, Series::Kind::points, {}, {}, {}};
+  Series series = Series::points(name);
   for (std::size_t decay = 0; decay < results.decays.size(); ++decay) {
     const auto mean = theory::average(results.column(decay, value));
-    series.x.push_back(position(results.decays[decay]));
-    series.y.push_back(mean.mean);
-    series.error.push_back(2 * mean.error);
+    series.add(position(results.decays[decay]), mean);
   }
   return series;
 }
 
 Figure accuracy_figure(const NetworkProblem& problem, const Results& results) {
   Figure figure{
-      "networks_" + problem.name,
-      "Accuracy by the source's weight decay: " + problem.name,
-      "Means over seeds with two standard errors. The leftmost points are a decay of 0; the horizontal line is "
-      "scratch.",
-      "weight decay of the source",
-      "test accuracy",
-      true,
-      false,
-      {}};
+      .name = "networks_" + problem.name,
+      .title = "Accuracy by the source's weight decay: " + problem.name,
+      .caption =
+          "Means over seeds with two standard errors. The leftmost points are a decay of 0; the horizontal line is "
+          "scratch.",
+      .x_label = "weight decay of the source",
+      .y_label = "test accuracy",
+      .logarithmic_x = true};
   figure.series.push_back(accuracy_series(results, "source, its own task", source_accuracy));
   figure.series.push_back(accuracy_series(results, "target, plain", standard_accuracy));
   figure.series.push_back(accuracy_series(results, "target, L2-SP", l2sp_accuracy));
   const double scratch = theory::average(results.scratch).mean;
-  figure.series.push_back({"scratch",
-                           Series::Kind::line,
-                           {position(results.decays.front()), position(results.decays.back())},
-                           {scratch, scratch},
-                           {}});
+  figure.series.push_back({.name = "scratch",
+                           .x = {position(results.decays.front()), position(results.decays.back())},
+                           .y = {scratch, scratch}});
   return figure;
 }
 
 Figure fraction_figure(const NetworkProblem& problem, const Results& results) {
-  Figure figure{"fractions_" + problem.name,
-                "Accuracy by the source's weight decay and the share of the target: " + problem.name,
-                "Means over seeds of plain fine-tuning with two standard errors. The leftmost points are a decay of 0.",
-                "weight decay of the source",
-                "test accuracy",
-                true,
-                false,
-                {}};
+  Figure figure{
+      .name = "fractions_" + problem.name,
+      .title = "Accuracy by the source's weight decay and the share of the target: " + problem.name,
+      .caption =
+          "Means over seeds of plain fine-tuning with two standard errors. The leftmost points are a decay of 0.",
+      .x_label = "weight decay of the source",
+      .y_label = "test accuracy",
+      .logarithmic_x = true};
   for (std::size_t f = 0; f < problem.target_fractions.size(); ++f) {
     figure.series.push_back(
         accuracy_series(results, fmt::format("{:g} %", 100 * problem.target_fractions[f]), accuracy_on(f)));
@@ -284,22 +263,19 @@ Figure fraction_figure(const NetworkProblem& problem, const Results& results) {
 }
 
 Figure distance_figure(const NetworkProblem& problem, const Results& results) {
-  Figure figure{"distances_" + problem.name,
-                "Distance of the parameters from the source's: " + problem.name,
-                "Means over seeds. Lines: plain fine-tuning. Points: L2-SP.",
-                "epoch",
-                "distance",
-                false,
-                false,
-                {}};
+  Figure figure{.name = "distances_" + problem.name,
+                .title = "Distance of the parameters from the source's: " + problem.name,
+                .caption = "Means over seeds. Lines: plain fine-tuning. Points: L2-SP.",
+                .x_label = "epoch",
+                .y_label = "distance"};
   for (const std::size_t decay : {std::size_t{0}, results.decays.size() / 2, results.decays.size() - 1}) {
     const std::string name = fmt::format("decay {:.2g}", results.decays[decay]);
-    Series plain{name, Series::Kind::line, {}, {}, {}}, l2sp{name + ": L2-SP", Series::Kind::points, {}, {}, {}};
+    Series plain = Series::line(name), l2sp = Series::points(name + ": L2-SP");
     for (std::size_t epoch = 0; epoch < results.runs[0][decay].standard.distances.size(); ++epoch) {
       const auto mean = [&](const auto& distances) { return theory::average(results.column(decay, distances)).mean; };
-      for (Series* series : {&plain, &l2sp}) series->x.push_back(static_cast<double>(epoch) + 1);
-      plain.y.push_back(mean([&](const NetworkRun& run) { return run.standard.distances[epoch]; }));
-      l2sp.y.push_back(mean([&](const NetworkRun& run) { return run.l2sp.distances[epoch]; }));
+      const double at = static_cast<double>(epoch) + 1;
+      plain.add(at, mean([&](const NetworkRun& run) { return run.standard.distances[epoch]; }));
+      l2sp.add(at, mean([&](const NetworkRun& run) { return run.l2sp.distances[epoch]; }));
     }
     figure.series.push_back(plain);
     figure.series.push_back(l2sp);
@@ -309,12 +285,13 @@ Figure distance_figure(const NetworkProblem& problem, const Results& results) {
 
 }  // namespace
 
-void networks(Reproduction& result, const ReproductionOptions& options, const NetworkOptions& settings) {
-  const bool full = options.effort == Effort::full;
+void networks(Reproduction& result, const RunOptions& options, const NetworkOptions& settings) {
+  const bool full = options.full();
   const std::vector<double> all = source_decays();
   const std::vector<double> few = {all[0], all[11], all[16]};
   const int seeds = settings.seeds > 0 ? settings.seeds : full ? 10 : 3;
-  State state(settings);
+  const auto is_training = [](const std::string& name) { return name.find("-seed") != std::string::npos; };
+  const Store store(settings.state, DeviceKind::cpu, 1, is_training, "trainings", options);
   result.protocol.push_back(
       {"networks",
        "Adam, rate 0.001; source epochs 10 (MNIST) and 15 (CIFAR-10), target 5 and 8; fine-tuning "
@@ -330,8 +307,9 @@ void networks(Reproduction& result, const ReproductionOptions& options, const Ne
   for (const NetworkProblem& problem : problems) {
     // The convolutional network costs about ten times as much.
     const double share = problems.size() == 1 ? 1 : problem.kind == NetworkKind::mlp ? .1 : .9;
-    const Results results = run_all(problem, full ? all : few, seeds, state,
-                                    [&](double fraction) { options.progress(done + share * fraction, problem.name); });
+    RunOptions inner = options;
+    inner.progress = [&](double fraction, const std::string& text) { options.progress(done + share * fraction, text); };
+    const Results results = run_all(problem, full ? all : few, seeds, settings.resume, store, inner);
     done += share;
     claim(result, problem, results);
     result.figures.push_back(accuracy_figure(problem, results));
@@ -342,4 +320,4 @@ void networks(Reproduction& result, const ReproductionOptions& options, const Ne
   }
 }
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

@@ -6,12 +6,12 @@
 #include <array>
 #include <cmath>
 
-#include "studies/numpy_random.hpp"
-#include "studies/l2sp/parts.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
+#include "studies/l2sp/parts.hpp"
+#include "studies/numpy_random.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 
 namespace {
 
@@ -109,19 +109,15 @@ Curve simulate(std::int64_t source_samples, double exponent, const std::function
 }
 
 Series points(const std::string& name, const std::vector<double>& x, const Curve& curve) {
-  Series series{name, Series::Kind::points, x, {}, {}};
-  for (const auto& ratio : curve.ratios) {
-    series.y.push_back(ratio.mean);
-    series.error.push_back(1.96 * ratio.error);
-  }
+  Series series = Series::points(name);
+  for (std::size_t k = 0; k < x.size(); ++k) series.add(x[k], curve.ratios[k].mean, 1.96 * curve.ratios[k].error);
   return series;
 }
 
 Series formula_line(const std::string& name, double ratio) {
-  Series series{name, Series::Kind::line, {}, {}, {}};
+  Series series = Series::line(name);
   for (const double rho : steps(.5, 1.5, .01)) {
-    series.x.push_back(rho);
-    series.y.push_back(theory::transfer_optimal_penalty(ratio, 1, rho).penalty / ratio);
+    series.add(rho, theory::transfer_optimal_penalty(ratio, 1, rho).penalty / ratio);
   }
   return series;
 }
@@ -160,8 +156,8 @@ void claim_other(Reproduction& result, const PublishedCurve& published, const Cu
 
 }  // namespace
 
-void published_curves(Reproduction& result, const ReproductionOptions& options) {
-  const bool full = options.effort == Effort::full;
+void published_curves(Reproduction& result, const RunOptions& options) {
+  const bool full = options.full();
   const double curves = full ? 1 + static_cast<double>(other_curves.size()) : 1;
   double done = 0;
   const auto progress = [&](double fraction) { options.progress((done + fraction) / curves, "published curves"); };
@@ -169,25 +165,24 @@ void published_curves(Reproduction& result, const ReproductionOptions& options) 
   ++done;
   claim_figure_2a(result, first);
   Figure figure{
-      "ratio_gamma",
-      "Best source penalty for the target, by that for the source",
-      "Isotropic inputs. Lines: the formula. Points: the published ten seeds, with 95 % intervals; the mean of "
-      "single seeds' ratios lies above the formula, because each seed's best penalty scatters.",
-      "alignment rho",
-      "ratio of the penalties",
-      false,
-      true,
-      {}};
+      .name = "ratio_gamma",
+      .title = "Best source penalty for the target, by that for the source",
+      .caption =
+          "Isotropic inputs. Lines: the formula. Points: the published ten seeds, with 95 % intervals; the mean of "
+          "single seeds' ratios lies above the formula, because each seed's best penalty scatters.",
+      .x_label = "alignment rho",
+      .y_label = "ratio of the penalties",
+      .logarithmic_y = true};
   figure.series = {formula_line("gamma 2", 2), points("gamma 2: ten seeds", alignments(), first)};
-  Figure powers{"ratio_exponent",
-                "The same for inputs with a power law",
-                "Eigenvalues i^-exponent, gamma = 2. Lines: the formula for the mean risk. Points: the published ten "
-                "seeds, with 95 % intervals. With exponent 2 single seeds' best penalties are unstable.",
-                "alignment rho",
-                "ratio of the penalties",
-                false,
-                true,
-                {}};
+  Figure powers{
+      .name = "ratio_exponent",
+      .title = "The same for inputs with a power law",
+      .caption =
+          "Eigenvalues i^-exponent, gamma = 2. Lines: the formula for the mean risk. Points: the published ten "
+          "seeds, with 95 % intervals. With exponent 2 single seeds' best penalties are unstable.",
+      .x_label = "alignment rho",
+      .y_label = "ratio of the penalties",
+      .logarithmic_y = true};
   if (full) {
     for (const auto& published : other_curves) {
       const Curve curve = simulate(published.source_samples, published.exponent, progress);
@@ -198,10 +193,9 @@ void published_curves(Reproduction& result, const ReproductionOptions& options) 
         figure.series.push_back(formula_line(name, static_cast<double>(dimension) / published.source_samples));
         figure.series.push_back(points(name + ": ten seeds", alignments(), curve));
       } else {
-        Series line{name, Series::Kind::line, alignments(), {}, {}};
-        for (const double rho : line.x) {
-          line.y.push_back(
-              penalty_ratio_formula(static_cast<double>(published.source_samples), published.exponent, rho));
+        Series line = Series::line(name);
+        for (const double rho : alignments()) {
+          line.add(rho, penalty_ratio_formula(static_cast<double>(published.source_samples), published.exponent, rho));
         }
         powers.series.push_back(line);
         powers.series.push_back(points(name + ": ten seeds", alignments(), curve));
@@ -212,4 +206,4 @@ void published_curves(Reproduction& result, const ReproductionOptions& options) 
   if (full) result.figures.push_back(powers);
 }
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

@@ -3,13 +3,13 @@
 
 #include <cmath>
 
-#include "studies/draws.hpp"
-#include "studies/l2sp/parts.hpp"
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/transfer_risk.hpp"
+#include "studies/draws.hpp"
+#include "studies/l2sp/parts.hpp"
 
-namespace rtl::cli::l2sp {
+namespace rtl::studies::l2sp {
 
 namespace {
 
@@ -83,7 +83,7 @@ void compare(Reproduction& result, const Setting& setting, std::uint64_t seed,
   claim_average(result, setting.name + ", scratch risk", scratch, formula.scratch);
 }
 
-/// The digest's settings: small ones, and with `full` those with 1,000 dimensions too.
+/// The settings: small ones, and with `full` those with 1,000 dimensions too.
 std::vector<Setting> settings_of(bool full, std::uint64_t seed) {
   const auto white = [](std::int64_t p) { return Covariance::isotropic(p); };
   const auto power = [](std::int64_t p, double exponent) { return Covariance::power_law(p, exponent); };
@@ -105,7 +105,7 @@ std::vector<Setting> settings_of(bool full, std::uint64_t seed) {
   return settings;
 }
 
-/// The formulas' values in the digest, to the digits that it has.
+/// The formulas' values as they were computed independently, to the digits that are known.
 void claim_tabulated(Reproduction& result) {
   const auto risk = [](double ratio0, double ratio1, double alignment, double target_norm, double noise0, double noise1,
                        double tau0, double tau1) {
@@ -152,7 +152,7 @@ double formula_gain(const FlipProblem& problem, const Covariance& inputs, const 
 
 /// Mean of draws, with its standard error.
 theory::Average simulated_gain(const FlipProblem& problem, const Covariance& inputs, const RidgeSetting& target,
-                               int draws, const ReproductionOptions& options) {
+                               int draws, const RunOptions& options) {
   const theory::TransferSimulation simulation(inputs, problem.w0, inputs, problem.apart, flip_source, target,
                                               {flip_source.penalty});
   const auto gains = simulate_draws(
@@ -166,41 +166,36 @@ theory::Average simulated_gain(const FlipProblem& problem, const Covariance& inp
 }
 
 Series simulated_gains(const FlipProblem& problem, const Covariance& inputs, double samples, const std::string& name,
-                       const ReproductionOptions& options) {
-  Series points{name, Series::Kind::points, {}, {}, {}};
+                       const RunOptions& options) {
+  Series points = Series::points(name);
   for (const double penalty : {.01, .1, .5, 3.0}) {
     const auto gain = simulated_gain(problem, inputs, {samples, .05, penalty}, 60, options);
-    points.x.push_back(penalty);
-    points.y.push_back(gain.mean);
-    points.error.push_back(2 * gain.error);
+    points.add(penalty, gain);
   }
   return points;
 }
 
 /// Gains over the target's penalty for three numbers of samples; with isotropic inputs they keep one sign.
 void add_decision_figure(Reproduction& result, const FlipProblem& problem, const Covariance& two_levels,
-                         const ReproductionOptions& options) {
+                         const RunOptions& options) {
   const Covariance white = Covariance::isotropic(FlipProblem::p);
-  Figure figure{
-      "decision",
-      "Should I transfer? It can depend on the target's fit alone",
-      "Gain over scratch, the source being the same. Two levels of inputs: the curves cross zero. Isotropic inputs, "
-      "same tasks: they do not. Lines: the formula. Points: means of draws, with two standard errors.",
-      "target penalty tau1",
-      "risk of scratch minus risk of transfer",
-      true,
-      false,
-      {}};
+  Figure figure{.name = "decision",
+                .title = "Should I transfer? It can depend on the target's fit alone",
+                .caption =
+                    "Gain over scratch, the source being the same. Two levels of inputs: the curves cross zero. "
+                    "Isotropic inputs, "
+                    "same tasks: they do not. Lines: the formula. Points: means of draws, with two standard errors.",
+                .x_label = "target penalty tau1",
+                .y_label = "risk of scratch minus risk of transfer",
+                .logarithmic_x = true};
   double least = 1e300, most = -1e300;
   for (const double samples : {50.0, 100.0, 400.0}) {
-    Series anisotropic{fmt::format("two levels, n1 {}", samples), Series::Kind::line, {}, {}, {}},
-        isotropic{fmt::format("isotropic, n1 {}", samples), Series::Kind::line, {}, {}, {}};
+    Series anisotropic = Series::line(fmt::format("two levels, n1 {}", samples)),
+           isotropic = Series::line(fmt::format("isotropic, n1 {}", samples));
     for (const double penalty : logarithmic_steps(.003, 10, 1.15)) {
       const RidgeSetting target = {samples, .05, penalty};
-      anisotropic.x.push_back(penalty);
-      anisotropic.y.push_back(formula_gain(problem, two_levels, target));
-      isotropic.x.push_back(penalty);
-      isotropic.y.push_back(formula_gain(problem, white, target));
+      anisotropic.add(penalty, formula_gain(problem, two_levels, target));
+      isotropic.add(penalty, formula_gain(problem, white, target));
       least = std::min(least, isotropic.y.back());
       most = std::max(most, isotropic.y.back());
     }
@@ -216,8 +211,8 @@ void add_decision_figure(Reproduction& result, const FlipProblem& problem, const
 
 }  // namespace
 
-void risks(Reproduction& result, const ReproductionOptions& options) {
-  const std::vector<Setting> settings = settings_of(options.effort == Effort::full, options.seed);
+void risks(Reproduction& result, const RunOptions& options) {
+  const std::vector<Setting> settings = settings_of(options.full(), options.seed);
   const auto count = static_cast<double>(settings.size());
   double done = 0;
   for (const Setting& setting : settings) {
@@ -228,7 +223,7 @@ void risks(Reproduction& result, const ReproductionOptions& options) {
   claim_tabulated(result);
 }
 
-void decision(Reproduction& result, const ReproductionOptions& options) {
+void decision(Reproduction& result, const RunOptions& options) {
   const FlipProblem problem;
   const Covariance two_levels = Covariance::diagonal(problem.variances);
   const RidgeSetting scarce = {50, .05, .5}, ample = {100, .05, .01};
@@ -248,4 +243,4 @@ void decision(Reproduction& result, const ReproductionOptions& options) {
   add_decision_figure(result, problem, two_levels, options);
 }
 
-}  // namespace rtl::cli::l2sp
+}  // namespace rtl::studies::l2sp

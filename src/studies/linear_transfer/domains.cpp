@@ -5,19 +5,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/model_spec.hpp"
 #include "rtl/data/csv.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/data/svmlight.hpp"
 #include "rtl/io/npy.hpp"
+#include "rtl/layers/checkpoint.hpp"
 #include "rtl/transfer/source.hpp"
 
-namespace rtl::cli {
+namespace rtl::studies::linear_transfer {
 namespace {
 
 /// -1 everywhere but at the class.
-void set_classes(LinearDomain& domain, const std::vector<std::int64_t>& labels, std::int64_t classes) {
-  domain.task = LinearTask::classes;
+void set_classes(Domain& domain, const std::vector<std::int64_t>& labels, std::int64_t classes) {
+  domain.task = Task::classes;
   domain.outputs = classes;
   domain.y.assign(labels.size() * static_cast<std::size_t>(classes), -1.0);
   for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -34,11 +34,11 @@ std::vector<std::int64_t> label_values(const Tensor& labels) {
   return {values.begin(), values.end()};
 }
 
-LinearDomain wine(const std::string& folder, const std::string& colour) {
+Domain wine(const std::string& folder, const std::string& colour) {
   const data::CsvTable table = data::read_csv(folder + "/tabular/wine_quality/winequality-" + colour + ".csv");
   const std::vector<double> values = table.values.to_vector<double>();
   const std::int64_t columns = table.values.extent(1), quality = table.column("quality");
-  LinearDomain domain{colour, table.rows(), columns - 1, 1, {}, {}, table.rows(), table.rows(), LinearTask::regression};
+  Domain domain{colour, table.rows(), columns - 1, 1, {}, {}, table.rows(), table.rows(), Task::regression};
   for (std::int64_t i = 0; i < domain.rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
       const double value = values[static_cast<std::size_t>(i * columns + j)];
@@ -53,11 +53,11 @@ LinearDomain wine(const std::string& folder, const std::string& colour) {
 }
 
 /// Age, sex, chest pain (four columns), blood pressure, heart rate, angina, depression: what all sites measured.
-LinearDomain heart(const std::string& folder, const std::string& site) {
+Domain heart(const std::string& folder, const std::string& site) {
   const data::CsvTable table = data::read_csv(folder + "/tabular/heart_disease/processed." + site + ".data",
                                               {.header = data::CsvHeader::absent});
   const std::vector<double> values = table.values.to_vector<double>();
-  LinearDomain domain{site, table.rows(), 10, 1, {}, {}, table.rows(), table.rows(), LinearTask::two_classes};
+  Domain domain{site, table.rows(), 10, 1, {}, {}, table.rows(), table.rows(), Task::two_classes};
   for (std::int64_t i = 0; i < domain.rows; ++i) {
     const double* row = values.data() + i * table.values.extent(1);
     for (const int column : {0, 1}) domain.x.push_back(static_cast<float>(row[column]));
@@ -69,8 +69,8 @@ LinearDomain heart(const std::string& folder, const std::string& site) {
 }
 
 /// The first 2000 rows are the file's training part; log(1 + count) of 5000 words.
-LinearDomain amazon(const std::string& folder, const std::string& product) {
-  LinearDomain domain{product, 0, 5000, 1, {}, {}, 0, 0, LinearTask::two_classes};
+Domain amazon(const std::string& folder, const std::string& product) {
+  Domain domain{product, 0, 5000, 1, {}, {}, 0, 0, Task::two_classes};
   for (const char* part : {"train", "test2000"}) {
     const data::SvmlightData read = data::read_svmlight(
         fmt::format("{}/text/amazon_reviews/{}_{}.svmlight.gz", folder, product, part), 5000, {.first_index = 0});
@@ -84,11 +84,11 @@ LinearDomain amazon(const std::string& folder, const std::string& product) {
 }
 
 /// 800 visual words, each row scaled to a sum of one.
-LinearDomain office(const std::string& folder, const std::string& camera) {
+Domain office(const std::string& folder, const std::string& camera) {
   const std::string path = folder + "/features/office_caltech10_surf/" + camera;
   const Tensor counts = io::read_npy(path + "_X.npy.gz", Device::cpu());
-  LinearDomain domain{camera,           counts.extent(0), counts.extent(1),   10, {}, {},
-                      counts.extent(0), counts.extent(0), LinearTask::classes};
+  Domain domain{camera, counts.extent(0), counts.extent(1), 10,           {},
+                {},     counts.extent(0), counts.extent(0), Task::classes};
   const std::vector<std::uint8_t> values = counts.to_vector<std::uint8_t>();
   for (std::int64_t i = 0; i < domain.rows; ++i) {
     const std::uint8_t* row = values.data() + i * domain.features;
@@ -102,9 +102,8 @@ LinearDomain office(const std::string& folder, const std::string& camera) {
 }
 
 /// Frozen features of a data set; training rows first, then those for testing.
-LinearDomain frozen_features(const std::string& name, const transfer::FrozenSource& source,
-                             const data::TrainTest& data) {
-  LinearDomain domain;
+Domain frozen_features(const std::string& name, const transfer::FrozenSource& source, const data::TrainTest& data) {
+  Domain domain;
   domain.name = name;
   std::vector<std::int64_t> labels;
   for (const data::Dataset* part : {&data.train, &data.test}) {
@@ -122,13 +121,15 @@ LinearDomain frozen_features(const std::string& name, const transfer::FrozenSour
   return domain;
 }
 
-LinearFamily cifar100(const std::string& folder, bool quick, const Device& device) {
-  LinearFamily family{"cifar100", {}, {}, true};
+Family cifar100(const std::string& folder, bool quick, const Device& device) {
+  Family family{"cifar100", {}, {}, true};
   const std::string images = folder + "/images/";
   for (const char* depth : {"20", "56"}) {
     if (quick && std::string(depth) == "56") break;
-    const std::string file = folder + "/models/resnet" + depth + "_cifar10.safetensors";
-    const transfer::FrozenSource source = load_source(ModelSpec::parse(file), device);
+    layers::LoadedNetwork loaded =
+        layers::load_network(fmt::format("{}/models/resnet{}_cifar10.safetensors", folder, depth), device);
+    const transfer::FrozenSource source(std::move(loaded.network), loaded.normalization,
+                                        fmt::format("resnet{}_cifar10", depth));
     const std::size_t first = family.domains.size();
     const std::string network = std::string("ResNet-") + depth;
     family.domains.push_back(
@@ -146,11 +147,11 @@ LinearFamily cifar100(const std::string& folder, bool quick, const Device& devic
   return family;
 }
 
-LinearFamily with_all_pairs(LinearFamily family, const std::vector<std::int64_t>& sizes, bool quick) {
+Family with_all_pairs(Family family, const std::vector<std::int64_t>& sizes, bool quick) {
   for (std::size_t source = 0; source < family.domains.size(); ++source) {
     for (std::size_t target = 0; target < family.domains.size(); ++target) {
       if (source == target || (quick && source + target > 1)) continue;
-      LinearPair pair{source, target, {}};
+      Pair pair{source, target, {}};
       for (const std::int64_t size : sizes) {
         // At least three rows in ten are left for testing.
         if (10 * size <= 7 * family.domains[target].rows && !(quick && size > 100)) pair.sizes.push_back(size);
@@ -163,11 +164,11 @@ LinearFamily with_all_pairs(LinearFamily family, const std::vector<std::int64_t>
 
 }  // namespace
 
-std::vector<std::string> linear_family_names() { return {"wine", "heart", "amazon", "office", "cifar100"}; }
+std::vector<std::string> family_names() { return {"wine", "heart", "amazon", "office", "cifar100"}; }
 
-LinearFamily load_linear_family(const std::string& name, const std::string& folder, bool quick, const Device& device) {
+Family load_family(const std::string& name, const std::string& folder, bool quick, const Device& device) {
   if (name == "cifar100") return cifar100(folder, quick, device);
-  LinearFamily family{name, {}, {}, name == "wine" || name == "heart"};
+  Family family{name, {}, {}, name == "wine" || name == "heart"};
   std::vector<std::int64_t> sizes;
   const auto read = [&](auto reader, std::initializer_list<const char*> domains) {
     for (const char* domain : domains) {
@@ -193,4 +194,4 @@ LinearFamily load_linear_family(const std::string& name, const std::string& fold
   return with_all_pairs(std::move(family), sizes, quick);
 }
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies::linear_transfer

@@ -9,16 +9,15 @@
 #include "rtl/core/random.hpp"
 #include "rtl/transfer/advisor.hpp"
 
-namespace rtl::cli {
+namespace rtl::studies::linear_transfer {
 namespace {
 
 constexpr std::size_t most_test_rows = 2000;
 
 /// R^2 (against the test rows' own mean) or accuracy.
-double score_of(LinearTask task, const std::vector<double>& predicted, const std::vector<double>& y,
-                std::size_t outputs) {
+double score_of(Task task, const std::vector<double>& predicted, const std::vector<double>& y, std::size_t outputs) {
   const std::size_t rows = y.size() / outputs;
-  if (task == LinearTask::regression) {
+  if (task == Task::regression) {
     double mean = 0, residual = 0, total = 0;
     for (const double value : y) mean += value / static_cast<double>(y.size());
     for (std::size_t i = 0; i < y.size(); ++i) {
@@ -37,7 +36,7 @@ double score_of(LinearTask task, const std::vector<double>& predicted, const std
   return static_cast<double>(correct) / static_cast<double>(rows);
 }
 
-std::vector<double> target_values(const LinearDomain& domain, const std::vector<std::int64_t>& rows) {
+std::vector<double> target_values(const Domain& domain, const std::vector<std::int64_t>& rows) {
   std::vector<double> values;
   for (const std::int64_t row : rows) {
     const double* from = domain.y.data() + row * domain.outputs;
@@ -64,17 +63,16 @@ std::vector<double> linear(const Tensor& x, const Tensor& coefficients, const Te
 
 }  // namespace
 
-std::string LinearOutcome::name() const { return fmt::format("{}, {} to {}, {} rows", family, source, target, rows); }
+std::string Outcome::name() const { return fmt::format("{}, {} to {}, {} rows", family, source, target, rows); }
 
-transfer::Interval LinearOutcome::difference(std::size_t policy) const {
+transfer::Interval Outcome::difference(std::size_t policy) const {
   std::vector<double> differences;
   for (std::size_t i = 0; i < scores[0].size(); ++i) differences.push_back(scores[policy][i] - scores[0][i]);
   constexpr double infinity = std::numeric_limits<double>::infinity();
   return transfer::t_interval(differences, 0.95, -infinity, infinity);
 }
 
-LinearSource::LinearSource(const Device& device, const LinearDomain& domain, bool scale_each_feature)
-    : device_(device) {
+FittedSource::FittedSource(const Device& device, const Domain& domain, bool scale_each_feature) : device_(device) {
   const auto p = static_cast<std::size_t>(domain.features);
   const auto n = static_cast<std::size_t>(domain.source_rows);
   double total = 0;
@@ -107,7 +105,7 @@ LinearSource::LinearSource(const Device& device, const LinearDomain& domain, boo
   model_ = std::make_unique<solvers::L2SPSource>(device, x_, y_);
 }
 
-Tensor LinearSource::scaled(const LinearDomain& domain, const std::vector<std::int64_t>& rows) const {
+Tensor FittedSource::scaled(const Domain& domain, const std::vector<std::int64_t>& rows) const {
   const std::size_t p = mean_.size();
   std::vector<double> values(rows.size() * p);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -120,9 +118,9 @@ Tensor LinearSource::scaled(const LinearDomain& domain, const std::vector<std::i
   return Tensor::from(values, {static_cast<std::int64_t>(rows.size()), domain.features}, device_);
 }
 
-LinearSplit split_rows(const LinearDomain& domain, std::int64_t count, std::uint64_t seed) {
+Split split_rows(const Domain& domain, std::int64_t count, std::uint64_t seed) {
   RandomSequence random(seed, static_cast<std::uint64_t>(count));
-  LinearSplit split;
+  Split split;
   split.training = random.permutation(domain.training_rows);
   if (domain.training_rows < domain.rows) {
     for (std::int64_t i = domain.training_rows; i < domain.rows; ++i) split.testing.push_back(i);
@@ -134,9 +132,9 @@ LinearSplit split_rows(const LinearDomain& domain, std::int64_t count, std::uint
   return split;
 }
 
-void run_linear_seed(const Device& device, const LinearSource& source, const LinearDomain& target, std::uint64_t seed,
-                     LinearOutcome& outcome) {
-  const LinearSplit split = split_rows(target, outcome.rows, seed);
+void run_seed(const Device& device, const FittedSource& source, const Domain& target, std::uint64_t seed,
+              Outcome& outcome) {
+  const Split split = split_rows(target, outcome.rows, seed);
   const auto outputs = static_cast<std::size_t>(target.outputs);
   const Tensor x = source.scaled(target, split.training), test = source.scaled(target, split.testing);
   const Tensor y = Tensor::from(target_values(target, split.training), {outcome.rows, target.outputs}, device);
@@ -162,4 +160,4 @@ void run_linear_seed(const Device& device, const LinearSource& source, const Lin
   outcome.trust.push_back(std::round(1e6 * advisor.report().trust) / 1e6);
 }
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies::linear_transfer

@@ -6,24 +6,23 @@
 #include <string>
 #include <vector>
 
-#include "studies/linear_transfer/domains.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/solvers/l2sp_source.hpp"
 #include "rtl/transfer/statistics.hpp"
+#include "studies/linear_transfer/domains.hpp"
 
-namespace rtl::cli {
+namespace rtl::studies::linear_transfer {
 
-inline constexpr std::size_t linear_policies = 4;
+inline constexpr std::size_t policy_count = 4;
 /// scratch, source as it is, L2-SP at tauS, advisor.
-inline constexpr std::array<const char*, linear_policies> linear_policy_names = {"scratch", "source", "l2sp",
-                                                                                 "advisor"};
+inline constexpr std::array<const char*, policy_count> policy_names = {"scratch", "source", "l2sp", "advisor"};
 
 /// Accuracy or R^2 of each policy for each seed, as fractions of one. Where labels differ the source as it is has none.
-struct LinearOutcome {
+struct Outcome {
   std::string family, source, target;
   std::int64_t rows = 0;
   bool other_labels = false;
-  std::array<std::vector<double>, linear_policies> scores;
+  std::array<std::vector<double>, policy_count> scores;
   std::vector<double> trust;  ///< of the advisor, each seed
 
   std::string name() const;
@@ -33,12 +32,12 @@ struct LinearOutcome {
 };
 
 /// A source fitted to a domain's training rows, with the scaling that its targets are given.
-class LinearSource {
+class FittedSource {
  public:
-  LinearSource(const Device& device, const LinearDomain& domain, bool scale_each_feature);
+  FittedSource(const Device& device, const Domain& domain, bool scale_each_feature);
   const solvers::L2SPSource& model() const { return *model_; }
   /// Missing values filled with the source's medians, then centred and scaled: [rows, features] of the chosen rows.
-  Tensor scaled(const LinearDomain& domain, const std::vector<std::int64_t>& rows) const;
+  Tensor scaled(const Domain& domain, const std::vector<std::int64_t>& rows) const;
 
  private:
   Device device_;
@@ -48,13 +47,13 @@ class LinearSource {
 };
 
 /// The rows that seed `seed` trains and tests on.
-struct LinearSplit {
+struct Split {
   std::vector<std::int64_t> training, testing;
 };
-LinearSplit split_rows(const LinearDomain& domain, std::int64_t count, std::uint64_t seed);
+Split split_rows(const Domain& domain, std::int64_t count, std::uint64_t seed);
 
 /// Adds one seed's scores. Rows for testing: at most 2000.
-void run_linear_seed(const Device& device, const LinearSource& source, const LinearDomain& target, std::uint64_t seed,
-                     LinearOutcome& outcome);
+void run_seed(const Device& device, const FittedSource& source, const Domain& target, std::uint64_t seed,
+              Outcome& outcome);
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies::linear_transfer

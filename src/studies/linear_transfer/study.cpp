@@ -1,35 +1,23 @@
-#include "studies/linear_transfer/study.hpp"
+// Linear transfer on real data: ridge heads from scratch, as the source has them, at the source's own penalty, and as
+// the advisor chooses.
+#include "studies/study.hpp"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 
-#include "cli/command_line.hpp"
-#include "cli/commands.hpp"
-#include "cli/interrupt.hpp"
-#include "studies/linear_transfer/store.hpp"
-#include "cli/progress.hpp"
-#include "studies/reproduction.hpp"
-#include "cli/table.hpp"
-#include "cli/training_arguments.hpp"
-#include "rtl/core/error.hpp"
-#include "rtl/io/file.hpp"
+#include "studies/linear_transfer/setting_store.hpp"
 
-namespace rtl::cli {
+namespace rtl::studies::linear_transfer {
 namespace {
 
-struct Arguments {
+/// The study's own options.
+struct Settings {
   std::string data;
   std::vector<std::string> families;
   std::string state;
-  std::string json;
-  std::string html;
-  std::string csv;
   int seeds = 20;
-  bool quick = false;
-  DeviceArguments device;
 };
 
 /// What is summed up over settings: mean difference to scratch, how many are significantly below it, and how far.
@@ -44,33 +32,34 @@ struct Tally {
   }
   double gain() const { return settings == 0 ? 0 : total / static_cast<double>(settings); }
 };
-using Tallies = std::array<Tally, linear_policies>;
+using Tallies = std::array<Tally, policy_count>;
 
 /// Runs, or takes from the store, all settings of a family.
-std::vector<LinearOutcome> run_family(const Arguments& arguments, const std::string& name, const Device& device,
-                                      const LinearStudyStore& store, ProgressBar& progress) {
-  const LinearFamily family = load_linear_family(name, arguments.data, arguments.quick, device);
-  std::vector<LinearOutcome> outcomes;
+std::vector<Outcome> run_family(const Settings& settings, const std::string& name, const SettingStore& store,
+                                const RunOptions& options) {
+  const Device& device = options.device;
+  const Family family = load_family(name, settings.data, !options.full(), device);
+  std::vector<Outcome> outcomes;
   std::size_t done = 0, all = 0;
-  for (const LinearPair& pair : family.pairs) all += pair.sizes.size();
+  for (const Pair& pair : family.pairs) all += pair.sizes.size();
   std::size_t fitted = family.domains.size();
-  std::unique_ptr<LinearSource> source;
-  for (const LinearPair& pair : family.pairs) {
-    const LinearDomain &from = family.domains[pair.source], &to = family.domains[pair.target];
+  std::unique_ptr<FittedSource> source;
+  for (const Pair& pair : family.pairs) {
+    const Domain &from = family.domains[pair.source], &to = family.domains[pair.target];
     for (const std::int64_t rows : pair.sizes) {
-      LinearOutcome outcome;
+      Outcome outcome;
       outcome.family = name, outcome.source = from.name, outcome.target = to.name, outcome.rows = rows;
       outcome.other_labels = from.outputs != to.outputs;
-      progress.show(static_cast<double>(done++) / static_cast<double>(all), outcome.name());
-      const int kept = store.load(outcome, from, to, arguments.seeds);
-      if (kept < arguments.seeds) {
+      options.progress(static_cast<double>(done++) / static_cast<double>(all), outcome.name());
+      const int kept = store.load(outcome, from, to, settings.seeds);
+      if (kept < settings.seeds) {
         if (fitted != pair.source) {
-          source = std::make_unique<LinearSource>(device, from, family.scale_each_feature);
+          source = std::make_unique<FittedSource>(device, from, family.scale_each_feature);
           fitted = pair.source;
         }
-        for (int seed = kept + 1; seed <= arguments.seeds; ++seed) {
-          if (interrupted()) throw Error("the study was stopped");
-          run_linear_seed(device, *source, to, static_cast<std::uint64_t>(seed), outcome);
+        for (int seed = kept + 1; seed <= settings.seeds; ++seed) {
+          options.check_stop();
+          run_seed(device, *source, to, static_cast<std::uint64_t>(seed), outcome);
         }
         store.save(outcome, from, to);
       }
@@ -80,29 +69,30 @@ std::vector<LinearOutcome> run_family(const Arguments& arguments, const std::str
   return outcomes;
 }
 
-std::string points(const LinearOutcome& outcome, std::size_t policy) {
+std::string points(const Outcome& outcome, std::size_t policy) {
   if (!outcome.has(policy)) return "";
   const transfer::Interval difference = outcome.difference(policy);
   return fmt::format("{:+.1f} ({:+.1f} to {:+.1f})", 100 * difference.mean, 100 * difference.low,
                      100 * difference.high);
 }
 
-Table table_of(const std::vector<LinearOutcome>& outcomes) {
-  Table table(
-      {"setting", "scratch", "source as it is", "L2-SP at the source's penalty", "advisor", "verdict", "trust"});
-  for (const LinearOutcome& outcome : outcomes) {
-    table.add({outcome.name(), fmt::format("{:.1f}", 100 * transfer::summarize(outcome.scores[0]).mean),
-               points(outcome, 1), points(outcome, 2), points(outcome, 3),
-               transfer::to_string(transfer::judge(outcome.difference(3))),
-               fmt::format("{:.2f}", transfer::summarize(outcome.trust).mean)});
+TextTable table_of(const std::vector<Outcome>& outcomes) {
+  TextTable table{.title = "Settings",
+                  .header = {"setting", "scratch", "source as it is", "L2-SP at the source's penalty", "advisor",
+                             "verdict", "trust"}};
+  for (const Outcome& outcome : outcomes) {
+    table.rows.push_back({outcome.name(), fmt::format("{:.1f}", 100 * transfer::summarize(outcome.scores[0]).mean),
+                          points(outcome, 1), points(outcome, 2), points(outcome, 3),
+                          transfer::to_string(transfer::judge(outcome.difference(3))),
+                          fmt::format("{:.2f}", transfer::summarize(outcome.trust).mean)});
   }
   return table;
 }
 
-Tallies tallies_of(const std::vector<LinearOutcome>& outcomes, const std::string& family) {
+Tallies tallies_of(const std::vector<Outcome>& outcomes, const std::string& family) {
   Tallies tallies;
-  for (const LinearOutcome& outcome : outcomes) {
-    for (std::size_t p = 1; p < linear_policies; ++p) {
+  for (const Outcome& outcome : outcomes) {
+    for (std::size_t p = 1; p < policy_count; ++p) {
       if ((family.empty() || outcome.family == family) && outcome.has(p)) tallies[p].add(outcome.difference(p));
     }
   }
@@ -110,19 +100,18 @@ Tallies tallies_of(const std::vector<LinearOutcome>& outcomes, const std::string
 }
 
 /// Fills one row a family and policy into both.
-void summarize_families(const std::vector<LinearOutcome>& outcomes, const std::vector<std::string>& families,
-                        Table& table, Json& json) {
-  table.align_left(1);
+void summarize_families(const std::vector<Outcome>& outcomes, const std::vector<std::string>& families,
+                        TextTable& table, Json& json) {
   for (const std::string& family : families) {
     const Tallies tallies = tallies_of(outcomes, family);
-    for (std::size_t p = 1; p < linear_policies; ++p) {
+    for (std::size_t p = 1; p < policy_count; ++p) {
       const Tally& tally = tallies[p];
       if (tally.settings == 0) continue;
-      table.add({family, linear_policy_names[p], std::to_string(tally.settings),
-                 fmt::format("{:+.2f}", 100 * tally.gain()), std::to_string(tally.worse),
-                 fmt::format("{:.2f}", 100 * tally.largest_loss)});
+      table.rows.push_back({family, policy_names[p], std::to_string(tally.settings),
+                            fmt::format("{:+.2f}", 100 * tally.gain()), std::to_string(tally.worse),
+                            fmt::format("{:.2f}", 100 * tally.largest_loss)});
       json.push_back({{"family", family},
-                      {"policy", linear_policy_names[p]},
+                      {"policy", policy_names[p]},
                       {"settings", tally.settings},
                       {"mean_gain", tally.gain()},
                       {"significantly_worse", tally.worse},
@@ -131,7 +120,7 @@ void summarize_families(const std::vector<LinearOutcome>& outcomes, const std::v
   }
 }
 
-std::vector<Claim> claims_of(const std::vector<LinearOutcome>& outcomes) {
+std::vector<Claim> claims_of(const std::vector<Outcome>& outcomes) {
   const Tallies tallies = tallies_of(outcomes, "");
   const Tally &always = tallies[2], &advisor = tallies[3];
   const double share = static_cast<double>(advisor.worse) / static_cast<double>(advisor.settings);
@@ -142,25 +131,22 @@ std::vector<Claim> claims_of(const std::vector<LinearOutcome>& outcomes) {
        advisor.gain() - always.gain(), 0, Relation::at_least}};
 }
 
-Figure figure_of(const std::vector<LinearOutcome>& outcomes) {
+Figure figure_of(const std::vector<Outcome>& outcomes) {
   Figure figure{.name = "advisor",
                 .title = "The advisor and always transferring",
                 .caption =
                     "Every setting: paired means over the seeds with 95 % intervals. On the line both are equal; "
                     "left of zero transferring at the source's penalty does harm.",
                 .x_label = "L2-SP at the source penalty minus scratch, points",
-                .y_label = "advisor minus scratch, points",
-                .series = {}};
-  Series equal{.name = "equal", .kind = Series::Kind::line, .x = {}, .y = {}, .error = {}};
-  for (const LinearOutcome& outcome : outcomes) {
+                .y_label = "advisor minus scratch, points"};
+  Series equal = Series::line("equal");
+  for (const Outcome& outcome : outcomes) {
     if (figure.series.empty() || figure.series.back().name != outcome.family) {
-      figure.series.push_back({.name = outcome.family, .kind = Series::Kind::points, .x = {}, .y = {}, .error = {}});
+      figure.series.push_back(Series::points(outcome.family));
     }
     Series& series = figure.series.back();
     const transfer::Interval a = outcome.difference(2), b = outcome.difference(3);
-    series.x.push_back(100 * a.mean);
-    series.y.push_back(100 * b.mean);
-    series.error.push_back(50 * (b.high - b.low));
+    series.add(100 * a.mean, 100 * b.mean, 50 * (b.high - b.low));
     equal.x.push_back(100 * a.mean);
   }
   std::sort(equal.x.begin(), equal.x.end());
@@ -169,72 +155,79 @@ Figure figure_of(const std::vector<LinearOutcome>& outcomes) {
   return figure;
 }
 
-void run(Arguments arguments) {
-  check_study_outputs(arguments.json, arguments.html, arguments.csv);
-  const Device device = arguments.device.open();
-  if (arguments.families.empty()) arguments.families = linear_family_names();
-  if (arguments.quick) arguments.seeds = std::min(arguments.seeds, 3);
-  const LinearStudyStore store(arguments.state, device);
-  std::vector<LinearOutcome> outcomes;
-  {
-    ProgressBar progress;
-    for (const std::string& name : arguments.families) {
-      std::vector<LinearOutcome> own = run_family(arguments, name, device, store, progress);
+class LinearTransferRun final : public Run {
+ public:
+  std::vector<Option> options() override {
+    return {{.name = "--data", .value = &settings_.data, .help = "folder of the data sets", .environment = "RTL_DATA"},
+            {.name = "--family",
+             .value = &settings_.families,
+             .help = "wine, heart, amazon, office, cifar100 (default: all)",
+             .choices = family_names()},
+            {.name = "--seeds",
+             .value = &settings_.seeds,
+             .help = "paired seeds; at most 3 with --quick",
+             .least = 2,
+             .most = 1000,
+             .show_default = true},
+            {.name = "--state",
+             .value = &settings_.state,
+             .help = "folder that keeps finished settings; a stopped study goes on there"}};
+  }
+
+  Reproduction run(const RunOptions& options) override {
+    if (settings_.data.empty()) throw OptionError("it needs --data DIR, or RTL_DATA in the environment");
+    Settings settings = settings_;
+    if (settings.families.empty()) settings.families = family_names();
+    if (!options.full()) settings.seeds = std::min(settings.seeds, 3);
+    const SettingStore store(settings.state, options);
+    std::vector<Outcome> outcomes;
+    for (std::size_t i = 0; i < settings.families.size(); ++i) {
+      RunOptions inner = options;
+      inner.progress = [&](double fraction, const std::string& text) {
+        options.progress((static_cast<double>(i) + fraction) / static_cast<double>(settings.families.size()), text);
+      };
+      std::vector<Outcome> own = run_family(settings, settings.families[i], store, inner);
       std::move(own.begin(), own.end(), std::back_inserter(outcomes));
     }
+    return report(settings, options.device, outcomes);
   }
-  Table summary({"family", "policy", "settings", "mean gain", "significantly worse", "largest loss"});
-  Json families = Json::array();
-  summarize_families(outcomes, arguments.families, summary, families);
 
-  Reproduction result;
-  result.paper = "linear-transfer";
-  result.title = "Linear transfer on real data";
-  result.protocol = {{"command", command_line()},
-                     {"seeds", fmt::format("1 to {}, paired: the same rows for every policy", arguments.seeds)},
-                     {"scores", "accuracy, for wine R^2; differences to scratch in points (hundredths)"},
-                     {"machine", fmt::format("{}: {}", device.name(), device.description())},
-                     {"program", "rtl " RTL_VERSION}};
-  result.claims = claims_of(outcomes);
-  result.figures = {figure_of(outcomes)};
-  result.tables = {{"Families", summary.to_string()}, {"Settings", table_of(outcomes).to_string()}};
-
-  Json json = to_json(result);
-  json["device"] = device.name();
-  json["seeds"] = arguments.seeds;
-  json["families"] = families;
-  json["settings"] = Json::array();
-  for (const LinearOutcome& outcome : outcomes) json["settings"].push_back(to_json(outcome));
-  if (arguments.json != "-") print(result);
-  write_json(arguments.json, json);
-  if (!arguments.html.empty()) io::write_file(arguments.html, html_report(result));
-  if (!arguments.csv.empty()) write_csv(arguments.csv, result);
-  if (result.failed() > 0) {
-    throw Error(fmt::format("{} of {} claims failed", result.failed(), result.claims.size()));
+ private:
+  static Reproduction report(const Settings& settings, const Device& device, const std::vector<Outcome>& outcomes) {
+    TextTable summary{.title = "Families",
+                      .header = {"family", "policy", "settings", "mean gain", "significantly worse", "largest loss"},
+                      .left = {1}};
+    Json families = Json::array();
+    summarize_families(outcomes, settings.families, summary, families);
+    Reproduction result{.title = "Linear transfer on real data"};
+    result.protocol = {{"seeds", fmt::format("1 to {}, paired: the same rows for every policy", settings.seeds)},
+                       {"scores", "accuracy, for wine R^2; differences to scratch in points (hundredths)"}};
+    result.claims = claims_of(outcomes);
+    result.figures = {figure_of(outcomes)};
+    result.tables = {summary, table_of(outcomes)};
+    result.facts = {{"device", device.name()}, {"seeds", settings.seeds}, {"families", families}};
+    result.facts["settings"] = Json::array();
+    for (const Outcome& outcome : outcomes) result.facts["settings"].push_back(to_json(outcome));
+    return result;
   }
-}
+
+  Settings settings_;
+};
 
 }  // namespace
 
-void add_linear_transfer_study(CLI::App& reproduce) {
-  auto* command = reproduce.add_subcommand(
-      "linear-transfer", "Ridge heads on real features: scratch, transfer and the advisor's choice, with paired seeds");
-  auto arguments = std::make_shared<Arguments>();
-  const char* folder = std::getenv("RTL_DATA");
-  arguments->data = folder != nullptr ? folder : "../shared/data";
-  command->add_option("--data", arguments->data, "folder of the data sets (default: RTL_DATA)")->capture_default_str();
-  command->add_option("--family", arguments->families, "wine, heart, amazon, office, cifar100 (default: all)")
-      ->delimiter(',')
-      ->check(CLI::IsMember(linear_family_names()));
-  command->add_option("--seeds", arguments->seeds, "paired seeds")->check(CLI::Range(2, 1000))->capture_default_str();
-  command->add_option("--state", arguments->state,
-                      "folder that keeps finished settings; a stopped study goes on there");
-  command->add_flag("--quick", arguments->quick, "few pairs, few rows, three seeds: shows that everything runs");
-  command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
-  command->add_option("--html", arguments->html, "write one self-contained report to FILE");
-  command->add_option("--csv", arguments->csv, "write claims.csv and the chart's table into the folder DIR");
-  arguments->device.add_to(*command);
-  command->callback([arguments] { run(*arguments); });
+const Study& study() {
+  static const Study one{
+      .name = "linear-transfer",
+      .summary = "Ridge heads on real features: scratch, transfer and the advisor's choice, with paired seeds",
+      .parts = {},
+      .quick = "few pairs, few rows, three seeds: shows that everything runs",
+      .full = "every pair of domains and every number of rows",
+      .default_effort = Effort::full,
+      .takes_seed = false,
+      .takes_device = true,
+      .begin = [] { return std::make_unique<LinearTransferRun>(); }};
+  return one;
 }
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies::linear_transfer

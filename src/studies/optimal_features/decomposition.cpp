@@ -4,14 +4,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "studies/optimal_features/parts.hpp"
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/solvers/descend_featurization.hpp"
 #include "rtl/solvers/featurization.hpp"
 #include "rtl/theory/featurized_risk.hpp"
 #include "rtl/theory/simulation.hpp"
+#include "studies/optimal_features/parts.hpp"
 
-namespace rtl::cli::features {
+namespace rtl::studies::optimal_features {
 
 namespace {
 
@@ -26,10 +26,10 @@ struct Case {
   std::int64_t samples;
 };
 
-double compare(Reproduction& result, const Case& one, int draws, const ReproductionOptions& options) {
+double compare(Reproduction& result, const Case& one, int draws, const RunOptions& options) {
   const theory::FeatureSimulation simulation(one.features, one.tasks, one.noise, one.penalty, one.samples);
   std::vector<double> risk, bias, input, interaction;
-  for (const theory::FeatureDraw& draw : features::draw(simulation, draws, options)) {
+  for (const theory::FeatureDraw& draw : optimal_features::draw(simulation, draws, options)) {
     risk.push_back(draw.risk);
     bias.push_back(draw.bias);
     input.push_back(draw.input_variance);
@@ -83,7 +83,7 @@ struct Problem {
   Covariance tasks;
 };
 
-void compare_optima(Reproduction& result, const ReproductionOptions& options, int draws) {
+void compare_optima(Reproduction& result, const RunOptions& options, int draws) {
   const Problem problem(240, 1, options.seed * 10 + 5);
   const double noise = .2, samples = 90;
   using solvers::FeatureGoal;
@@ -117,7 +117,7 @@ void compare_optima(Reproduction& result, const ReproductionOptions& options, in
 }
 
 /// Where Omega is a multiple of I, the hard optimum spans principal axes.
-void claim_principal_components(Reproduction& result, const ReproductionOptions& options) {
+void claim_principal_components(Reproduction& result, const RunOptions& options) {
   const std::int64_t p = 60;
   const double noise = .1, samples = 40;
   const Problem problem(p, 1.5, options.seed * 10 + 8);
@@ -134,56 +134,47 @@ void claim_principal_components(Reproduction& result, const ReproductionOptions&
 }
 
 Series gaps(const std::string& name, const std::vector<double>& risks, double optimum) {
-  Series series{name, Series::Kind::line, {}, {}, {}};
+  Series series = Series::line(name);
   double least = risks.front();
   for (std::size_t i = 0; i < risks.size(); ++i) {
     least = std::min(least, risks[i]);
-    series.x.push_back(static_cast<double>(i) + 1);
-    series.y.push_back(std::max(least - optimum, 1e-12));
+    series.add(static_cast<double>(i) + 1, std::max(least - optimum, 1e-12));
   }
   return series;
 }
 
 /// Bias and variances of the identity along the number of samples, by the formula and from draws.
-void add_decomposition_figure(Reproduction& result, const Covariance& tasks, int draws,
-                              const ReproductionOptions& options) {
+void add_decomposition_figure(Reproduction& result, const Covariance& tasks, int draws, const RunOptions& options) {
   const std::int64_t p = tasks.dimension();
-  Figure figure{
-      "decomposition",
-      "Bias and variances of the identity featurization",
-      "p = 250, task eigenvalues 1/i, noise 0.2, minimum norm. Lines: the formula. Points: draws, two standard errors.",
-      "samples n",
-      "part of the test error",
-      false,
-      true,
-      {}};
-  Series bias{"bias", Series::Kind::line, {}, {}, {}}, input{"V_X", Series::Kind::line, {}, {}, {}},
-      interaction{"V_Xe", Series::Kind::line, {}, {}, {}};
+  Figure figure{.name = "decomposition",
+                .title = "Bias and variances of the identity featurization",
+                .caption =
+                    "p = 250, task eigenvalues 1/i, noise 0.2, minimum norm. Lines: the formula. Points: draws, two "
+                    "standard errors.",
+                .x_label = "samples n",
+                .y_label = "part of the test error",
+                .logarithmic_y = true};
+  Series bias = Series::line("bias"), input = Series::line("V_X"), interaction = Series::line("V_Xe");
   const Covariance white = Covariance::isotropic(p);
   for (const double n : steps(20, 495, 5)) {
     if (std::abs(n - static_cast<double>(p)) < 10) continue;
     const auto risk = theory::featurized_risk(white, tasks, .2, 0, n);
-    for (Series* series : {&bias, &input, &interaction}) series->x.push_back(n);
-    bias.y.push_back(std::max(risk.bias, 1e-6));
-    input.y.push_back(std::max(risk.input_variance, 1e-6));
-    interaction.y.push_back(risk.interaction_variance);
+    bias.add(n, std::max(risk.bias, 1e-6));
+    input.add(n, std::max(risk.input_variance, 1e-6));
+    interaction.add(n, risk.interaction_variance);
   }
-  Series points[3] = {{"bias: draws", Series::Kind::points, {}, {}, {}},
-                      {"V_X: draws", Series::Kind::points, {}, {}, {}},
-                      {"V_Xe: draws", Series::Kind::points, {}, {}, {}}};
+  Series points[3] = {Series::points("bias: draws"), Series::points("V_X: draws"), Series::points("V_Xe: draws")};
   for (const std::int64_t n : {40, 80, 120, 160, 200}) {
     const theory::FeatureSimulation simulation(white, tasks, .2, 0, n);
     std::vector<double> parts[3];
-    for (const theory::FeatureDraw& draw : features::draw(simulation, draws, options)) {
+    for (const theory::FeatureDraw& draw : optimal_features::draw(simulation, draws, options)) {
       parts[0].push_back(draw.bias);
       parts[1].push_back(draw.input_variance);
       parts[2].push_back(draw.interaction_variance);
     }
     for (std::size_t i = 0; i < 3; ++i) {
       const auto mean = theory::average(parts[i]);
-      points[i].x.push_back(static_cast<double>(n));
-      points[i].y.push_back(mean.mean);
-      points[i].error.push_back(2 * mean.error);
+      points[i].add(static_cast<double>(n), mean);
     }
   }
   figure.series = {bias, points[0], input, points[1], interaction, points[2]};
@@ -192,8 +183,8 @@ void add_decomposition_figure(Reproduction& result, const Covariance& tasks, int
 
 }  // namespace
 
-void decomposition(Reproduction& result, const ReproductionOptions& options) {
-  const bool full = options.effort == Effort::full;
+void decomposition(Reproduction& result, const RunOptions& options) {
+  const bool full = options.full();
   const int draws = full ? 80 : 40;
   const std::int64_t p = 250;
   const Covariance tasks = Covariance::diagonal(power_tasks(p, 1)), law = Covariance::power_law(p, .5);
@@ -214,7 +205,7 @@ void decomposition(Reproduction& result, const ReproductionOptions& options) {
   add_decomposition_figure(result, tasks, draws, options);
 }
 
-void descent(Reproduction& result, const ReproductionOptions& options) {
+void descent(Reproduction& result, const RunOptions& options) {
   const std::int64_t p = 40;
   const double noise = .1, samples = 20;
   const Problem problem(p, 1, options.seed * 10 + 3);
@@ -241,14 +232,13 @@ void descent(Reproduction& result, const ReproductionOptions& options) {
   result.claims.push_back({"descent: never below the Bayes optimum", bayes,
                            std::min(ridge.map.facts().expected_risk, free.map.facts().expected_risk), 1e-9,
                            Relation::at_least});
-  Figure figure{"descent",
-                "Gradient descent on the expected risk",
-                "p = 40, n = 20, from random features.",
-                "iteration",
-                "risk above the closed form",
-                true,
-                true,
-                {}};
+  Figure figure{.name = "descent",
+                .title = "Gradient descent on the expected risk",
+                .caption = "p = 40, n = 20, from random features.",
+                .x_label = "iteration",
+                .y_label = "risk above the closed form",
+                .logarithmic_x = true,
+                .logarithmic_y = true};
   figure.series = {gaps("no penalty, L-BFGS", free.risks, soft),
                    gaps("no penalty, normalised steps", steps.risks, soft),
                    gaps("penalty 0.02, L-BFGS", ridge.risks, bayes)};
@@ -271,4 +261,4 @@ void descent(Reproduction& result, const ReproductionOptions& options) {
                            minimax.worst_risk, 0, Relation::at_most});
 }
 
-}  // namespace rtl::cli::features
+}  // namespace rtl::studies::optimal_features

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <iterator>
 
-#include "studies/optimal_features/parts.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/solvers/blended_ridge.hpp"
 #include "rtl/solvers/featurization.hpp"
@@ -14,8 +13,9 @@
 #include "rtl/solvers/task_ensemble.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/statistics.hpp"
+#include "studies/optimal_features/parts.hpp"
 
-namespace rtl::cli::features {
+namespace rtl::studies::optimal_features {
 
 namespace {
 
@@ -184,19 +184,15 @@ constexpr Method methods[] = {{"moments, clipped", &ReferenceRow::clipped, &Outc
 /// The claims of a method, one a number of upstream tasks; its points and the reference's line join the figure.
 void claim_method(Reproduction& result, const Method& method, const std::vector<ReferenceRow>& rows,
                   const std::vector<Outcome>& outcomes, Figure& figure) {
-  Series measured{method.name, Series::Kind::points, {}, {}, {}},
-      table{std::string(method.name) + ": reference", Series::Kind::line, {}, {}, {}};
+  Series measured = Series::points(method.name), table = Series::line(std::string(method.name) + ": reference");
   for (std::size_t k = 0; k < rows.size(); ++k) {
     const double expected = rows[k].*(method.expected);
     if (expected == 0) continue;
     const auto values = column(outcomes, [&](const Outcome& outcome) { return (outcome.*(method.values))[k]; });
     const auto mean = claim_reference(result, fmt::format("learnt features, {} tasks: {}", rows[k].tasks, method.name),
                                       expected, values, method.relation);
-    measured.x.push_back(rows[k].tasks);
-    measured.y.push_back(mean.mean);
-    measured.error.push_back(2 * mean.error);
-    table.x.push_back(rows[k].tasks);
-    table.y.push_back(expected);
+    measured.add(rows[k].tasks, mean);
+    table.add(rows[k].tasks, expected);
   }
   figure.series.push_back(measured);
   figure.series.push_back(table);
@@ -214,8 +210,8 @@ void claim_gain(Reproduction& result, const std::vector<ReferenceRow>& rows, con
 
 }  // namespace
 
-void learning(Reproduction& result, const ReproductionOptions& options) {
-  const bool full = options.effort == Effort::full;
+void learning(Reproduction& result, const RunOptions& options) {
+  const bool full = options.full();
   const int ensembles = full ? 20 : 8, judged = full ? 60 : 30;
   const std::vector<ReferenceRow> rows = full ? std::vector<ReferenceRow>(std::begin(reference), std::end(reference))
                                               : std::vector<ReferenceRow>{reference[0], reference[2]};
@@ -232,21 +228,20 @@ void learning(Reproduction& result, const ReproductionOptions& options) {
                                       column(outcomes, [](const Outcome& outcome) { return outcome.oracle; }));
 
   Figure figure{
-      "learning",
-      "Features learnt from upstream tasks",
-      "p = 150, 100 upstream samples a task, 50 downstream samples, noise 0.2. Points: means over ensembles, two "
-      "standard errors. Lines: the reference table, one ensemble.",
-      "upstream tasks m",
-      "total test error",
-      true,
-      false,
-      {}};
+      .name = "learning",
+      .title = "Features learnt from upstream tasks",
+      .caption =
+          "p = 150, 100 upstream samples a task, 50 downstream samples, noise 0.2. Points: means over ensembles, two "
+          "standard errors. Lines: the reference table, one ensemble.",
+      .x_label = "upstream tasks m",
+      .y_label = "total test error",
+      .logarithmic_x = true};
   for (const Method& method : methods) claim_method(result, method, rows, outcomes, figure);
   const double first = rows.front().tasks, last = rows.back().tasks;
-  figure.series.push_back({"ridge", Series::Kind::line, {first, last}, {ridge.mean, ridge.mean}, {}});
-  figure.series.push_back({"true Omega", Series::Kind::line, {first, last}, {oracle.mean, oracle.mean}, {}});
+  figure.series.push_back({.name = "ridge", .x = {first, last}, .y = {ridge.mean, ridge.mean}});
+  figure.series.push_back({.name = "true Omega", .x = {first, last}, .y = {oracle.mean, oracle.mean}});
   result.figures.push_back(figure);
   claim_gain(result, rows, outcomes);
 }
 
-}  // namespace rtl::cli::features
+}  // namespace rtl::studies::optimal_features

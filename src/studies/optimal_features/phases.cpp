@@ -5,41 +5,39 @@
 #include <cmath>
 #include <functional>
 
-#include "studies/optimal_features/parts.hpp"
 #include "rtl/solvers/feature_optimum.hpp"
 #include "rtl/theory/double_divergence.hpp"
 #include "rtl/theory/featurized_risk.hpp"
 #include "rtl/theory/phase_diagram.hpp"
 #include "rtl/theory/simulation.hpp"
+#include "studies/optimal_features/parts.hpp"
 
-namespace rtl::cli::features {
+namespace rtl::studies::optimal_features {
 
 namespace {
 
 using theory::Covariance;
 
 Series curve(const std::string& name, const std::vector<double>& x, const std::function<double(double)>& function) {
-  Series series{name, Series::Kind::line, x, {}, {}};
-  for (const double value : x) series.y.push_back(function(value));
+  Series series = Series::line(name);
+  for (const double value : x) series.add(value, function(value));
   return series;
 }
 
 /// Mean risk of draws at several numbers of samples, with its claim at each.
 Series simulated(Reproduction& result, const std::string& name, const std::string& claim,
                  const std::vector<double>& features, const std::vector<double>& tasks, double noise,
-                 const std::vector<std::int64_t>& samples, int draws, const ReproductionOptions& options) {
-  Series series{name, Series::Kind::points, {}, {}, {}};
+                 const std::vector<std::int64_t>& samples, int draws, const RunOptions& options) {
+  Series series = Series::points(name);
   for (const std::int64_t n : samples) {
     const theory::FeatureSimulation simulation(Covariance::diagonal(features), Covariance::diagonal(tasks), noise, 0,
                                                n);
     std::vector<double> risks;
-    for (const theory::FeatureDraw& one : features::draw(simulation, draws, options)) risks.push_back(one.risk);
+    for (const theory::FeatureDraw& one : optimal_features::draw(simulation, draws, options)) risks.push_back(one.risk);
     const double formula = theory::featurized_risk(features, tasks, noise, 0, static_cast<double>(n)).risk;
     claim_average(result, fmt::format("{}, n {}", claim, n), risks, formula);
     const theory::Average mean = theory::average(risks);
-    series.x.push_back(static_cast<double>(n));
-    series.y.push_back(mean.mean);
-    series.error.push_back(2 * mean.error);
+    series.add(static_cast<double>(n), mean);
   }
   return series;
 }
@@ -72,23 +70,21 @@ constexpr TableRow table[] = {{1.2, {.90707, .87272, .85995, 0, 0}},
 
 void claim_table(Reproduction& result) {
   Figure figure{
-      "phase_diagram",
-      "Where soft selection of features beats hard selection",
-      "k equal task eigenvalues among p directions, n samples. Above a curve the best features for a minimum-norm "
-      "learner are soft. Points: the reference table.",
-      "noise",
-      "critical effective rank k / n",
-      true,
-      false,
-      {}};
+      .name = "phase_diagram",
+      .title = "Where soft selection of features beats hard selection",
+      .caption =
+          "k equal task eigenvalues among p directions, n samples. Above a curve the best features for a minimum-norm "
+          "learner are soft. Points: the reference table.",
+      .x_label = "noise",
+      .y_label = "critical effective rank k / n",
+      .logarithmic_x = true};
   for (const TableRow& row : table) {
     const std::string name = fmt::format("p/n {}", row.dimensions);
-    Series line{name, Series::Kind::line, {}, {}, {}}, points{name + ": table", Series::Kind::points, {}, {}, {}};
+    Series line = Series::line(name), points = Series::points(name + ": table");
     for (const double noise : logarithmic_steps(.01, 1, 1.04)) {
       const auto range = theory::soft_range(row.dimensions, noise);
       if (!range) break;
-      line.x.push_back(noise);
-      line.y.push_back(range->low);
+      line.add(noise, range->low);
     }
     for (std::size_t i = 0; i < std::size(table_noises); ++i) {
       const auto range = theory::soft_range(row.dimensions, table_noises[i]);
@@ -97,8 +93,7 @@ void claim_table(Reproduction& result) {
       result.claims.push_back(
           {row.critical[i] > 0 ? claim : claim + " (0: hard always)", row.critical[i], range ? range->low : 0, .5e-5});
       if (row.critical[i] == 0) continue;
-      points.x.push_back(table_noises[i]);
-      points.y.push_back(row.critical[i]);
+      points.add(table_noises[i], row.critical[i]);
     }
     figure.series.push_back(line);
     figure.series.push_back(points);
@@ -158,20 +153,20 @@ void claim_power_law(Reproduction& result, const std::vector<double>& tasks, dou
 
 }  // namespace
 
-void divergence(Reproduction& result, const ReproductionOptions& options) {
+void divergence(Reproduction& result, const RunOptions& options) {
   claim_heights(result);
   std::vector<double> samples = steps(20, 600, 2);
   std::replace(samples.begin(), samples.end(), 300.0, 300.5);  // infinite at 300
   Figure figure{
-      "double_divergence",
-      "The ground-truth features diverge twice",
-      "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws of a larger "
-      "problem with the same ratios, two standard errors. The best features for a minimum-norm learner have no peak.",
-      "samples n",
-      "total test error",
-      false,
-      true,
-      {}};
+      .name = "double_divergence",
+      .title = "The ground-truth features diverge twice",
+      .caption =
+          "100 strong and 200 weak directions, noise 0.1, minimum norm. Lines: the formula. Points: draws of a larger "
+          "problem with the same ratios, two standard errors. The best features for a minimum-norm learner have no "
+          "peak.",
+      .x_label = "samples n",
+      .y_label = "total test error",
+      .logarithmic_y = true};
   for (const double energy : {.1, .001, 1e-6}) {
     figure.series.push_back(
         curve(fmt::format("weak energy {}", energy), samples, [&](double n) { return divergent_risk(energy, n); }));
@@ -192,7 +187,7 @@ void divergence(Reproduction& result, const ReproductionOptions& options) {
   options.progress(.2, "double divergence");
   // Beside the thresholds finite problems lie above the formula, by about 1 / (distance in samples); the draws are of
   // a larger problem with the same ratios, and keep away.
-  const bool full = options.effort == Effort::full;
+  const bool full = options.full();
   const int scale = full ? 4 : 2;
   const auto large = theory::spectrum({100 * scale, 200 * scale, 1, .001});
   std::vector<std::int64_t> drawn = {40, 60, 100, 150, 180, 420, 500};
@@ -206,22 +201,20 @@ void divergence(Reproduction& result, const ReproductionOptions& options) {
   result.figures.push_back(figure);
 }
 
-void phases(Reproduction& result, const ReproductionOptions& options) {
+void phases(Reproduction& result, const RunOptions& options) {
   claim_table(result);
   constexpr double noise = .1;
   const auto tasks = power_tasks(400, 1.5);
   claim_power_law(result, tasks, noise);
   const std::vector<double> samples = steps(20, 392, 4);
-  Figure figure{
-      "samples",
-      "The optima along the number of samples",
-      "Task eigenvalues i^-1.5, p = 400, noise 0.1. Between n = 100 and 200 the best minimum-norm features turn from "
-      "soft to hard. Points: draws, two standard errors.",
-      "samples n",
-      "total test error",
-      false,
-      false,
-      {}};
+  Figure figure{.name = "samples",
+                .title = "The optima along the number of samples",
+                .caption =
+                    "Task eigenvalues i^-1.5, p = 400, noise 0.1. Between n = 100 and 200 the best minimum-norm "
+                    "features turn from "
+                    "soft to hard. Points: draws, two standard errors.",
+                .x_label = "samples n",
+                .y_label = "total test error"};
   figure.series = {
       curve("bayes", samples, [&](double n) { return solvers::bayes_optimum(tasks, noise, n).risk; }),
       curve("soft", samples, [&](double n) { return std::min(.8, solvers::soft_optimum(tasks, noise, n).risk); }),
@@ -229,12 +222,11 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
       curve("ground truth", samples,
             [&](double n) { return std::min(.8, theory::ground_truth_risk(tasks, noise, n)); })};
   options.progress(.3, "phases");
-  const int draws = options.effort == Effort::full ? 60 : 24;
+  const int draws = options.full() ? 60 : 24;
   const std::vector<std::int64_t> drawn = {50, 100, 200, 300};
   figure.series.push_back(simulated(result, "ground truth: draws", "power law 1.5, ground truth", tasks, tasks, noise,
                                     drawn, draws, options));
-  Series soft_points{"soft: draws", Series::Kind::points, {}, {}, {}},
-      hard_points{"hard: draws", Series::Kind::points, {}, {}, {}};
+  Series soft_points = Series::points("soft: draws"), hard_points = Series::points("hard: draws");
   for (const std::int64_t n : drawn) {
     const auto soft = solvers::soft_optimum(tasks, noise, static_cast<double>(n)).spectrum;
     const auto hard = solvers::hard_optimum(tasks, noise, static_cast<double>(n)).spectrum;
@@ -246,4 +238,4 @@ void phases(Reproduction& result, const ReproductionOptions& options) {
   result.figures.push_back(figure);
 }
 
-}  // namespace rtl::cli::features
+}  // namespace rtl::studies::optimal_features

@@ -1,14 +1,13 @@
-#include "studies/optimal_features/parts.hpp"
-
-#include "studies/draws.hpp"
+// Optimal features for scarce downstream data: Li, Sen and Adlam (2024), arXiv 2404.12481.
+#include "studies/study.hpp"
 
 #include <cmath>
 
 #include "rtl/theory/simulation.hpp"
+#include "studies/draws.hpp"
+#include "studies/optimal_features/parts.hpp"
 
-namespace rtl::cli {
-
-namespace features {
+namespace rtl::studies::optimal_features {
 
 std::vector<double> power_tasks(std::int64_t count, double exponent) {
   const auto inputs = theory::Covariance::power_law(count, exponent);
@@ -49,38 +48,43 @@ Tensor combine(const std::vector<double>& rows, const std::vector<double>& value
 }
 
 std::vector<theory::FeatureDraw> draw(const theory::FeatureSimulation& simulation, int count,
-                                      const ReproductionOptions& options) {
+                                      const RunOptions& options) {
   return simulate_draws(
       count, [&](std::int64_t i) { return simulation.draw(options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
       [](double) {});
 }
 
-}  // namespace features
-
 namespace {
 
-Reproduction reproduce(const ReproductionOptions& options) {
-  Reproduction result;
-  result.paper = "optimal-features";
-  result.title = "Optimal features for scarce downstream data";
-  result.protocol = {
-      {"risk", "expected total squared test error of ridge regression on features, averaged over tasks"},
-      {"draws", "Gaussian inputs; a draw averages exactly over tasks and noise, given two independent input samples"},
-      {"penalties", "per sample; minimum norm means penalty 0"}};
-  const bool full = options.effort == Effort::full;
-  run_parts({{"divergence", full ? 4.0 : 1.0, features::divergence},
-             {"phases", full ? 4.0 : 1.0, features::phases},
-             {"decomposition", full ? 8.0 : 2.0, features::decomposition},
-             {"descent", 1, features::descent},
-             {"learning", full ? 20.0 : 3.0, features::learning}},
-            options, result);
-  return result;
-}
+class OptimalFeaturesRun final : public Run {
+ public:
+  Reproduction run(const RunOptions& options) override {
+    Reproduction result{.title = "Optimal features for scarce downstream data"};
+    result.protocol = {
+        {"risk", "expected total squared test error of ridge regression on features, averaged over tasks"},
+        {"draws", "Gaussian inputs; a draw averages exactly over tasks and noise, given two independent input samples"},
+        {"penalties", "per sample; minimum norm means penalty 0"}};
+    const bool full = options.full();
+    run_parts({{"divergence", full ? 4.0 : 1.0, divergence},
+               {"phases", full ? 4.0 : 1.0, phases},
+               {"decomposition", full ? 8.0 : 2.0, decomposition},
+               {"descent", 1, descent},
+               {"learning", full ? 20.0 : 3.0, learning}},
+              options, result);
+    return result;
+  }
+};
 
 }  // namespace
 
-void add_optimal_features_study(CLI::App& command) {
-  add_study(command, "optimal-features", "Optimal features for scarce downstream data", reproduce);
+const Study& study() {
+  static const Study one{.name = "optimal-features",
+                         .summary = "Optimal features for scarce downstream data (Li, Sen and Adlam 2024)",
+                         .parts = {"divergence", "phases", "decomposition", "descent", "learning"},
+                         .quick = "under a minute on two cores",
+                         .full = "every curve, more draws: under 15 minutes on two cores",
+                         .begin = [] { return std::make_unique<OptimalFeaturesRun>(); }};
+  return one;
 }
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies::optimal_features

@@ -1,4 +1,4 @@
-#include "studies/linear_transfer/store.hpp"
+#include "studies/linear_transfer/setting_store.hpp"
 
 #include <fmt/format.h>
 
@@ -7,11 +7,10 @@
 #include <span>
 #include <utility>
 
-#include "cli/table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/hash.hpp"
 
-namespace rtl::cli {
+namespace rtl::studies::linear_transfer {
 namespace {
 
 /// The first `most` numbers of a list.
@@ -21,7 +20,7 @@ std::vector<double> numbers(const Json& json, std::size_t most) {
   return values;
 }
 
-std::string file_name(const LinearOutcome& outcome) {
+std::string file_name(const Outcome& outcome) {
   std::string name = outcome.name() + ".json";
   for (char& c : name) {
     if (c == ' ' || c == ',' || c == '/') c = '_';
@@ -31,7 +30,7 @@ std::string file_name(const LinearOutcome& outcome) {
 
 bool is_setting(const std::string& name) { return name.ends_with("_rows.json"); }
 
-transfer::detail::Fact data_fact(const std::string& name, const LinearDomain& domain) {
+transfer::detail::Fact data_fact(const std::string& name, const Domain& domain) {
   io::Hash64 hash;
   for (const std::int64_t number :
        {domain.rows, domain.features, domain.outputs, domain.training_rows, domain.source_rows}) {
@@ -41,13 +40,17 @@ transfer::detail::Fact data_fact(const std::string& name, const LinearDomain& do
   return transfer::detail::content_fact(name, hash.value(), fmt::format("{} ({} rows)", domain.name, domain.rows));
 }
 
+Store::Facts facts_of(const Domain& source, const Domain& target) {
+  return {data_fact("source's data", source), data_fact("target's data", target)};
+}
+
 }  // namespace
 
-Json to_json(const LinearOutcome& outcome) {
+Json to_json(const Outcome& outcome) {
   Json policies = Json::object();
-  for (std::size_t p = 0; p < linear_policies; ++p) {
+  for (std::size_t p = 0; p < policy_count; ++p) {
     if (!outcome.has(p)) continue;
-    Json& policy = policies[linear_policy_names[p]];
+    Json& policy = policies[policy_names[p]];
     policy["values"] = outcome.scores[p];
     if (p == 0) continue;
     const transfer::Interval difference = outcome.difference(p);
@@ -59,55 +62,39 @@ Json to_json(const LinearOutcome& outcome) {
           {"trust", outcome.trust}};
 }
 
-LinearStudyStore::LinearStudyStore(const std::string& folder, const Device& device)
-    : machine_(transfer::detail::machine_facts(device.kind(), device.threads())),
-      folder_(folder, machine_, is_setting,
-              [](const std::string& text) { fmt::print(stderr, "rtl: {}\n", printable(text)); }),
-      kept_([folder]() -> std::string {
-        const std::size_t count = folder.empty() ? 0 : count_files(folder, ".json");
-        return count == 0 ? ""
-                          : fmt::format("{} finished settings are kept in {}{}", count, folder, resume_command(false));
-      }) {}
+SettingStore::SettingStore(const std::string& folder, const RunOptions& options)
+    : store_(folder, options.device.kind(), options.device.threads(), is_setting, "settings", options) {}
 
-transfer::detail::Facts LinearStudyStore::facts_of(const LinearDomain& source, const LinearDomain& target) const {
-  transfer::detail::Facts facts = machine_;
-  facts.push_back(data_fact("source's data", source));
-  facts.push_back(data_fact("target's data", target));
-  return facts;
-}
-
-int LinearStudyStore::load(LinearOutcome& outcome, const LinearDomain& source, const LinearDomain& target,
-                           int seeds) const {
-  if (!folder_.keeps()) return 0;
+int SettingStore::load(Outcome& outcome, const Domain& source, const Domain& target, int seeds) const {
+  if (!store_.keeps()) return 0;
   const std::string name = file_name(outcome);
-  const std::optional<Json> found = folder_.find(name, facts_of(source, target));
+  const std::optional<Json> found = store_.find(name, facts_of(source, target));
   if (!found) return 0;
-  LinearOutcome read = outcome;
+  Outcome read = outcome;
   try {
-    io::decode_json(folder_.path(name), [&] {
+    io::decode_json(store_.path(name), [&] {
       const auto most = static_cast<std::size_t>(seeds);
       read.trust = numbers(found->at("trust"), most);
       const Json& policies = found->at("policies");
-      for (std::size_t p = 0; p < linear_policies; ++p) {
+      for (std::size_t p = 0; p < policy_count; ++p) {
         if (p == 1 && outcome.other_labels) continue;
-        read.scores[p] = numbers(policies.at(linear_policy_names[p]).at("values"), most);
+        read.scores[p] = numbers(policies.at(policy_names[p]).at("values"), most);
         if (read.scores[p].size() != read.trust.size()) {
-          throw FormatError(folder_.path(name), "has other numbers of seeds for one policy than for another");
+          throw FormatError(store_.path(name), "has other numbers of seeds for one policy than for another");
         }
       }
       return 0;
     });
   } catch (const FormatError& error) {
-    folder_.tell_damaged(name, error.what());
+    store_.tell_damaged(name, error.what());
     return 0;
   }
   outcome = std::move(read);
   return static_cast<int>(outcome.trust.size());
 }
 
-void LinearStudyStore::save(const LinearOutcome& outcome, const LinearDomain& source,
-                            const LinearDomain& target) const {
-  if (folder_.keeps()) folder_.store(file_name(outcome), facts_of(source, target), to_json(outcome));
+void SettingStore::save(const Outcome& outcome, const Domain& source, const Domain& target) const {
+  if (store_.keeps()) store_.put(file_name(outcome), facts_of(source, target), to_json(outcome));
 }
 
-}  // namespace rtl::cli
+}  // namespace rtl::studies::linear_transfer
