@@ -1,5 +1,5 @@
-// Whether the advisor, which sees nothing but the two samples, keeps up with the best data-driven rule of an independent
-// simulation in Python, and never loses to scratch: mean target risks over draws of sources and targets.
+// Whether the advisor, which sees nothing but the two samples, keeps up with the best data-driven rule of an
+// independent simulation in Python, and never loses to scratch: mean target risks over draws of sources and targets.
 #include <fmt/format.h>
 
 #include <algorithm>

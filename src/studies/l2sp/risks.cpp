@@ -183,8 +183,8 @@ void add_decision_figure(Reproduction& result, const FlipProblem& problem, const
                 .title = "Should I transfer? It can depend on the target's fit alone",
                 .caption =
                     "Gain over scratch, the source being the same. Two levels of inputs: the curves cross zero. "
-                    "Isotropic inputs, "
-                    "same tasks: they do not. Lines: the formula. Points: means of draws, with two standard errors.",
+                    "Isotropic inputs, same tasks: they do not. Lines: the formula. Points: means of draws, with two "
+                    "standard errors.",
                 .x_label = "target penalty tau1",
                 .y_label = "risk of scratch minus risk of transfer",
                 .logarithmic_x = true};

@@ -175,7 +175,7 @@ class LinearTransferRun final : public Run {
   }
 
   Reproduction run(const RunOptions& options) override {
-    if (settings_.data.empty()) throw OptionError("it needs --data DIR, or RTL_DATA in the environment");
+    if (settings_.data.empty()) throw OptionError("linear-transfer needs --data DIR, or RTL_DATA in the environment");
     Settings settings = settings_;
     if (settings.families.empty()) settings.families = family_names();
     if (!options.full()) settings.seeds = std::min(settings.seeds, 3);

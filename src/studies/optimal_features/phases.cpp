@@ -211,8 +211,7 @@ void phases(Reproduction& result, const RunOptions& options) {
                 .title = "The optima along the number of samples",
                 .caption =
                     "Task eigenvalues i^-1.5, p = 400, noise 0.1. Between n = 100 and 200 the best minimum-norm "
-                    "features turn from "
-                    "soft to hard. Points: draws, two standard errors.",
+                    "features turn from soft to hard. Points: draws, two standard errors.",
                 .x_label = "samples n",
                 .y_label = "total test error"};
   figure.series = {
