@@ -9,6 +9,7 @@
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/advisor.hpp"
 #include "studies/l2sp/parts.hpp"
+#include "studies/l2sp/problem.hpp"
 
 namespace rtl::studies::l2sp {
 namespace {

@@ -11,6 +11,7 @@
 #include "solvers/golden_section.hpp"
 #include "studies/draws.hpp"
 #include "studies/l2sp/parts.hpp"
+#include "studies/l2sp/problem.hpp"
 
 namespace rtl::studies::l2sp {
 

@@ -9,6 +9,7 @@
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "studies/l2sp/parts.hpp"
+#include "studies/l2sp/problem.hpp"
 #include "studies/numpy_random.hpp"
 
 namespace rtl::studies::l2sp {

@@ -8,6 +8,7 @@
 #include "rtl/theory/transfer_risk.hpp"
 #include "studies/draws.hpp"
 #include "studies/l2sp/parts.hpp"
+#include "studies/l2sp/problem.hpp"
 
 namespace rtl::studies::l2sp {
 

@@ -1,15 +1,14 @@
-// Featurized regressions drawn at random against the risk formula; gradient descent and minimax against closed forms.
+// Featurized regressions drawn at random against the risk formula.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "rtl/kernels/gemm.hpp"
-#include "rtl/solvers/descend_featurization.hpp"
 #include "rtl/solvers/featurization.hpp"
 #include "rtl/theory/featurized_risk.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "studies/optimal_features/parts.hpp"
+#include "studies/optimal_features/problem.hpp"
 
 namespace rtl::studies::optimal_features {
 
@@ -43,45 +42,6 @@ double compare(Reproduction& result, const Case& one, int draws, const RunOption
   claim_average(result, one.name + ", V_Xe", interaction, formula.interaction_variance);
   return formula.risk;
 }
-
-/// a b a for symmetric a.
-Tensor around(const Tensor& a, const Tensor& b) {
-  const Device cpu = Device::cpu();
-  const std::int64_t p = a.extent(0);
-  Tensor half({p, p}, DType::f64, cpu), whole({p, p}, DType::f64, cpu);
-  kernels::gemm(cpu, kernels::Transpose::no, kernels::Transpose::no, 1, a, b, 0, half);
-  kernels::gemm(cpu, kernels::Transpose::no, kernels::Transpose::no, 1, half, a, 0, whole);
-  auto values = whole.to_vector<double>();
-  for (std::int64_t i = 0; i < p; ++i) {
-    for (std::int64_t j = 0; j < i; ++j)
-      values[i * p + j] = values[j * p + i] = (values[i * p + j] + values[j * p + i]) / 2;
-  }
-  return Tensor::from(values, {p, p}, cpu);
-}
-
-std::vector<double> spectrum_of(const Covariance& covariance) {
-  return {covariance.eigenvalues().begin(), covariance.eigenvalues().end()};
-}
-
-/// Input and task covariances that do not commute, T of trace 1.
-struct Problem {
-  Problem(std::int64_t dimension, double exponent, std::uint64_t seed)
-      : p(dimension),
-        sigma(combine(orthonormal_rows(p, p, seed), spectrum_of(Covariance::power_law(p, exponent)), p)),
-        omega(combine(orthonormal_rows(p, p, seed + 1), power_tasks(p, 1.2), p)),
-        root(combine(orthonormal_rows(p, p, seed), roots(spectrum_of(Covariance::power_law(p, exponent))), p)),
-        tasks(Covariance::dense(around(root, omega))) {}
-  static std::vector<double> roots(std::vector<double> values) {
-    for (double& value : values) value = std::sqrt(value);
-    return values;
-  }
-  /// K of a map.
-  Covariance features(const solvers::FeatureMap& map) const { return Covariance::dense(around(root, map.metric())); }
-
-  std::int64_t p;
-  Tensor sigma, omega, root;
-  Covariance tasks;
-};
 
 void compare_optima(Reproduction& result, const RunOptions& options, int draws) {
   const Problem problem(240, 1, options.seed * 10 + 5);
@@ -131,16 +91,6 @@ void claim_principal_components(Reproduction& result, const RunOptions& options)
   result.claims.push_back(
       {fmt::format("unstructured tasks: {} principal components have the risk of the hard optimum", hard.optimum.rank),
        hard.optimum.risk, risk, 1e-9 * hard.optimum.risk});
-}
-
-Series gaps(const std::string& name, const std::vector<double>& risks, double optimum) {
-  Series series = Series::line(name);
-  double least = risks.front();
-  for (std::size_t i = 0; i < risks.size(); ++i) {
-    least = std::min(least, risks[i]);
-    series.add(static_cast<double>(i) + 1, std::max(least - optimum, 1e-12));
-  }
-  return series;
 }
 
 /// Bias and variances of the identity along the number of samples, by the formula and from draws.
@@ -203,62 +153,6 @@ void decomposition(Reproduction& result, const RunOptions& options) {
   compare_optima(result, options, draws);
   claim_principal_components(result, options);
   add_decomposition_figure(result, tasks, draws, options);
-}
-
-void descent(Reproduction& result, const RunOptions& options) {
-  const std::int64_t p = 40;
-  const double noise = .1, samples = 20;
-  const Problem problem(p, 1, options.seed * 10 + 3);
-  using solvers::FeatureGoal;
-  const auto best = [&](FeatureGoal goal) {
-    return solvers::optimal_featurization(problem.sigma, problem.omega, noise, samples, {.goal = goal}).optimum.risk;
-  };
-  const double soft = best(FeatureGoal::soft), bayes = best(FeatureGoal::bayes);
-  auto first = theory::standard_normals(options.seed, 500, p * p);  // B B' is about the identity
-  for (double& value : first) value /= std::sqrt(static_cast<double>(p));
-  const Tensor start = Tensor::from(first, {p, p}, Device::cpu());
-  const auto free =
-      solvers::descend_featurization(problem.sigma, problem.omega, start, noise, 0, samples, {.iterations = 300});
-  const auto steps = solvers::descend_featurization(problem.sigma, problem.omega, start, noise, 0, samples,
-                                                    {.iterations = 400, .constraint = [](View) {}});
-  const auto ridge =
-      solvers::descend_featurization(problem.sigma, problem.omega, start, noise, .02, samples, {.iterations = 2000});
-  result.claims.push_back(
-      {"descent without penalty (L-BFGS): reaches the soft optimum", soft, free.map.facts().expected_risk, 1e-4});
-  result.claims.push_back({"descent without penalty (normalised steps): reaches the soft optimum", soft,
-                           steps.map.facts().expected_risk, 1e-3});
-  result.claims.push_back(
-      {"descent with penalty (L-BFGS): reaches the Bayes optimum", bayes, ridge.map.facts().expected_risk, 1e-4});
-  result.claims.push_back({"descent: never below the Bayes optimum", bayes,
-                           std::min(ridge.map.facts().expected_risk, free.map.facts().expected_risk), 1e-9,
-                           Relation::at_least});
-  Figure figure{.name = "descent",
-                .title = "Gradient descent on the expected risk",
-                .caption = "p = 40, n = 20, from random features.",
-                .x_label = "iteration",
-                .y_label = "risk above the closed form",
-                .logarithmic_x = true,
-                .logarithmic_y = true};
-  figure.series = {gaps("no penalty, L-BFGS", free.risks, soft),
-                   gaps("no penalty, normalised steps", steps.risks, soft),
-                   gaps("penalty 0.02, L-BFGS", ridge.risks, bayes)};
-  result.figures.push_back(figure);
-  options.progress(.5, "minimax");
-
-  const std::int64_t wide = 60;
-  std::vector<Tensor> kinds;
-  for (std::uint64_t j = 0; j < 5; ++j) {
-    kinds.push_back(combine(orthonormal_rows(3, wide, options.seed * 100 + j), std::vector<double>(3, 1.0 / 3), wide));
-  }
-  const std::vector<ConstView> views(kinds.begin(), kinds.end());
-  const Tensor white =
-      combine(orthonormal_rows(wide, wide, 1), std::vector<double>(static_cast<std::size_t>(wide), 1.0), wide);
-  const auto uniform = solvers::minimax_featurization(white, views, noise, 30, 1);
-  const auto minimax = solvers::minimax_featurization(white, views, noise, 30, 1000);
-  result.claims.push_back({"minimax over five kinds of tasks, 1000 iterations: gap", 0,
-                           minimax.worst_risk - minimax.lower_bound, 5e-4, Relation::at_most});
-  result.claims.push_back({"minimax: worst risk is not above that of equal weights", uniform.worst_risk,
-                           minimax.worst_risk, 0, Relation::at_most});
 }
 
 }  // namespace rtl::studies::optimal_features

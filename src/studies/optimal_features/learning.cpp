@@ -14,6 +14,7 @@
 #include "rtl/theory/simulation.hpp"
 #include "rtl/transfer/statistics.hpp"
 #include "studies/optimal_features/parts.hpp"
+#include "studies/optimal_features/problem.hpp"
 
 namespace rtl::studies::optimal_features {
 

@@ -11,6 +11,7 @@
 #include "rtl/theory/phase_diagram.hpp"
 #include "rtl/theory/simulation.hpp"
 #include "studies/optimal_features/parts.hpp"
+#include "studies/optimal_features/problem.hpp"
 
 namespace rtl::studies::optimal_features {
 
