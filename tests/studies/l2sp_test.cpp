@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "rtl/core/random.hpp"
 #include "studies/l2sp/parts.hpp"
