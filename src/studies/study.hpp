@@ -25,7 +25,7 @@ class OptionError : public ValueError {
 /// How much is to be done.
 enum class Effort : std::uint8_t { quick, full };
 
-/// What is asked of every study, and what it tells its caller as it goes on.
+/// What is asked of every study, and what it tells its caller as it goes on: functions that are never empty.
 struct RunOptions {
   Effort effort = Effort::quick;
   std::uint64_t seed = 1;

@@ -54,7 +54,7 @@ TEST(RunParts, RunsAllOrTheNamedOneAndTellsItsProgress) {
   studies::run_parts(parts, options, result);
   EXPECT_EQ(ran, "ab");
   EXPECT_DOUBLE_EQ(last, 1);
-  options.progress = {};
+  options = {};
   options.only = "b";
   studies::run_parts(parts, options, result);
   EXPECT_EQ(ran, "abb");
