@@ -1,12 +1,17 @@
-# librtl.a: every file under src/ but the program in src/cli.
+# librtl.a: every file under src/ but the program in src/cli and its studies.
 file(GLOB_RECURSE RTL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cpp)
 file(GLOB_RECURSE RTL_CLI_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.cpp)
+file(GLOB_RECURSE RTL_STUDY_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/studies/*.cpp)
 file(GLOB_RECURSE RTL_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cu)
-list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} "")
+list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} ${RTL_STUDY_SOURCES} "")
 rtl_generated_list(RTL_SOURCES FOLDER src/data/formats NAMESPACE rtl::data::formats HEADER data/format.hpp TYPE Format
   FUNCTION all)
 rtl_generated_list(RTL_SOURCES FOLDER src/layers/models NAMESPACE rtl::layers::architectures
   HEADER layers/model.hpp TYPE Model FUNCTION built_in)
+rtl_generated_list(RTL_SOURCES FOLDER src/transfer/strategies NAMESPACE rtl::transfer::recipes
+  HEADER transfer/strategy_list.hpp TYPE Strategy FUNCTION all)
+rtl_generated_list(RTL_SOURCES FOLDER src/transfer/predictors NAMESPACE rtl::transfer::predictors
+  HEADER transfer/predictor_kinds.hpp TYPE PredictorKind FUNCTION all)
 
 # Plain .cpp files that call the CUDA runtime or its libraries live in a folder called cuda; those that call
 # a vendor library (and have a stand-in in tests/emulation) in src/kernels/cuda/vendor.
@@ -15,11 +20,6 @@ list(FILTER RTL_CUDA_HOST INCLUDE REGEX "/src/[a-z]+/cuda/")
 if(RTL_CUDA_HOST)
   list(REMOVE_ITEM RTL_SOURCES ${RTL_CUDA_HOST})
 endif()
-
-rtl_generated_list(RTL_SOURCES FOLDER src/transfer/strategies NAMESPACE rtl::transfer::recipes
-  HEADER transfer/strategy_list.hpp TYPE Strategy FUNCTION all)
-rtl_generated_list(RTL_SOURCES FOLDER src/transfer/predictors NAMESPACE rtl::transfer::predictors
-  HEADER transfer/predictor_kinds.hpp TYPE PredictorKind FUNCTION all)
 
 add_library(rtl STATIC ${RTL_SOURCES})
 add_library(rtl::rtl ALIAS rtl)

@@ -1,18 +1,18 @@
-// rtl reproduce: claims, exit codes, and the JSON, CSV and HTML files of its quick parts.
+// rtl reproduce: exit codes, and the JSON, CSV and HTML files that it writes.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <limits>
+#include <fstream>
+#include <iterator>
 
-#include "cli/commands.hpp"
-#include "cli/numpy_random.hpp"
 #include "cli/plot.hpp"
 #include "cli/program.hpp"
-#include "cli/reproduction.hpp"
+#include "cli/reproduce.hpp"
+#include "cli/study_report.hpp"
 #include "rtl/core/error.hpp"
-#include "rtl/core/random.hpp"
+#include "support/paths.hpp"
 
 namespace rtl::test {
 namespace {
@@ -56,8 +56,8 @@ void check_facts(const json& facts, const std::string& paper) {
   }
 }
 
-/// Runs one part; every claim of it must hold. Gives its JSON.
-json run_part(const Workplace& place, const std::string& paper, const std::string& part) {
+/// Runs one part, every claim of which must hold, and looks at its files.
+void check_part(const Workplace& place, const std::string& paper, const std::string& part) {
   const auto outcome =
       place.run({"reproduce", paper, "--only", part, "--json", "r.json", "--csv", "tables", "--html", "r.html"});
   EXPECT_EQ(outcome.code, 0) << outcome.output << outcome.errors;
@@ -77,30 +77,13 @@ json run_part(const Workplace& place, const std::string& paper, const std::strin
   std::size_t charts = 0;
   for (auto at = html.find("<svg"); at != std::string::npos; at = html.find("<svg", at + 1)) ++charts;
   EXPECT_EQ(charts, cli::gnuplot_version().empty() ? 0 : facts.at("figures").size());
-  return facts;
 }
 
-TEST(Reproduce, PublishedCurvesToTheirLastDigit) {
+TEST(Reproduce, WritesWhatAPartFinds) {
   const Workplace place;
-  const json facts = run_part(place, "l2sp", "published");
-  bool found = false;
-  for (const json& claim : facts.at("claims")) {
-    if (!claim.at("name").get<std::string>().starts_with("gamma 2: largest deviation")) continue;
-    found = true;
-    EXPECT_LT(claim.at("measured").get<double>(), 1e-6);
-  }
-  EXPECT_TRUE(found);
+  check_part(place, "l2sp", "published");
+  check_part(place, "optimal-features", "descent");
 }
-
-TEST(Reproduce, TheAdvisorKeepsUpWithTheBestRules) { run_part(Workplace(), "l2sp", "advisor"); }
-
-TEST(Reproduce, TheDecisionFlips) { run_part(Workplace(), "l2sp", "decision"); }
-
-TEST(Reproduce, TheGroundTruthDivergesTwice) { run_part(Workplace(), "optimal-features", "divergence"); }
-
-TEST(Reproduce, PhasesOfTheBestFeatures) { run_part(Workplace(), "optimal-features", "phases"); }
-
-TEST(Reproduce, DescentReachesTheClosedForms) { run_part(Workplace(), "optimal-features", "descent"); }
 
 TEST(Reproduce, IsAFunctionOfTheSeed) {
   const Workplace place;
@@ -116,80 +99,7 @@ TEST(Reproduce, IsAFunctionOfTheSeed) {
   EXPECT_NE(first, claims("4"));
 }
 
-/// Ten classes in few and small files: 28 x 28 digits of noise with a bright bar, CIFAR records of noise.
-void write_images(const Workplace& place) {
-  std::filesystem::create_directories(place.path("images/mnist"));
-  std::filesystem::create_directories(place.path("images/cifar10"));
-  RandomSequence random(7);
-  const auto big_endian = [](std::uint32_t value) {
-    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-                       static_cast<char>(value)};
-  };
-  for (const auto& [part, count] : {std::pair{"train", 200}, std::pair{"t10k", 20}}) {
-    std::string images =
-                    big_endian(0x803) + big_endian(static_cast<std::uint32_t>(count)) + big_endian(28) + big_endian(28),
-                labels = big_endian(0x801) + big_endian(static_cast<std::uint32_t>(count));
-    for (int i = 0; i < count; ++i) {
-      labels += static_cast<char>(i % 10);
-      for (int pixel = 0; pixel < 784; ++pixel) {
-        images += static_cast<char>(pixel / 56 == i % 10 ? 200 : random.below(100));
-      }
-    }
-    place.write(std::string("images/mnist/") + part + "-images-idx3-ubyte", images);
-    place.write(std::string("images/mnist/") + part + "-labels-idx1-ubyte", labels);
-  }
-  for (const auto& [part, count] : {std::pair{"cifar10_train_30", 30}, std::pair{"cifar10_test_20", 20}}) {
-    std::string records;
-    for (int i = 0; i < count; ++i) {
-      records += static_cast<char>(i % 10);
-      for (int pixel = 0; pixel < 3072; ++pixel) records += static_cast<char>(random.below(256));
-    }
-    place.write(std::string("images/cifar10/") + part + ".bin", records);
-  }
-}
-
-TEST(ReproduceNetworks, KeepsFinishedTrainingsAndGoesOn) {
-  const Workplace place;
-  write_images(place);
-  const std::vector<std::string> words = {
-      "reproduce", "l2sp",     "--only", "networks", "--networks",         "--data", ".", "--seeds", "2", "--state",
-      "state",     "--resume", "--json", "r.json",   "--target-fractions", "0.5,1"};
-  const auto outcome = place.run(words);
-  ASSERT_TRUE(place.has("r.json")) << outcome.errors;  // but claims about noise may fail
-  const json facts = place.json("r.json");
-  check_facts(facts, "l2sp");
-  // For each data set: three claims and two figures, a claim for each fraction, and a figure of them.
-  EXPECT_EQ(facts.at("claims").size(), 2 * (3 + 2));
-  ASSERT_EQ(facts.at("figures").size(), 2 * (2 + 1));
-  const json& fractions = facts.at("figures").at(2);
-  EXPECT_EQ(fractions.at("name"), "fractions_MNIST");
-  EXPECT_EQ(fractions.at("series").size(), 2);
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(place.path("state"))) {
-    if (entry.path().filename() != "protocol.json") files.push_back(entry.path());
-  }
-  EXPECT_EQ(files.size(), 2 * 2 * (3 + 1));  // data sets, seeds, decays and scratch
-  // Some finished trainings are lost, one is a copy of another: the result is the same.
-  std::sort(files.begin(), files.end());
-  std::filesystem::remove(files[0]);
-  std::filesystem::copy_file(files[2], files[1], std::filesystem::copy_options::overwrite_existing);
-  const auto again = place.run(words);
-  EXPECT_EQ(again.code, outcome.code);
-  EXPECT_NE(again.errors.find("is a copy of another result"), std::string::npos) << again.errors;
-  EXPECT_EQ(place.json("r.json").at("claims"), facts.at("claims"));
-  EXPECT_EQ(place.json("r.json").at("figures"), facts.at("figures"));
-  // Another setting leaves them as they are.
-  std::vector<std::string> other = words;
-  other.back() = "0.5";
-  const auto refused = place.run(other);
-  EXPECT_EQ(refused.code, 1);
-  EXPECT_NE(refused.errors.find("target fractions 0.5"), std::string::npos) << refused.errors;
-  EXPECT_NE(refused.errors.find("state-2"), std::string::npos) << refused.errors;
-  EXPECT_EQ(place.run(words).code, outcome.code);
-  EXPECT_EQ(place.json("r.json").at("claims"), facts.at("claims"));
-}
-
-TEST(ReproduceNetworks, NeedsItsData) {
+TEST(Reproduce, NetworksNeedTheirData) {
   const Workplace place;
   const auto without = place.run({"reproduce", "l2sp", "--only", "networks", "--networks"}, {"RTL_DATA="});
   EXPECT_EQ(without.code, 2);
@@ -205,97 +115,112 @@ TEST(ReproduceNetworks, NeedsItsData) {
   EXPECT_NE(nowhere.errors.find("nowhere/images/mnist"), std::string::npos) << nowhere.errors;
 }
 
+TEST(Reproduce, LinearTransferRefusesWhatItCannotDo) {
+  const Workplace place;
+  const Outcome unknown = place.run({"reproduce", "linear-transfer", "--family", "beer"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.errors.find("beer"), std::string::npos) << unknown.errors;
+  const Outcome nowhere = place.run({"reproduce", "linear-transfer", "--quick"}, {"RTL_DATA="});
+  EXPECT_EQ(nowhere.code, 2);
+  EXPECT_NE(nowhere.errors.find("--data"), std::string::npos) << nowhere.errors;
+  const std::vector<std::string> words = {"reproduce", "linear-transfer", "--quick", "--family",
+                                          "wine",      "--data",          "data",    "--json"};
+  const auto with = [&](const std::string& json) {
+    std::vector<std::string> all = words;
+    all.push_back(json);
+    return place.run(all);
+  };
+  const Outcome missing = with("s.json");
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.errors.find("winequality-red.csv"), std::string::npos) << missing.errors;
+  const Outcome unwritable = with("nowhere/s.json");
+  EXPECT_EQ(unwritable.code, 1);
+  EXPECT_NE(unwritable.errors.find("nowhere"), std::string::npos) << unwritable.errors;
+}
+
+/// One claim that holds and one that does not; keeps the effort that it was asked for.
+class HalfRight final : public studies::Run {
+ public:
+  explicit HalfRight(studies::Effort& effort) : effort_(effort) {}
+  std::vector<studies::Option> options() override {
+    return {{.name = "--measured", .value = &measured_, .help = "", .least = 1, .most = 3}};
+  }
+  studies::Reproduction run(const studies::RunOptions& options) override {
+    effort_ = options.effort;
+    studies::Reproduction result{.title = "Half right"};
+    result.claims = {{"right", 1, 1.05, .1}, {"wrong", 1, static_cast<double>(measured_), .1}};
+    return result;
+  }
+
+ private:
+  studies::Effort& effort_;
+  int measured_ = 2;
+};
+
 TEST(Reproduce, AFailedClaimFailsTheCommandAndIsWritten) {
   const Workplace place;
+  studies::Effort effort = studies::Effort::full;
+  const studies::Study study{.name = "study", .summary = "", .quick = "", .full = "", .begin = [&effort] {
+                               return std::make_unique<HalfRight>(effort);
+                             }};
   CLI::App app;
-  bool quick = false;
-  cli::add_study(app, "study", "", [&](const cli::ReproductionOptions& options) {
-    quick = options.effort == cli::Effort::quick;
-    cli::Reproduction result;
-    result.paper = "study";
-    result.claims = {{"right", 1, 1.05, .1}, {"wrong, \"clearly\"", 1, 1.2, .1}};
-    return result;
-  });
+  cli::add_study(app, study);
   try {
-    app.parse("study --json " + place.path("r.json") + " --csv " + place.path("tables"));
+    app.parse("study --measured 3 --json " + place.path("r.json") + " --csv " + place.path("tables"));
     FAIL() << "the claim passed";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "1 of 2 claims failed");
   }
-  EXPECT_TRUE(quick);
+  EXPECT_EQ(effort, studies::Effort::quick);
   check_facts(place.json("r.json"), "study");
   EXPECT_EQ(place.json("r.json").at("failed"), 1);
-  EXPECT_NE(place.read("tables/claims.csv").find("\"wrong, \"\"clearly\"\"\",1.2"), std::string::npos);
+  EXPECT_NE(place.read("tables/claims.csv").find("\"wrong\",3,"), std::string::npos);
+  EXPECT_THROW(app.parse("study --measured 4"), CLI::ParseError);
 }
 
-TEST(Claim, ComparesAsItsRelationSays) {
-  using cli::Claim;
-  using cli::Relation;
-  EXPECT_TRUE((Claim{"", 1, 1.5, .5}.passed()));
-  EXPECT_FALSE((Claim{"", 1, 1.5, .4}.passed()));
-  EXPECT_TRUE((Claim{"", 1, .75, .25, Relation::at_least}.passed()));
-  EXPECT_TRUE((Claim{"", 1, 9, 0, Relation::at_least}.passed()));
-  EXPECT_FALSE((Claim{"", 1, .5, .25, Relation::at_least}.passed()));
-  EXPECT_TRUE((Claim{"", 1, 1.25, .25, Relation::at_most}.passed()));
-  EXPECT_FALSE((Claim{"", 1, 1.5, .25, Relation::at_most}.passed()));
-  const double nothing = std::numeric_limits<double>::quiet_NaN();
-  for (const Relation relation : {Relation::within, Relation::at_least, Relation::at_most}) {
-    EXPECT_FALSE((Claim{"", 1, nothing, 1, relation}.passed()));
-    EXPECT_FALSE((Claim{"", 1, 1, nothing, relation}.passed()));
-  }
-}
-
-TEST(Figure, TakesAnyText) {
+TEST(StudyReport, TakesAnyText) {
   if (cli::gnuplot_version().empty()) GTEST_SKIP() << "gnuplot is not installed: run scripts/setup";
-  cli::Figure figure{"one", "a & b", "c < d", "scratch's $x", "it's", false, false, {}};
-  figure.series.push_back({"don't: draws", cli::Series::Kind::points, {1, 2}, {3, 4}, {.1, .1}});
-  cli::Reproduction result;
+  studies::Figure figure{
+      .name = "one", .title = "a & b", .caption = "c < d", .x_label = "scratch's $x", .y_label = "it's"};
+  figure.series.push_back(studies::Series::points("don't: draws"));
+  figure.series.back().add(1, 3, .1);
+  figure.series.back().add(2, 4, .1);
+  studies::Reproduction result;
   result.figures.push_back(figure);
   EXPECT_NE(cli::html_report(result).find("<svg"), std::string::npos);
 }
 
-TEST(RunParts, RunsAllOrTheNamedOneAndTellsItsProgress) {
-  std::string ran;
-  double last = -1;
-  const auto part = [&ran](const std::string& name, double weight) {
-    return cli::ReproductionPart{name, weight,
-                                 [&ran, name](cli::Reproduction&, const cli::ReproductionOptions& options) {
-                                   ran += name;
-                                   options.progress(1, name);
-                                 }};
-  };
-  const std::vector<cli::ReproductionPart> parts = {part("a", 1), part("b", 3)};
-  cli::ReproductionOptions options;
-  options.progress = [&last](double fraction, const std::string&) {
-    EXPECT_GE(fraction, last);
-    last = fraction;
-  };
-  cli::Reproduction result;
-  cli::run_parts(parts, options, result);
-  EXPECT_EQ(ran, "ab");
-  EXPECT_DOUBLE_EQ(last, 1);
-  options.progress = {};
-  options.only = "b";
-  cli::run_parts(parts, options, result);
-  EXPECT_EQ(ran, "abb");
-  options.only = "c";
-  EXPECT_THROW(cli::run_parts(parts, options, result), cli::UsageError);
+TEST(StudyReport, ShowsTables) {
+  studies::Reproduction result;
+  result.tables = {{.title = "Settings", .header = {"name", "gain"}, .rows = {{"<wine>", "1.5"}}}};
+  const std::string html = cli::html_report(result);
+  EXPECT_NE(html.find("<h2>Settings</h2>"), std::string::npos);
+  EXPECT_NE(html.find("name    gain\n------  ----\n&lt;wine&gt;   1.5\n"), std::string::npos) << html;
 }
 
-TEST(Steps, ReachTheirEnd) {
-  EXPECT_EQ(cli::steps(1, 3, 1), (std::vector<double>{1, 2, 3}));
-  const auto alignments = cli::steps(.5, 1.5, .05);
-  ASSERT_EQ(alignments.size(), 21);
-  EXPECT_NEAR(alignments.back(), 1.5, 1e-15);
-  const auto decades = cli::logarithmic_steps(.01, 50, 10);
-  ASSERT_EQ(decades.size(), 4);
-  EXPECT_NEAR(decades.back(), 10, 1e-13);
+/// A row a study of the table in docs/cli.md.
+std::string table_row(const studies::Study& study) {
+  std::string parts, options;
+  for (const std::string& part : study.parts) parts += fmt::format("{}`{}`", parts.empty() ? "" : ", ", part);
+  for (const studies::Option& option : study.begin()->options()) {
+    options += fmt::format("{}`{}`", options.empty() ? "" : ", ", option.name);
+  }
+  return fmt::format("| `{}` | {} | {} | {} |\n", study.name, study.summary, parts, options);
 }
 
-TEST(NumpyRandom, GivesTheLegacyNumbers) {
-  cli::NumpyRandom random(42);
-  for (const double expected : {0.4967141530112327, -0.13826430117118466, 0.6476885381006925, 1.5230298564080254}) {
-    EXPECT_DOUBLE_EQ(random.normal(), expected);
+TEST(Reproduce, EveryStudyIsInTheHelpAndInTheDocuments) {
+  std::ifstream file(source_folder() + "/docs/cli.md");
+  const std::string document{std::istreambuf_iterator<char>(file), {}};
+  std::string table = "| study | what it runs | parts | its own options |\n|---|---|---|---|\n";
+  for (const studies::Study* study : studies::all()) table += table_row(*study);
+  EXPECT_NE(document.find(table), std::string::npos) << "docs/cli.md should have\n" << table;
+  const Workplace place;
+  for (const studies::Study* study : studies::all()) {
+    const std::string help = place.run({"reproduce", study->name, "--help"}).output;
+    for (const studies::Option& option : study->begin()->options()) {
+      EXPECT_NE(help.find(option.name), std::string::npos) << study->name << " " << option.name;
+    }
+    for (const std::string& part : study->parts) EXPECT_NE(help.find(part), std::string::npos) << part;
   }
 }
 

@@ -78,7 +78,7 @@ double brute_force(const ReferenceProblem& problem, double penalty) {
   return static_cast<double>(sum / (total * static_cast<long double>(problem.y.columns)));
 }
 
-/// sin(phase + 0.7 i + 1.3 j^2 + 0.11 i j): the data of the golden file (digest l2sp.md, section 7).
+/// sin(phase + 0.7 i + 1.3 j^2 + 0.11 i j): the data of the golden file (tests/golden/README.md).
 Matrix sines(std::int64_t rows, std::int64_t columns, long double phase, long double scale = 1) {
   Matrix matrix(rows, columns);
   for (std::int64_t i = 0; i < rows; ++i) {

@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 const fs::path root = rtl::test::source_folder();
 
 /// Level of each module, as in docs/architecture.md. Modules of one level do not include each other.
-const std::map<std::string, int> levels = {{"core", 1},  {"kernels", 2}, {"io", 2},       {"dist", 2},
-                                           {"graph", 3}, {"solvers", 3}, {"data", 3},     {"layers", 4},
-                                           {"optim", 4}, {"theory", 4},  {"transfer", 5}, {"cli", 6}};
+const std::map<std::string, int> levels = {{"core", 1},     {"kernels", 2}, {"io", 2},     {"dist", 2},  {"graph", 3},
+                                           {"solvers", 3},  {"data", 3},    {"layers", 4}, {"optim", 4}, {"theory", 4},
+                                           {"transfer", 5}, {"studies", 6}, {"cli", 7}};
 
 std::vector<fs::path> source_files(const std::vector<std::string>& folders) {
   const std::set<std::string> endings = {".hpp", ".cpp", ".cu", ".cuh", ".h", ".inc"};
@@ -93,6 +93,8 @@ TEST(Rules, LevelsRejectWhatTheyShould) {
   EXPECT_FALSE(may_include("io", "data"));
   EXPECT_FALSE(may_include("core", "kernels"));
   EXPECT_FALSE(may_include("layers", "optim"));
+  EXPECT_FALSE(may_include("studies", "cli"));
+  EXPECT_FALSE(may_include("transfer", "studies"));
   EXPECT_EQ(included_module("#include \"rtl/layers/module.hpp\"").value_or(""), "layers");
   EXPECT_EQ(included_module("  #  include \"kernels/cpu/threads.hpp\"  // why").value_or(""), "kernels");
   EXPECT_FALSE(included_module("#include <sys/mman.h>").has_value());
@@ -107,12 +109,33 @@ TEST(Rules, TheLibraryKnowsNoCommandLine) {
   }
 }
 
-/// Scratch memory and results belong on the device that a call was given. `theory` is given none.
+/// A study is a folder with an entry file, and knows nothing of the others.
+TEST(Rules, StudiesStandAlone) {
+  std::set<std::string> studies;
+  for (const auto& entry : fs::directory_iterator(root / "src/studies")) {
+    if (!entry.is_directory()) continue;
+    studies.insert(entry.path().filename().string());
+    EXPECT_TRUE(fs::exists(entry.path() / "study.cpp")) << entry.path() << ": nothing makes this study known";
+  }
+  EXPECT_FALSE(studies.empty());
+  static const std::regex pattern(R"re(\s*#\s*include\s*"studies/([a-z_0-9]+)/.*)re");
+  for (const auto& file : source_files({"src/studies"})) {
+    const auto folder = file.parent_path().filename().string();
+    for (const auto& line : lines_of(file)) {
+      std::smatch match;
+      if (!std::regex_match(line, match, pattern)) continue;
+      EXPECT_EQ(match[1].str(), folder) << name_of(file) << ": " << line;
+    }
+  }
+}
+
+/// Scratch memory and results belong on the device that a call was given. `theory` is given none, nor are its studies.
 TEST(Rules, TheLibraryTakesNoDefaultDevice) {
   static const std::regex forbidden(R"(.*\bDevice::(cpu\((0)?\)|preferred\(\)).*)");
+  static const std::regex exempt("src/(cli|core|studies|theory)/.*");
   for (const auto& file : source_files({"src"})) {
     const auto name = name_of(file);
-    if (name.starts_with("src/cli/") || name.starts_with("src/core/") || name.starts_with("src/theory/")) continue;
+    if (std::regex_match(name, exempt)) continue;
     for (const auto& line : lines_of(file)) EXPECT_FALSE(std::regex_match(line, forbidden)) << name << ": " << line;
   }
 }

@@ -1,5 +1,5 @@
-// RidgePath against golden values that were computed elsewhere: the file g7_path_loo_gcv.json of the papers' digests,
-// with the data that its section 7 item 9 defines.
+// RidgePath against golden values that were computed in NumPy: tests/golden/solvers/g7_path_loo_gcv.json, whose data
+// tests/golden/README.md defines.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
-// The phase transition and the double divergence against the tables of the digest, and against the discrete formulas.
+// The phase transition and the double divergence against the tables of an independent computation,
+// and against the discrete formulas.
 #include "rtl/theory/phase_diagram.hpp"
 
 #include <gtest/gtest.h>

@@ -1,0 +1,15 @@
+// What a study found, for people: text and one self-contained HTML page.
+#pragma once
+
+#include <string>
+
+#include "studies/reproduction.hpp"
+
+namespace rtl::cli {
+
+/// Tables and claims, on standard output.
+void print(const studies::Reproduction& reproduction);
+/// Claims, charts, tables, protocol. Says why there are no charts if gnuplot is not there.
+std::string html_report(const studies::Reproduction& reproduction);
+
+}  // namespace rtl::cli

@@ -1,0 +1,163 @@
+#include "studies/linear_transfer/policies.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "rtl/core/random.hpp"
+#include "rtl/transfer/advisor.hpp"
+
+namespace rtl::studies::linear_transfer {
+namespace {
+
+constexpr std::size_t most_test_rows = 2000;
+
+/// R^2 (against the test rows' own mean) or accuracy.
+double score_of(Task task, const std::vector<double>& predicted, const std::vector<double>& y, std::size_t outputs) {
+  const std::size_t rows = y.size() / outputs;
+  if (task == Task::regression) {
+    double mean = 0, residual = 0, total = 0;
+    for (const double value : y) mean += value / static_cast<double>(y.size());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      residual += std::pow(y[i] - predicted[i], 2);
+      total += std::pow(y[i] - mean, 2);
+    }
+    return 1 - residual / total;
+  }
+  std::size_t correct = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto* p = predicted.data() + i * outputs;
+    const auto* t = y.data() + i * outputs;
+    correct += outputs == 1 ? (p[0] > 0) == (t[0] > 0)
+                            : std::max_element(p, p + outputs) - p == std::max_element(t, t + outputs) - t;
+  }
+  return static_cast<double>(correct) / static_cast<double>(rows);
+}
+
+std::vector<double> target_values(const Domain& domain, const std::vector<std::int64_t>& rows) {
+  std::vector<double> values;
+  for (const std::int64_t row : rows) {
+    const double* from = domain.y.data() + row * domain.outputs;
+    values.insert(values.end(), from, from + domain.outputs);
+  }
+  return values;
+}
+
+/// X W + b on the host.
+std::vector<double> linear(const Tensor& x, const Tensor& coefficients, const Tensor& intercept) {
+  const std::vector<double> rows = x.to_vector<double>(), w = coefficients.to_vector<double>();
+  const std::vector<double> b = intercept.to_vector<double>();
+  const auto p = static_cast<std::size_t>(x.extent(1)), k = b.size();
+  std::vector<double> out(static_cast<std::size_t>(x.extent(0)) * k);
+  for (std::size_t i = 0; i < out.size() / k; ++i) {
+    double* to = out.data() + i * k;
+    std::copy(b.begin(), b.end(), to);
+    for (std::size_t j = 0; j < p; ++j) {
+      for (std::size_t o = 0; o < k; ++o) to[o] += rows[i * p + j] * w[j * k + o];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Outcome::name() const { return fmt::format("{}, {} to {}, {} rows", family, source, target, rows); }
+
+transfer::Interval Outcome::difference(std::size_t policy) const {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < scores[0].size(); ++i) differences.push_back(scores[policy][i] - scores[0][i]);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  return transfer::t_interval(differences, 0.95, -infinity, infinity);
+}
+
+FittedSource::FittedSource(const Device& device, const Domain& domain, bool scale_each_feature) : device_(device) {
+  const auto p = static_cast<std::size_t>(domain.features);
+  const auto n = static_cast<std::size_t>(domain.source_rows);
+  double total = 0;
+  for (std::size_t j = 0; j < p; ++j) {
+    std::vector<double> known;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!std::isnan(domain.x[i * p + j])) known.push_back(domain.x[i * p + j]);
+    }
+    double mean = 0, squares = 0, median = 0;
+    if (!known.empty()) {
+      std::nth_element(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2), known.end());
+      median = known[known.size() / 2];
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const double value = std::isnan(domain.x[i * p + j]) ? median : domain.x[i * p + j];
+      mean += value / static_cast<double>(n);
+      squares += value * value / static_cast<double>(n);
+    }
+    const double variance = std::max(0.0, squares - mean * mean);
+    total += variance / static_cast<double>(p);
+    median_.push_back(median);
+    mean_.push_back(mean);
+    scale_.push_back(variance > 1e-12 * squares ? 1 / std::sqrt(variance) : 1);
+  }
+  if (!scale_each_feature) std::fill(scale_.begin(), scale_.end(), 1 / std::sqrt(total));
+  std::vector<std::int64_t> rows(n);
+  for (std::size_t i = 0; i < n; ++i) rows[i] = static_cast<std::int64_t>(i);
+  x_ = scaled(domain, rows);
+  y_ = Tensor::from(target_values(domain, rows), {domain.source_rows, domain.outputs}, device);
+  model_ = std::make_unique<solvers::L2SPSource>(device, x_, y_);
+}
+
+Tensor FittedSource::scaled(const Domain& domain, const std::vector<std::int64_t>& rows) const {
+  const std::size_t p = mean_.size();
+  std::vector<double> values(rows.size() * p);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const float* from = domain.x.data() + rows[i] * domain.features;
+    for (std::size_t j = 0; j < p; ++j) {
+      const double value = std::isnan(from[j]) ? median_[j] : from[j];
+      values[i * p + j] = (value - mean_[j]) * scale_[j];
+    }
+  }
+  return Tensor::from(values, {static_cast<std::int64_t>(rows.size()), domain.features}, device_);
+}
+
+Split split_rows(const Domain& domain, std::int64_t count, std::uint64_t seed) {
+  RandomSequence random(seed, static_cast<std::uint64_t>(count));
+  Split split;
+  split.training = random.permutation(domain.training_rows);
+  if (domain.training_rows < domain.rows) {
+    for (std::int64_t i = domain.training_rows; i < domain.rows; ++i) split.testing.push_back(i);
+  } else {
+    split.testing.assign(split.training.begin() + count, split.training.end());
+  }
+  split.training.resize(static_cast<std::size_t>(count));
+  split.testing.resize(std::min(split.testing.size(), most_test_rows));
+  return split;
+}
+
+void run_seed(const Device& device, const FittedSource& source, const Domain& target, std::uint64_t seed,
+              Outcome& outcome) {
+  const Split split = split_rows(target, outcome.rows, seed);
+  const auto outputs = static_cast<std::size_t>(target.outputs);
+  const Tensor x = source.scaled(target, split.training), test = source.scaled(target, split.testing);
+  const Tensor y = Tensor::from(target_values(target, split.training), {outcome.rows, target.outputs}, device);
+  const std::vector<double> truth = target_values(target, split.testing);
+  const transfer::TransferAdvisor advisor(device, source.model(), x, y);
+  const auto add = [&](std::size_t policy, const std::vector<double>& predicted) {
+    // Six digits, so that a kept setting and a fresh one agree to the last bit of the report.
+    outcome.scores[policy].push_back(std::round(1e6 * score_of(target.task, predicted, truth, outputs)) / 1e6);
+  };
+  add(0, linear(test, advisor.candidate_coefficients(0), advisor.candidate_intercept(0)));
+  const double optimal = source.model().prior().penalty;
+  std::size_t at_optimum = 1;  // the mixed centre, where labels differ
+  if (!outcome.other_labels) {
+    add(1, linear(test, source.model().coefficients(optimal), source.model().intercept(optimal)));
+    const auto& candidates = advisor.report().candidates;
+    while (candidates[at_optimum].kind != transfer::CentreKind::source ||
+           candidates[at_optimum].source_penalty != optimal) {
+      ++at_optimum;
+    }
+  }
+  add(2, linear(test, advisor.candidate_coefficients(at_optimum), advisor.candidate_intercept(at_optimum)));
+  add(3, linear(test, advisor.coefficients(), advisor.intercept()));
+  outcome.trust.push_back(std::round(1e6 * advisor.report().trust) / 1e6);
+}
+
+}  // namespace rtl::studies::linear_transfer
