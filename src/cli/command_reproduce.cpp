@@ -1,8 +1,10 @@
 // rtl reproduce: the figures and claims of the papers, formula against simulation.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"

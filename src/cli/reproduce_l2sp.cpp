@@ -1,5 +1,6 @@
 #include "cli/reproduce_l2sp.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 

@@ -1,7 +1,7 @@
 // rtl reproduce linear-transfer: the transfer advisor on real data, against scratch and against always transferring.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "cli/command_line_classes.hpp"
 
 namespace rtl::cli {
 

@@ -2,12 +2,12 @@
 // points.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
+#include "cli/command_line_classes.hpp"
 
 #include "cli/html_page.hpp"
 #include "cli/json_report.hpp"
