@@ -1,11 +1,11 @@
 // The flags that strategies' options make, and what `--strategy` asks for together with them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "cli/command_line_classes.hpp"
 #include "rtl/transfer/strategy.hpp"
 
 namespace rtl::cli {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "rtl/core/error.hpp"
 #include "rtl/theory/simulation.hpp"
