@@ -68,6 +68,12 @@ void ArchiveWriter::network(std::string_view name, layers::Network& network,
 }
 
 void ArchiveWriter::source(std::string_view name, const FrozenSource& source) {
+  if (!source.has_network()) {
+    ArchiveWriter inside = part(name);
+    inside.text("name", source.name());
+    inside.integer("features", source.feature_count());
+    return;
+  }
   contents_->networks.push_back(source.copy_network(source.device()));
   network(name, *contents_->networks.back(), source.normalization());
   ArchiveWriter inside = part(name);
@@ -175,7 +181,8 @@ void ArchiveReader::check_sizes(const ArchiveReader& part, const layers::Archite
     if (!layers::is_input_statistic(entry.name)) tensors.push_back(std::move(entry));
   }
   const layers::CheckpointNames names = layers::canonical_names(layers::stored_tensors(tensors));
-  const layers::Architecture found = layers::recognise(names, architecture.name, &architecture.input).architecture;
+  const layers::Architecture found =
+      layers::recognise(names, architecture.name, &architecture.input, architecture.variant).architecture;
   if (found == architecture) return;
   fail(
       fmt::format("metadata \"{0}architecture\" and \"{0}classes\" say {1} of {2} classes, but the tensors are those "
@@ -204,6 +211,15 @@ std::unique_ptr<layers::Network> ArchiveReader::network(std::string_view name) c
 FrozenSource ArchiveReader::source(std::string_view name) const {
   const ArchiveReader inside = part(name);
   try {
+    if (inside.has("features")) {
+      const std::string source = inside.text("name");
+      return FrozenSource::of_features(source, inside.integer("features"), [source](const data::Dataset&) -> Tensor {
+        throw ValueError(
+            fmt::format("the model looks at the features '{}', which are not part of its file: give them "
+                        "for the samples to predict",
+                        source));
+      });
+    }
     const Precision precision = parse_precision(inside.text("precision"));
     return FrozenSource(network(name), normalization(name), inside.text("name"), precision, inside.text("layer"));
   } catch (const ValueError& error) {

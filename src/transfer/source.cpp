@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -62,8 +64,11 @@ std::uint64_t hash_of(layers::Network& network, const std::string& layer) {
 
 struct FrozenSource::State {
   explicit State(const Device& where) : device(where) {}
-  std::unique_ptr<layers::Network> network;
+  std::unique_ptr<layers::Network> network;  ///< null for features alone
   std::unique_ptr<layers::FrozenNetwork> frozen;
+  FeatureFunction function;
+  layers::Architecture architecture;
+  std::int64_t feature_count = 0;
   data::InputNormalization normalization;
   std::string name;
   std::string layer;
@@ -73,7 +78,8 @@ struct FrozenSource::State {
   std::mutex mutex;
 
   using Run = void (layers::FrozenNetwork::*)(ConstView, View);
-  Tensor run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns, Run function);
+  Tensor run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns, Run method);
+  Tensor call(const data::Dataset& dataset);
 };
 
 FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
@@ -92,6 +98,8 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
   if (name.empty()) name = network->architecture().to_string();
   auto chosen = input_normalization(network->architecture(), std::move(normalization));
   state_ = std::make_shared<State>(device);
+  state_->architecture = network->architecture();
+  state_->feature_count = frozen->feature_count();
   state_->network = std::move(network);
   state_->frozen = std::move(frozen);
   state_->normalization = std::move(chosen);
@@ -101,24 +109,75 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
   state_->fingerprint = fingerprint;
 }
 
+FrozenSource FrozenSource::of_features(std::string name, std::int64_t feature_count, FeatureFunction features,
+                                       std::uint64_t identity) {
+  if (name.empty() || feature_count < 1 || !features) {
+    throw ValueError(fmt::format("FrozenSource: '{}' with {} features; give a name, features and their number", name,
+                                 feature_count));
+  }
+  static std::atomic<std::uint64_t> made = 0;
+  FrozenSource source;
+  source.state_ = std::make_shared<State>(Device::cpu(1));
+  source.state_->function = std::move(features);
+  source.state_->architecture.name = "features";
+  source.state_->feature_count = feature_count;
+  source.state_->normalization = data::Normalization::none;
+  io::Hash64 hash;
+  hash.add(std::string("features")).add(static_cast<std::uint64_t>(feature_count));
+  hash.add(identity != 0 ? identity : ++made).add(identity != 0 ? name : std::string("of this process"));
+  source.state_->fingerprint = hash.value();
+  source.state_->name = std::move(name);
+  return source;
+}
+
+FrozenSource FrozenSource::of_matrices(std::string name, const std::vector<Precomputed>& matrices) {
+  if (matrices.empty()) throw ValueError("FrozenSource: there are no features");
+  std::map<std::uint64_t, std::shared_ptr<const Tensor>> tables;
+  const std::int64_t width = matrices.front().features.rank() == 2 ? matrices.front().features.extent(1) : 0;
+  io::Hash64 content;
+  for (const auto& [dataset, features] : matrices) {
+    const bool fits = features.rank() == 2 && features.dtype() == DType::f32 && features.extent(1) == width;
+    if (!fits || features.extent(0) != dataset->size()) {
+      throw ShapeError(
+          fmt::format("FrozenSource: {}: features {} {} for {} samples; they must be f32 [samples, features]", name,
+                      rtl::name_of(features.dtype()), features.shape().to_string(), dataset->size()));
+    }
+    Tensor copy(features.shape(), DType::f32, Device::cpu(1));
+    copy_bytes(features, copy);
+    content.add(detail::HostBytes(copy).bytes());
+    tables[dataset->input_hash()] = std::make_shared<const Tensor>(std::move(copy));
+  }
+  const auto find = [name, tables = std::move(tables)](const data::Dataset& dataset) {
+    const auto found = tables.find(dataset.input_hash());
+    if (found != tables.end() && found->second->extent(0) == dataset.size()) return found->second->clone();
+    throw ValueError(
+        fmt::format("{}: there are no precomputed features of {}; they are known for the data sets that "
+                    "they were given for alone",
+                    name, dataset.name));
+  };
+  return of_features(std::move(name), width, find, content.value());
+}
+
+bool FrozenSource::has_network() const { return state_->network != nullptr; }
 const std::string& FrozenSource::name() const { return state_->name; }
-const layers::Architecture& FrozenSource::architecture() const { return state_->network->architecture(); }
+const layers::Architecture& FrozenSource::architecture() const { return state_->architecture; }
 const data::InputNormalization& FrozenSource::normalization() const { return state_->normalization; }
 Precision FrozenSource::precision() const { return state_->precision; }
 const Device& FrozenSource::device() const { return state_->device; }
 const std::string& FrozenSource::layer() const { return state_->layer; }
-std::int64_t FrozenSource::feature_count() const { return state_->frozen->feature_count(); }
+std::int64_t FrozenSource::feature_count() const { return state_->feature_count; }
 std::int64_t FrozenSource::classes() const { return layer().empty() ? architecture().classes : 0; }
-std::int64_t FrozenSource::parameter_count() const { return state_->network->parameter_count(); }
+std::int64_t FrozenSource::parameter_count() const { return has_network() ? state_->network->parameter_count() : 0; }
 std::uint64_t FrozenSource::fingerprint() const { return state_->fingerprint; }
 
 std::uint64_t FrozenSource::current_hash() const {
+  if (!has_network()) return fingerprint();
   const std::lock_guard lock(state_->mutex);
   return hash_of(*state_->network, state_->layer);
 }
 
 Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns,
-                                Run function) {
+                                Run method) {
   const layers::Architecture& architecture = network->architecture();
   dataset.check();
   if (dataset.sample_shape() != architecture.input) {
@@ -137,7 +196,7 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
     const std::int64_t end = std::min(rows, begin + batch_size);
     const Tensor inputs = gather(all_rows.view().slice(0, begin, end), activation_dtype(precision, DType::f32));
-    (frozen.get()->*function)(inputs, out.view().slice(0, begin, end));
+    (frozen.get()->*method)(inputs, out.view().slice(0, begin, end));
   }
   if (!kernels::all_finite(device, out)) {
     throw ValueError(
@@ -148,7 +207,24 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   return out;
 }
 
+/// What the function gives, checked.
+Tensor FrozenSource::State::call(const data::Dataset& dataset) {
+  dataset.check();
+  const std::lock_guard lock(mutex);
+  Tensor features = function(dataset);
+  if (features.shape() != Shape{dataset.size(), feature_count} || features.dtype() != DType::f32) {
+    throw ShapeError(fmt::format("FrozenSource: {} gives {} {} for {} samples of {}, not f32 [{}, {}]", name,
+                                 rtl::name_of(features.dtype()), features.shape().to_string(), dataset.size(),
+                                 dataset.name, dataset.size(), feature_count));
+  }
+  if (!kernels::all_finite(features.device(), features)) {
+    throw ValueError(fmt::format("FrozenSource: {} gives NaN or infinity on {}", name, dataset.name));
+  }
+  return features;
+}
+
 Tensor FrozenSource::features(const data::Dataset& dataset, std::int64_t batch_size) const {
+  if (!has_network()) return state_->call(dataset);
   return state_->run(dataset, batch_size, feature_count(), &layers::FrozenNetwork::features);
 }
 
@@ -169,6 +245,10 @@ Tensor FrozenSource::logits(const data::Dataset& dataset, std::int64_t batch_siz
 }
 
 std::unique_ptr<layers::Network> FrozenSource::copy_network(const Device& device) const {
+  if (!has_network()) {
+    throw ValueError(
+        fmt::format("{} is features alone: there is no network to train; probe and refine take it", name()));
+  }
   const std::lock_guard lock(state_->mutex);
   auto copy = layers::clone(*state_->network, device);
   copy->set_trainable(true);

@@ -59,6 +59,9 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
   if (train.is_regression() && !info.regression) {
     return fmt::format("{} needs classes: {} has real targets", info.name, train.name);
   }
+  if (info.trains_source && !sources.front().has_network()) {
+    return fmt::format("{} trains the source, but {} is features alone", info.name, sources.front().name());
+  }
   if (info.trains_source && !sources.front().layer().empty()) {
     return fmt::format("{} trains all of a source, but {} is to be taken at layer {}; take it without a layer",
                        info.name, sources.front().name(), sources.front().layer());

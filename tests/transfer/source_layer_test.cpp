@@ -66,7 +66,7 @@ TEST(SourceLayer, ServesProbeAndRefineAndNotFineTune) {
   }
   EXPECT_EQ(source.classes(), 0) << "its head does not take these features";
   EXPECT_THROW(source.logits(data), ValueError);
-  options.head_start = HeadStart::pretrained;
+  options.values["head_start"] = "pretrained";
   EXPECT_THROW(probe(source, data, testing::quick(1), options), ValueError);
 }
 

@@ -31,6 +31,7 @@ class ArchiveWriter {
   void keep(std::string_view name, Tensor tensor);
   /// As parts called `name`: architecture, weights and statistics; the normalisation of its inputs.
   void network(std::string_view name, layers::Network& network, const data::InputNormalization& normalization);
+  /// Of features alone only their name and number: whoever loads the predictor gives them.
   void source(std::string_view name, const FrozenSource& source);
   void predictor(std::string_view name, Predictor& predictor);
 

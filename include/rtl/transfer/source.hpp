@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
@@ -33,7 +35,25 @@ class FrozenSource {
                         std::optional<data::InputNormalization> normalization = {}, std::string name = {},
                         Precision precision = Precision::f32, std::string layer = {});
 
+  /// What gives features f32 [N, feature_count] of every sample of a data set, on any device.
+  using FeatureFunction = std::function<Tensor(const data::Dataset& dataset)>;
+  /// A source that is features alone, of any making. `identity` tells it from others where features are kept: equal
+  /// numbers promise equal features of equal data, and 0 is unlike every other source, so that nothing is reused.
+  /// Throws ValueError for no name or a number of features that is not positive.
+  static FrozenSource of_features(std::string name, std::int64_t feature_count, FeatureFunction features,
+                                  std::uint64_t identity = 0);
+  /// Of precomputed features f32 [N, p], a matrix for each data set (by its input_hash); asked for another data set
+  /// throws ValueError. The matrices are copied to the host. Throws ShapeError where rows or widths do not fit.
+  struct Precomputed {
+    const data::Dataset* dataset;
+    ConstView features;
+  };
+  static FrozenSource of_matrices(std::string name, const std::vector<Precomputed>& matrices);
+
+  /// False for features alone: then there is nothing to train or to copy, and no head.
+  bool has_network() const;
   const std::string& name() const;
+  /// Of features alone, "features" for any input.
   const layers::Architecture& architecture() const;
   const data::InputNormalization& normalization() const;
   Precision precision() const;
@@ -56,13 +76,15 @@ class FrozenSource {
   /// Logits of the source's own head, f32 [N, classes]. Throws ValueError if it has none.
   Tensor logits(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
 
-  /// A trainable copy on `device`, with the source's own head, whatever the layer.
+  /// A trainable copy on `device`, with the source's own head, whatever the layer. Throws ValueError for features
+  /// alone.
   std::unique_ptr<layers::Network> copy_network(const Device& device) const;
 
   /// Handles of the same source.
   friend bool operator==(const FrozenSource& a, const FrozenSource& b) noexcept { return a.state_ == b.state_; }
 
  private:
+  FrozenSource() = default;
   struct State;
   std::shared_ptr<State> state_;
 };
