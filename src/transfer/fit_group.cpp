@@ -77,10 +77,13 @@ void FitContext::TrainingRequest::await_suspend(std::coroutine_handle<> handle) 
 TrainingRecord FitContext::TrainingRequest::await_resume() {
   if (context_.answered_.empty()) return context_.record_;  // stopped before
   if (context_.stages_ == 1) context_.record_.complete = true;
+  std::int64_t parameters = 0;
   for (const ReplicaTraining& training : context_.answered_) {
+    parameters += training.record.parameters;
     append(context_.record_, training.record);
     if (training.divergence) throw TrainingDiverged(*training.divergence);
   }
+  context_.record_.parameters = std::max(context_.record_.parameters, parameters);
   TrainingRecord first = context_.answered_.front().record;
   context_.answered_.clear();
   return first;

@@ -32,6 +32,7 @@ OptimizerSet::OptimizerSet(const TrainingOptions& options, Trainable& model) {
   std::set<std::string> names;
   for (ParameterGroup& group : model.groups()) {
     for (const optim::NamedStorage& parameter : group.parameters) {
+      elements_ += parameter.storage.tensor().count();
       if (names.insert(parameter.name).second) continue;
       throw ValueError(fmt::format("train: the parameter {} stands in two groups", parameter.name));
     }

@@ -24,6 +24,9 @@ class OptimizerSet {
   /// Of L2-SP, of every parameter.
   void start_from_here();
 
+  /// Of all parameters.
+  std::int64_t elements() const noexcept { return elements_; }
+
   /// Of all optimizers, group by group.
   std::vector<graph::Storage> storages() const;
   std::vector<optim::NamedTensor> state() const;
@@ -36,6 +39,7 @@ class OptimizerSet {
     double share = 1;  ///< of the training's learning rate
   };
   std::vector<Entry> entries_;
+  std::int64_t elements_ = 0;
 };
 
 }  // namespace rtl::transfer::detail

@@ -34,6 +34,7 @@ Fitted refine(const std::vector<FrozenSource>& sources, const data::Dataset& tra
 }
 
 Scores evaluate(const Fitted& fitted, const data::Dataset& test, FeatureCache* cache) {
+  fitted.task().check(test, "evaluate");
   return score(fitted.outputs(test, cache), test);
 }
 

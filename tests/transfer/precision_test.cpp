@@ -61,7 +61,7 @@ TEST(Precision, HasNames) {
 TEST(Precision, TrainingInBf16IsLikeTrainingInF32) {
   for (const Device& device : testing::devices()) {
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
-    for (const Strategy* strategy : strategies()) {
+    for (const Strategy* strategy : testing::library_strategies()) {
       const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
       const auto run = [&](Precision precision) {

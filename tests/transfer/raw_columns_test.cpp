@@ -85,7 +85,7 @@ TEST(RawColumns, EveryStrategyKnowsTheRightNumbers) {
   for (std::size_t i = 0; i < own.size(); ++i) EXPECT_NEAR(tuned[i], own[i], 1e-4);
   const data::Dataset test_part = raw_table(5, 300, device);
   EXPECT_GT(score(source.logits(test_part), test_part).accuracy, 0.8);
-  for (const Strategy* strategy : strategies()) {
+  for (const Strategy* strategy : testing::library_strategies()) {
     const StrategyInfo& info = strategy->info();
     SCOPED_TRACE(info.name);
     const std::vector<FrozenSource> sources = testing::sources_for(info, source);
@@ -109,7 +109,7 @@ TEST(RawColumns, FilesCarryTheNumbers) {
     const Folder folder;
     const data::Dataset data = raw_table(7, 80, device);
     const FrozenSource source = trained_source(raw_table(8, 100, device));
-    for (const Strategy* strategy : strategies()) {
+    for (const Strategy* strategy : testing::library_strategies()) {
       const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
       const std::vector<FrozenSource> sources = testing::sources_for(info, source);

@@ -117,7 +117,7 @@ TEST(Recipes, AStopEndsAllStagesAndAResumeIsTheSame) {
   const Device device = Device::cpu(1);
   const data::Dataset data = samples(device);
   const std::vector<float> whole = testing::values_of(fit("test-stages", {}, data, quick(3), small()).state());
-  for (const int stop_after : {1, 2, 4, 5}) {
+  for (const int stop_after : {1, 2, 3, 4}) {
     SCOPED_TRACE(stop_after);
     const Folder folder;
     TrainingOptions training = quick(3);

@@ -56,8 +56,8 @@ TEST(SourceLayer, ServesProbeAndRefineAndNotFineTune) {
   options.model = "paper_cnn:4-4-8-16";
   const Fitted probed = probe(source, data, testing::quick(2), options);
   EXPECT_EQ(probed.trainable_parameters(), 16 * 3 + 3);
-  EXPECT_EQ(probed.logits(data).shape(), (Shape{40, 3}));
-  EXPECT_EQ(refine({source}, data, testing::quick(1), options).logits(data).shape(), (Shape{40, 3}));
+  EXPECT_EQ(probed.outputs(data).shape(), (Shape{40, 3}));
+  EXPECT_EQ(refine({source}, data, testing::quick(1), options).outputs(data).shape(), (Shape{40, 3}));
   try {
     fine_tune(source, data, testing::quick(1), options);
     FAIL();

@@ -51,7 +51,7 @@ TEST(Strategies, SourceBytesStayTheSame) {
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
     const FrozenSource source = image_source(4, 3, device);
     const std::uint64_t before = source.fingerprint();
-    for (const Strategy* strategy : strategies()) {
+    for (const Strategy* strategy : testing::library_strategies()) {
       const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
       const std::vector<FrozenSource> sources = testing::sources_for(info, source);
@@ -68,7 +68,7 @@ TEST(Strategies, SameSeedSameBytes) {
     const Device device = Device::cpu(threads).separate();
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
     const FrozenSource source = image_source(4, 3, device);
-    for (const Strategy* strategy : strategies()) {
+    for (const Strategy* strategy : testing::library_strategies()) {
       const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name);
       const std::vector<FrozenSource> sources = testing::sources_for(info, source);
@@ -86,7 +86,7 @@ TEST(Strategies, ResumeEqualsUninterrupted) {
   const FrozenSource source = image_source(4, 3, device);
   StrategyOptions options = with_source_data(data);
   options.values["feature_scaling"] = "balance";
-  for (const Strategy* strategy : strategies()) {
+  for (const Strategy* strategy : testing::library_strategies()) {
     const StrategyInfo& info = strategy->info();
     SCOPED_TRACE(info.name);
     const Folder folder;
@@ -229,7 +229,7 @@ TEST(Strategies, SavedModelsPredictTheSame) {
     StrategyOptions options = with_source_data(data);
     for (const FeatureScaling scaling : {FeatureScaling::raw, FeatureScaling::standardize}) {
       options.values["feature_scaling"] = to_string(scaling);
-      for (const Strategy* strategy : strategies()) {
+      for (const Strategy* strategy : testing::library_strategies()) {
         const StrategyInfo& info = strategy->info();
         SCOPED_TRACE(info.name + " " + device.name());
         const std::vector<FrozenSource> sources = testing::sources_for(info, source);

@@ -153,6 +153,13 @@ inline std::vector<FrozenSource> sources_for(const StrategyInfo& info, const Fro
   return info.most_sources > 0 ? std::vector{source} : std::vector<FrozenSource>();
 }
 
+/// Those of the library, without what tests register.
+inline std::vector<const Strategy*> library_strategies() {
+  std::vector<const Strategy*> all = strategies();
+  std::erase_if(all, [](const Strategy* strategy) { return strategy->info().name.starts_with("test-"); });
+  return all;
+}
+
 /// A short training.
 inline TrainingOptions quick(std::int64_t epochs = 3, std::uint64_t seed = 7) {
   TrainingOptions options;

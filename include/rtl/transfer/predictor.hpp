@@ -77,8 +77,10 @@ class Fitted {
   const std::string& strategy() const { return strategy_; }
   const Task& task() const { return task_; }
   std::int64_t classes() const { return task_.regression ? 0 : task_.outputs; }
-  /// Elements of all tensors that training changed.
-  std::int64_t trainable_parameters() const { return predictor_->state().parameter_count(); }
+  /// Elements of the parameters that were trained; of a model from a file, of those that it holds.
+  std::int64_t trainable_parameters() const {
+    return record_.parameters > 0 ? record_.parameters : predictor_->state().parameter_count();
+  }
   const TrainingRecord& training() const { return record_; }
   /// The frozen sources that it looks at; none for scratch and fine-tune.
   std::vector<FrozenSource> sources() const { return predictor_->sources(); }

@@ -1,0 +1,175 @@
+// Distillation and DANN-gate, by their definitions (Hinton, Vinyals and Dean 2015; Xu, Nakada, Zhang and Li 2025).
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/operations.hpp"
+#include "rtl/graph/plan.hpp"
+#include "rtl/transfer/strategies.hpp"
+#include "transfer/domain_discriminator.hpp"
+#include "transfer/support.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using testing::quick;
+
+constexpr std::int64_t classes = 3;
+
+struct Setting {
+  explicit Setting(const Device& device)
+      : train(testing::make_vectors(1, 60, 5, classes, 2.0, device)),
+        test(testing::make_vectors(2, 200, 5, classes, 2.0, device)),
+        source_data(testing::make_vectors(3, 150, 5, classes, 2.5, device)),
+        source([&] {
+          auto network = testing::make("mlp", "12", {5}, classes, 4, device);
+          transfer::train(*network, source_data, data::Normalization::none, quick(15));
+          return network;
+        }()) {
+    options.model = "mlp:8";
+    options.source_data = &source_data;
+  }
+  Fitted fit(const std::string& name, const TrainingOptions& training) const {
+    return transfer::fit(name, {source}, train, training, options);
+  }
+  data::Dataset train, test, source_data;
+  FrozenSource source;
+  StrategyOptions options;
+};
+
+TEST(Distillation, WithoutTeacherIsScratch) {
+  for (const Device& device : testing::devices()) {
+    const Setting setting(device);
+    const Fitted student = setting.fit("distill:teacher_weight=0", quick(3));
+    const Fitted alone = scratch(setting.train, quick(3), setting.options);
+    const std::vector<float> a = testing::values_of(student.state()), b = testing::values_of(alone.state());
+    ASSERT_EQ(a.size(), b.size());
+    // The gradient of the teacher's part is multiplied by zero, and added.
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-6);
+  }
+}
+
+TEST(Distillation, LearnsTheTeacherWithoutItsLabels) {
+  const Device device = Device::cpu(1);
+  const Setting setting(device);
+  TrainingOptions training = quick(60);
+  training.learning_rate = 0.05;
+  training.label_flips = 0.9;  // labels say nothing
+  const Fitted student = setting.fit("distill:teacher_weight=1", training);
+  const Fitted misled = scratch(setting.train, training, setting.options);
+  EXPECT_GT(evaluate(student, setting.test).accuracy, 0.85);
+  EXPECT_LT(evaluate(misled, setting.test).accuracy, 0.6);
+  EXPECT_TRUE(student.sources().empty()) << "the student needs no teacher any more";
+  EXPECT_EQ(student.trainable_parameters(), 5 * 8 + 8 + 8 * classes + classes);
+}
+
+TEST(Distillation, FirstLossIsTheFormula) {
+  const Device device = Device::cpu(1);
+  const Setting setting(device);
+  TrainingOptions training = quick(1);
+  training.batch_size = 60;
+  training.learning_rate = 1e-9;
+  const double temperature = 3, weight = 0.3;
+  const Fitted student = setting.fit("distill:temperature=3:teacher_weight=0.3", training);
+  const std::vector<float> s = student.outputs(setting.train).to_vector<float>();
+  const std::vector<float> t = setting.source.logits(setting.train).to_vector<float>();
+  const std::vector<std::int32_t> labels = setting.train.labels.to_vector<std::int32_t>();
+  const auto log_softmax = [](const float* z, double scale) {
+    std::vector<double> y;
+    double sum = 0;
+    for (std::int64_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(z[c]) / scale);
+    for (std::int64_t c = 0; c < classes; ++c) y.push_back(static_cast<double>(z[c]) / scale - std::log(sum));
+    return y;
+  };
+  double loss = 0;
+  for (std::size_t i = 0; i < 60; ++i) {
+    const float *own = s.data() + 3 * i, *teacher = t.data() + 3 * i;
+    const auto plain = log_softmax(own, 1), soft = log_softmax(own, temperature),
+               goal = log_softmax(teacher, temperature);
+    double divergence = 0;
+    for (std::size_t c = 0; c < 3; ++c) divergence += std::exp(goal[c]) * (goal[c] - soft[c]);
+    loss +=
+        (-(1 - weight) * plain[static_cast<std::size_t>(labels[i])] + weight * temperature * temperature * divergence) /
+        60;
+  }
+  EXPECT_NEAR(student.training().losses.front(), loss, 1e-5);
+}
+
+TEST(DannGate, NothingTrainedIsTheSource) {
+  for (const Device& device : testing::devices()) {
+    const Setting setting(device);
+    const Fitted untouched = setting.fit("dann-gate", quick(0));  // B = 0
+    const std::vector<float> own = setting.source.logits(setting.test).to_vector<float>();
+    const std::vector<float> here = untouched.outputs(setting.test).to_vector<float>();
+    for (std::size_t i = 0; i < own.size(); ++i) EXPECT_NEAR(here[i], own[i], 1e-5);
+  }
+}
+
+TEST(DannGate, TrainsAnUpdateOfItsRankAndKeepsTheSource) {
+  for (const Device& device : testing::devices()) {
+    const Setting setting(device);
+    const std::uint64_t before = setting.source.fingerprint();
+    for (const char* name :
+         {"dann-gate", "dann-gate:source_half=target", "dann-gate:published", "dann-gate:head_start=fresh:rank=1"}) {
+      SCOPED_TRACE(name);
+      TrainingOptions training = quick(20);
+      const Fitted fitted = setting.fit(name, training);
+      EXPECT_EQ(setting.source.current_hash(), before);
+      const std::int64_t rank = std::string(name).ends_with("rank=1") ? 1 : 8;
+      // A and B of the update; embedding and two layers of the discriminator.
+      EXPECT_EQ(fitted.trainable_parameters(),
+                rank * (12 + classes) + (classes + 1) * 8 + (classes + 8) * 64 + 64 + 64 + 1);
+      EXPECT_TRUE(testing::same_bytes(testing::values_of(setting.fit(name, training).state()),
+                                      testing::values_of(fitted.state())));
+      const Fitted start = setting.fit(name, quick(0));
+      EXPECT_FALSE(testing::same_bytes(testing::values_of(start.state()), testing::values_of(fitted.state())));
+    }
+    EXPECT_GT(evaluate(setting.fit("dann-gate", quick(20)), setting.test).accuracy, 0.8);
+  }
+}
+
+TEST(DannGate, RefusesWhatItCannotUse) {
+  const Device device = Device::cpu(1);
+  Setting setting(device);
+  setting.options.source_data = nullptr;
+  EXPECT_THROW(setting.fit("dann-gate", quick(1)), ValueError);
+  EXPECT_NO_THROW(setting.fit("dann-gate:source_half=target", quick(1)));
+  const data::Dataset other = testing::make_vectors(3, 50, 5, classes + 1, 2.5, device);
+  setting.options.source_data = &other;
+  EXPECT_THROW(setting.fit("dann-gate", quick(1)), ValueError);
+}
+
+/// d / (1 - d) of the probability that the discriminator's logit says, and no gradient to anything.
+TEST(DannGate, GatesAreOddsWithinBounds) {
+  for (const Device& device : testing::devices()) {
+    detail::DomainDiscriminator discriminator(classes, device, 3);
+    const auto graph = std::make_shared<graph::Graph>(device);
+    const std::vector<float> z{0.5F, -1, 2, 1e5F, 0, 0, -1e5F, 3, 1, 2, 2, 2}, y{1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0};
+    const graph::Value logits = graph->variable("z", graph::Storage(Tensor::from(z, {4, 3}, device)));
+    const graph::Value labels = graph->constant("y", Tensor::from(y, {4, 3}, device));
+    const graph::Value gate = discriminator.gate(logits, labels, {});
+    const graph::Value told = discriminator.logits(logits, labels, "any", {});
+    const graph::Value nil = discriminator.logits(logits, {}, "any", {});
+    EXPECT_EQ(gate.shape(), (Shape{4}));
+    const graph::Value parameters[] = {logits};
+    EXPECT_FALSE(graph::gradients(graph::sum(gate), parameters).front().defined());
+    graph::Execution execution(std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{gate, told, nil}));
+    execution.run();
+    const auto values = [&](const graph::Value& value) {
+      Tensor copy(value.shape(), DType::f32, device);
+      copy_bytes(execution.view(value), copy);
+      return copy.to_vector<float>();
+    };
+    const std::vector<float> gates = values(gate), raw = values(told), unlabelled = values(nil);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const double d = std::clamp(1 / (1 + std::exp(-static_cast<double>(raw[i]))), 1e-4, 1 - 1e-4);
+      // 1 - d has the roundoff of 1: at d = 1 - 1e-4 that is 6e-4 of it.
+      EXPECT_NEAR(gates[i] / (d / (1 - d)), 1, 1e-3);
+      EXPECT_NE(raw[i], unlabelled[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rtl::transfer

@@ -1,0 +1,178 @@
+// Objectives and what they are made of: values against plain double precision, gradients against finite differences.
+#include "rtl/transfer/objectives.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "rtl/core/random.hpp"
+#include "rtl/graph/gradient_check.hpp"
+#include "rtl/graph/gradients.hpp"
+#include "rtl/graph/plan.hpp"
+#include "transfer/support.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+using graph::Value;
+using Numbers = std::vector<double>;
+
+Numbers normal_numbers(std::uint64_t seed, std::size_t count, double scale) {
+  RandomSequence random(seed, 5);
+  Numbers numbers(count);
+  for (double& number : numbers) number = scale * random.normal();
+  return numbers;
+}
+
+std::vector<float> narrowed(const Numbers& numbers) { return {numbers.begin(), numbers.end()}; }
+
+/// What a function of one tensor f32 [m, c] gives.
+Numbers run(const Device& device, const Numbers& x, const Shape& shape, const std::function<Value(const Value&)>& f) {
+  const auto graph = std::make_shared<graph::Graph>(device);
+  const Value in = graph->constant("x", Tensor::from(narrowed(x), shape, device));
+  const Value out = f(in);
+  graph::Execution execution(std::make_shared<const graph::Plan>(graph, std::vector<Value>{out}));
+  execution.run();
+  Tensor copy(out.shape(), out.dtype(), device);
+  copy_bytes(execution.view(out), copy);
+  const std::vector<float> values = copy.to_vector<float>();
+  return {values.begin(), values.end()};
+}
+
+/// The gradient of a scalar function of a variable f64.
+Numbers gradient(const Device& device, const Numbers& x, const Shape& shape,
+                 const std::function<Value(const Value&)>& f) {
+  const auto graph = std::make_shared<graph::Graph>(device);
+  const Value in = graph->variable("x", graph::Storage(Tensor::from(x, shape, device)));
+  const Value parameters[] = {in};
+  const Value out = graph::gradients(f(in), parameters).front();
+  graph::Execution execution(std::make_shared<const graph::Plan>(graph, std::vector<Value>{out}));
+  execution.run();
+  Tensor copy(out.shape(), out.dtype(), device);
+  copy_bytes(execution.view(out), copy);
+  return copy.to_vector<double>();
+}
+
+Numbers log_softmax_of(const Numbers& x, std::size_t columns) {
+  Numbers y(x.size());
+  for (std::size_t begin = 0; begin < x.size(); begin += columns) {
+    double largest = x[begin], sum = 0;
+    for (std::size_t c = 0; c < columns; ++c) largest = std::max(largest, x[begin + c]);
+    for (std::size_t c = 0; c < columns; ++c) sum += std::exp(x[begin + c] - largest);
+    for (std::size_t c = 0; c < columns; ++c) y[begin + c] = x[begin + c] - largest - std::log(sum);
+  }
+  return y;
+}
+
+double distillation_of(const Numbers& student, const Numbers& teacher, std::size_t columns, double temperature) {
+  Numbers s = student, t = teacher;
+  for (double& value : s) value /= temperature;
+  for (double& value : t) value /= temperature;
+  s = log_softmax_of(s, columns);
+  t = log_softmax_of(t, columns);
+  double sum = 0;
+  for (std::size_t i = 0; i < s.size(); ++i) sum += std::exp(t[i]) * (t[i] - s[i]);
+  return sum * static_cast<double>(columns) / static_cast<double>(s.size());
+}
+
+TEST(Objectives, LogSoftmaxIsRightForLargeNumbersToo) {
+  for (const Device& device : testing::devices()) {
+    for (const double scale : {1.0, 30.0, 1e4}) {
+      const Numbers x = normal_numbers(1, 7 * 5, scale);
+      const Numbers here = run(device, x, {7, 5}, objectives::log_softmax), wanted = log_softmax_of(x, 5);
+      // The differences are exact to half a unit of the largest input.
+      for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(here[i], wanted[i], 1e-6 * (10 + 4 * scale));
+    }
+  }
+}
+
+TEST(Objectives, DistillationIsTheDivergenceOfSoftenedOutputs) {
+  for (const Device& device : testing::devices()) {
+    for (const double temperature : {0.5, 1.0, 2.0, 8.0}) {
+      const Numbers student = normal_numbers(2, 6 * 4, 2), teacher = normal_numbers(3, 6 * 4, 3);
+      const auto loss = [&](const Value& x) {
+        const Value other = x.dtype() == DType::f64
+                                ? x.graph().constant("t", Tensor::from(teacher, {6, 4}, device))
+                                : x.graph().constant("t", Tensor::from(narrowed(teacher), {6, 4}, device));
+        return objectives::distillation(x, other, temperature);
+      };
+      const double wanted = distillation_of(student, teacher, 4, temperature);
+      EXPECT_NEAR(run(device, student, {6, 4}, loss).front(), wanted, 1e-5 * (1 + wanted));
+      const Numbers slope = gradient(device, student, {6, 4}, loss);
+      for (std::size_t i = 0; i < student.size(); ++i) {
+        Numbers up = student, down = student;
+        up[i] += 1e-5;
+        down[i] -= 1e-5;
+        const double difference =
+            (distillation_of(up, teacher, 4, temperature) - distillation_of(down, teacher, 4, temperature)) / 2e-5;
+        EXPECT_NEAR(slope[i], difference, 1e-8);
+      }
+      const Numbers same = gradient(device, teacher, {6, 4}, loss);
+      for (const double value : same) EXPECT_NEAR(value, 0, 1e-12);
+    }
+  }
+}
+
+TEST(Objectives, BinaryCrossEntropyDoesNotOverflow) {
+  for (const Device& device : testing::devices()) {
+    const Numbers z{-200, -3, -0.5, 0, 0.25, 4, 300};
+    for (const bool label : {false, true}) {
+      const auto loss = [&](const Value& x) { return objectives::binary_cross_entropy(x, label); };
+      double wanted = 0;
+      for (const double value : z) {
+        const double signed_value = label ? -value : value;
+        wanted += (std::max(signed_value, 0.0) + std::log1p(std::exp(-std::abs(value)))) / 7;
+      }
+      EXPECT_NEAR(run(device, z, {7, 1}, loss).front(), wanted, 1e-5 * wanted);
+      const Numbers slope = gradient(device, z, {7, 1}, loss);
+      for (std::size_t i = 0; i < z.size(); ++i) {
+        const double sigmoid = 1 / (1 + std::exp(-z[i]));
+        // At zero the slope of max(z, 0) and of |z| are those of the operations; their sum is the derivative there.
+        EXPECT_NEAR(slope[i], (sigmoid - (label ? 1 : 0)) / 7, z[i] == 0 ? 0.5 / 7 + 1e-12 : 1e-12) << z[i];
+      }
+    }
+  }
+}
+
+TEST(Objectives, CrossEntropyOfEachIsThatOfTheLabels) {
+  const Device device = Device::cpu(1);
+  const Numbers x = normal_numbers(4, 5 * 3, 2), log_probabilities = log_softmax_of(x, 3);
+  const std::vector<float> one_hot{1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0, 1, 0, 0};
+  const Numbers here = run(device, x, {5, 3}, [&](const Value& logits) {
+    return objectives::cross_entropy_of_each(logits,
+                                             logits.graph().constant("y", Tensor::from(one_hot, {5, 3}, device)));
+  });
+  ASSERT_EQ(here.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      if (one_hot[3 * i + c] < 1) continue;
+      EXPECT_NEAR(here[i], -log_probabilities[3 * i + c], 1e-5);
+    }
+  }
+}
+
+TEST(Objectives, ReversedGradientsAreScaledAndNegative) {
+  for (const Device& device : testing::devices()) {
+    const Numbers x = normal_numbers(6, 12, 1);
+    const auto plain = [](const Value& v) { return graph::sum(graph::square(v)); };
+    const auto reversed = [&](const Value& v) {
+      const Value factor = v.graph().constant("lambda", Tensor::from(std::vector<float>{0.25F}, {1}, device));
+      return graph::sum(graph::square(graph::reverse_gradient(v, factor)));
+    };
+    const auto still = [](const Value& v) { return graph::sum(graph::add(graph::square(graph::stop_gradient(v)), v)); };
+    const Numbers a = gradient(device, x, {4, 3}, plain), b = gradient(device, x, {4, 3}, reversed);
+    const Numbers c = gradient(device, x, {4, 3}, still);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_NEAR(b[i], -0.25 * a[i], 1e-12);
+      EXPECT_EQ(c[i], 1);
+    }
+    const Numbers values = run(device, x, {4, 3}, [&](const Value& v) {
+      return graph::reverse_gradient(v, v.graph().constant("l", Tensor::from(std::vector<float>{3}, {1}, device)));
+    });
+    for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(values[i], static_cast<double>(static_cast<float>(x[i])));
+  }
+}
+
+}  // namespace
+}  // namespace rtl::transfer
