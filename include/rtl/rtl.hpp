@@ -93,6 +93,7 @@
 #include "rtl/transfer/compare.hpp"
 #include "rtl/transfer/feature_cache.hpp"
 #include "rtl/transfer/metrics.hpp"
+#include "rtl/transfer/objectives.hpp"
 #include "rtl/transfer/options.hpp"
 #include "rtl/transfer/predictor.hpp"
 #include "rtl/transfer/predictors.hpp"

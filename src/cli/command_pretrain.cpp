@@ -20,7 +20,9 @@
 #include "rtl/io/file.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/transfer/metrics.hpp"
+#include "rtl/transfer/task.hpp"
 #include "rtl/transfer/training.hpp"
+#include "transfer/task_text.hpp"
 
 namespace rtl::cli {
 
@@ -43,7 +45,7 @@ layers::Architecture parse_model(const std::string& text, const data::Dataset& d
   architecture.name = text.substr(0, colon);
   if (colon != std::string::npos) architecture.variant = text.substr(colon + 1);
   architecture.input = dataset.sample_shape();
-  architecture.classes = dataset.classes;
+  architecture.classes = dataset.outputs();
   return architecture;
 }
 
@@ -79,9 +81,11 @@ transfer::TrainingRecord train(layers::Network& network, const data::Dataset& pa
   return with_training_flags([&] { return transfer::train(network, part, normalization, options); });
 }
 
-std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part) {
+std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part,
+                                                     const transfer::Task& task) {
   const auto& options = arguments.training.options;
   return {{"rtl", RTL_VERSION},
+          {"task", transfer::detail::encode_task(task)},
           {"training.data", io::valid_utf8(part.name)},
           {"training.samples", fmt::format("{}", part.size())},
           {"training.epochs", fmt::format("{}", options.epochs)},
@@ -113,35 +117,39 @@ void run(const Arguments& arguments) {
 
   const auto record = train(*network, part, normalization, arguments);
   if (!record.complete) throw Error("the training was stopped");
+  const auto task = transfer::Task::of(part);
   const auto scores = [&](const data::Dataset& dataset) {
-    return transfer::score(transfer::predict(*network, dataset, normalization), dataset).accuracy;
+    task.check(dataset, "pretrain");
+    return transfer::score(transfer::in_units(task, transfer::predict(*network, dataset, normalization)), dataset);
   };
-  const double train_accuracy = scores(part);
-  const double test_accuracy = scores(parts.test);
-  layers::save_network(arguments.out, *network, normalization, describe_training(arguments, part));
+  const auto train_scores = scores(part), test_scores = scores(parts.test);
+  layers::save_network(arguments.out, *network, normalization, describe_training(arguments, part, task));
 
-  const Json json = {{"rtl", RTL_VERSION},
-                     {"device", device.name()},
-                     {"data", arguments.data},
-                     {"model", network->architecture().to_string()},
-                     {"out", arguments.out},
-                     {"seed", arguments.seed},
-                     {"parameters", network->parameter_count()},
-                     {"train_samples", part.size()},
-                     {"normalization", data::to_string(normalization)},
-                     {"precision", arguments.training.precision},
-                     {"losses", record.losses},
-                     {"warnings", record.warnings},
-                     {"train_accuracy", train_accuracy},
-                     {"test_accuracy", test_accuracy},
-                     {"seconds", record.seconds}};
+  Json json = {{"rtl", RTL_VERSION},
+               {"device", device.name()},
+               {"data", arguments.data},
+               {"model", network->architecture().to_string()},
+               {"out", arguments.out},
+               {"seed", arguments.seed},
+               {"parameters", network->parameter_count()},
+               {"train_samples", part.size()},
+               {"normalization", data::to_string(normalization)},
+               {"precision", arguments.training.precision},
+               {"losses", record.losses},
+               {"warnings", record.warnings},
+               {"seconds", record.seconds}};
+  for (const auto& [name, scored] : {std::pair{"train", &train_scores}, std::pair{"test", &test_scores}}) {
+    if (task.regression) json[fmt::format("{}_rmse", name)] = scored->rmse;
+    json[fmt::format("{}_{}", name, task.regression ? "r2" : "accuracy")] = scored->value();
+  }
   if (arguments.json != "-") {
     fmt::print("{} with {} parameters on {} samples of {}\n", network->architecture().to_string(),
                grouped(network->parameter_count()), grouped(part.size()), part.name);
     fmt::print("loss {:.4f} after {} epochs in {}\n", record.losses.empty() ? 0.0 : record.losses.back(),
                record.losses.size(), duration(record.seconds));
-    fmt::print("accuracy {:.2f} % on the training samples (true labels), {:.2f} % on the {} test samples\n",
-               100 * train_accuracy, 100 * test_accuracy, grouped(parts.test.size()));
+    fmt::print("{} {:.2f} % on the training samples{}, {:.2f} % on the {} test samples\n",
+               task.regression ? "R^2" : "accuracy", 100 * train_scores.value(),
+               task.regression ? "" : " (true labels)", 100 * test_scores.value(), grouped(parts.test.size()));
     for (const auto& warning : record.warnings) fmt::print("warning: {}\n", printable(warning));
     fmt::print("written: {}\n", arguments.out);
   }

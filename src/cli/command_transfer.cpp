@@ -80,9 +80,9 @@ std::string describe_kept(const std::string& folder, bool resumed, const Finishe
   return text.empty() ? text : text + resume_command();
 }
 
-transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count) {
+transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t source_count, bool at_layer) {
   transfer::CompareOptions options;
-  const StrategyList list = arguments.strategies.parse(source_count);
+  const StrategyList list = arguments.strategies.parse(source_count, at_layer);
   options.strategies = list.names;
   options.strategy.values = list.values;
   options.strategy.model = arguments.model;
@@ -170,7 +170,8 @@ void run(const Arguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<ModelSpec> specs;
   for (const auto& text : split_list("--source", arguments.sources)) specs.push_back(ModelSpec::parse(text));
-  auto options = compare_options(arguments, specs.size());
+  const bool at_layer = std::any_of(specs.begin(), specs.end(), [](const auto& spec) { return !spec.layer.empty(); });
+  auto options = compare_options(arguments, specs.size(), at_layer);
   check_data_spec("--target", arguments.target);
   if (!arguments.model.empty()) check_model("--model", arguments.model);
   FileArguments inputs = data_files("--target", arguments.target);
@@ -200,7 +201,7 @@ void run(const Arguments& arguments) {
   target.train = drop_first(std::move(target.train), arguments.training.train_offset);
   if (arguments.strategies.all()) {
     const auto labels = transfer::strategies_for(sources, target.train, options.strategy);
-    options.strategies = arguments.strategies.parse(labels, sources.size()).names;
+    options.strategies = arguments.strategies.parse(labels, sources.size(), at_layer).names;
   }
   options.strategy.normalization = arguments.training.parsed_normalization(target.train);
   // One thread a run: the numbers then do not depend on how many threads there are.

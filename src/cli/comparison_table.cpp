@@ -13,17 +13,18 @@ namespace rtl::cli {
 
 std::string comparison_table(const transfer::Comparison& comparison) {
   constexpr std::size_t first_word = 5, second_word = 7;
-  Table table({"strategy", "trained", "accuracy %", "minus scratch", "interval", "verdict", "on new samples", "verdict",
-               "time a run"});
+  Table table({"strategy", "trained", comparison.regression ? "R^2 %" : "accuracy %", "minus scratch", "interval",
+               "verdict", "on new samples", "verdict", "time a run"});
   table.align_left(first_word);
   table.align_left(second_word);
   for (const auto& result : comparison.strategies) {
     const bool reference = result.name == "scratch";
-    const bool known = !std::isnan(result.accuracy.mean);
+    const auto& score = comparison.score_of(result);
+    const bool known = !std::isnan(score.mean);
     const bool interval = !reference && result.pairs > 1;
     table.add(
         {result.name, known ? grouped(result.trainable_parameters) : "–",
-         known ? fmt::format("{} ± {}", percent(result.accuracy.mean), percent(result.accuracy.std)) : "diverged",
+         known ? fmt::format("{} ± {}", percent(score.mean), percent(score.std)) : "diverged",
          reference ? "" : points(result.difference_from_scratch.mean),
          interval ? limits(result.difference_from_scratch) : "", reference ? "" : transfer::to_string(result.verdict),
          interval ? limits(result.difference_new_samples) : "",

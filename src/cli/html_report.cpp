@@ -11,33 +11,62 @@ namespace rtl::cli {
 
 namespace {
 
+/// Cells between the row's others.
+std::string cells(const std::vector<std::string>& texts, const char* tag) {
+  std::string html;
+  for (const auto& text : texts) html += fmt::format("<{0}>{1}</{0}>", tag, text);
+  return html;
+}
+
+std::vector<std::string> more_scores(const transfer::StrategyResult& result, bool regression) {
+  if (regression) return {fmt::format("{:.4g}", result.rmse.mean)};
+  return {fmt::format("{:.3f}", result.auc.mean), fmt::format("{:.3f}", result.f1.mean),
+          percent(result.min_class_accuracy.mean)};
+}
+
 std::string result_table(const transfer::Comparison& comparison) {
-  std::string html = fmt::format(
-      "<div class=\"scroll\"><table>\n<tr><th>strategy</th><th>trained parameters</th><th>accuracy, %</th>"
-      "<th>minus scratch</th><th>{:.0f} % interval</th><th>verdict</th><th>on new "
-      "samples</th><th>verdict</th><th>AUC</th><th>F1</th>"
-      "<th>worst class, %</th><th>time a run</th></tr>\n",
-      100 * comparison.confidence);
+  const bool regression = comparison.regression;
+  std::vector<std::string> head{"strategy",
+                                "trained parameters",
+                                score_name(comparison) + ", %",
+                                "minus scratch",
+                                fmt::format("{:.0f} % interval", 100 * comparison.confidence),
+                                "verdict",
+                                "on new samples",
+                                "verdict"};
+  const std::vector<std::string> more =
+      regression ? std::vector<std::string>{"RMSE"} : std::vector<std::string>{"AUC", "F1", "worst class, %"};
+  head.insert(head.end(), more.begin(), more.end());
+  head.emplace_back("time a run");
+  std::string html = "<div class=\"scroll\"><table>\n<tr>" + cells(head, "th") + "</tr>\n";
   for (const auto& result : comparison.strategies) {
     const bool reference = result.name == "scratch";
     const bool interval = !reference && result.pairs > 1;
     const auto word = [&](transfer::Verdict verdict) {
       return reference ? "–" : fmt::format("<span class=\"verdict {0}\">{0}</span>", transfer::to_string(verdict));
     };
-    html += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{} ± {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
-        "<td>{:.3f}</td><td>{:.3f}</td><td>{}</td><td>{}</td></tr>\n",
-        html_escape(result.name), grouped(result.trainable_parameters), percent(result.accuracy.mean),
-        percent(result.accuracy.std), reference ? "–" : points(result.difference_from_scratch.mean),
-        interval ? limits(result.difference_from_scratch) : "–", word(result.verdict),
-        interval ? limits(result.difference_new_samples) : "–", word(result.verdict_new_samples), result.auc.mean,
-        result.f1.mean, percent(result.min_class_accuracy.mean), duration(result.seconds));
+    const auto& score = comparison.score_of(result);
+    std::vector<std::string> row{html_escape(result.name),
+                                 grouped(result.trainable_parameters),
+                                 fmt::format("{} ± {}", percent(score.mean), percent(score.std)),
+                                 reference ? "–" : points(result.difference_from_scratch.mean),
+                                 interval ? limits(result.difference_from_scratch) : "–",
+                                 word(result.verdict),
+                                 interval ? limits(result.difference_new_samples) : "–",
+                                 word(result.verdict_new_samples)};
+    for (auto& text : more_scores(result, regression)) row.push_back(std::move(text));
+    row.push_back(duration(result.seconds));
+    html += "<tr>" + cells(row, "td") + "</tr>\n";
   }
+  const char* meaning = regression
+                            ? "R^2: share of the targets' variance that is explained. RMSE: in the target's units. "
+                            : "AUC: one class against the rest, mean over classes. F1: weighted by class "
+                              "frequency. ";
   return html + fmt::format(
-                    "</table></div>\n<p class=\"small\">Accuracy: mean ± standard deviation (population) over {} "
-                    "seed{}. AUC: one class against the rest, mean over classes. F1: weighted by class frequency. "
+                    "</table></div>\n<p class=\"small\">{}: mean ± standard deviation (population) over {} seed{}. {}"
                     "Time: training one model on frozen features that are computed once.</p>\n",
-                    comparison.seeds.size(), comparison.seeds.size() == 1 ? "" : "s");
+                    regression ? "R^2" : "Accuracy", comparison.seeds.size(), comparison.seeds.size() == 1 ? "" : "s",
+                    meaning);
 }
 
 std::string verdicts(const transfer::Comparison& comparison) {
@@ -83,7 +112,7 @@ std::string html_report(const transfer::Comparison& comparison, const Protocol& 
   std::string html = result_table(comparison) + verdicts(comparison);
   if (!charts.problem.empty()) html += "<p class=\"note\">" + html_escape(charts.problem) + "</p>\n";
   html +=
-      html_figure(charts.accuracy, "Accuracy",
+      html_figure(charts.accuracy, comparison.regression ? "R^2" : "Accuracy",
                   "Dots with bars: mean over the seeds and its interval. Small circles: single seeds. Green helps, red "
                   "hurts, grey undecided.");
   html += html_figure(charts.differences, "Paired differences to scratch",

@@ -16,6 +16,10 @@ Json to_json(const transfer::Interval& interval) {
   return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
 }
 
+Json to_json(const transfer::Statistic& statistic) {
+  return {{"mean", statistic.mean}, {"std", statistic.std}, {"values", statistic.values}};
+}
+
 Json to_json(const transfer::StrategyResult& result, const transfer::Comparison& comparison) {
   Json influence = Json::array();
   for (const auto& block : result.influence) {
@@ -29,32 +33,37 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
   new_samples["p"] = result.p_value_new_samples;
   Json forgotten = Json::array();
   for (const std::int32_t index : result.forgotten) forgotten.push_back(class_name(comparison, index));
-  return {
-      {"name", result.name},
-      {"options", result.options},
-      {"trainable_parameters", result.trainable_parameters},
-      {"seconds", result.seconds},
-      {"accuracy", {{"mean", result.accuracy.mean}, {"std", result.accuracy.std}, {"values", result.accuracy.values}}},
-      {"auc", result.auc.mean},
-      {"f1", result.f1.mean},
-      {"min_class_accuracy", result.min_class_accuracy.mean},
-      {"difference_from_scratch", to_json(result.difference_from_scratch)},
-      {"verdict", transfer::to_string(result.verdict)},
-      {"p_value", result.p_value},
-      {"p_value_holm", result.p_value_holm},
-      {"difference_new_samples", new_samples},
-      {"verdict_new_samples", transfer::to_string(result.verdict_new_samples)},
-      {"pairs", result.pairs},
-      {"no_spread", result.no_spread},
-      {"diverged_runs", result.diverged},
-      {"divergence", result.divergence.empty() ? Json() : Json(result.divergence)},
-      {"constant_runs", result.constant},
-      {"never_predicted", forgotten},
-      {"warned_runs", result.warned},
-      {"warnings", result.warnings},
-      {"losses", result.losses},
-      {"dominated_by", result.dominated_by.empty() ? Json() : Json(result.dominated_by)},
-      {"influence", influence}};
+  Json json = {{"name", result.name},
+               {"options", result.options},
+               {"trainable_parameters", result.trainable_parameters},
+               {"seconds", result.seconds},
+               {"difference_from_scratch", to_json(result.difference_from_scratch)},
+               {"verdict", transfer::to_string(result.verdict)},
+               {"p_value", result.p_value},
+               {"p_value_holm", result.p_value_holm},
+               {"difference_new_samples", new_samples},
+               {"verdict_new_samples", transfer::to_string(result.verdict_new_samples)},
+               {"pairs", result.pairs},
+               {"no_spread", result.no_spread},
+               {"diverged_runs", result.diverged},
+               {"divergence", result.divergence.empty() ? Json() : Json(result.divergence)},
+               {"constant_runs", result.constant},
+               {"never_predicted", forgotten},
+               {"warned_runs", result.warned},
+               {"warnings", result.warnings},
+               {"losses", result.losses},
+               {"dominated_by", result.dominated_by.empty() ? Json() : Json(result.dominated_by)},
+               {"influence", influence}};
+  if (comparison.regression) {
+    json["r2"] = to_json(result.r2);
+    json["rmse"] = to_json(result.rmse);
+    return json;
+  }
+  json["accuracy"] = to_json(result.accuracy);
+  json["auc"] = result.auc.mean;
+  json["f1"] = result.f1.mean;
+  json["min_class_accuracy"] = result.min_class_accuracy.mean;
+  return json;
 }
 
 }  // namespace
@@ -66,6 +75,7 @@ Json to_json(const transfer::Comparison& comparison) {
   return {{"rtl", RTL_VERSION},
           {"device", comparison.device},
           {"target", comparison.target},
+          {"task", comparison.regression ? "regression" : "classes"},
           {"sources", comparison.sources},
           {"seeds", comparison.seeds},
           {"train_samples", comparison.train_samples},
@@ -74,7 +84,7 @@ Json to_json(const transfer::Comparison& comparison) {
           {"feature_seconds", comparison.feature_seconds},
           {"strategies", strategies},
           {"scratch_check",
-           {{"majority_class", class_name(comparison, check.majority_class)},
+           {{"majority_class", comparison.regression ? Json() : Json(class_name(comparison, check.majority_class))},
             {"majority_share", check.majority_share},
             {"above_majority", to_json(check.above_majority)},
             {"beats_majority", check.beats_majority},

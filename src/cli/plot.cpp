@@ -8,9 +8,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 
 #include "cli/interrupt.hpp"
+#include "cli/verdict_text.hpp"
 #include "rtl/io/file.hpp"
 
 namespace rtl::cli {
@@ -87,25 +89,26 @@ std::vector<double> known_values(std::vector<double> values) {
 }
 
 std::string accuracy_chart(const transfer::Comparison& comparison) {
+  const double lowest = comparison.regression ? -std::numeric_limits<double>::infinity() : 0;
   std::string means, seeds;
   double row = 0;
   for (const auto& result : comparison.strategies) {
-    const auto values = known_values(result.accuracy.values);
+    const auto& score = comparison.score_of(result);
+    const auto values = known_values(score.values);
     if (values.empty()) {
       ++row;
       continue;
     }
-    const auto interval = transfer::t_interval(values, comparison.confidence, 0, 1);
+    const auto interval = transfer::t_interval(values, comparison.confidence, lowest, 1);
     const bool known = values.size() > 1;
-    means +=
-        fmt::format("{} {} {} {} {}\n", 100 * result.accuracy.mean, -row, 100 * (known ? interval.low : interval.mean),
-                    100 * (known ? interval.high : interval.mean), verdict_color(result));
+    means += fmt::format("{} {} {} {} {}\n", 100 * score.mean, -row, 100 * (known ? interval.low : interval.mean),
+                         100 * (known ? interval.high : interval.mean), verdict_color(result));
     for (const double value : values) seeds += fmt::format("{} {}\n", 100 * value, -row);
     ++row;
   }
   const std::string script = fmt::format("$means << EOD\n{}EOD\n$seeds << EOD\n{}EOD\n", means, seeds) +
                              strategy_axis(comparison, true) +
-                             "set xlabel 'accuracy on the test samples, %'\n"
+                             fmt::format("set xlabel '{} on the test samples, %'\n", score_name(comparison)) +
                              "plot $means using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "
                              "$seeds using 1:($2-0.22) with points pt 6 ps 0.35 lc rgb '#57606a'\n";
   return draw_svg("accuracy", script, chart_width, frame_height + static_cast<int>(row) * row_height);
@@ -114,7 +117,7 @@ std::string accuracy_chart(const transfer::Comparison& comparison) {
 std::string difference_chart(const transfer::Comparison& comparison) {
   std::string rows, seeds;
   double row = 0;
-  const auto& scratch = comparison.strategies.front().accuracy.values;
+  const auto& scratch = comparison.score_of(comparison.strategies.front()).values;
   for (const auto& result : comparison.strategies) {
     if (result.name == "scratch") continue;
     const auto& difference = result.difference_from_scratch;
@@ -126,8 +129,9 @@ std::string difference_chart(const transfer::Comparison& comparison) {
     rows +=
         fmt::format("{} {} {} {} {}\n", 100 * difference.mean, -row, 100 * (known ? difference.low : difference.mean),
                     100 * (known ? difference.high : difference.mean), verdict_color(result));
-    for (std::size_t i = 0; i < std::min(scratch.size(), result.accuracy.values.size()); ++i) {
-      const double apart = result.accuracy.values[i] - scratch[i];
+    const auto& values = comparison.score_of(result).values;
+    for (std::size_t i = 0; i < std::min(scratch.size(), values.size()); ++i) {
+      const double apart = values[i] - scratch[i];
       if (!std::isnan(apart)) seeds += fmt::format("{} {}\n", 100 * apart, -row);
     }
     ++row;
@@ -135,7 +139,8 @@ std::string difference_chart(const transfer::Comparison& comparison) {
   if (row == 0) return {};
   const std::string script = fmt::format("$rows << EOD\n{}EOD\n$seeds << EOD\n{}EOD\n", rows, seeds) +
                              strategy_axis(comparison, false) +
-                             "set xlabel 'accuracy minus that of scratch with the same seed, percentage points'\n"
+                             fmt::format("set xlabel '{} minus that of scratch with the same seed, {}'\n",
+                                         score_name(comparison), score_unit(comparison)) +
                              "set arrow 1 from 0, graph 0 to 0, graph 1 nohead lw 1.6 lc rgb '#24292f' front\n"
                              "set xrange [*<0:0<*]\n"
                              "plot $rows using 1:2:3:4:5 with xerrorbars lw 2.2 pt 7 ps 0.75 lc rgb variable, "

@@ -56,13 +56,16 @@ std::vector<std::string> values_of(const std::string& name, const std::string& t
   return values;
 }
 
-void check(const transfer::StrategyChoice& choice, std::size_t sources) {
+void check(const transfer::StrategyChoice& choice, std::size_t sources, bool at_layer) {
   const auto& info = choice.strategy->info();
   if (info.most_sources > 0 && sources == 0) {
     throw UsageError(fmt::format("--strategy {} needs a --source", choice.label));
   }
   if (info.most_sources == 1 && sources > 1) {
     throw UsageError(fmt::format("--strategy {} takes one --source, not {}", choice.label, sources));
+  }
+  if (info.trains_source && at_layer) {
+    throw UsageError(fmt::format("--strategy {} trains all of a --source; take it without layer=", choice.label));
   }
 }
 
@@ -87,14 +90,15 @@ void StrategyArguments::add_to(CLI::App& command) {
   }
 }
 
-StrategyList StrategyArguments::parse(std::size_t sources) const {
-  if (all()) return parse({}, sources);
-  StrategyList list = parse(split_list("--strategy", strategies_), sources);
+StrategyList StrategyArguments::parse(std::size_t sources, bool at_layer) const {
+  if (all()) return parse({}, sources, at_layer);
+  StrategyList list = parse(split_list("--strategy", strategies_), sources, at_layer);
   if (list.names.empty()) throw UsageError("--strategy names none");
   return list;
 }
 
-StrategyList StrategyArguments::parse(const std::vector<std::string>& labels, std::size_t sources) const {
+StrategyList StrategyArguments::parse(const std::vector<std::string>& labels, std::size_t sources,
+                                      bool at_layer) const {
   StrategyList list;
   std::map<std::string, std::vector<std::string>> several;
   const auto options = options_of_all();
@@ -114,7 +118,7 @@ StrategyList StrategyArguments::parse(const std::vector<std::string>& labels, st
     } catch (const ValueError& error) {
       throw UsageError(fmt::format("--strategy: {}", error.what()));
     }
-    check(choice, sources);
+    check(choice, sources, at_layer);
     std::vector<std::string> expanded{label};
     for (const auto& [name, values] : several) {
       const OptionInfo* option = find_option(*choice.strategy, name);

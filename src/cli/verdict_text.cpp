@@ -55,6 +55,12 @@ void note_scratch(const transfer::Comparison& comparison, std::vector<std::strin
         fmt::format("scratch did not learn: its training loss did not fall ({:.4g} in the first epoch, "
                     "{:.4g} in the last). {}",
                     scratch.losses.front(), scratch.losses.back(), consequence));
+  } else if (!check.beats_majority && comparison.regression) {
+    notes.push_back(fmt::format(
+        "scratch did not learn as far as the {} test samples can tell: its R^2 is {} hundredths, and always "
+        "predicting the mean has 0 ({:.0f} % interval {}). {}",
+        comparison.test_samples, percent(scratch.r2.mean), 100 * comparison.confidence, limits(check.above_majority),
+        consequence));
   } else if (!check.beats_majority) {
     notes.push_back(fmt::format(
         "scratch did not learn as far as the {} test samples can tell: its accuracy is {} %, "
@@ -88,6 +94,12 @@ std::string expectation_on_new_samples(const transfer::StrategyResult& result) {
 
 }  // namespace
 
+std::string score_name(const transfer::Comparison& comparison) { return comparison.regression ? "R^2" : "accuracy"; }
+
+std::string score_unit(const transfer::Comparison& comparison) {
+  return comparison.regression ? "hundredths of R^2" : "percentage points";
+}
+
 std::string points(double fraction) { return std::isnan(fraction) ? "–" : fmt::format("{:+.1f}", 100 * fraction); }
 
 std::string percent(double fraction) { return std::isnan(fraction) ? "–" : fmt::format("{:.1f}", 100 * fraction); }
@@ -108,9 +120,9 @@ std::string describe_verdict(const transfer::StrategyResult& result, const trans
   }
   if (result.pairs < 2) {
     return fmt::format(
-        "{}: undecided. One seed gives {} percentage points against scratch and says nothing about the "
+        "{}: undecided. One seed gives {} {} against scratch and says nothing about the "
         "scatter; run with --seeds 5.",
-        result.name, points(difference.mean));
+        result.name, points(difference.mean), score_unit(comparison));
   }
   const std::string interval = fmt::format("({:.0f} % interval {})", 100 * comparison.confidence, limits(difference));
   const std::string new_samples =
@@ -119,17 +131,17 @@ std::string describe_verdict(const transfer::StrategyResult& result, const trans
   const double size = 100 * std::abs(difference.mean);
   switch (result.verdict) {
     case transfer::Verdict::helps:
-      return fmt::format("{} helps: on average {:.1f} percentage points above scratch {}.{}", result.name, size,
-                         interval, new_samples);
+      return fmt::format("{} helps: on average {:.1f} {} above scratch {}.{}", result.name, size,
+                         score_unit(comparison), interval, new_samples);
     case transfer::Verdict::hurts:
-      return fmt::format("{} hurts: on average {:.1f} percentage points below scratch {}.{}", result.name, size,
-                         interval, new_samples);
+      return fmt::format("{} hurts: on average {:.1f} {} below scratch {}.{}", result.name, size,
+                         score_unit(comparison), interval, new_samples);
     case transfer::Verdict::undecided:
       break;
   }
   const bool inside = difference.low <= 0 && difference.high >= 0;
-  return fmt::format("{}: undecided. On average {} percentage points against scratch, and {} {}.{}", result.name,
-                     points(difference.mean),
+  return fmt::format("{}: undecided. On average {} {} against scratch, and {} {}.{}", result.name,
+                     points(difference.mean), score_unit(comparison),
                      inside ? "the interval contains zero" : "runs diverged, which flatters the others", interval,
                      new_samples);
 }

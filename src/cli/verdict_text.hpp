@@ -30,6 +30,10 @@ std::string class_name(const transfer::Comparison& comparison, std::int32_t inde
 
 /// 0.0823 as "+8.2"; what is not a number as a dash.
 std::string points(double fraction);
+/// "accuracy" or "R^2", what the comparison is by ..
+std::string score_name(const transfer::Comparison& comparison);
+/// .. and what its differences count: "percentage points", "hundredths of R^2".
+std::string score_unit(const transfer::Comparison& comparison);
 /// 0.0823 as "8.2"; what is not a number as a dash.
 std::string percent(double fraction);
 /// "+7.1 to +9.3" in percentage points.

@@ -91,7 +91,8 @@ TrainingRecord FitContext::TrainingRequest::await_resume() {
 
 FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>& sources, const Tables& tables,
                    std::span<const FitContext::Inputs> inputs, const StrategyOptions& options)
-    : choice_(choice), shared_(std::make_shared<FitContext::Shared>()) {
+    : choice_(choice),
+      shared_(std::make_shared<FitContext::Shared>(options.device.value_or(inputs.front().train.inputs.device()))) {
   const data::Dataset& first = inputs.front().train;
   StrategyOptions asked = options;
   asked.values = choice.values;
@@ -101,7 +102,6 @@ FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>
   }
   shared_->sources = sources;
   shared_->options = options;
-  shared_->device = options.device.value_or(first.inputs.device());
   shared_->tables = tables;
   shared_->whole = &first;
   shared_->keeps_l2sp = choice_.strategy->starts_at_source(sources, first, choice_.values);

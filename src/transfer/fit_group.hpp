@@ -17,9 +17,10 @@ namespace rtl::transfer {
 
 /// What the fits of a group have in common.
 struct FitContext::Shared {
+  explicit Shared(Device where) : device(std::move(where)) {}
   std::vector<FrozenSource> sources;
   StrategyOptions options;
-  Device device = Device::cpu();
+  Device device;
   Tables tables;  ///< of the sources on all rows; found where they are first asked for if empty
   bool keeps_l2sp = false;
   /// Fits on this data set, without rows of their own, share what follows.

@@ -51,8 +51,8 @@ std::unique_ptr<FusedHead> LowRankHead::merged() const {
   Tensor sum = weight.clone();
   kernels::gemm(weight.device(), kernels::Transpose::no, kernels::Transpose::no, scale_, b_.value(), a_.value(), 1.0,
                 sum);
-  return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), raw_block(source_),
-                                     std::move(sum), bias_.value().clone());
+  return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), raw_block(source_), std::move(sum),
+                                     bias_.value().clone());
 }
 
 }  // namespace rtl::transfer::detail

@@ -117,7 +117,7 @@ FrozenSource FrozenSource::of_features(std::string name, std::int64_t feature_co
   }
   static std::atomic<std::uint64_t> made = 0;
   FrozenSource source;
-  source.state_ = std::make_shared<State>(Device::cpu(1));
+  source.state_ = std::make_shared<State>(Device::cpu(1).separate());
   source.state_->function = std::move(features);
   source.state_->architecture.name = "features";
   source.state_->feature_count = feature_count;
@@ -142,7 +142,7 @@ FrozenSource FrozenSource::of_matrices(std::string name, const std::vector<Preco
           fmt::format("FrozenSource: {}: features {} {} for {} samples; they must be f32 [samples, features]", name,
                       rtl::name_of(features.dtype()), features.shape().to_string(), dataset->size()));
     }
-    Tensor copy(features.shape(), DType::f32, Device::cpu(1));
+    Tensor copy(features.shape(), DType::f32, Device::cpu(1).separate());
     copy_bytes(features, copy);
     content.add(detail::HostBytes(copy).bytes());
     tables[dataset->input_hash()] = std::make_shared<const Tensor>(std::move(copy));

@@ -44,7 +44,7 @@ TEST(Json, Strategies) {
     EXPECT_FALSE(entry.at("summary").get<std::string>().empty());
     EXPECT_FALSE(entry.at("reference").get<std::string>().empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "probe", "fine-tune", "refine"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "dann-gate", "distill", "fine-tune", "probe", "refine"}));
 }
 
 TEST(Json, InspectOfADataSet) {
@@ -136,8 +136,8 @@ TEST(Json, Transfer) {
     EXPECT_EQ(verdict, difference.at("low") > 0 ? "helps" : difference.at("high") < 0 ? "hurts" : "undecided");
     EXPECT_EQ(strategy.at("losses").size(), 2u);
   }
-  EXPECT_EQ(names,
-            (std::vector<std::string>{"scratch", "probe", "probe:balance", "fine-tune", "refine", "refine:balance"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "distill", "fine-tune", "probe", "probe:balance", "refine",
+                                             "refine:balance"}));
 }
 
 /// Results without what time decides.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/program.hpp"
+#include "cli/strategy_list.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/transfer/strategies.hpp"
 
@@ -154,7 +155,8 @@ TEST(TrainingFlags, L2spActsWhereTheStartIsASourceAlone) {
     return place.json("r.json");
   };
   const auto plain = compared({"all"}), drawn = compared({"all", "--l2sp-strength", "3"});
-  for (std::size_t i = 0; i < 4; ++i) {
+  ASSERT_EQ(plain.at("strategies").size(), 5u);
+  for (std::size_t i = 0; i < 5; ++i) {
     const auto& a = plain.at("strategies").at(i);
     const auto& b = drawn.at("strategies").at(i);
     const bool equal = a.at("losses") == b.at("losses") && a.at("accuracy") == b.at("accuracy");
@@ -164,9 +166,10 @@ TEST(TrainingFlags, L2spActsWhereTheStartIsASourceAlone) {
     const auto notes = result.at("notes").get<Words>();
     return std::count(notes.begin(), notes.end(), note) == 1;
   };
-  EXPECT_TRUE(noted(drawn,
-                    "L2-SP of strength 3 acts on fine-tune alone: scratch, probe, refine start at drawn weights, "
-                    "so there is no source to be drawn to."))
+  EXPECT_TRUE(
+      noted(drawn,
+            "L2-SP of strength 3 acts on fine-tune alone: scratch, distill, probe, refine start at drawn weights, "
+            "so there is no source to be drawn to."))
       << drawn.at("notes");
   EXPECT_TRUE(
       noted(compared({"probe", "--l2sp-strength", "3", "--head-start", "pretrained"}),

@@ -130,6 +130,9 @@ struct Comparison {
   double feature_seconds = 0;  ///< to compute or read the frozen features of both parts
   ScratchCheck scratch;
   std::vector<StrategyResult> strategies;  ///< scratch first, its difference zero and undecided
+
+  /// What strategies are compared by: accuracy, or r2 where the target is real.
+  const Statistic& score_of(const StrategyResult& result) const { return regression ? result.r2 : result.accuracy; }
 };
 
 /// Trains every strategy with every seed and compares. Runs of one seed are paired: the same training subset, the same

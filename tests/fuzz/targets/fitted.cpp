@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     two.inputs = Tensor::zeros({2, 5}, DType::f32, device);
     two.labels = Tensor::zeros({2}, DType::i32, device);
     two.classes = fitted.classes();
-    (void)fitted.logits(two);
+    (void)fitted.outputs(two);
   });
   return 0;
 }
