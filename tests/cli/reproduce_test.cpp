@@ -1,6 +1,7 @@
 // rtl reproduce: claims, exit codes, and the JSON, CSV and HTML files of its quick parts.
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
