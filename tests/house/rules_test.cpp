@@ -149,6 +149,37 @@ TEST(Rules, FilesAreShort) {
   }
 }
 
+/// Formatted code: a function at namespace level, or within a class, ends with a brace in the column where it begins.
+TEST(Rules, FunctionsAreShort) {
+  static const std::regex other(
+      "\\s*(namespace|class|struct|enum|union|switch|for|if|while|else|do|try)\\b.*|.*= *\\{");
+  std::size_t functions = 0;
+  for (const auto& file : source_files({"include", "src"})) {
+    const auto lines = lines_of(file);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const std::size_t column = lines[i].find_first_not_of(' ');
+      if (column > 2 || column == 1 || !lines[i].ends_with("{") || std::regex_match(lines[i], other)) continue;
+      const std::string end = std::string(column, ' ') + "}";
+      std::size_t last = i + 1;
+      while (last < lines.size() && !lines[last].starts_with(end)) ++last;
+      ++functions;
+      EXPECT_LE(last - i + 1, 60u) << name_of(file) << ":" << i + 1 << ": " << lines[i];
+    }
+  }
+  EXPECT_GT(functions, 1000u);
+}
+
+/// What is chosen by name stands in a table or a list that is made from files.
+TEST(Rules, NoChainsOverNames) {
+  static const std::regex branch(R"re(.*\belse if \(.*== ".*)re");
+  for (const auto& file : source_files({"include", "src"})) {
+    const auto lines = lines_of(file);
+    const auto count =
+        std::count_if(lines.begin(), lines.end(), [](const auto& line) { return std::regex_match(line, branch); });
+    EXPECT_LT(count, 2) << name_of(file) << ": a chain of ifs over names; make it a table";
+  }
+}
+
 TEST(Rules, HeadersSayWhatTheyAreFor) {
   for (const auto& file : source_files({"include"})) {
     const auto lines = lines_of(file);
