@@ -118,7 +118,7 @@ void add_predict_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   command
       ->add_option("--model", arguments->model,
-                   fmt::format("FILE that rtl pretrain wrote or Fitted::save, or a checkpoint: "
+                   fmt::format("FILE that rtl pretrain or rtl transfer --out wrote, or a checkpoint: "
                                "[ARCHITECTURE:]FILE[?normalize={}]",
                                model_normalizations))
       ->required();
