@@ -13,6 +13,7 @@
 #include "cli/commands.hpp"
 #include "cli/comparison_table.hpp"
 #include "cli/data_argument.hpp"
+#include "cli/feature_files.hpp"
 #include "cli/html_report.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
@@ -132,6 +133,10 @@ Protocol describe_protocol(const transfer::Comparison& comparison, const std::ve
   std::vector<std::string> described;
   described.reserve(sources.size());
   for (const auto& source : sources) {
+    if (!source.has_network()) {
+      described.push_back(fmt::format("{} ({} precomputed features)", source.name(), source.feature_count()));
+      continue;
+    }
     const std::string head = source.classes() == 0 ? "no head" : fmt::format("{} classes", source.classes());
     described.push_back(fmt::format("{} ({}, {} features, {}, inputs '{}')", source.name(),
                                     source.architecture().to_string(), source.feature_count(), head,
@@ -192,7 +197,19 @@ void check_fitted_files(const transfer::CompareOptions& options, const FileArgum
 
 std::vector<ModelSpec> parse_sources(const std::string& list) {
   std::vector<ModelSpec> specs;
-  for (const auto& text : split_list("--source", list)) specs.push_back(ModelSpec::parse(text));
+  for (const auto& text : split_list("--source", list)) {
+    specs.push_back(ModelSpec::parse(text));
+    const ModelSpec& spec = specs.back();
+    const bool taken = spec.features && std::any_of(specs.begin(), specs.end() - 1, [&](const ModelSpec& other) {
+                         return other.features && stem(other.file) == stem(spec.file);
+                       });
+    if (taken) {
+      throw UsageError(
+          fmt::format("--source: two files of features are called '{}'; rtl predict tells them apart by "
+                      "their names, so rename one",
+                      stem(spec.file)));
+    }
+  }
   return specs;
 }
 
@@ -205,7 +222,10 @@ FileArguments checked_inputs(const Arguments& arguments, const std::vector<Model
     check_data_spec("--source-data", arguments.source_data);
     for (const auto& file : data_files("--source-data", arguments.source_data)) inputs.push_back(file);
   }
-  for (const auto& spec : specs) inputs.push_back({"--source", spec.file});
+  for (const auto& spec : specs) {
+    inputs.push_back({"--source", spec.file});
+    if (!spec.test.empty()) inputs.push_back({"--source", spec.test});
+  }
   check_outputs({{"--json", arguments.json}, {"--html", arguments.html}}, inputs);
   return inputs;
 }
@@ -220,11 +240,24 @@ struct Problem {
 Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& specs, const Device& device,
                      Precision precision) {
   Problem problem;
-  for (const auto& spec : specs) problem.sources.push_back(load_source(spec, device, precision));
+  for (const auto& spec : specs) {
+    if (!spec.features) problem.sources.push_back(load_source(spec, device, precision));
+  }
   problem.target = load_data(arguments.target, device);
   require_test_part(problem.target, "the comparison");
   if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device);
-  problem.target.train = drop_first(std::move(problem.target.train), arguments.training.train_offset);
+  std::vector<FeatureMatrices> matrices;
+  for (const auto& spec : specs) {
+    if (spec.features) matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target));
+  }
+  const std::int64_t offset = arguments.training.train_offset;
+  problem.target.train = drop_first(std::move(problem.target.train), offset);
+  auto next = matrices.begin();
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (!specs[i].features) continue;
+    problem.sources.insert(problem.sources.begin() + static_cast<std::ptrdiff_t>(i),
+                           next++->source(problem.target, offset));
+  }
   return problem;
 }
 
@@ -294,7 +327,8 @@ void add_options(CLI::App& command, Arguments& arguments) {
       "--source", arguments.sources,
       fmt::format(
           "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME]; layer: where "
-          "features are taken, instead of behind the last hidden layer",
+          "features are taken, instead of behind the last hidden layer. Or features:FILE.npy[?test=FILE.npy], "
+          "precomputed features of the target's samples",
           model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command.add_option("--source-data", arguments.source_data,

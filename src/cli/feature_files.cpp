@@ -81,6 +81,44 @@ Tensor rows_of_part(const std::string& what, Tensor features, const std::string&
   throw ValueError(fmt::format("{} has {} rows; {}", what, features.extent(0), needed));
 }
 
+transfer::FrozenSource FeatureMatrices::source(const data::TrainTest& target, std::int64_t offset) const {
+  return transfer::FrozenSource::of_matrices(
+      name, {{&target.train, train.view().slice(0, offset, train.extent(0))}, {&target.test, test}});
+}
+
+FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts) {
+  const std::string what = "--source features:" + source.file;
+  Tensor all = read_features(source.file, source.array);
+  if (!source.test.empty()) {
+    Tensor test = read_features(source.test, source.test.ends_with(".npz") ? source.array : "");
+    if (test.extent(1) != all.extent(1)) {
+      throw ValueError(fmt::format("{} has {} features for each sample, test={} {}", what, all.extent(1), source.test,
+                                   test.extent(1)));
+    }
+    return {stem(source.file), rows_of_part(what, std::move(all), spec, parts, false),
+            rows_of_part(fmt::format("{}: test={}", what, source.test), std::move(test), spec, parts, true)};
+  }
+  if (parts.train_rows == parts.test_rows && parts.train.input_hash() == parts.test.input_hash()) {
+    Tensor both = rows_of_part(what, std::move(all), spec, parts, false);
+    return {stem(source.file), both.clone(), std::move(both)};
+  }
+  const std::string apart = fmt::format("{} for the training part, and with ?test=FILE {} for the test part",
+                                        parts.train.size(), parts.test.size());
+  if (parts.train_rows.empty() || parts.test_rows.empty()) {
+    throw ValueError(
+        fmt::format("{} has {} rows, and none are given for the test part; {} are needed", what, all.extent(0), apart));
+  }
+  const std::int64_t rows = rows_of_file(spec, parts, false);
+  if (all.extent(0) != rows) {
+    throw ValueError(
+        fmt::format("{} has {} rows; {} are needed, one for each row of the file that both parts are cut "
+                    "from, or {}",
+                    what, all.extent(0), rows, apart));
+  }
+  Tensor train = chosen_rows(all.clone(), parts.train_rows);
+  return {stem(source.file), std::move(train), chosen_rows(std::move(all), parts.test_rows)};
+}
+
 GivenFeatures::GivenFeatures(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) {
     const std::size_t equals = argument.find('=');

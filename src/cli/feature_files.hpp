@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/model_spec.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/transfer/predictor.hpp"
 
@@ -21,6 +22,19 @@ Tensor read_features(const std::string& file, const std::string& array = {});
 /// are needed, beginning with `what`.
 Tensor rows_of_part(const std::string& what, Tensor features, const std::string& spec, const data::TrainTest& parts,
                     bool test);
+
+/// Precomputed features of both parts of a target.
+struct FeatureMatrices {
+  std::string name;    ///< the file's, without ending
+  Tensor train, test;  ///< f32 [samples, p] on the host
+
+  /// Of target parts whose training part has lost its first `offset` samples.
+  transfer::FrozenSource source(const data::TrainTest& target, std::int64_t offset) const;
+};
+
+/// Of features:FILE[?test=FILE]: rows as rows_of_part takes them, or without test= a row for each row of the file that
+/// both parts are cut from. Throws ValueError that says how many rows there are and how many are needed.
+FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts);
 
 /// Features that predict is given, by the names of the sources whose they are.
 class GivenFeatures {
