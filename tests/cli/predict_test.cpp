@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <sstream>
 
 #include "cli/program.hpp"
@@ -107,6 +108,27 @@ TEST(Predict, EveryStrategysClassesAreThoseOfTheLibrary) {
     EXPECT_TRUE(facts.at("r2").is_null());
     EXPECT_TRUE(facts.at("rmse").is_null());
   }
+}
+
+TEST(Predict, AStackOfOthers) {
+  const Workplace place;
+  place.write("t.csv", table(60, 3, "kind"));
+  const auto data = load(place, "csv", "t.csv?label=kind");
+  std::vector<transfer::StackMember> members;
+  for (const double weight : {0.25, 0.75}) {
+    auto network = layers::make_network({"mlp", "5", data.train.sample_shape(), 3}, host(), members.size() + 1);
+    members.push_back(
+        {std::make_unique<transfer::NetworkPredictor>(std::move(network), data::Normalization::none), weight, 2.0});
+  }
+  const transfer::Fitted stack("committee", transfer::Task::of(data.train),
+                               std::make_unique<transfer::Stack>(false, std::move(members)));
+  stack.save(place.path("m.safetensors"));
+  const auto outcome = place.run(
+      predict({"--model", "m.safetensors", "--data", "csv:t.csv?label=kind", "--logits", "l.npy", "--json", "p.json"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_EQ(io::read_npy(place.path("l.npy"), host()).to_vector<float>(), stack.outputs(data.test).to_vector<float>());
+  EXPECT_EQ(place.json("p.json").at("strategy"), "committee");
+  EXPECT_TRUE(place.json("p.json").at("architecture").is_null());
 }
 
 TEST(Predict, ClassesAndProbabilitiesAsATable) {
