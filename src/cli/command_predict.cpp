@@ -1,21 +1,21 @@
-// rtl predict: logits in the data's order, and the accuracy where there are labels that fit.
+// rtl predict: classes and probabilities, or values, in the data's order; and how good they are where the data tells.
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"
+#include "cli/feature_files.hpp"
 #include "cli/json_report.hpp"
-#include "cli/model_spec.hpp"
 #include "cli/number_checks.hpp"
 #include "cli/outputs.hpp"
+#include "cli/prediction_model.hpp"
+#include "cli/predictions.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "rtl/io/npy.hpp"
-#include "rtl/transfer/metrics.hpp"
 
 namespace rtl::cli {
 
@@ -24,12 +24,57 @@ namespace {
 struct Arguments {
   std::string model;
   std::string data;
+  std::vector<std::string> features;
+  std::string out;
   std::string logits;
   std::string json;
   std::int64_t batch_size = 256;
   std::string precision = "f32";
   DeviceArguments device;
 };
+
+Json or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json describe(const Arguments& arguments, const PredictionModel& model, const std::string& device,
+              const data::Dataset& dataset, const Judgement& judgement) {
+  const transfer::Task& task = model.task();
+  const std::vector<std::string> names = output_names(task, dataset);
+  Json sources = Json::array();
+  for (const transfer::FrozenSource& source : model.sources()) sources.push_back(source.name());
+  return {{"rtl", RTL_VERSION},
+          {"device", device},
+          {"model", model.file()},
+          {"strategy", or_null(model.strategy())},
+          {"architecture", or_null(model.architecture())},
+          {"sources", sources},
+          {"parameters", model.parameter_count()},
+          {"normalization", or_null(model.normalization())},
+          {"precision", arguments.precision},
+          {"data", arguments.data},
+          {"samples", dataset.size()},
+          {"task", task.regression ? "regression" : "classes"},
+          {"outputs", task.outputs},
+          {"names", names.empty() ? Json() : Json(names)},
+          {"classes", task.regression ? Json() : Json(task.outputs)},
+          {"out", or_null(arguments.out)},
+          {"logits", or_null(arguments.logits)},
+          {"correct", or_null(judgement.correct)},
+          {"accuracy", or_null(judgement.accuracy)},
+          {"r2", or_null(judgement.r2)},
+          {"rmse", or_null(judgement.rmse)}};
+}
+
+void check_files(const Arguments& arguments, const ModelSpec& spec, const GivenFeatures& features) {
+  FileArguments inputs = data_files("--data", arguments.data);
+  inputs.push_back({"--model", spec.file});
+  for (const std::string& file : features.files()) inputs.push_back({"--features", file});
+  check_predictions_file("--out", arguments.out);
+  check_outputs({{"--out", arguments.out}, {"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
+}
 
 void run(const Arguments& arguments) {
   const auto spec = ModelSpec::parse(arguments.model);
@@ -38,67 +83,57 @@ void run(const Arguments& arguments) {
   }
   const Precision precision = parsed_precision(arguments.precision);
   check_data_spec("--data", arguments.data);
-  FileArguments inputs = data_files("--data", arguments.data);
-  inputs.push_back({"--model", spec.file});
-  check_outputs({{"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
+  GivenFeatures features(arguments.features);
+  check_files(arguments, spec, features);
   const Device device = arguments.device.open();
-  const auto source = load_source(spec, device, precision);
-  if (source.classes() == 0) {
-    throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
+  const auto model = PredictionModel::load(spec, device, precision);
+  if (model.task().regression && !arguments.logits.empty()) {
+    throw UsageError(fmt::format("--logits: {} predicts values, which --out writes", spec.file));
   }
-  auto parts = load_data(arguments.data, device);
+  const auto parts = load_data(arguments.data, device);
   require_test_part(parts, "prediction");
-  const auto dataset = std::move(parts.test);
-  const Tensor logits = source.logits(dataset, arguments.batch_size);
-  if (!arguments.logits.empty()) io::write_npy(arguments.logits, logits);
-
-  Json json = {{"rtl", RTL_VERSION},
-               {"device", device.name()},
-               {"model", spec.file},
-               {"architecture", source.architecture().to_string()},
-               {"parameters", source.parameter_count()},
-               {"normalization", data::to_string(source.normalization())},
-               {"precision", to_string(precision)},
-               {"data", arguments.data},
-               {"samples", dataset.size()},
-               {"classes", source.classes()},
-               {"logits", arguments.logits.empty() ? Json() : Json(arguments.logits)},
-               {"correct", nullptr},
-               {"accuracy", nullptr}};
-  std::string verdict =
-      dataset.has_labels()
-          ? fmt::format("no accuracy: the model has {} classes, the data {}", source.classes(), dataset.classes)
-          : fmt::format("no accuracy: the data has {}", dataset.is_regression() ? "real targets" : "no labels");
-  if (dataset.has_labels() && dataset.classes == source.classes()) {
-    const auto scores = transfer::score(logits, dataset);
-    const auto correct = std::llround(scores.accuracy * static_cast<double>(dataset.size()));
-    json["correct"] = correct;
-    json["accuracy"] = scores.accuracy;
-    verdict = fmt::format("accuracy {:.2f} % ({} of {})", 100 * scores.accuracy, correct, dataset.size());
+  const data::Dataset& dataset = parts.test;
+  features.read(spec.file, model.sources(), arguments.data, parts);
+  transfer::FeatureCache cache;
+  const Tensor outputs = model.outputs(dataset, features.lookup(dataset, cache), arguments.batch_size);
+  if (!arguments.logits.empty()) io::write_npy(arguments.logits, outputs);
+  if (!arguments.out.empty()) {
+    write_predictions(arguments.out, outputs, model.task(), output_names(model.task(), dataset));
   }
+  const Judgement judgement = judge_outputs(outputs, model.task(), dataset);
   if (arguments.json != "-") {
-    fmt::print("{}, {} parameters, inputs normalised as '{}'\n{} samples of {}\n{}\n",
-               source.architecture().to_string(), grouped(source.parameter_count()),
-               data::to_string(source.normalization()), grouped(dataset.size()), arguments.data, verdict);
+    fmt::print("{}\n{} samples of {}\n{}\n", model.description(), grouped(dataset.size()), arguments.data,
+               printable(judgement.text));
+    if (!arguments.out.empty()) fmt::print("predictions written: {}\n", arguments.out);
     if (!arguments.logits.empty()) fmt::print("logits written: {}\n", arguments.logits);
   }
-  write_json(arguments.json, json);
+  write_json(arguments.json, describe(arguments, model, device.name(), dataset, judgement));
 }
 
 }  // namespace
 
 void add_predict_command(CLI::App& app) {
-  auto* command = app.add_subcommand("predict", "Logits of a data set's test part, and the accuracy");
+  auto* command = app.add_subcommand(
+      "predict", "Classes with probabilities, or values, of a data set's test part, and how good they are");
   auto arguments = std::make_shared<Arguments>();
   command
-      ->add_option("--model", arguments->model, fmt::format("[ARCHITECTURE:]FILE[?normalize={}]", model_normalizations))
+      ->add_option("--model", arguments->model,
+                   fmt::format("FILE that rtl pretrain or rtl transfer --out wrote, or a checkpoint: "
+                               "[ARCHITECTURE:]FILE[?normalize={}]",
+                               model_normalizations))
       ->required();
   command->add_option("--data", arguments->data, "SPEC of the data set; ?split=train for its training part")
       ->required();
+  command
+      ->add_option("--features", arguments->features,
+                   "NAME=FILE.npy: precomputed features of the samples to predict, where the model was fitted to some")
+      ->allow_extra_args(false);
+  command->add_option("--out", arguments->out,
+                      "the .csv or .npy file to write, in the data's order: probabilities of classes, or values");
   command->add_option("--logits", arguments->logits, "the .npy file to write, [samples, classes] in the data's order");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
-  add_precision(*command, arguments->precision, "of the network");
-  command->add_option("--batch-size", arguments->batch_size, "samples at a time")
+  add_precision(*command, arguments->precision, "of a checkpoint's network");
+  command->add_option("--batch-size", arguments->batch_size, "samples at a time, of a checkpoint")
       ->check(at_least(1))
       ->capture_default_str();
   arguments->device.add_to(*command);

@@ -13,6 +13,7 @@
 #include "cli/commands.hpp"
 #include "cli/comparison_table.hpp"
 #include "cli/data_argument.hpp"
+#include "cli/feature_files.hpp"
 #include "cli/html_report.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
@@ -42,6 +43,7 @@ struct Arguments {
   std::string feature_storage = "f32";
   std::string state_folder;
   bool resume = false;
+  std::string out;
   std::string json;
   std::string html;
   DeviceArguments device;
@@ -64,6 +66,12 @@ struct Finished {
   std::atomic<std::int64_t> runs = 0;
   std::atomic<std::int64_t> all = 0;
 };
+
+/// Without a state folder.
+std::string describe_fitted(const std::string& folder, const Finished& finished) {
+  if (finished.runs == 0) return {};
+  return fmt::format("what {} of {} runs have fitted is kept in {}", finished.runs, finished.all, folder);
+}
 
 std::string describe_kept(const std::string& folder, bool resumed, const Finished& finished) {
   const std::size_t checkpoints = count_files(folder, ".checkpoint");
@@ -94,6 +102,7 @@ transfer::CompareOptions compare_options(const Arguments& arguments, std::size_t
   options.replicas = parse_replicas(arguments.replicas);
   options.train_samples = arguments.training.train_limit;
   options.resume = arguments.resume;
+  options.fitted_folder = arguments.out;
   options.state_folder = arguments.state_folder;
   if (options.resume && options.state_folder.empty()) options.state_folder = "rtl-state";
   options.stop = interrupted;
@@ -124,6 +133,10 @@ Protocol describe_protocol(const transfer::Comparison& comparison, const std::ve
   std::vector<std::string> described;
   described.reserve(sources.size());
   for (const auto& source : sources) {
+    if (!source.has_network()) {
+      described.push_back(fmt::format("{} ({} precomputed features)", source.name(), source.feature_count()));
+      continue;
+    }
     const std::string head = source.classes() == 0 ? "no head" : fmt::format("{} classes", source.classes());
     described.push_back(fmt::format("{} ({}, {} features, {}, inputs '{}')", source.name(),
                                     source.architecture().to_string(), source.feature_count(), head,
@@ -166,12 +179,42 @@ void write_html(const Arguments& arguments, const transfer::Comparison& comparis
   io::write_file(arguments.html, html_report(comparison, protocol, charts));
 }
 
-void run(const Arguments& arguments) {
-  const auto start = std::chrono::steady_clock::now();
+/// Throws UsageError for an input that a run would write what it has fitted to.
+void check_fitted_files(const transfer::CompareOptions& options, const FileArguments& inputs) {
+  if (options.fitted_folder.empty()) return;
+  std::vector<std::string> labels = options.strategies;
+  labels.emplace_back("scratch");
+  FileArguments outputs;
+  for (std::int64_t i = 0; i < options.seeds; ++i) {
+    const std::uint64_t seed = options.first_seed + static_cast<std::uint64_t>(i);
+    for (const std::string& label : labels) {
+      const std::string file = options.fitted_folder + "/" + transfer::fitted_file(label, seed);
+      if (io::file_exists(file)) outputs.push_back({"--out", file});
+    }
+  }
+  for (const FileArgument& output : outputs) check_distinct({output}, inputs);
+}
+
+std::vector<ModelSpec> parse_sources(const std::string& list) {
   std::vector<ModelSpec> specs;
-  for (const auto& text : split_list("--source", arguments.sources)) specs.push_back(ModelSpec::parse(text));
-  const bool at_layer = std::any_of(specs.begin(), specs.end(), [](const auto& spec) { return !spec.layer.empty(); });
-  auto options = compare_options(arguments, specs.size(), at_layer);
+  for (const auto& text : split_list("--source", list)) {
+    specs.push_back(ModelSpec::parse(text));
+    const ModelSpec& spec = specs.back();
+    const bool taken = spec.features && std::any_of(specs.begin(), specs.end() - 1, [&](const ModelSpec& other) {
+                         return other.features && stem(other.file) == stem(spec.file);
+                       });
+    if (taken) {
+      throw UsageError(
+          fmt::format("--source: two files of features are called '{}'; rtl predict tells them apart by "
+                      "their names, so rename one",
+                      stem(spec.file)));
+    }
+  }
+  return specs;
+}
+
+/// The files that are read, after checks of all that the command line says of files.
+FileArguments checked_inputs(const Arguments& arguments, const std::vector<ModelSpec>& specs) {
   check_data_spec("--target", arguments.target);
   if (!arguments.model.empty()) check_model("--model", arguments.model);
   FileArguments inputs = data_files("--target", arguments.target);
@@ -179,31 +222,81 @@ void run(const Arguments& arguments) {
     check_data_spec("--source-data", arguments.source_data);
     for (const auto& file : data_files("--source-data", arguments.source_data)) inputs.push_back(file);
   }
-  for (const auto& spec : specs) inputs.push_back({"--source", spec.file});
+  for (const auto& spec : specs) {
+    inputs.push_back({"--source", spec.file});
+    if (!spec.test.empty()) inputs.push_back({"--source", spec.test});
+  }
   check_outputs({{"--json", arguments.json}, {"--html", arguments.html}}, inputs);
+  return inputs;
+}
 
+/// What is compared on.
+struct Problem {
+  std::vector<transfer::FrozenSource> sources;
+  data::TrainTest target;
+  data::TrainTest source_data;
+};
+
+Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& specs, const Device& device,
+                     Precision precision) {
+  Problem problem;
+  for (const auto& spec : specs) {
+    if (!spec.features) problem.sources.push_back(load_source(spec, device, precision));
+  }
+  problem.target = load_data(arguments.target, device);
+  require_test_part(problem.target, "the comparison");
+  if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device);
+  std::vector<FeatureMatrices> matrices;
+  for (const auto& spec : specs) {
+    if (spec.features) matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target));
+  }
+  const std::int64_t offset = arguments.training.train_offset;
+  problem.target.train = drop_first(std::move(problem.target.train), offset);
+  auto next = matrices.begin();
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (!specs[i].features) continue;
+    problem.sources.insert(problem.sources.begin() + static_cast<std::ptrdiff_t>(i),
+                           next++->source(problem.target, offset));
+  }
+  return problem;
+}
+
+/// The comparison with its progress drawn, which `finished` keeps too.
+transfer::Comparison compare(const Problem& problem, transfer::CompareOptions& options, Finished& finished) {
+  ProgressBar bar;
+  options.progress = [&](const transfer::CompareProgress& now) {
+    finished.runs = now.run;
+    finished.all = now.runs;
+    bar.show(static_cast<double>(now.run) / static_cast<double>(std::max<std::int64_t>(now.runs, 1)),
+             fmt::format("run {}/{}: {}, seed {}, epoch {}, loss {:.4f}", std::min(now.run + 1, now.runs), now.runs,
+                         now.strategy, now.seed, now.training.epoch, now.training.loss));
+  };
+  options.notice = [&](const std::string& text) { bar.note(text); };
+  return with_training_flags([&] { return transfer::compare(problem.sources, problem.target, options); });
+}
+
+void run(const Arguments& arguments) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<ModelSpec> specs = parse_sources(arguments.sources);
+  const bool at_layer = std::any_of(specs.begin(), specs.end(), [](const auto& spec) { return !spec.layer.empty(); });
+  auto options = compare_options(arguments, specs.size(), at_layer);
+  const FileArguments inputs = checked_inputs(arguments, specs);
   Finished finished;
   std::optional<KeptWork> kept;
   if (!options.state_folder.empty()) {
     kept.emplace([&] { return describe_kept(options.state_folder, arguments.resume, finished); });
+  } else if (!arguments.out.empty()) {
+    kept.emplace([&] { return describe_fitted(arguments.out, finished); });
   }
   const Device device = arguments.device.open();
-  std::vector<transfer::FrozenSource> sources;
-  sources.reserve(specs.size());
-  for (const auto& spec : specs) sources.push_back(load_source(spec, device, options.training.precision));
-  auto target = load_data(arguments.target, device);
-  require_test_part(target, "the comparison");
-  data::TrainTest source_data;
-  if (!arguments.source_data.empty()) {
-    source_data = load_data(arguments.source_data, device);
-    options.strategy.source_data = &source_data.train;
-  }
-  target.train = drop_first(std::move(target.train), arguments.training.train_offset);
+  const Problem problem = load_problem(arguments, specs, device, options.training.precision);
+  if (!arguments.source_data.empty()) options.strategy.source_data = &problem.source_data.train;
   if (arguments.strategies.all()) {
-    const auto labels = transfer::strategies_for(sources, target.train, options.strategy);
-    options.strategies = arguments.strategies.parse(labels, sources.size(), at_layer).names;
+    const auto labels = transfer::strategies_for(problem.sources, problem.target.train, options.strategy);
+    options.strategies = arguments.strategies.parse(labels, specs.size(), at_layer).names;
   }
-  options.strategy.normalization = arguments.training.parsed_normalization(target.train);
+  check_fitted_files(options, inputs);
+  options.strategy.normalization = arguments.training.parsed_normalization(problem.target.train);
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
   options.threads_per_run = 1;
@@ -213,26 +306,18 @@ void run(const Arguments& arguments) {
                    : std::make_unique<transfer::FeatureCache>(arguments.cache_folder, storage);
   options.strategy.cache = cache.get();
 
-  transfer::Comparison comparison;
-  {
-    ProgressBar bar;
-    options.progress = [&](const transfer::CompareProgress& now) {
-      finished.runs = now.run;
-      finished.all = now.runs;
-      bar.show(static_cast<double>(now.run) / static_cast<double>(std::max<std::int64_t>(now.runs, 1)),
-               fmt::format("run {}/{}: {}, seed {}, epoch {}, loss {:.4f}", std::min(now.run + 1, now.runs), now.runs,
-                           now.strategy, now.seed, now.training.epoch, now.training.loss));
-    };
-    options.notice = [&](const std::string& text) { bar.note(text); };
-    comparison = with_training_flags([&] { return transfer::compare(sources, target, options); });
-  }
+  const transfer::Comparison comparison = compare(problem, options, finished);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (arguments.json != "-") fmt::print("{}", comparison_table(comparison));
+  if (arguments.json != "-") {
+    fmt::print("{}", comparison_table(comparison));
+    if (!arguments.out.empty()) fmt::print("what every run has fitted is written to {}\n", arguments.out);
+  }
   Json json = to_json(comparison);
   json["precision"] = to_string(options.training.precision);
+  json["out"] = arguments.out.empty() ? Json() : Json(arguments.out);
   write_json(arguments.json, json);
   if (!arguments.html.empty()) {
-    write_html(arguments, comparison, describe_protocol(comparison, sources, options, device, seconds.count()));
+    write_html(arguments, comparison, describe_protocol(comparison, problem.sources, options, device, seconds.count()));
   }
   require_results(comparison);
 }
@@ -242,7 +327,8 @@ void add_options(CLI::App& command, Arguments& arguments) {
       "--source", arguments.sources,
       fmt::format(
           "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME]; layer: where "
-          "features are taken, instead of behind the last hidden layer",
+          "features are taken, instead of behind the last hidden layer. Or features:FILE.npy[?test=FILE.npy], "
+          "precomputed features of the target's samples",
           model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command.add_option("--source-data", arguments.source_data,
@@ -258,6 +344,8 @@ void add_options(CLI::App& command, Arguments& arguments) {
                   "the training "
                   "step cost more than what they do, else one; the results are the same")
       ->capture_default_str();
+  command.add_option("--out", arguments.out,
+                     "keep what every run has fitted in this folder, as STRATEGY_seedN.safetensors, for rtl predict");
   command.add_option("--json", arguments.json, "write the results to FILE (- is standard output)");
   command.add_option("--html", arguments.html, "write a report with charts to FILE");
   command.add_option("--feature-cache", arguments.cache_folder, "keep frozen features in this folder for later calls");

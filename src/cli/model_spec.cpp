@@ -30,7 +30,22 @@ std::optional<std::string> take_architecture(std::string& path) {
   return architecture;
 }
 
-/// One of the options behind the '?'.
+/// One of the options behind the '?' of features.
+void take_feature_option(ModelSpec& spec, const std::string& text, const std::string& option) {
+  const auto equals = option.find('=');
+  const std::string key = option.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
+  std::string* const member = key == "test" ? &spec.test : key == "x" ? &spec.array : nullptr;
+  if (member == nullptr || !member->empty() || value.empty()) {
+    throw UsageError(
+        fmt::format("'{}': '{}' is none of the options of features; these are test=FILE and x=NAME, each once, with & "
+                    "between",
+                    text, option));
+  }
+  *member = value;
+}
+
+/// One of the options behind the '?' of a model.
 void take_option(ModelSpec& spec, const std::string& text, const std::string& option) {
   const auto equals = option.find('=');
   const std::string key = option.substr(0, equals);
@@ -58,11 +73,15 @@ ModelSpec ModelSpec::parse(const std::string& text) {
   const auto question = text.find('?');
   spec.file = text.substr(0, question);
   std::error_code ignored;
-  if (!std::filesystem::exists(spec.file, ignored)) spec.architecture = take_architecture(spec.file);
+  const bool named = std::filesystem::exists(spec.file, ignored);
+  const std::string prefix = "features:";
+  spec.features = !named && spec.file.starts_with(prefix);
+  if (spec.features) spec.file.erase(0, prefix.size());
+  if (!named && !spec.features) spec.architecture = take_architecture(spec.file);
   if (spec.file.empty()) throw UsageError(fmt::format("'{}' names no file; write [ARCHITECTURE:]FILE", text));
   for (auto begin = question; begin < text.size();) {
     const auto end = std::min(text.find('&', begin + 1), text.size());
-    take_option(spec, text, text.substr(begin + 1, end - begin - 1));
+    (spec.features ? take_feature_option : take_option)(spec, text, text.substr(begin + 1, end - begin - 1));
     begin = end;
   }
   return spec;
@@ -96,6 +115,9 @@ std::optional<data::InputNormalization> chosen_normalization(const ModelSpec& sp
 }  // namespace
 
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision) {
+  if (spec.features) {
+    throw UsageError(fmt::format("features:{} is no model; features are a --source of rtl transfer", spec.file));
+  }
   auto loaded = layers::load_network(spec.file, device, spec.architecture);
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away

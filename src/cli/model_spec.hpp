@@ -1,4 +1,5 @@
-// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=..&layer=..].
+// What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=..&layer=..], and `--source` also
+// features:FILE[?test=FILE&x=NAME].
 #pragma once
 
 #include <optional>
@@ -17,7 +18,10 @@ struct ModelSpec {
   std::optional<std::string> architecture;  ///< "resnet_cifar:20"
   std::string file;
   std::optional<data::Normalization> normalization;
-  std::string layer;  ///< whose outputs are the features; empty for the penultimate ones
+  std::string layer;      ///< whose outputs are the features; empty for the penultimate ones
+  bool features = false;  ///< the file holds features of the target's samples, and no model
+  std::string test;       ///< file of those of the test part
+  std::string array;      ///< in a .npz
 
   /// Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no file.
   static ModelSpec parse(const std::string& text);
@@ -26,8 +30,9 @@ struct ModelSpec {
 /// The file's name without folders and ending.
 std::string stem(const std::string& path);
 
-/// Loads a network and freezes it; its name has the layer, if there is one. Its input normalisation is the spec's, else
-/// the file's, else what published checkpoints of its architecture expect.
+/// Loads a network and freezes it; its name has the layer, if there is one. Its input normalisation is
+/// the spec's, else the file's, else what published checkpoints of its architecture expect.
+/// Throws UsageError for features.
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for

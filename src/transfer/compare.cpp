@@ -18,6 +18,8 @@
 
 #include "rtl/core/random.hpp"
 #include "rtl/data/split.hpp"
+#include "rtl/io/file.hpp"
+#include "rtl/io/safetensors.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "transfer/compare_protocol.hpp"
 #include "transfer/comparison_summary.hpp"
@@ -77,6 +79,7 @@ class Runs {
     results_.resize(jobs_.size());
     workers_ = std::clamp<int>(options.workers, 1, static_cast<int>(jobs_.size()));
     threads_ = options.threads_per_run > 0 ? options.threads_per_run : std::max(1, base_.threads() / workers_);
+    open_fitted_folder();
     open_store();
   }
 
@@ -149,6 +152,38 @@ class Runs {
     }
   }
 
+  std::string fitted_path(const Job& job) const {
+    return options_.fitted_folder + "/" + fitted_file(choices_[job.strategy].label, seeds_[job.seed]);
+  }
+
+  void open_fitted_folder() const {
+    if (options_.fitted_folder.empty()) return;
+    std::error_code error;
+    std::filesystem::create_directories(options_.fitted_folder, error);
+    if (error) throw IoError(options_.fitted_folder, "cannot make the folder for what is fitted: " + error.message());
+    io::remove_abandoned(options_.fitted_folder);
+    const io::AtomicFile probe(fitted_path(jobs_.front()));
+  }
+
+  /// Whether what a stored run has fitted is where it has to be.
+  bool has_fitted(const Job& job, const RunResult& stored) const {
+    if (options_.fitted_folder.empty() || !stored.divergence.empty()) return true;
+    const std::string path = fitted_path(job);
+    std::string fault = "is missing";
+    try {
+      if (io::file_exists(path)) {
+        if (!stored.fitted.empty() && io::SafetensorsFile(path).content_hash() == stored.fitted) return true;
+        fault = "is not what the run has fitted";
+      }
+    } catch (const FormatError& error) {
+      fault = error.what();
+    }
+    if (options_.notice) {
+      options_.notice(fmt::format("{}{}; the run is done again", fault.starts_with(path) ? "" : path + ": ", fault));
+    }
+    return false;
+  }
+
   /// Looks at every file that the runs would read or write before anything is computed.
   void open_store() {
     if (options_.state_folder.empty()) return;
@@ -158,7 +193,7 @@ class Runs {
                               options_.notice);
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
       auto stored = store_.find(choices_[jobs_[i].strategy].label, seeds_[jobs_[i].seed]);
-      if (options_.resume) results_[i] = std::move(stored);
+      if (options_.resume && stored && has_fitted(jobs_[i], *stored)) results_[i] = std::move(stored);
     }
   }
 
@@ -306,9 +341,26 @@ class Runs {
       const FitOutcome& outcome = outcomes[i];
       const bool ended = outcome.divergence || outcome.fitted->training().complete;
       complete = complete && ended;
-      if (ended) keep(pending[i], result_of(outcome, target, runs[i].training, seconds), runs[i].training);
+      if (!ended) continue;
+      RunResult result = result_of(outcome, target, runs[i].training, seconds);
+      keep_fitted(jobs_[pending[i]], outcome, result);
+      keep(pending[i], std::move(result), runs[i].training);
     }
     if (!complete) throw Interrupted("compare: stopped before all runs were finished");
+  }
+
+  /// Before the result, which tells the file's content.
+  void keep_fitted(const Job& job, const FitOutcome& outcome, RunResult& result) {
+    if (options_.fitted_folder.empty()) return;
+    const std::lock_guard lock(mutex_);  // the sources, whose weights are written, share a device
+    const std::string path = fitted_path(job);
+    if (result.divergence.empty()) {
+      outcome.fitted->save(path);
+      result.fitted = io::SafetensorsFile(path).content_hash();
+      return;
+    }
+    std::error_code ignored;  // an earlier run's, which would be taken for this one's
+    std::filesystem::remove(path, ignored);
   }
 
   void keep(std::size_t job, RunResult result, const TrainingOptions& training) {
@@ -394,6 +446,10 @@ void validate(const data::TrainTest& target, const CompareOptions& options) {
 }
 
 }  // namespace
+
+std::string fitted_file(const std::string& label, std::uint64_t seed) {
+  return detail::run_file_name(label, seed, "safetensors");
+}
 
 Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTest& target,
                    const CompareOptions& options) {

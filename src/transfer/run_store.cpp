@@ -97,7 +97,8 @@ json encode(const RunResult& result) {
   }
   return {{"scores", encode(result.scores)}, {"trainable_parameters", result.trainable_parameters},
           {"seconds", result.seconds},       {"influence", influence},
-          {"losses", result.losses},         {"warnings", result.warnings}};
+          {"losses", result.losses},         {"warnings", result.warnings},
+          {"fitted", result.fitted}};
 }
 
 RunResult decode(const json& value) {
@@ -115,14 +116,8 @@ RunResult decode(const json& value) {
   }
   value.at("losses").get_to(result.losses);
   value.at("warnings").get_to(result.warnings);
+  result.fitted = value.value("fitted", std::string());
   return result;
-}
-
-std::string file_name(const std::string& strategy, std::uint64_t seed, const char* ending) {
-  std::string name = strategy;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == ':' || c == '/'; }, '_');
-  return fmt::format("{}_seed{}.{}", name, seed, ending);
 }
 
 bool is_run(const std::string& name) {
@@ -130,6 +125,13 @@ bool is_run(const std::string& name) {
 }
 
 }  // namespace
+
+std::string run_file_name(const std::string& strategy, std::uint64_t seed, const std::string& ending) {
+  std::string name = strategy;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == ':' || c == '/'; }, '_');
+  return fmt::format("{}_seed{}.{}", name, seed, ending);
+}
 
 std::string source_fact(std::size_t number) { return fmt::format("{}{}", source_prefix, number); }
 
@@ -144,11 +146,11 @@ Facts RunStore::facts_of_run(const std::string& label) const {
 }
 
 std::string RunStore::checkpoint(const std::string& strategy, std::uint64_t seed) const {
-  return folder_.path(file_name(strategy, seed, "checkpoint"));
+  return folder_.path(run_file_name(strategy, seed, "checkpoint"));
 }
 
 std::optional<RunResult> RunStore::find(const std::string& strategy, std::uint64_t seed) const {
-  const std::string name = file_name(strategy, seed, "json");
+  const std::string name = run_file_name(strategy, seed, "json");
   const std::optional<json> found = folder_.find(name, facts_of_run(strategy));
   if (!found) return {};
   try {
@@ -160,7 +162,7 @@ std::optional<RunResult> RunStore::find(const std::string& strategy, std::uint64
 }
 
 void RunStore::store(const std::string& strategy, std::uint64_t seed, const RunResult& result) const {
-  if (folder_.keeps()) folder_.store(file_name(strategy, seed, "json"), facts_of_run(strategy), encode(result));
+  if (folder_.keeps()) folder_.store(run_file_name(strategy, seed, "json"), facts_of_run(strategy), encode(result));
 }
 
 }  // namespace rtl::transfer::detail

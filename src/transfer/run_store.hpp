@@ -19,9 +19,13 @@ struct RunResult {
   std::vector<BlockInfluence> influence;
   std::vector<double> losses;         ///< mean training loss of each epoch
   std::vector<std::string> warnings;  ///< TrainingRecord::warnings
+  std::string fitted;                 ///< content hash of the file of what was fitted; empty where none was kept
   /// How the training diverged; empty if it did not. A diverged run has nothing else.
   std::string divergence;
 };
+
+/// Of a run's file in a folder: the label, with ':' and '/' replaced, and the seed.
+std::string run_file_name(const std::string& strategy, std::uint64_t seed, const std::string& ending);
 
 /// "source 1", "source 2": names of the facts that only runs with sources depend on.
 std::string source_fact(std::size_t number);

@@ -48,6 +48,10 @@ struct CompareOptions {
   std::string state_folder = {};
   /// Take over finished runs and go on with unfinished ones. Damaged files are not used (`notice` is told).
   bool resume = false;
+  /// Folder, made if need be, for what every run fitted: fitted_file(label, seed), by Fitted::save. A run that diverged
+  /// has none. With `resume`, a finished run whose file is missing, damaged or another run's is done again (`notice` is
+  /// told). Empty keeps none.
+  std::string fitted_folder = {};
   std::int64_t checkpoint_interval = 5;  ///< epochs
   /// Called by one thread at a time.
   std::function<void(const CompareProgress&)> progress = {};
@@ -56,6 +60,9 @@ struct CompareOptions {
   std::function<void(const std::string&)> notice = {};
   std::function<bool()> stop = {};  ///< as in TrainingOptions; compare then throws Interrupted
 };
+
+/// "refine_balance_seed1.safetensors" of "refine:balance" and 1.
+std::string fitted_file(const std::string& label, std::uint64_t seed);
 
 /// compare() was ended by its `stop`; finished runs are in the state folder.
 class Interrupted : public Error {
