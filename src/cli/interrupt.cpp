@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <ctime>
 #include <filesystem>
 #include <mutex>
@@ -35,7 +34,6 @@ static_assert(std::atomic<int>::is_always_lock_free);
 std::atomic<double> signal_time{0};
 std::atomic<bool> ending{false};
 sem_t wake;
-bool watched = false;
 
 std::timed_mutex kept_mutex;
 std::function<std::string()> kept;
@@ -52,7 +50,6 @@ void handle(int number) {
   int none = 0;
   if (signal_number.compare_exchange_strong(none, number)) {
     signal_time = now();
-    if (!watched) _exit(128 + number);
     sem_post(&wake);
   } else if (now() - signal_time > second_signal_seconds) {
     _exit(128 + number);
@@ -87,7 +84,7 @@ void say(const std::string& text) {
       }
       if (kept) work = kept();
     }
-    if (work.empty()) work = "nothing is kept to go on from; files that were not yet written are as they were";
+    if (work.empty()) work = "nothing of this run is kept; files that were not yet written are as they were";
     say(fmt::format("{}; {}\n", text, work));
   } catch (...) {
     // No memory for words.
@@ -100,7 +97,16 @@ bool has_kept_work() {
   return lock && kept;
 }
 
+sigset_t handled() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : handled_signals) sigaddset(&set, number);
+  return set;
+}
+
 void* watch(void*) {
+  const sigset_t own = handled();
+  pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
   while (sem_wait(&wake) != 0) {
   }
   if (has_kept_work()) {
@@ -111,31 +117,40 @@ void* watch(void*) {
   return nullptr;
 }
 
-void start_watching() {
+bool start_watching() {
   constexpr std::size_t stack_bytes = std::size_t{256} << 10;
   pthread_attr_t attributes;
-  if (sem_init(&wake, 0, 0) != 0 || pthread_attr_init(&attributes) != 0) return;
+  if (sem_init(&wake, 0, 0) != 0 || pthread_attr_init(&attributes) != 0) return false;
   pthread_attr_setstacksize(&attributes, stack_bytes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t thread{};
-  watched = pthread_create(&thread, &attributes, watch, nullptr) == 0;
+  const bool started = pthread_create(&thread, &attributes, watch, nullptr) == 0;
   pthread_attr_destroy(&attributes);
+  return started;
+}
+
+/// An ignored SIGHUP stays so.
+void set_handler(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  for (const int number : handled_signals) {
+    struct sigaction before {};
+    sigaction(number, nullptr, &before);
+    if (number != SIGHUP || before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);
+  }
 }
 
 }  // namespace
 
 void install_interrupt_handler() {
-  start_watching();
-  struct sigaction action {};
-  action.sa_handler = handle;
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  struct sigaction before {};
-  sigaction(SIGHUP, nullptr, &before);
-  if (before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
   // A reader that went away (a pager, gnuplot) shows up as a write error, not as a silent end.
   std::signal(SIGPIPE, SIG_IGN);
+  set_handler(handle);
+  if (start_watching()) return;
+  set_handler(SIG_DFL);
+  const sigset_t all = handled();
+  pthread_sigmask(SIG_UNBLOCK, &all, nullptr);
 }
 
 bool interrupted() noexcept { return signal_number != 0; }

@@ -2,16 +2,23 @@
 // word on what is kept.
 #pragma once
 
+#include <array>
+#include <csignal>
 #include <cstddef>
 #include <functional>
 #include <string>
 
 namespace rtl::cli {
 
-/// To be called once, at the start of main, before there are threads. A thread of its own then waits for signals. Where
+/// Blocked in every thread from the start of the process (startup.cpp) but in the one that handles them: compiled
+/// kernels use the stack pointer as an ordinary register, and the system would write a handler's frame over what it
+/// then points at. Children of the process are to be started without this mask.
+inline constexpr std::array handled_signals = {SIGINT, SIGTERM, SIGHUP};
+
+/// To be called once, at the start of main. A thread of its own, which computes nothing, then takes signals. Where
 /// there is a KeptWork it gives the command 0.6 seconds to stop in order; then, or else at once, it removes unfinished
 /// files, says what is kept and ends the process. A second signal ends it without that. SIGHUP stays ignored under
-/// nohup.
+/// nohup. Without a thread, signals end the process without a word.
 void install_interrupt_handler();
 
 /// A signal has come: work that can be gone on with should stop and keep its state.

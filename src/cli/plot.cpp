@@ -1,25 +1,19 @@
 #include "cli/plot.hpp"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 
 #include "cli/interrupt.hpp"
+#include "cli/shell_pipe.hpp"
 #include "rtl/io/file.hpp"
 
 namespace rtl::cli {
 
 namespace {
-
-struct ClosePipe {
-  void operator()(FILE* pipe) const noexcept { pclose(pipe); }
-};
 
 /// The <svg> element of gnuplot's output without what an HTML page does not need: prologue, name spaces, the title
 /// "Gnuplot" that browsers would show as a tip.
@@ -169,10 +163,9 @@ std::string loss_chart(const transfer::Comparison& comparison) {
 }  // namespace
 
 std::string gnuplot_version() {
-  const std::unique_ptr<FILE, ClosePipe> pipe(popen("gnuplot --version 2>/dev/null", "r"));
-  if (!pipe) return {};
+  const ShellPipe pipe("gnuplot --version 2>/dev/null", ShellPipe::Direction::from_output);
   char line[128] = {};
-  if (std::fgets(line, sizeof line, pipe.get()) == nullptr) return {};
+  if (pipe.stream() == nullptr || std::fgets(line, sizeof line, pipe.stream()) == nullptr) return {};
   std::string text(line);
   const std::string name = "gnuplot ";
   if (!text.starts_with(name)) return {};
@@ -185,14 +178,14 @@ std::string draw_svg(const std::string& name, const std::string& script, int wid
   const std::string output = folder.path() + "/chart.svg";
   const std::string errors = folder.path() + "/errors.txt";
   const std::string command = fmt::format("gnuplot >/dev/null 2>'{}'", errors);
-  bool failed = true;
-  if (FILE* pipe = popen(command.c_str(), "w")) {
-    fmt::print(pipe,
+  ShellPipe pipe(command, ShellPipe::Direction::to_input);
+  if (pipe.stream() != nullptr) {
+    fmt::print(pipe.stream(),
                "set terminal svg size {},{} dynamic font 'Helvetica,Arial,sans-serif' fontscale 0.95 background "
                "'#ffffff'\nset output '{}'\nset encoding utf8\nset termoption noenhanced\n{}",
                width, height, output, script);
-    failed = pclose(pipe) != 0;
   }
+  const bool failed = !pipe.close();
   const auto text_of = [](const std::string& path) {
     if (!io::file_exists(path)) return std::string();
     const auto bytes = io::read_file(path);

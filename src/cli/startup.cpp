@@ -1,18 +1,38 @@
-// What must be settled before libgomp and OpenBLAS are initialised, which read the environment and take memory when
-// they are loaded: this runs from .preinit_array, ahead of every library's constructors, and uses system calls only.
+// What must be settled before libgomp and OpenBLAS are initialised, which read the environment, take memory and start
+// threads when they are loaded: this runs from .preinit_array, ahead of every library's constructors, and uses system
+// calls only.
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <climits>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "cli/interrupt.hpp"
 #include "core/memory_limit.hpp"
 
 namespace {
+
+constexpr std::uint64_t handled_mask = [] {
+  std::uint64_t mask = 0;
+  for (const int number : rtl::cli::handled_signals) mask |= std::uint64_t{1} << (number - 1);
+  return mask;
+}();
+
+/// Threads, also those of libraries, inherit this, and so does the program that is executed again. The C library's own
+/// function is the sanitizers' before they are awake.
+__attribute__((no_sanitize("address", "thread", "undefined"))) void block_signals() {
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &handled_mask, nullptr, sizeof handled_mask);
+}
+
+[[gnu::section(".preinit_array"), gnu::used]] void (*const first)() = block_signals;
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which are not yet awake then
 
 const char* value_of(char** environment, const char* name) {
   const std::size_t length = std::strlen(name);
@@ -83,8 +103,8 @@ void start(int, char** arguments, char** environment) {
   }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which are not yet awake then
-[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**, char**) = start;
+[[gnu::section(".preinit_array"), gnu::used]] void (*const second)(int, char**, char**) = start;
+
 #endif
 
 }  // namespace
