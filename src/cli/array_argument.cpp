@@ -314,8 +314,9 @@ Array read_array(const std::string& option, const std::string& argument) {
   return array;
 }
 
-Array read_targets(const std::string& option, const std::string& argument, TargetKind kind) {
-  const data::Spec spec = parse_argument(option, argument);
+namespace {
+
+Array read_target_file(const std::string& option, const data::Spec& spec, TargetKind kind) {
   const auto read = [&]() -> Array {
     if (spec.kind == "csv" && kind != TargetKind::values) {
       const std::string column = class_column(spec);
@@ -336,6 +337,14 @@ Array read_targets(const std::string& option, const std::string& argument, Targe
   Array array = read();
   array.option = option;
   if (kind == TargetKind::classes && array.classes.empty()) encode_numbers(array);
+  return array;
+}
+
+}  // namespace
+
+Array read_targets(const std::string& option, const std::string& argument, TargetKind kind) {
+  const data::Spec spec = parse_argument(option, argument);
+  Array array = read_target_file(option, spec, kind);
   if (kind == TargetKind::detect && array.classes.empty()) note_whole_numbers(array);
   if (!array.classes.empty() && kind == TargetKind::detect) {
     array.notes.push_back(listed_classes(array.classes) +
@@ -343,6 +352,22 @@ Array read_targets(const std::string& option, const std::string& argument, Targe
   }
   if (array.classes.size() == 1) throw FormatError(array.file, fmt::format("has the class {} alone", array.classes[0]));
   return limited(std::move(array), spec);
+}
+
+Array read_targets(const std::string& option, const std::string& argument, const std::vector<std::string>& classes,
+                   const std::string& fitted_file) {
+  const data::Spec spec = parse_argument(option, argument);
+  if (classes.empty()) return limited(read_target_file(option, spec, TargetKind::values), spec);
+  Array array = limited(read_target_file(option, spec, TargetKind::classes), spec);
+  const std::vector<double> values = doubles_of(array.values);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::string& own = array.classes[i % array.classes.size()];
+    if (values[i] == 0 || std::find(classes.begin(), classes.end(), own) != classes.end()) continue;
+    throw FormatError(array.file, fmt::format("has the class '{}' ({}), which {} does not have ({})", own, option,
+                                              fitted_file, listed_classes(classes)));
+  }
+  expand_classes(array, classes);
+  return array;
 }
 
 Array read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,

@@ -54,6 +54,11 @@ Array read_array(const std::string& option, const std::string& argument);
 /// of text.
 Array read_targets(const std::string& option, const std::string& argument, TargetKind kind);
 
+/// Targets of other rows of the same problem: values if there are no `classes`, else some of these classes, in columns
+/// for all of them. Throws FormatError for a class that is not among them; `fitted_file` is where they come from.
+Array read_targets(const std::string& option, const std::string& argument, const std::vector<std::string>& classes,
+                   const std::string& fitted_file);
+
 /// read_array as [rows, columns]. Throws FormatError naming the file if it has another shape; `reason` is where the
 /// wanted one comes from.
 Array read_array(const std::string& option, const std::string& argument, std::int64_t rows, std::int64_t columns,

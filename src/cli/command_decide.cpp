@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "cli/array_argument.hpp"
 #include "cli/array_classes.hpp"
@@ -14,6 +15,7 @@
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
+#include "cli/unseen_rows.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/transfer/advisor.hpp"
@@ -33,6 +35,7 @@ struct Arguments {
   std::string targets_are = "detect";
   std::string coefficients;
   std::string json;
+  UnseenArguments unseen;
   bool no_intercept = false;
   bool choose = false;
   DeviceArguments device;
@@ -85,6 +88,23 @@ void share_classes(Sample& target, std::vector<Sample>& sources) {
   for (Sample& source : sources) expand_classes(source.targets, all);
 }
 
+/// What the files hold.
+struct Problem {
+  Sample target;
+  std::vector<Sample> sources;
+  std::vector<std::string> notes;
+  std::optional<UnseenRows> unseen;
+};
+
+/// What is known of the models beside the advice.
+struct Result {
+  bool same_labels = true;              ///< of the target and every source
+  std::vector<ClassAccuracy> accuracy;  ///< of classes by leave-one-out: the resulting model's, that from scratch's
+  std::vector<TestScores> test;         ///< the resulting model's, and each candidate's; empty without test rows
+
+  std::optional<TestScores> of_model() const { return test.empty() ? std::nullopt : std::optional(test.front()); }
+};
+
 /// What the solvers get.
 struct Tensors {
   Tensor x, y;
@@ -120,9 +140,9 @@ std::string reason_of(const transfer::AdvisorReport& advice) {
 }
 
 Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor, const Device& device,
-            const Sample& target, const std::vector<ClassAccuracy>& accuracy, const std::vector<std::string>& notes,
-            bool same_labels) {
+            const Problem& problem, const Result& result) {
   const transfer::AdvisorReport& advice = advisor.report();
+  const Sample& target = problem.target;
   Json json = {{"rtl", RTL_VERSION},
                {"device", device.name()},
                {"n", target.features.rows()},
@@ -138,13 +158,13 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
                {"gain", {{"mean", advice.gain}, {"standard_error", finite(advice.gain_standard_error)}}},
                {"intercept", arguments.no_intercept ? Json() : Json(advisor.intercept().to_vector<double>())},
                {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
-               {"notes", notes}};
+               {"notes", problem.notes}};
   for (std::size_t s = 0; s < advice.sources.size(); ++s) {
     const transfer::SourceAdvice& source = advice.sources[s];
     Json one = {{"features", arguments.source_features[s]},
                 {"targets", arguments.source_targets[s]},
                 {"optimal_penalty", source.optimal_penalty}};
-    if (same_labels) {
+    if (result.same_labels) {
       one["transfer_penalty"] = finite(source.transfer_penalty);
       one["alignment"] = {{"value", source.alignment}, {"standard_error", finite(source.alignment_standard_error)}};
       one["z"] = finite(source.z);
@@ -166,14 +186,16 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
     one["leave_one_out"] = candidate.leave_one_out;
     one["gain"] = {{"mean", candidate.gain}, {"standard_error", finite(candidate.gain_standard_error)}};
     one["weight"] = advice.weights[c];
+    if (!result.test.empty()) one["test"] = result.test[c + 1].to_json();
     json["candidates"].push_back(one);
   }
-  if (!accuracy.empty()) {
+  if (!result.accuracy.empty()) {
     json["classes"] = target.targets.classes;
-    json["accuracy"] = {{"leave_one_out", accuracy[0].right},
-                        {"scratch", accuracy[1].right},
-                        {"most_frequent_class", accuracy[0].most_frequent}};
+    json["accuracy"] = {{"leave_one_out", result.accuracy[0].right},
+                        {"scratch", result.accuracy[1].right},
+                        {"most_frequent_class", result.accuracy[0].most_frequent}};
   }
+  problem.unseen->report(json, result.of_model());
   return json;
 }
 
@@ -211,25 +233,32 @@ std::string describe(const transfer::SourceAdvice& source) {
                      source.alignment_standard_error, describe_z(source.z));
 }
 
-void print(const Arguments& arguments, const transfer::TransferAdvisor& advisor,
-           const std::vector<ClassAccuracy>& accuracy, bool same_labels) {
+void print(const Arguments& arguments, const transfer::TransferAdvisor& advisor, const Result& result) {
   const transfer::AdvisorReport& advice = advisor.report();
-  for (std::size_t s = 0; same_labels && s < advice.sources.size(); ++s) {
+  for (std::size_t s = 0; result.same_labels && s < advice.sources.size(); ++s) {
     fmt::print("source {} ({}): {}\n", s + 1, printable(arguments.source_features[s]), describe(advice.sources[s]));
   }
-  Table table({"centre", "target penalty", "leave-one-out", "gain over scratch", "weight"});
+  std::vector<std::string> header = {"centre", "target penalty", "leave-one-out", "gain over scratch", "weight"};
+  if (!result.test.empty()) header.emplace_back(result.test[0].accuracy ? "test accuracy" : "test RMSE");
+  Table table(header);
   for (std::size_t c = 0; c < advice.candidates.size(); ++c) {
     const transfer::AdvisorCandidate& candidate = advice.candidates[c];
     const bool judged = std::isfinite(candidate.gain_standard_error);
     const std::string gain = judged ? fmt::format("{:+.4g} ± {:.2g}", candidate.gain, candidate.gain_standard_error)
                                     : fmt::format("{:+.4g} ± ?", candidate.gain);
-    table.add({name_of(candidate), fmt::format("{:.3g}", candidate.target_penalty),
-               fmt::format("{:.6g}", candidate.leave_one_out), c == 0 ? "" : gain,
-               fmt::format("{:.2f}", advice.weights[c])});
+    std::vector<std::string> row = {name_of(candidate), fmt::format("{:.3g}", candidate.target_penalty),
+                                    fmt::format("{:.6g}", candidate.leave_one_out), c == 0 ? "" : gain,
+                                    fmt::format("{:.2f}", advice.weights[c])};
+    if (!result.test.empty()) {
+      const TestScores& test = result.test[c + 1];
+      row.push_back(test.accuracy ? fmt::format("{:.1f} %", 100 * *test.accuracy)
+                                  : fmt::format("{:.6g}", test.root_mean_square));
+    }
+    table.add(row);
   }
   fmt::print("\n{}\n", table.to_string());
-  if (!accuracy.empty()) {
-    fmt::print("{}, from scratch {:.1f} %\n", describe(accuracy[0]), 100 * accuracy[1].right);
+  if (!result.accuracy.empty()) {
+    fmt::print("{}, from scratch {:.1f} %\n", describe(result.accuracy[0]), 100 * result.accuracy[1].right);
   }
   fmt::print("leave-one-out error {:.6g}, less than from scratch by {}\n", advice.leave_one_out,
              with_error(advice.gain, advice.gain_standard_error));
@@ -253,47 +282,46 @@ void check_files(const Arguments& arguments) {
     inputs.push_back({"--source-features", array_file("--source-features", file)});
   for (const auto& file : arguments.source_targets)
     inputs.push_back({"--source-targets", array_file("--source-targets", file)});
-  check_outputs({{"--coefficients", arguments.coefficients}, {"--json", arguments.json}}, inputs);
+  for (const FileArgument& file : arguments.unseen.inputs()) inputs.push_back(file);
+  check_outputs({{"--coefficients", arguments.coefficients}, arguments.unseen.output(), {"--json", arguments.json}},
+                inputs);
 }
 
-void run(const Arguments& arguments) {
-  if (arguments.source_features.size() != arguments.source_targets.size()) {
-    throw UsageError(fmt::format("{} --source-features and {} --source-targets are given; each source needs both",
-                                 arguments.source_features.size(), arguments.source_targets.size()));
-  }
-  check_files(arguments);
-  const Device device = arguments.device.open();
+Problem read_problem(const Arguments& arguments) {
   const TargetKind kind = parse_target_kind(arguments.targets_are);
-  Sample target = read_sample("target", arguments.target_features, arguments.target_targets, kind);
-  std::vector<Sample> samples;
+  Problem problem{read_sample("target", arguments.target_features, arguments.target_targets, kind), {}, {}, {}};
+  const Array& features = problem.target.features;
   for (std::size_t s = 0; s < arguments.source_features.size(); ++s) {
-    samples.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], kind));
-    if (samples.back().features.columns() != target.features.columns()) {
-      throw ShapeError(
-          fmt::format("{} has {} columns (--source-features), {} has {} (--target-features); source and "
-                      "target need the same features",
-                      samples.back().features.file, samples.back().features.columns(), target.features.file,
-                      target.features.columns()));
-    }
+    problem.sources.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], kind));
+    const Array& own = problem.sources.back().features;
+    if (own.columns() == features.columns()) continue;
+    throw ShapeError(
+        fmt::format("{} has {} columns (--source-features), {} has {} (--target-features); source and "
+                    "target need the same features",
+                    own.file, own.columns(), features.file, features.columns()));
   }
-  share_classes(target, samples);
-  std::vector<const Array*> read = {&target.features, &target.targets};
-  for (const Sample& sample : samples) read.insert(read.end(), {&sample.features, &sample.targets});
-  const std::vector<std::string> notes = tell_notes(read);
-  if (target.features.rows() == 1 && !arguments.no_intercept) {
-    throw FormatError(target.features.file,
+  share_classes(problem.target, problem.sources);
+  problem.unseen.emplace(arguments.unseen, FittedRows(features, problem.target.targets));
+  std::vector<const Array*> read = {&features, &problem.target.targets};
+  for (const Sample& sample : problem.sources) read.insert(read.end(), {&sample.features, &sample.targets});
+  for (const Array* array : problem.unseen->arrays()) read.push_back(array);
+  problem.notes = tell_notes(read);
+  if (features.rows() == 1 && !arguments.no_intercept) {
+    throw FormatError(features.file,
                       "has a single row, which the intercept takes; give at least two, or --no-intercept");
   }
-  const Tensors goal(target, device);
+  return problem;
+}
+
+transfer::TransferAdvisor advise(const Arguments& arguments, const Problem& problem, const Device& device) {
+  const Tensors goal(problem.target, device);
   std::vector<Tensors> tensors;
-  tensors.reserve(samples.size());
-  for (const Sample& sample : samples) tensors.emplace_back(sample, device);
+  tensors.reserve(problem.sources.size());
+  for (const Sample& sample : problem.sources) tensors.emplace_back(sample, device);
   std::vector<std::unique_ptr<solvers::L2SPSource>> sources;
   std::vector<const solvers::L2SPSource*> pointers;
-  bool same_labels = true;
-  for (std::size_t s = 0; s < samples.size(); ++s) {
-    same_labels = same_labels && samples[s].targets.columns() == target.targets.columns();
-    sources.push_back(with_context(samples[s].files(), [&] {
+  for (std::size_t s = 0; s < tensors.size(); ++s) {
+    sources.push_back(with_context(problem.sources[s].files(), [&] {
       return std::make_unique<solvers::L2SPSource>(device, tensors[s].x, tensors[s].y,
                                                    solvers::L2SPSourceOptions{.intercept = !arguments.no_intercept});
     }));
@@ -302,14 +330,44 @@ void run(const Arguments& arguments) {
   transfer::AdvisorOptions options;
   options.intercept = !arguments.no_intercept;
   options.rule = arguments.choose ? transfer::AdvisorRule::choose : transfer::AdvisorRule::average;
-  const auto advisor = with_context(
-      target.files(), [&] { return transfer::TransferAdvisor(device, pointers, goal.x, goal.y, options); });
-  const std::vector<ClassAccuracy> accuracy = accuracies(target, advisor.report());
-  const Json json = report(arguments, advisor, device, target, accuracy, notes, same_labels);
+  return with_context(problem.target.files(),
+                      [&] { return transfer::TransferAdvisor(device, pointers, goal.x, goal.y, options); });
+}
+
+/// Of the resulting model, then of each candidate's; none without test rows.
+std::vector<TestScores> test_scores(const UnseenRows& unseen, const transfer::TransferAdvisor& advisor,
+                                    const Device& device) {
+  if (!unseen.has_test()) return {};
+  std::vector<TestScores> scores = {unseen.score(device, advisor.coefficients(), advisor.intercept())};
+  for (std::size_t c = 0; c < advisor.report().candidates.size(); ++c) {
+    scores.push_back(unseen.score(device, advisor.candidate_coefficients(c), advisor.candidate_intercept(c)));
+  }
+  return scores;
+}
+
+void run(const Arguments& arguments) {
+  if (arguments.source_features.size() != arguments.source_targets.size()) {
+    throw UsageError(fmt::format("{} --source-features and {} --source-targets are given; each source needs both",
+                                 arguments.source_features.size(), arguments.source_targets.size()));
+  }
+  arguments.unseen.check();
+  check_files(arguments);
+  const Device device = arguments.device.open();
+  const Problem problem = read_problem(arguments);
+  const transfer::TransferAdvisor advisor = advise(arguments, problem, device);
+  Result result;
+  result.same_labels = std::all_of(problem.sources.begin(), problem.sources.end(), [&](const Sample& source) {
+    return source.targets.columns() == problem.target.targets.columns();
+  });
+  result.accuracy = accuracies(problem.target, advisor.report());
+  result.test = test_scores(*problem.unseen, advisor, device);
+  const Json json = report(arguments, advisor, device, problem, result);
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, advisor.coefficients());
+  problem.unseen->write_predictions(device, advisor.coefficients(), advisor.intercept());
   write_json(arguments.json, json);
   if (arguments.json == "-") return;
-  print(arguments, advisor, accuracy, same_labels);
+  print(arguments, advisor, result);
+  problem.unseen->print(result.of_model());
   if (!arguments.coefficients.empty()) fmt::print("coefficients written: {}\n", arguments.coefficients);
 }
 
@@ -331,6 +389,7 @@ void add_decide_command(CLI::App& app) {
   command->add_option("--target-targets", arguments->target_targets, "Y1; other outputs than the sources' are mixed")
       ->required();
   add_targets_are(*command, arguments->targets_are);
+  arguments->unseen.add_to(*command);
   command->add_flag("--no-intercept", arguments->no_intercept, "fit through the origin");
   command->add_flag("--choose", arguments->choose, "take the best candidate whole instead of a weighted average");
   command->add_option("--coefficients", arguments->coefficients,

@@ -19,6 +19,7 @@
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
+#include "cli/unseen_rows.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/solvers/ridge_path.hpp"
@@ -41,6 +42,7 @@ struct Arguments {
   std::string method = "automatic";
   std::string coefficients;
   std::string json;
+  UnseenArguments unseen;
   bool no_intercept = false;
   bool f32 = false;
   DeviceArguments device;
@@ -53,6 +55,7 @@ struct Problem {
   std::optional<Tensor> start;       ///< [p, k]
   std::optional<Tensor> weights;     ///< [n]
   std::vector<double> host_targets, host_weights;
+  std::optional<UnseenRows> unseen;
   std::vector<std::string> notes;  ///< what was told about the files
   /// Sum of the weights (n without) times 2^-exponent, so that it neither overflows nor underflows.
   double total_weight = 0;
@@ -141,13 +144,14 @@ Problem read_problem(const Arguments& arguments, const Device& device) {
   }
   align_rows(rows);
   Problem problem;
-  problem.notes = tell_notes({rows.begin(), rows.end()});
   problem.classes = targets.classes;
   problem.total_weight = static_cast<double>(features.rows());
-  if (weights) {
-    take_weights(problem, *weights);
-    problem.weights = placed(std::move(weights->values), device).reshaped({features.rows()});
-  }
+  if (weights) take_weights(problem, *weights);
+  problem.unseen.emplace(arguments.unseen, FittedRows(features, targets, problem.host_weights));
+  std::vector<const Array*> read(rows.begin(), rows.end());
+  for (const Array* array : problem.unseen->arrays()) read.push_back(array);
+  problem.notes = tell_notes(read);
+  if (weights) problem.weights = placed(std::move(weights->values), device).reshaped({features.rows()});
   if (!arguments.start.empty()) {
     Array start = read_array("--start", arguments.start, features.columns(), targets.columns(), "[features, outputs]");
     problem.start = placed(std::move(start.values), device);
@@ -217,7 +221,8 @@ std::string end_of_grid(const solvers::RidgeScores& scores, double rounding) {
 }
 
 Json report(const Arguments& arguments, const solvers::RidgePath& path, const Problem& problem,
-            const solvers::RidgeFit& fit, const std::optional<ClassAccuracy>& accuracy, const std::string& warning) {
+            const solvers::RidgeFit& fit, const std::optional<ClassAccuracy>& accuracy,
+            const std::optional<TestScores>& test, const std::string& warning) {
   const auto& scores = path.scores();
   Json json = {{"rtl", RTL_VERSION},
                {"device", path.device().name()},
@@ -241,17 +246,19 @@ Json report(const Arguments& arguments, const solvers::RidgePath& path, const Pr
     json["classes"] = problem.classes;
     json["accuracy"] = {{"leave_one_out", accuracy->right}, {"most_frequent_class", accuracy->most_frequent}};
   }
+  problem.unseen->report(json, test);
   return json;
 }
 
 /// --coefficients may be --start: the new coefficients then take the old ones' place.
 void check_files(const Arguments& arguments) {
-  const FileArgument json{"--json", arguments.json};
-  check_outputs({{"--coefficients", arguments.coefficients}, json},
-                {{"--features", array_file("--features", arguments.features)},
-                 {"--targets", array_file("--targets", arguments.targets)},
-                 {"--weights", array_file("--weights", arguments.weights)}});
-  check_distinct({json}, {{"--start", array_file("--start", arguments.start)}});
+  const FileArgument json{"--json", arguments.json}, predictions = arguments.unseen.output();
+  FileArguments inputs = arguments.unseen.inputs();
+  inputs.insert(inputs.end(), {{"--features", array_file("--features", arguments.features)},
+                               {"--targets", array_file("--targets", arguments.targets)},
+                               {"--weights", array_file("--weights", arguments.weights)}});
+  check_outputs({{"--coefficients", arguments.coefficients}, predictions, json}, inputs);
+  check_distinct({predictions, json}, {{"--start", array_file("--start", arguments.start)}});
 }
 
 void run(const Arguments& arguments) {
@@ -263,6 +270,7 @@ void run(const Arguments& arguments) {
   if (arguments.f32 && options.method == solvers::RidgeMethod::svd) {
     throw UsageError("--f32 does not go with --method svd, which is for problems that need every digit");
   }
+  arguments.unseen.check();
   check_files(arguments);
   const Device device = arguments.device.open();
   const Problem problem = read_problem(arguments, device);
@@ -279,13 +287,17 @@ void run(const Arguments& arguments) {
     accuracy =
         class_accuracy(problem.classes, problem.host_targets, left_out.to_vector<double>(), problem.host_weights);
   }
-  const Json json = report(arguments, path, problem, fit, accuracy, warning);
+  std::optional<TestScores> test;
+  if (problem.unseen->has_test()) test = problem.unseen->score(device, fit.coefficients, fit.intercept);
+  const Json json = report(arguments, path, problem, fit, accuracy, test, warning);
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, fit.coefficients);
+  problem.unseen->write_predictions(device, fit.coefficients, fit.intercept);
   write_json(arguments.json, json);
-  if (arguments.json != "-") print(path, problem);
-  if (arguments.json != "-" && accuracy) fmt::print("{}\n", describe(*accuracy));
-  if (arguments.json != "-" && !arguments.coefficients.empty()) {
-    fmt::print("coefficients written: {}\n", arguments.coefficients);
+  if (arguments.json != "-") {
+    print(path, problem);
+    if (accuracy) fmt::print("{}\n", describe(*accuracy));
+    problem.unseen->print(test);
+    if (!arguments.coefficients.empty()) fmt::print("coefficients written: {}\n", arguments.coefficients);
   }
   if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
 }
@@ -308,6 +320,7 @@ void add_ridge_command(CLI::App& app) {
   command->add_option("--start", arguments->start,
                       "W0, [features, outputs]: coefficients are drawn to it, not to 0 (L2-SP)");
   command->add_option("--weights", arguments->weights, "[samples]: how often each sample counts");
+  arguments->unseen.add_to(*command);
   command->add_flag("--no-intercept", arguments->no_intercept, "fit through the origin");
   command->add_option("--method", arguments->method, "automatic, primal, dual or svd")
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(methods), std::end(methods))))

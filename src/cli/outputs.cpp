@@ -68,4 +68,16 @@ void check_outputs(const FileArguments& outputs, const FileArguments& inputs) {
   }
 }
 
+void check_npy_or_csv(const FileArgument& output) {
+  if (output.path.empty() || output.path.ends_with(".npy") || output.path.ends_with(".csv")) return;
+  throw UsageError(fmt::format("{}: '{}' ends neither in .npy nor in .csv", output.option, output.path));
+}
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string field = "\"";
+  for (const char c : text) field += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return field + '"';
+}
+
 }  // namespace rtl::cli

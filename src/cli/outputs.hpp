@@ -20,4 +20,10 @@ void check_distinct(const FileArguments& outputs, const FileArguments& inputs = 
 /// check_distinct, then throws IoError for an output that cannot be written. Pipes are not opened.
 void check_outputs(const FileArguments& outputs, const FileArguments& inputs = {});
 
+/// Throws UsageError, naming the option, unless the path is empty or ends in .npy or .csv.
+void check_npy_or_csv(const FileArgument& output);
+
+/// In double quotes where it has to be.
+std::string csv_field(const std::string& text);
+
 }  // namespace rtl::cli
