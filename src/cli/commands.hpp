@@ -12,6 +12,7 @@ class UsageError : public std::runtime_error {
 };
 
 void add_decide_command(CLI::App& app);
+void add_features_command(CLI::App& app);
 void add_info_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_pretrain_command(CLI::App& app);

@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
       "svmlight:FILE or glyphs: (built in), with options behind it: 'cifar100:DIR?labels=fine&limit=4000'.\n"
       "`rtl COMMAND --help` lists a command's options, and those of SPECs where it takes one.");
   rtl::cli::add_decide_command(app);
+  rtl::cli::add_features_command(app);
   rtl::cli::add_info_command(app);
   rtl::cli::add_inspect_command(app);
   rtl::cli::add_pretrain_command(app);

@@ -61,6 +61,8 @@ std::vector<Words> long_commands() {
           {"transfer", "--source", "source.safetensors", "--target", "glyphs:?classes=3&size=16&train=4000", "--model",
            "paper_cnn:16-16-32-64", "--epochs", "500"},
           {"predict", "--model", "source.safetensors", "--data", "glyphs:?classes=3&size=16&test=200000"},
+          {"features", "--model", "source.safetensors", "--data", "glyphs:?classes=3&size=16&train=200000", "--out",
+           "features.npy"},
           {"inspect", "glyphs:?train=200000"},
           {"reproduce", "l2sp", "--full"},
           {"reproduce", "optimal-features", "--full"}};
