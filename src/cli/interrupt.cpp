@@ -84,7 +84,7 @@ void say(const std::string& text) {
       }
       if (kept) work = kept();
     }
-    if (work.empty()) work = "nothing is kept to go on from; files that were not yet written are as they were";
+    if (work.empty()) work = "nothing of this run is kept; files that were not yet written are as they were";
     say(fmt::format("{}; {}\n", text, work));
   } catch (...) {
     // No memory for words.

@@ -91,7 +91,7 @@ TEST(Interrupt, EveryCommandEndsAtARandomMomentAndLeavesNothingBehind) {
     if (words[0] == "pretrain") {
       std::filesystem::remove(place.path("new.safetensors.unfinished"));  // from which it would go on
     } else {
-      EXPECT_NE(outcome.errors.find("nothing is kept"), std::string::npos);
+      EXPECT_NE(outcome.errors.find("nothing of this run is kept"), std::string::npos);
     }
     EXPECT_EQ(place.files(), before);
   }
@@ -112,7 +112,7 @@ TEST(Interrupt, WhatIsSaidToBeKeptIsKept) {
       finished += entry.path().extension() == ".json" ? 1 : 0;
       unfinished += entry.path().extension() == ".checkpoint" ? 1 : 0;
     }
-    const bool kept = outcome.errors.find("nothing is kept") == std::string::npos;
+    const bool kept = outcome.errors.find("nothing of this run is kept") == std::string::npos;
     EXPECT_EQ(kept, finished + unfinished > 0) << outcome.errors;
     if (kept) {
       EXPECT_NE(outcome.errors.find("--state state"), std::string::npos) << outcome.errors;
