@@ -338,7 +338,7 @@ class Examination {
     report.weights = transfer_weights(judged_, optimal_penalties(), weighing);
     const std::vector<double> transferred = row_squares(blended_residuals(judged_, report.weights), columns_.outputs);
     report.judged = columns_.rows - taken() >= 2;
-    if (report.judged) report.trust = weighing.of_second(scratch, transferred, options_.favour);
+    if (report.judged) report.trust = weighing.of_transfer(scratch, transferred, options_.favour);
     for (double& weight : report.weights) weight *= report.trust;
     report.weights[0] = 1 - report.trust;
     if (report.judged && report.trust >= sure) report.decision = Decision::transfer;

@@ -8,11 +8,6 @@
 namespace rtl::transfer {
 namespace {
 
-/// With so many rows z counts for 1 / sqrt(2).
-constexpr double few_rows = 60;
-/// Errors that are farther apart than this factor are no matter of noise: one of the models is exact.
-constexpr double exact = 1000;
-
 /// The candidate of the least leave-one-out error among those that `wanted` accepts; 0 if there is none.
 template <typename Wanted>
 std::size_t best_of(const std::vector<Judged>& judged, const Wanted& wanted) {
@@ -43,13 +38,13 @@ std::vector<double> fitted_weights(const std::vector<Judged>& judged, const std:
   });
   weights[1] = 1;
   if (source != 0) {
-    weights[1] = weighing.of_second(judged[source].row_squares, judged[1].row_squares, Weighing::favour_of_scaling);
+    weights[1] = weighing.of_second(judged[source].row_squares, judged[1].row_squares, scaling);
     weights[source] = 1 - weights[1];
   }
   const std::vector<double> base = blended_squares(judged, weights);
   const std::size_t best = best_of(judged, [&](const Judged& one) {
     return one.centre.candidate.kind == CentreKind::source && !at_optimum(one.centre.candidate) &&
-           weighing.evidence(base, one.row_squares) > 1;
+           weighing.evidence(base, one.row_squares, scaling) > 1;
   });
   if (best == 0) return weights;
   weights.assign(weights.size(), 0);
@@ -81,38 +76,49 @@ std::vector<double> row_squares(const std::vector<double>& residuals, std::int64
 std::vector<double> transfer_weights(const std::vector<Judged>& judged, const std::vector<double>& optimal,
                                      const Weighing& weighing) {
   std::vector<double> weights = fitted_weights(judged, optimal, weighing);
-  const auto as_it_is = [&](bool source_intercept) {
+  const auto as_it_is = [&](bool own_intercept) {
     return best_of(judged, [&](const Judged& one) {
       const AdvisorCandidate& candidate = one.centre.candidate;
-      return candidate.kind == CentreKind::unchanged && candidate.source_intercept == source_intercept;
+      return candidate.kind == CentreKind::unchanged && candidate.source_intercept == own_intercept;
     });
   };
   const std::size_t shifted = as_it_is(false), whole = as_it_is(true);
   if (shifted == 0) return weights;
   std::vector<double> unchanged(weights.size());
   if (whole != 0) {
-    unchanged[whole] = weighing.of_second(judged[shifted].row_squares, judged[whole].row_squares,
-                                          Weighing::favour_of_source_intercept);
+    unchanged[whole] = weighing.of_second(judged[shifted].row_squares, judged[whole].row_squares, source_intercept);
   }
   unchanged[shifted] = 1 - unchanged[whole];
-  const double share = weighing.of_second(blended_squares(judged, weights), blended_squares(judged, unchanged),
-                                          Weighing::favour_of_source_as_it_is);
+  const double share =
+      weighing.of_second(blended_squares(judged, weights), blended_squares(judged, unchanged), source_as_it_is);
   for (std::size_t c = 0; c < weights.size(); ++c) weights[c] += share * (unchanged[c] - weights[c]);
   return weights;
 }
 
-double Weighing::evidence(const std::vector<double>& first, const std::vector<double>& second) const {
-  const Paired gain = paired_difference(first, second, taken_);
-  if (gain.mean == 0 || std::isinf(gain.standard_error)) return 0;
-  const auto n = static_cast<double>(first.size());
-  const double z = z_of(gain.mean, gain.standard_error) * std::sqrt(n / (n + few_rows));
-  const double apart = std::fabs(std::log(mean_of(first) / mean_of(second))) - std::log(exact);
-  return z + std::copysign(0.25 * n * std::max(0.0, apart), gain.mean);
+double doubt(std::size_t rows) {
+  constexpr double few = 40;
+  return 1 / (1 + std::pow(static_cast<double>(rows) / few, 4));
 }
 
-double Weighing::of_second(const std::vector<double>& first, const std::vector<double>& second, double favour) const {
+double Weighing::evidence(const std::vector<double>& first, const std::vector<double>& second,
+                          const Match& match) const {
+  const Paired gain = paired_difference(first, second, taken_);
+  if (gain.mean == 0 || std::isinf(gain.standard_error)) return 0;
+  const double z = z_of(gain.mean, gain.standard_error) * (1 - (1 - match.worth) * doubt(first.size()));
+  const double beyond = std::fabs(std::log(mean_of(first) / mean_of(second))) - std::log(match.apart);
+  return z + std::copysign(0.25 * static_cast<double>(first.size()) * std::max(0.0, beyond), gain.mean);
+}
+
+double Weighing::of_second(const std::vector<double>& first, const std::vector<double>& second,
+                           const Match& match) const {
   if (rule_ == AdvisorRule::choose) return paired_difference(first, second, taken_).mean > 0 ? 1 : 0;
-  return normal_probability(evidence(first, second) + favour);
+  return normal_probability(evidence(first, second, match) + match.favour * doubt(first.size()));
+}
+
+double Weighing::of_transfer(const std::vector<double>& scratch, const std::vector<double>& transfer,
+                             double favour) const {
+  if (rule_ == AdvisorRule::choose) return paired_difference(scratch, transfer, taken_).mean > 0 ? 1 : 0;
+  return normal_probability(evidence(scratch, transfer, Match{}) + favour);
 }
 
 PenaltyPrior::PenaltyPrior(const solvers::RidgePath& path) : rows_(static_cast<double>(path.rows())) {
@@ -126,7 +132,7 @@ double PenaltyPrior::factor(double penalty) const {
   if (!(total > 0)) return 1;
   const double log_density =
       explained * std::log(std::max(least, trace_ / total)) + unexplained * std::log(std::max(least, noise / total));
-  return std::exp(-2 / rows_ * log_density);
+  return std::exp(-2 / rows_ * doubt(static_cast<std::size_t>(rows_)) * log_density);
 }
 
 }  // namespace rtl::transfer

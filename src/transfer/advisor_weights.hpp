@@ -1,6 +1,7 @@
 // How a TransferAdvisor weighs two models by their leave-one-out errors, and what it believes of penalties beforehand.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -25,21 +26,36 @@ std::vector<double> blended_residuals(const std::vector<Judged>& judged, const s
 /// Of each row, the mean over outputs.
 std::vector<double> row_squares(const std::vector<double>& residuals, std::int64_t outputs);
 
+/// How little n rows tell of their own standard errors: 1 for very few, 0.76 for 30, 0.29 for 50, 0.02 for 100.
+double doubt(std::size_t rows);
+
+/// Two models, and what is believed of the second beforehand, in standard errors where rows are few; with many nothing
+/// is. Chosen in a pilot on real data: docs/results/linear-transfer.md.
+struct Match {
+  double favour = 0;
+  /// Errors that are farther apart than this factor are no matter of noise.
+  double apart = 4;
+  /// What a standard error that few rows tell is worth.
+  double worth = 0.4;
+};
+/// The scaled centre beside the source's at tauS. It can fit few rows by chance, and is then exact or not worth it.
+inline constexpr Match scaling{.favour = -2, .apart = 1000};
+/// The source as it is with its own intercept, beside that with the target's: nothing is fitted, so few rows tell.
+inline constexpr Match source_intercept{.favour = 0.6, .worth = 1};
+/// The source as it is beside what is fitted around it.
+inline constexpr Match source_as_it_is{.favour = 0.8};
+
 class Weighing {
  public:
-  /// What is believed beforehand, in standard errors, of the second of two models. Chosen in a pilot on real data: see
-  /// docs/results/linear-transfer.md.
-  static constexpr double favour_of_scaling = -2;            ///< the scaled centre beside the source's at tauS
-  static constexpr double favour_of_source_intercept = 0.5;  ///< beside the target's, the source being as it is
-  static constexpr double favour_of_source_as_it_is = 0.8;   ///< beside what is fitted around it
-
   /// `taken`: rows that an intercept takes.
   Weighing(AdvisorRule rule, std::int64_t taken) : rule_(rule), taken_(taken) {}
 
   /// For the second of two models, in standard errors, from the squared errors of each row.
-  double evidence(const std::vector<double>& first, const std::vector<double>& second) const;
+  double evidence(const std::vector<double>& first, const std::vector<double>& second, const Match& match) const;
   /// The second's weight.
-  double of_second(const std::vector<double>& first, const std::vector<double>& second, double favour) const;
+  double of_second(const std::vector<double>& first, const std::vector<double>& second, const Match& match) const;
+  /// Transfer's weight beside scratch, what is believed of it being the caller's to say.
+  double of_transfer(const std::vector<double>& scratch, const std::vector<double>& transfer, double favour) const;
 
  private:
   AdvisorRule rule_;
@@ -52,7 +68,8 @@ std::vector<double> transfer_weights(const std::vector<Judged>& judged, const st
                                      const Weighing& weighing);
 
 /// A Beta prior on the share of the targets' variance that a ridge model explains: what a leave-one-out error is to be
-/// multiplied by, so that penalties compare as by likelihood times prior, the likelihood being error^(-n/2).
+/// multiplied by, so that penalties compare as by likelihood times prior, the likelihood being error^(-n/2). The
+/// density is raised to the power doubt(n).
 class PenaltyPrior {
  public:
   explicit PenaltyPrior(const solvers::RidgePath& path);

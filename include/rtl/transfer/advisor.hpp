@@ -27,11 +27,12 @@ enum class CentreKind : std::uint8_t {
 std::string to_string(CentreKind kind);
 
 enum class AdvisorRule : std::uint8_t {
-  /// Of two models the second gets the weight Phi(z sqrt(n / (n + 60)) + what is believed beforehand), z being the mean
-  /// of the paired differences of squared leave-one-out errors over its standard error: with many rows the normal
-  /// approximation's probability that it is the better one. Few rows know their standard error badly, and share most of
-  /// what they were fitted to, so that their z counts for less. Between errors that are more than a factor of 1000
-  /// apart (one of the models is exact) the factor decides.
+  /// Of two models the second gets the weight Phi(z (1 - 0.6 d) + what is believed beforehand), z being the mean of the
+  /// paired differences of squared leave-one-out errors over its standard error: with many rows the normal
+  /// approximation's probability that it is the better one. d = 1 / (1 + (n / 40)^4): few rows know their standard
+  /// error
+  /// badly, and their z counts for less. Errors that are more than a factor of four apart (two centres: a thousand) are
+  /// no matter of noise; there the factor counts, too.
   average,
   choose,  ///< the weight is 1 if the mean difference is positive, otherwise 0
 };
@@ -50,9 +51,9 @@ struct AdvisorOptions {
 };
 
 /// One way to transfer (or not), at its best tau1: the one with the least leave-one-out error times
-/// ((R^2)^3 (1 - R^2)^6)^(-2/n), R^2 = t / (t + n tau1), t = trace X'X / n (X centred with an intercept): the error
-/// under a Beta(3, 6) prior on the share R^2 of the variance that W - C explains. With few rows the least error alone
-/// is often that of a penalty far too small; with many the prior does nothing.
+/// ((R^2)^3 (1 - R^2)^6)^(-2d/n), d as in AdvisorRule, R^2 = t / (t + n tau1), t = trace X'X / n (X centred with an
+/// intercept): the error under a Beta(3, 6) prior on the share R^2 of the variance that W - C explains. With few rows
+/// the least error alone is often that of a penalty far too small; with many the prior does nothing.
 struct AdvisorCandidate {
   CentreKind kind = CentreKind::scratch;
   std::size_t source = 0;     ///< which one (kinds source and unchanged)
@@ -108,11 +109,13 @@ struct AdvisorReport {
 /// Examines and fits when made; what it returns afterwards is the resulting linear model.
 ///
 /// Models are weighed two by two, and what needs less of the target has the benefit of the doubt:
-/// 1. the model of the best single source at tauS against the scaled centre's, which needs two standard errors to be
-///    even (the mixed centre's stands alone); another tau0 replaces both only if clearly better;
-/// 2. the best source as it is with the target's intercept against that with its own, half an error in favour of it;
+/// 1. the model of the best single source at tauS against the scaled centre's, which has two standard errors against it
+/// (the mixed centre's stands alone); another tau0 replaces both only if clearly better;
+/// 2. the best source as it is with the target's intercept against that with its own, 0.6 in favour of its own, and z
+///    counting whole;
 /// 3. the first against the second, 0.8 in favour of the second;
 /// 4. scratch against all of these, `favour` in favour of them.
+/// The first three beliefs fade with d as the rows become many.
 /// Where the rows are too few to judge, scratch is taken. A source whose predictions for the target's rows do not vary
 /// is not offered with its own intercept. The result is the weighted average of the candidates' coefficients. Measured
 /// on real data in docs/results/linear-transfer.md.

@@ -19,11 +19,13 @@ enum Model : std::size_t { scratch, shifted, whole, advisor, model_count };
 constexpr std::array<const char*, model_count> model_names = {"scratch", "source_as_it_is", "source_with_its_intercept",
                                                               "advisor"};
 
+constexpr std::array<const char*, 4> part_names = {"pilot", "first check", "second check", "third check"};
+
 /// Test risks (mean squared errors) of each model for each draw of the target's rows.
 struct Setting {
   std::string family, source, target;
   std::int64_t rows = 0;
-  bool kept = false;
+  std::string part;  ///< one of part_names
   std::array<std::vector<double>, model_count> risks;
 
   std::string name() const { return fmt::format("{}, {} to {}, {} rows", family, source, target, rows); }
@@ -51,8 +53,12 @@ std::uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
-/// Which of a family's pairs are kept aside: a third, rounded.
-std::vector<bool> kept_pairs(const Family& family) {
+/// The part of each of a family's pairs: a third, rounded, was kept aside for the first check; whole families
+/// for the others.
+std::vector<std::string> parts_of(const Family& family) {
+  const auto whole = [&](const char* part) { return std::vector<std::string>(family.pairs.size(), part); };
+  if (family.name == "adult" || family.name == "myelin") return whole("second check");
+  if (family.name == "race" || family.name == "aldolase") return whole("third check");
   constexpr int seed = 20261128;
   std::vector<std::pair<std::uint64_t, std::size_t>> order;
   for (std::size_t i = 0; i < family.pairs.size(); ++i) {
@@ -62,9 +68,9 @@ std::vector<bool> kept_pairs(const Family& family) {
                        i);
   }
   std::sort(order.begin(), order.end());
-  std::vector<bool> kept(order.size(), false);
-  for (std::size_t i = 0; i < (order.size() + 1) / 3; ++i) kept[order[i].second] = true;
-  return kept;
+  std::vector<std::string> parts(order.size(), "pilot");
+  for (std::size_t i = 0; i < (order.size() + 1) / 3; ++i) parts[order[i].second] = "first check";
+  return parts;
 }
 
 double mean_squared_error(const std::vector<double>& predicted, const std::vector<double>& truth) {
@@ -99,7 +105,7 @@ void run_draw(const Device& device, const FittedSource& source, const Domain& ta
 std::vector<Setting> run_family(const std::string& name, const std::string& data, int draws,
                                 const RunOptions& options) {
   const Family family = load_few_rows_family(name, data, !options.full());
-  const std::vector<bool> kept = kept_pairs(family);
+  const std::vector<std::string> parts = parts_of(family);
   std::vector<Setting> settings;
   std::unique_ptr<FittedSource> source;
   std::size_t fitted = family.domains.size();
@@ -111,7 +117,7 @@ std::vector<Setting> run_family(const std::string& name, const std::string& data
       fitted = pair.source;
     }
     for (const std::int64_t rows : pair.sizes) {
-      Setting setting{name, from.name, to.name, rows, kept[i], {}};
+      Setting setting{name, from.name, to.name, rows, parts[i], {}};
       options.progress(static_cast<double>(i) / static_cast<double>(family.pairs.size()), setting.name());
       for (int draw = 1; draw <= draws; ++draw) {
         options.check_stop();
@@ -163,10 +169,10 @@ void judge_part(const std::string& part, const std::vector<const Setting*>& sett
   json[part] = {{"settings", settings.size()}, {"significantly_worse_than_scratch", worse}, {"regret", regrets}};
 }
 
-std::vector<const Setting*> part_of(const std::vector<Setting>& settings, bool kept) {
+std::vector<const Setting*> part_of(const std::vector<Setting>& settings, const std::string& name) {
   std::vector<const Setting*> part;
   for (const Setting& setting : settings) {
-    if (setting.kept == kept) part.push_back(&setting);
+    if (setting.part == name) part.push_back(&setting);
   }
   return part;
 }
@@ -179,7 +185,7 @@ TextTable table_of(const std::vector<Setting>& settings) {
   for (const Setting& setting : settings) {
     const transfer::Interval difference = setting.over_scratch();
     table.rows.push_back(
-        {setting.name(), setting.kept ? "kept aside" : "visible", fmt::format("{:.3f}", setting.risk(scratch)),
+        {setting.name(), setting.part, fmt::format("{:.3f}", setting.risk(scratch)),
          fmt::format("{:.3f}", setting.risk(shifted)), fmt::format("{:.3f}", setting.risk(whole)),
          fmt::format("{:.3f}", setting.risk(advisor)), fmt::format("{:+.1f} %", 100 * setting.regret(shifted)),
          fmt::format("{:+.3f} ({:+.3f} to {:+.3f})", difference.mean, difference.low, difference.high)});
@@ -197,15 +203,18 @@ Figure figure_of(const std::vector<Setting>& settings) {
                 .y_label = "advisor over scratch",
                 .logarithmic_x = true,
                 .logarithmic_y = true};
-  Series visible = Series::points("visible"), kept = Series::points("kept aside"), better = Series::line("the better");
+  Series better = Series::line("the better");
+  for (const char* part : part_names) figure.series.push_back(Series::points(part));
   for (const Setting& setting : settings) {
     const double source = setting.risk(shifted) / setting.risk(scratch);
-    (setting.kept ? kept : visible).add(source, setting.risk(advisor) / setting.risk(scratch));
+    for (Series& series : figure.series) {
+      if (series.name == setting.part) series.add(source, setting.risk(advisor) / setting.risk(scratch));
+    }
     better.x.push_back(source);
   }
   std::sort(better.x.begin(), better.x.end());
   for (const double source : better.x) better.y.push_back(std::min(1.0, source));
-  figure.series = {visible, kept, better};
+  figure.series.push_back(better);
   return figure;
 }
 
@@ -228,9 +237,7 @@ void few_rows(Reproduction& result, const RunOptions& options, const std::string
                                "in", "significantly worse than scratch"},
                     .left = {2, 6}};
   Json parts = Json::object();
-  for (const bool kept : {false, true}) {
-    judge_part(kept ? "kept aside" : "visible", part_of(settings, kept), result, summary, parts);
-  }
+  for (const char* part : part_names) judge_part(part, part_of(settings, part), result, summary, parts);
   result.protocol.emplace_back("few rows", fmt::format("{} draws of 12 to 30 target rows; risks are mean squared "
                                                        "errors on up to 2000 other rows",
                                                        draws));
@@ -245,7 +252,7 @@ void few_rows(Reproduction& result, const RunOptions& options, const std::string
                     {"source", setting.source},
                     {"target", setting.target},
                     {"rows", setting.rows},
-                    {"kept_aside", setting.kept},
+                    {"part", setting.part},
                     {"risk", risks},
                     {"regret", setting.regret(shifted)}});
   }

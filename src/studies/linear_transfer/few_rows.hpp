@@ -8,8 +8,10 @@
 
 namespace rtl::studies::linear_transfer {
 
-/// Adds claims, tables, a figure and the fact "few_rows". A third of the ordered pairs of each family, the first in an
-/// order that depends on a seed and their names alone, was not looked at while the rule was made; it is judged apart.
+/// Adds claims, tables, a figure and the fact "few_rows". Four parts are judged apart: the settings that the rule was
+/// made on; a third of the ordered pairs of each of these families, the first in an order that depends on a seed and
+/// their names alone, on which the first rule was checked; two other families, on which the second was; and two that no
+/// rule had seen before this one.
 void few_rows(Reproduction& result, const RunOptions& options, const std::string& data,
               const std::vector<std::string>& families);
 

@@ -162,8 +162,10 @@ class LinearTransferRun final : public Run {
     return {{.name = "--data", .value = &settings_.data, .help = "folder of the data sets", .environment = "RTL_DATA"},
             {.name = "--family",
              .value = &settings_.families,
-             .help = "wine, heart, amazon, office, cifar100, housing, cortex (default: all); cifar100 is of the part "
-                     "policies alone, housing and cortex of few-rows",
+             .help = "wine, heart, amazon, office, cifar100, housing, cortex, adult, myelin, race, aldolase (default: "
+                     "all); cifar100 "
+                     "is of the part "
+                     "policies alone, those behind it of few-rows",
              .choices = all_family_names()},
             {.name = "--seeds",
              .value = &settings_.seeds,
