@@ -222,8 +222,9 @@ class Examination {
       judged_.push_back({.centre = std::move(centre)});
     }
     for (const Block& block : solutions_.optimal) {
+      if (!varies(block)) continue;
       judged_.push_back(unchanged(block, false));
-      if (columns_.intercept && varies(block)) judged_.push_back(unchanged(block, true));
+      if (columns_.intercept) judged_.push_back(unchanged(block, true));
     }
   }
 

@@ -117,8 +117,8 @@ struct AdvisorReport {
 /// 4. scratch against all of these, `favour` in favour of them.
 /// The first three beliefs fade with d as the rows become many.
 /// Where the rows are too few to judge, scratch is taken. A source whose predictions for the target's rows do not vary
-/// is not offered with its own intercept. The result is the weighted average of the candidates' coefficients. Measured
-/// on real data in docs/results/linear-transfer.md.
+/// is not offered as it is. The result is the weighted average of the candidates' coefficients. Measured on real data
+/// in docs/results/linear-transfer.md.
 ///
 /// Cost: one factorisation of the target, whose outputs are the k targets and each candidate's predictions, m columns
 /// together; n r m FLOP for each tau1 (r = min(n, p)), and n (sum of k_s)^2 for a mixing matrix.
