@@ -227,7 +227,7 @@ Figure figure_of(const std::vector<Setting>& settings) {
 
 void few_rows(Reproduction& result, const RunOptions& options, const std::string& data,
               const std::vector<std::string>& families) {
-  const int draws = options.full() ? 40 : 20;
+  constexpr int draws = 40;
   std::vector<Setting> settings;
   for (std::size_t i = 0; i < families.size(); ++i) {
     RunOptions inner = options;

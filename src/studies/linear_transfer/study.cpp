@@ -263,8 +263,8 @@ const Study& study() {
       .summary = "Ridge heads on real features: scratch, transfer and the advisor's choice, with paired seeds",
       .parts = {"policies", "few-rows"},
       .quick =
-          "policies: few pairs, few rows, three seeds, to show that everything runs; few-rows: without amazon, two "
-          "numbers of rows and 20 draws",
+          "policies: few pairs, few rows, three seeds, to show that everything runs; few-rows: without amazon, "
+               "two numbers of rows",
       .full = "every pair of domains and every number of rows",
       .default_effort = Effort::full,
       .takes_seed = false,
