@@ -264,7 +264,7 @@ const Study& study() {
       .parts = {"policies", "few-rows"},
       .quick =
           "policies: few pairs, few rows, three seeds, to show that everything runs; few-rows: without amazon, "
-               "two numbers of rows",
+          "two numbers of rows",
       .full = "every pair of domains and every number of rows",
       .default_effort = Effort::full,
       .takes_seed = false,
