@@ -178,13 +178,14 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
   for (std::size_t c = 0; c < advice.candidates.size(); ++c) {
     const transfer::AdvisorCandidate& candidate = advice.candidates[c];
     Json one = {{"centre", transfer::to_string(candidate.kind)}};
-    if (candidate.kind == transfer::CentreKind::source) {
+    if (candidate.kind == transfer::CentreKind::source || candidate.kind == transfer::CentreKind::unchanged) {
       one["source"] = candidate.source;
       one["source_penalty"] = candidate.source_penalty;
     }
+    if (candidate.kind == transfer::CentreKind::unchanged) one["source_intercept"] = candidate.source_intercept;
     if (candidate.kind == transfer::CentreKind::scaled) one["scales"] = candidate.scales;
     if (candidate.kind == transfer::CentreKind::mixed) one["mixing_penalty"] = candidate.mixing_penalty;
-    one["target_penalty"] = candidate.target_penalty;
+    one["target_penalty"] = finite(candidate.target_penalty);
     one["leave_one_out"] = candidate.leave_one_out;
     one["gain"] = {{"mean", candidate.gain}, {"standard_error", finite(candidate.gain_standard_error)}};
     one["weight"] = advice.weights[c];
@@ -218,6 +219,9 @@ std::string name_of(const transfer::AdvisorCandidate& candidate) {
       for (const double scale : candidate.scales) text += fmt::format(" {:.3g}", scale);
       return text;
     }
+    case transfer::CentreKind::unchanged:
+      return fmt::format("source {} as it is{}", candidate.source + 1,
+                         candidate.source_intercept ? ", with its intercept" : "");
     case transfer::CentreKind::scratch:
     case transfer::CentreKind::mixed:
       break;

@@ -12,6 +12,7 @@
 #include "rtl/theory/isotropic.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "transfer/advisor_centres.hpp"
+#include "transfer/advisor_weights.hpp"
 #include "transfer/paired.hpp"
 
 namespace rtl::transfer {
@@ -52,13 +53,6 @@ std::vector<double> host_matrix(const Device& device, ConstView view) {
   kernels::cast(device, view, copy);
   return copy.to_vector<double>();
 }
-
-/// A centre with its leave-one-out residuals at its best tau1.
-struct Judged {
-  Centre centre;
-  std::vector<double> residuals;    ///< [rows, outputs]
-  std::vector<double> row_squares;  ///< mean over outputs
-};
 
 /// The work of TransferAdvisor's constructor, on host copies of small things.
 class Examination {
@@ -171,23 +165,17 @@ class Examination {
   Paired difference(const std::vector<double>& a, const std::vector<double>& b) const {
     return paired_difference(a, b, taken());
   }
+  std::vector<double> optimal_penalties() const {
+    std::vector<double> penalties;
+    for (const Block& block : solutions_.optimal) penalties.push_back(block.penalty);
+    return penalties;
+  }
   double transfer_penalty(std::size_t s) const {
     const double rho = slope(predictions(solutions_.optimal[s])).value;
     std::vector<double> spectrum = sources_[s]->path().eigenvalues();
     for (double& value : spectrum) value /= static_cast<double>(sources_[s]->rows());
     const std::vector<double> weights(spectrum.size(), 1.0);
     return theory::finite_sample_transfer_penalty(spectrum, weights, sources_[s]->prior().penalty, rho);
-  }
-
-  static void subtract_means(std::vector<double>& values, std::int64_t width) {
-    const auto columns = static_cast<std::size_t>(width);
-    const std::size_t rows = values.size() / columns;
-    // The second time takes off the rounding of the first means.
-    for (int pass = 0; pass < 2; ++pass) {
-      std::vector<double> means(columns);
-      for (std::size_t i = 0; i < values.size(); ++i) means[i % columns] += values[i] / static_cast<double>(rows);
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] -= means[i % columns];
-    }
   }
 
   /// Makes the matrix [Y | predictions] whose leave-one-out residuals give those of every centre: the residual of
@@ -208,35 +196,89 @@ class Examination {
       columns_.noise.insert(columns_.noise.end(), predicted.noise.begin(), predicted.noise.end());
     }
     beside_ = Tensor::from(columns_.values, {columns_.rows, width}, device_);
-    if (columns_.intercept) subtract_means(columns_.values, width);
+    if (!columns_.intercept) return;
+    const std::vector<double> raw = columns_.values;
+    subtract_means(columns_.values, width);
+    for (const Block& block : solutions_.optimal) {
+      if (solutions_.same_outputs) offsets_.push_back(mean_residuals(raw, width, columns_.outputs, block.first));
+    }
   }
 
   void add_centres() {
     judged_.push_back({});  // scratch
     if (!solutions_.same_outputs) {
-      judged_.push_back({mixed_centre(columns_, device_.host()), {}, {}});
+      judged_.push_back({.centre = mixed_centre(columns_, device_.host())});
       return;
     }
     std::vector<std::int64_t> firsts;
     for (const Block& block : solutions_.optimal) firsts.push_back(block.first);
-    judged_.push_back({scaled_centre(columns_, firsts), {}, {}});
+    judged_.push_back({.centre = scaled_centre(columns_, firsts)});
     for (const Block& block : solutions_.blocks) {
       Centre centre;
       centre.candidate.kind = CentreKind::source;
       centre.candidate.source = block.source;
       centre.candidate.source_penalty = block.penalty;
       centre.terms = {{block.first, 1.0}};
-      judged_.push_back({std::move(centre), {}, {}});
+      judged_.push_back({.centre = std::move(centre)});
     }
+    for (const Block& block : solutions_.optimal) {
+      if (!varies(block)) continue;
+      judged_.push_back(unchanged(block, false));
+      if (columns_.intercept) judged_.push_back(unchanged(block, true));
+    }
+  }
+
+  /// Whether a solution's predictions for the target's rows differ by more than rounding.
+  bool varies(const Block& block) const {
+    double squares = 0, noise = 0;
+    for (std::int64_t j = 0; j < block.columns; ++j) {
+      noise += columns_.noise[static_cast<std::size_t>(block.first + j)];
+      for (std::int64_t i = 0; i < columns_.rows; ++i) {
+        squares += std::pow(columns_.row(i)[columns_.outputs + block.first + j], 2);
+      }
+    }
+    return squares > noise;
+  }
+
+  /// The source as it is; the residuals are its errors, without the row's share in an intercept that is fitted.
+  Judged unchanged(const Block& block, bool source_intercept) const {
+    Judged judged;
+    AdvisorCandidate& candidate = judged.centre.candidate;
+    candidate.kind = CentreKind::unchanged;
+    candidate.source = block.source;
+    candidate.source_penalty = block.penalty;
+    candidate.source_intercept = source_intercept;
+    candidate.target_penalty = std::numeric_limits<double>::infinity();
+    judged.centre.terms = {{block.first, 1.0}};
+    const auto n = static_cast<double>(columns_.rows);
+    const std::vector<double> own =
+        source_intercept ? sources_[block.source]->intercept(block.penalty).to_vector<double>() : std::vector<double>();
+    for (std::int64_t i = 0; i < columns_.rows; ++i) {
+      const double* row = columns_.row(i);
+      for (std::int64_t j = 0; j < columns_.outputs; ++j) {
+        double error = row[j] - row[columns_.outputs + block.first + j];
+        const auto output = static_cast<std::size_t>(j);
+        if (source_intercept) {
+          error += offsets_[block.source][output] - own[output];
+        } else if (columns_.intercept) {
+          error *= n / (n - 1);
+        }
+        judged.residuals.push_back(error);
+      }
+    }
+    return judged;
   }
 
   void score(const RidgePath& path) {
     const auto k = static_cast<std::size_t>(columns_.outputs);
-    for (Judged& judged : judged_) judged.centre.candidate.leave_one_out = std::numeric_limits<double>::infinity();
+    const PenaltyPrior prior(path);
     std::vector<double> residuals(static_cast<std::size_t>(columns_.rows) * k);
     for (const double penalty : penalties_) {
       const std::vector<double> errors = path.leave_one_out_residuals(penalty).to_vector<double>();
+      const double doubt = prior.factor(penalty);
       for (Judged& judged : judged_) {
+        AdvisorCandidate& candidate = judged.centre.candidate;
+        if (candidate.kind == CentreKind::unchanged) continue;
         double sum = 0;
         for (std::int64_t i = 0; i < columns_.rows; ++i) {
           double* row = residuals.data() + static_cast<std::size_t>(i) * k;
@@ -244,9 +286,8 @@ class Examination {
           for (std::size_t j = 0; j < k; ++j) sum += row[j] * row[j];
         }
         const double mean = sum / static_cast<double>(residuals.size());
-        AdvisorCandidate& candidate = judged.centre.candidate;
-        if (!(mean < candidate.leave_one_out)) continue;
-        candidate.leave_one_out = mean;
+        if (!(mean * doubt < judged.doubtful_error)) continue;
+        judged.doubtful_error = mean * doubt;
         candidate.target_penalty = penalty;
         judged.residuals = residuals;
       }
@@ -256,20 +297,14 @@ class Examination {
         throw ValueError(
             fmt::format("{}: no target penalty gives finite leave-one-out errors; give larger ones", call));
       }
-      judged.row_squares = row_squares(judged.residuals);
+      judged.row_squares = row_squares(judged.residuals, columns_.outputs);
+      judged.centre.candidate.leave_one_out = mean_of(judged.row_squares);
     }
     for (Judged& judged : judged_) {
       const Paired gain = difference(judged_.front().row_squares, judged.row_squares);
       judged.centre.candidate.gain = gain.mean;
       judged.centre.candidate.gain_standard_error = gain.standard_error;
     }
-  }
-  std::vector<double> row_squares(const std::vector<double>& residuals) const {
-    const auto k = static_cast<std::size_t>(columns_.outputs);
-    std::vector<double> squares(residuals.size() / k);
-    for (std::size_t i = 0; i < residuals.size(); ++i)
-      squares[i / k] += residuals[i] * residuals[i] / static_cast<double>(k);
-    return squares;
   }
 
   std::vector<SourceAdvice> advise(const RidgePath& path) const {
@@ -298,72 +333,20 @@ class Examination {
     return advice;
   }
 
-  bool at_optimum(const AdvisorCandidate& candidate) const {
-    return candidate.kind != CentreKind::source ||
-           candidate.source_penalty == solutions_.optimal[candidate.source].penalty;
-  }
-
-  /// Squared leave-one-out errors, row by row, of a weighted average of the candidates' models.
-  std::vector<double> blended_squares(const std::vector<double>& weights) const {
-    return row_squares(blended_residuals(weights));
-  }
-  std::vector<double> blended_residuals(const std::vector<double>& weights) const {
-    std::vector<double> residuals(judged_.front().residuals.size());
-    for (std::size_t c = 0; c < judged_.size(); ++c) {
-      for (std::size_t i = 0; weights[c] != 0 && i < residuals.size(); ++i) {
-        residuals[i] += weights[c] * judged_[c].residuals[i];
-      }
-    }
-    return residuals;
-  }
-
-  /// The weight of what has the errors `b` beside what has the errors `a`.
-  double weight_of_second(const std::vector<double>& a, const std::vector<double>& b, double favour) const {
-    const Paired gain = difference(a, b);
-    if (options_.rule == AdvisorRule::choose) return gain.mean > 0 ? 1 : 0;
-    return normal_probability(z_of(gain.mean, gain.standard_error) + favour);
-  }
-
-  /// Weights of the candidates but scratch: sources at tauS and the scaled (or mixed) centre; another tau0 replaces
-  /// them only if it is better by more than a standard error.
-  std::vector<double> transfer_weights() const {
-    std::vector<double> weights(judged_.size());
-    std::size_t source = 0;
-    for (std::size_t c = 2; c < judged_.size(); ++c) {
-      const bool better =
-          source == 0 || judged_[c].centre.candidate.leave_one_out < judged_[source].centre.candidate.leave_one_out;
-      if (at_optimum(judged_[c].centre.candidate) && better) source = c;
-    }
-    weights[1] = source == 0 ? 1 : weight_of_second(judged_[source].row_squares, judged_[1].row_squares, 0);
-    if (source != 0) weights[source] = 1 - weights[1];
-    const std::vector<double> base = blended_squares(weights);
-    std::size_t best = 0;
-    for (std::size_t c = 2; c < judged_.size(); ++c) {
-      if (at_optimum(judged_[c].centre.candidate)) continue;
-      const Paired better = difference(base, judged_[c].row_squares);
-      const double least =
-          best == 0 ? std::numeric_limits<double>::infinity() : judged_[best].centre.candidate.leave_one_out;
-      if (better.mean > better.standard_error && judged_[c].centre.candidate.leave_one_out < least) best = c;
-    }
-    if (best == 0) return weights;
-    weights.assign(weights.size(), 0);
-    weights[best] = 1;
-    return weights;
-  }
-
   void decide(AdvisorReport& report) const {
     const std::vector<double>& scratch = judged_.front().row_squares;
-    report.weights = transfer_weights();
-    const std::vector<double> transferred = blended_squares(report.weights);
+    const Weighing weighing(options_.rule, taken());
+    report.weights = transfer_weights(judged_, optimal_penalties(), weighing);
+    const std::vector<double> transferred = row_squares(blended_residuals(judged_, report.weights), columns_.outputs);
     report.judged = columns_.rows - taken() >= 2;
-    if (report.judged) report.trust = weight_of_second(scratch, transferred, options_.favour);
+    if (report.judged) report.trust = weighing.of_transfer(scratch, transferred, options_.favour);
     for (double& weight : report.weights) weight *= report.trust;
     report.weights[0] = 1 - report.trust;
     if (report.judged && report.trust >= sure) report.decision = Decision::transfer;
     if (report.judged && report.trust <= 1 - sure) report.decision = Decision::do_not_transfer;
-    report.leave_one_out_residuals = blended_residuals(report.weights);
+    report.leave_one_out_residuals = blended_residuals(judged_, report.weights);
     report.scratch_residuals = judged_.front().residuals;
-    const std::vector<double> squares = row_squares(report.leave_one_out_residuals);
+    const std::vector<double> squares = row_squares(report.leave_one_out_residuals, columns_.outputs);
     const Paired gain = difference(scratch, squares);
     report.leave_one_out = mean_of(squares);
     report.gain = gain.mean;
@@ -374,6 +357,10 @@ class Examination {
   void collect_models(const RidgePath& path) {
     const std::int64_t p = path.features(), k = columns_.outputs, width = columns_.width();
     for (const Judged& judged : judged_) {
+      if (judged.centre.candidate.kind == CentreKind::unchanged) {
+        collect_unchanged(judged.centre.candidate);
+        continue;
+      }
       const double penalty = judged.centre.candidate.target_penalty;
       const solvers::RidgeFit fit = path.fit(penalty);
       const std::vector<double> all = fit.coefficients.to_vector<double>();
@@ -384,6 +371,19 @@ class Examination {
       coefficients.push_back(Tensor::from(w, {p, k}, device_));
       intercepts.push_back(Tensor::from(b, {k}, device_));
     }
+  }
+  void collect_unchanged(const AdvisorCandidate& candidate) {
+    const L2SPSource& source = *sources_[candidate.source];
+    const std::int64_t p = x_.extent(1), k = columns_.outputs;
+    std::vector<double> b(static_cast<std::size_t>(k));
+    if (candidate.source_intercept) {
+      b = source.intercept(candidate.source_penalty).to_vector<double>();
+    } else if (columns_.intercept) {
+      b = offsets_[candidate.source];
+    }
+    const std::vector<double> w = source.coefficients(candidate.source_penalty).to_vector<double>();
+    coefficients.push_back(Tensor::from(w, {p, k}, device_));
+    intercepts.push_back(Tensor::from(b, {k}, device_));
   }
   void add_block(const Centre& centre, const Block& block, const std::vector<double>& all,
                  const std::vector<double>& offsets, std::vector<double>& w, std::vector<double>& b) const {
@@ -419,6 +419,8 @@ class Examination {
   TargetColumns columns_;
   Tensor wide_;    ///< x as f64
   Tensor beside_;  ///< [Y | predictions]
+  /// With an intercept, of each source at tauS: what the target is more than X w0_hat on average [k].
+  std::vector<std::vector<double>> offsets_;
   std::vector<double> penalties_;
   std::vector<Judged> judged_;
 };

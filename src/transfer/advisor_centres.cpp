@@ -96,6 +96,8 @@ std::string to_string(CentreKind kind) {
       return "scaled";
     case CentreKind::mixed:
       return "mixed";
+    case CentreKind::unchanged:
+      return "unchanged";
   }
   return {};
 }
@@ -126,6 +128,30 @@ Predictions predict_rows(const Device& device, const Tensor& x, const Tensor& we
   const double share = 4 * static_cast<double>(n + x.extent(1)) * std::numeric_limits<double>::epsilon();
   for (std::size_t i = 0; i < size.size(); ++i) result.noise[i % result.noise.size()] += std::pow(share * size[i], 2);
   return result;
+}
+
+void subtract_means(std::vector<double>& values, std::int64_t width) {
+  const auto columns = static_cast<std::size_t>(width);
+  const std::size_t rows = values.size() / columns;
+  // The second time takes off the rounding of the first means.
+  for (int pass = 0; pass < 2; ++pass) {
+    std::vector<double> means(columns);
+    for (std::size_t i = 0; i < values.size(); ++i) means[i % columns] += values[i] / static_cast<double>(rows);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] -= means[i % columns];
+  }
+}
+
+std::vector<double> mean_residuals(const std::vector<double>& values, std::int64_t width, std::int64_t outputs,
+                                   std::int64_t first) {
+  std::vector<double> means(static_cast<std::size_t>(outputs));
+  const auto rows = static_cast<std::int64_t>(values.size()) / width;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const double* row = values.data() + i * width;
+    for (std::int64_t j = 0; j < outputs; ++j) {
+      means[static_cast<std::size_t>(j)] += (row[j] - row[outputs + first + j]) / static_cast<double>(rows);
+    }
+  }
+  return means;
 }
 
 void Centre::left_out(std::int64_t i, const double* errors, std::int64_t outputs, double* out) const {

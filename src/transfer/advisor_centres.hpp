@@ -28,6 +28,12 @@ struct Predictions {
 /// X W for x [n, p] and w [p, k], both f64; the noise follows from |X| |W|.
 Predictions predict_rows(const Device& device, const Tensor& x, const Tensor& weights);
 
+/// Takes the means off the columns of a row-major matrix, to the last rounding.
+void subtract_means(std::vector<double>& values, std::int64_t width);
+/// Means over rows of columns [0, outputs) minus columns [outputs + first, ..) of a row-major matrix of that width.
+std::vector<double> mean_residuals(const std::vector<double>& values, std::int64_t width, std::int64_t outputs,
+                                   std::int64_t first);
+
 /// A linear map from prediction columns to a centre's outputs.
 struct Centre {
   /// Every output j of the centre is the sum of scale * column (first + j) over these.

@@ -1,6 +1,7 @@
 // Linear transfer, on tables as small as they may be: what it reports, and that it goes on where it stopped.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -49,6 +50,7 @@ Outcome run_wines(const TemporaryFolder& folder, const std::string& state = "", 
   Outcome outcome;
   studies::RunOptions options;
   options.device = Device::cpu(1);
+  options.only = "policies";
   options.note = [&](const std::string& text) { outcome.notes.push_back(text); };
   outcome.result = run->run(options);
   outcome.facts = studies::to_json(outcome.result);
@@ -87,6 +89,34 @@ TEST(LinearTransfer, ComparesPoliciesAndJudgesItsClaims) {
   EXPECT_EQ(outcome.result.tables[1].rows[0][0], "wine, red to white, 20 rows");
   ASSERT_EQ(outcome.result.figures.size(), 1U);
   EXPECT_EQ(outcome.result.figures[0].series[0].x.size(), 4U);
+}
+
+TEST(LinearTransfer, JudgesFewRowsInTheirParts) {
+  const TemporaryFolder folder;
+  write_wines(folder);
+  const auto run = study_named("linear-transfer").begin();
+  set<std::string>(*run, "--data", folder.path());
+  set<std::vector<std::string>>(*run, "--family", {"wine"});
+  studies::RunOptions options;
+  options.device = Device::cpu(1);
+  options.only = "few-rows";
+  const studies::Reproduction result = run->run(options);
+  const Json facts = studies::to_json(result);
+  // One direction is of the pilot, the other was kept aside; two numbers of rows.
+  const Json& settings = facts.at("few_rows").at("settings");
+  ASSERT_EQ(settings.size(), 4U);
+  EXPECT_EQ(settings[0].at("part"), "pilot");
+  EXPECT_EQ(settings[2].at("part"), "first check");
+  ASSERT_EQ(result.claims.size(), 6U);
+  for (const Json& setting : settings) {
+    const Json& risk = setting.at("risk");
+    const double better = std::min(risk.at("scratch").get<double>(), risk.at("source_as_it_is").get<double>());
+    EXPECT_NEAR(setting.at("regret").get<double>(), risk.at("advisor").get<double>() / better - 1, 1e-12);
+  }
+  // The tables are alike: the source as it is must be much better than 12 rows, and the advisor near it.
+  const Json& few = settings[0].at("risk");
+  EXPECT_LT(few.at("source_as_it_is").get<double>(), 0.5 * few.at("scratch").get<double>());
+  EXPECT_LT(few.at("advisor").get<double>(), 0.6 * few.at("scratch").get<double>());
 }
 
 TEST(LinearTransfer, GoesOnFromFinishedSettings) {

@@ -1,6 +1,7 @@
 // TransferAdvisor where the target cannot tell: rounding errors and one or two rows are no evidence.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -111,6 +112,30 @@ TEST(TransferAdvisor, OneOrTwoRowsTakeScratch) {
                                     .report()
                                     .sources[0]
                                     .alignment_standard_error));
+    }
+  }
+}
+
+TEST(TransferAdvisor, TheSourceAsItIsNeedsPredictionsThatVary) {
+  rtl::test::RandomTensors random(rtl::test::fresh_seed());
+  const std::vector<double> targets = random.values(13);
+  const auto as_it_is = [](const AdvisorReport& report) {
+    return std::count_if(report.candidates.begin(), report.candidates.end(),
+                         [](const auto& candidate) { return candidate.kind == CentreKind::unchanged; });
+  };
+  const Case constant(Device::cpu(), 1, std::vector<double>(13, 0.7), targets);
+  EXPECT_EQ(as_it_is(TransferAdvisor(Device::cpu(), *constant.source, constant.x, constant.y).report()), 0);
+  const Case varied(Device::cpu(), 1, random.values(13), targets);
+  EXPECT_EQ(as_it_is(TransferAdvisor(Device::cpu(), *varied.source, varied.x, varied.y).report()), 2);
+}
+
+TEST(TransferAdvisor, AConstantTargetTakesNothingOfASourceAsItIs) {
+  rtl::test::RandomTensors random(rtl::test::fresh_seed());
+  const Case constant(Device::cpu(), 3, random.values(36), std::vector<double>(12, 2.5));
+  const AdvisorReport report = TransferAdvisor(Device::cpu(), *constant.source, constant.x, constant.y).report();
+  for (std::size_t c = 0; c < report.candidates.size(); ++c) {
+    if (report.candidates[c].kind == CentreKind::unchanged) {
+      EXPECT_LT(report.weights[c], 1e-9);
     }
   }
 }

@@ -159,8 +159,37 @@ Matrix centre_without(const Problem& problem, const AdvisorCandidate& candidate,
       return scaled_without(problem, left_out, intercept);
     case CentreKind::mixed:
       return mixed_without(problem, left_out, intercept, candidate.mixing_penalty);
+    case CentreKind::unchanged:
+      break;  // has no refits
   }
   return {};
+}
+
+/// The source as it is: predictions X w0 plus its own intercept or the mean of what is left of the other rows.
+void compare_unchanged(const Problem& problem, const TransferAdvisor& advisor, std::size_t c, bool intercept) {
+  const AdvisorCandidate& candidate = advisor.report().candidates[c];
+  EXPECT_EQ(candidate.target_penalty, std::numeric_limits<double>::infinity());
+  const L2SPSource& source = *problem.sources[candidate.source];
+  EXPECT_EQ(candidate.source_penalty, source.prior().penalty);
+  const Matrix w0 = matrix_of(source.coefficients(candidate.source_penalty));
+  const Matrix b0 = matrix_of(source.intercept(candidate.source_penalty));
+  const Matrix left = sum(problem.y, product(problem.x, w0), -1);
+  long double squares = 0;
+  for (std::int64_t j = 0; j < left.columns; ++j) {
+    long double total = 0;
+    for (std::int64_t i = 0; i < left.rows; ++i) total += left(i, j);
+    for (std::int64_t i = 0; i < left.rows; ++i) {
+      long double offset = 0;
+      if (intercept) offset = candidate.source_intercept ? b0(j, 0) : (total - left(i, j)) / (left.rows - 1);
+      squares += (left(i, j) - offset) * (left(i, j) - offset);
+    }
+    const long double offset = !intercept ? 0 : candidate.source_intercept ? b0(j, 0) : total / left.rows;
+    EXPECT_NEAR(advisor.candidate_intercept(c).to_vector<double>()[static_cast<std::size_t>(j)],
+                static_cast<double>(offset), 1e-12);
+  }
+  const auto expected = static_cast<double>(squares / static_cast<long double>(left.rows * left.columns));
+  EXPECT_NEAR(candidate.leave_one_out, expected, 1e-9 * expected);
+  EXPECT_EQ(advisor.candidate_coefficients(c).to_vector<double>(), w0.doubles());
 }
 
 void compare_with_refits(const Problem& problem, const TransferAdvisor& advisor, bool intercept) {
@@ -168,6 +197,10 @@ void compare_with_refits(const Problem& problem, const TransferAdvisor& advisor,
   for (std::size_t c = 0; c < advisor.report().candidates.size(); ++c) {
     const AdvisorCandidate& candidate = advisor.report().candidates[c];
     SCOPED_TRACE("candidate " + std::to_string(c) + ", " + to_string(candidate.kind));
+    if (candidate.kind == CentreKind::unchanged) {
+      compare_unchanged(problem, advisor, c, intercept);
+      continue;
+    }
     const long double total = n * static_cast<long double>(candidate.target_penalty);
     long double squares = 0;
     for (std::int64_t i = 0; i < problem.x.rows; ++i) {
@@ -215,6 +248,13 @@ TEST(TransferAdvisor, LeaveOneOutIsRefittingWithoutTheRow) {
                               intercept);
         const TransferAdvisor advisor(device, problem.pointers(), tensor(problem.x, device), tensor(problem.y, device),
                                       {.intercept = intercept, .target_penalties = {0.02, 0.3}});
+        const auto& candidates = advisor.report().candidates;
+        const auto unchanged = std::count_if(candidates.begin(), candidates.end(), [](const auto& candidate) {
+          return candidate.kind == CentreKind::unchanged;
+        });
+        const bool same_labels = setting.source_outputs[0] == setting.outputs;
+        const auto each = static_cast<std::ptrdiff_t>(setting.source_outputs.size()) * (intercept ? 2 : 1);
+        EXPECT_EQ(unchanged, same_labels ? each : 0);
         compare_with_refits(problem, advisor, intercept);
       }
     }
@@ -309,6 +349,79 @@ TEST(TransferAdvisor, TakesAGoodSourceAndLeavesABadOne) {
   EXPECT_LT(with_bad.report().sources[0].predicted_gain, 0);
   // A scaled centre may even use an opposite source; that is no harm.
   EXPECT_LT(risk(with_bad.coefficients()), 1.02 * risk(with_bad.candidate_coefficients(0)));
+}
+
+/// Few rows of a target with 12 features, beside a source of 400 that is right, wrong or exactly right about it.
+struct FewRows {
+  Tensor x, y, test_x, test_y, source_x, source_y;
+  std::unique_ptr<L2SPSource> source;
+
+  FewRows(const Device& device, std::uint64_t seed, std::int64_t rows, double alignment, double noise) {
+    rtl::RandomSequence random(seed, 1);
+    std::vector<double> truth(12), of_source(12);
+    for (std::size_t j = 0; j < truth.size(); ++j) {
+      truth[j] = random.normal() / std::sqrt(12.0);
+      of_source[j] = alignment * truth[j] + std::sqrt(1 - alignment * alignment) * random.normal() / std::sqrt(12.0);
+    }
+    const Sample source_sample(random, 400, of_source, noise), target(random, rows, truth, noise);
+    const Sample test(random, 500, truth, 0);
+    source_x = tensor(source_sample.x, device), source_y = tensor(source_sample.y, device);
+    x = tensor(target.x, device), y = tensor(target.y, device);
+    test_x = tensor(test.x, device), test_y = tensor(test.y, device);
+    source = std::make_unique<L2SPSource>(device, source_x, source_y);
+  }
+  double risk(const Tensor& w, const Tensor& b) const {
+    const Matrix predicted = product(matrix_of(test_x), matrix_of(w));
+    const std::vector<double> truth = test_y.to_vector<double>();
+    double total = 0;
+    for (std::size_t i = 0; i < truth.size(); ++i) {
+      total += std::pow(static_cast<double>(predicted.values[i]) + b.to_vector<double>()[0] - truth[i], 2);
+    }
+    return total / static_cast<double>(truth.size());
+  }
+};
+
+/// Sums of risks over draws: scratch, the source as it is (with the target's intercept), the advisor.
+struct Risks {
+  double scratch = 0, unchanged = 0, advised = 0, weight = 0;
+};
+Risks risks_of(std::int64_t rows, double alignment, double noise) {
+  Risks risks;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const FewRows problem(Device::cpu(), seed, rows, alignment, noise);
+    const TransferAdvisor advisor(Device::cpu(), *problem.source, problem.x, problem.y);
+    risks.advised += problem.risk(advisor.coefficients(), advisor.intercept());
+    risks.scratch += problem.risk(advisor.candidate_coefficients(0), advisor.candidate_intercept(0));
+    for (std::size_t c = 0; c < advisor.report().candidates.size(); ++c) {
+      const AdvisorCandidate& candidate = advisor.report().candidates[c];
+      if (candidate.kind != CentreKind::unchanged) continue;
+      risks.weight += advisor.report().weights[c] / 20;
+      if (candidate.source_intercept) continue;
+      risks.unchanged += problem.risk(advisor.candidate_coefficients(c), advisor.candidate_intercept(c));
+    }
+  }
+  return risks;
+}
+
+TEST(TransferAdvisor, TakesThePerfectSourceAsItIs) {
+  const Risks risks = risks_of(15, 1, 0.5);
+  EXPECT_LT(risks.unchanged, 0.5 * risks.scratch);
+  // No more than a tenth of what there is to lose.
+  EXPECT_LT(risks.advised - risks.unchanged, 0.1 * (risks.scratch - risks.unchanged));
+  EXPECT_GT(risks.weight, 0.5);
+  // Without noise, and with fewer rows than features, the source alone is exact.
+  const Risks exact = risks_of(10, 1, 0);
+  EXPECT_LT(exact.advised, 1e-6 * exact.scratch);
+}
+
+TEST(TransferAdvisor, LeavesAUselessSourceAsItIs) {
+  // The source knows nothing, or the opposite: scratch is the better of the two.
+  for (const double alignment : {0.0, -1.0}) {
+    const Risks risks = risks_of(15, alignment, 0.3);
+    EXPECT_GT(risks.unchanged, risks.scratch);
+    EXPECT_LT(risks.advised - risks.scratch, 0.1 * (risks.unchanged - risks.scratch));
+    EXPECT_LT(risks.weight, 0.25);
+  }
 }
 
 TEST(TransferAdvisor, RefusesWhatItCannotJudge) {

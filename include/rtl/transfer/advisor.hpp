@@ -2,8 +2,9 @@
 //
 // The target model minimises (1/n) ||Y - X W - 1 b'||^2 + tau1 ||W - C||^2 (solvers/ridge_path.hpp), and the question
 // is which centre C to take from one or several sources: none (scratch), a source's solution at some source penalty
-// tau0, or a scaled or mixed one. Everything is judged by exact leave-one-out errors on the target's own rows, the
-// estimation of scales and mixing matrices left out along with the row. Notation: docs/theory.md.
+// tau0, or a scaled or mixed one; or whether to take the source as it is, the limit of an infinite tau1. Everything is
+// judged by exact leave-one-out errors on the target's own rows, the estimation of scales and mixing matrices left out
+// along with the row. Notation: docs/theory.md.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,18 @@ enum class CentreKind : std::uint8_t {
   source,   ///< C = w0_hat(tau0) of one source
   scaled,   ///< C = sum over sources s of alpha_s w0_hat_s(tauS_s): one regression coefficient per source
   mixed,    ///< C = [w0_hat_1(tauS_1), ..] A, A [sum of k_s, k] ridge-regressed on the target: other label sets
+  /// W = C = w0_hat(tauS) of one source, as it is: tau1 -> infinity. Only the intercept may be the target's.
+  unchanged,
 };
 std::string to_string(CentreKind kind);
 
 enum class AdvisorRule : std::uint8_t {
-  /// Of two models the second gets the weight Phi(z), z being the mean of the paired differences of squared
-  /// leave-one-out errors over its standard error: the normal approximation's probability that it is the better one.
+  /// Of two models the second gets the weight Phi(z (1 - 0.6 d) + what is believed beforehand), z being the mean of the
+  /// paired differences of squared leave-one-out errors over its standard error: with many rows the normal
+  /// approximation's probability that it is the better one. d = 1 / (1 + (n / 40)^4): few rows know their standard
+  /// error
+  /// badly, and their z counts for less. Errors that are more than a factor of four apart (two centres: a thousand) are
+  /// no matter of noise; there the factor counts, too.
   average,
   choose,  ///< the weight is 1 if the mean difference is positive, otherwise 0
 };
@@ -43,14 +50,19 @@ struct AdvisorOptions {
   std::vector<double> source_penalty_factors = {0.1, 10, 100};
 };
 
-/// One way to transfer (or not), at its best tau1.
+/// One way to transfer (or not), at its best tau1: the one with the least leave-one-out error times
+/// ((R^2)^3 (1 - R^2)^6)^(-2d/n), d as in AdvisorRule, R^2 = t / (t + n tau1), t = trace X'X / n (X centred with an
+/// intercept): the error under a Beta(3, 6) prior on the share R^2 of the variance that W - C explains. With few rows
+/// the least error alone is often that of a penalty far too small; with many the prior does nothing.
 struct AdvisorCandidate {
   CentreKind kind = CentreKind::scratch;
-  std::size_t source = 0;      ///< which one (kind source)
-  double source_penalty = 0;   ///< tau0 (kind source)
+  std::size_t source = 0;     ///< which one (kinds source and unchanged)
+  double source_penalty = 0;  ///< tau0 (kinds source and unchanged)
+  /// Kind unchanged: the intercept, too, is the source's; otherwise it is fitted to the target.
+  bool source_intercept = false;
   std::vector<double> scales;  ///< alpha_s (kind scaled)
   double mixing_penalty = 0;   ///< of A, per sample (kind mixed)
-  double target_penalty = 0;   ///< tau1
+  double target_penalty = 0;   ///< tau1; infinite for kind unchanged
   double leave_one_out = 0;    ///< mean squared leave-one-out error over rows and outputs
   double gain = 0;             ///< scratch's leave_one_out minus this one's
   /// Of the paired differences, row by row; infinite with fewer than two rows besides one for the intercept.
@@ -96,10 +108,17 @@ struct AdvisorReport {
 
 /// Examines and fits when made; what it returns afterwards is the resulting linear model.
 ///
-/// What is weighed against scratch is the scaled centre's model weighed against that of the best single source at tauS
-/// (or the mixed centre's alone); another tau0 replaces both only if better by more than a standard error, so that a
-/// grid does not fit the noise of a few rows. Where the rows are too few to judge, scratch is taken. The result is the
-/// weighted average of the candidates' coefficients. Measured on real data in docs/results/linear-transfer.md.
+/// Models are weighed two by two, and what needs less of the target has the benefit of the doubt:
+/// 1. the model of the best single source at tauS against the scaled centre's, which has two standard errors against it
+/// (the mixed centre's stands alone); another tau0 replaces both only if clearly better;
+/// 2. the best source as it is with the target's intercept against that with its own, 0.6 in favour of its own, and z
+///    counting whole;
+/// 3. the first against the second, 0.8 in favour of the second;
+/// 4. scratch against all of these, `favour` in favour of them.
+/// The first three beliefs fade with d as the rows become many.
+/// Where the rows are too few to judge, scratch is taken. A source whose predictions for the target's rows do not vary
+/// is not offered as it is. The result is the weighted average of the candidates' coefficients. Measured on real data
+/// in docs/results/linear-transfer.md.
 ///
 /// Cost: one factorisation of the target, whose outputs are the k targets and each candidate's predictions, m columns
 /// together; n r m FLOP for each tau1 (r = min(n, p)), and n (sum of k_s)^2 for a mixing matrix.

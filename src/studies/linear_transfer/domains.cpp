@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "rtl/data/csv.hpp"
 #include "rtl/data/load.hpp"
@@ -101,6 +102,88 @@ Domain office(const std::string& folder, const std::string& camera) {
   return domain;
 }
 
+/// House values in 100,000 dollars, from eight measurements of a district.
+Domain housing(const std::string& folder, const std::string& area) {
+  const data::CsvTable table =
+      data::read_csv(folder + "/tabular/california_housing/housing.csv.gz", {.label = "ocean_proximity"});
+  const std::vector<double> values = table.values.to_vector<double>();
+  const std::int64_t columns = table.values.extent(1), value_column = table.column("median_house_value");
+  Domain domain{area, 0, columns - 1, 1, {}, {}, 0, 0, Task::regression};
+  for (std::int64_t i = 0; i < table.rows(); ++i) {
+    if (table.classes[static_cast<std::size_t>(table.labels[static_cast<std::size_t>(i)])] != area) continue;
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const double value = values[static_cast<std::size_t>(i * columns + j)];
+      if (j == value_column) {
+        domain.y.push_back(value / 1e5);
+      } else {
+        domain.x.push_back(static_cast<float>(value));
+      }
+    }
+  }
+  domain.rows = domain.training_rows = domain.source_rows = static_cast<std::int64_t>(domain.y.size());
+  return domain;
+}
+
+/// Income above 50,000 dollars, from age, years of education, log(1 + capital gain), log(1 + loss) and hours of work.
+Domain income(const std::string& folder, const char* column, const std::string& group) {
+  const std::string path = folder + "/tabular/adult/adult.data.gz";
+  const auto read = [&](const char* label) {
+    return data::read_csv(path, {.header = data::CsvHeader::absent,
+                                 .label = label,
+                                 .columns = {"1", "5", "11", "12", "13"},
+                                 .labels = data::CsvLabels::text});
+  };
+  const data::CsvTable table = read(column), income = read("15");
+  const std::vector<double> values = table.values.to_vector<double>();
+  Domain domain{group, 0, 5, 1, {}, {}, 0, 0, Task::two_classes};
+  for (std::size_t i = 0; i < table.labels.size(); ++i) {
+    if (table.classes[static_cast<std::size_t>(table.labels[i])] != group) continue;
+    for (std::size_t j = 0; j < 5; ++j) {
+      const double value = values[i * 5 + j];
+      domain.x.push_back(static_cast<float>(j == 2 || j == 3 ? std::log1p(value) : value));
+    }
+    domain.y.push_back(income.classes[static_cast<std::size_t>(income.labels[i])] == ">50K" ? 1 : -1);
+  }
+  domain.rows = domain.training_rows = domain.source_rows = static_cast<std::int64_t>(domain.y.size());
+  return domain;
+}
+
+Domain adult(const std::string& folder, const std::string& status) { return income(folder, "6", status); }
+Domain race(const std::string& folder, const std::string& race) { return income(folder, "9", race); }
+
+/// log(1 + count) of one gene from those of the 32 others, in the cells of a region of the cortex.
+Domain cells(const std::string& folder, const std::string& region, std::size_t gene) {
+  // Positions in region_names.txt.
+  constexpr std::pair<const char*, int> regions[] = {{"Hippocampus", 1},       {"Internal Capsule Caudoputamen", 2},
+                                                     {"Layer 2-3 lateral", 3}, {"Layer 2-3 medial", 4},
+                                                     {"Layer 4", 6},           {"Layer 5", 7},
+                                                     {"Layer 6", 8},           {"White matter", 11}};
+  const std::string path = folder + "/singlecell/osmfish_cortex/";
+  const auto counts = io::read_npy(path + "counts.npy", Device::cpu()).to_vector<std::int32_t>();
+  const auto where = io::read_npy(path + "region.npy", Device::cpu()).to_vector<std::uint8_t>();
+  const std::size_t genes = counts.size() / where.size();
+  Domain domain{region, 0, static_cast<std::int64_t>(genes) - 1, 1, {}, {}, 0, 0, Task::regression};
+  const auto wanted =
+      std::find_if(std::begin(regions), std::end(regions), [&](const auto& one) { return region == one.first; });
+  for (std::size_t i = 0; i < where.size(); ++i) {
+    if (where[i] != wanted->second) continue;
+    const std::int32_t* row = counts.data() + i * genes;
+    domain.y.push_back(std::log1p(static_cast<double>(row[gene])));
+    for (std::size_t j = 0; j < genes; ++j) {
+      if (j != gene) domain.x.push_back(std::log1p(static_cast<float>(row[j])));
+    }
+  }
+  domain.rows = domain.training_rows = domain.source_rows = static_cast<std::int64_t>(domain.y.size());
+  return domain;
+}
+
+/// Gad2, the first gene of genes.txt.
+Domain cortex(const std::string& folder, const std::string& region) { return cells(folder, region, 0); }
+/// Plp1, the 19th.
+Domain myelin(const std::string& folder, const std::string& region) { return cells(folder, region, 18); }
+/// Aldoc, the 14th.
+Domain aldolase(const std::string& folder, const std::string& region) { return cells(folder, region, 13); }
+
 /// Frozen features of a data set; training rows first, then those for testing.
 Domain frozen_features(const std::string& name, const transfer::FrozenSource& source, const data::TrainTest& data) {
   Domain domain;
@@ -162,36 +245,63 @@ Family with_all_pairs(Family family, const std::vector<std::int64_t>& sizes, boo
   return family;
 }
 
+/// The first `most` domains of a family.
+Family read_family(const std::string& name, const std::string& folder, std::size_t most) {
+  Family family{name, {}, {}, name != "amazon" && name != "office"};
+  const auto read = [&](auto reader, std::initializer_list<const char*> domains) {
+    for (const char* domain : domains) {
+      if (family.domains.size() == most) break;
+      family.domains.push_back(reader(folder, domain));
+    }
+  };
+  if (name == "wine") {
+    read(wine, {"red", "white"});
+  } else if (name == "heart") {
+    read(heart, {"cleveland", "hungarian", "switzerland", "va"});
+  } else if (name == "amazon") {
+    read(amazon, {"books", "dvd", "electronics", "kitchen"});
+  } else if (name == "office") {
+    read(office, {"amazon", "caltech", "dslr", "webcam"});
+  } else if (name == "housing") {
+    read(housing, {"<1H OCEAN", "INLAND", "NEAR BAY", "NEAR OCEAN"});
+  } else if (name == "cortex") {
+    read(cortex, {"Hippocampus", "Layer 2-3 lateral", "Layer 4", "Layer 6"});
+  } else if (name == "adult") {
+    read(adult, {"Married-civ-spouse", "Never-married", "Divorced", "Widowed"});
+  } else if (name == "myelin") {
+    read(myelin, {"Internal Capsule Caudoputamen", "Layer 2-3 medial", "Layer 5", "White matter"});
+  } else if (name == "race") {
+    read(race, {"White", "Black", "Asian-Pac-Islander", "Amer-Indian-Eskimo"});
+  } else if (name == "aldolase") {
+    read(aldolase, {"Internal Capsule Caudoputamen", "Layer 2-3 medial", "Layer 5", "White matter"});
+  } else {
+    throw ValueError(fmt::format("there is no family '{}' of linear transfers", name));
+  }
+  return family;
+}
+
 }  // namespace
 
 std::vector<std::string> family_names() { return {"wine", "heart", "amazon", "office", "cifar100"}; }
 
 Family load_family(const std::string& name, const std::string& folder, bool quick, const Device& device) {
   if (name == "cifar100") return cifar100(folder, quick, device);
-  Family family{name, {}, {}, name == "wine" || name == "heart"};
-  std::vector<std::int64_t> sizes;
-  const auto read = [&](auto reader, std::initializer_list<const char*> domains) {
-    for (const char* domain : domains) {
-      if (quick && family.domains.size() == 2) break;
-      family.domains.push_back(reader(folder, domain));
-    }
-  };
-  if (name == "wine") {
-    read(wine, {"red", "white"});
-    sizes = {20, 50, 100, 300, 1000};
-  } else if (name == "heart") {
-    read(heart, {"cleveland", "hungarian", "switzerland", "va"});
-    sizes = {20, 40, 80};
-  } else if (name == "amazon") {
-    read(amazon, {"books", "dvd", "electronics", "kitchen"});
-    sizes = {50, 100, 200, 500, 1000, 2000};
-  } else if (name == "office") {
-    read(office, {"amazon", "caltech", "dslr", "webcam"});
-    sizes = {30, 60, 100};
-  } else {
-    throw ValueError(fmt::format("there is no family '{}' of linear transfers", name));
-  }
-  return with_all_pairs(std::move(family), sizes, quick);
+  const std::vector<std::int64_t> sizes = name == "wine"     ? std::vector<std::int64_t>{20, 50, 100, 300, 1000}
+                                          : name == "heart"  ? std::vector<std::int64_t>{20, 40, 80}
+                                          : name == "amazon" ? std::vector<std::int64_t>{50, 100, 200, 500, 1000, 2000}
+                                                             : std::vector<std::int64_t>{30, 60, 100};
+  return with_all_pairs(read_family(name, folder, quick ? 2 : 4), sizes, quick);
+}
+
+std::vector<std::string> few_rows_family_names() {
+  return {"wine", "heart", "amazon", "office", "housing", "cortex", "adult", "myelin", "race", "aldolase"};
+}
+
+Family load_few_rows_family(const std::string& name, const std::string& folder, bool quick) {
+  if (quick && name == "amazon") return {name, {}, {}, false};
+  const std::vector<std::int64_t> sizes =
+      quick ? std::vector<std::int64_t>{12, 25} : std::vector<std::int64_t>{12, 15, 20, 25, 30};
+  return with_all_pairs(read_family(name, folder, 4), sizes, false);
 }
 
 }  // namespace rtl::studies::linear_transfer

@@ -47,4 +47,9 @@ struct Family {
 std::vector<std::string> family_names();
 Family load_family(const std::string& name, const std::string& folder, bool quick, const Device& device);
 
+/// wine, heart, amazon, office, housing, cortex, adult, myelin, race and aldolase, with every ordered pair of domains:
+/// for 12, 15, 20, 25 and 30 rows; with `quick`, without amazon, and for 12 and 25.
+std::vector<std::string> few_rows_family_names();
+Family load_few_rows_family(const std::string& name, const std::string& folder, bool quick);
+
 }  // namespace rtl::studies::linear_transfer

@@ -36,6 +36,8 @@ double score_of(Task task, const std::vector<double>& predicted, const std::vect
   return static_cast<double>(correct) / static_cast<double>(rows);
 }
 
+}  // namespace
+
 std::vector<double> target_values(const Domain& domain, const std::vector<std::int64_t>& rows) {
   std::vector<double> values;
   for (const std::int64_t row : rows) {
@@ -61,7 +63,10 @@ std::vector<double> linear(const Tensor& x, const Tensor& coefficients, const Te
   return out;
 }
 
-}  // namespace
+solvers::RidgeFit leave_one_out_ridge(const Device& device, const Tensor& x, const Tensor& y, ConstView centre) {
+  const solvers::RidgePath path(device, x, y, {}, {.centre = centre});
+  return path.fit(path.evaluate(solvers::spanning_penalties(path, 33)).best_penalty());
+}
 
 std::string Outcome::name() const { return fmt::format("{}, {} to {}, {} rows", family, source, target, rows); }
 
@@ -144,18 +149,18 @@ void run_seed(const Device& device, const FittedSource& source, const Domain& ta
     // Six digits, so that a kept setting and a fresh one agree to the last bit of the report.
     outcome.scores[policy].push_back(std::round(1e6 * score_of(target.task, predicted, truth, outputs)) / 1e6);
   };
-  add(0, linear(test, advisor.candidate_coefficients(0), advisor.candidate_intercept(0)));
-  const double optimal = source.model().prior().penalty;
-  std::size_t at_optimum = 1;  // the mixed centre, where labels differ
-  if (!outcome.other_labels) {
-    add(1, linear(test, source.model().coefficients(optimal), source.model().intercept(optimal)));
-    const auto& candidates = advisor.report().candidates;
-    while (candidates[at_optimum].kind != transfer::CentreKind::source ||
-           candidates[at_optimum].source_penalty != optimal) {
-      ++at_optimum;
-    }
+  const solvers::RidgeFit scratch = leave_one_out_ridge(device, x, y);
+  add(0, linear(test, scratch.coefficients, scratch.intercept));
+  if (outcome.other_labels) {
+    constexpr std::size_t mixed = 1;
+    add(2, linear(test, advisor.candidate_coefficients(mixed), advisor.candidate_intercept(mixed)));
+  } else {
+    const double optimal = source.model().prior().penalty;
+    const Tensor& centre = source.model().coefficients(optimal);
+    add(1, linear(test, centre, source.model().intercept(optimal)));
+    const solvers::RidgeFit drawn = leave_one_out_ridge(device, x, y, centre);
+    add(2, linear(test, drawn.coefficients, drawn.intercept));
   }
-  add(2, linear(test, advisor.candidate_coefficients(at_optimum), advisor.candidate_intercept(at_optimum)));
   add(3, linear(test, advisor.coefficients(), advisor.intercept()));
   outcome.trust.push_back(std::round(1e6 * advisor.report().trust) / 1e6);
 }

@@ -52,6 +52,14 @@ struct Split {
 };
 Split split_rows(const Domain& domain, std::int64_t count, std::uint64_t seed);
 
+/// [rows, outputs]
+std::vector<double> target_values(const Domain& domain, const std::vector<std::int64_t>& rows);
+/// X W + b on the host, [rows, outputs].
+std::vector<double> linear(const Tensor& x, const Tensor& coefficients, const Tensor& intercept);
+/// Ridge regression with an intercept, drawn to a centre if one is given; the penalty has the least exact leave-one-out
+/// error among 33.
+solvers::RidgeFit leave_one_out_ridge(const Device& device, const Tensor& x, const Tensor& y, ConstView centre = {});
+
 /// Adds one seed's scores. Rows for testing: at most 2000.
 void run_seed(const Device& device, const FittedSource& source, const Domain& target, std::uint64_t seed,
               Outcome& outcome);

@@ -1,5 +1,5 @@
 // Linear transfer on real data: ridge heads from scratch, as the source has them, at the source's own penalty, and as
-// the advisor chooses.
+// the advisor chooses (part "policies"); and the advisor with very few rows (part "few-rows").
 #include "studies/study.hpp"
 
 #include <fmt/core.h>
@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "studies/linear_transfer/few_rows.hpp"
 #include "studies/linear_transfer/setting_store.hpp"
 
 namespace rtl::studies::linear_transfer {
@@ -161,54 +162,94 @@ class LinearTransferRun final : public Run {
     return {{.name = "--data", .value = &settings_.data, .help = "folder of the data sets", .environment = "RTL_DATA"},
             {.name = "--family",
              .value = &settings_.families,
-             .help = "wine, heart, amazon, office, cifar100 (default: all)",
-             .choices = family_names()},
+             .help = "wine, heart, amazon, office, cifar100, housing, cortex, adult, myelin, race, aldolase (default: "
+                     "all); cifar100 "
+                     "is of the part "
+                     "policies alone, those behind it of few-rows",
+             .choices = all_family_names()},
             {.name = "--seeds",
              .value = &settings_.seeds,
-             .help = "paired seeds; at most 3 with --quick",
+             .help = "paired seeds of the part policies; at most 3 with --quick",
              .least = 2,
              .most = 1000,
              .show_default = true},
             {.name = "--state",
              .value = &settings_.state,
-             .help = "folder that keeps finished settings; a stopped study goes on there"}};
+             .help = "folder that keeps finished settings of the part policies; a stopped study goes on there"}};
   }
 
   Reproduction run(const RunOptions& options) override {
     if (settings_.data.empty()) throw OptionError("linear-transfer needs --data DIR, or RTL_DATA in the environment");
-    Settings settings = settings_;
-    if (settings.families.empty()) settings.families = family_names();
-    if (!options.full()) settings.seeds = std::min(settings.seeds, 3);
-    const SettingStore store(settings.state, options);
-    std::vector<Outcome> outcomes;
-    for (std::size_t i = 0; i < settings.families.size(); ++i) {
-      RunOptions inner = options;
-      inner.progress = [&](double fraction, const std::string& text) {
-        options.progress((static_cast<double>(i) + fraction) / static_cast<double>(settings.families.size()), text);
-      };
-      std::vector<Outcome> own = run_family(settings, settings.families[i], store, inner);
-      std::move(own.begin(), own.end(), std::back_inserter(outcomes));
+    Reproduction result{.title = "Linear transfer on real data"};
+    result.facts = {{"device", options.device.name()}};
+    const std::vector<std::string> for_policies = chosen(family_names()),
+                                   for_few_rows = chosen(few_rows_family_names());
+    std::vector<Part> parts;
+    if (!for_policies.empty()) {
+      parts.push_back({"policies", options.full() ? 20.0 : 1.0,
+                       [&](Reproduction& all, const RunOptions& inner) { policies(all, inner, for_policies); }});
     }
-    return report(settings, options.device, outcomes);
+    if (!for_few_rows.empty()) {
+      parts.push_back({"few-rows", options.full() ? 5.0 : 1.0, [&](Reproduction& all, const RunOptions& inner) {
+                         few_rows(all, inner, settings_.data, for_few_rows);
+                       }});
+    }
+    run_parts(parts, options, result);
+    return result;
   }
 
  private:
-  static Reproduction report(const Settings& settings, const Device& device, const std::vector<Outcome>& outcomes) {
+  /// Those of the families that are asked for.
+  std::vector<std::string> chosen(const std::vector<std::string>& families) const {
+    std::vector<std::string> names;
+    for (const std::string& family : families) {
+      const auto& wanted = settings_.families;
+      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), family) != wanted.end()) names.push_back(family);
+    }
+    return names;
+  }
+  static std::vector<std::string> all_family_names() {
+    std::vector<std::string> names = family_names();
+    for (const std::string& family : few_rows_family_names()) {
+      if (std::find(names.begin(), names.end(), family) == names.end()) names.push_back(family);
+    }
+    return names;
+  }
+
+  void policies(Reproduction& result, const RunOptions& options, const std::vector<std::string>& families) const {
+    Settings settings = settings_;
+    settings.families = families;
+    if (!options.full()) settings.seeds = std::min(settings.seeds, 3);
+    const SettingStore store(settings.state, options);
+    std::vector<Outcome> outcomes;
+    for (std::size_t i = 0; i < families.size(); ++i) {
+      RunOptions inner = options;
+      inner.progress = [&](double fraction, const std::string& text) {
+        options.progress((static_cast<double>(i) + fraction) / static_cast<double>(families.size()), text);
+      };
+      std::vector<Outcome> own = run_family(settings, families[i], store, inner);
+      std::move(own.begin(), own.end(), std::back_inserter(outcomes));
+    }
+    report(settings, outcomes, result);
+  }
+
+  static void report(const Settings& settings, const std::vector<Outcome>& outcomes, Reproduction& result) {
     TextTable summary{.title = "Families",
                       .header = {"family", "policy", "settings", "mean gain", "significantly worse", "largest loss"},
                       .left = {1}};
     Json families = Json::array();
     summarize_families(outcomes, settings.families, summary, families);
-    Reproduction result{.title = "Linear transfer on real data"};
-    result.protocol = {{"seeds", fmt::format("1 to {}, paired: the same rows for every policy", settings.seeds)},
-                       {"scores", "accuracy, for wine R^2; differences to scratch in points (hundredths)"}};
-    result.claims = claims_of(outcomes);
-    result.figures = {figure_of(outcomes)};
-    result.tables = {summary, table_of(outcomes)};
-    result.facts = {{"device", device.name()}, {"seeds", settings.seeds}, {"families", families}};
+    result.protocol.emplace_back("seeds",
+                                 fmt::format("1 to {}, paired: the same rows for every policy", settings.seeds));
+    result.protocol.emplace_back("scores", "accuracy, for wine R^2; differences to scratch in points (hundredths)");
+    for (Claim& claim : claims_of(outcomes)) result.claims.push_back(std::move(claim));
+    result.figures.push_back(figure_of(outcomes));
+    result.tables.push_back(std::move(summary));
+    result.tables.push_back(table_of(outcomes));
+    result.facts["seeds"] = settings.seeds;
+    result.facts["families"] = families;
     result.facts["settings"] = Json::array();
     for (const Outcome& outcome : outcomes) result.facts["settings"].push_back(to_json(outcome));
-    return result;
   }
 
   Settings settings_;
@@ -220,8 +261,10 @@ const Study& study() {
   static const Study one{
       .name = "linear-transfer",
       .summary = "Ridge heads on real features: scratch, transfer and the advisor's choice, with paired seeds",
-      .parts = {},
-      .quick = "few pairs, few rows, three seeds: shows that everything runs",
+      .parts = {"policies", "few-rows"},
+      .quick =
+          "policies: few pairs, few rows, three seeds, to show that everything runs; few-rows: without amazon, "
+          "two numbers of rows",
       .full = "every pair of domains and every number of rows",
       .default_effort = Effort::full,
       .takes_seed = false,
