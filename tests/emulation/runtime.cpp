@@ -46,7 +46,7 @@ class DeviceMemory {
     } else if (size <= reserved - used_) {
       block = base_ + used_;
       used_ += size;
-      if (open_ > 0) mprotect(block, size, PROT_READ | PROT_WRITE);
+      if (open_ > 0) protect(PROT_READ | PROT_WRITE);
     } else {
       return nullptr;
     }
@@ -64,29 +64,42 @@ class DeviceMemory {
 #if RTL_EMULATION_ASAN
     __asan_poison_memory_region(found->first, found->second);
 #endif
-    if (found->second >= large) madvise(found->first, found->second, MADV_DONTNEED);
+    if (found->second >= large) give_back(found->first, found->second);
     free_.emplace(found->second, found->first);
     blocks_.erase(found);
   }
   void open() {
     const std::lock_guard lock(mutex_);
-    if (open_++ == 0 && used_ > 0) mprotect(base_, used_, PROT_READ | PROT_WRITE);
+    if (open_++ == 0) protect(PROT_READ | PROT_WRITE);
   }
   void close() {
     const std::lock_guard lock(mutex_);
-    if (--open_ == 0 && used_ > 0) mprotect(base_, used_, PROT_NONE);
+    if (--open_ == 0) protect(PROT_NONE);
   }
 
  private:
-  static constexpr std::size_t page = 4096, large = std::size_t{4} << 20, reserved = std::size_t{1} << 38;
+  static constexpr std::size_t page = 4096, huge_page = std::size_t{2} << 20, large = 2 * huge_page,
+                               reserved = std::size_t{1} << 38;
 
+  static std::size_t rounded_up(std::size_t bytes) { return (bytes + huge_page - 1) / huge_page * huge_page; }
+
+  // Locking takes its time for each page: all calls are about whole huge pages, since others would split them.
   bool reserve() {
-    void* range = mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const std::size_t size = reserved + huge_page;
+    void* range = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return false;
-    madvise(range, reserved, MADV_HUGEPAGE);  // locking takes its time for each page
-    base_ = static_cast<std::byte*>(range);
+    base_ = static_cast<std::byte*>(range) + (rounded_up(address(range)) - address(range));
+    madvise(base_, reserved, MADV_HUGEPAGE);
     return true;
   }
+  void protect(int protection) {
+    if (used_ > 0) mprotect(base_, rounded_up(used_), protection);
+  }
+  static void give_back(std::byte* block, std::size_t size) {
+    const std::size_t before = rounded_up(address(block)) - address(block);
+    madvise(block + before, (size - before) / huge_page * huge_page, MADV_DONTNEED);
+  }
+  static std::size_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
 
   std::mutex mutex_;
   std::byte* base_ = nullptr;
