@@ -11,8 +11,11 @@ if(RTL_CLI_SOURCES)
     RTL_COMPILER_NAME="${CMAKE_CXX_COMPILER_ID}" RTL_COMPILER_VERSION="${CMAKE_CXX_COMPILER_VERSION}")
   target_link_libraries(rtl_cli PUBLIC rtl_studies rtl rtl_options CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json
     PRIVATE OpenMP::OpenMP_CXX)
+  # The arithmetic is in the library; the parser of the command line takes long to optimise.
+  target_compile_options(rtl_cli PRIVATE $<$<CONFIG:Release>:-Os>)
 
   add_executable(rtl_program ${PROJECT_SOURCE_DIR}/src/cli/main.cpp ${PROJECT_SOURCE_DIR}/src/cli/startup.cpp)
   set_target_properties(rtl_program PROPERTIES OUTPUT_NAME rtl RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_compile_options(rtl_program PRIVATE $<$<CONFIG:Release>:-Os>)
   target_link_libraries(rtl_program PRIVATE rtl_cli rtl_studies)
 endif()

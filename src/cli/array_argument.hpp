@@ -1,10 +1,10 @@
 // Arguments that name a matrix of numbers, or classes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
+#include "cli/command_line_classes.hpp"
 
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/csv.hpp"

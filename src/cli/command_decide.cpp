@@ -1,9 +1,11 @@
 // rtl decide: should I transfer, and how? For linear models on features.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/array_argument.hpp"
 #include "cli/array_classes.hpp"

@@ -1,7 +1,9 @@
 // rtl info: devices, libraries, build.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/json_report.hpp"

@@ -1,10 +1,12 @@
 // rtl inspect: tensors of a checkpoint, statistics of a data set.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <system_error>

@@ -1,8 +1,10 @@
 // rtl predict: logits in the data's order, and the accuracy where there are labels that fit.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"

@@ -1,8 +1,10 @@
 // rtl pretrain: trains a source and saves it as safetensors.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/commands.hpp"

@@ -1,10 +1,12 @@
 // rtl ridge: ridge regression over a grid of penalties, with exact leave-one-out errors.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <set>

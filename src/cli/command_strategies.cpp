@@ -1,7 +1,9 @@
 // rtl strategies: every way to transfer, a line and a reference each.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/json_report.hpp"

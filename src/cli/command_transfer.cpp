@@ -1,10 +1,12 @@
 // rtl transfer: every strategy against training from scratch, on one target.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/command_line.hpp"

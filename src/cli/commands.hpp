@@ -1,8 +1,8 @@
 // The commands of the program. Each function adds one subcommand; parsing it runs it.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <stdexcept>
+#include "cli/command_line_classes.hpp"
 
 namespace rtl::cli {
 

@@ -1,6 +1,7 @@
 #include "cli/json_report.hpp"
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "cli/standard_streams.hpp"
 #include "cli/verdict_text.hpp"

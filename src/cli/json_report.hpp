@@ -1,7 +1,7 @@
 // The facts of a command as JSON. The keys are part of the program's interface.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "rtl/transfer/compare.hpp"

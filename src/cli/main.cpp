@@ -1,6 +1,7 @@
 // The program rtl: exit codes are 0 done, 1 failed, 2 wrong usage.
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <new>

@@ -1,7 +1,7 @@
 // Ranges of numbers on the command line.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "cli/command_line_classes.hpp"
 
 namespace rtl::cli {
 

@@ -1,9 +1,9 @@
 // The options that training commands share, and what they mean to the library.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include "cli/command_line_classes.hpp"
 
 #include "rtl/core/device.hpp"
 #include "rtl/data/dataset.hpp"
