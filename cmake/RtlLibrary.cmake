@@ -26,12 +26,16 @@ target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
     OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
 
-# The arithmetic is in kernels, solvers and theory; elsewhere unrolled loops only make the library larger.
+# The arithmetic is in kernels, solvers and theory; elsewhere unrolled loops only make the library larger, and in builds
+# with sanitizers optimising takes longer than it saves.
 foreach(source ${RTL_SOURCES})
   if(source MATCHES "/src/(graph|layers|optim|transfer)/")
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-Os>")
   elseif(source MATCHES "/src/(core|io|data)/")
     set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-O2>")
+  endif()
+  if(RTL_SANITIZE AND source MATCHES "/src/(graph|layers|optim|transfer|core|io|data)/")
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:RelWithDebInfo>:-Og>")
   endif()
 endforeach()
 
