@@ -17,6 +17,7 @@
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "transfer/step.hpp"
+#include "transfer/support.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -30,15 +31,8 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch) {
   const Device device = Device::cuda(0);
   const auto network = layers::make_network(architecture, device, 1);
   WholeNetwork model(*network);
-  data::Dataset dataset;
-  dataset.classes = architecture.classes;
-  std::vector<std::int64_t> extents{batch};
-  for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
-  const bool images = architecture.input.rank() == 3;
-  dataset.inputs =
-      Tensor::zeros(Shape(std::span<const std::int64_t>(extents)), images ? DType::u8 : DType::f32, device);
-  dataset.labels = Tensor::zeros({batch}, DType::i32, device);
-  const data::InputNormalization normalization = images ? data::Normalization::half : data::Normalization::none;
+  const data::Dataset dataset = testing::make_zeros(architecture, batch, device);
+  const data::InputNormalization normalization = testing::normalization_of(architecture);
   const TrainingData data{&dataset, normalization, {}};
   const detail::InputGather inputs(dataset, normalization, DType::f32, device);
   const optim::Sgd optimizer(detail::trained_parameters(model), {.learning_rate = 0.1}, {.momentum = 0.9});

@@ -1,3 +1,4 @@
+// Reductions of the members of a batch: each has the bits of its own reduction.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -14,17 +14,8 @@ graph::PlanFacts facts_of(const layers::Architecture& architecture, std::int64_t
   const Device device = Device::cpu(1);
   const auto network = layers::make_network(architecture, device, 1);
   WholeNetwork model(*network);
-  data::Dataset dataset;
-  dataset.classes = architecture.classes;
-  std::vector<std::int64_t> extents{batch};
-  for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
-  const bool images = architecture.input.rank() == 3;
-  dataset.inputs =
-      Tensor::zeros(Shape(std::span<const std::int64_t>(extents)), images ? DType::u8 : DType::f32, device);
-  std::vector<std::int32_t> labels;
-  for (std::int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>(i % architecture.classes));
-  dataset.labels = Tensor::from(labels, {batch}, device);
-  const data::InputNormalization normalization = images ? data::Normalization::half : data::Normalization::none;
+  const data::Dataset dataset = testing::make_zeros(architecture, batch, device);
+  const data::InputNormalization normalization = testing::normalization_of(architecture);
   const graph::PlanFacts facts = detail::step_facts({&model, {&dataset, normalization, {}}, {.batch_size = batch}});
   std::cout << fmt::format("{:<20} batch {:>4}: {:>3} nodes, {:>6.1f} MB of {:>6.1f} MB ({:.0f} %)\n",
                            architecture.to_string(), batch, facts.nodes, static_cast<double>(facts.arena_bytes) / 1e6,

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,25 @@ inline data::Dataset make_vectors(std::uint64_t seed, std::int64_t count, std::i
   dataset.classes = classes;
   dataset.name = "gaussians";
   return dataset;
+}
+
+/// A batch of zeros as large as a network takes: images of bytes, or vectors. Labels count up to the classes, anew and
+/// anew.
+inline data::Dataset make_zeros(const layers::Architecture& architecture, std::int64_t count, const Device& device) {
+  std::vector<std::int64_t> extents{count};
+  for (const std::int64_t extent : architecture.input.extents()) extents.push_back(extent);
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < count; ++i) labels.push_back(static_cast<std::int32_t>(i % architecture.classes));
+  data::Dataset dataset;
+  dataset.inputs = Tensor::zeros(Shape(std::span<const std::int64_t>(extents)),
+                                 architecture.input.rank() == 3 ? DType::u8 : DType::f32, device);
+  dataset.labels = Tensor::from(labels, {count}, device);
+  dataset.classes = architecture.classes;
+  return dataset;
+}
+
+inline data::InputNormalization normalization_of(const layers::Architecture& architecture) {
+  return architecture.input.rank() == 3 ? data::Normalization::half : data::Normalization::none;
 }
 
 inline std::unique_ptr<layers::Network> make(const std::string& name, const std::string& variant, const Shape& input,

@@ -19,6 +19,21 @@ V joined(const V& w) {
   return w.rank() == 4 ? w : w.reshaped({w.extent(0) * w.extent(1), w.extent(2), w.extent(3), w.extent(4)});
 }
 
+/// Each weight from the operand to the result of its number, `at_once` of them in a call of `convert`.
+template <std::size_t at_once, typename Convert>
+void convert_weights(const Call& call, std::size_t weights, Convert convert) {
+  std::array<ConstView, at_once> from;
+  std::array<View, at_once> to;
+  for (std::size_t first = 0; first < weights; first += at_once) {
+    const std::size_t count = std::min(at_once, weights - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      from[i] = joined(call.in(first + i));
+      to[i] = joined(call.out(first + i));
+    }
+    convert(call.device(), {from.data(), count}, {to.data(), count});
+  }
+}
+
 }  // namespace
 
 std::vector<Type> PackWeights::infer(std::span<const Value> operands) const {
@@ -30,18 +45,7 @@ std::vector<Type> PackWeights::infer(std::span<const Value> operands) const {
   return types;
 }
 
-void PackWeights::run(const Call& call) const {
-  std::array<ConstView, at_once> from;
-  std::array<View, at_once> to;
-  for (std::size_t first = 0; first < weights(); first += at_once) {
-    const std::size_t count = std::min(at_once, weights() - first);
-    for (std::size_t i = 0; i < count; ++i) {
-      from[i] = joined(call.in(first + i));
-      to[i] = joined(call.out(first + i));
-    }
-    PackedConv2d::pack(call.device(), {from.data(), count}, {to.data(), count});
-  }
-}
+void PackWeights::run(const Call& call) const { convert_weights<at_once>(call, weights(), PackedConv2d::pack); }
 
 std::vector<Type> UnpackWeights::infer(std::span<const Value> operands) const {
   std::vector<Type> types;
@@ -51,18 +55,7 @@ std::vector<Type> UnpackWeights::infer(std::span<const Value> operands) const {
   return types;
 }
 
-void UnpackWeights::run(const Call& call) const {
-  std::array<ConstView, at_once> from;
-  std::array<View, at_once> to;
-  for (std::size_t first = 0; first < weights(); first += at_once) {
-    const std::size_t count = std::min(at_once, weights() - first);
-    for (std::size_t i = 0; i < count; ++i) {
-      from[i] = joined(call.in(first + i));
-      to[i] = joined(call.out(first + i));
-    }
-    PackedConv2d::unpack(call.device(), {from.data(), count}, {to.data(), count});
-  }
-}
+void UnpackWeights::run(const Call& call) const { convert_weights<at_once>(call, weights(), PackedConv2d::unpack); }
 
 std::vector<Type> PackedConvolution::infer(std::span<const Value> operands) const {
   const Shape w = plain_shape(operands[1].shape());

@@ -15,6 +15,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "kernels/cpu/bfloat16-inl.hpp"
 #include "kernels/cpu/winograd_transform-inl.hpp"
 // clang-format on
 
@@ -44,36 +45,6 @@ inline Tile tile_at(const WinogradShape& s, std::int64_t index) {
   return {index / (across * down), index / across % down * winograd_tile, index % across * winograd_tile};
 }
 
-/// A vector of image values.
-template <class D>
-HWY_INLINE hn::Vec<D> load_image(D d, const float* from) {
-  return hn::LoadU(d, from);
-}
-template <class D>
-HWY_INLINE hn::Vec<D> load_image(D d, const bfloat16* from) {
-  const hn::RebindToUnsigned<D> bits;
-  const hn::Rebind<std::uint16_t, D> half;
-  const auto upper = hn::LoadU(half, reinterpret_cast<const std::uint16_t*>(from));
-  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, upper)));
-}
-
-template <class D>
-HWY_INLINE void store_image(D d, hn::Vec<D> value, float* to) {
-  hn::StoreU(value, d, to);
-}
-/// Rounds as to_bfloat16 does.
-template <class D>
-HWY_INLINE void store_image(D, hn::Vec<D> value, bfloat16* to) {
-  const hn::RebindToUnsigned<D> bits;
-  const hn::Rebind<std::uint16_t, D> half;
-  const auto exact = hn::BitCast(bits, value);
-  const auto odd = hn::And(hn::ShiftRight<16>(exact), hn::Set(bits, 1U));
-  const auto rounded = hn::Add(exact, hn::Add(odd, hn::Set(bits, 0x7fffU)));
-  const auto quiet = hn::Or(exact, hn::Set(bits, 0x400000U));
-  const auto chosen = hn::IfThenElse(hn::RebindMask(bits, hn::IsNaN(value)), quiet, rounded);
-  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, reinterpret_cast<std::uint16_t*>(to));
-}
-
 template <bool kInterior, typename T>
 HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, const T* x, float* to,
                                      std::int64_t stride) {
@@ -92,8 +63,7 @@ HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, c
       hn::Vec<decltype(d)> column[size];
 #pragma GCC unroll 6
       for (int i = 0; i < size; ++i) {
-        column[i] =
-            kInterior || inside(i, j) ? load_image(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
+        column[i] = kInterior || inside(i, j) ? load(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
       }
       transform_input(d, column, half[j]);
     }
@@ -237,10 +207,10 @@ HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue<T>&
           if (j >= columns) break;
           const std::int64_t offset = at + (i * s.width + j) * outs + k;
           auto value = hn::Add(done[j], bias);
-          if (epilogue.residual != nullptr) value = hn::Add(value, load_image(d, epilogue.residual + offset));
+          if (epilogue.residual != nullptr) value = hn::Add(value, load(d, epilogue.residual + offset));
           // The operand order makes NaN pass through the maximum.
           if (epilogue.relu) value = hn::IfThenZeroElse(hn::Lt(value, hn::Zero(d)), value);
-          store_image(d, value, y + offset);
+          store(value, d, y + offset);
         }
       }
     }
