@@ -1,8 +1,7 @@
 // How a study becomes a subcommand of `rtl reproduce`.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include "cli/command_line_classes.hpp"
 #include "studies/study.hpp"
 
 namespace rtl::cli {
