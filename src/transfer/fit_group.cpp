@@ -158,7 +158,8 @@ std::vector<FitOutcome> FitGroup::run() {
   std::vector<FitOutcome> outcomes;
   for (std::size_t i = 0; i < recipes_.size(); ++i) {
     try {
-      const FitContext& context = contexts_[i];
+      FitContext& context = contexts_[i];
+      if (context.stages_ == 0) context.record_.complete = true;  // it asked for no training
       outcomes.push_back({Fitted(choice_.strategy->info().name, context.task(), recipes_[i].take(), context.record())});
     } catch (const TrainingDiverged& error) {
       outcomes.push_back({std::nullopt, error});

@@ -155,8 +155,8 @@ TEST(TrainingFlags, L2spActsWhereTheStartIsASourceAlone) {
     return place.json("r.json");
   };
   const auto plain = compared({"all"}), drawn = compared({"all", "--l2sp-strength", "3"});
-  ASSERT_EQ(plain.at("strategies").size(), 5u);
-  for (std::size_t i = 0; i < 5; ++i) {
+  ASSERT_EQ(plain.at("strategies").size(), 6u);
+  for (std::size_t i = 0; i < 6; ++i) {
     const auto& a = plain.at("strategies").at(i);
     const auto& b = drawn.at("strategies").at(i);
     const bool equal = a.at("losses") == b.at("losses") && a.at("accuracy") == b.at("accuracy");
@@ -168,7 +168,8 @@ TEST(TrainingFlags, L2spActsWhereTheStartIsASourceAlone) {
   };
   EXPECT_TRUE(
       noted(drawn,
-            "L2-SP of strength 3 acts on fine-tune alone: scratch, distill, probe, refine start at drawn weights, "
+            "L2-SP of strength 3 acts on fine-tune alone: scratch, distill, probe, refine, ridge-probe start at drawn "
+            "weights, "
             "so there is no source to be drawn to."))
       << drawn.at("notes");
   EXPECT_TRUE(

@@ -124,7 +124,7 @@ TEST(Verdicts, AScratchThatDivergesFailsButGivesTheRows) {
   EXPECT_NE(outcome.errors.find("nothing to compare with"), std::string::npos) << outcome.errors;
   EXPECT_NE(outcome.errors.find("--learning-rate"), std::string::npos) << outcome.errors;
   EXPECT_NE(outcome.output.find("scratch: 2 of 2 runs diverged"), std::string::npos) << outcome.output;
-  EXPECT_EQ(place.json("t.json").at("strategies").size(), 5u);
+  EXPECT_EQ(place.json("t.json").at("strategies").size(), 6u);
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ struct StrategyInfo {
   bool uses_source_data = false;  ///< StrategyOptions::source_data
   bool same_classes = false;      ///< the source's own head is used: its classes are the target's
   bool trains_source = false;     ///< all of a source is trained, so it is not taken at an inner layer
+  bool trains = true;             ///< by gradients: there are epochs, losses and checkpoints
   bool regression = true;         ///< real targets are possible
   /// `all` runs it by default.
   bool in_all = true;
