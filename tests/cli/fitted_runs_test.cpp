@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 
@@ -117,6 +118,39 @@ TEST(FittedRuns, ARunThatWasFinishedWithoutAFileGetsOne) {
             0);
   EXPECT_EQ(contents(place).size(), 4u);
   expect_predictions(place, place.json("r.json"));
+}
+
+TEST(FittedRuns, ValuesPredictAsTheComparisonSays) {
+  const Workplace place;
+  std::string table = "a,b,value\n";
+  for (int i = 0; i < 50; ++i) {
+    const double a = std::sin(7.0 * i), b = std::cos(5.0 * i);
+    table += std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(1000 + 100 * a - 30 * b) + "\n";
+  }
+  place.write("t.csv", table);
+  const std::string data = "csv:t.csv?label=value&target=real";
+  ASSERT_EQ(place
+                .run({"pretrain", "--data", data, "--model", "mlp:4", "--epochs", "2", "--out", "m.safetensors",
+                      "--json", "m.json"})
+                .code,
+            0);
+  ASSERT_EQ(
+      place.run({"predict", "--model", "m.safetensors", "--data", data, "--threads", "1", "--json", "p.json"}).code, 0);
+  // By another order of the same operations, in f32.
+  EXPECT_NEAR(place.json("p.json").at("r2").get<double>(), place.json("m.json").at("test_r2").get<double>(), 1e-5);
+  const auto outcome = place.run({"transfer", "--source", "m.safetensors", "--target", data, "--model", "mlp:4",
+                                  "--strategy", "probe,fine-tune,refine", "--seeds", "2", "--epochs", "3", "--threads",
+                                  "1", "--out", "fits", "--json", "r.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const json comparison = place.json("r.json");
+  for (const json& strategy : comparison.at("strategies")) {
+    for (int seed = 1; seed <= 2; ++seed) {
+      const std::string file = file_of(strategy.at("name"), seed);
+      SCOPED_TRACE(file);
+      ASSERT_EQ(place.run({"predict", "--model", file, "--data", data, "--threads", "1", "--json", "p.json"}).code, 0);
+      EXPECT_EQ(place.json("p.json").at("r2"), strategy.at("r2").at("values")[static_cast<std::size_t>(seed - 1)]);
+    }
+  }
 }
 
 TEST(FittedRuns, InputsAreNotOverwritten) {
