@@ -85,7 +85,7 @@ std::map<std::string, std::string> describe_training(const Arguments& arguments,
                                                      const transfer::Task& task) {
   const auto& options = arguments.training.options;
   return {{"rtl", RTL_VERSION},
-          {"task", transfer::detail::encode_task(task)},
+          {transfer::detail::task_key, transfer::detail::encode_task(task)},
           {"training.data", io::valid_utf8(part.name)},
           {"training.samples", fmt::format("{}", part.size())},
           {"training.epochs", fmt::format("{}", options.epochs)},

@@ -60,7 +60,7 @@ PredictionModel PredictionModel::load(const ModelSpec& spec, const Device& devic
   if (outputs == 0) {
     throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
   }
-  const auto task = metadata.find("task");
+  const auto task = metadata.find(transfer::detail::task_key);
   model.task_ = task == metadata.end() ? transfer::Task{.outputs = outputs}
                                        : transfer::detail::decode_task(spec.file, task->second, outputs);
   return model;

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -16,6 +18,7 @@ namespace rtl::transfer {
 namespace {
 
 const char* const kind_key = "predictor";
+constexpr std::ptrdiff_t deepest = 32;
 
 }  // namespace
 
@@ -229,6 +232,9 @@ FrozenSource ArchiveReader::source(std::string_view name) const {
 
 std::unique_ptr<Predictor> ArchiveReader::predictor(std::string_view name) const {
   const ArchiveReader inside = part(name);
+  if (std::count(inside.prefix_.begin(), inside.prefix_.end(), '.') > deepest) {
+    fail(fmt::format("predictors lie within each other more than {} deep", deepest));
+  }
   const std::string& kind = inside.text(kind_key);
   const PredictorKind* found = detail::find_predictor_kind(kind);
   if (found == nullptr) {

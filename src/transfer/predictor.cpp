@@ -20,7 +20,6 @@ namespace {
 
 const char* const kind = "rtl predictor 1";
 const char* const root = "model";
-const char* const task_key = "task";
 
 struct Added {
   std::mutex mutex;
@@ -36,7 +35,7 @@ Added& added() {
 Fitted load_checkpoint(const std::string& path, const Device& device) {
   layers::LoadedNetwork loaded = layers::load_network(path, device);
   const auto strategy = loaded.metadata.find("strategy");
-  const auto described = loaded.metadata.find(task_key);
+  const auto described = loaded.metadata.find(detail::task_key);
   Task task{.outputs = loaded.network->architecture().classes};
   if (described != loaded.metadata.end()) task = detail::decode_task(path, described->second, task.outputs);
   auto normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
@@ -106,13 +105,13 @@ std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset
 void Fitted::save(const std::string& path) const {
   if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr) {
     layers::save_network(path, alone->network(), alone->normalization(),
-                         {{"strategy", strategy_}, {task_key, detail::encode_task(task_)}});
+                         {{"strategy", strategy_}, {detail::task_key, detail::encode_task(task_)}});
     return;
   }
   ArchiveWriter archive;
   archive.text("kind", kind);
   archive.text("strategy", strategy_);
-  archive.text(task_key, detail::encode_task(task_));
+  archive.text(detail::task_key, detail::encode_task(task_));
   archive.predictor(root, *predictor_);
   archive.save(path);
 }
@@ -124,7 +123,7 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
     archive.fail(fmt::format("it holds '{}', not '{}'", archive.text("kind"), kind));
   }
   std::unique_ptr<Predictor> predictor = archive.predictor(root);
-  Task task = detail::decode_task(path, archive.text(task_key), predictor->outputs_count());
+  Task task = detail::decode_task(path, archive.text(detail::task_key), predictor->outputs_count());
   return {archive.text("strategy"), std::move(task), std::move(predictor)};
 }
 

@@ -42,10 +42,10 @@ TEST(FittedFile, MetadataCannotAskForMoreThanTheTensorsAre) {
       {"model.encoders", "0"},
       {"model.predictor", "stack"},
       {"model.predictor", "unknown"},
-      {"task", R"({"kind":"classes","outputs":4,"names":[]})"},
-      {"task", R"({"kind":"classes","outputs":3,"names":["a"]})"},
-      {"task", R"({"kind":"regression","outputs":3,"names":[],"mean":[0,0,0],"deviation":[1,0,1]})"},
-      {"task", "{"},
+      {"rtl.task", R"({"kind":"classes","outputs":4,"names":[]})"},
+      {"rtl.task", R"({"kind":"classes","outputs":3,"names":["a"]})"},
+      {"rtl.task", R"({"kind":"regression","outputs":3,"names":[],"mean":[0,0,0],"deviation":[1,0,1]})"},
+      {"rtl.task", "{"},
       {"kind", "rtl predictor 0"}};
   for (const auto& [key, value] : changes) {
     SCOPED_TRACE(key + " = " + value);

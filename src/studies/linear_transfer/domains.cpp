@@ -245,37 +245,43 @@ Family with_all_pairs(Family family, const std::vector<std::int64_t>& sizes, boo
   return family;
 }
 
-/// The first `most` domains of a family.
-Family read_family(const std::string& name, const std::string& folder, std::size_t most) {
-  Family family{name, {}, {}, name != "amazon" && name != "office"};
-  const auto read = [&](auto reader, std::initializer_list<const char*> domains) {
-    for (const char* domain : domains) {
-      if (family.domains.size() == most) break;
-      family.domains.push_back(reader(folder, domain));
-    }
+/// A family of domains: how one is read, their names, and the target rows that policies are compared with.
+struct FamilyReader {
+  const char* name;
+  Domain (*read)(const std::string& folder, const std::string& domain);
+  std::vector<std::string> domains;
+  std::vector<std::int64_t> sizes = {};
+};
+
+const std::vector<FamilyReader>& readers() {
+  static const std::vector<FamilyReader> all{
+      {"wine", wine, {"red", "white"}, {20, 50, 100, 300, 1000}},
+      {"heart", heart, {"cleveland", "hungarian", "switzerland", "va"}, {20, 40, 80}},
+      {"amazon", amazon, {"books", "dvd", "electronics", "kitchen"}, {50, 100, 200, 500, 1000, 2000}},
+      {"office", office, {"amazon", "caltech", "dslr", "webcam"}, {30, 60, 100}},
+      {"housing", housing, {"<1H OCEAN", "INLAND", "NEAR BAY", "NEAR OCEAN"}},
+      {"cortex", cortex, {"Hippocampus", "Layer 2-3 lateral", "Layer 4", "Layer 6"}},
+      {"adult", adult, {"Married-civ-spouse", "Never-married", "Divorced", "Widowed"}},
+      {"myelin", myelin, {"Internal Capsule Caudoputamen", "Layer 2-3 medial", "Layer 5", "White matter"}},
+      {"race", race, {"White", "Black", "Asian-Pac-Islander", "Amer-Indian-Eskimo"}},
+      {"aldolase", aldolase, {"Internal Capsule Caudoputamen", "Layer 2-3 medial", "Layer 5", "White matter"}},
   };
-  if (name == "wine") {
-    read(wine, {"red", "white"});
-  } else if (name == "heart") {
-    read(heart, {"cleveland", "hungarian", "switzerland", "va"});
-  } else if (name == "amazon") {
-    read(amazon, {"books", "dvd", "electronics", "kitchen"});
-  } else if (name == "office") {
-    read(office, {"amazon", "caltech", "dslr", "webcam"});
-  } else if (name == "housing") {
-    read(housing, {"<1H OCEAN", "INLAND", "NEAR BAY", "NEAR OCEAN"});
-  } else if (name == "cortex") {
-    read(cortex, {"Hippocampus", "Layer 2-3 lateral", "Layer 4", "Layer 6"});
-  } else if (name == "adult") {
-    read(adult, {"Married-civ-spouse", "Never-married", "Divorced", "Widowed"});
-  } else if (name == "myelin") {
-    read(myelin, {"Internal Capsule Caudoputamen", "Layer 2-3 medial", "Layer 5", "White matter"});
-  } else if (name == "race") {
-    read(race, {"White", "Black", "Asian-Pac-Islander", "Amer-Indian-Eskimo"});
-  } else if (name == "aldolase") {
-    read(aldolase, {"Internal Capsule Caudoputamen", "Layer 2-3 medial", "Layer 5", "White matter"});
-  } else {
-    throw ValueError(fmt::format("there is no family '{}' of linear transfers", name));
+  return all;
+}
+
+const FamilyReader& reader_of(const std::string& name) {
+  for (const FamilyReader& reader : readers()) {
+    if (reader.name == name) return reader;
+  }
+  throw ValueError(fmt::format("there is no family '{}' of linear transfers", name));
+}
+
+/// The first `most` domains of a family.
+Family read_family(const FamilyReader& reader, const std::string& folder, std::size_t most) {
+  const std::string name = reader.name;
+  Family family{name, {}, {}, name != "amazon" && name != "office"};
+  for (const std::string& domain : reader.domains) {
+    if (family.domains.size() < most) family.domains.push_back(reader.read(folder, domain));
   }
   return family;
 }
@@ -286,22 +292,21 @@ std::vector<std::string> family_names() { return {"wine", "heart", "amazon", "of
 
 Family load_family(const std::string& name, const std::string& folder, bool quick, const Device& device) {
   if (name == "cifar100") return cifar100(folder, quick, device);
-  const std::vector<std::int64_t> sizes = name == "wine"     ? std::vector<std::int64_t>{20, 50, 100, 300, 1000}
-                                          : name == "heart"  ? std::vector<std::int64_t>{20, 40, 80}
-                                          : name == "amazon" ? std::vector<std::int64_t>{50, 100, 200, 500, 1000, 2000}
-                                                             : std::vector<std::int64_t>{30, 60, 100};
-  return with_all_pairs(read_family(name, folder, quick ? 2 : 4), sizes, quick);
+  const FamilyReader& reader = reader_of(name);
+  return with_all_pairs(read_family(reader, folder, quick ? 2 : 4), reader.sizes, quick);
 }
 
 std::vector<std::string> few_rows_family_names() {
-  return {"wine", "heart", "amazon", "office", "housing", "cortex", "adult", "myelin", "race", "aldolase"};
+  std::vector<std::string> names;
+  for (const FamilyReader& reader : readers()) names.emplace_back(reader.name);
+  return names;
 }
 
 Family load_few_rows_family(const std::string& name, const std::string& folder, bool quick) {
   if (quick && name == "amazon") return {name, {}, {}, false};
   const std::vector<std::int64_t> sizes =
       quick ? std::vector<std::int64_t>{12, 25} : std::vector<std::int64_t>{12, 15, 20, 25, 30};
-  return with_all_pairs(read_family(name, folder, 4), sizes, false);
+  return with_all_pairs(read_family(reader_of(name), folder, 4), sizes, false);
 }
 
 }  // namespace rtl::studies::linear_transfer
