@@ -35,13 +35,16 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch) {
   const data::InputNormalization normalization = testing::normalization_of(architecture);
   const TrainingData data{&dataset, normalization, {}};
   const detail::InputGather inputs(dataset, normalization, DType::f32, device);
-  const optim::Sgd optimizer(detail::trained_parameters(model), {.learning_rate = 0.1}, {.momentum = 0.9});
-  detail::TrainingStep step({{&model, &data, &inputs, &optimizer}}, 2, device, DType::f32);
+  TrainingOptions options;
+  options.learning_rate = 0.1;
+  const detail::OptimizerSet optimizers(options, model);
+  detail::TrainingStep step({{.model = &model, .data = &data, .inputs = &inputs, .optimizers = &optimizers}}, 2, device,
+                            DType::f32);
   std::vector<std::int64_t> order;
   for (std::int64_t i = 0; i < batch; ++i) order.push_back(i);
   step.set_order(order);
   step.set_labels(std::vector<std::int32_t>(static_cast<std::size_t>(batch)));
-  step.start_epoch(std::vector<detail::EpochStart>{{.seed = 1, .step = 0, .rates = {.learning_rate = 0.1}}});
+  step.start_epoch(std::vector<detail::EpochStart>{{.seed = 1, .step = 0, .rates = optimizers.rates()}});
   const std::int64_t planned = step.plan(batch).facts().launches;
   const std::size_t before = emulation::started();
   step.run(batch);
