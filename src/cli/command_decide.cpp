@@ -252,9 +252,10 @@ void print(const Arguments& arguments, const transfer::TransferAdvisor& advisor,
     const bool judged = std::isfinite(candidate.gain_standard_error);
     const std::string gain = judged ? fmt::format("{:+.4g} ± {:.2g}", candidate.gain, candidate.gain_standard_error)
                                     : fmt::format("{:+.4g} ± ?", candidate.gain);
-    std::vector<std::string> row = {name_of(candidate), fmt::format("{:.3g}", candidate.target_penalty),
-                                    fmt::format("{:.6g}", candidate.leave_one_out), c == 0 ? "" : gain,
-                                    fmt::format("{:.2f}", advice.weights[c])};
+    std::vector<std::string> row = {
+        name_of(candidate),
+        std::isfinite(candidate.target_penalty) ? fmt::format("{:.3g}", candidate.target_penalty) : "–",
+        fmt::format("{:.6g}", candidate.leave_one_out), c == 0 ? "" : gain, fmt::format("{:.2f}", advice.weights[c])};
     if (!result.test.empty()) {
       const TestScores& test = result.test[c + 1];
       row.push_back(test.accuracy ? fmt::format("{:.1f} %", 100 * *test.accuracy)
