@@ -125,7 +125,8 @@ StrategyList StrategyArguments::parse(const std::vector<std::string>& labels, st
       if (option == nullptr || choice.values.contains(name)) continue;
       std::vector<std::string> next;
       for (const auto& begun : expanded) {
-        for (const auto& value : values) next.push_back(value == option->default_value ? begun : begun + ":" + value);
+        for (const auto& value : values)
+          next.push_back(value == option->default_value ? begun : fmt::format("{}:{}", begun, value));
       }
       expanded = std::move(next);
     }

@@ -215,7 +215,7 @@ FrozenSource ArchiveReader::source(std::string_view name) const {
   const ArchiveReader inside = part(name);
   try {
     if (inside.has("features")) {
-      const std::string source = inside.text("name");
+      const std::string& source = inside.text("name");
       return FrozenSource::of_features(source, inside.integer("features"), [source](const data::Dataset&) -> Tensor {
         throw ValueError(
             fmt::format("the model looks at the features '{}', which are not part of its file: give them "
