@@ -155,11 +155,8 @@ Protocol describe_protocol(const transfer::Comparison& comparison, const std::ve
                        {"training", describe(training)},
                        {"seeds", fmt::format("{} to {}", comparison.seeds.front(), comparison.seeds.back())}};
   for (const auto& result : comparison.strategies) {
-    std::string values;
-    for (const auto& [name, value] : result.options) {
-      values += fmt::format("{}{} {}", values.empty() ? "" : ", ", name, value);
-    }
-    if (!values.empty()) protocol.push_back({"options of " + result.name, values});
+    if (result.options.empty()) continue;
+    protocol.push_back({"options of " + result.name, transfer::to_text(result.options)});
   }
   if (training.label_flips > 0) {
     protocol.push_back({"label flips", fmt::format("{}{}", training.label_flips,

@@ -100,6 +100,12 @@ void OptionVisitor::choose(const char* name, std::size_t& index, const Choices& 
   see({name, choices.at(index), choices, {}, help}, {[&] { return choices.at(index); }, set});
 }
 
+std::string to_text(const OptionValues& values) {
+  std::string text;
+  for (const auto& [name, value] : values) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, value);
+  return text;
+}
+
 namespace detail {
 
 void fill_options(const std::function<void(OptionVisitor&)>& visit, const OptionValues& values) {

@@ -79,6 +79,8 @@ TEST(Options, AreDescribed) {
   EXPECT_EQ(all[0].help, "a rate");
   EXPECT_EQ(all[2].choices, (Choices{"no", "yes"}));
   EXPECT_EQ(all[4].default_value, "red");
+  EXPECT_EQ(to_text({{"a", "1"}, {"b", "x"}}), "a 1, b x");
+  EXPECT_EQ(to_text({}), "");
 }
 
 TEST(StrategyNames, CarryOptions) {

@@ -103,6 +103,9 @@ OptionValues option_values(Options options) {
   return detail::values_of_options([&](OptionVisitor& visitor) { options.visit(visitor); });
 }
 
+/// "feature_scale 1, feature_scaling raw", for people and protocols.
+std::string to_text(const OptionValues& values);
+
 /// A strategy without options of its own.
 struct NoOptions {
   void visit(OptionVisitor&) {}

@@ -10,7 +10,6 @@
 namespace rtl::transfer::recipes {
 namespace {
 
-using detail::DomainDiscriminator;
 using graph::Value;
 
 enum class SourceHalf : std::uint8_t { samples, target };
@@ -58,10 +57,7 @@ class GatedHead final : public Trainable {
   std::unique_ptr<FusedHead> merged() const { return head_.merged(); }
   std::vector<ParameterGroup> groups() override {
     const auto adam = [&](std::vector<optim::NamedStorage> parameters, std::size_t objective) {
-      return ParameterGroup{.parameters = std::move(parameters),
-                            .objective = objective,
-                            .learning_rate = options_.gate_learning_rate,
-                            .optimizer = OptimizerKind::adam};
+      return ParameterGroup{std::move(parameters), objective, 1, options_.gate_learning_rate, OptimizerKind::adam};
     };
     return {adam(head_.trained(), 0), adam(discriminator_.trained(), 1)};
   }
@@ -70,11 +66,7 @@ class GatedHead final : public Trainable {
     const double s = epochs > 1 ? static_cast<double>(epoch) / static_cast<double>(epochs - 1) : 0;
     return {2 / (1 + std::exp(-10 * s)) - 1};
   }
-  std::string description() const override {
-    std::string text = "dann-gate";
-    for (const auto& [name, value] : option_values(options_)) text += ", " + name + " " + value;
-    return text;
-  }
+  std::string description() const override { return "dann-gate, " + to_text(option_values(options_)); }
 
   std::vector<Value> objectives(const TrainingBatch& batch, const layers::ForwardContext& context) override {
     const Value logits = graph::cast(outputs(batch, context), DType::f32), labels = batch.targets.one_hot();
@@ -120,14 +112,13 @@ class GatedHead final : public Trainable {
 
   Options options_;
   detail::LowRankHead head_;
-  DomainDiscriminator discriminator_;
+  detail::DomainDiscriminator discriminator_;
 };
 
 Recipe fit(FitContext& context, Options options) {
   GatedHead model(context, options);
-  const bool samples = options.source_half == SourceHalf::samples;
   TrainingData data{&context.train(), {}, {context.keep(context.features(0))}}, source;
-  if (samples) {
+  if (options.source_half == SourceHalf::samples) {
     if (context.source_data().classes != context.train().classes) {
       throw ValueError("dann-gate: the source's samples have other classes than the target");
     }

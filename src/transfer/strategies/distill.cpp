@@ -34,10 +34,7 @@ class Student final : public Trainable {
     return {graph::add(graph::scale(batch.targets.loss(logits), 1 - weight),
                        graph::scale(teacher, weight * options_.temperature * options_.temperature))};
   }
-  std::string description() const override {
-    return "distillation, temperature " + std::to_string(options_.temperature) + ", weight " +
-           std::to_string(options_.teacher_weight);
-  }
+  std::string description() const override { return "distill, " + to_text(option_values(options_)); }
 
  private:
   NetworkPredictor& network_;
