@@ -123,8 +123,10 @@ std::string checkpoint_of(const std::string& folder, const Setting& setting) {
   return fmt::format("{}/models/resnet{}_cifar10.safetensors", folder, setting.source == "ResNet-20" ? 20 : 56);
 }
 
-/// Columns of every feature by its deviation but for counts of words, whose deviations are those of rare words.
-bool scales_each_feature(const std::string& family) { return family != "amazon" && family != "office"; }
+/// By its deviation; not where some columns are almost constant, rare words and pixels at an edge.
+bool scales_each_feature(const std::string& family) {
+  return family != "amazon" && family != "office" && family != "digits";
+}
 
 }  // namespace
 
@@ -214,7 +216,8 @@ Prepared Material::prepare(const Setting& setting) {
   const Tensor test = features_.get(*source, own.test)->gather(nullptr, host);
   const auto features =
       transfer::FrozenSource::of_matrices(source->name(), {{&target.train, train}, {&target.test, test}});
-  return {std::move(target), stressed(features, setting.stress), cache};
+  return {std::move(target), stressed(features, setting.stress), cache,
+          table->components ? data::Normalization::none : data::Normalization::standardize};
 }
 
 }  // namespace rtl::studies::transfer_table

@@ -27,6 +27,8 @@ struct Prepared {
   data::TrainTest target;
   transfer::FrozenSource source;
   std::shared_ptr<transfer::FeatureCache> features;
+  /// Of h's inputs: principal components stay as they are, since standardised the last weigh as much as the first.
+  data::Normalization normalization = data::Normalization::standardize;
 };
 
 /// Values made once, by the first that asks; the others wait. Safe for concurrent use.
@@ -61,6 +63,7 @@ struct Table {
   Domain domain;
   std::vector<float> encoder = {};
   std::int64_t encoder_columns = 0;
+  bool components = false;  ///< these are principal components
 };
 
 class Material {

@@ -23,10 +23,16 @@ StrategyScores StrategyScores::first(int seeds) const {
   return part;
 }
 
-double Outcome::mean(const std::string& label) const { return transfer::summarize(strategies.at(label).scores).mean; }
+std::vector<double> Outcome::scores(const std::string& label) const {
+  std::vector<double> all = strategies.at(label).scores;
+  for (double& score : all) score = std::max(score, lowest_r2);
+  return all;
+}
+
+double Outcome::mean(const std::string& label) const { return transfer::summarize(scores(label)).mean; }
 
 transfer::Interval Outcome::difference(const std::string& label, const std::string& other) const {
-  const std::vector<double>&a = strategies.at(label).scores, &b = strategies.at(other).scores;
+  const std::vector<double> a = scores(label), b = scores(other);
   std::vector<double> differences;
   for (std::size_t i = 0; i < a.size(); ++i) differences.push_back(a[i] - b[i]);
   constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -16,10 +16,13 @@ const std::vector<std::string>& strategy_labels();
 /// What hindsight chooses the best of: scratch, probes and REFINE as published.
 const std::vector<std::string>& rival_labels();
 
+/// An R^2 below counts as this one, so that single runs do not decide means.
+inline constexpr double lowest_r2 = -1;
+
 /// One strategy in one setting.
 struct StrategyScores {
   std::vector<double> scores;  ///< accuracy or R^2 of each seed, fractions of one
-  /// Of runs that diverged; they count as what a constant prediction scores: the most frequent class, R^2 0.
+  /// Of runs that diverged; they count as always predicting the most frequent class, or as lowest_r2.
   std::vector<std::int64_t> diverged = {};
   double processor_seconds = 0;  ///< a fit and its evaluation, mean over the seeds
 
@@ -32,6 +35,8 @@ struct Outcome {
   std::map<std::string, StrategyScores> strategies;
 
   bool has(const std::string& label) const { return strategies.count(label) != 0; }
+  /// Of each seed, not below lowest_r2.
+  std::vector<double> scores(const std::string& label) const;
   double mean(const std::string& label) const;
   /// Of a strategy's scores minus another's, paired by seed: a 95 % t-interval.
   transfer::Interval difference(const std::string& label, const std::string& other) const;

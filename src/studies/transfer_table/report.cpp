@@ -53,33 +53,22 @@ Json to_json(const Tally& tally) {
 }
 
 /// A row each strategy, and the same as JSON.
-void add_kind(const std::string& part, const Kind& kind, const Outcomes& outcomes, Reproduction& result, Json& json) {
-  if (outcomes.empty()) return;
-  TextTable table{.title = fmt::format("{}: {}, {} settings", part, kind.name, outcomes.size()),
-                  .header = {"strategy", "settings", "mean gain", "worse than scratch", "worst mean",
-                             "better than scratch", "regret to the best", "worse than the best", "better than it",
-                             "processor s a fit", "diverged runs", "worst setting"},
-                  .left = {11}};
+void add_kind(const std::string& part, const Kind& kind, const Outcomes& outcomes, TextTable& table, Json& json) {
   for (const std::string& label : strategy_labels()) {
     const Tally tally = Tally::of(outcomes, label);
     if (tally.settings == 0) continue;
-    table.rows.push_back({label, std::to_string(tally.settings), fmt::format("{:+.2f}", 100 * tally.gain),
-                          share(tally.worse, tally.settings), fmt::format("{:+.1f}", 100 * tally.worst),
-                          share(tally.better, tally.settings), fmt::format("{:+.2f}", 100 * tally.regret),
-                          share(tally.worse_than_best, tally.settings), share(tally.better_than_best, tally.settings),
-                          fmt::format("{:.3f}", tally.processor_seconds), std::to_string(tally.diverged),
-                          tally.worst_setting});
+    table.rows.push_back({part, kind.name, label, std::to_string(tally.settings),
+                          fmt::format("{:+.2f}", 100 * tally.gain), share(tally.worse, tally.settings),
+                          fmt::format("{:+.1f}", 100 * tally.worst), share(tally.better, tally.settings),
+                          fmt::format("{:+.2f}", 100 * tally.regret), share(tally.worse_than_best, tally.settings),
+                          share(tally.better_than_best, tally.settings), fmt::format("{:.3f}", tally.processor_seconds),
+                          std::to_string(tally.diverged), tally.worst_setting});
     json[label] = to_json(tally);
   }
-  result.tables.push_back(std::move(table));
 }
 
 /// Mean gains of the strategies in each group of settings, real targets apart.
-TextTable groups_table(const std::string& part, const Outcomes& outcomes, Json& json) {
-  TextTable table{.title = part + ": mean gain over scratch by group, points", .header = {"group", "settings"}};
-  for (const std::string& label : strategy_labels()) {
-    if (label != "scratch") table.header.push_back(label);
-  }
+void add_groups(const std::string& part, const Outcomes& outcomes, TextTable& table, Json& json) {
   for (const std::string& group : groups()) {
     for (const bool regression : {false, true}) {
       Outcomes own;
@@ -88,7 +77,7 @@ TextTable groups_table(const std::string& part, const Outcomes& outcomes, Json& 
       });
       if (own.empty()) continue;
       const std::string name = group + (regression ? ", real target" : "");
-      std::vector<std::string> row{name, std::to_string(own.size())};
+      std::vector<std::string> row{part, name, std::to_string(own.size())};
       for (const std::string& label : strategy_labels()) {
         if (label == "scratch") continue;
         const Tally tally = Tally::of(own, label);
@@ -98,16 +87,19 @@ TextTable groups_table(const std::string& part, const Outcomes& outcomes, Json& 
       table.rows.push_back(std::move(row));
     }
   }
-  return table;
+}
+
+/// The header's first cells, then the strategies but for scratch.
+std::vector<std::string> with_strategies(std::vector<std::string> header) {
+  std::copy_if(strategy_labels().begin(), strategy_labels().end(), std::back_inserter(header),
+               [](const std::string& label) { return label != "scratch"; });
+  return header;
 }
 
 TextTable settings_table(const std::vector<Outcome>& outcomes) {
   TextTable table{.title = "Settings: scratch, and differences from it in points, with 95 % intervals",
-                  .header = {"setting", "part", "scratch"},
+                  .header = with_strategies({"setting", "part", "scratch"}),
                   .left = {1}};
-  for (const std::string& label : strategy_labels()) {
-    if (label != "scratch") table.header.push_back(label);
-  }
   table.header.emplace_back("best with hindsight");
   for (const Outcome& outcome : outcomes) {
     std::vector<std::string> row{outcome.setting.name(), outcome.setting.kept ? "kept" : "visible",
@@ -169,6 +161,14 @@ std::optional<Claim> claim_of(const std::vector<Outcome>& outcomes) {
 }  // namespace
 
 void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
+  TextTable strategies{.title = "Strategies; gains and regret in points",
+                       .header = {"part", "settings", "strategy", "count", "mean gain", "worse than scratch",
+                                  "worst mean", "better than scratch", "regret to the best", "worse than the best",
+                                  "better than it", "processor s a fit", "diverged runs", "worst setting"},
+                       .left = {1, 2, 13}};
+  TextTable gains{.title = "Mean gain over scratch by group, points",
+                  .header = with_strategies({"part", "group", "settings"}),
+                  .left = {1}};
   Json parts = Json::object();
   for (const bool kept : {false, true}) {
     const std::string part = kept ? "kept" : "visible";
@@ -178,10 +178,12 @@ void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
       Outcomes of_kind;
       std::copy_if(own.begin(), own.end(), std::back_inserter(of_kind),
                    [&](const Outcome* outcome) { return kind.has(outcome->setting); });
-      add_kind(part, kind, of_kind, result, parts[part]["kinds"][kind.name]);
+      if (!of_kind.empty()) add_kind(part, kind, of_kind, strategies, parts[part]["kinds"][kind.name]);
     }
-    result.tables.push_back(groups_table(part, own, parts[part]["groups"]));
+    add_groups(part, own, gains, parts[part]["groups"]);
   }
+  result.tables.push_back(std::move(strategies));
+  result.tables.push_back(std::move(gains));
   result.tables.push_back(settings_table(outcomes));
   result.figures.push_back(figure_of(outcomes));
   if (const std::optional<Claim> claim = claim_of(outcomes)) result.claims.push_back(*claim);

@@ -49,7 +49,7 @@ StrategyScores scores_of(const transfer::Comparison& comparison, const transfer:
   own.scores = comparison.score_of(result).values;
   for (std::size_t i = 0; i < own.scores.size(); ++i) {
     if (!std::isnan(own.scores[i])) continue;
-    own.scores[i] = comparison.regression ? 0 : comparison.scratch.majority_share;
+    own.scores[i] = comparison.regression ? lowest_r2 : comparison.scratch.majority_share;
     own.diverged.push_back(static_cast<std::int64_t>(comparison.seeds[i]));
   }
   return own;
@@ -192,6 +192,7 @@ void run_setting(const Prepared& prepared, const std::vector<std::string>& label
   options.train_samples = outcome.setting.rows;
   options.training = training_for(outcome.setting.rows);
   options.strategy.model = std::string("mlp:") + model_variant;
+  options.strategy.normalization = prepared.normalization;
   options.strategy.cache = prepared.features.get();
   options.strategy.device = Device::cpu(1);
   options.threads_per_run = 1;

@@ -47,12 +47,17 @@ class TransferTableRun final : public Run {
     const std::vector<Outcome> outcomes = run_settings(wanted, data_, store, seeds, options);
     result.protocol = {
         {"seeds", fmt::format("1 to {}, paired: the same rows, initial values and order of batches", seeds)},
-        {"scores", "accuracy, or R^2 of real targets; gains, differences and regret in points (hundredths)"},
+        {"scores",
+         "accuracy, or R^2 of real targets, -1 where it is below; gains, differences and regret in points "
+         "(hundredths)"},
         {"the best", "of scratch, probe, ridge-probe and refine in each setting, with hindsight"},
         {"training",
          "SGD, momentum 0.9, step size 0.05, batches of 32, weight decay 1e-4, 250, 350 or 600 steps for up to "
          "100, up to 400, or more rows; h and scratch are mlp:128-64"},
-        {"sources", "mlp:128-64, one a source domain for all seeds; ResNets of CIFAR-10 as published"}};
+        {"sources", "mlp:128-64, one a source domain for all seeds; ResNets of CIFAR-10 as published"},
+        {"inputs of h",
+         "the target's columns, standardised by the training rows; of amazon, office and cifar100 64 "
+         "principal components of all its rows, of cortex other columns"}};
     report(outcomes, result);
     result.facts["seeds"] = seeds;
     return result;

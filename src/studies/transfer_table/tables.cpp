@@ -21,7 +21,7 @@
 namespace rtl::studies::transfer_table {
 namespace {
 
-constexpr std::int64_t components = 64;
+constexpr std::int64_t component_count = 64;
 /// Of what is drawn once for the table: which cells are the source's, which images are read.
 constexpr std::uint64_t tables_seed = 20261129;
 
@@ -36,6 +36,20 @@ Domain wine_classes(const std::string& folder, const std::string& colour) {
   std::vector<std::int64_t> labels;
   for (const double quality : domain.y) labels.push_back(quality <= 5 ? 0 : quality <= 6 ? 1 : 2);
   domains::set_classes(domain, labels, 3);
+  return domain;
+}
+
+/// Without the places, which tell the areas apart.
+Domain housing(const std::string& folder, const std::string& area) {
+  Domain domain = domains::housing(folder, area);
+  constexpr std::int64_t places = 2;  // longitude and latitude, the first columns
+  std::vector<float> x;
+  for (std::int64_t i = 0; i < domain.rows; ++i) {
+    const auto row = domain.x.begin() + i * domain.features;
+    x.insert(x.end(), row + places, row + domain.features);
+  }
+  domain.x = std::move(x);
+  domain.features -= places;
   return domain;
 }
 
@@ -142,10 +156,8 @@ Domain digits(const std::string& folder, const std::string& set) {
 Domain read_domain(const std::string& folder, const std::string& family, const std::string& name) {
   using Read = Domain (*)(const std::string&, const std::string&);
   static const std::unordered_map<std::string, Read> readers{
-      {"wine", domains::wine},       {"wine-classes", wine_classes},
-      {"heart", domains::heart},     {"amazon", domains::amazon},
-      {"sentences", sentences},      {"office", domains::office},
-      {"housing", domains::housing}, {"digits", digits}};
+      {"wine", domains::wine},  {"wine-classes", wine_classes}, {"heart", domains::heart}, {"amazon", domains::amazon},
+      {"sentences", sentences}, {"office", domains::office},    {"housing", housing},      {"digits", digits}};
   return readers.at(family)(folder, name);
 }
 
@@ -241,8 +253,9 @@ std::vector<float> principal_components(const std::vector<float>& x, std::int64_
 Table read_table(const std::string& folder, const std::string& family, const std::string& domain) {
   Table table{read_domain(folder, family, domain)};
   if (family == "amazon" || family == "office") {
-    table.encoder = principal_components(table.domain.x, table.domain.rows, table.domain.features, components);
-    table.encoder_columns = components;
+    table.encoder = principal_components(table.domain.x, table.domain.rows, table.domain.features, component_count);
+    table.encoder_columns = component_count;
+    table.components = true;
   }
   return table;
 }
@@ -298,8 +311,9 @@ Table cifar_table(const std::string& folder, const std::string& target) {
   table.domain.name = target;
   table.domain.rows = table.domain.source_rows = static_cast<std::int64_t>(labels.size());
   domains::set_classes(table.domain, labels, static_cast<std::int64_t>(there.size()));
-  table.encoder = principal_components(table.domain.x, table.domain.rows, table.domain.features, components);
-  table.encoder_columns = components;
+  table.encoder = principal_components(table.domain.x, table.domain.rows, table.domain.features, component_count);
+  table.encoder_columns = component_count;
+  table.components = true;
   return table;
 }
 
