@@ -20,6 +20,7 @@
 #include "rtl/data/sampler.hpp"
 #include "rtl/data/spec.hpp"
 #include "rtl/data/split.hpp"
+#include "rtl/data/stress.hpp"
 #include "rtl/data/svmlight.hpp"
 #include "rtl/graph/gradient_check.hpp"
 #include "rtl/graph/gradients.hpp"
