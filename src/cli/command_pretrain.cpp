@@ -101,14 +101,19 @@ std::map<std::string, std::string> describe_training(const Arguments& arguments,
   return facts;
 }
 
-void run(Arguments arguments) {
-  const Stresses stresses = arguments.stress.parse(arguments.training.options);
-  const auto training = arguments.training.training();
+/// Throws UsageError, before anything is read.
+void check(const Arguments& arguments) {
+  arguments.training.training();
   arguments.training.parsed_normalization();
   check_data_spec("--data", arguments.data);
   check_model("--model", arguments.model);
   check_outputs({{"--out", arguments.out}, {"--out (unfinished)", unfinished(arguments)}, {"--json", arguments.json}},
                 data_files("--data", arguments.data));
+}
+
+void run(Arguments arguments) {
+  const Stresses stresses = arguments.stress.parse(arguments.training.options);
+  check(arguments);
   const auto before = written(unfinished(arguments));
   const KeptWork kept([&, file = unfinished(arguments)]() -> std::string {
     const auto now = written(file);
