@@ -197,6 +197,14 @@ TEST(StudyReport, ShowsTables) {
   const std::string html = cli::html_report(result);
   EXPECT_NE(html.find("<h2>Settings</h2>"), std::string::npos);
   EXPECT_NE(html.find("name    gain\n------  ----\n&lt;wine&gt;   1.5\n"), std::string::npos) << html;
+  result.protocol = {{"seeds", "1 to 3"}};
+  result.claims = {{"a | b", 1, 2, 0.5}};
+  result.title = "A study";
+  EXPECT_EQ(cli::markdown_report(result),
+            "# A study\n\n* seeds: 1 to 3\n\n"
+            "## Settings\n\n| name | gain |\n| --- | ---: |\n| \\<wine> | 1.5 |\n\n"
+            "## Claims\n\n| claim | measured |  | expected | tolerance |  |\n| --- | ---: | --- | ---: | ---: | --- |\n"
+            "| a \\| b | 2 | within | 1 | 0.5 | failed |\n\n");
 }
 
 /// A row a study of the table in docs/cli.md.
