@@ -139,6 +139,23 @@ TEST(Reproduce, LinearTransferRefusesWhatItCannotDo) {
   EXPECT_NE(unwritable.errors.find("nowhere"), std::string::npos) << unwritable.errors;
 }
 
+TEST(Reproduce, TransferTableRefusesWhatItCannotDo) {
+  const Workplace place;
+  const Outcome unknown = place.run({"reproduce", "transfer-table", "--group", "beer"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.errors.find("beer"), std::string::npos) << unknown.errors;
+  EXPECT_EQ(place.run({"reproduce", "transfer-table", "--part", "half", "--data", "data"}).code, 2);
+  const Outcome nowhere = place.run({"reproduce", "transfer-table", "--quick"}, {"RTL_DATA="});
+  EXPECT_EQ(nowhere.code, 2);
+  EXPECT_NE(nowhere.errors.find("--data"), std::string::npos) << nowhere.errors;
+  const Outcome none = place.run({"reproduce", "transfer-table", "--quick", "--group", "cifar100", "--data", "data"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.errors.find("no setting"), std::string::npos) << none.errors;
+  const Outcome missing = place.run({"reproduce", "transfer-table", "--quick", "--group", "wine", "--data", "data"});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.errors.find("winequality-"), std::string::npos) << missing.errors;
+}
+
 /// One claim that holds and one that does not; keeps the effort that it was asked for.
 class HalfRight final : public studies::Run {
  public:
