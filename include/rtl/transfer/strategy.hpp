@@ -112,7 +112,9 @@ class FitContext {
 
   /// Raw frozen features f32 [N, p] of the training rows, on the device.
   Tensor features(std::size_t source) const;
-  /// The same of all samples of the source's data.
+  /// The same of any source, for predictions on the training rows.
+  FeatureLookup lookup() const;
+  /// Raw frozen features f32 [N, p] of all samples of the source's data, on the device.
   Tensor source_data_features(std::size_t source) const;
   /// The sources' blocks with a scaling fitted to the training rows, and the scaled features, as TrainingData takes
   /// them, valid while the fit lasts. Fits on the same rows share the features.
