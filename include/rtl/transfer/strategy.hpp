@@ -157,8 +157,8 @@ class FitContext::TrainingRequest {
  public:
   TrainingRequest(FitContext& context, std::vector<Replica> replicas)
       : context_(context), replicas_(std::move(replicas)) {}
-  /// After TrainingOptions::stop ended a stage there is no next one.
-  bool await_ready() const noexcept { return context_.stages_ > 1 && !context_.record_.complete; }
+  /// After TrainingOptions::stop ended a stage, or where it says so between two, there is no next one.
+  bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   /// Of the first.
   TrainingRecord await_resume();
