@@ -75,6 +75,7 @@
 #include "rtl/solvers/feature_optimum.hpp"
 #include "rtl/solvers/featurization.hpp"
 #include "rtl/solvers/gram_stream.hpp"
+#include "rtl/solvers/importance_weights.hpp"
 #include "rtl/solvers/l2sp_source.hpp"
 #include "rtl/solvers/randomized_svd.hpp"
 #include "rtl/solvers/ridge_path.hpp"
