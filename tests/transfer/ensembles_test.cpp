@@ -87,6 +87,18 @@ TEST(LogitEnsemble, IsTheMeanOfItsMembers) {
   }
 }
 
+TEST(LogitEnsemble, CopiesNeedNetworks) {
+  for (const char* name : {"logit-ensemble:copies", "cat-two-stage"}) {
+    const Device device = Device::cpu(1);
+    const Setting s(device);
+    const FrozenSource bare = FrozenSource::of_features("bare", 4, [&](const data::Dataset& data) {
+      return Tensor::zeros({data.size(), 4}, DType::f32, device);
+    });
+    EXPECT_THROW(s.fit(name, {s.first, bare}, quick(1)), ValueError) << name;
+    EXPECT_THROW(s.fit(name, {}, quick(1)), ValueError) << name;
+  }
+}
+
 /// Members that are alike in width start at one head, whatever their place.
 TEST(LogitEnsemble, PermutedSourcesPermuteTheBlocks) {
   const Device device = Device::cpu(1);

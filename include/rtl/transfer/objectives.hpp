@@ -19,8 +19,8 @@ graph::Value distillation(const graph::Value& student, const graph::Value& teach
 /// Mean binary cross-entropy of sigmoid(logits) and one label, 0 or 1, for all: a scalar [1].
 graph::Value binary_cross_entropy(const graph::Value& logits, bool label);
 
-/// |C_s - C_t|^2 / (4 d^2) of the covariances of features [m, d] and [n, d], which divide by the number of rows less
-/// one; of one row the covariance is 0 (Sun and Saenko 2016): a scalar [1]. O((m + n) d^2).
+/// The squared distance of the covariances of features [m, d] and [n, d], over 4 d^2; covariances divide by the number
+/// of rows less one, and are 0 of one row (Sun and Saenko 2016). A scalar [1]. O((m + n) d^2).
 graph::Value coral(const graph::Value& source, const graph::Value& target);
 
 /// The squared maximum mean discrepancy of features [m, d] and [n, d], with the mean of five Gaussian kernels
