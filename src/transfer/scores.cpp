@@ -325,7 +325,8 @@ Transferability transferability(const FrozenSource& source, const data::Dataset&
     named.push_back(static_cast<std::int32_t>(std::max_element(row, row + source.classes()) - row));
   }
   const auto samples = static_cast<std::int64_t>(named.size());
-  found.nce = nce(Tensor::from(named, {samples}, logits.device().host()), source.classes(), train.labels, train.classes);
+  found.nce =
+      nce(Tensor::from(named, {samples}, logits.device().host()), source.classes(), train.labels, train.classes);
   return found;
 }
 
