@@ -11,7 +11,8 @@ namespace rtl::transfer::detail {
 
 class OptimizerSet {
  public:
-  /// L2-SP, where a group has it, draws to the present weights. Throws ValueError for a model without groups, a group without parameters and a parameter in two groups.
+  /// L2-SP, where a group has it, draws to the present weights. Throws ValueError for a model without groups, a group
+  /// without parameters and a parameter in two groups.
   OptimizerSet(const TrainingOptions& options, Trainable& model);
 
   std::size_t size() const noexcept { return entries_.size(); }

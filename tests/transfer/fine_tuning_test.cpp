@@ -6,62 +6,24 @@
 
 #include "rtl/graph/operations.hpp"
 #include "rtl/layers/initialization.hpp"
-#include "rtl/transfer/strategies.hpp"
 #include "transfer/hooked_network.hpp"
 #include "transfer/network_blocks.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
-#include "transfer/support.hpp"
+#include "transfer/sources.hpp"
 
 namespace rtl::transfer {
 namespace {
 
+using testing::expect_equal;
+using testing::fit_one;
+using testing::moved;
+using testing::named_values;
+using testing::plain_source;
 using testing::quick;
-
-/// A residual network, trained a little so that its running statistics and norms are no defaults.
-FrozenSource residual_source(const Device& device, std::int64_t classes = 4) {
-  auto network = testing::make("resnet_cifar", "8", {8, 8, 3}, classes, 3, device);
-  train(*network, testing::make_images(9, 48, classes, 8, device), data::Normalization::half, quick(2));
-  return FrozenSource(std::move(network), data::Normalization::half);
-}
-
-FrozenSource plain_source(const Device& device, std::int64_t classes = 4) {
-  return FrozenSource(testing::make("paper_cnn", "4-4-8-16", {8, 8, 3}, classes, 3, device));
-}
-
-using Values = std::map<std::string, std::vector<float>>;
-
-Values named_values(const layers::ModuleState& state) {
-  Values all;
-  for (const auto& parameter : state.parameters) all[parameter.name] = parameter.value().to_vector<float>();
-  for (const auto& buffer : state.buffers) all[buffer.name] = buffer.value().to_vector<float>();
-  return all;
-}
-
-Values values_of_source(const FrozenSource& source) {
-  return named_values(source.copy_network(source.device())->state());
-}
-
-/// Names of tensors that are not the source's any more.
-std::vector<std::string> moved(const FrozenSource& source, const Fitted& fitted) {
-  const Values before = values_of_source(source);
-  std::vector<std::string> names;
-  for (const auto& [name, values] : named_values(fitted.state())) {
-    const auto found = before.find(name);
-    if (found == before.end() || !testing::same_bytes(found->second, values)) names.push_back(name);
-  }
-  return names;
-}
-
-Fitted fit_one(const std::string& strategy, const FrozenSource& source, const data::Dataset& data,
-               const TrainingOptions& training) {
-  return fit(strategy, {source}, data, training);
-}
-
-void expect_equal(const Fitted& a, const Fitted& b) {
-  EXPECT_TRUE(testing::same_bytes(testing::values_of(a.state()), testing::values_of(b.state())));
-  EXPECT_EQ(a.training().losses, b.training().losses);
-}
+using testing::residual_source;
+using testing::Values;
+using testing::values_of_source;
 
 TEST(NetworkBlocks, AreTheNamedLayersAndTheHead) {
   const Device device = Device::cpu(1);
