@@ -64,4 +64,22 @@ void train_last(layers::Network& network, std::int64_t count) {
   }
 }
 
+std::vector<ParameterGroup> source_and_head_groups(layers::Network& network, bool own_head,
+                                                   const TrainingOptions& training, double strength,
+                                                   double head_decay) {
+  layers::ModuleState source, fresh;
+  network.visit_trunk("", source);
+  network.visit_head("", own_head ? source : fresh);
+  std::vector<ParameterGroup> groups;
+  const auto add = [&](const layers::ModuleState& state, double own_strength, double own_decay) {
+    ParameterGroup group{.parameters = trainable_parameters(state)};
+    group.l2sp_strength = training.l2sp_strength + own_strength;
+    group.weight_decay = training.weight_decay + own_decay;
+    if (!group.parameters.empty()) groups.push_back(std::move(group));
+  };
+  add(source, strength, 0);
+  add(fresh, 0, head_decay);
+  return groups;
+}
+
 }  // namespace rtl::transfer::detail

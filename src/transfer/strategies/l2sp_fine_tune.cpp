@@ -1,5 +1,6 @@
 // Fine-tuning that is drawn to where it started: L2-SP.
 #include "rtl/transfer/strategy.hpp"
+#include "transfer/network_blocks.hpp"
 
 namespace rtl::transfer::recipes {
 namespace {
@@ -29,19 +30,8 @@ class DrawnNetwork final : public Trainable {
   layers::ModuleState state() override { return network_.state(); }
   bool wants_inputs() const override { return true; }
   std::vector<ParameterGroup> groups() override {
-    layers::ModuleState source, fresh;
-    network_.network().visit_trunk("", source);
-    network_.network().visit_head("", own_head_ ? source : fresh);
-    std::vector<ParameterGroup> groups;
-    const auto add = [&](const layers::ModuleState& state, double strength, double decay) {
-      ParameterGroup group{.parameters = trainable_parameters(state)};
-      group.l2sp_strength = training_.l2sp_strength + strength;
-      group.weight_decay = training_.weight_decay + decay;
-      if (!group.parameters.empty()) groups.push_back(std::move(group));
-    };
-    add(source, options_.start_strength, 0);
-    add(fresh, 0, options_.head_decay);
-    return groups;
+    return detail::source_and_head_groups(network_.network(), own_head_, training_, options_.start_strength,
+                                          options_.head_decay);
   }
   std::string description() const override { return "l2sp-fine-tune, " + to_text(option_values(options_)); }
 
