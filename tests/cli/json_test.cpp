@@ -44,8 +44,9 @@ TEST(Json, Strategies) {
     EXPECT_FALSE(entry.at("summary").get<std::string>().empty());
     EXPECT_FALSE(entry.at("reference").get<std::string>().empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "dann-gate", "distill", "fine-tune", "probe", "refine",
-                                             "ridge-probe"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "adapter", "bitfit", "bss", "dann-gate", "delta", "distill",
+                                             "fine-tune", "ia3", "l2sp-fine-tune", "lora", "probe", "refine",
+                                             "ridge-probe", "stochastic-norm"}));
 }
 
 TEST(Json, InspectOfADataSet) {

@@ -57,7 +57,7 @@ const Strategy& ia3() {
        .reference = "Liu et al. 2022, (IA)^3",
        .trains_source = true,
        .in_all = false},
-      fit);
+      fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }
 
