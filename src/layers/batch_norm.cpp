@@ -36,10 +36,11 @@ Value BatchNorm::normalised(const Value& x, const ForwardContext& context) const
   const Value mean = context.read(x, running_mean_), variance = context.read(x, running_variance_);
   const graph::BatchNormOptions options{.epsilon = options_.epsilon, .momentum = options_.momentum};
   if (!trained) return graph::batch_norm_evaluation(x, weight, bias, mean, variance, options);
+  if (context.running_share == 0) return graph::batch_norm_training(x, weight, bias, mean, variance, options);
+  // As they are before this step: the backward pass would find them moved.
+  const Value mean_before = graph::scale(mean, 1), variance_before = graph::scale(variance, 1);
+  const Value by_running = graph::batch_norm_evaluation(x, weight, bias, mean_before, variance_before, options);
   const Value by_batch = graph::batch_norm_training(x, weight, bias, mean, variance, options);
-  if (context.running_share == 0) return by_batch;
-  // Behind the update: the backward pass reads the same statistics.
-  const Value by_running = graph::batch_norm_evaluation(x, weight, bias, mean, variance, options);
   const Value ones = graph::fill(x.graph(), 1, weight.shape(), x.dtype());
   const Value kept = graph::dropout(ones, context.running_share, stream_of(weight_.name), context.counters);
   const Value batch = graph::greater_equal(kept, ones);

@@ -155,6 +155,24 @@ TEST(StochasticNorm, ItsGradientIsThatOfWhatItChose) {
   }
 }
 
+TEST(StochasticNorm, NormalisesByWhatWasThereBeforeTheStep) {
+  for (const Device& device : test::devices()) {
+    test::RandomTensors random(1);
+    BatchNorm norm({.channels = 40, .epsilon = 0}, construction(device));  // mean 0, variance 1
+    const Tensor x = random.f64({8, 40}, device, 1, 2);
+    const std::vector<double> given = values(x),
+                              mixed = values(test::evaluate(x, [&](const Value&in) {
+                                return norm.forward(in, {.training = true,
+                                                         .counters = test::counters(in.graph(), 7, 3),
+                                                         .running_share = 0.5});
+                              }));
+    std::size_t unchanged = 0;
+    for (std::size_t i = 0; i < given.size(); ++i) unchanged += mixed[i] == given[i] ? 1 : 0;
+    EXPECT_EQ(unchanged % 8, 0U);
+    EXPECT_GE(unchanged / 8, 5U);  // of 40: one draw in ten million has fewer
+  }
+}
+
 TEST(StochasticNorm, MovesStatisticsAsTheOrdinaryOne) {
   for (const Device& device : test::devices()) {
     test::RandomTensors random(1);

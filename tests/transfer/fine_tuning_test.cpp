@@ -309,6 +309,23 @@ TEST(L2spFineTune, DrawsToTheSourceAndShrinksTheHead) {
   EXPECT_LT(small, 0.5 * free_head);
 }
 
+TEST(FineTuning, AStateIsOfWhatIsTrained) {
+  const Device device = Device::cpu(1);
+  const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
+  const FrozenSource source = residual_source(device);
+  const testing::Folder folder;
+  TrainingOptions training = quick(4);
+  training.checkpoint = folder / "state";
+  training.resume = true;
+  training.stop = [] { return true; };
+  EXPECT_FALSE(fit_one("bitfit", source, data, training).training().complete);
+  training.stop = nullptr;
+  for (const char* other : {"fine-tune", "fine-tune:last=1", "lora", "ia3", "stochastic-norm", "l2sp-fine-tune"}) {
+    EXPECT_THROW(fit_one(other, source, data, training), ValueError) << other;
+  }
+  expect_equal(fit_one("bitfit", source, data, training), fit_one("bitfit", source, data, quick(4)));
+}
+
 TEST(FineTuning, SaysWhatCannotBe) {
   const Device device = Device::cpu(1);
   const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
