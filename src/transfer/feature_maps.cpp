@@ -83,14 +83,18 @@ std::vector<double> losses_without(const NetworkPredictor& model, const Samples&
   return losses;
 }
 
-/// C softmax(losses), of which only differences matter.
-Tensor attention_of(const std::vector<double>& losses, const Device& device) {
+/// C softmax(z / temperature), z being the losses less their mean, over their deviation.
+Tensor attention_of(const std::vector<double>& losses, double temperature, const Device& device) {
+  const auto count = static_cast<double>(losses.size());
+  double mean = 0, variance = 0, sum = 0;
+  for (const double loss : losses) mean += loss / count;
+  for (const double loss : losses) variance += (loss - mean) * (loss - mean) / count;
+  const double scale = variance > 0 ? 1 / (std::sqrt(variance) * temperature) : 0;
   const double largest = *std::max_element(losses.begin(), losses.end());
-  double sum = 0;
-  for (const double loss : losses) sum += std::exp(loss - largest);
+  for (const double loss : losses) sum += std::exp((loss - largest) * scale);
   std::vector<float> weights;
   for (const double loss : losses) {
-    weights.push_back(static_cast<float>(static_cast<double>(losses.size()) * std::exp(loss - largest) / sum));
+    weights.push_back(static_cast<float>(count * std::exp((loss - largest) * scale) / sum));
   }
   return Tensor::from(weights, {static_cast<std::int64_t>(losses.size())}, device);
 }
@@ -133,7 +137,7 @@ Value features_and_maps(layers::Network& network, const Value& x, const std::vec
 }
 
 std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data::Dataset& samples,
-                                      const std::vector<std::string>& layers, std::int64_t rows) {
+                                      const std::vector<std::string>& layers, std::int64_t rows, double temperature) {
   const Device device = model.network().device();
   const Samples chosen(model, samples, rows);
   const auto graph = std::make_shared<graph::Graph>(device);
@@ -149,7 +153,7 @@ std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data:
   for (std::size_t i = 0; i < layers.size(); ++i) {
     Tensor map(results[i].shape(), DType::f32, device);
     copy_bytes(execution.view(results[i]), map);
-    attention.push_back(attention_of(losses_without(model, chosen, layers[i], map), device));
+    attention.push_back(attention_of(losses_without(model, chosen, layers[i], map), temperature, device));
   }
   return attention;
 }

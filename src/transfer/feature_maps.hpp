@@ -19,10 +19,10 @@ using Maps = std::map<std::string, graph::Value>;
 graph::Value features_and_maps(layers::Network& network, const graph::Value& x, const std::vector<std::string>& layers,
                                layers::ForwardContext context, Maps& maps);
 
-/// For each layer C softmax(increase), f32 [C] of the layer's channels: by how much the network's mean loss grows on
-/// (at most) `rows` evenly spaced samples where a channel is zero (DELTA, Li et al. 2019). Their mean is 1. Every
-/// channel takes a pass through what lies behind it.
+/// For each layer C softmax(z / temperature), f32 [C] of the layer's channels, whose mean is 1. z is by how much the
+/// network's mean loss grows on (at most) `rows` evenly spaced samples where a channel is zero, standardised over the
+/// channels (DELTA, Li et al. 2019, and its published code). Every channel takes a pass through what lies behind it.
 std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data::Dataset& samples,
-                                      const std::vector<std::string>& layers, std::int64_t rows);
+                                      const std::vector<std::string>& layers, std::int64_t rows, double temperature);
 
 }  // namespace rtl::transfer::detail

@@ -253,22 +253,23 @@ TEST(Delta, AttentionIsWhatTheLossGrowsBy) {
     const data::Dataset data = testing::make_vectors(1, 30, 5, 3, 2.0, device);
     NetworkPredictor model(testing::make("mlp", "6", {5}, 3, 3, device), data::Normalization::none);
     train(model.network(), data, data::Normalization::none, quick(10));
-    const std::vector<Tensor> attention = detail::channel_attention(model, data, {"fc1"}, 30);
+    const std::vector<Tensor> attention = detail::channel_attention(model, data, {"fc1"}, 30, 0.5);
     ASSERT_EQ(attention.size(), 1U);
     const testing::Values values = testing::named_values(model.state());
-    Numbers wanted;
-    double sum = 0;
-    for (std::int64_t channel = 0; channel < 6; ++channel) {
-      wanted.push_back(std::exp(loss_without(values, data, channel) - loss_without(values, data, -1)));
-      sum += wanted.back();
-    }
+    Numbers losses, wanted;
+    double mean = 0, variance = 0, sum = 0;
+    for (std::int64_t channel = 0; channel < 6; ++channel) losses.push_back(loss_without(values, data, channel));
+    for (const double loss : losses) mean += loss / 6;
+    for (const double loss : losses) variance += std::pow(loss - mean, 2) / 6;
+    for (const double loss : losses) sum += wanted.emplace_back(std::exp((loss - mean) / std::sqrt(variance) / 0.5));
     const std::vector<float> here = attention[0].to_vector<float>();
-    // Losses of order one in f32.
-    for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(here[i], 6 * wanted[i] / sum, 1e-5);
+    // Losses of order one in f32, over their deviation and the temperature.
+    const double rounding = 6 * std::pow(2.0, -22) / std::sqrt(variance) / 0.5;
+    for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(here[i], 6 * wanted[i] / sum, rounding * 6 * wanted[i] / sum);
     // Of some samples only, evenly spaced.
     const std::vector<std::int64_t> third{0, 3, 6, 9, 12, 15, 18, 21, 24, 27};
-    EXPECT_EQ(detail::channel_attention(model, data, {"fc1"}, 10)[0].to_vector<float>(),
-              detail::channel_attention(model, data.subset(third), {"fc1"}, 10)[0].to_vector<float>());
+    EXPECT_EQ(detail::channel_attention(model, data, {"fc1"}, 10, 5)[0].to_vector<float>(),
+              detail::channel_attention(model, data.subset(third), {"fc1"}, 10, 5)[0].to_vector<float>());
   }
 }
 

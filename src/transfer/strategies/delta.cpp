@@ -19,6 +19,7 @@ struct Options {
   double head_decay = 0.01;
   std::int64_t attention_epochs = 10;
   std::int64_t attention_samples = 256;
+  double attention_temperature = 5;
 
   void visit(OptionVisitor& option) {
     option("attention", attention, {"supervised", "even"},
@@ -116,7 +117,8 @@ Recipe fit(FitContext& context, Options options) {
     co_await context.train(probe, data, training);
     const auto measured = context.copy_of(context.source(), options.head_start);
     take_head(probe, measured->network());
-    kept.set_attention(detail::channel_attention(*measured, context.train(), layers, options.attention_samples));
+    kept.set_attention(detail::channel_attention(*measured, context.train(), layers, options.attention_samples,
+                                                 options.attention_temperature));
   }
   co_await context.train(kept, model->normalization());
   co_return model;
