@@ -205,6 +205,20 @@ TEST(Delta, OfNoStrengthIsFineTuning) {
   }
 }
 
+TEST(Delta, AttentionOfAnyTemperatureIsInTheEndEven) {
+  const Device device = Device::cpu(1);
+  const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
+  const FrozenSource source = plain_source(device);
+  const auto losses = [&](const std::string& options) {
+    std::vector<double> all = fit_one("delta:map_strength=2" + options, source, data, quick(5)).training().losses;
+    return std::vector<double>(all.end() - 5, all.end());  // without the epochs of the head alone
+  };
+  const std::vector<double> even = losses(":even"), hot = losses(":attention_temperature=1e9");
+  const std::vector<double> sharp = losses(":attention_temperature=0.5");
+  for (std::size_t epoch = 0; epoch < 5; ++epoch) EXPECT_NEAR(hot[epoch], even[epoch], 1e-5);
+  EXPECT_GT(std::abs(sharp.back() - even.back()), 1e-4);
+}
+
 TEST(Delta, StaysNearTheSourcesMaps) {
   for (const Device& device : testing::devices()) {
     const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
@@ -291,6 +305,7 @@ TEST(Penalties, SayWhatCannotBe) {
   EXPECT_THROW(fit_one("bss:spectral_strength=-1", source, data, quick(0)), ValueError);
   EXPECT_THROW(fit_one("delta:map_strength=-1", source, data, quick(0)), ValueError);
   EXPECT_THROW(fit_one("delta:attention_samples=0", source, data, quick(0)), ValueError);
+  EXPECT_THROW(fit_one("delta:attention_temperature=0", source, data, quick(0)), ValueError);
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ struct Options {
     option("attention_epochs", attention_epochs, Range::at_least(0),
            "epochs of the head on frozen features by which the loss is measured");
     option("attention_samples", attention_samples, Range::at_least(1), "of the target, on which it is measured");
+    option("attention_temperature", attention_temperature, Range::above(0),
+           "of the softmax of a layer's standardised increases; 5 in the published code");
   }
 };
 
