@@ -39,6 +39,14 @@ void add_factorisations(const Device& device, KernelCases& cases) {
                      copy_bytes(*start, *work);
                      kernels::symmetric_eigen(device, *work, *values);
                    }});
+  constexpr std::int64_t few = 64;  // the samples of a batch
+  const Shared small = covariance(few, device), rotated = shared_zeros({few, few}, DType::f64, device);
+  const Shared scratch = shared_zeros({few, few}, DType::f64, device), found = shared_zeros({few}, DType::f64, device);
+  cases.push_back({"queued_symmetric_eigen", fmt::format("f64 n={}", few), 9 * cube(few),
+                   2 * static_cast<double>(small->bytes()), [=] {
+                     copy_bytes(*small, *rotated);
+                     kernels::queued_symmetric_eigen(device, *rotated, *found, *scratch);
+                   }});
   cases.push_back({"cholesky_factor", fmt::format("f64 n={}", n), cube(n) / 3, 2 * bytes, [=] {
                      copy_bytes(*start, *work);
                      kernels::cholesky_factor(device, *work);

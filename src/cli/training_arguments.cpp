@@ -54,7 +54,7 @@ void TrainingArguments::add_to(CLI::App& command) {
   command
       .add_option("--l2sp-strength", options.l2sp_strength,
                   "L2-SP: draws all weights to those that the training starts from; in a comparison only where these "
-                  "are a source's, in fine-tune and in probe with the source's own head")
+                  "are a source's, in fine-tune and its like and in probe with the source's own head")
       ->capture_default_str()
       ->group(group);
   command.add_option("--schedule", schedule, "constant, step or cosine")->capture_default_str()->group(group);

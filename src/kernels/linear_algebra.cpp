@@ -75,6 +75,21 @@ void symmetric_eigen(const Device& device, View a, View values) {
                           failed, batch.extent(0), batch.extent(2)));
 }
 
+void queued_symmetric_eigen(const Device& device, View a, View values, View work) {
+  constexpr std::int64_t largest = 1024;
+  check::dense_operands("queued_symmetric_eigen", device, {{"a", a}, {"values", values}, {"work", work}});
+  check::rank("queued_symmetric_eigen", {"a", a}, 2);
+  square("queued_symmetric_eigen", {"a", a});
+  check::shape("queued_symmetric_eigen", {"values", values}, {a.extent(0)});
+  check::shape("queued_symmetric_eigen", {"work", work}, a.shape());
+  if (a.extent(0) > largest) {
+    throw ValueError(fmt::format("queued_symmetric_eigen: the order is {}; {} is the largest, use symmetric_eigen",
+                                 a.extent(0), largest));
+  }
+  if (a.count() == 0) return;
+  RTL_DISPATCH(device, queued_symmetric_eigen(device, a, values, work));
+}
+
 void cholesky_factor(const Device& device, View a) {
   check::dense_operands("cholesky_factor", device, {{"a", a}});
   check::rank("cholesky_factor", {"a", a}, 2);

@@ -4,6 +4,7 @@
 
 #include "rtl/graph/operations.hpp"
 #include "rtl/kernels/pointwise.hpp"
+#include "rtl/layers/initialization.hpp"
 
 namespace rtl::layers {
 
@@ -24,12 +25,26 @@ BatchNorm::BatchNorm(const BatchNormLayerOptions& options, const Construction& c
 }
 
 Value BatchNorm::forward(const Value& x, const ForwardContext& context, const Value& residual) {
-  const bool trained = context.training && !context.frozen && (weight_.trainable || bias_.trainable);
-  const auto norm = trained ? graph::batch_norm_training : graph::batch_norm_evaluation;
-  Value y = norm(x, context.read(x, weight_), context.read(x, bias_), context.read(x, running_mean_),
-                 context.read(x, running_variance_), {.epsilon = options_.epsilon, .momentum = options_.momentum});
-  if (residual.defined()) y = graph::add(y, residual);
+  Value y = normalised(x, context);
+  if (residual.defined()) y = graph::add(context.behind_branch(weight_, y), residual);
   return options_.relu ? graph::relu(y) : y;
+}
+
+Value BatchNorm::normalised(const Value& x, const ForwardContext& context) const {
+  const bool trained = context.training && !context.frozen && weight_.trainable;
+  const Value weight = context.read(x, weight_), bias = context.read(x, bias_);
+  const Value mean = context.read(x, running_mean_), variance = context.read(x, running_variance_);
+  const graph::BatchNormOptions options{.epsilon = options_.epsilon, .momentum = options_.momentum};
+  if (!trained) return graph::batch_norm_evaluation(x, weight, bias, mean, variance, options);
+  if (context.running_share == 0) return graph::batch_norm_training(x, weight, bias, mean, variance, options);
+  // As they are before this step: the backward pass would find them moved.
+  const Value mean_before = graph::scale(mean, 1), variance_before = graph::scale(variance, 1);
+  const Value by_running = graph::batch_norm_evaluation(x, weight, bias, mean_before, variance_before, options);
+  const Value by_batch = graph::batch_norm_training(x, weight, bias, mean, variance, options);
+  const Value ones = graph::fill(x.graph(), 1, weight.shape(), x.dtype());
+  const Value kept = graph::dropout(ones, context.running_share, stream_of(weight_.name), context.counters);
+  const Value batch = graph::greater_equal(kept, ones);
+  return graph::add(graph::multiply(by_batch, batch), graph::multiply(by_running, graph::subtract(ones, batch)));
 }
 
 void BatchNorm::visit(const std::string& prefix, ModuleState& state) {

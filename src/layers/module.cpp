@@ -35,11 +35,33 @@ void Module::set_trainable(bool trainable) {
   for (const NamedParameter& parameter : state().parameters) parameter.parameter->trainable = trainable;
 }
 
+Hooks Hooks::within(const std::string& layer) const {
+  Hooks inside{.parameters = parameters, .layers = {}, .branch = branch};
+  const std::string prefix = layer + ".";
+  for (const auto& [name, function] : layers) {
+    if (name.starts_with(prefix)) inside.layers.emplace(name.substr(prefix.size()), function);
+  }
+  return inside;
+}
+
 Value ForwardContext::read(Graph& graph, const Parameter& parameter) const {
   if (!parameter.defined()) return {};
   const bool constant = frozen || !parameter.trainable;
-  return constant ? graph.constant(parameter.name, parameter.storage)
-                  : graph.variable(parameter.name, parameter.storage);
+  const Value original =
+      constant ? graph.constant(parameter.name, parameter.storage) : graph.variable(parameter.name, parameter.storage);
+  if (hooks == nullptr) return original;
+  const auto found = hooks->parameters.find(&parameter);
+  return found == hooks->parameters.end() ? original : found->second(original);
+}
+
+Value ForwardContext::behind_layer(const std::string& name, const Value& y) const {
+  if (hooks == nullptr) return y;
+  const auto found = hooks->layers.find(name);
+  return found == hooks->layers.end() ? y : found->second(y);
+}
+
+Value ForwardContext::behind_branch(const Parameter& last, const Value& branch) const {
+  return hooks == nullptr || !hooks->branch ? branch : hooks->branch(last, branch);
 }
 
 Parameter Construction::parameter(std::string_view name, Tensor tensor) const {

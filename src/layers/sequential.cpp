@@ -39,17 +39,31 @@ std::vector<std::string> Sequential::layer_names() const {
   return names;
 }
 
+/// With the hooks of what lies in it, and behind it.
+Value Sequential::pass(const Child& child, const Value& x, const ForwardContext& context) {
+  auto* inner = dynamic_cast<Sequential*>(child.module.get());
+  if (context.hooks == nullptr || child.name.empty()) return child.module->forward(x, context);
+  if (inner == nullptr) return context.behind_layer(child.name, child.module->forward(x, context));
+  const Hooks hooks = context.hooks->within(child.name);
+  ForwardContext inside = context;
+  inside.hooks = &hooks;
+  return context.behind_layer(child.name, inner->forward(x, inside));
+}
+
 Value Sequential::forward_to(const std::string& layer, const Value& x, const ForwardContext& context) {
   Value y = x;
   for (const Child& child : children_) {
     if (!child.name.empty()) {
-      if (child.name == layer) return child.module->forward(y, context);
+      if (child.name == layer) return pass(child, y, context);
       auto* inner = dynamic_cast<Sequential*>(child.module.get());
       if (inner != nullptr && layer.starts_with(child.name + ".")) {
-        return inner->forward_to(layer.substr(child.name.size() + 1), y, context);
+        const Hooks hooks = context.hooks != nullptr ? context.hooks->within(child.name) : Hooks();
+        ForwardContext inside = context;
+        inside.hooks = &hooks;
+        return inner->forward_to(layer.substr(child.name.size() + 1), y, inside);
       }
     }
-    y = child.module->forward(y, context);
+    y = pass(child, y, context);
   }
   throw ValueError(
       fmt::format("Sequential::forward_to: there is no layer '{}'; there are {}", layer, joined(layer_names(), ", ")));
@@ -57,7 +71,7 @@ Value Sequential::forward_to(const std::string& layer, const Value& x, const For
 
 Value Sequential::forward(const Value& x, const ForwardContext& context) {
   Value y = x;
-  for (const Child& child : children_) y = child.module->forward(y, context);
+  for (const Child& child : children_) y = pass(child, y, context);
   return y;
 }
 

@@ -120,6 +120,9 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
     weights.add(name).add(tensor->shape().to_string()).add(HostBytes(*tensor).bytes());
     count += tensor->count();
   }
+  for (const auto& parameter : model.state().parameters) {
+    if (!parameter.parameter->trainable) weights.add("frozen " + parameter.name);
+  }
   facts.push_back(content_fact("model and initial weights", weights.value(), fmt::format("{} numbers", count)));
   return facts;
 }

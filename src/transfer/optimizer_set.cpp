@@ -15,7 +15,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
   const OptimizerKind kind = group.optimizer.value_or(options.optimizer);
   const optim::Rates rates{.learning_rate = rate,
                            .weight_decay = group.weight_decay.value_or(options.weight_decay),
-                           .l2sp_strength = options.l2sp_strength};
+                           .l2sp_strength = group.l2sp_strength.value_or(options.l2sp_strength)};
   if (kind == OptimizerKind::sgd) {
     const double momentum = group.momentum.value_or(options.momentum);
     return std::make_unique<optim::Sgd>(
@@ -41,6 +41,9 @@ OptimizerSet::OptimizerSet(const TrainingOptions& options, Trainable& model) {
     entries_.push_back({make_optimizer(options, std::move(group), rate), objective, rate / options.learning_rate});
   }
   if (entries_.empty()) throw ValueError("train: the model has no parameters");
+  for (const Entry& entry : entries_) {
+    if (entry.optimizer->rates().l2sp_strength > 0) entry.optimizer->start_from_here();
+  }
 }
 
 void OptimizerSet::set_learning_rate(double scheduled) {
@@ -51,10 +54,6 @@ std::vector<optim::Rates> OptimizerSet::rates() const {
   std::vector<optim::Rates> all;
   for (const Entry& entry : entries_) all.push_back(entry.optimizer->rates());
   return all;
-}
-
-void OptimizerSet::start_from_here() {
-  for (Entry& entry : entries_) entry.optimizer->start_from_here();
 }
 
 std::vector<graph::Storage> OptimizerSet::storages() const {

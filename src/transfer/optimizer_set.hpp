@@ -11,7 +11,8 @@ namespace rtl::transfer::detail {
 
 class OptimizerSet {
  public:
-  /// Throws ValueError for a model without groups, a group without parameters and a parameter in two groups.
+  /// L2-SP, where a group has it, draws to the present weights. Throws ValueError for a model without groups, a group
+  /// without parameters and a parameter in two groups.
   OptimizerSet(const TrainingOptions& options, Trainable& model);
 
   std::size_t size() const noexcept { return entries_.size(); }
@@ -21,8 +22,6 @@ class OptimizerSet {
   /// What the schedule makes of TrainingOptions::learning_rate; groups with a rate of their own follow in proportion.
   void set_learning_rate(double scheduled);
   std::vector<optim::Rates> rates() const;
-  /// Of L2-SP, of every parameter.
-  void start_from_here();
 
   /// Of all parameters.
   std::int64_t elements() const noexcept { return elements_; }

@@ -79,7 +79,6 @@ TrainingRun::TrainingRun(const Replica& replica, const PlacedTrainingData& place
     source_inputs_ = source->inputs;
     source_labels_ = labels_of(*source_data_.dataset);
   }
-  if (options_.l2sp_strength > 0) optimizers_.start_from_here();
   outcome_.record.parameters = optimizers_.elements();
   start_ = largest_weight(model_.state());
   sampler_.start_epoch(0);

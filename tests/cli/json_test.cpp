@@ -44,10 +44,32 @@ TEST(Json, Strategies) {
     EXPECT_FALSE(entry.at("summary").get<std::string>().empty());
     EXPECT_FALSE(entry.at("reference").get<std::string>().empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "cat", "cat-two-stage", "concatenate", "coral-gate",
-                                             "dann-gate", "distill", "ensemble-distill", "fine-tune", "logit-ensemble",
-                                             "mmd", "nearest-mean", "partial", "probe", "refine", "ridge-probe",
-                                             "snapshots", "weight-average"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"scratch",
+                                             "adapter",
+                                             "bitfit",
+                                             "bss",
+                                             "cat",
+                                             "cat-two-stage",
+                                             "concatenate",
+                                             "coral-gate",
+                                             "dann-gate",
+                                             "delta",
+                                             "distill",
+                                             "ensemble-distill",
+                                             "fine-tune",
+                                             "ia3",
+                                             "l2sp-fine-tune",
+                                             "logit-ensemble",
+                                             "lora",
+                                             "mmd",
+                                             "nearest-mean",
+                                             "partial",
+                                             "probe",
+                                             "refine",
+                                             "ridge-probe",
+                                             "snapshots",
+                                             "stochastic-norm",
+                                             "weight-average"}));
 }
 
 TEST(Json, InspectOfADataSet) {

@@ -172,7 +172,7 @@ const bool gram_registered = register_cases("gram", [](Random& random) {
   return cases;
 });
 
-KernelCase eigen_case(std::int64_t batch, std::int64_t n, bool repeated, Random& random) {
+KernelCase eigen_case(std::int64_t batch, std::int64_t n, bool repeated, Random& random, bool queued = false) {
   KernelCase c;
   c.label = fmt::format("{}{}{}", n, batch > 0 ? fmt::format("_batch{}", batch) : "", repeated ? "_repeated" : "");
   const std::int64_t count = std::max<std::int64_t>(batch, 1);
@@ -185,7 +185,12 @@ KernelCase eigen_case(std::int64_t batch, std::int64_t n, bool repeated, Random&
                {"V'WV", square, allowed},
                {"VV'", square, allowed}};
   c.run = [=](const Device& device, auto&, auto& out) {
-    kernels::symmetric_eigen(device, out[0], out[1]);
+    if (queued) {
+      Tensor work(matrices, out[0].dtype(), device);
+      kernels::queued_symmetric_eigen(device, out[0], out[1], work);
+    } else {
+      kernels::symmetric_eigen(device, out[0], out[1]);
+    }
     const View vectors = out[0].reshaped(square);
     Tensor scaled(square, out[0].dtype(), device), weights;
     Tensor found(values, out[1].dtype(), device);
@@ -230,6 +235,13 @@ const bool eigen_registered = register_cases("symmetric_eigen", [](Random& rando
   cases.push_back(eigen_case(7, 17, false, random));
   cases.push_back(eigen_case(2, 33, false, random));
   cases.push_back(eigen_case(16390, 2, false, random));  // more than cuSOLVER takes at once
+  return cases;
+});
+
+const bool queued_eigen_registered = register_cases("queued_symmetric_eigen", [](Random& random) {
+  std::vector<KernelCase> cases;
+  for (const std::int64_t n : {1, 2, 31, 33, 70}) cases.push_back(eigen_case(0, n, false, random, true));
+  cases.push_back(eigen_case(0, 33, true, random, true));
   return cases;
 });
 
@@ -465,6 +477,12 @@ TEST(LinearAlgebra, RefusesWhatDoesNotFit) {
     expect_error<ShapeError>("not square", [&] { kernels::symmetric_eigen(device, wide, values); });
     expect_error<ShapeError>("'values'", [&] { kernels::symmetric_eigen(device, a, few); });
     expect_error<DTypeError>("f32", [&] { kernels::symmetric_eigen(device, narrow, values); });
+    expect_error<ShapeError>("not square", [&] { kernels::queued_symmetric_eigen(device, wide, values, wide); });
+    expect_error<ShapeError>("'values'", [&] { kernels::queued_symmetric_eigen(device, a, few, a); });
+    expect_error<ShapeError>("'work'", [&] { kernels::queued_symmetric_eigen(device, a, values, wide); });
+    expect_error<DTypeError>("f32", [&] { kernels::queued_symmetric_eigen(device, a, values, narrow); });
+    Tensor large = zeros({1025, 1025}), many = zeros({1025});
+    expect_error<ValueError>("1024", [&] { kernels::queued_symmetric_eigen(device, large, many, large); });
     expect_error<ValueError>("minor of order 1", [&] { kernels::cholesky_factor(device, a); });
     expect_error<ShapeError>("not square", [&] { kernels::cholesky_factor(device, wide); });
     expect_error<ShapeError>("'b'", [&] { kernels::cholesky_solve(device, a, values.view().reshaped({1, 3})); });

@@ -36,6 +36,7 @@ data::Dataset line(std::uint64_t seed, std::int64_t count, std::int64_t outputs,
 StrategyOptions small() {
   StrategyOptions options;
   options.model = "mlp:16";
+  options.values["adapter_dropout"] = "0";  // there are sixteen features: half of them do not give the line
   return options;
 }
 

@@ -25,6 +25,11 @@ void gram(const Device& device, GramOf of, double alpha, ConstView x, double bet
 /// for the device. Throws Error if the iteration does not converge (NaN or infinite elements).
 void symmetric_eigen(const Device& device, View a, View values);
 
+/// The same for one matrix of an order up to 1024, without waiting for the device: for recorded computations. `work`
+/// [n, n] is overwritten. Where symmetric_eigen throws, results are NaN. On CUDA by cyclic Jacobi rotations in one
+/// block, about 60 n^3 FLOP: for small matrices. Throws ValueError for larger ones.
+void queued_symmetric_eigen(const Device& device, View a, View values, View work);
+
 /// The lower triangle of L with A = LL' in place of that of the symmetric positive definite `a` [n, n]. n^3 / 3 FLOP.
 /// Waits for the device. Throws ValueError if a leading minor is not positive (it says which); `a` is then undefined.
 void cholesky_factor(const Device& device, View a);

@@ -14,7 +14,8 @@ struct BatchNormLayerOptions {
 
 /// Training (context.training): statistics of the batch, and the running ones move. Evaluation: the running statistics,
 /// which do not move. Parameters weight, bias; buffers running_mean, running_var ([channels], 0 and 1 at first).
-/// While its parameters are frozen it always works as in evaluation, so a frozen norm's statistics never move.
+/// While its weight is frozen it always works as in evaluation, so a frozen norm's statistics never move; its bias may
+/// be trained nonetheless.
 class BatchNorm final : public Module {
  public:
   BatchNorm(const BatchNormLayerOptions& options, const Construction& construction);
@@ -26,6 +27,8 @@ class BatchNorm final : public Module {
   const BatchNormLayerOptions& options() const noexcept { return options_; }
 
  private:
+  Value normalised(const Value& x, const ForwardContext& context) const;
+
   BatchNormLayerOptions options_;
   Parameter weight_;
   Parameter bias_;

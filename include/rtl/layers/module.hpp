@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -26,6 +28,22 @@ struct Parameter {
   Tensor& value() const { return storage.tensor(); }
 };
 
+/// What is recorded beside a network's own pass, for strategies that change or observe networks which know nothing of
+/// it. Each function gets a value of the pass and returns what stands for it from there on, of the same shape and
+/// dtype.
+struct Hooks {
+  using Function = std::function<Value(const Value& original)>;
+  /// What layers compute with instead of a parameter.
+  std::map<const Parameter*, Function> parameters = {};
+  /// Behind a layer of the trunk, by its name (Network::layer_names).
+  std::map<std::string, Function> layers = {};
+  /// At the end of every residual branch, before the shortcut is added; `last` is the weight of its last layer.
+  std::function<Value(const Parameter& last, const Value& branch)> branch = {};
+
+  /// The hooks of a layer's own pass: layers "stage1.conv1" are "conv1" within "stage1".
+  Hooks within(const std::string& layer) const;
+};
+
 /// How a forward pass is recorded.
 struct ForwardContext {
   bool training = false;
@@ -34,11 +52,20 @@ struct ForwardContext {
   Value counters = {};
   /// Every parameter becomes a constant, so that passes may fold and pack it; the tensors must not change afterwards.
   bool frozen = false;
+  /// Absent: the network's own pass. It must outlive the recording.
+  const Hooks* hooks = nullptr;
+  /// Probability with which a channel of a batch norm that is trained is normalised by its running statistics instead
+  /// of the batch's (StochNorm, Kou et al. 2020), drawn anew in each step; in [0, 1).
+  double running_share = 0;
 
-  /// A parameter as a value of the graph; not defined for a parameter that is not.
+  /// A parameter as a value of the graph, or what hooks put in its place; not defined for a parameter that is not.
   Value read(Graph& graph, const Parameter& parameter) const;
   /// In x's graph.
   Value read(const Value& x, const Parameter& parameter) const { return read(x.graph(), parameter); }
+  /// What follows the layer of that name.
+  Value behind_layer(const std::string& name, const Value& y) const;
+  /// What is added to the shortcut.
+  Value behind_branch(const Parameter& last, const Value& branch) const;
 };
 
 /// A parameter with its name within the module that was asked; the module owns it.

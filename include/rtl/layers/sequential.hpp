@@ -30,6 +30,8 @@ class Sequential final : public Module {
     std::string name;
     std::unique_ptr<Module> module;
   };
+  static Value pass(const Child& child, const Value& x, const ForwardContext& context);
+
   std::vector<Child> children_;
 };
 

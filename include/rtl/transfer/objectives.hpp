@@ -1,5 +1,5 @@
 // What objectives are made of, beside BatchTargets::loss: functions that record in a graph. Everything is f32; outputs
-// in bf16 are to be cast before.
+// in bf16 are to be cast before, but for maps and features, which are cast here.
 #pragma once
 
 #include "rtl/graph/operations.hpp"
@@ -28,5 +28,15 @@ graph::Value coral(const graph::Value& source, const graph::Value& target);
 /// which no gradient flows (Long et al. 2015): mean k(s, s') + mean k(t, t') - 2 mean k(s, t) over all pairs, which is
 /// at least 0. A scalar [1]. O((m + n)^2 d).
 graph::Value mmd(const graph::Value& source, const graph::Value& target);
+
+/// sum_c a_c mean (map - wanted)^2, the mean over all but the last axis, which is that of channels: a scalar [1]
+/// (DELTA, Li et al. 2019). attention [C] or not defined: ones. No gradient to what is wanted.
+graph::Value map_distance(const graph::Value& map, const graph::Value& wanted, const graph::Value& attention);
+
+/// Sum of the squares of the `count` smallest singular values of features [m, p] (all of them where it has fewer): a
+/// scalar [1] (batch spectral shrinkage, Chen et al. 2019). With unit vectors u of these values it is sum |u' F|^2,
+/// whose gradient, 2 u u' F, is that of the singular values where these differ from the next ones. The vectors are
+/// found in f64. Not for second derivatives. Throws ValueError where m and p are both above 1024.
+graph::Value spectral_shrinkage(const graph::Value& features, std::int64_t count);
 
 }  // namespace rtl::transfer::objectives

@@ -74,6 +74,7 @@ struct ParameterGroup {
   std::optional<OptimizerKind> optimizer = {};  ///< absent, here and below: the training's
   std::optional<double> momentum = {};
   std::optional<double> weight_decay = {};
+  std::optional<double> l2sp_strength = {};
 };
 
 /// Something that a trainer can train.

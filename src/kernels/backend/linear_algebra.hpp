@@ -10,6 +10,8 @@ namespace rtl::kernels {
 RTL_DECLARE_BACKENDS(void gram(const Device& device, GramOf of, double alpha, ConstView x, double beta, View g))
 /// Number of matrices whose iteration did not converge.
 RTL_DECLARE_BACKENDS(std::int64_t symmetric_eigen(const Device& device, View a, View values))
+/// One matrix: rank 2.
+RTL_DECLARE_BACKENDS(void queued_symmetric_eigen(const Device& device, View a, View values, View work))
 /// 0, or the order of the first leading minor that is not positive.
 RTL_DECLARE_BACKENDS(std::int64_t cholesky_factor(const Device& device, View a))
 RTL_DECLARE_BACKENDS(void cholesky_solve(const Device& device, ConstView factor, View b))

@@ -172,22 +172,7 @@ std::vector<Tensor> FusedHead::scaled_features(const FeatureLookup& features) co
 }
 
 Tensor FusedHead::predict(const data::Dataset& samples, const FeatureLookup& features) {
-  const detail::PlacedDataset placed(samples, device());
-  std::optional<detail::InputGather> gather;
-  if (encoder_) gather.emplace(*placed, normalization_, DType::f32, device());
-  const Tensor order = detail::counting_rows(samples.size(), device());
-  const std::vector<Tensor> tables = scaled_features(features);
-  Tensor out({samples.size(), outputs_count()}, DType::f32, device());
-  detail::OutputsPlan plan(*this, device(), DType::f32);
-  for (std::int64_t begin = 0; begin < samples.size(); begin += evaluation_batch) {
-    const std::int64_t end = std::min(samples.size(), begin + evaluation_batch);
-    Tensor inputs;
-    if (gather) inputs = (*gather)(order.view().slice(0, begin, end));
-    std::vector<ConstView> parts;
-    for (const Tensor& table : tables) parts.push_back(table.view().slice(0, begin, end));
-    copy_bytes(plan(gather ? ConstView(inputs) : ConstView(), parts), out.view().slice(0, begin, end));
-  }
-  return out;
+  return detail::outputs_of(*this, samples, normalization_, scaled_features(features), outputs_count(), device());
 }
 
 /// h of every sample.
