@@ -16,16 +16,17 @@ std::string stage_checkpoint(const std::string& path, std::int64_t stage, std::s
   return fmt::format("{}.{}.{}", path, stage + 1, replica + 1);
 }
 
+void add_warning(TrainingRecord& record, const std::string& warning) {
+  if (std::find(record.warnings.begin(), record.warnings.end(), warning) != record.warnings.end()) return;
+  record.warnings.push_back(warning);
+}
+
 void append(TrainingRecord& all, const TrainingRecord& stage) {
   all.losses.insert(all.losses.end(), stage.losses.begin(), stage.losses.end());
   all.steps += stage.steps;
   all.seconds += stage.seconds;
   all.complete = all.complete && stage.complete;
-  for (const std::string& warning : stage.warnings) {
-    if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end()) {
-      all.warnings.push_back(warning);
-    }
-  }
+  for (const std::string& warning : stage.warnings) add_warning(all, warning);
 }
 
 }  // namespace
@@ -43,6 +44,8 @@ const data::Dataset& FitContext::source_data() const {
   if (shared_->options.source_data == nullptr) throw ValueError("there are no samples of the source");
   return *shared_->options.source_data;
 }
+
+void FitContext::warn(const std::string& sentence) { add_warning(record_, sentence); }
 
 ConstView FitContext::keep(Tensor tensor) {
   kept_.push_back(std::move(tensor));

@@ -103,7 +103,8 @@ class FitContext {
   const Device& device() const;
 
   /// A new network of StrategyOptions::model for the target, drawn from the seed.
-  std::unique_ptr<layers::Network> new_network() const;
+  std::unique_ptr<layers::Network> new_network() const { return new_network(seed()); }
+  std::unique_ptr<layers::Network> new_network(std::uint64_t seed) const;
   /// StrategyOptions::normalization, fitted to the training samples.
   data::InputNormalization fitted_normalization() const;
   /// The source as something to train, with its own normalisation, and its head or a new one. Throws ShapeError where
@@ -136,6 +137,10 @@ class FitContext {
 
   /// Trainings so far, of all stages.
   const TrainingRecord& record() const noexcept { return record_; }
+  /// For the record: a sentence for the user, once.
+  void warn(const std::string& sentence);
+  /// For the record.
+  void report(std::vector<ReadOut> read_outs) { record_.read_outs = std::move(read_outs); }
 
  private:
   friend class FitGroup;
