@@ -45,6 +45,20 @@ std::vector<BlockInfluence> mean_influence(const std::vector<const RunResult*>& 
   return mean;
 }
 
+std::vector<ReadOut> mean_read_outs(const std::vector<const RunResult*>& runs) {
+  std::vector<ReadOut> mean = runs.front()->read_outs;
+  const auto count = static_cast<double>(runs.size());
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    for (double ReadOut::*member :
+         {&ReadOut::weight, &ReadOut::temperature, &ReadOut::loss, &ReadOut::difference, &ReadOut::standard_error}) {
+      double sum = 0;
+      for (const RunResult* run : runs) sum += run->read_outs.at(k).*member;
+      mean[k].*member = sum / count;
+    }
+  }
+  return mean;
+}
+
 std::vector<double> mean_losses(const std::vector<const RunResult*>& runs) {
   std::vector<double> mean(runs.front()->losses.size());
   for (const RunResult* run : runs) {
@@ -150,6 +164,7 @@ StrategyResult summarize_strategy(const StrategyRuns& own, const StrategyRuns& s
     result.trainable_parameters = runs.front()->trainable_parameters;
     for (const RunResult* run : runs) result.seconds += run->seconds / static_cast<double>(runs.size());
     result.influence = mean_influence(runs);
+    result.read_outs = mean_read_outs(runs);
     result.losses = mean_losses(runs);
     look_at_predictions(result, runs);
     for (const RunResult* run : runs) {

@@ -6,6 +6,8 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "rtl/core/error.hpp"
 #include "transfer/mixture.hpp"
@@ -91,14 +93,18 @@ std::optional<std::vector<double>> minimum_on_face(const std::vector<double>& gr
 std::span<const double> shrink_factors() { return factors; }
 
 std::vector<double> mixture_weights(const std::vector<std::vector<double>>& probabilities, double count) {
-  const std::size_t members = probabilities.size(), rows = probabilities.front().size();
+  const std::size_t members = probabilities.size();
+  std::size_t rows = 0;
+  for (const auto& member : probabilities) rows = std::max(rows, member.size());
   std::vector<double> weights(members, 1.0 / static_cast<double>(members)), sums(members);
   for (int round = 0; round < rounds; ++round) {
     std::fill(sums.begin(), sums.end(), count);
     for (std::size_t i = 0; i < rows; ++i) {
       double all = 0;
-      for (std::size_t k = 0; k < members; ++k) all += weights[k] * probabilities[k][i];
-      for (std::size_t k = 0; k < members; ++k) sums[k] += weights[k] * probabilities[k][i] / all;
+      for (std::size_t k = 0; k < members; ++k) all += probabilities[k].empty() ? 0 : weights[k] * probabilities[k][i];
+      for (std::size_t k = 0; k < members; ++k) {
+        if (!probabilities[k].empty()) sums[k] += weights[k] * probabilities[k][i] / all;
+      }
     }
     const double total = std::accumulate(sums.begin(), sums.end(), 0.0);
     for (std::size_t k = 0; k < members; ++k) weights[k] = sums[k] / total;
@@ -141,50 +147,81 @@ std::vector<double> simplex_weights(const std::vector<std::vector<double>>& colu
   return best;
 }
 
-std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<std::string>& names,
-                           const std::vector<std::vector<float>>& outputs, double count, std::size_t reference) {
+namespace {
+
+/// Losses that the shares of the classes, or the mean of real targets, give.
+std::vector<double> losses_of_shares(const RowTargets& rows) {
+  const auto outputs = static_cast<std::size_t>(rows.task.outputs);
+  if (rows.task.regression) return losses(rows, std::vector<float>(rows.targets.size()), 1);
+  std::vector<double> counts(outputs), losses;
+  for (const std::int32_t label : rows.labels) counts[static_cast<std::size_t>(label)] += 1;
+  for (const std::int32_t label : rows.labels) {
+    losses.push_back(-std::log(counts[static_cast<std::size_t>(label)] / static_cast<double>(rows.labels.size())));
+  }
+  return losses;
+}
+
+/// Mean of a - b and its standard error.
+std::pair<double, double> mean_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  const auto n = static_cast<double>(a.size());
+  const double mean = mean_of(a) - mean_of(b);
+  double squares = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i] - mean) * (a[i] - b[i] - mean);
+  return {mean, n > 1 ? std::sqrt(squares / (n * (n - 1))) : 0};
+}
+
+std::vector<double> weights_of_values(const RowTargets& rows, const std::vector<LeftOutOutputs>& outputs,
+                                      const std::vector<ReadOut>& read_outs, const std::vector<bool>& useful) {
+  std::vector<std::vector<double>> columns;
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    if (!useful[k]) continue;
+    std::vector<double>& column = columns.emplace_back(outputs[k].outputs.begin(), outputs[k].outputs.end());
+    for (double& value : column) value *= read_outs[k].temperature;
+  }
+  const std::vector<double> found =
+      simplex_weights(columns, std::vector<double>(rows.targets.begin(), rows.targets.end()));
+  std::vector<double> weights;
+  std::size_t next = 0;
+  for (const bool is_useful : useful) weights.push_back(is_useful ? found[next++] : 0);
+  return weights;
+}
+
+}  // namespace
+
+std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<LeftOutOutputs>& outputs, const WeightRule& rule) {
   std::vector<ReadOut> read_outs;
   std::vector<std::vector<double>> of_rows;
-  for (std::size_t k = 0; k < names.size(); ++k) {
-    ReadOut best{.name = names[k], .loss = std::numeric_limits<double>::infinity()};
-    std::vector<double> kept;
+  for (const LeftOutOutputs& output : outputs) {
+    ReadOut& best = read_outs.emplace_back(ReadOut{.name = output.name, .loss = INFINITY});
+    std::vector<double>& kept = of_rows.emplace_back();
     for (const double factor : factors) {
-      std::vector<double> found = losses(rows, outputs[k], factor);
+      std::vector<double> found = losses(rows, output.outputs, factor);
       const double mean = mean_of(found);
       if (!(mean < best.loss) && !kept.empty()) continue;
       best.loss = mean;
       best.temperature = factor;
       kept = std::move(found);
     }
-    read_outs.push_back(best);
-    of_rows.push_back(std::move(kept));
+  }
+  const std::vector<double> shares = losses_of_shares(rows);
+  std::vector<bool> useful;
+  for (std::size_t k = 0; k < read_outs.size(); ++k) {
+    std::tie(read_outs[k].difference, read_outs[k].standard_error) = mean_difference(of_rows[k], of_rows[1]);
+    const auto [beyond_shares, error] = mean_difference(of_rows[k], shares);
+    useful.push_back(k == 1 || (k == 0 ? read_outs[0].difference <= rule.tolerance * read_outs[0].standard_error
+                                       : -beyond_shares > error));
   }
   std::vector<double> weights;
   if (rows.task.regression) {
-    std::vector<std::vector<double>> columns;
-    for (std::size_t k = 0; k < outputs.size(); ++k) {
-      std::vector<double>& column = columns.emplace_back(outputs[k].begin(), outputs[k].end());
-      for (double& value : column) value *= read_outs[k].temperature;
-    }
-    weights = simplex_weights(columns, std::vector<double>(rows.targets.begin(), rows.targets.end()));
+    weights = weights_of_values(rows, outputs, read_outs, useful);
   } else {
-    std::vector<std::vector<double>> probabilities = of_rows;
-    for (auto& member : probabilities) {
-      for (double& value : member) value = std::exp(-value);
+    for (std::size_t k = 0; k < of_rows.size(); ++k) {
+      if (!useful[k]) of_rows[k].clear();
+      for (double& value : of_rows[k]) value = std::exp(-value);
     }
-    weights = mixture_weights(probabilities, count);
+    weights = mixture_weights(of_rows, rule.count);
   }
-  const auto n = static_cast<double>(of_rows.front().size());
-  for (std::size_t k = 0; k < read_outs.size(); ++k) {
-    read_outs[k].weight = weights[k];
-    read_outs[k].difference = read_outs[k].loss - read_outs[reference].loss;
-    double squares = 0;
-    for (std::size_t i = 0; i < of_rows[k].size(); ++i) {
-      const double deviation = of_rows[k][i] - of_rows[reference][i] - read_outs[k].difference;
-      squares += deviation * deviation;
-    }
-    read_outs[k].standard_error = n > 1 ? std::sqrt(squares / (n * (n - 1))) : 0;
-  }
+  for (std::size_t k = 0; k < read_outs.size(); ++k) read_outs[k].weight = weights[k];
   return read_outs;
 }
 

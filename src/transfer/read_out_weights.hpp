@@ -17,16 +17,30 @@ std::span<const double> shrink_factors();
 /// Weights of M probability vectors, of which the row i has the probability p[k][i] of its own class: the maximum of
 /// sum_i log(sum_k w_k p_ki) + count sum_k log w_k over the simplex, by expectation maximisation: r_ik = w_k p_k(i) /
 /// sum_j w_j p_j(i), w_k = (sum_i r_ik + count) / (n + M count). `count` > 0 keeps every weight above zero.
+/// A vector without rows has weight for its count alone.
 std::vector<double> mixture_weights(const std::vector<std::vector<double>>& probabilities, double count);
 
 /// The minimum of ||y - sum_k w_k z_k||^2 over w >= 0, sum w = 1, of M columns z_k as long as y: exact, by looking at
 /// every face of the simplex (M <= 16).
 std::vector<double> simplex_weights(const std::vector<std::vector<double>>& columns, std::span<const double> y);
 
-/// Of outputs [n, task.outputs] of each name on the rows left out: the temperature of shrink_factors() with the
-/// smallest mean loss, weights as above, and the losses beside those of `reference`, the index of one of them.
-std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<std::string>& names,
-                           const std::vector<std::vector<float>>& outputs, double count, std::size_t reference);
+/// What is known of one output on the rows left out.
+struct LeftOutOutputs {
+  std::string name;
+  std::vector<float> outputs;  ///< [n, task.outputs]
+};
+struct WeightRule {
+  double count = 5;  ///< of mixture_weights
+  /// In standard errors of the mean difference over rows. The first output, if it is worse than the second by more than
+  /// this, is of no use, nor is a later one that is not better by one standard error than what the shares of the
+  /// classes (the mean of real targets) give: they have the weight of the count alone (0 of real targets).
+  double tolerance = 1;
+};
+
+/// The first output is that of a network with a source's features, the second the same without, then come those that
+/// look at features alone. Each gets the temperature of shrink_factors() with the smallest mean loss, a weight as
+/// above, and its loss beside that of the second.
+std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<LeftOutOutputs>& outputs, const WeightRule& rule);
 
 /// The T in [0, highest] with the smallest mean cross-entropy of the logits base [C] + T scores [n, C].
 double calibrated_temperature(std::span<const double> base, const std::vector<double>& scores,

@@ -26,6 +26,7 @@ struct Options {
   double block_dropout = 0.5;
   double clip = 6;
   double prior_count = 5;
+  double tolerance = 1;
 
   void visit(OptionVisitor& option) {
     option("fits", fits, {"folds", "two", "one"},
@@ -37,6 +38,9 @@ struct Options {
            "probability with which a sample's frozen features are absent while training");
     option("clip", clip, Range::above(0), "deviations beyond which a feature is clipped");
     option("prior_count", prior_count, Range::above(0), "rows that each weight is given beforehand");
+    option("tolerance", tolerance, Range{},
+           "standard errors by which the network may be worse with the features than alone; beyond that the weight of "
+           "the former is what prior_count gives");
   }
 };
 
@@ -146,14 +150,16 @@ class SafeFit {
   }
 
   /// The outputs of every read-out on rows that the part was not trained on, appended.
-  void read_out(Part& part, const Rows& left_out, std::vector<std::vector<float>>& outputs) const {
+  void read_out(Part& part, const Rows& left_out, std::vector<detail::LeftOutOutputs>& outputs) const {
     const data::Dataset samples = subset(left_out);
     const Tensor order = Tensor::from(left_out, {static_cast<std::int64_t>(left_out.size())}, context_.device());
     const auto append = [&](std::size_t place, const Tensor& values) {
       const std::vector<float> more = values.to_vector<float>();
-      outputs[place].insert(outputs[place].end(), more.begin(), more.end());
+      outputs[place].outputs.insert(outputs[place].outputs.end(), more.begin(), more.end());
     };
-    outputs.resize(2 + part.member.probes.size());
+    if (outputs.empty()) {
+      for (const std::string& name : names(2 + part.member.probes.size())) outputs.push_back({name, {}});
+    }
     const std::vector<Tensor> shares = part.member.network->shares(samples, scaled(*part.member.network, order));
     append(0, sum_of(shares));
     append(1, shares.front());
@@ -163,10 +169,11 @@ class SafeFit {
     }
   }
 
-  std::vector<ReadOut> weigh(const std::vector<Rows>& left_out, const std::vector<std::vector<float>>& outputs) const {
+  std::vector<ReadOut> weigh(const std::vector<Rows>& left_out,
+                             const std::vector<detail::LeftOutOutputs>& outputs) const {
     Rows all;
     for (const Rows& rows : left_out) all.insert(all.end(), rows.begin(), rows.end());
-    return detail::weigh(targets_.subset(all), names(outputs.size()), outputs, options_.prior_count, 1);
+    return detail::weigh(targets_.subset(all), outputs, {options_.prior_count, options_.tolerance});
   }
 
   /// With the same weight for each.
@@ -299,7 +306,7 @@ Recipe fit(FitContext& context, Options options) {
     std::vector<Replica> replicas;
     for (Part& part : parts) replicas.push_back(safe.replica(part));
     co_await context.train_all(std::move(replicas));
-    std::vector<std::vector<float>> outputs;
+    std::vector<detail::LeftOutOutputs> outputs;
     for (std::size_t k = 0; k < parts.size(); ++k) {
       safe.finish(parts[k]);
       safe.read_out(parts[k], left_out[k], outputs);
