@@ -106,3 +106,4 @@
 #include "rtl/transfer/task.hpp"
 #include "rtl/transfer/trainable.hpp"
 #include "rtl/transfer/training.hpp"
+#include "rtl/transfer/useless_source.hpp"

@@ -3,37 +3,16 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <sstream>
 
 #include "io/json.hpp"
-#include "rtl/core/random.hpp"
 #include "studies/run_study.hpp"
+#include "studies/wines.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl::test {
 namespace {
 
 using studies::Json;
-
-/// Two wines whose quality depends alike on their eleven properties.
-void write_wines(const TemporaryFolder& folder) {
-  for (const std::string colour : {"red", "white"}) {
-    RandomSequence random(colour == "red" ? 1 : 2);
-    std::ostringstream table;
-    for (int j = 0; j < 11; ++j) table << "\"property " << j << "\";";
-    table << "\"quality\"\n";
-    for (int i = 0; i < 80; ++i) {
-      double quality = 5 + 0.3 * random.normal();
-      for (int j = 0; j < 11; ++j) {
-        const double value = random.normal();
-        quality += value * (j % 3 - 1);
-        table << value << ';';
-      }
-      table << quality << '\n';
-    }
-    folder.write("tabular/wine_quality/winequality-" + colour + ".csv", table.str());
-  }
-}
 
 struct Outcome {
   studies::Reproduction result;

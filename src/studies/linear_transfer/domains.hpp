@@ -6,27 +6,9 @@
 #include <vector>
 
 #include "rtl/core/device.hpp"
+#include "studies/real_domains.hpp"
 
 namespace rtl::studies::linear_transfer {
-
-enum class Task : std::uint8_t {
-  regression,   ///< scored by R^2
-  two_classes,  ///< targets -1 and 1, scored by accuracy
-  classes,      ///< one target a class, -1 or 1, scored by accuracy
-};
-
-/// Host matrices, row-major; NaN stands for a missing value in `x`.
-struct Domain {
-  std::string name;
-  std::int64_t rows = 0, features = 0, outputs = 0;
-  std::vector<float> x;   ///< [rows, features]
-  std::vector<double> y;  ///< [rows, outputs]
-  /// Rows beyond this are for testing only; `rows` if any row may be either.
-  std::int64_t training_rows = 0;
-  /// The first so many are fitted where the domain is a source.
-  std::int64_t source_rows = 0;
-  Task task = Task::regression;
-};
 
 /// One transfer: from a domain to another, with so many of the target's rows.
 struct Pair {

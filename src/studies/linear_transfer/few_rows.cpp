@@ -46,13 +46,6 @@ struct Setting {
   bool worse_than_scratch() const { return over_scratch().low > 0; }
 };
 
-/// FNV-1a.
-std::uint64_t hash_of(const std::string& text) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-  return hash;
-}
-
 /// The part of each of a family's pairs: a third, rounded, was kept aside for the first check; whole families
 /// for the others.
 std::vector<std::string> parts_of(const Family& family) {
@@ -60,16 +53,13 @@ std::vector<std::string> parts_of(const Family& family) {
   if (family.name == "adult" || family.name == "myelin") return whole("second check");
   if (family.name == "race" || family.name == "aldolase") return whole("third check");
   constexpr int seed = 20261128;
-  std::vector<std::pair<std::uint64_t, std::size_t>> order;
-  for (std::size_t i = 0; i < family.pairs.size(); ++i) {
-    const Pair& pair = family.pairs[i];
-    order.emplace_back(hash_of(fmt::format("{}/{}/{}/{}", seed, family.name, family.domains[pair.source].name,
-                                           family.domains[pair.target].name)),
-                       i);
+  std::vector<std::string> names;
+  for (const Pair& pair : family.pairs) {
+    names.push_back(
+        fmt::format("{}/{}/{}", family.name, family.domains[pair.source].name, family.domains[pair.target].name));
   }
-  std::sort(order.begin(), order.end());
-  std::vector<std::string> parts(order.size(), "pilot");
-  for (std::size_t i = 0; i < (order.size() + 1) / 3; ++i) parts[order[i].second] = "first check";
+  std::vector<std::string> parts;
+  for (const bool kept : kept_aside(names, seed)) parts.emplace_back(kept ? "first check" : "pilot");
   return parts;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "rtl/core/random.hpp"
 #include "rtl/transfer/advisor.hpp"
@@ -77,50 +78,18 @@ transfer::Interval Outcome::difference(std::size_t policy) const {
   return transfer::t_interval(differences, 0.95, -infinity, infinity);
 }
 
-FittedSource::FittedSource(const Device& device, const Domain& domain, bool scale_each_feature) : device_(device) {
-  const auto p = static_cast<std::size_t>(domain.features);
-  const auto n = static_cast<std::size_t>(domain.source_rows);
-  double total = 0;
-  for (std::size_t j = 0; j < p; ++j) {
-    std::vector<double> known;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!std::isnan(domain.x[i * p + j])) known.push_back(domain.x[i * p + j]);
-    }
-    double mean = 0, squares = 0, median = 0;
-    if (!known.empty()) {
-      std::nth_element(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2), known.end());
-      median = known[known.size() / 2];
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-      const double value = std::isnan(domain.x[i * p + j]) ? median : domain.x[i * p + j];
-      mean += value / static_cast<double>(n);
-      squares += value * value / static_cast<double>(n);
-    }
-    const double variance = std::max(0.0, squares - mean * mean);
-    total += variance / static_cast<double>(p);
-    median_.push_back(median);
-    mean_.push_back(mean);
-    scale_.push_back(variance > 1e-12 * squares ? 1 / std::sqrt(variance) : 1);
-  }
-  if (!scale_each_feature) std::fill(scale_.begin(), scale_.end(), 1 / std::sqrt(total));
-  std::vector<std::int64_t> rows(n);
-  for (std::size_t i = 0; i < n; ++i) rows[i] = static_cast<std::int64_t>(i);
+FittedSource::FittedSource(const Device& device, const Domain& domain, bool scale_each_feature)
+    : device_(device), scaling_(domain, scale_each_feature) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(domain.source_rows));
+  std::iota(rows.begin(), rows.end(), 0);
   x_ = scaled(domain, rows);
   y_ = Tensor::from(target_values(domain, rows), {domain.source_rows, domain.outputs}, device);
   model_ = std::make_unique<solvers::L2SPSource>(device, x_, y_);
 }
 
 Tensor FittedSource::scaled(const Domain& domain, const std::vector<std::int64_t>& rows) const {
-  const std::size_t p = mean_.size();
-  std::vector<double> values(rows.size() * p);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const float* from = domain.x.data() + rows[i] * domain.features;
-    for (std::size_t j = 0; j < p; ++j) {
-      const double value = std::isnan(from[j]) ? median_[j] : from[j];
-      values[i * p + j] = (value - mean_[j]) * scale_[j];
-    }
-  }
-  return Tensor::from(values, {static_cast<std::int64_t>(rows.size()), domain.features}, device_);
+  return Tensor::from(scaling_.scaled(domain, rows), {static_cast<std::int64_t>(rows.size()), domain.features},
+                      device_);
 }
 
 Split split_rows(const Domain& domain, std::int64_t count, std::uint64_t seed) {

@@ -41,7 +41,7 @@ class FittedSource {
 
  private:
   Device device_;
-  std::vector<double> median_, mean_, scale_;
+  SourceScaling scaling_;
   Tensor x_, y_;
   std::unique_ptr<solvers::L2SPSource> model_;
 };

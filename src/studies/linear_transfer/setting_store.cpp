@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include "rtl/core/error.hpp"
-#include "rtl/io/hash.hpp"
 
 namespace rtl::studies::linear_transfer {
 namespace {
@@ -31,18 +29,8 @@ std::string file_name(const Outcome& outcome) {
 
 bool is_setting(const std::string& name) { return name.ends_with("_rows.json"); }
 
-transfer::detail::Fact data_fact(const std::string& name, const Domain& domain) {
-  io::Hash64 hash;
-  for (const std::int64_t number :
-       {domain.rows, domain.features, domain.outputs, domain.training_rows, domain.source_rows}) {
-    hash.add(static_cast<std::uint64_t>(number));
-  }
-  hash.add(std::as_bytes(std::span(domain.x))).add(std::as_bytes(std::span(domain.y)));
-  return transfer::detail::content_fact(name, hash.value(), fmt::format("{} ({} rows)", domain.name, domain.rows));
-}
-
 Store::Facts facts_of(const Domain& source, const Domain& target) {
-  return {data_fact("source's data", source), data_fact("target's data", target)};
+  return {domain_fact("source's data", source), domain_fact("target's data", target)};
 }
 
 }  // namespace

@@ -1,0 +1,223 @@
+#include "studies/transfer_table/material.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "rtl/core/random.hpp"
+#include "rtl/io/file.hpp"
+#include "rtl/io/hash.hpp"
+#include "rtl/layers/checkpoint.hpp"
+#include "rtl/layers/network.hpp"
+#include "rtl/transfer/useless_source.hpp"
+#include "studies/transfer_table/tables.hpp"
+
+namespace rtl::studies::transfer_table {
+namespace {
+
+constexpr std::uint64_t source_seed = 7;   ///< of a source's training
+constexpr std::uint64_t rows_seed = 11;    ///< which of a target's rows are for testing
+constexpr std::uint64_t stress_seed = 13;  ///< of permutations and noise
+constexpr std::int64_t most_test_rows = 700;
+constexpr std::int64_t most_pool_rows = 3000;  ///< that training rows are drawn from
+constexpr std::int64_t source_steps = 1500;
+constexpr std::int64_t batch_size = 32;
+
+std::int64_t epochs_of(std::int64_t rows, std::int64_t steps) {
+  const auto batches = (rows + batch_size - 1) / batch_size;
+  return std::max<std::int64_t>(1, (steps + batches / 2) / batches);
+}
+
+/// Data set of these rows: inputs [rows, columns] are given, labels or targets are the domain's.
+data::Dataset dataset_of(const Domain& domain, const std::vector<std::int64_t>& rows, const std::vector<float>& inputs,
+                         const std::string& name) {
+  const Device host = Device::cpu(1);
+  const auto count = static_cast<std::int64_t>(rows.size());
+  data::Dataset dataset;
+  dataset.name = name;
+  dataset.inputs = Tensor::from(inputs, {count, static_cast<std::int64_t>(inputs.size() / rows.size())}, host);
+  std::vector<float> targets;
+  std::vector<std::int32_t> labels;
+  for (const std::int64_t row : rows) {
+    const double* y = domain.y.data() + row * domain.outputs;
+    targets.push_back(static_cast<float>(*y));
+    labels.push_back(
+        static_cast<std::int32_t>(domain.outputs == 1 ? *y > 0 : std::max_element(y, y + domain.outputs) - y));
+  }
+  if (domain.task == Task::regression) {
+    dataset.targets = Tensor::from(targets, {count, 1}, host);
+  } else {
+    dataset.labels = Tensor::from(labels, {count}, host);
+    dataset.classes = std::max<std::int64_t>(2, domain.outputs);
+  }
+  return dataset;
+}
+
+std::vector<float> narrowed(const std::vector<double>& values) { return {values.begin(), values.end()}; }
+
+std::vector<float> rows_of(const std::vector<float>& x, std::int64_t columns, const std::vector<std::int64_t>& rows) {
+  std::vector<float> chosen;
+  chosen.reserve(rows.size() * static_cast<std::size_t>(columns));
+  for (const std::int64_t row : rows) {
+    chosen.insert(chosen.end(), x.begin() + row * columns, x.begin() + (row + 1) * columns);
+  }
+  return chosen;
+}
+
+struct Split {
+  std::vector<std::int64_t> pool, test;
+};
+
+/// Two fifths of the rows, but no more than 700, are for testing, or the rows that the domain has for it.
+Split split_of(const Domain& domain, const std::string& name) {
+  Split split;
+  split.pool = RandomSequence(rows_seed, io::Hash64().add(name).value()).permutation(domain.training_rows);
+  if (domain.training_rows < domain.rows) {
+    for (std::int64_t row = domain.training_rows; row < domain.rows; ++row) split.test.push_back(row);
+  } else {
+    const auto count = std::min(most_test_rows, 2 * domain.rows / 5);
+    split.test.assign(split.pool.end() - count, split.pool.end());
+    split.pool.resize(split.pool.size() - static_cast<std::size_t>(count));
+  }
+  split.pool.resize(std::min(split.pool.size(), static_cast<std::size_t>(most_pool_rows)));
+  return split;
+}
+
+transfer::FrozenSource train_source(const Domain& domain, const SourceScaling& scaling, bool random_labels,
+                                    const std::string& name) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(domain.source_rows));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int64_t>(i);
+  const std::vector<float> inputs = narrowed(scaling.scaled(domain, rows));
+  if (random_labels) rows = RandomSequence(stress_seed, 1).permutation(domain.source_rows);
+  const data::Dataset train = dataset_of(domain, rows, inputs, name);
+  const Device device = Device::cpu(1).separate();
+  auto network = layers::make_network({"mlp", model_variant, {domain.features}, train.outputs()}, device, source_seed);
+  transfer::TrainingOptions options = training_for(domain.source_rows);
+  options.epochs = epochs_of(domain.source_rows, source_steps);
+  options.seed = source_seed;
+  transfer::train(*network, train, data::Normalization::none, options);
+  return transfer::FrozenSource(std::move(network), data::InputNormalization(data::Normalization::none), name);
+}
+
+transfer::FrozenSource stressed(const transfer::FrozenSource& source, Stress stress) {
+  switch (stress) {
+    case Stress::permuted:
+      return transfer::permuted_source(source, stress_seed);
+    case Stress::noise_512:
+      return transfer::noise_source(512, stress_seed);
+    case Stress::noise_2560:
+      return transfer::noise_source(2560, stress_seed);
+    case Stress::times_100:
+      return transfer::scaled_source(source, 100);
+    case Stress::none:
+    case Stress::random_labels:
+      break;
+  }
+  return source;
+}
+
+std::string checkpoint_of(const std::string& folder, const Setting& setting) {
+  return fmt::format("{}/models/resnet{}_cifar10.safetensors", folder, setting.source == "ResNet-20" ? 20 : 56);
+}
+
+/// By its deviation; not where some columns are almost constant, rare words and pixels at an edge.
+bool scales_each_feature(const std::string& family) {
+  return family != "amazon" && family != "office" && family != "digits";
+}
+
+}  // namespace
+
+transfer::TrainingOptions training_for(std::int64_t rows) {
+  transfer::TrainingOptions options;
+  options.epochs = epochs_of(rows, rows <= 100 ? 250 : rows <= 400 ? 350 : 600);
+  options.batch_size = batch_size;
+  options.learning_rate = 0.05;
+  options.momentum = 0.9;
+  options.weight_decay = 1e-4;
+  return options;
+}
+
+std::shared_ptr<const Table> Material::source_table(const Setting& setting) {
+  if (setting.family == "cortex") {
+    return tables_.get("cortex source, " + setting.target, [&] { return cortex_source(folder_, setting.target); });
+  }
+  return tables_.get(setting.family + ", " + setting.source,
+                     [&] { return read_table(folder_, setting.family, setting.source); });
+}
+
+std::shared_ptr<const Table> Material::target_table(const Setting& setting) {
+  return tables_.get(setting.family + ", " + setting.target, [&] {
+    if (setting.family == "cifar100") return cifar_table(folder_, setting.target);
+    if (setting.family == "cortex") return cortex_target(folder_, setting.target);
+    return read_table(folder_, setting.family, setting.target);
+  });
+}
+
+std::vector<transfer::detail::Fact> Material::facts(const Setting& setting) {
+  std::vector<transfer::detail::Fact> facts;
+  if (setting.family == "cifar100") {
+    const std::string path = checkpoint_of(folder_, setting);
+    const io::MappedFile file(path);
+    facts.push_back(transfer::detail::content_fact("source's weights", io::hash64(file.bytes()), setting.source));
+  } else {
+    facts.push_back(domain_fact("source's data", source_table(setting)->domain));
+  }
+  facts.push_back(domain_fact("target's data", target_table(setting)->domain));
+  return facts;
+}
+
+transfer::FrozenSource Material::source_of(const Setting& setting, const SourceScaling& scaling) {
+  const bool random_labels = setting.stress == Stress::random_labels;
+  const std::string name =
+      fmt::format("{}, {}{}", setting.family, setting.source, random_labels ? ", random labels" : "");
+  const std::string key = name + (setting.family == "cortex" ? setting.target : "");
+  return *sources_.get(key, [&] { return train_source(source_table(setting)->domain, scaling, random_labels, name); });
+}
+
+Prepared Material::prepare(const Setting& setting) {
+  const std::shared_ptr<const Table> table = target_table(setting);
+  const Domain& domain = table->domain;
+  const bool images = setting.family == "cifar100";  // coarse and fine have the same
+  const Split split = split_of(domain, setting.family + (images ? "" : ", " + setting.target));
+  std::optional<SourceScaling> scaling;
+  if (!images) scaling.emplace(source_table(setting)->domain, scales_each_feature(setting.family));
+  // As the source sees the parts, and as h does.
+  data::TrainTest own, target;
+  for (const bool test : {false, true}) {
+    const std::vector<std::int64_t>& rows = test ? split.test : split.pool;
+    const std::vector<float> columns =
+        images ? rows_of(domain.x, domain.features, rows) : narrowed(scaling->scaled(domain, rows));
+    data::Dataset& part = test ? own.test : own.train;
+    part = dataset_of(domain, rows, columns, setting.name());
+    if (table->encoder_columns == 0) continue;
+    (test ? target.test : target.train) =
+        dataset_of(domain, rows, rows_of(table->encoder, table->encoder_columns, rows), setting.name());
+    if (images) {
+      const std::vector<std::uint8_t> bytes(columns.begin(), columns.end());
+      part.inputs = Tensor::from(bytes, {part.size(), 32, 32, 3}, Device::cpu(1));
+    }
+  }
+  auto cache = std::make_shared<transfer::FeatureCache>();
+  std::optional<transfer::FrozenSource> source;
+  if (images) {
+    source = *sources_.get(setting.source, [&] {
+      layers::LoadedNetwork loaded = layers::load_network(checkpoint_of(folder_, setting), Device::cpu(1).separate());
+      return transfer::FrozenSource(std::move(loaded.network), loaded.normalization, setting.source);
+    });
+  } else {
+    source = source_of(setting, *scaling);
+  }
+  if (table->encoder_columns == 0) return {std::move(own), stressed(*source, setting.stress), cache};
+  const Device host = Device::cpu(1);
+  const Tensor train = features_.get(*source, own.train)->gather(nullptr, host);
+  const Tensor test = features_.get(*source, own.test)->gather(nullptr, host);
+  const auto features =
+      transfer::FrozenSource::of_matrices(source->name(), {{&target.train, train}, {&target.test, test}});
+  return {std::move(target), stressed(features, setting.stress), cache,
+          table->components ? data::Normalization::none : data::Normalization::standardize};
+}
+
+}  // namespace rtl::studies::transfer_table

@@ -1,0 +1,195 @@
+#include "studies/transfer_table/report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "studies/transfer_table/runs.hpp"
+
+namespace rtl::studies::transfer_table {
+namespace {
+
+using Outcomes = std::vector<const Outcome*>;
+
+template <typename Wanted>
+Outcomes chosen(const std::vector<Outcome>& outcomes, const Wanted& wanted) {
+  Outcomes some;
+  for (const Outcome& outcome : outcomes) {
+    if (wanted(outcome.setting)) some.push_back(&outcome);
+  }
+  return some;
+}
+
+/// Settings that are summed up together.
+struct Kind {
+  const char* name;
+  bool (*has)(const Setting& setting);
+};
+constexpr Kind kinds[] = {
+    {"classes, natural sources", [](const Setting& s) { return !s.regression && s.stress == Stress::none; }},
+    {"classes, useless sources", [](const Setting& s) { return !s.regression && s.stress != Stress::none; }},
+    {"classes", [](const Setting& s) { return !s.regression; }},
+    {"real targets", [](const Setting& s) { return s.regression; }},
+};
+
+std::string share(std::size_t count, std::size_t of) {
+  return fmt::format("{} ({:.0f} %)", count, 100.0 * static_cast<double>(count) / static_cast<double>(of));
+}
+
+Json to_json(const Tally& tally) {
+  return {{"settings", tally.settings},
+          {"mean_gain", tally.gain},
+          {"significantly_worse_than_scratch", tally.worse},
+          {"significantly_better_than_scratch", tally.better},
+          {"worst_mean_difference", tally.worst},
+          {"worst_setting", tally.worst_setting},
+          {"mean_regret", tally.regret},
+          {"significantly_worse_than_best", tally.worse_than_best},
+          {"significantly_better_than_best", tally.better_than_best},
+          {"processor_seconds", tally.processor_seconds},
+          {"diverged_runs", tally.diverged}};
+}
+
+/// A row each strategy, and the same as JSON.
+void add_kind(const std::string& part, const Kind& kind, const Outcomes& outcomes, TextTable& table, Json& json) {
+  for (const std::string& label : strategy_labels()) {
+    const Tally tally = Tally::of(outcomes, label);
+    if (tally.settings == 0) continue;
+    table.rows.push_back({part, kind.name, label, std::to_string(tally.settings),
+                          fmt::format("{:+.2f}", 100 * tally.gain), share(tally.worse, tally.settings),
+                          fmt::format("{:+.1f}", 100 * tally.worst), share(tally.better, tally.settings),
+                          fmt::format("{:+.2f}", 100 * tally.regret), share(tally.worse_than_best, tally.settings),
+                          share(tally.better_than_best, tally.settings), fmt::format("{:.3f}", tally.processor_seconds),
+                          std::to_string(tally.diverged), tally.worst_setting});
+    json[label] = to_json(tally);
+  }
+}
+
+/// Mean gains of the strategies in each group of settings, real targets apart.
+void add_groups(const std::string& part, const Outcomes& outcomes, TextTable& table, Json& json) {
+  for (const std::string& group : groups()) {
+    for (const bool regression : {false, true}) {
+      Outcomes own;
+      std::copy_if(outcomes.begin(), outcomes.end(), std::back_inserter(own), [&](const Outcome* outcome) {
+        return outcome->setting.group() == group && outcome->setting.regression == regression;
+      });
+      if (own.empty()) continue;
+      const std::string name = group + (regression ? ", real target" : "");
+      std::vector<std::string> row{part, name, std::to_string(own.size())};
+      for (const std::string& label : strategy_labels()) {
+        if (label == "scratch") continue;
+        const Tally tally = Tally::of(own, label);
+        row.push_back(tally.settings == 0 ? "" : fmt::format("{:+.2f}", 100 * tally.gain));
+        if (tally.settings > 0) json[name][label] = to_json(tally);
+      }
+      table.rows.push_back(std::move(row));
+    }
+  }
+}
+
+/// The header's first cells, then the strategies but for scratch.
+std::vector<std::string> with_strategies(std::vector<std::string> header) {
+  std::copy_if(strategy_labels().begin(), strategy_labels().end(), std::back_inserter(header),
+               [](const std::string& label) { return label != "scratch"; });
+  return header;
+}
+
+TextTable settings_table(const std::vector<Outcome>& outcomes) {
+  TextTable table{.title = "Settings: scratch, and differences from it in points, with 95 % intervals",
+                  .header = with_strategies({"setting", "part", "scratch"}),
+                  .left = {1}};
+  table.header.emplace_back("best with hindsight");
+  for (const Outcome& outcome : outcomes) {
+    std::vector<std::string> row{outcome.setting.name(), outcome.setting.kept ? "kept" : "visible",
+                                 fmt::format("{:.1f}", 100 * outcome.mean("scratch"))};
+    for (const std::string& label : strategy_labels()) {
+      if (label == "scratch") continue;
+      row.emplace_back();
+      if (!outcome.has(label)) continue;
+      const transfer::Interval difference = outcome.difference(label, "scratch");
+      row.back() = fmt::format("{:+.1f} ± {:.1f}", 100 * difference.mean, 50 * (difference.high - difference.low));
+    }
+    row.push_back(outcome.best_rival());
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+/// Strategies beside the best rival, in settings with classes.
+Figure figure_of(const std::vector<Outcome>& outcomes) {
+  Figure figure{.name = "strategies",
+                .title = "Strategies and the best choice with hindsight",
+                .caption =
+                    "Every setting with classes: means over the seeds. On the line a strategy is as good as the "
+                    "best of scratch, probe, ridge-probe and refine in this setting; below zero it does harm.",
+                .x_label = "best with hindsight minus scratch, points",
+                .y_label = "strategy minus scratch, points"};
+  Series equal = Series::line("equal");
+  for (const std::string& label : strategy_labels()) {
+    if (label == "scratch") continue;
+    Series points = Series::points(label);
+    for (const Outcome& outcome : outcomes) {
+      if (outcome.setting.regression || !outcome.has(label)) continue;
+      const double scratch = outcome.mean("scratch"), best = outcome.mean(outcome.best_rival()) - scratch;
+      points.add(100 * best, 100 * (outcome.mean(label) - scratch));
+      equal.x.push_back(100 * best);
+    }
+    figure.series.push_back(std::move(points));
+  }
+  std::sort(equal.x.begin(), equal.x.end());
+  equal.x.erase(std::unique(equal.x.begin(), equal.x.end()), equal.x.end());
+  equal.y = equal.x;
+  figure.series.push_back(std::move(equal));
+  return figure;
+}
+
+/// That the table shows harm where there must be some: nothing can be predicted from these features.
+std::optional<Claim> claim_of(const std::vector<Outcome>& outcomes) {
+  const Outcomes without_use = chosen(outcomes, [](const Setting& setting) {
+    return !setting.regression && (setting.stress == Stress::permuted || setting.stress == Stress::noise_512 ||
+                                   setting.stress == Stress::noise_2560);
+  });
+  if (without_use.empty()) return {};
+  const Tally probe = Tally::of(without_use, "probe");
+  return Claim{
+      "sources that say nothing of the samples: share of settings where the probe is significantly worse than scratch",
+      0.8, static_cast<double>(probe.worse) / static_cast<double>(probe.settings), 0, Relation::at_least};
+}
+
+}  // namespace
+
+void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
+  TextTable strategies{.title = "Strategies; gains and regret in points",
+                       .header = {"part", "settings", "strategy", "count", "mean gain", "worse than scratch",
+                                  "worst mean", "better than scratch", "regret to the best", "worse than the best",
+                                  "better than it", "processor s a fit", "diverged runs", "worst setting"},
+                       .left = {1, 2, 13}};
+  TextTable gains{.title = "Mean gain over scratch by group, points",
+                  .header = with_strategies({"part", "group", "settings"}),
+                  .left = {1}};
+  Json parts = Json::object();
+  for (const bool kept : {false, true}) {
+    const std::string part = kept ? "kept" : "visible";
+    const Outcomes own = chosen(outcomes, [&](const Setting& setting) { return setting.kept == kept; });
+    if (own.empty()) continue;
+    for (const Kind& kind : kinds) {
+      Outcomes of_kind;
+      std::copy_if(own.begin(), own.end(), std::back_inserter(of_kind),
+                   [&](const Outcome* outcome) { return kind.has(outcome->setting); });
+      if (!of_kind.empty()) add_kind(part, kind, of_kind, strategies, parts[part]["kinds"][kind.name]);
+    }
+    add_groups(part, own, gains, parts[part]["groups"]);
+  }
+  result.tables.push_back(std::move(strategies));
+  result.tables.push_back(std::move(gains));
+  result.tables.push_back(settings_table(outcomes));
+  result.figures.push_back(figure_of(outcomes));
+  if (const std::optional<Claim> claim = claim_of(outcomes)) result.claims.push_back(*claim);
+  result.facts["parts"] = parts;
+  result.facts["settings"] = Json::array();
+  for (const Outcome& outcome : outcomes) result.facts["settings"].push_back(transfer_table::to_json(outcome));
+}
+
+}  // namespace rtl::studies::transfer_table

@@ -1,0 +1,219 @@
+#include "studies/transfer_table/runs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <ctime>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "rtl/transfer/compare.hpp"
+
+namespace rtl::studies::transfer_table {
+namespace {
+
+/// Of the calling thread.
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+std::string file_name(const Setting& setting) {
+  std::string name = setting.name() + ".json";
+  for (char& c : name) {
+    if (c == ' ' || c == ',' || c == '/' || c == ':' || c == '<') c = '_';
+  }
+  return name;
+}
+
+bool is_setting(const std::string& name) { return name.ends_with("_rows.json"); }
+
+/// Those that the source allows and the outcome lacks.
+std::vector<std::string> missing_labels(const Outcome& outcome, const transfer::FrozenSource& source) {
+  std::vector<std::string> labels;
+  for (const std::string& label : strategy_labels()) {
+    const bool possible = source.has_network() || !transfer::parse_strategy(label).strategy->info().trains_source;
+    if (possible && !outcome.has(label)) labels.push_back(label);
+  }
+  return labels;
+}
+
+StrategyScores scores_of(const transfer::Comparison& comparison, const transfer::StrategyResult& result) {
+  StrategyScores own;
+  own.scores = comparison.score_of(result).values;
+  for (std::size_t i = 0; i < own.scores.size(); ++i) {
+    if (!std::isnan(own.scores[i])) continue;
+    own.scores[i] = comparison.regression ? lowest_r2 : comparison.scratch.majority_share;
+    own.diverged.push_back(static_cast<std::int64_t>(comparison.seeds[i]));
+  }
+  return own;
+}
+
+/// Steps of a training, which the time is about proportional to.
+double work_of(const Setting& setting) {
+  const transfer::TrainingOptions training = training_for(setting.rows);
+  return static_cast<double>(training.epochs * ((setting.rows + training.batch_size - 1) / training.batch_size));
+}
+
+/// The work of all threads.
+class Runs {
+ public:
+  Runs(const std::vector<Setting>& settings, const std::string& data, const OutcomeStore& store, int seeds,
+       const RunOptions& options)
+      : material_(data), store_(store), seeds_(seeds), options_(options) {
+    for (const Setting& setting : settings) {
+      outcomes_.push_back({setting, {}});
+      all_work_ += work_of(setting);
+    }
+  }
+
+  std::vector<Outcome> run() {
+    std::vector<std::thread> pool;
+    for (int i = 0; i < Device::cpu().threads(); ++i) pool.emplace_back([this] { work(); });
+    for (std::thread& thread : pool) thread.join();
+    if (failure_) std::rethrow_exception(failure_);
+    options_.check_stop();
+    return std::move(outcomes_);
+  }
+
+ private:
+  bool stopped() const { return failed_ || options_.stop(); }
+
+  void work() {
+    try {
+      while (!stopped()) {
+        const std::size_t next = next_++;
+        if (next >= outcomes_.size()) return;
+        run(outcomes_[next]);
+        const std::lock_guard lock(mutex_);
+        ++done_;
+        work_done_ += work_of(outcomes_[next].setting);
+        options_.progress(work_done_ / all_work_, fmt::format("{} of {} settings", done_, outcomes_.size()));
+      }
+    } catch (const transfer::Interrupted&) {
+      failed_ = true;
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      failed_ = true;
+    }
+  }
+
+  void run(Outcome& outcome) {
+    const Store::Facts facts = store_.keeps() ? material_.facts(outcome.setting) : Store::Facts();
+    std::map<std::string, StrategyScores> kept = store_.load(outcome.setting, facts);
+    for (const auto& [label, scores] : kept) {
+      if (scores.scores.size() >= static_cast<std::size_t>(seeds_)) outcome.strategies[label] = scores.first(seeds_);
+    }
+    const auto here = [&](const std::string& label) { return outcome.has(label); };
+    if (std::all_of(strategy_labels().begin(), strategy_labels().end(), here)) return;
+    const Prepared prepared = material_.prepare(outcome.setting);
+    const std::vector<std::string> missing = missing_labels(outcome, prepared.source);
+    if (missing.empty()) return;
+    run_setting(
+        prepared, missing, seeds_, [this] { return stopped(); }, outcome);
+    for (const std::string& label : missing) kept[label] = outcome.strategies.at(label);
+    store_.save({outcome.setting, kept}, facts);
+  }
+
+  Material material_;
+  const OutcomeStore& store_;
+  int seeds_;
+  const RunOptions& options_;
+  std::vector<Outcome> outcomes_;
+  std::atomic<std::size_t> next_ = 0;
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  std::size_t done_ = 0;
+  double work_done_ = 0, all_work_ = 0;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+Json to_json(const Outcome& outcome) {
+  const Setting& setting = outcome.setting;
+  Json strategies = Json::object();
+  for (const auto& [label, own] : outcome.strategies) {
+    strategies[label] = {
+        {"scores", own.scores}, {"diverged_seeds", own.diverged}, {"processor_seconds", own.processor_seconds}};
+  }
+  return {{"family", setting.family},
+          {"source", setting.source},
+          {"target", setting.target},
+          {"rows", setting.rows},
+          {"stress", to_string(setting.stress)},
+          {"part", setting.kept ? "kept" : "visible"},
+          {"regression", setting.regression},
+          {"strategies", strategies}};
+}
+
+OutcomeStore::OutcomeStore(const std::string& folder, const RunOptions& options)
+    : store_(folder, DeviceKind::cpu, 1, is_setting, "settings", options) {}
+
+std::map<std::string, StrategyScores> OutcomeStore::load(const Setting& setting, const Store::Facts& facts) const {
+  if (!store_.keeps()) return {};
+  const std::string name = file_name(setting);
+  const std::optional<Json> found = store_.find(name, facts);
+  if (!found) return {};
+  try {
+    return io::decode_json(store_.path(name), [&] {
+      std::map<std::string, StrategyScores> read;
+      for (const auto& [label, own] : found->at("strategies").items()) {
+        read[label] = {own.at("scores").get<std::vector<double>>(),
+                       own.at("diverged_seeds").get<std::vector<std::int64_t>>(),
+                       own.at("processor_seconds").get<double>()};
+      }
+      return read;
+    });
+  } catch (const FormatError& error) {
+    store_.tell_damaged(name, error.what());
+    return {};
+  }
+}
+
+void OutcomeStore::save(const Outcome& outcome, const Store::Facts& facts) const {
+  if (store_.keeps()) store_.put(file_name(outcome.setting), facts, to_json(outcome));
+}
+
+void run_setting(const Prepared& prepared, const std::vector<std::string>& labels, int seeds,
+                 const std::function<bool()>& stop, Outcome& outcome) {
+  std::map<std::string, double> processor;
+  double last = 0;
+  transfer::CompareOptions options;
+  options.strategies = labels;
+  options.seeds = seeds;
+  options.train_samples = outcome.setting.rows;
+  options.training = training_for(outcome.setting.rows);
+  options.strategy.model = std::string("mlp:") + model_variant;
+  options.strategy.normalization = prepared.normalization;
+  options.strategy.cache = prepared.features.get();
+  options.strategy.device = Device::cpu(1);
+  options.threads_per_run = 1;
+  options.stop = stop;
+  // One worker, which is a new thread and tells after every epoch and run what it has worked on.
+  options.progress = [&](const transfer::CompareProgress& progress) {
+    const double now = processor_seconds();
+    processor[progress.strategy] += now - last;
+    last = now;
+  };
+  const transfer::Comparison comparison = transfer::compare({prepared.source}, prepared.target, options);
+  for (const transfer::StrategyResult& result : comparison.strategies) {
+    if (std::find(labels.begin(), labels.end(), result.name) == labels.end()) continue;
+    StrategyScores& own = outcome.strategies[result.name] = scores_of(comparison, result);
+    own.processor_seconds = processor[result.name] / seeds;
+  }
+}
+
+std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const std::string& data,
+                                  const OutcomeStore& store, int seeds, const RunOptions& options) {
+  return Runs(settings, data, store, seeds, options).run();
+}
+
+}  // namespace rtl::studies::transfer_table

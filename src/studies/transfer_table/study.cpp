@@ -1,0 +1,90 @@
+// The transfer table: the library's strategies on real data, from sources that help, do not help, or do harm.
+#include "studies/study.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "studies/transfer_table/report.hpp"
+#include "studies/transfer_table/runs.hpp"
+
+namespace rtl::studies::transfer_table {
+namespace {
+
+class TransferTableRun final : public Run {
+ public:
+  std::vector<Option> options() override {
+    return {{.name = "--data", .value = &data_, .help = "folder of the data sets", .environment = "RTL_DATA"},
+            {.name = "--part",
+             .value = &part_,
+             .help = "settings to run: visible, or the third that is kept aside (kept), or all",
+             .choices = {"visible", "kept", "all"},
+             .show_default = true},
+            {.name = "--group",
+             .value = &groups_,
+             .help = fmt::format("{} (default: all)", fmt::join(groups(), ", ")),
+             .choices = groups()},
+            {.name = "--seeds",
+             .value = &seeds_,
+             .help = "paired seeds; at most 3 with --quick",
+             .least = 2,
+             .most = 1000,
+             .show_default = true},
+            {.name = "--state",
+             .value = &state_,
+             .help = "folder that keeps finished settings; a stopped study goes on there"}};
+  }
+
+  Reproduction run(const RunOptions& options) override {
+    if (data_.empty()) throw OptionError("transfer-table needs --data DIR, or RTL_DATA in the environment");
+    std::vector<Setting> wanted = settings(!options.full());
+    std::erase_if(wanted, [&](const Setting& setting) { return !is_wanted(setting); });
+    if (wanted.empty()) throw OptionError("transfer-table: no setting is in this part and these groups");
+    const int seeds = options.full() ? seeds_ : std::min(seeds_, 3);
+    Reproduction result{.title = "The transfer table"};
+    const OutcomeStore store(state_, options);
+    const std::vector<Outcome> outcomes = run_settings(wanted, data_, store, seeds, options);
+    result.protocol = {
+        {"seeds", fmt::format("1 to {}, paired: the same rows, initial values and order of batches", seeds)},
+        {"scores",
+         "accuracy, or R^2 of real targets, -1 where it is below; gains, differences and regret in points "
+         "(hundredths)"},
+        {"the best", "of scratch, probe, ridge-probe and refine in each setting, with hindsight"},
+        {"training",
+         "SGD, momentum 0.9, step size 0.05, batches of 32, weight decay 1e-4, 250, 350 or 600 steps for up to "
+         "100, up to 400, or more rows; h and scratch are mlp:128-64"},
+        {"sources", "mlp:128-64, one a source domain for all seeds; ResNets of CIFAR-10 as published"},
+        {"inputs of h",
+         "the target's columns, standardised by the training rows; of amazon, office and cifar100 64 "
+         "principal components of all its rows, of cortex other columns"}};
+    report(outcomes, result);
+    result.facts["seeds"] = seeds;
+    return result;
+  }
+
+ private:
+  bool is_wanted(const Setting& setting) const {
+    const bool of_part = part_ == "all" || setting.kept == (part_ == "kept");
+    return of_part && (groups_.empty() || std::find(groups_.begin(), groups_.end(), setting.group()) != groups_.end());
+  }
+
+  std::string data_, part_ = "all", state_;
+  std::vector<std::string> groups_;
+  int seeds_ = 10;
+};
+
+}  // namespace
+
+const Study& study() {
+  static const Study one{.name = "transfer-table",
+                         .summary = "Strategies on real data: what they gain over scratch, and where they do harm",
+                         .quick = "a few settings of small tables, three seeds",
+                         .full = "every setting",
+                         .default_effort = Effort::full,
+                         .takes_seed = false,
+                         .begin = [] { return std::make_unique<TransferTableRun>(); }};
+  return one;
+}
+
+}  // namespace rtl::studies::transfer_table

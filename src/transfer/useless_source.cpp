@@ -1,0 +1,70 @@
+#include "rtl/transfer/useless_source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "rtl/core/error.hpp"
+#include "rtl/core/random.hpp"
+#include "rtl/io/hash.hpp"
+
+namespace rtl::transfer {
+namespace {
+
+/// Philox streams of the draws here.
+constexpr std::uint64_t permutation_stream = 0x7065726d;
+constexpr std::uint64_t noise_stream = 0x6e6f6973;
+
+Tensor features_of(const std::vector<float>& values, std::int64_t rows, std::int64_t width) {
+  return Tensor::from(values, {rows, width}, Device::cpu(1));
+}
+
+}  // namespace
+
+FrozenSource permuted_source(const FrozenSource& source, std::uint64_t seed) {
+  const auto features = [source, seed](const data::Dataset& dataset) {
+    const std::vector<float> values = source.features(dataset).to_vector<float>();
+    const auto width = static_cast<std::size_t>(source.feature_count());
+    const std::vector<std::int64_t> order = RandomSequence(seed, permutation_stream).permutation(dataset.size());
+    std::vector<float> permuted(values.size());
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      std::copy_n(values.begin() + order[i] * source.feature_count(), width, permuted.begin() + i * width);
+    }
+    return features_of(permuted, dataset.size(), source.feature_count());
+  };
+  const std::uint64_t identity = io::Hash64().add("permuted").add(source.fingerprint()).add(seed).value();
+  return FrozenSource::of_features(source.name() + ", rows permuted", source.feature_count(), features, identity);
+}
+
+FrozenSource noise_source(std::int64_t width, std::uint64_t seed) {
+  if (width < 1) throw ValueError(fmt::format("noise_source: {} features; one at least is needed", width));
+  const auto features = [width, seed](const data::Dataset& dataset) {
+    RandomSequence random(mix(seed, noise_stream), dataset.input_hash());
+    std::vector<float> values(static_cast<std::size_t>(dataset.size() * width));
+    for (float& value : values) value = std::max(0.0F, static_cast<float>(random.normal()));
+    return features_of(values, dataset.size(), width);
+  };
+  const std::uint64_t identity = io::Hash64().add("noise").add(seed).value();
+  return FrozenSource::of_features(fmt::format("noise of width {}", width), width, features, identity);
+}
+
+FrozenSource scaled_source(const FrozenSource& source, double factor) {
+  if (!std::isfinite(factor) || factor == 0) {
+    throw ValueError(fmt::format("scaled_source: a factor of {}; it must be finite and not 0", factor));
+  }
+  const auto features = [source, factor](const data::Dataset& dataset) {
+    std::vector<float> values = source.features(dataset).to_vector<float>();
+    for (float& value : values) value = static_cast<float>(value * factor);
+    return features_of(values, dataset.size(), source.feature_count());
+  };
+  const std::uint64_t identity =
+      io::Hash64().add("scaled").add(source.fingerprint()).add(std::bit_cast<std::uint64_t>(factor)).value();
+  return FrozenSource::of_features(fmt::format("{} x {}", source.name(), factor), source.feature_count(), features,
+                                   identity);
+}
+
+}  // namespace rtl::transfer

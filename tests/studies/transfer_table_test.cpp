@@ -1,0 +1,223 @@
+// The transfer table: its settings, its statistics on made-up numbers, and, on tables as small as they may be, that it
+// gives the same again and goes on where it stopped.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <set>
+
+#include "io/json.hpp"
+#include "studies/run_study.hpp"
+#include "studies/transfer_table/outcome.hpp"
+#include "studies/wines.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace rtl::test {
+namespace {
+
+namespace table = studies::transfer_table;
+using studies::Json;
+
+TEST(TransferTable, KeepsTheSameThirdOfItsPairsAside) {
+  const std::vector<table::Setting> all = table::settings(false);
+  EXPECT_EQ(all.size(), 158U);
+  std::set<std::string> names, pairs, kept, groups;
+  for (const table::Setting& setting : all) {
+    EXPECT_TRUE(names.insert(setting.name()).second) << setting.name();
+    pairs.insert(setting.pair());
+    groups.insert(setting.group());
+    if (setting.kept) kept.insert(setting.pair());
+  }
+  for (const table::Setting& setting : all) EXPECT_EQ(setting.kept, kept.count(setting.pair()) == 1) << setting.name();
+  const std::vector<std::string> known = table::groups();
+  EXPECT_EQ(groups, (std::set<std::string>(known.begin(), known.end())));
+  EXPECT_EQ(pairs.size(), 104U);
+  EXPECT_EQ(kept.size(), 36U);
+  // Pinned: rules that were made on the others must meet the same settings for ever.
+  for (const char* pair :
+       {"wine, red to white", "heart, hungarian to switzerland", "heart, hungarian to va", "heart, switzerland to va",
+        "heart, va to hungarian", "digits, mnist to fashion", "digits, fashion to usps", "cifar100, ResNet-20 to fine",
+        "cifar100, ResNet-56 to fine", "cifar100, ResNet-56 to vehicles",
+        "cortex, cell type to region from other genes", "heart, cleveland to hungarian, source: random labels",
+        "heart, cleveland to hungarian, source: rows permuted", "digits, usps to mnist, source: random labels",
+        "digits, usps to mnist, source: noise of width 512", "digits, usps to mnist, source: times 100",
+        "wine, red to white, source: random labels", "wine, red to white, source: rows permuted"})
+    EXPECT_EQ(kept.count(pair), 1U) << pair;
+  for (const table::Setting& setting : table::settings(true)) {
+    EXPECT_EQ(names.count(setting.name()), 1U);
+    EXPECT_EQ(setting.kept, kept.count(setting.pair()) == 1);
+  }
+}
+
+table::Outcome made_up(const std::string& source, const std::map<std::string, std::vector<double>>& scores) {
+  table::Outcome outcome;
+  outcome.setting = {"made", source, "up", 10};
+  for (const auto& [label, own] : scores) outcome.strategies[label] = {own, {}, 0.5};
+  return outcome;
+}
+
+/// Scores around a mean with a deviation that is known: +-d in turn have a sample deviation of d sqrt(10 / 9).
+std::vector<double> around(double mean, double d) {
+  std::vector<double> values(10);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = mean + (i % 2 == 0 ? d : -d);
+  return values;
+}
+
+TEST(TransferTable, SumsUpByPlainArithmetic) {
+  const std::vector<double> flat(10, 0.5);
+  // A mean difference m of values +-d has the interval m -+ 2.262157 d sqrt(10 / 9) / sqrt(10) = m -+ 0.754052 d.
+  const std::vector<table::Outcome> outcomes{
+      made_up("helps",
+              {{"scratch", flat}, {"probe", around(0.6, 0.1)}, {"ridge-probe", flat}, {"refine", around(0.57, 0.1)}}),
+      made_up("harms", {{"scratch", flat},
+                        {"probe", around(0.4, 0.1)},
+                        {"ridge-probe", around(0.45, 0.1)},
+                        {"refine", around(0.42, 0.1)}}),
+      made_up("unclear",
+              {{"scratch", flat}, {"probe", flat}, {"ridge-probe", around(0.55, 0.2)}, {"refine", around(0.43, 0.1)}}),
+      made_up("without", {{"scratch", flat}, {"probe", flat}, {"ridge-probe", flat}, {"refine", around(-9, 0.1)}}),
+  };
+  std::vector<const table::Outcome*> all;
+  for (const table::Outcome& outcome : outcomes) all.push_back(&outcome);
+  const transfer::Interval one = outcomes[2].difference("refine", "scratch");
+  EXPECT_NEAR(one.mean, -0.07, 1e-12);
+  EXPECT_NEAR(one.high - one.mean, 2.2621571627 * 0.1 * std::sqrt(10.0 / 9) / std::sqrt(10.0), 1e-9);
+
+  EXPECT_EQ(outcomes[0].best_rival(), "probe");
+  EXPECT_EQ(outcomes[1].best_rival(), "scratch");
+  EXPECT_EQ(outcomes[2].best_rival(), "ridge-probe");
+  EXPECT_EQ(outcomes[3].best_rival(), "scratch") << "the first of equals";
+
+  const table::Tally refine = table::Tally::of(all, "refine");
+  EXPECT_EQ(refine.settings, 4U);
+  // -9 counts as -1.
+  EXPECT_NEAR(refine.gain, (0.07 - 0.08 - 0.07 - 1.5) / 4, 1e-12);
+  EXPECT_NEAR(refine.worst, -1.5, 1e-12);
+  EXPECT_EQ(refine.worst_setting, outcomes[3].setting.name());
+  // 0.0754 is the half-width: 0.07 is not significant, 0.08 is.
+  EXPECT_EQ(refine.worse, 2U);
+  EXPECT_EQ(refine.better, 0U);
+  // The best are 0.6, 0.5, 0.55, 0.5; differences to probe in the first are -0.03 throughout.
+  EXPECT_NEAR(refine.regret, (0.03 + 0.08 + 0.12 + 1.5) / 4, 1e-12);
+  // In the third the difference alternates by 0.1 - 0.2: half-width 0.0754 again.
+  EXPECT_EQ(refine.worse_than_best, 4U);
+  EXPECT_EQ(refine.better_than_best, 0U);
+  EXPECT_NEAR(refine.processor_seconds, 0.5, 1e-12);
+
+  const table::Tally scratch = table::Tally::of(all, "scratch");
+  EXPECT_EQ(scratch.gain, 0);
+  EXPECT_EQ(scratch.worse, 0U);
+  EXPECT_NEAR(scratch.regret, (0.1 + 0 + 0.05 + 0) / 4, 1e-12);
+  EXPECT_EQ(scratch.worse_than_best, 1U) << "0.05 of a half-width of 0.1508 is not significant";
+  EXPECT_EQ(table::Tally::of(all, "fine-tune").settings, 0U);
+}
+
+struct Result {
+  studies::Reproduction reproduction;
+  Json settings;
+  std::vector<std::string> notes;
+};
+
+Result run_wines(const TemporaryFolder& folder, const std::string& state = "", int seeds = 2) {
+  const auto run = study_named("transfer-table").begin();
+  set<std::string>(*run, "--data", folder.path());
+  set<std::vector<std::string>>(*run, "--group", {"wine", "wine-classes"});
+  set<std::string>(*run, "--state", state.empty() ? "" : folder / state);
+  set<int>(*run, "--seeds", seeds);
+  Result result;
+  studies::RunOptions options;
+  options.note = [&](const std::string& text) { result.notes.push_back(text); };
+  result.reproduction = run->run(options);
+  result.settings = studies::to_json(result.reproduction).at("settings");
+  return result;
+}
+
+/// What does not depend on the machine's speed.
+Json scores_of(Json settings) {
+  for (Json& setting : settings) {
+    for (Json& strategy : setting["strategies"]) strategy.erase("processor_seconds");
+  }
+  return settings;
+}
+
+TEST(TransferTable, GivesTheSameScoresAgain) {
+  const TemporaryFolder folder;
+  write_wines(folder, 120);
+  const Result first = run_wines(folder);
+  ASSERT_EQ(first.settings.size(), 4U);  // both directions of both
+  for (const Json& setting : first.settings) {
+    ASSERT_EQ(setting.at("strategies").size(), table::strategy_labels().size());
+    for (const Json& strategy : setting.at("strategies")) {
+      EXPECT_EQ(strategy.at("scores").size(), 2U);
+      EXPECT_GT(strategy.at("processor_seconds").get<double>(), 0);
+    }
+  }
+  EXPECT_EQ(scores_of(first.settings), scores_of(run_wines(folder).settings));
+  // The wines are alike, and 120 rows of one say more than 50 of the other.
+  double gain = 0;
+  for (const Json& setting : first.settings) {
+    if (!setting.at("regression").get<bool>()) continue;
+    for (const std::size_t seed : {0, 1}) {
+      gain += setting.at("strategies").at("fine-tune").at("scores")[seed].get<double>() -
+              setting.at("strategies").at("scratch").at("scores")[seed].get<double>();
+    }
+  }
+  EXPECT_GT(gain, 0);
+}
+
+constexpr const char* one_setting = "wine__red_to_white__50_rows.json";
+
+TEST(TransferTable, GoesOnFromFinishedSettings) {
+  const TemporaryFolder folder;
+  write_wines(folder, 120);
+  const Json before = scores_of(run_wines(folder, "kept").settings);
+  const std::string kept = folder / "kept" + std::string("/") + one_setting;
+  Json setting = io::read_sealed_json(kept);
+  setting["result"]["strategies"]["probe"]["scores"] = {0.125, 0.125};
+  setting["result"]["strategies"].erase("refine");
+  io::write_sealed_json(kept, setting);
+  folder.write("kept/wine__white_to_red__50_rows.json", "{\"strategies\": {\"scr");
+  std::filesystem::remove(folder / "kept/wine-classes__red_to_white__50_rows.json");
+  const Result after = run_wines(folder, "kept");
+  ASSERT_EQ(after.notes.size(), 1U);
+  EXPECT_NE(after.notes[0].find("wine__white_to_red__50_rows.json"), std::string::npos) << after.notes[0];
+  Json expected = before;
+  for (Json& one : expected) {
+    if (one["family"] == "wine" && one["source"] == "red") one["strategies"]["probe"]["scores"] = {0.125, 0.125};
+  }
+  EXPECT_EQ(scores_of(after.settings), expected) << "what was there is taken over, what was not is the same again";
+  EXPECT_EQ(scores_of(run_wines(folder, "kept").settings), expected);
+}
+
+TEST(TransferTable, KeepsSeedsThatAreNotAskedForAndOtherData) {
+  const TemporaryFolder folder;
+  write_wines(folder, 120);
+  run_wines(folder, "kept", 3);
+  const std::string kept = folder / "kept" + std::string("/") + one_setting, whole = content_of(kept);
+  for (const Json& setting : run_wines(folder, "kept", 2).settings) {
+    for (const Json& strategy : setting.at("strategies")) EXPECT_EQ(strategy.at("scores").size(), 2U);
+  }
+  EXPECT_EQ(content_of(kept), whole);
+  const std::string wines = "tabular/wine_quality/winequality-white.csv";
+  folder.write(wines, content_of(folder / wines) + "1;2;3;4;5;6;7;8;9;10;11;5\n");
+  EXPECT_THROW(run_wines(folder, "kept"), ValueError);
+  EXPECT_EQ(content_of(kept), whole);
+}
+
+TEST(TransferTable, StopsAndKeepsWhatIsFinished) {
+  const TemporaryFolder folder;
+  write_wines(folder, 120);
+  const auto run = study_named("transfer-table").begin();
+  set<std::string>(*run, "--data", folder.path());
+  set<std::vector<std::string>>(*run, "--group", {"wine"});
+  set<std::string>(*run, "--state", folder / "kept");
+  studies::RunOptions options;
+  options.stop = [] { return true; };
+  EXPECT_THROW(run->run(options), Error);
+  set<std::vector<std::string>>(*run, "--group", {"cifar100"});
+  EXPECT_THROW(run->run({}), studies::OptionError) << "no setting of cifar100 is quick";
+}
+
+}  // namespace
+}  // namespace rtl::test
