@@ -59,13 +59,18 @@ std::vector<ReadOut> mean_read_outs(const std::vector<const RunResult*>& runs) {
   return mean;
 }
 
+/// Of each epoch over the runs that had it.
 std::vector<double> mean_losses(const std::vector<const RunResult*>& runs) {
-  std::vector<double> mean(runs.front()->losses.size());
+  std::vector<double> mean, counts;
   for (const RunResult* run : runs) {
-    for (std::size_t epoch = 0; epoch < mean.size(); ++epoch) {
-      mean[epoch] += run->losses.at(epoch) / static_cast<double>(runs.size());
+    mean.resize(std::max(mean.size(), run->losses.size()));
+    counts.resize(mean.size());
+    for (std::size_t epoch = 0; epoch < run->losses.size(); ++epoch) {
+      mean[epoch] += run->losses[epoch];
+      counts[epoch] += 1;
     }
   }
+  for (std::size_t epoch = 0; epoch < mean.size(); ++epoch) mean[epoch] /= counts[epoch];
   return mean;
 }
 

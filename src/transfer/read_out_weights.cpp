@@ -188,6 +188,36 @@ std::vector<double> weights_of_values(const RowTargets& rows, const std::vector<
 
 }  // namespace
 
+std::vector<bool> failed_parts(const RowTargets& rows, const std::vector<float>& outputs,
+                               std::span<const std::int64_t> sizes) {
+  const auto means_of = [&](const std::vector<double>& losses) {
+    std::vector<double> means;
+    auto begin = losses.begin();
+    for (const std::int64_t size : sizes) {
+      means.push_back(std::accumulate(begin, begin + size, 0.0) / static_cast<double>(size));
+      begin += size;
+    }
+    return means;
+  };
+  std::vector<double> best;
+  double least = INFINITY;
+  for (const double factor : factors) {
+    std::vector<double> means = means_of(losses(rows, outputs, factor)), sorted = means;
+    std::sort(sorted.begin(), sorted.end());
+    const double median = 0.5 * (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]);
+    if (!(median < least) && !best.empty()) continue;
+    least = median;
+    best = std::move(means);
+  }
+  const std::vector<double> shares = means_of(losses_of_shares(rows));
+  std::vector<bool> failed;
+  for (std::size_t k = 0; k < best.size(); ++k) failed.push_back(!(best[k] <= 2 * shares[k]));
+  if (2 * std::count(failed.begin(), failed.end(), true) >= static_cast<std::ptrdiff_t>(failed.size())) {
+    failed.assign(failed.size(), false);
+  }
+  return failed;
+}
+
 std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<LeftOutOutputs>& outputs, const WeightRule& rule) {
   std::vector<ReadOut> read_outs;
   std::vector<std::vector<double>> of_rows;

@@ -37,6 +37,12 @@ struct WeightRule {
   double tolerance = 1;
 };
 
+/// Which of several parts of the rows, the next `sizes` ones each, were predicted by networks whose training failed: at
+/// the temperature with the smallest median loss over parts, the part's loss is beyond twice what the shares of the
+/// classes (the mean of real targets) give. None where that holds for half of them or more: then it is the task.
+std::vector<bool> failed_parts(const RowTargets& rows, const std::vector<float>& outputs,
+                               std::span<const std::int64_t> sizes);
+
 /// The first output is that of a network with a source's features, the second the same without, then come those that
 /// look at features alone. Each gets the temperature of shrink_factors() with the smallest mean loss, a weight as
 /// above, and its loss beside that of the second.

@@ -134,6 +134,9 @@ class FitContext {
   TrainingRequest train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
   /// Several trainings at once, where they record the same operations: folds, members.
   TrainingRequest train_all(std::vector<Replica> replicas);
+  /// The same for a recipe that can do without some of them: of each, how it diverged, if it did.
+  class EachRequest;
+  EachRequest train_each(std::vector<Replica> replicas);
 
   /// Trainings so far, of all stages.
   const TrainingRecord& record() const noexcept { return record_; }
@@ -144,6 +147,7 @@ class FitContext {
 
  private:
   friend class FitGroup;
+  void number_checkpoints(std::vector<Replica>& replicas);
   std::shared_ptr<Shared> shared_;
   Inputs inputs_;
   TrainingOptions training_;
@@ -166,9 +170,20 @@ class FitContext::TrainingRequest {
   /// Of the first.
   TrainingRecord await_resume();
 
+ protected:
+  /// Adds them to the record. None, if they were not made.
+  std::vector<ReplicaTraining> take_answers();
+  std::size_t count() const { return replicas_.size(); }
+
  private:
   FitContext& context_;
   std::vector<Replica> replicas_;
+};
+
+class FitContext::EachRequest : public FitContext::TrainingRequest {
+ public:
+  using TrainingRequest::TrainingRequest;
+  std::vector<std::optional<TrainingDiverged>> await_resume();
 };
 
 class Strategy {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "rtl/core/random.hpp"
 #include "rtl/data/split.hpp"
@@ -26,7 +27,7 @@ struct Options {
   double block_dropout = 0.5;
   double clip = 6;
   double prior_count = 5;
-  double tolerance = 1;
+  double tolerance = 0;
 
   void visit(OptionVisitor& option) {
     option("fits", fits, {"folds", "two", "one"},
@@ -49,6 +50,7 @@ using Rows = std::vector<std::int64_t>;
 /// More sources than this have no probe each, beside that on all.
 constexpr std::size_t most_own_probes = 8;
 constexpr double held_out_share = 0.25;
+constexpr std::size_t network_read_outs = 2;
 constexpr std::int64_t few_rows = 10;
 constexpr double little_trust = 0.2;
 
@@ -58,7 +60,9 @@ struct Part {
   const data::Dataset* dataset;
   TrainingOptions training;
   ReadOuts::Member member;
-  std::vector<Tensor> features = {};  ///< as the network sees them
+  Rows left_out;
+  std::vector<Tensor> features = {};             ///< as the network sees them
+  std::vector<std::vector<float>> outputs = {};  ///< of each read-out on the rows left out
 };
 
 class SafeFit {
@@ -88,10 +92,11 @@ class SafeFit {
   }
 
   /// The network and probes of one fit; throws ValueError where the rows that are left cannot be trained on.
-  Part prepare(const Rows& left_out, std::size_t number) const {
+  Part prepare(Rows left_out, std::size_t number) const {
     const Rows kept = others(left_out);
-    Part part{nullptr, &context_.train(), context_.training(), {}};
-    if (!left_out.empty()) {
+    const bool whole = left_out.empty();
+    Part part{nullptr, &context_.train(), context_.training(), {}, std::move(left_out)};
+    if (!whole) {
       part.own = std::make_unique<const data::Dataset>(subset(kept));
       part.own->validate(true);
       part.dataset = part.own.get();
@@ -149,31 +154,46 @@ class SafeFit {
     copy_bytes(Tensor::from(bias, {outputs}, context_.device()), head.bias());
   }
 
-  /// The outputs of every read-out on rows that the part was not trained on, appended.
-  void read_out(Part& part, const Rows& left_out, std::vector<detail::LeftOutOutputs>& outputs) const {
-    const data::Dataset samples = subset(left_out);
-    const Tensor order = Tensor::from(left_out, {static_cast<std::int64_t>(left_out.size())}, context_.device());
-    const auto append = [&](std::size_t place, const Tensor& values) {
-      const std::vector<float> more = values.to_vector<float>();
-      outputs[place].outputs.insert(outputs[place].outputs.end(), more.begin(), more.end());
-    };
-    if (outputs.empty()) {
-      for (const std::string& name : names(2 + part.member.probes.size())) outputs.push_back({name, {}});
-    }
+  /// The outputs of every read-out on the rows that the part was not trained on.
+  void read_out(Part& part) const {
+    const data::Dataset samples = subset(part.left_out);
+    const Tensor order = Tensor::from(part.left_out, {samples.size()}, context_.device());
     const std::vector<Tensor> shares = part.member.network->shares(samples, scaled(*part.member.network, order));
-    append(0, sum_of(shares));
-    append(1, shares.front());
-    for (std::size_t k = 0; k < part.member.probes.size(); ++k) {
-      FusedHead& probe = *part.member.probes[k];
-      append(2 + k, sum_of(probe.shares(samples, scaled(probe, order))));
+    part.outputs = {sum_of(shares).to_vector<float>(), shares.front().to_vector<float>()};
+    for (const auto& probe : part.member.probes) {
+      part.outputs.push_back(sum_of(probe->shares(samples, scaled(*probe, order))).to_vector<float>());
     }
   }
 
-  std::vector<ReadOut> weigh(const std::vector<Rows>& left_out,
-                             const std::vector<detail::LeftOutOutputs>& outputs) const {
-    Rows all;
-    for (const Rows& rows : left_out) all.insert(all.end(), rows.begin(), rows.end());
-    return detail::weigh(targets_.subset(all), outputs, {options_.prior_count, options_.tolerance});
+  /// Takes away parts whose training failed, with a warning.
+  void drop_failed(std::vector<Part>& parts, const std::vector<std::optional<TrainingDiverged>>& divergences) const {
+    std::vector<bool> failed;
+    for (const auto& divergence : divergences) failed.push_back(divergence.has_value());
+    if (std::count(failed.begin(), failed.end(), true) == static_cast<std::ptrdiff_t>(parts.size())) {
+      throw TrainingDiverged(*divergences.front());
+    }
+    erase(parts, failed);
+    for (Part& part : parts) {
+      finish(part);
+      read_out(part);
+    }
+    if (context_.record().complete) {
+      for (std::size_t read_out = 0; read_out < network_read_outs; ++read_out) erase(parts, failed_by(parts, read_out));
+    }
+    if (parts.size() == divergences.size()) return;
+    context_.warn(fmt::format("{} of {} networks failed in training and are left out",
+                              divergences.size() - parts.size(), divergences.size()));
+  }
+
+  std::vector<ReadOut> weigh(const std::vector<Part>& parts) const {
+    Rows rows;
+    std::vector<detail::LeftOutOutputs> outputs;
+    for (const std::string& name : names(parts.front().outputs.size())) outputs.push_back({name, {}});
+    for (const Part& part : parts) {
+      rows.insert(rows.end(), part.left_out.begin(), part.left_out.end());
+      for (std::size_t k = 0; k < outputs.size(); ++k) append(part.outputs[k], outputs[k].outputs);
+    }
+    return detail::weigh(targets_.subset(rows), outputs, {options_.prior_count, options_.tolerance});
   }
 
   /// With the same weight for each.
@@ -185,10 +205,9 @@ class SafeFit {
     return read_outs;
   }
 
-  void warn(const std::vector<Rows>& left_out, const std::vector<ReadOut>& read_outs) const {
-    if (left_out.empty()) return;
+  void warn(const std::vector<Part>& parts, const std::vector<ReadOut>& read_outs) const {
     const std::int64_t classes = targets_.task.regression ? 1 : targets_.task.outputs;
-    const auto rows = static_cast<std::int64_t>(left_out.front().size());
+    const auto rows = static_cast<std::int64_t>(parts.front().left_out.size());
     if (rows < few_rows * classes) {
       context_.warn(fmt::format("each part that is left out has {} samples, fewer than {}{}: the weights are rough",
                                 rows, few_rows, targets_.task.regression ? "" : " a class"));
@@ -201,6 +220,30 @@ class SafeFit {
   }
 
  private:
+  static void append(const std::vector<float>& from, std::vector<float>& to) {
+    to.insert(to.end(), from.begin(), from.end());
+  }
+
+  static void erase(std::vector<Part>& parts, const std::vector<bool>& failed) {
+    std::vector<Part> kept;
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      if (!failed[k]) kept.push_back(std::move(parts[k]));
+    }
+    parts = std::move(kept);
+  }
+
+  std::vector<bool> failed_by(const std::vector<Part>& parts, std::size_t read_out) const {
+    Rows rows;
+    std::vector<float> outputs;
+    std::vector<std::int64_t> sizes;
+    for (const Part& part : parts) {
+      rows.insert(rows.end(), part.left_out.begin(), part.left_out.end());
+      append(part.outputs[read_out], outputs);
+      sizes.push_back(static_cast<std::int64_t>(part.left_out.size()));
+    }
+    return detail::failed_parts(targets_.subset(rows), outputs, sizes);
+  }
+
   std::int64_t columns() const {
     return std::accumulate(raw_.begin(), raw_.end(), std::int64_t{0},
                            [](std::int64_t sum, const Tensor& block) { return sum + block.extent(1); });
@@ -291,28 +334,28 @@ class SafeFit {
   std::vector<Tensor> raw_;  ///< features of all training rows
 };
 
-Recipe fit(FitContext& context, Options options) {
-  const SafeFit safe(context, options);
-  std::vector<Rows> left_out = safe.left_out();
+/// A part for each of the rows left out; none, where what is left cannot be trained on: too few rows, or one class.
+std::vector<Part> prepare_all(const SafeFit& safe) {
   std::vector<Part> parts;
   try {
-    for (const Rows& rows : left_out) parts.push_back(safe.prepare(rows, parts.size()));
-  } catch (const ValueError&) {  // what is left has too few rows, or one class
+    for (Rows& rows : safe.left_out()) parts.push_back(safe.prepare(std::move(rows), parts.size()));
+  } catch (const ValueError&) {
     parts.clear();
-    left_out.clear();
   }
+  return parts;
+}
+
+Recipe fit(FitContext& context, Options options) {
+  const SafeFit safe(context, options);
+  std::vector<Part> parts = prepare_all(safe);
   std::vector<ReadOut> read_outs;
   if (!parts.empty()) {
     std::vector<Replica> replicas;
     for (Part& part : parts) replicas.push_back(safe.replica(part));
-    co_await context.train_all(std::move(replicas));
-    std::vector<detail::LeftOutOutputs> outputs;
-    for (std::size_t k = 0; k < parts.size(); ++k) {
-      safe.finish(parts[k]);
-      safe.read_out(parts[k], left_out[k], outputs);
-    }
-    read_outs = safe.weigh(left_out, outputs);
-    safe.warn(left_out, read_outs);
+    const auto divergences = co_await context.train_each(std::move(replicas));
+    safe.drop_failed(parts, divergences);
+    read_outs = safe.weigh(parts);
+    safe.warn(parts, read_outs);
   } else if (options.fits != Fits::one) {
     context.warn("there are too few samples to leave some out: all outputs have the same weight");
   }
@@ -325,7 +368,7 @@ Recipe fit(FitContext& context, Options options) {
   }
   std::vector<ReadOuts::Member> members;
   for (Part& part : parts) members.push_back(std::move(part.member));
-  if (read_outs.empty()) read_outs = safe.alike(2 + members.front().probes.size());
+  if (read_outs.empty()) read_outs = safe.alike(network_read_outs + members.front().probes.size());
   context.report(read_outs);
   co_return std::make_unique<ReadOuts>(context.task().regression, std::move(members), std::move(read_outs));
 }
