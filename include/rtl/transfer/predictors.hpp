@@ -119,36 +119,34 @@ class FusedHead final : public Predictor, public Trainable {
   double block_dropout_ = 0;
 };
 
-/// Networks with a head on an encoder and frozen features, each read out with the features and without, beside linear
-/// probes on the features: the mean over members of a weighted mean of all these outputs (weights of classes are those
-/// of probabilities, as in Stack). h and the features are computed once a member.
+/// Networks with a head on an encoder and frozen features, each read out with the features and without, and linear
+/// probes of the features: a weighted mean, of the networks over all of them (weights of classes are those of
+/// probabilities, as in Stack). h and the features are computed once a network.
 class ReadOuts final : public Predictor {
  public:
-  struct Member {
-    std::unique_ptr<FusedHead> network;              ///< with an encoder and frozen blocks
-    std::vector<std::unique_ptr<FusedHead>> probes;  ///< without an encoder
-  };
-  /// `read_outs`: with features, network alone, then each probe. Throws ValueError for no members, members of different
-  /// outputs or probes, another number of read-outs than there are, weights below zero or with another sum than one
-  /// (of classes), or temperatures that are not positive.
-  ReadOuts(bool regression, std::vector<Member> members, std::vector<ReadOut> read_outs);
+  /// Networks have an encoder and frozen blocks, probes have no encoder. `read_outs`: with features, network alone,
+  /// then each probe. Throws ValueError for no networks, different outputs, another number of read-outs than there are,
+  /// weights below zero or with another sum than one (of classes), or temperatures that are not positive.
+  ReadOuts(bool regression, std::vector<std::unique_ptr<FusedHead>> networks,
+           std::vector<std::unique_ptr<FusedHead>> probes, std::vector<ReadOut> read_outs);
 
-  const std::vector<Member>& members() const { return members_; }
+  const std::vector<std::unique_ptr<FusedHead>>& networks() const { return networks_; }
+  const std::vector<std::unique_ptr<FusedHead>>& probes() const { return probes_; }
   const std::vector<ReadOut>& read_outs() const { return read_outs_; }
 
   std::string kind() const override { return "read_outs"; }
-  std::int64_t outputs_count() const override { return members_.front().network->outputs_count(); }
+  std::int64_t outputs_count() const override { return networks_.front()->outputs_count(); }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
   /// An entry a read-out: its share is its weight.
   std::vector<BlockInfluence> influence(const data::Dataset& samples, const FeatureLookup& features) override;
   layers::ModuleState state() override;
-  std::vector<FrozenSource> sources() const override { return members_.front().network->sources(); }
-  std::optional<Shape> sample() const override { return members_.front().network->sample(); }
+  std::vector<FrozenSource> sources() const override { return networks_.front()->sources(); }
+  std::optional<Shape> sample() const override { return networks_.front()->sample(); }
   void write(ArchiveWriter& archive) override;
 
  private:
   bool regression_;
-  std::vector<Member> members_;
+  std::vector<std::unique_ptr<FusedHead>> networks_, probes_;
   std::vector<ReadOut> read_outs_;
 };
 

@@ -14,40 +14,12 @@ namespace {
 
 constexpr std::size_t network_read_outs = 2;  // with features, and without
 
-std::string member_name(std::size_t index) { return fmt::format("member{}", index); }
+std::string network_name(std::size_t index) { return fmt::format("network{}", index); }
 std::string probe_name(std::size_t index) { return fmt::format("probe{}", index); }
 
-void check(const ReadOuts::Member& member, std::size_t probes, std::int64_t outputs) {
-  if (!member.network || !member.network->encoder() || member.network->blocks().empty()) {
-    throw ValueError("ReadOuts: a member has no network with an encoder and frozen features");
-  }
-  if (member.probes.size() != probes) {
-    throw ValueError(fmt::format("ReadOuts: members of {} and {} probes", probes, member.probes.size()));
-  }
-  const auto check_outputs = [&](const FusedHead& part) {
-    if (part.outputs_count() == outputs) return;
-    throw ValueError(fmt::format("ReadOuts: members of {} and {} outputs", outputs, part.outputs_count()));
-  };
-  check_outputs(*member.network);
-  for (const auto& probe : member.probes) {
-    if (!probe || probe->encoder()) throw ValueError("ReadOuts: a probe is none");
-    check_outputs(*probe);
-  }
-}
-
-}  // namespace
-
-ReadOuts::ReadOuts(bool regression, std::vector<Member> members, std::vector<ReadOut> read_outs)
-    : regression_(regression), members_(std::move(members)), read_outs_(std::move(read_outs)) {
-  if (members_.empty() || !members_.front().network) throw ValueError("ReadOuts: there are no members");
-  const std::size_t probes = members_.front().probes.size();
-  for (const Member& member : members_) check(member, probes, members_.front().network->outputs_count());
-  if (read_outs_.size() != network_read_outs + probes) {
-    throw ValueError(
-        fmt::format("ReadOuts: {} weights of {} read-outs", read_outs_.size(), network_read_outs + probes));
-  }
+void check(const std::vector<ReadOut>& read_outs, bool regression) {
   double sum = 0;
-  for (const ReadOut& read_out : read_outs_) {
+  for (const ReadOut& read_out : read_outs) {
     if (!(read_out.weight >= 0) || !(read_out.temperature > 0) ||
         !std::isfinite(read_out.weight * read_out.temperature)) {
       throw ValueError(fmt::format(
@@ -56,30 +28,58 @@ ReadOuts::ReadOuts(bool regression, std::vector<Member> members, std::vector<Rea
     }
     sum += read_out.weight;
   }
-  if (!regression_ && std::abs(sum - 1) > 1e-9) {
+  if (!regression && !(std::abs(sum - 1) <= 1e-9)) {
     throw ValueError(fmt::format("ReadOuts: the weights of probabilities sum to {}, not 1", sum));
   }
 }
 
+}  // namespace
+
+ReadOuts::ReadOuts(bool regression, std::vector<std::unique_ptr<FusedHead>> networks,
+                   std::vector<std::unique_ptr<FusedHead>> probes, std::vector<ReadOut> read_outs)
+    : regression_(regression),
+      networks_(std::move(networks)),
+      probes_(std::move(probes)),
+      read_outs_(std::move(read_outs)) {
+  for (const auto& network : networks_) {
+    if (!network || network->encoder() == nullptr || network->blocks().empty()) {
+      throw ValueError("ReadOuts: a network has no encoder, or no frozen features");
+    }
+  }
+  if (networks_.empty()) throw ValueError("ReadOuts: there are no networks");
+  for (const auto& probe : probes_) {
+    if (!probe || probe->encoder() != nullptr) throw ValueError("ReadOuts: a probe is none");
+  }
+  for (const auto* heads : {&networks_, &probes_}) {
+    for (const auto& head : *heads) {
+      if (head->outputs_count() == outputs_count()) continue;
+      throw ValueError(fmt::format("ReadOuts: members of {} and {} outputs", outputs_count(), head->outputs_count()));
+    }
+  }
+  if (read_outs_.size() != network_read_outs + probes_.size()) {
+    throw ValueError(
+        fmt::format("ReadOuts: {} weights of {} read-outs", read_outs_.size(), network_read_outs + probes_.size()));
+  }
+  check(read_outs_, regression_);
+}
+
 Tensor ReadOuts::predict(const data::Dataset& samples, const FeatureLookup& features) {
   detail::Mixture mixture(regression_, outputs_count());
-  const double share = 1.0 / static_cast<double>(members_.size());
-  const auto add = [&](const Tensor& outputs, const ReadOut& read_out) {
-    mixture.add(outputs.to_vector<float>(), share * read_out.weight, read_out.temperature);
-  };
+  const double share = 1.0 / static_cast<double>(networks_.size());
   Device device = samples.inputs.device();
-  for (const Member& member : members_) {
-    std::vector<Tensor> shares = member.network->shares(samples, member.network->scaled_features(features));
-    device = shares.front().device();
-    add(shares.front(), read_outs_[1]);
+  for (const auto& network : networks_) {
+    std::vector<Tensor> shares = network->shares(samples, network->scaled_features(features));
     Tensor& sum = shares.front();
+    device = sum.device();
+    mixture.add(sum.to_vector<float>(), share * read_outs_[1].weight, read_outs_[1].temperature);
     for (std::size_t k = 1; k < shares.size(); ++k) {
       kernels::binary(device, kernels::BinaryOp::add, sum, shares[k], sum);
     }
-    add(sum, read_outs_[0]);
-    for (std::size_t k = 0; k < member.probes.size(); ++k) {
-      add(member.probes[k]->predict(samples, features), read_outs_[network_read_outs + k]);
-    }
+    mixture.add(sum.to_vector<float>(), share * read_outs_[0].weight, read_outs_[0].temperature);
+  }
+  for (std::size_t k = 0; k < probes_.size(); ++k) {
+    const ReadOut& read_out = read_outs_[network_read_outs + k];
+    mixture.add(probes_[k]->predict(samples, features).to_vector<float>(), read_out.weight, read_out.temperature);
   }
   return mixture.result(device);
 }
@@ -96,24 +96,17 @@ layers::ModuleState ReadOuts::state() {
     for (auto& entry : own.parameters) all.parameters.push_back({prefix + entry.name, entry.parameter});
     for (auto& entry : own.buffers) all.buffers.push_back({prefix + entry.name, entry.parameter});
   };
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    take(member_name(i) + ".", members_[i].network->state());
-    for (std::size_t k = 0; k < members_[i].probes.size(); ++k) {
-      take(fmt::format("{}.{}.", member_name(i), probe_name(k)), members_[i].probes[k]->state());
-    }
-  }
+  for (std::size_t i = 0; i < networks_.size(); ++i) take(network_name(i) + ".", networks_[i]->state());
+  for (std::size_t k = 0; k < probes_.size(); ++k) take(probe_name(k) + ".", probes_[k]->state());
   return all;
 }
 
 void ReadOuts::write(ArchiveWriter& archive) {
   archive.text("of", regression_ ? "values" : "probabilities");
-  archive.integer("members", static_cast<std::int64_t>(members_.size()));
-  archive.integer("probes", static_cast<std::int64_t>(members_.front().probes.size()));
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    ArchiveWriter part = archive.part(member_name(i));
-    part.predictor("network", *members_[i].network);
-    for (std::size_t k = 0; k < members_[i].probes.size(); ++k) part.predictor(probe_name(k), *members_[i].probes[k]);
-  }
+  archive.integer("networks", static_cast<std::int64_t>(networks_.size()));
+  archive.integer("probes", static_cast<std::int64_t>(probes_.size()));
+  for (std::size_t i = 0; i < networks_.size(); ++i) archive.predictor(network_name(i), *networks_[i]);
+  for (std::size_t k = 0; k < probes_.size(); ++k) archive.predictor(probe_name(k), *probes_[k]);
   for (std::size_t k = 0; k < read_outs_.size(); ++k) {
     ArchiveWriter part = archive.part(fmt::format("read_out{}", k));
     part.text("name", read_outs_[k].name);
@@ -147,21 +140,21 @@ ReadOut read_read_out(const ArchiveReader& part) {
 }
 
 std::unique_ptr<Predictor> read_read_outs(const ArchiveReader& archive) {
-  const auto count = static_cast<std::size_t>(archive.integer("members"));
-  const auto probes = static_cast<std::size_t>(archive.integer("probes"));
-  std::vector<ReadOuts::Member> members;
-  for (std::size_t i = 0; i < count; ++i) {
-    const ArchiveReader part = archive.part(member_name(i));
-    ReadOuts::Member& member = members.emplace_back();
-    member.network = read_head(part, "network");
-    for (std::size_t k = 0; k < probes; ++k) member.probes.push_back(read_head(part, probe_name(k)));
+  std::vector<std::unique_ptr<FusedHead>> networks, probes;
+  const std::int64_t network_count = archive.integer("networks"), probe_count = archive.integer("probes");
+  for (std::int64_t i = 0; i < network_count; ++i) {
+    networks.push_back(read_head(archive, network_name(static_cast<std::size_t>(i))));
+  }
+  for (std::int64_t k = 0; k < probe_count; ++k) {
+    probes.push_back(read_head(archive, probe_name(static_cast<std::size_t>(k))));
   }
   std::vector<ReadOut> read_outs;
-  for (std::size_t k = 0; k < network_read_outs + probes; ++k) {
+  for (std::size_t k = 0; k < network_read_outs + probes.size(); ++k) {
     read_outs.push_back(read_read_out(archive.part(fmt::format("read_out{}", k))));
   }
   try {
-    return std::make_unique<ReadOuts>(archive.text("of") == "values", std::move(members), std::move(read_outs));
+    return std::make_unique<ReadOuts>(archive.text("of") == "values", std::move(networks), std::move(probes),
+                                      std::move(read_outs));
   } catch (const ValueError& error) {
     archive.fail(error.what());
   }

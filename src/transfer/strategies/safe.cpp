@@ -59,7 +59,8 @@ struct Part {
   std::unique_ptr<const data::Dataset> own;  ///< of part of the rows
   const data::Dataset* dataset;
   TrainingOptions training;
-  ReadOuts::Member member;
+  std::unique_ptr<FusedHead> network;
+  std::vector<std::unique_ptr<FusedHead>> probes = {};
   Rows left_out;
   std::vector<Tensor> features = {};             ///< as the network sees them
   std::vector<std::vector<float>> outputs = {};  ///< of each read-out on the rows left out
@@ -95,7 +96,7 @@ class SafeFit {
   Part prepare(Rows left_out, std::size_t number) const {
     const Rows kept = others(left_out);
     const bool whole = left_out.empty();
-    Part part{nullptr, &context_.train(), context_.training(), {}, std::move(left_out)};
+    Part part{nullptr, &context_.train(), context_.training(), nullptr, {}, std::move(left_out)};
     if (!whole) {
       part.own = std::make_unique<const data::Dataset>(subset(kept));
       part.own->validate(true);
@@ -105,29 +106,49 @@ class SafeFit {
     }
     part.training.seed = number == 0 ? context_.seed() : mix(context_.seed(), number);
     std::vector<FrozenBlock> blocks;
-    std::vector<Tensor> standardized;
     const Tensor order = Tensor::from(kept, {static_cast<std::int64_t>(kept.size())}, context_.device());
-    const detail::RowTargets targets = targets_.subset(kept);
     for (std::size_t k = 0; k < raw_.size(); ++k) {
       Tensor raw = gathered(k, order);
       // All blocks together have the mean squared norm block_scale^2.
       const double share = static_cast<double>(raw.extent(1)) / static_cast<double>(columns());
       blocks.push_back(FrozenBlock::fit(context_.sources()[k], raw, FeatureScaling::balance,
                                         options_.block_scale * std::sqrt(share), options_.clip));
-      part.features.push_back(blocks.back().scaled(raw.clone()));
-      standardized.push_back(standard(k, raw).scaled(std::move(raw)));
+      part.features.push_back(blocks.back().scaled(std::move(raw)));
     }
-    part.member.probes = probes(order, standardized, targets);
-    part.member.network =
+    if (!whole) part.probes = probes(kept);
+    part.network =
         std::make_unique<FusedHead>(context_.new_network(part.training.seed),
                                     data::fit_normalization(*part.dataset, context_.options().normalization),
                                     std::move(blocks), context_.task().outputs, context_.device(), part.training.seed);
-    part.member.network->set_block_dropout(options_.block_dropout);
+    part.network->set_block_dropout(options_.block_dropout);
     return part;
   }
 
+  /// That on all sources, and one on each where there are several, fitted to these rows.
+  std::vector<std::unique_ptr<FusedHead>> probes(const Rows& rows) const {
+    std::vector<std::unique_ptr<FusedHead>> probes;
+    std::vector<FrozenBlock> blocks;
+    std::vector<Tensor> features;
+    const Tensor order = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, context_.device());
+    const detail::RowTargets targets = targets_.subset(rows);
+    for (std::size_t k = 0; k < raw_.size(); ++k) {
+      Tensor raw = gathered(k, order);
+      blocks.push_back(FrozenBlock::fit(context_.sources()[k], raw, FeatureScaling::standardize, 1, options_.clip));
+      features.push_back(blocks.back().scaled(std::move(raw)));
+    }
+    const bool each = raw_.size() > 1 && raw_.size() <= most_own_probes && options_.fits != Fits::one;
+    for (std::size_t k = 0; each && k < raw_.size(); ++k) {
+      std::vector<FrozenBlock> own;
+      own.push_back(blocks[k].clone());
+      probes.push_back(detail::calibrated_probe(std::move(own), features[k], targets));
+    }
+    probes.insert(probes.begin(), detail::calibrated_probe(std::move(blocks), detail::side_by_side(features), targets));
+    return probes;
+  }
+  std::vector<std::unique_ptr<FusedHead>> probes_of_all() const { return probes(others({})); }
+
   Replica replica(Part& part) const {
-    FusedHead& network = *part.member.network;
+    FusedHead& network = *part.network;
     TrainingData data{part.dataset, network.normalization(), {}};
     for (const Tensor& block : part.features) data.features.push_back(block.view());
     return {&network, std::move(data), part.training};
@@ -139,7 +160,7 @@ class SafeFit {
     if (!targets_.task.regression || part.dataset == &context_.train()) return;
     const Task own = Task::of(*part.dataset);
     const Task& all = targets_.task;
-    FusedHead& head = *part.member.network;
+    FusedHead& head = *part.network;
     std::vector<float> weight = head.weight().to_vector<float>(), bias = head.bias().to_vector<float>();
     const std::size_t columns = weight.size() / bias.size();
     for (std::size_t c = 0; c < bias.size(); ++c) {
@@ -158,9 +179,9 @@ class SafeFit {
   void read_out(Part& part) const {
     const data::Dataset samples = subset(part.left_out);
     const Tensor order = Tensor::from(part.left_out, {samples.size()}, context_.device());
-    const std::vector<Tensor> shares = part.member.network->shares(samples, scaled(*part.member.network, order));
+    const std::vector<Tensor> shares = part.network->shares(samples, scaled(*part.network, order));
     part.outputs = {sum_of(shares).to_vector<float>(), shares.front().to_vector<float>()};
-    for (const auto& probe : part.member.probes) {
+    for (const auto& probe : part.probes) {
       part.outputs.push_back(sum_of(probe->shares(samples, scaled(*probe, order))).to_vector<float>());
     }
   }
@@ -283,27 +304,6 @@ class SafeFit {
     return out;
   }
 
-  FrozenBlock standard(std::size_t source, const Tensor& raw) const {
-    return FrozenBlock::fit(context_.sources()[source], raw, FeatureScaling::standardize, 1, options_.clip);
-  }
-
-  /// That on all sources, and one on each where there are several.
-  std::vector<std::unique_ptr<FusedHead>> probes(const Tensor& order, const std::vector<Tensor>& standardized,
-                                                 const detail::RowTargets& targets) const {
-    std::vector<std::unique_ptr<FusedHead>> probes;
-    const auto block = [&](std::size_t k) { return standard(k, gathered(k, order)); };
-    std::vector<FrozenBlock> all;
-    for (std::size_t k = 0; k < raw_.size(); ++k) all.push_back(block(k));
-    probes.push_back(detail::calibrated_probe(std::move(all), detail::side_by_side(standardized), targets));
-    if (raw_.size() == 1 || raw_.size() > most_own_probes || options_.fits == Fits::one) return probes;
-    for (std::size_t k = 0; k < raw_.size(); ++k) {
-      std::vector<FrozenBlock> own;
-      own.push_back(block(k));
-      probes.push_back(detail::calibrated_probe(std::move(own), standardized[k], targets));
-    }
-    return probes;
-  }
-
   /// The features of some rows, as a head sees them.
   std::vector<Tensor> scaled(const FusedHead& head, const Tensor& order) const {
     std::vector<Tensor> blocks;
@@ -366,11 +366,12 @@ Recipe fit(FitContext& context, Options options) {
     co_await context.train_all(std::move(replicas));
     safe.finish(parts.front());
   }
-  std::vector<ReadOuts::Member> members;
-  for (Part& part : parts) members.push_back(std::move(part.member));
-  if (read_outs.empty()) read_outs = safe.alike(network_read_outs + members.front().probes.size());
+  std::vector<std::unique_ptr<FusedHead>> networks, probes = safe.probes_of_all();
+  for (Part& part : parts) networks.push_back(std::move(part.network));
+  if (read_outs.empty()) read_outs = safe.alike(network_read_outs + probes.size());
   context.report(read_outs);
-  co_return std::make_unique<ReadOuts>(context.task().regression, std::move(members), std::move(read_outs));
+  co_return std::make_unique<ReadOuts>(context.task().regression, std::move(networks), std::move(probes),
+                                       std::move(read_outs));
 }
 
 }  // namespace
