@@ -13,6 +13,7 @@
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
 #include "cli/progress.hpp"
+#include "cli/stress_arguments.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "io/json.hpp"
@@ -37,6 +38,7 @@ struct Arguments {
   bool resume = false;
   DeviceArguments device;
   TrainingArguments training;
+  StressArguments stress;
 };
 
 layers::Architecture parse_model(const std::string& text, const data::Dataset& dataset) {
@@ -58,10 +60,11 @@ std::optional<std::filesystem::file_time_type> written(const std::string& file) 
   return none ? std::nullopt : std::optional(time);
 }
 
-data::Dataset training_part(data::Dataset all, const Arguments& arguments) {
+data::Dataset training_part(data::Dataset all, const Arguments& arguments, const Stresses& stresses) {
   auto part = drop_first(std::move(all), arguments.training.train_offset);
   const auto limit = arguments.training.train_limit;
   if (limit > 0) part = part.subset(data::random_subset(part.size(), limit, arguments.seed));
+  part = stresses.apply(std::move(part));
   part.validate(true);
   return part;
 }
@@ -84,24 +87,33 @@ transfer::TrainingRecord train(layers::Network& network, const data::Dataset& pa
 std::map<std::string, std::string> describe_training(const Arguments& arguments, const data::Dataset& part,
                                                      const transfer::Task& task) {
   const auto& options = arguments.training.options;
-  return {{"rtl", RTL_VERSION},
-          {transfer::detail::task_key, transfer::detail::encode_task(task)},
-          {"training.data", io::valid_utf8(part.name)},
-          {"training.samples", fmt::format("{}", part.size())},
-          {"training.epochs", fmt::format("{}", options.epochs)},
-          {"training.precision", arguments.training.precision},
-          {"training.seed", fmt::format("{}", arguments.seed)},
-          {"training.label_flips",
-           fmt::format("{}{}", options.label_flips, options.flip_each_epoch ? ", drawn anew in every epoch" : "")}};
+  std::map<std::string, std::string> facts{
+      {"rtl", RTL_VERSION},
+      {transfer::detail::task_key, transfer::detail::encode_task(task)},
+      {"training.data", io::valid_utf8(part.name)},
+      {"training.samples", fmt::format("{}", part.size())},
+      {"training.epochs", fmt::format("{}", options.epochs)},
+      {"training.precision", arguments.training.precision},
+      {"training.seed", fmt::format("{}", arguments.seed)},
+      {"training.label_flips",
+       fmt::format("{}{}", options.label_flips, options.flip_each_epoch ? ", drawn anew in every epoch" : "")}};
+  if (!arguments.stress.texts.empty()) facts["training.stress"] = arguments.stress.text();
+  return facts;
 }
 
-void run(const Arguments& arguments) {
-  const auto training = arguments.training.training();
+/// Throws UsageError, before anything is read.
+void check(const Arguments& arguments) {
+  arguments.training.training();
   arguments.training.parsed_normalization();
   check_data_spec("--data", arguments.data);
   check_model("--model", arguments.model);
   check_outputs({{"--out", arguments.out}, {"--out (unfinished)", unfinished(arguments)}, {"--json", arguments.json}},
                 data_files("--data", arguments.data));
+}
+
+void run(Arguments arguments) {
+  const Stresses stresses = arguments.stress.parse(arguments.training.options);
+  check(arguments);
   const auto before = written(unfinished(arguments));
   const KeptWork kept([&, file = unfinished(arguments)]() -> std::string {
     const auto now = written(file);
@@ -111,7 +123,7 @@ void run(const Arguments& arguments) {
   const Device device = arguments.device.open();
   auto parts = load_data(arguments.data, device);
   require_test_part(parts, "the accuracy of the source");
-  const auto part = training_part(std::move(parts.train), arguments);
+  const auto part = training_part(std::move(parts.train), arguments, stresses);
   const auto normalization = data::fit_normalization(part, arguments.training.parsed_normalization(part));
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
 
@@ -135,6 +147,7 @@ void run(const Arguments& arguments) {
                {"train_samples", part.size()},
                {"normalization", data::to_string(normalization)},
                {"precision", arguments.training.precision},
+               {"stress", arguments.stress.texts},
                {"losses", record.losses},
                {"warnings", record.warnings},
                {"seconds", record.seconds}};
@@ -149,7 +162,8 @@ void run(const Arguments& arguments) {
                record.losses.size(), duration(record.seconds));
     fmt::print("{} {:.2f} % on the training samples{}, {:.2f} % on the {} test samples\n",
                task.regression ? "R^2" : "accuracy", 100 * train_scores.value(),
-               task.regression ? "" : " (true labels)", 100 * test_scores.value(), grouped(parts.test.size()));
+               task.regression || stresses.training_rows.confusion > 0 ? "" : " (true labels)",
+               100 * test_scores.value(), grouped(parts.test.size()));
     for (const auto& warning : record.warnings) fmt::print("warning: {}\n", printable(warning));
     fmt::print("written: {}\n", arguments.out);
   }
@@ -170,6 +184,7 @@ void add_pretrain_command(CLI::App& app) {
   command->add_flag("--resume", arguments->resume, "go on from OUT.unfinished, which an interrupted run leaves");
   arguments->device.add_to(*command);
   arguments->training.add_to(*command);
+  arguments->stress.add_to(*command, false);
   command->footer(data_help());
   command->callback([arguments] { run(*arguments); });
 }

@@ -36,12 +36,14 @@ struct Arguments {
   std::string only;
   std::string json;
   std::string html;
+  std::string markdown;
   std::string csv;
   DeviceArguments device;
 };
 
 void check_files(const Arguments& arguments) {
-  const FileArguments pages = {{"--json", arguments.json}, {"--html", arguments.html}};
+  const FileArguments pages = {
+      {"--json", arguments.json}, {"--html", arguments.html}, {"--markdown", arguments.markdown}};
   check_distinct(pages, {{"--csv", arguments.csv.empty() ? "" : arguments.csv + "/claims.csv"}});
   check_outputs(pages);
 }
@@ -104,6 +106,7 @@ void run(const Arguments& arguments, const studies::Study& study, studies::Run& 
   if (arguments.json != "-") print(result);
   write_json(arguments.json, json);
   if (!arguments.html.empty()) io::write_file(arguments.html, html_report(result));
+  if (!arguments.markdown.empty()) io::write_file(arguments.markdown, markdown_report(result));
   if (!arguments.csv.empty()) studies::write_csv(arguments.csv, result);
   if (result.failed() > 0) {
     throw Error(fmt::format("{} of {} claims failed", result.failed(), result.claims.size()));
@@ -167,6 +170,7 @@ void add_study(CLI::App& reproduce, const studies::Study& study) {
   }
   command->add_option("--json", arguments->json, "write claims and curves to FILE (- is standard output)");
   command->add_option("--html", arguments->html, "write one page with claims and charts to FILE");
+  command->add_option("--markdown", arguments->markdown, "write protocol, tables and claims as Markdown to FILE");
   command->add_option("--csv", arguments->csv, "write claims.csv and one table a figure into the folder DIR");
   if (study.takes_device) arguments->device.add_to(*command);
   const std::shared_ptr<studies::Run> own = study.begin();

@@ -22,6 +22,7 @@
 #include "cli/outputs.hpp"
 #include "cli/progress.hpp"
 #include "cli/strategy_list.hpp"
+#include "cli/stress_arguments.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "rtl/io/file.hpp"
@@ -49,6 +50,7 @@ struct Arguments {
   DeviceArguments device;
   TrainingArguments training;
   StrategyArguments strategies;
+  StressArguments stress;
 };
 
 std::int64_t parse_replicas(const std::string& text) {
@@ -227,6 +229,19 @@ FileArguments checked_inputs(const Arguments& arguments, const std::vector<Model
   return inputs;
 }
 
+/// Throws UsageError also for rows that change where features were made of them elsewhere.
+Stresses parse_stresses(const Arguments& arguments, const std::vector<ModelSpec>& specs,
+                        transfer::CompareOptions& options) {
+  Stresses stresses = arguments.stress.parse(options.training);
+  const bool precomputed = std::any_of(specs.begin(), specs.end(), [](const ModelSpec& spec) { return spec.features; });
+  if (precomputed && stresses.training_rows.changes_inputs()) {
+    throw UsageError(
+        "--stress: precomputed features are of the target's own rows and inputs; of confusion, imbalance, "
+        "shift and few only confusion=P,0 goes with them");
+  }
+  return stresses;
+}
+
 /// What is compared on.
 struct Problem {
   std::vector<transfer::FrozenSource> sources;
@@ -234,8 +249,8 @@ struct Problem {
   data::TrainTest source_data;
 };
 
-Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& specs, const Device& device,
-                     Precision precision) {
+Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& specs, const Stresses& stresses,
+                     const Device& device, Precision precision) {
   Problem problem;
   for (const auto& spec : specs) {
     if (!spec.features) problem.sources.push_back(load_source(spec, device, precision));
@@ -255,6 +270,8 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
     problem.sources.insert(problem.sources.begin() + static_cast<std::ptrdiff_t>(i),
                            next++->source(problem.target, offset));
   }
+  problem.target.train = stresses.apply(std::move(problem.target.train));
+  problem.sources = stresses.apply(std::move(problem.sources));
   return problem;
 }
 
@@ -277,6 +294,7 @@ void run(const Arguments& arguments) {
   const std::vector<ModelSpec> specs = parse_sources(arguments.sources);
   const bool at_layer = std::any_of(specs.begin(), specs.end(), [](const auto& spec) { return !spec.layer.empty(); });
   auto options = compare_options(arguments, specs.size(), at_layer);
+  const Stresses stresses = parse_stresses(arguments, specs, options);
   const FileArguments inputs = checked_inputs(arguments, specs);
   Finished finished;
   std::optional<KeptWork> kept;
@@ -286,7 +304,7 @@ void run(const Arguments& arguments) {
     kept.emplace([&] { return describe_fitted(arguments.out, finished); });
   }
   const Device device = arguments.device.open();
-  const Problem problem = load_problem(arguments, specs, device, options.training.precision);
+  const Problem problem = load_problem(arguments, specs, stresses, device, options.training.precision);
   if (!arguments.source_data.empty()) options.strategy.source_data = &problem.source_data.train;
   if (arguments.strategies.all()) {
     const auto labels = transfer::strategies_for(problem.sources, problem.target.train, options.strategy);
@@ -311,10 +329,13 @@ void run(const Arguments& arguments) {
   }
   Json json = to_json(comparison);
   json["precision"] = to_string(options.training.precision);
+  json["stress"] = arguments.stress.texts;
   json["out"] = arguments.out.empty() ? Json() : Json(arguments.out);
   write_json(arguments.json, json);
   if (!arguments.html.empty()) {
-    write_html(arguments, comparison, describe_protocol(comparison, problem.sources, options, device, seconds.count()));
+    Protocol protocol = describe_protocol(comparison, problem.sources, options, device, seconds.count());
+    if (!arguments.stress.texts.empty()) protocol.push_back({"stress", arguments.stress.text()});
+    write_html(arguments, comparison, protocol);
   }
   require_results(comparison);
 }
@@ -362,6 +383,7 @@ void add_transfer_command(CLI::App& app) {
   add_options(*command, *arguments);
   arguments->device.add_to(*command);
   arguments->training.add_to(*command);
+  arguments->stress.add_to(*command, true);
   arguments->strategies.add_to(*command);
   command->footer(data_help());
   command->callback([arguments] { run(*arguments); });

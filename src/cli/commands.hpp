@@ -18,6 +18,7 @@ void add_inspect_command(CLI::App& app);
 void add_pretrain_command(CLI::App& app);
 void add_predict_command(CLI::App& app);
 void add_reproduce_command(CLI::App& app);
+void add_scores_command(CLI::App& app);
 void add_strategies_command(CLI::App& app);
 void add_transfer_command(CLI::App& app);
 void add_ridge_command(CLI::App& app);

@@ -45,6 +45,7 @@ int run(int argc, char** argv) {
   rtl::cli::add_pretrain_command(app);
   rtl::cli::add_predict_command(app);
   rtl::cli::add_reproduce_command(app);
+  rtl::cli::add_scores_command(app);
   rtl::cli::add_strategies_command(app);
   rtl::cli::add_transfer_command(app);
   rtl::cli::add_ridge_command(app);

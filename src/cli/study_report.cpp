@@ -90,6 +90,29 @@ std::string text_of(const studies::TextTable& columns) {
   return table.to_string();
 }
 
+std::string markdown_row(const std::vector<std::string>& cells) {
+  std::string row = "|";
+  for (const std::string& cell : cells) {
+    row += ' ';
+    for (const char c : cell) {
+      if (c == '|' || c == '<') row += '\\';
+      row += c == '\n' ? ' ' : c;
+    }
+    row += " |";
+  }
+  return row + "\n";
+}
+
+std::string markdown_table(const studies::TextTable& table) {
+  std::vector<std::string> rules(table.header.size(), "---:");
+  if (!rules.empty()) rules[0] = "---";
+  for (const std::size_t column : table.left) rules[column] = "---";
+  std::string text = table.title.empty() ? "" : fmt::format("## {}\n\n", table.title);
+  text += markdown_row(table.header) + markdown_row(rules);
+  for (const auto& row : table.rows) text += markdown_row(row);
+  return text + "\n";
+}
+
 }  // namespace
 
 void print(const Reproduction& reproduction) {
@@ -123,6 +146,21 @@ std::string html_report(const Reproduction& reproduction) {
                    fmt::format("{} claims, {} passed, {} failed.", reproduction.claims.size(),
                                static_cast<std::int64_t>(reproduction.claims.size()) - failed, failed),
                    html + html_protocol(reproduction.protocol));
+}
+
+std::string markdown_report(const Reproduction& reproduction) {
+  std::string text = fmt::format("# {}\n\n", reproduction.title);
+  for (const auto& [fact, value] : reproduction.protocol) text += fmt::format("* {}: {}\n", fact, value);
+  text += "\n";
+  for (const studies::TextTable& table : reproduction.tables) text += markdown_table(table);
+  if (reproduction.claims.empty()) return text;
+  studies::TextTable claims{
+      .title = "Claims", .header = {"claim", "measured", "", "expected", "tolerance", ""}, .left = {2, 5}};
+  for (const Claim& claim : reproduction.claims) {
+    claims.rows.push_back({claim.name, number(claim.measured), studies::to_string(claim.relation),
+                           number(claim.expected), number(claim.tolerance), claim.passed() ? "passed" : "failed"});
+  }
+  return text + markdown_table(claims);
 }
 
 }  // namespace rtl::cli

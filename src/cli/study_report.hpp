@@ -1,4 +1,4 @@
-// What a study found, for people: text and one self-contained HTML page.
+// What a study found, for people: text, one self-contained HTML page, and Markdown for a page of results.
 #pragma once
 
 #include <string>
@@ -11,5 +11,7 @@ namespace rtl::cli {
 void print(const studies::Reproduction& reproduction);
 /// Claims, charts, tables, protocol. Says why there are no charts if gnuplot is not there.
 std::string html_report(const studies::Reproduction& reproduction);
+/// Protocol, tables and claims.
+std::string markdown_report(const studies::Reproduction& reproduction);
 
 }  // namespace rtl::cli

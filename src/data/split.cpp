@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/class_rows.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
 
@@ -21,18 +22,6 @@ void check_fraction(const char* call, double fraction) {
   if (!(fraction >= 0 && fraction <= 1)) {
     throw ValueError(fmt::format("{}: the fraction {} is not in [0, 1]", call, fraction));
   }
-}
-
-std::vector<std::vector<std::int64_t>> rows_by_class(const char* call, std::span<const std::int32_t> labels,
-                                                     std::int64_t classes) {
-  std::vector<std::vector<std::int64_t>> rows(static_cast<std::size_t>(std::max<std::int64_t>(classes, 0)));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] < 0 || labels[i] >= classes) {
-      throw ValueError(fmt::format("{}: sample {}: label {} out of range [0, {})", call, i, labels[i], classes));
-    }
-    rows[static_cast<std::size_t>(labels[i])].push_back(static_cast<std::int64_t>(i));
-  }
-  return rows;
 }
 
 /// Random order, from a stream of its own.

@@ -1,6 +1,8 @@
 // What recipes are written with.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "rtl/transfer/strategy.hpp"
 #include "transfer/fit_group.hpp"
 
@@ -35,6 +37,14 @@ Tensor FitContext::features(std::size_t source) const {
     shared_->tables = detail::find_tables(sources(), train(), options().cache);
   }
   return shared_->tables.at(source)->gather(inputs_.rows, device());
+}
+
+FeatureLookup FitContext::lookup() const {
+  return [this](const FrozenSource& source) {
+    const auto known = std::find(sources().begin(), sources().end(), source);
+    if (known == sources().end()) return std::make_shared<const FeatureTable>(source.features(train()));
+    return std::make_shared<const FeatureTable>(features(static_cast<std::size_t>(known - sources().begin())));
+  };
 }
 
 Tensor FitContext::source_data_features(std::size_t source) const {

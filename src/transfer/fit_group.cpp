@@ -80,6 +80,13 @@ FitContext::EachRequest FitContext::train_each(std::vector<Replica> replicas) {
   return {*this, std::move(replicas)};
 }
 
+bool FitContext::TrainingRequest::await_ready() {
+  if (context_.stages_ == 1) return false;
+  const std::function<bool()>& stop = context_.training_.stop;
+  if (context_.record_.complete && stop && stop()) context_.record_.complete = false;
+  return !context_.record_.complete;
+}
+
 void FitContext::TrainingRequest::await_suspend(std::coroutine_handle<> handle) {
   context_.requested_ = replicas_;
   context_.answered_.clear();

@@ -1,5 +1,7 @@
 #include "rtl/transfer/objectives.hpp"
 
+#include <algorithm>
+
 namespace rtl::transfer::objectives {
 
 using graph::Value;
@@ -30,6 +32,59 @@ Value binary_cross_entropy(const Value& logits, bool label) {
   const Value tail = graph::log(graph::add(ones, graph::exp(graph::negate(graph::absolute(logits)))));
   const Value loss = graph::add(graph::relu(logits), tail);
   return graph::mean(label ? graph::subtract(loss, logits) : loss);
+}
+
+namespace {
+
+Value covariance(const Value& x) {
+  const std::int64_t rows = x.extent(0);
+  const Value mean = graph::mean(x, {.axes = {0}, .keep_axes = true});
+  const Value centred = graph::subtract(x, graph::broadcast(mean, x.shape()));
+  return graph::scale(graph::matmul(centred, centred, {.transpose_a = true}),
+                      1.0 / static_cast<double>(std::max<std::int64_t>(rows - 1, 1)));
+}
+
+/// |x_i - x_j|^2: [n, n].
+Value squared_distances(const Value& x) {
+  const std::int64_t rows = x.extent(0);
+  const Shape square{rows, rows};
+  const Value norms = graph::sum(graph::square(x), {.axes = {1}, .keep_axes = true});
+  const Value sums =
+      graph::add(graph::broadcast(norms, square), graph::broadcast(graph::reshape(norms, {1, rows}), square));
+  // Roundoff can make it negative where rows are alike.
+  return graph::relu(graph::subtract(sums, graph::scale(graph::matmul(x, x, {.transpose_b = true}), 2)));
+}
+
+}  // namespace
+
+Value coral(const Value& source, const Value& target) {
+  const auto width = static_cast<double>(source.extent(1));
+  const Value apart = graph::subtract(covariance(source), covariance(target));
+  return graph::reshape(graph::scale(graph::sum(graph::square(apart)), 1 / (4 * width * width)), {1});
+}
+
+Value mmd(const Value& source, const Value& target) {
+  const Value parts[] = {source, target};
+  const Value all = graph::concatenate(parts, 0);
+  const std::int64_t m = source.extent(0), rows = all.extent(0);
+  const Value distances = squared_distances(all);
+  const Value known = graph::stop_gradient(distances);
+  const Value total = graph::scale(graph::sum(known), 1.0 / static_cast<double>(rows * (rows - 1)));
+  // Rows that are all alike are at distance 0 whatever it is divided by.
+  const Value least = graph::fill(all.graph(), 1e-30, total.shape(), total.dtype());
+  const Value spread = graph::broadcast(graph::reshape(graph::maximum(total, least), {1, 1}), distances.shape());
+  const Value relative = graph::divide(distances, spread);
+  Value kernel;
+  for (const double factor : {0.25, 0.5, 1.0, 2.0, 4.0}) {
+    const Value one = graph::exp(graph::scale(relative, -1 / factor));
+    kernel = kernel.defined() ? graph::add(kernel, one) : one;
+  }
+  const auto block = [&](std::int64_t top, std::int64_t bottom, std::int64_t left, std::int64_t right) {
+    return graph::mean(graph::slice(graph::slice(kernel, 0, top, bottom), 1, left, right));
+  };
+  const Value within = graph::add(block(0, m, 0, m), block(m, rows, m, rows));
+  const Value apart = graph::subtract(within, graph::scale(block(0, m, m, rows), 2));
+  return graph::reshape(graph::scale(apart, 0.2), {1});
 }
 
 }  // namespace rtl::transfer::objectives

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -65,6 +66,23 @@ FrozenSource scaled_source(const FrozenSource& source, double factor) {
       io::Hash64().add("scaled").add(source.fingerprint()).add(std::bit_cast<std::uint64_t>(factor)).value();
   return FrozenSource::of_features(fmt::format("{} x {}", source.name(), factor), source.feature_count(), features,
                                    identity);
+}
+
+FrozenSource useless_source(const FrozenSource& source, const std::string& kind, std::uint64_t seed) {
+  const std::size_t colon = std::min(kind.find(':'), kind.size());
+  const std::string name = kind.substr(0, colon);
+  double number = 0;
+  if (colon < kind.size()) {
+    const char* const end = kind.data() + kind.size();
+    const auto [rest, error] = std::from_chars(kind.data() + colon + 1, end, number);
+    if (error == std::errc() && rest == end && name == "scaled") return scaled_source(source, number);
+    const bool whole = error == std::errc() && rest == end && number == std::floor(number) && std::fabs(number) < 1e9;
+    if (whole && name == "noise") return noise_source(static_cast<std::int64_t>(number), seed);
+  } else if (name == "permuted") {
+    return permuted_source(source, seed);
+  }
+  throw ValueError(fmt::format(
+      "useless_source: '{}'; permuted, noise:WIDTH and scaled:FACTOR are possible, such as noise:512", kind));
 }
 
 }  // namespace rtl::transfer

@@ -44,8 +44,10 @@ TEST(Json, Strategies) {
     EXPECT_FALSE(entry.at("summary").get<std::string>().empty());
     EXPECT_FALSE(entry.at("reference").get<std::string>().empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "dann-gate", "distill", "fine-tune", "probe", "refine",
-                                             "ridge-probe"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"scratch", "cat", "cat-two-stage", "concatenate", "coral-gate",
+                                             "dann-gate", "distill", "ensemble-distill", "fine-tune", "logit-ensemble",
+                                             "mmd", "nearest-mean", "partial", "probe", "refine", "ridge-probe",
+                                             "snapshots", "weight-average"}));
 }
 
 TEST(Json, InspectOfADataSet) {

@@ -143,6 +143,7 @@ TEST(Outputs, OneFileIsNotTwoThings) {
       {{"transfer", "--target", glyphs, "--json", "A", "--html", "A"}, "--json", "--html"},
       {{"transfer", "--target", glyphs, "--source", "m.safetensors", "--html", "m.safetensors"}, "--source", "--html"},
       {{"reproduce", "l2sp", "--json", "A", "--html", "./A"}, "--json", "--html"},
+      {{"reproduce", "l2sp", "--html", "A", "--markdown", "A"}, "--html", "--markdown"},
       {{"reproduce", "linear-transfer", "--json", "A/claims.csv", "--csv", "A"}, "--csv", "--json"},
   };
   const Words before = place.files();

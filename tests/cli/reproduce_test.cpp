@@ -139,6 +139,23 @@ TEST(Reproduce, LinearTransferRefusesWhatItCannotDo) {
   EXPECT_NE(unwritable.errors.find("nowhere"), std::string::npos) << unwritable.errors;
 }
 
+TEST(Reproduce, TransferTableRefusesWhatItCannotDo) {
+  const Workplace place;
+  const Outcome unknown = place.run({"reproduce", "transfer-table", "--group", "beer"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.errors.find("beer"), std::string::npos) << unknown.errors;
+  EXPECT_EQ(place.run({"reproduce", "transfer-table", "--part", "half", "--data", "data"}).code, 2);
+  const Outcome nowhere = place.run({"reproduce", "transfer-table", "--quick"}, {"RTL_DATA="});
+  EXPECT_EQ(nowhere.code, 2);
+  EXPECT_NE(nowhere.errors.find("--data"), std::string::npos) << nowhere.errors;
+  const Outcome none = place.run({"reproduce", "transfer-table", "--quick", "--group", "cifar100", "--data", "data"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.errors.find("no setting"), std::string::npos) << none.errors;
+  const Outcome missing = place.run({"reproduce", "transfer-table", "--quick", "--group", "wine", "--data", "data"});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.errors.find("winequality-"), std::string::npos) << missing.errors;
+}
+
 /// One claim that holds and one that does not; keeps the effort that it was asked for.
 class HalfRight final : public studies::Run {
  public:
@@ -197,6 +214,14 @@ TEST(StudyReport, ShowsTables) {
   const std::string html = cli::html_report(result);
   EXPECT_NE(html.find("<h2>Settings</h2>"), std::string::npos);
   EXPECT_NE(html.find("name    gain\n------  ----\n&lt;wine&gt;   1.5\n"), std::string::npos) << html;
+  result.protocol = {{"seeds", "1 to 3"}};
+  result.claims = {{"a | b", 1, 2, 0.5}};
+  result.title = "A study";
+  EXPECT_EQ(cli::markdown_report(result),
+            "# A study\n\n* seeds: 1 to 3\n\n"
+            "## Settings\n\n| name | gain |\n| --- | ---: |\n| \\<wine> | 1.5 |\n\n"
+            "## Claims\n\n| claim | measured |  | expected | tolerance |  |\n| --- | ---: | --- | ---: | ---: | --- |\n"
+            "| a \\| b | 2 | within | 1 | 0.5 | failed |\n\n");
 }
 
 /// A row a study of the table in docs/cli.md.

@@ -18,7 +18,7 @@ blocks sh >commands
 [ "$(grep -c '^rtl ' commands)" -ge 8 ] || { echo "docs/cli.md has lost its commands"; exit 1; }
 bash -euxo pipefail commands
 for file in source.safetensors logits.npy predict.json result.json result.html W.npy ridge.json other.json masses.csv \
-  predicted-kinds.csv test.npy test-labels.npy features.json decided.csv; do
+  predicted-kinds.csv test.npy test-labels.npy features.json scores.json decided.csv; do
   [ -s "$file" ] || { echo "docs/cli.md did not write $file"; exit 1; }
 done
 if [ -d "$RTL_DATA" ]; then

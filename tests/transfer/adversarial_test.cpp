@@ -1,4 +1,5 @@
-// Distillation and DANN-gate, by their definitions (Hinton, Vinyals and Dean 2015; Xu, Nakada, Zhang and Li 2025).
+// Distillation and strategies on two domains, by their definitions (Hinton, Vinyals and Dean 2015; Xu, Nakada, Zhang
+// and Li 2025).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,6 +7,7 @@
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/plan.hpp"
+#include "rtl/transfer/objectives.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "transfer/domain_discriminator.hpp"
 #include "transfer/support.hpp"
@@ -140,6 +142,91 @@ TEST(DannGate, RefusesWhatItCannotUse) {
   const data::Dataset other = testing::make_vectors(3, 50, 5, classes + 1, 2.5, device);
   setting.options.source_data = &other;
   EXPECT_THROW(setting.fit("dann-gate", quick(1)), ValueError);
+}
+
+TEST(CoralGate, TrainsTheHeadOfDannGateAndKeepsTheSource) {
+  for (const Device& device : testing::devices()) {
+    const Setting setting(device);
+    const std::vector<float> own = setting.source.logits(setting.test).to_vector<float>();
+    const std::vector<float> here = setting.fit("coral-gate", quick(0)).outputs(setting.test).to_vector<float>();
+    for (std::size_t i = 0; i < own.size(); ++i) EXPECT_NEAR(here[i], own[i], 1e-5);
+    for (const char* name : {"coral-gate", "coral-gate:source_half=target"}) {
+      const Fitted fitted = setting.fit(name, quick(20));
+      EXPECT_EQ(setting.source.current_hash(), setting.source.fingerprint());
+      EXPECT_EQ(fitted.trainable_parameters(), setting.fit("dann-gate", quick(0)).trainable_parameters());
+      EXPECT_GT(evaluate(fitted, setting.test).accuracy, 0.8);
+    }
+  }
+}
+
+/// The distance of covariances is all that a large weight minimises.
+TEST(CoralGate, DrawsTheCovariancesTogether) {
+  const Device device = Device::cpu(1);
+  Setting setting(device);
+  const auto apart = [&](const Fitted& fitted) {
+    const auto graph = std::make_shared<graph::Graph>(device);
+    const graph::Value loss = objectives::coral(graph->constant("s", fitted.outputs(setting.source_data)),
+                                                graph->constant("t", fitted.outputs(setting.train)));
+    graph::Execution execution(std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{loss}));
+    execution.run();
+    Tensor copy(loss.shape(), DType::f32, device);
+    copy_bytes(execution.view(loss), copy);
+    return copy.to_vector<float>().front();
+  };
+  const double without = apart(setting.fit("coral-gate:coral_weight=0", quick(60)));
+  EXPECT_LT(apart(setting.fit("coral-gate:coral_weight=30", quick(60))), 0.5 * without);
+}
+
+TEST(Mmd, WithoutWeightAndSourceLabelsIsFineTuning) {
+  for (const Device& device : testing::devices()) {
+    const Setting setting(device);
+    const Fitted fitted = setting.fit("mmd:mmd_weight=0:unused:head_start=fresh", quick(3));
+    const std::vector<float> a = testing::values_of(fitted.state()),
+                             b = testing::values_of(setting.fit("fine-tune", quick(3)).state());
+    ASSERT_EQ(a.size(), b.size());
+    // A gradient times zero is added, and batches are twice as large: products add up in another order.
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5);
+  }
+}
+
+TEST(Mmd, DrawsTheFeaturesTogether) {
+  const Device device = Device::cpu(1);
+  Setting setting(device);
+  // Source samples lie elsewhere.
+  std::vector<float> moved = setting.source_data.inputs.to_vector<float>();
+  for (std::size_t i = 4; i < moved.size(); i += 5) moved[i] += 4;
+  setting.source_data.inputs = Tensor::from(moved, setting.source_data.inputs.shape(), device);
+  const auto apart = [&](const char* name) {
+    const Fitted fitted = setting.fit(name, quick(40));
+    auto& network = dynamic_cast<NetworkPredictor&>(fitted.predictor());
+    const FrozenSource tuned(layers::clone(network.network(), device), network.normalization());
+    const auto graph = std::make_shared<graph::Graph>(device);
+    const graph::Value loss = objectives::mmd(graph->constant("s", tuned.features(setting.source_data)),
+                                              graph->constant("t", tuned.features(setting.train)));
+    graph::Execution execution(std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{loss}));
+    execution.run();
+    Tensor copy(loss.shape(), DType::f32, device);
+    copy_bytes(execution.view(loss), copy);
+    EXPECT_GT(evaluate(fitted, setting.test).accuracy, 0.7) << name;
+    return copy.to_vector<float>().front();
+  };
+  EXPECT_LT(apart("mmd:mmd_weight=3"), 0.5 * apart("mmd:mmd_weight=0"));
+}
+
+TEST(TwoDomains, RefuseWhatTheyCannotUse) {
+  const Device device = Device::cpu(1);
+  Setting setting(device);
+  const data::Dataset other = testing::make_vectors(3, 50, 5, classes + 1, 2.5, device);
+  setting.options.source_data = &other;
+  EXPECT_THROW(setting.fit("coral-gate", quick(1)), ValueError);
+  EXPECT_THROW(setting.fit("mmd:used", quick(1)), ValueError);
+  EXPECT_NO_THROW(setting.fit("mmd", quick(1))) << "their labels are left unused";
+  const data::Dataset wide = testing::make_vectors(3, 50, 6, classes, 2.5, device);
+  setting.options.source_data = &wide;
+  EXPECT_THROW(setting.fit("mmd", quick(1)), ShapeError);
+  setting.options.source_data = nullptr;
+  EXPECT_THROW(setting.fit("mmd", quick(1)), ValueError);
+  EXPECT_THROW(setting.fit("coral-gate", quick(1)), ValueError);
 }
 
 /// d / (1 - d) of the probability that the discriminator's logit says, and no gradient to anything.

@@ -152,6 +152,104 @@ TEST(Objectives, CrossEntropyOfEachIsThatOfTheLabels) {
   }
 }
 
+double coral_of(const Numbers& x, std::size_t m, const Numbers& y, std::size_t n, std::size_t d) {
+  const auto covariance = [d](const Numbers& rows, std::size_t count, std::size_t a, std::size_t b) {
+    double mean_a = 0, mean_b = 0, sum = 0;
+    for (std::size_t i = 0; i < count; ++i) mean_a += rows[i * d + a] / static_cast<double>(count);
+    for (std::size_t i = 0; i < count; ++i) mean_b += rows[i * d + b] / static_cast<double>(count);
+    for (std::size_t i = 0; i < count; ++i) sum += (rows[i * d + a] - mean_a) * (rows[i * d + b] - mean_b);
+    return count > 1 ? sum / static_cast<double>(count - 1) : 0;
+  };
+  double total = 0;
+  for (std::size_t a = 0; a < d; ++a) {
+    for (std::size_t b = 0; b < d; ++b) total += std::pow(covariance(x, m, a, b) - covariance(y, n, a, b), 2);
+  }
+  return total / (4 * static_cast<double>(d * d));
+}
+
+double squared_distance(const Numbers& x, std::size_t i, const Numbers& y, std::size_t j, std::size_t d) {
+  double sum = 0;
+  for (std::size_t k = 0; k < d; ++k) sum += std::pow(x[i * d + k] - y[j * d + k], 2);
+  return sum;
+}
+
+/// The mean squared distance of all pairs of both.
+double spread_of(Numbers x, const Numbers& y, std::size_t d) {
+  x.insert(x.end(), y.begin(), y.end());
+  const std::size_t rows = x.size() / d;
+  double sum = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < rows; ++j) sum += squared_distance(x, i, x, j, d);
+  }
+  return sum / static_cast<double>(rows * (rows - 1));
+}
+
+double mmd_of(const Numbers& x, const Numbers& y, std::size_t d, double spread) {
+  const auto mean_kernel = [&](const Numbers& a, const Numbers& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size() / d; ++i) {
+      for (std::size_t j = 0; j < b.size() / d; ++j) {
+        for (int k = -2; k <= 2; ++k) sum += std::exp(-squared_distance(a, i, b, j, d) / (std::ldexp(spread, k))) / 5;
+      }
+    }
+    return sum / static_cast<double>((a.size() / d) * (b.size() / d));
+  };
+  return mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y);
+}
+
+/// Value and slope by both halves of a distance of two samples, m and n rows of d numbers.
+void check_distance(const std::function<Value(const Value&, const Value&)>& distance, std::size_t m, std::size_t n,
+                    std::size_t d, const std::function<double(const Numbers&, const Numbers&)>& wanted) {
+  const Numbers x = normal_numbers(11, m * d, 1.5), y = normal_numbers(12, n * d, 0.7);
+  const auto rows = [](std::size_t count) { return static_cast<std::int64_t>(count); };
+  for (const Device& device : testing::devices()) {
+    Numbers both = x;
+    both.insert(both.end(), y.begin(), y.end());
+    const Shape shape{rows(m + n), rows(d)};
+    const auto loss = [&](const Value& all) {
+      return distance(graph::slice(all, 0, 0, rows(m)), graph::slice(all, 0, rows(m), rows(m + n)));
+    };
+    const double value = wanted(x, y);
+    EXPECT_NEAR(run(device, both, shape, loss).front(), value, 1e-5 * (1 + value));
+    const Numbers slope = gradient(device, both, shape, loss);
+    for (std::size_t i = 0; i < both.size(); ++i) {
+      const auto moved = [&](double step) {
+        Numbers a = x, b = y;
+        (i < x.size() ? a[i] : b[i - x.size()]) += step;
+        return wanted(a, b);
+      };
+      EXPECT_NEAR(slope[i], (moved(1e-5) - moved(-1e-5)) / 2e-5, 1e-8) << i;
+    }
+  }
+}
+
+TEST(Objectives, CoralIsTheDistanceOfCovariances) {
+  for (const auto& [m, n] : {std::pair<std::size_t, std::size_t>{6, 4}, {5, 1}, {3, 3}}) {
+    check_distance(objectives::coral, m, n, 3,
+                   [m, n](const Numbers& x, const Numbers& y) { return coral_of(x, m, y, n, 3); });
+  }
+}
+
+TEST(Objectives, MmdIsTheMeanOfItsKernels) {
+  for (const auto& [m, n] : {std::pair<std::size_t, std::size_t>{6, 4}, {5, 1}, {3, 3}}) {
+    const double spread = spread_of(normal_numbers(11, m * 3, 1.5), normal_numbers(12, n * 3, 0.7), 3);
+    check_distance(objectives::mmd, m, n, 3,
+                   [spread](const Numbers& x, const Numbers& y) { return mmd_of(x, y, 3, spread); });
+  }
+}
+
+TEST(Objectives, DistancesOfEqualSamplesAreZero) {
+  for (const Device& device : testing::devices()) {
+    const Numbers x = normal_numbers(13, 4 * 3, 1);
+    for (const auto& distance : {objectives::coral, objectives::mmd}) {
+      EXPECT_NEAR(run(device, x, {4, 3}, [&](const Value& v) { return distance(v, v); }).front(), 0, 1e-6);
+      const Numbers alike(12, 0.5);
+      const Numbers slope = gradient(device, alike, {4, 3}, [&](const Value& v) { return distance(v, v); });
+      for (const double value : slope) EXPECT_EQ(value, 0) << "rows that are all alike";
+    }
+  }
+}
+
 TEST(Objectives, ReversedGradientsAreScaledAndNegative) {
   for (const Device& device : testing::devices()) {
     const Numbers x = normal_numbers(6, 12, 1);

@@ -94,12 +94,15 @@ TEST(Regression, TargetsAreStandardisedByTheTrainingRows) {
 TEST(Regression, EveryStrategyThatTakesItLearnsTheLine) {
   for (const Device& device : testing::devices()) {
     const data::Dataset train_part = line(1, 80, 1, device), test_part = line(2, 200, 1, device);
+    const data::Dataset source_part = line(7, 200, 1, device);
     const FrozenSource source = source_of(device);
+    StrategyOptions options = small();
+    options.source_data = &source_part;
     for (const Strategy* strategy : testing::library_strategies()) {
       const StrategyInfo& info = strategy->info();
       SCOPED_TRACE(info.name + " " + device.name());
       const auto run = [&](std::uint64_t seed) {
-        return fit(info.name, testing::sources_for(info, source), train_part, quick(30, seed), small());
+        return fit(info.name, testing::sources_for(info, source), train_part, quick(30, seed), options);
       };
       if (!info.regression) {
         EXPECT_THROW(run(1), ValueError);

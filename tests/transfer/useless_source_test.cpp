@@ -91,6 +91,17 @@ TEST(UselessSource, ScaledIsTheSameTimesAFactor) {
   }
 }
 
+TEST(UselessSource, IsMadeByName) {
+  const FrozenSource source = first_inputs();
+  EXPECT_EQ(useless_source(source, "permuted", 3).fingerprint(), permuted_source(source, 3).fingerprint());
+  EXPECT_EQ(useless_source(source, "noise:12", 3).fingerprint(), noise_source(12, 3).fingerprint());
+  EXPECT_EQ(useless_source(source, "scaled:-0.5", 3).fingerprint(), scaled_source(source, -0.5).fingerprint());
+  for (const char* kind : {"", "noise", "noise:", "noise:1.5", "noise:1e30", "noise:-1", "permuted:1", "scaled:0",
+                           "scaled:1x", "scaled", "worse"}) {
+    EXPECT_THROW(useless_source(source, kind, 1), ValueError) << kind;
+  }
+}
+
 TEST(UselessSource, IsWhatStrategiesTake) {
   const data::TrainTest target{make_vectors(1, 60, 5, 2, 4, Device::cpu(1)),
                                make_vectors(2, 200, 5, 2, 4, Device::cpu(1))};

@@ -113,7 +113,9 @@ class FitContext {
 
   /// Raw frozen features f32 [N, p] of the training rows, on the device.
   Tensor features(std::size_t source) const;
-  /// The same of all samples of the source's data.
+  /// The same of any source, for predictions on the training rows.
+  FeatureLookup lookup() const;
+  /// Raw frozen features f32 [N, p] of all samples of the source's data, on the device.
   Tensor source_data_features(std::size_t source) const;
   /// The sources' blocks with a scaling fitted to the training rows, and the scaled features, as TrainingData takes
   /// them, valid while the fit lasts. Fits on the same rows share the features.
@@ -164,8 +166,8 @@ class FitContext::TrainingRequest {
  public:
   TrainingRequest(FitContext& context, std::vector<Replica> replicas)
       : context_(context), replicas_(std::move(replicas)) {}
-  /// After TrainingOptions::stop ended a stage there is no next one.
-  bool await_ready() const noexcept { return context_.stages_ > 1 && !context_.record_.complete; }
+  /// After TrainingOptions::stop ended a stage, or where it says so between two, there is no next one.
+  bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   /// Of the first.
   TrainingRecord await_resume();

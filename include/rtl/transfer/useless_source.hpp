@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "rtl/transfer/source.hpp"
 
@@ -17,5 +18,9 @@ FrozenSource noise_source(std::int64_t width, std::uint64_t seed);
 
 /// Features alone: those of `source` times a factor. Throws ValueError for a factor that is zero or not finite.
 FrozenSource scaled_source(const FrozenSource& source, double factor);
+
+/// One of these by name: "permuted", "noise:WIDTH" or "scaled:FACTOR". Throws ValueError for another text, and as they
+/// do.
+FrozenSource useless_source(const FrozenSource& source, const std::string& kind, std::uint64_t seed);
 
 }  // namespace rtl::transfer

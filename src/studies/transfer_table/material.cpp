@@ -184,6 +184,11 @@ Prepared Material::prepare(const Setting& setting) {
   const Split split = split_of(domain, setting.family + (images ? "" : ", " + setting.target));
   std::optional<SourceScaling> scaling;
   if (!images) scaling.emplace(source_table(setting)->domain, scales_each_feature(setting.family));
+  std::shared_ptr<const std::vector<float>> encoder(table, &table->encoder);
+  if (table->components) {
+    encoder = components_.get(setting.family + ", " + setting.target,
+                              [&] { return principal_components(domain, table->encoder_columns); });
+  }
   // As the source sees the parts, and as h does.
   data::TrainTest own, target;
   for (const bool test : {false, true}) {
@@ -194,7 +199,7 @@ Prepared Material::prepare(const Setting& setting) {
     part = dataset_of(domain, rows, columns, setting.name());
     if (table->encoder_columns == 0) continue;
     (test ? target.test : target.train) =
-        dataset_of(domain, rows, rows_of(table->encoder, table->encoder_columns, rows), setting.name());
+        dataset_of(domain, rows, rows_of(*encoder, table->encoder_columns, rows), setting.name());
     if (images) {
       const std::vector<std::uint8_t> bytes(columns.begin(), columns.end());
       part.inputs = Tensor::from(bytes, {part.size(), 32, 32, 3}, Device::cpu(1));

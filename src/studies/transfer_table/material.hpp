@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "rtl/data/dataset.hpp"
 #include "rtl/transfer/feature_cache.hpp"
@@ -63,7 +64,8 @@ struct Table {
   Domain domain;
   std::vector<float> encoder = {};
   std::int64_t encoder_columns = 0;
-  bool components = false;  ///< these are principal components
+  /// `encoder` is empty: they are so many principal components of the columns, which take time.
+  bool components = false;
 };
 
 class Material {
@@ -83,6 +85,7 @@ class Material {
 
   std::string folder_;
   Lazy<Table> tables_;
+  Lazy<std::vector<float>> components_;
   Lazy<transfer::FrozenSource> sources_;
   transfer::FeatureCache features_;
 };

@@ -48,8 +48,9 @@ class TransferTableRun final : public Run {
     result.protocol = {
         {"seeds", fmt::format("1 to {}, paired: the same rows, initial values and order of batches", seeds)},
         {"scores",
-         "accuracy, or R^2 of real targets, -1 where it is below; gains, differences and regret in points "
-         "(hundredths)"},
+         "accuracy, or R^2 of real targets, -1 where it is below or the run diverged; diverged runs with classes score "
+         "the "
+         "most frequent class; gains, differences and regret in points (hundredths)"},
         {"the best", "of scratch, probe, ridge-probe and refine in each setting, with hindsight"},
         {"training",
          "SGD, momentum 0.9, step size 0.05, batches of 32, weight decay 1e-4, 250, 350 or 600 steps for up to "

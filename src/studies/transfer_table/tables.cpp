@@ -229,8 +229,9 @@ std::vector<float> of_nearest(const Cells& cells, std::size_t cell) {
 
 }  // namespace
 
-std::vector<float> principal_components(const std::vector<float>& x, std::int64_t rows, std::int64_t columns,
-                                        std::int64_t count) {
+std::vector<float> principal_components(const Domain& domain, std::int64_t count) {
+  const std::vector<float>& x = domain.x;
+  const std::int64_t rows = domain.rows, columns = domain.features;
   std::vector<double> means(static_cast<std::size_t>(columns), 0.0);
   for (std::size_t i = 0; i < x.size(); ++i) {
     means[i % means.size()] += static_cast<double>(x[i]) / static_cast<double>(rows);
@@ -252,11 +253,8 @@ std::vector<float> principal_components(const std::vector<float>& x, std::int64_
 
 Table read_table(const std::string& folder, const std::string& family, const std::string& domain) {
   Table table{read_domain(folder, family, domain)};
-  if (family == "amazon" || family == "office") {
-    table.encoder = principal_components(table.domain.x, table.domain.rows, table.domain.features, component_count);
-    table.encoder_columns = component_count;
-    table.components = true;
-  }
+  table.components = family == "amazon" || family == "office";
+  if (table.components) table.encoder_columns = component_count;
   return table;
 }
 
@@ -311,7 +309,6 @@ Table cifar_table(const std::string& folder, const std::string& target) {
   table.domain.name = target;
   table.domain.rows = table.domain.source_rows = static_cast<std::int64_t>(labels.size());
   domains::set_classes(table.domain, labels, static_cast<std::int64_t>(there.size()));
-  table.encoder = principal_components(table.domain.x, table.domain.rows, table.domain.features, component_count);
   table.encoder_columns = component_count;
   table.components = true;
   return table;

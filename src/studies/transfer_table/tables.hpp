@@ -22,8 +22,7 @@ Table cortex_target(const std::string& folder, const std::string& target);
 /// pixels, from 0 to 255, height by width by channels; h has 64 principal components of them.
 Table cifar_table(const std::string& folder, const std::string& target);
 
-/// Of a table's rows, [rows, count], centred, divided by one number so that their mean variance is 1.
-std::vector<float> principal_components(const std::vector<float>& x, std::int64_t rows, std::int64_t columns,
-                                        std::int64_t count);
+/// Of all rows of a domain, [rows, count], centred, divided by one number so that their mean variance is 1.
+std::vector<float> principal_components(const Domain& domain, std::int64_t count);
 
 }  // namespace rtl::studies::transfer_table

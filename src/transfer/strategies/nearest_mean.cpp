@@ -1,0 +1,90 @@
+// The class whose mean frozen features are nearest, as a linear head in closed form.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "rtl/transfer/strategy.hpp"
+
+namespace rtl::transfer::recipes {
+namespace {
+
+enum class Distance : std::uint8_t { euclidean, cosine };
+
+struct Options {
+  Distance distance = Distance::euclidean;
+
+  void visit(OptionVisitor& option) {
+    option("distance", distance, {"euclidean", "cosine"},
+           "of standardised features, or the angle between raw features");
+  }
+};
+
+/// Means m_c of each class, one after another. Throws ValueError for a class without samples.
+std::vector<double> class_means(const FitContext& context, const std::vector<ConstView>& features) {
+  const std::vector<std::int32_t> labels = context.train().labels.to_vector<std::int32_t>();
+  const auto classes = static_cast<std::size_t>(context.task().outputs);
+  std::vector<double> counts(classes);
+  for (const std::int32_t label : labels) counts[static_cast<std::size_t>(label)] += 1;
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (counts[c] > 0) continue;
+    throw ValueError(
+        fmt::format("nearest-mean: class {} of {} has no training samples, and so no mean",
+                    context.train().class_names.empty() ? std::to_string(c) : context.train().class_names[c],
+                    context.train().name));
+  }
+  std::size_t columns = 0, begin = 0;
+  for (const ConstView& block : features) columns += static_cast<std::size_t>(block.extent(1));
+  std::vector<double> means(classes * columns);
+  for (const ConstView& block : features) {
+    const auto width = static_cast<std::size_t>(block.extent(1));
+    Tensor copy(block.shape(), DType::f32, block.device());
+    copy_bytes(block, copy);
+    const std::vector<float> values = copy.to_vector<float>();
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const auto c = static_cast<std::size_t>(labels[i]);
+      for (std::size_t j = 0; j < width; ++j) means[c * columns + begin + j] += values[i * width + j] / counts[c];
+    }
+    begin += width;
+  }
+  return means;
+}
+
+/// euclidean: -|x - m|^2 / 2 without the part that all classes share; cosine: x m / |m|.
+Recipe fit(FitContext& context, Options options) {
+  const bool cosine = options.distance == Distance::cosine;
+  FitContext::Blocks given = context.blocks(cosine ? FeatureScaling::raw : FeatureScaling::standardize, 1);
+  const std::vector<double> means = class_means(context, given.features);
+  const std::int64_t classes = context.task().outputs;
+  const std::size_t columns = means.size() / static_cast<std::size_t>(classes);
+  std::vector<float> weight, bias;
+  for (std::size_t begin = 0; begin < means.size(); begin += columns) {
+    double squares = 0;
+    for (std::size_t j = 0; j < columns; ++j) squares += means[begin + j] * means[begin + j];
+    const double factor = !cosine ? 1 : squares > 0 ? 1 / std::sqrt(squares) : 0;
+    for (std::size_t j = 0; j < columns; ++j) weight.push_back(static_cast<float>(means[begin + j] * factor));
+    bias.push_back(cosine ? 0.0F : static_cast<float>(-squares / 2));
+  }
+  co_return std::make_unique<FusedHead>(
+      nullptr, data::InputNormalization(), std::move(given.blocks),
+      Tensor::from(weight, {classes, static_cast<std::int64_t>(columns)}, context.device()),
+      Tensor::from(bias, {classes}, context.device()));
+}
+
+}  // namespace
+
+const Strategy& nearest_mean() {
+  static const StrategyOf<Options> strategy(
+      {.name = "nearest-mean",
+       .summary = "the class whose mean frozen features are nearest, in closed form",
+       .reference = "Mensink et al. 2013; Snell, Swersky and Zemel 2017, prototypes",
+       .most_sources = std::numeric_limits<std::int64_t>::max(),
+       .uses_features = true,
+       .trains = false,
+       .regression = false,
+       .in_all = false},
+      fit);
+  return strategy;
+}
+
+}  // namespace rtl::transfer::recipes

@@ -1,0 +1,78 @@
+// rtl scores: a table of sources, and what is refused.
+#include <gtest/gtest.h>
+
+#include "cli/program.hpp"
+#include "rtl/data/load.hpp"
+#include "rtl/layers/checkpoint.hpp"
+#include "rtl/transfer/scores.hpp"
+
+namespace rtl::test {
+namespace {
+
+using Words = std::vector<std::string>;
+
+const std::string glyphs = "glyphs:?classes=3&size=16&train=50&test=30";
+
+TEST(ScoresCommand, TellsTheLibrarysNumbers) {
+  const Workplace place;
+  make_source(place);
+  ASSERT_EQ(
+      place.run({"features", "--model", "source.safetensors", "--data", glyphs, "--threads", "1", "--out", "bare.npy"})
+          .code,
+      0);
+  const Outcome outcome = place.run({"scores", "--source", "source.safetensors,features:bare.npy", "--train", glyphs,
+                                     "--threads", "1", "--json", "scores.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const Device device = Device::cpu(1);
+  auto loaded = layers::load_network(place.path("source.safetensors"), device);
+  const transfer::FrozenSource source(std::move(loaded.network), loaded.normalization);
+  const auto want = transfer::transferability(source, data::load(glyphs, device).train);
+  const auto json = place.json("scores.json");
+  const auto &first = json.at("sources").at(0), &bare = json.at("sources").at(1);
+  EXPECT_EQ(json.at("samples"), 50);
+  EXPECT_EQ(first.at("log_me"), want.log_me);
+  EXPECT_EQ(first.at("leep"), *want.leep);
+  EXPECT_EQ(first.at("nce"), *want.nce);
+  EXPECT_EQ(first.at("h_score"), *want.h_score);
+  EXPECT_EQ(first.at("h_score_shrunk"), *want.h_score_shrunk);
+  EXPECT_EQ(first.at("transrate"), *want.transrate);
+  EXPECT_EQ(bare.at("log_me"), want.log_me) << "the same features from a file";
+  EXPECT_TRUE(bare.at("leep").is_null());
+  EXPECT_NE(outcome.output.find("TransRate"), std::string::npos);
+  EXPECT_NE(outcome.output.find("bare"), std::string::npos);
+}
+
+TEST(ScoresCommand, OfRealTargetsAreLogMEAlone) {
+  const Workplace place;
+  place.write("houses.csv", "a,b,price\n1,2,3.5\n2,1,4\n3,5,9.5\n4,1,6\n5,2,8\n6,6,14\n");
+  const std::string houses = "csv:houses.csv?target=real&label=price&test_fraction=0&split=train";
+  ASSERT_EQ(
+      place.run({"pretrain", "--data", houses, "--model", "mlp:4", "--epochs", "1", "--out", "m.safetensors"}).code, 0);
+  const Outcome outcome = place.run({"scores", "--source", "m.safetensors", "--train", houses, "--json", "-"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const auto json = nlohmann::json::parse(outcome.output);
+  EXPECT_EQ(json.at("task"), "regression");
+  EXPECT_TRUE(json.at("sources").at(0).at("log_me").is_number());
+  EXPECT_TRUE(json.at("sources").at(0).at("h_score").is_null());
+}
+
+TEST(ScoresCommand, WrongUsageIsRefused) {
+  const Workplace place;
+  make_source(place);
+  place.write("one.csv", "a,b,kind\n1,2,oak\n2,1,oak\n");
+  EXPECT_EQ(place.run({"scores", "--train", glyphs}).code, 2);
+  EXPECT_EQ(place.run({"scores", "--source", "source.safetensors,", "--train", glyphs}).code, 2);
+  EXPECT_EQ(place.run({"scores", "--source", "source.safetensors", "--train", "glyph:"}).code, 2);
+  EXPECT_EQ(place.run({"scores", "--source", "missing.safetensors", "--train", glyphs}).code, 1);
+  EXPECT_EQ(place.run({"scores", "--source", "features:a.npy?test=b.npy", "--train", glyphs}).code, 2);
+  EXPECT_EQ(place.run({"scores", "--source", "source.safetensors", "--train", "csv:one.csv?label=kind"}).code, 1);
+  const Outcome taken =
+      place.run({"scores", "--source", "source.safetensors", "--train", glyphs, "--json", "source.safetensors"});
+  EXPECT_EQ(taken.code, 2);
+  const Outcome other = place.run({"scores", "--source", "source.safetensors", "--train", "glyphs:?size=24"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.errors.find("takes"), std::string::npos) << other.errors;
+}
+
+}  // namespace
+}  // namespace rtl::test
