@@ -29,6 +29,15 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
                          {"logit_deviation", block.logit_deviation},
                          {"share", block.share}});
   }
+  Json read_outs = Json::array();
+  for (const auto& read_out : result.read_outs) {
+    read_outs.push_back({{"name", read_out.name},
+                         {"weight", read_out.weight},
+                         {"temperature", read_out.temperature},
+                         {"loss", read_out.loss},
+                         {"difference_from_network_alone", read_out.difference},
+                         {"standard_error", read_out.standard_error}});
+  }
   Json new_samples = to_json(result.difference_new_samples);
   new_samples["p"] = result.p_value_new_samples;
   Json forgotten = Json::array();
@@ -53,7 +62,8 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
                {"warnings", result.warnings},
                {"losses", result.losses},
                {"dominated_by", result.dominated_by.empty() ? Json() : Json(result.dominated_by)},
-               {"influence", influence}};
+               {"influence", influence},
+               {"read_outs", read_outs}};
   if (comparison.regression) {
     json["r2"] = to_json(result.r2);
     json["rmse"] = to_json(result.rmse);

@@ -78,12 +78,11 @@ std::string flag_of(const std::string& option) {
 }
 
 void StrategyArguments::add_to(CLI::App& command) {
-  command
-      .add_option("--strategy", strategies_,
-                  "all or NAME[,NAME..], each with options of its own where wanted, as NAME:CHOICE or "
-                  "NAME:OPTION=VALUE: refine:balance, refine:feature_scale=2. scratch is always run. `rtl strategies` "
-                  "lists them")
-      ->capture_default_str();
+  command.add_option(
+      "--strategy", strategies_,
+      "all or NAME[,NAME..], each with options of its own where wanted, as NAME:CHOICE or "
+      "NAME:OPTION=VALUE: refine:balance, refine:feature_scale=2. scratch is always run. `rtl strategies` "
+      "lists them. Default: safe; scratch without a --source");
   for (const auto& [name, strategies] : options_of_all()) {
     command.add_option(flag_of(name), flags_[name], help_of(*find_option(*strategies.front(), name), strategies))
         ->group("Options of strategies");
@@ -92,6 +91,7 @@ void StrategyArguments::add_to(CLI::App& command) {
 
 StrategyList StrategyArguments::parse(std::size_t sources, bool at_layer) const {
   if (all()) return parse({}, sources, at_layer);
+  if (strategies_.empty()) return parse({sources == 0 ? "scratch" : "safe"}, sources, at_layer);
   StrategyList list = parse(split_list("--strategy", strategies_), sources, at_layer);
   if (list.names.empty()) throw UsageError("--strategy names none");
   return list;

@@ -92,6 +92,22 @@ std::string expectation_on_new_samples(const transfer::StrategyResult& result) {
   return "undecided";
 }
 
+/// What a strategy that weighs outputs trusts; empty for others.
+std::string describe_read_outs(const transfer::StrategyResult& result, bool regression) {
+  std::string text;
+  for (const auto& read_out : result.read_outs) {
+    text += fmt::format("{}{} {:.2f}", text.empty() ? "" : ", ", read_out.name, read_out.weight);
+    if (std::isfinite(read_out.loss)) {
+      text += fmt::format(" ({} {:.3f}{})", regression ? "squared error" : "loss", read_out.loss,
+                          read_out.difference == 0 ? ""
+                                                   : fmt::format(", {:+.3f} ± {:.3f} to the network alone",
+                                                                 read_out.difference, read_out.standard_error));
+    }
+  }
+  if (text.empty()) return {};
+  return fmt::format("{}: weights of its outputs, mean over the runs, from samples left out: {}.", result.name, text);
+}
+
 }  // namespace
 
 std::string score_name(const transfer::Comparison& comparison) { return comparison.regression ? "R^2" : "accuracy"; }
@@ -191,6 +207,9 @@ std::vector<std::string> describe_notes(const transfer::Comparison& comparison) 
     for (const auto& warning : result.warnings) {
       notes.push_back(fmt::format("{}: {} of {} runs have warnings; the first: {}.", result.name, result.warned,
                                   comparison.seeds.size(), warning));
+    }
+    if (const std::string text = describe_read_outs(result, comparison.regression); !text.empty()) {
+      notes.push_back(text);
     }
     if (result.no_spread) {
       notes.push_back(

@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint64_t subset_stream = 0x73756273;
 constexpr std::uint64_t split_stream = 0x73706c69;
 constexpr std::uint64_t mixing_stream = 0x6d697869;
+constexpr std::uint64_t fold_stream = 0x666f6c64;
 
 void check_fraction(const char* call, double fraction) {
   if (!(fraction >= 0 && fraction <= 1)) {
@@ -91,6 +92,27 @@ std::vector<std::int64_t> balanced_subset(std::span<const std::int32_t> labels, 
   }
   shuffle(chosen, seed, mixing_stream);
   return chosen;
+}
+
+std::vector<std::vector<std::int64_t>> stratified_folds(std::span<const std::int32_t> labels, std::int64_t classes,
+                                                        std::int64_t count, std::uint64_t seed) {
+  if (count < 2 || static_cast<std::size_t>(count) > labels.size()) {
+    throw ValueError(fmt::format("stratified_folds: {} folds of {} rows", count, labels.size()));
+  }
+  std::vector<std::vector<std::int64_t>> folds(static_cast<std::size_t>(count));
+  std::uint64_t label = 0;
+  std::size_t next = 0;
+  for (std::vector<std::int64_t>& rows : rows_by_class("stratified_folds", labels, classes)) {
+    shuffle(rows, seed, mix(fold_stream, label++));
+    for (const std::int64_t row : rows) folds[next++ % folds.size()].push_back(row);
+  }
+  for (std::vector<std::int64_t>& fold : folds) std::sort(fold.begin(), fold.end());
+  return folds;
+}
+
+std::vector<std::vector<std::int64_t>> random_folds(std::int64_t size, std::int64_t count, std::uint64_t seed) {
+  return stratified_folds(std::vector<std::int32_t>(static_cast<std::size_t>(std::max<std::int64_t>(size, 0))), 1,
+                          count, seed);
 }
 
 }  // namespace rtl::data

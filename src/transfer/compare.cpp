@@ -393,6 +393,7 @@ class Runs {
     result.influence = fitted.predictor().influence(target.test, features);
     result.losses = fitted.training().losses;
     result.warnings = fitted.training().warnings;
+    result.read_outs = fitted.training().read_outs;
     return result;
   }
 

@@ -45,13 +45,32 @@ std::vector<BlockInfluence> mean_influence(const std::vector<const RunResult*>& 
   return mean;
 }
 
-std::vector<double> mean_losses(const std::vector<const RunResult*>& runs) {
-  std::vector<double> mean(runs.front()->losses.size());
-  for (const RunResult* run : runs) {
-    for (std::size_t epoch = 0; epoch < mean.size(); ++epoch) {
-      mean[epoch] += run->losses.at(epoch) / static_cast<double>(runs.size());
+std::vector<ReadOut> mean_read_outs(const std::vector<const RunResult*>& runs) {
+  std::vector<ReadOut> mean = runs.front()->read_outs;
+  const auto count = static_cast<double>(runs.size());
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    for (double ReadOut::*member :
+         {&ReadOut::weight, &ReadOut::temperature, &ReadOut::loss, &ReadOut::difference, &ReadOut::standard_error}) {
+      double sum = 0;
+      for (const RunResult* run : runs) sum += run->read_outs.at(k).*member;
+      mean[k].*member = sum / count;
     }
   }
+  return mean;
+}
+
+/// Of each epoch over the runs that had it.
+std::vector<double> mean_losses(const std::vector<const RunResult*>& runs) {
+  std::vector<double> mean, counts;
+  for (const RunResult* run : runs) {
+    mean.resize(std::max(mean.size(), run->losses.size()));
+    counts.resize(mean.size());
+    for (std::size_t epoch = 0; epoch < run->losses.size(); ++epoch) {
+      mean[epoch] += run->losses[epoch];
+      counts[epoch] += 1;
+    }
+  }
+  for (std::size_t epoch = 0; epoch < mean.size(); ++epoch) mean[epoch] /= counts[epoch];
   return mean;
 }
 
@@ -150,6 +169,7 @@ StrategyResult summarize_strategy(const StrategyRuns& own, const StrategyRuns& s
     result.trainable_parameters = runs.front()->trainable_parameters;
     for (const RunResult* run : runs) result.seconds += run->seconds / static_cast<double>(runs.size());
     result.influence = mean_influence(runs);
+    result.read_outs = mean_read_outs(runs);
     result.losses = mean_losses(runs);
     look_at_predictions(result, runs);
     for (const RunResult* run : runs) {

@@ -8,13 +8,12 @@
 
 namespace rtl::transfer {
 
-std::unique_ptr<layers::Network> FitContext::new_network() const {
+std::unique_ptr<layers::Network> FitContext::new_network(std::uint64_t seed) const {
   std::string text = options().model;
   if (text.empty()) text = train().has_images() ? "paper_cnn" : "mlp";
   const std::size_t colon = text.find(':');
   const std::string variant = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  return layers::make_network({text.substr(0, colon), variant, train().sample_shape(), task().outputs}, device(),
-                              seed());
+  return layers::make_network({text.substr(0, colon), variant, train().sample_shape(), task().outputs}, device(), seed);
 }
 
 data::InputNormalization FitContext::fitted_normalization() const {

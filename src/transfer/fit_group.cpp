@@ -16,16 +16,17 @@ std::string stage_checkpoint(const std::string& path, std::int64_t stage, std::s
   return fmt::format("{}.{}.{}", path, stage + 1, replica + 1);
 }
 
+void add_warning(TrainingRecord& record, const std::string& warning) {
+  if (std::find(record.warnings.begin(), record.warnings.end(), warning) != record.warnings.end()) return;
+  record.warnings.push_back(warning);
+}
+
 void append(TrainingRecord& all, const TrainingRecord& stage) {
   all.losses.insert(all.losses.end(), stage.losses.begin(), stage.losses.end());
   all.steps += stage.steps;
   all.seconds += stage.seconds;
   all.complete = all.complete && stage.complete;
-  for (const std::string& warning : stage.warnings) {
-    if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end()) {
-      all.warnings.push_back(warning);
-    }
-  }
+  for (const std::string& warning : stage.warnings) add_warning(all, warning);
 }
 
 }  // namespace
@@ -44,6 +45,8 @@ const data::Dataset& FitContext::source_data() const {
   return *shared_->options.source_data;
 }
 
+void FitContext::warn(const std::string& sentence) { add_warning(record_, sentence); }
+
 ConstView FitContext::keep(Tensor tensor) {
   kept_.push_back(std::move(tensor));
   return kept_.back().view();
@@ -59,12 +62,21 @@ FitContext::TrainingRequest FitContext::train(Trainable& model, const TrainingDa
   return train_all({{&model, data, options}});
 }
 
-FitContext::TrainingRequest FitContext::train_all(std::vector<Replica> replicas) {
-  if (replicas.empty()) throw ValueError("train_all: there is nothing to train");
+void FitContext::number_checkpoints(std::vector<Replica>& replicas) {
+  if (replicas.empty()) throw ValueError("a recipe asks for no training at all");
   for (std::size_t i = 0; i < replicas.size(); ++i) {
     replicas[i].options.checkpoint = stage_checkpoint(training_.checkpoint, stages_, i);
   }
   ++stages_;
+}
+
+FitContext::TrainingRequest FitContext::train_all(std::vector<Replica> replicas) {
+  number_checkpoints(replicas);
+  return {*this, std::move(replicas)};
+}
+
+FitContext::EachRequest FitContext::train_each(std::vector<Replica> replicas) {
+  number_checkpoints(replicas);
   return {*this, std::move(replicas)};
 }
 
@@ -81,19 +93,32 @@ void FitContext::TrainingRequest::await_suspend(std::coroutine_handle<> handle) 
   context_.waiting_ = handle;
 }
 
-TrainingRecord FitContext::TrainingRequest::await_resume() {
-  if (context_.answered_.empty()) return context_.record_;  // stopped before
+std::vector<ReplicaTraining> FitContext::TrainingRequest::take_answers() {
+  if (context_.answered_.empty()) return {};  // stopped before
   if (context_.stages_ == 1) context_.record_.complete = true;
   std::int64_t parameters = 0;
-  for (const ReplicaTraining& training : context_.answered_) {
+  for (ReplicaTraining& training : context_.answered_) {
     parameters += training.record.parameters;
+    training.record.complete = training.record.complete || training.divergence;
     append(context_.record_, training.record);
-    if (training.divergence) throw TrainingDiverged(*training.divergence);
   }
   context_.record_.parameters = std::max(context_.record_.parameters, parameters);
-  TrainingRecord first = context_.answered_.front().record;
-  context_.answered_.clear();
-  return first;
+  return std::exchange(context_.answered_, {});
+}
+
+TrainingRecord FitContext::TrainingRequest::await_resume() {
+  const std::vector<ReplicaTraining> answers = take_answers();
+  for (const ReplicaTraining& training : answers) {
+    if (training.divergence) throw TrainingDiverged(*training.divergence);
+  }
+  return answers.empty() ? context_.record_ : answers.front().record;
+}
+
+std::vector<std::optional<TrainingDiverged>> FitContext::EachRequest::await_resume() {
+  std::vector<std::optional<TrainingDiverged>> divergences;
+  for (ReplicaTraining& training : take_answers()) divergences.push_back(std::move(training.divergence));
+  divergences.resize(count());
+  return divergences;
 }
 
 FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>& sources, const Tables& tables,

@@ -85,6 +85,12 @@ Scores decode_scores(const json& value) {
   return scores;
 }
 
+/// A loss that is not known is null.
+json encode(const ReadOut& read_out) {
+  return {{"name", read_out.name}, {"weight", read_out.weight},         {"temperature", read_out.temperature},
+          {"loss", read_out.loss}, {"difference", read_out.difference}, {"standard_error", read_out.standard_error}};
+}
+
 json encode(const RunResult& result) {
   if (!result.divergence.empty()) return {{"divergence", result.divergence}};
   json influence = json::array();
@@ -95,10 +101,12 @@ json encode(const RunResult& result) {
                          {"logit_deviation", block.logit_deviation},
                          {"share", block.share}});
   }
+  json read_outs = json::array();
+  for (const ReadOut& read_out : result.read_outs) read_outs.push_back(encode(read_out));
   return {{"scores", encode(result.scores)}, {"trainable_parameters", result.trainable_parameters},
           {"seconds", result.seconds},       {"influence", influence},
           {"losses", result.losses},         {"warnings", result.warnings},
-          {"fitted", result.fitted}};
+          {"read_outs", read_outs},          {"fitted", result.fitted}};
 }
 
 RunResult decode(const json& value) {
@@ -116,6 +124,10 @@ RunResult decode(const json& value) {
   }
   value.at("losses").get_to(result.losses);
   value.at("warnings").get_to(result.warnings);
+  for (const json& entry : value.at("read_outs")) {
+    result.read_outs.push_back({entry.at("name"), entry.at("weight"), entry.at("temperature"), number(entry.at("loss")),
+                                number(entry.at("difference")), number(entry.at("standard_error"))});
+  }
   result.fitted = value.value("fitted", std::string());
   return result;
 }

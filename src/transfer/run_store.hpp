@@ -19,6 +19,7 @@ struct RunResult {
   std::vector<BlockInfluence> influence;
   std::vector<double> losses;         ///< mean training loss of each epoch
   std::vector<std::string> warnings;  ///< TrainingRecord::warnings
+  std::vector<ReadOut> read_outs;     ///< TrainingRecord::read_outs
   std::string fitted;                 ///< content hash of the file of what was fitted; empty where none was kept
   /// How the training diverged; empty if it did not. A diverged run has nothing else.
   std::string divergence;

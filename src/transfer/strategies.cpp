@@ -33,6 +33,11 @@ Fitted refine(const std::vector<FrozenSource>& sources, const data::Dataset& tra
   return fit("refine", sources, train, training, options);
 }
 
+Fitted adapt(const std::vector<FrozenSource>& sources, const data::Dataset& train, const TrainingOptions& training,
+             const StrategyOptions& options) {
+  return fit("safe", sources, train, training, options);
+}
+
 Scores evaluate(const Fitted& fitted, const data::Dataset& test, FeatureCache* cache) {
   fitted.task().check(test, "evaluate");
   return score(fitted.outputs(test, cache), test);

@@ -93,6 +93,9 @@ std::vector<std::string> small_transfer(const std::vector<std::string>& more) {
       "--model",  "paper_cnn:2-2-2-8", "--batch-size",       "16",       "--seeds",
       "2"};
   arguments.insert(arguments.end(), more.begin(), more.end());
+  if (std::find(more.begin(), more.end(), "--strategy") == more.end()) {
+    arguments.insert(arguments.end(), {"--strategy", "distill,fine-tune,probe,refine,ridge-probe"});
+  }
   if (std::find(more.begin(), more.end(), "--epochs") == more.end()) {
     arguments.insert(arguments.end(), {"--epochs", "2"});
   }

@@ -29,4 +29,12 @@ Split stratified_split(std::span<const std::int32_t> labels, std::int64_t classe
 std::vector<std::int64_t> balanced_subset(std::span<const std::int32_t> labels, std::int64_t classes,
                                           std::int64_t per_class, std::uint64_t seed);
 
+/// `count` parts of all rows, for cross-validation, each in ascending order: every class is spread evenly, and sizes
+/// differ by one at most. Throws ValueError unless 2 <= count <= the number of rows, or for a label outside [0,
+/// classes).
+std::vector<std::vector<std::int64_t>> stratified_folds(std::span<const std::int32_t> labels, std::int64_t classes,
+                                                        std::int64_t count, std::uint64_t seed);
+/// The same of rows without classes.
+std::vector<std::vector<std::int64_t>> random_folds(std::int64_t size, std::int64_t count, std::uint64_t seed);
+
 }  // namespace rtl::data

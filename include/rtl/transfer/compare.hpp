@@ -99,6 +99,7 @@ struct StrategyResult {
   std::int64_t constant = 0;              ///< finished runs that predict one class for every test sample
   std::vector<std::int32_t> forgotten;    ///< classes of the test part that no run predicts, unless all are constant
   std::vector<BlockInfluence> influence;  ///< mean over the finished runs, on the test part; empty without blocks
+  std::vector<ReadOut> read_outs;         ///< TrainingRecord::read_outs, mean over the finished runs
   std::vector<double> losses;             ///< mean training loss of each epoch, mean over the finished runs
   std::int64_t warned = 0;                ///< finished runs whose training had warnings
   std::vector<std::string> warnings;      ///< TrainingRecord::warnings of the first of them

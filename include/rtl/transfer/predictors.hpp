@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "rtl/graph/operations.hpp"
 #include "rtl/transfer/predictor.hpp"
 
 namespace rtl::transfer {
@@ -43,14 +45,18 @@ class NetworkPredictor final : public Predictor, public Trainable {
   data::InputNormalization normalization_;
 };
 
-/// A source and what is done to its features before the head sees them: (f - shift) * factor, where given.
+/// A source and what is done to its features before the head sees them: (f - shift) * factor, where given, and then
+/// what lies beyond +-bound is set to it.
 struct FrozenBlock {
   FrozenSource source;
   Tensor shift = {};   ///< f32 [p]; not defined for raw features
   Tensor factor = {};  ///< f32 [p]
+  double bound = std::numeric_limits<double>::infinity();
 
-  /// Of a source with the raw features [N, p] of the training rows; `scale` is that of FeatureScaling::balance.
-  static FrozenBlock fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale);
+  /// Of a source with the raw features [N, p] of the training rows; `scale` is that of FeatureScaling::balance, and
+  /// what lies more than `clip` deviations from the mean is clipped (raw features are not).
+  static FrozenBlock fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
+                         double clip = std::numeric_limits<double>::infinity());
   /// Of raw features f32 [m, p], which are taken over.
   Tensor scaled(Tensor features) const;
   FrozenBlock clone() const;
@@ -75,10 +81,18 @@ class FusedHead final : public Predictor, public Trainable {
   Tensor& bias() const { return bias_.value(); }
   /// Share of the frozen features that is dropped while training; 0 by default.
   void set_feature_dropout(double probability) { feature_dropout_ = probability; }
+  /// Probability with which a sample's frozen features are all absent while training, without rescaling of those that
+  /// are there; 0 by default. The head without them is then trained too.
+  void set_block_dropout(double probability) { block_dropout_ = probability; }
 
   std::string kind() const override { return "fused_head"; }
   std::int64_t outputs_count() const override { return bias_.value().count(); }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
+  /// What each part contributes to the outputs, f32 [N, outputs] each: W_h h + b if there is an encoder, then W_k f_k
+  /// of each block, `scaled` being its features as the head sees them (FrozenBlock::scaled). h is computed once.
+  std::vector<Tensor> shares(const data::Dataset& samples, const std::vector<Tensor>& scaled);
+  /// Of the samples.
+  std::vector<Tensor> scaled_features(const FeatureLookup& features) const;
   std::vector<BlockInfluence> influence(const data::Dataset& samples, const FeatureLookup& features) override;
   layers::ModuleState state() override;
   std::vector<FrozenSource> sources() const override;
@@ -87,12 +101,14 @@ class FusedHead final : public Predictor, public Trainable {
 
   graph::Value outputs(const Batch& batch, const layers::ForwardContext& context) override;
   bool wants_inputs() const override { return encoder_ != nullptr; }
+  std::string description() const override;
 
  private:
   const Device& device() const { return bias_.value().device(); }
-  std::vector<graph::Value> encoded(const Batch& batch, const layers::ForwardContext& context);
-  std::vector<Tensor> scaled_features(const FeatureLookup& features) const;
+  std::vector<graph::FusionInput> parts(const Batch& batch, const layers::ForwardContext& context);
   Tensor encode_all(const data::Dataset& samples);
+  /// Of each block of columns of the head with its weights; the bias is in the first where that is the encoder's.
+  std::vector<Tensor> products(const std::vector<const Tensor*>& blocks) const;
 
   std::unique_ptr<layers::Network> encoder_;
   data::InputNormalization normalization_;  ///< of the encoder's inputs
@@ -100,6 +116,38 @@ class FusedHead final : public Predictor, public Trainable {
   layers::Parameter weight_;  ///< [outputs, sum of the blocks' features]
   layers::Parameter bias_;
   double feature_dropout_ = 0;
+  double block_dropout_ = 0;
+};
+
+/// Networks with a head on an encoder and frozen features, each read out with the features and without, and linear
+/// probes of the features: a weighted mean, of the networks over all of them (weights of classes are those of
+/// probabilities, as in Stack). h and the features are computed once a network.
+class ReadOuts final : public Predictor {
+ public:
+  /// Networks have an encoder and frozen blocks, probes have no encoder. `read_outs`: with features, network alone,
+  /// then each probe. Throws ValueError for no networks, different outputs, another number of read-outs than there are,
+  /// weights below zero or with another sum than one (of classes), or temperatures that are not positive.
+  ReadOuts(bool regression, std::vector<std::unique_ptr<FusedHead>> networks,
+           std::vector<std::unique_ptr<FusedHead>> probes, std::vector<ReadOut> read_outs);
+
+  const std::vector<std::unique_ptr<FusedHead>>& networks() const { return networks_; }
+  const std::vector<std::unique_ptr<FusedHead>>& probes() const { return probes_; }
+  const std::vector<ReadOut>& read_outs() const { return read_outs_; }
+
+  std::string kind() const override { return "read_outs"; }
+  std::int64_t outputs_count() const override { return networks_.front()->outputs_count(); }
+  Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
+  /// An entry a read-out: its share is its weight.
+  std::vector<BlockInfluence> influence(const data::Dataset& samples, const FeatureLookup& features) override;
+  layers::ModuleState state() override;
+  std::vector<FrozenSource> sources() const override { return networks_.front()->sources(); }
+  std::optional<Shape> sample() const override { return networks_.front()->sample(); }
+  void write(ArchiveWriter& archive) override;
+
+ private:
+  bool regression_;
+  std::vector<std::unique_ptr<FusedHead>> networks_, probes_;
+  std::vector<ReadOut> read_outs_;
 };
 
 /// One predictor in a stack.

@@ -33,6 +33,18 @@ Fitted fine_tune(const FrozenSource& source, const data::Dataset& train, const T
 Fitted refine(const std::vector<FrozenSource>& sources, const data::Dataset& train, const TrainingOptions& training,
               const StrategyOptions& options = {});
 
+/// The default, for whoever wants one answer: strategy `safe` (docs/safe.md). It is made not to do worse than training
+/// from scratch, a probe or refine, whichever of these is best: networks trained on folds of the target are read out
+/// with the sources' features and without, beside a calibrated probe, and weighted by their losses on the rows left
+/// out. TrainingRecord::read_outs tells weights and losses. Costs four trainings of the residual encoder; options of
+/// `safe` go into StrategyOptions::values ({"fits", "one"} trains one network).
+Fitted adapt(const std::vector<FrozenSource>& sources, const data::Dataset& train, const TrainingOptions& training = {},
+             const StrategyOptions& options = {});
+inline Fitted adapt(const FrozenSource& source, const data::Dataset& train, const TrainingOptions& training = {},
+                    const StrategyOptions& options = {}) {
+  return adapt(std::vector{source}, train, training, options);
+}
+
 /// Scores of a fitted model on data with labels or targets.
 Scores evaluate(const Fitted& fitted, const data::Dataset& test, FeatureCache* cache = nullptr);
 

@@ -103,7 +103,8 @@ class FitContext {
   const Device& device() const;
 
   /// A new network of StrategyOptions::model for the target, drawn from the seed.
-  std::unique_ptr<layers::Network> new_network() const;
+  std::unique_ptr<layers::Network> new_network() const { return new_network(seed()); }
+  std::unique_ptr<layers::Network> new_network(std::uint64_t seed) const;
   /// StrategyOptions::normalization, fitted to the training samples.
   data::InputNormalization fitted_normalization() const;
   /// The source as something to train, with its own normalisation, and its head or a new one. Throws ShapeError where
@@ -135,12 +136,20 @@ class FitContext {
   TrainingRequest train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
   /// Several trainings at once, where they record the same operations: folds, members.
   TrainingRequest train_all(std::vector<Replica> replicas);
+  /// The same for a recipe that can do without some of them: of each, how it diverged, if it did.
+  class EachRequest;
+  EachRequest train_each(std::vector<Replica> replicas);
 
   /// Trainings so far, of all stages.
   const TrainingRecord& record() const noexcept { return record_; }
+  /// For the record: a sentence for the user, once.
+  void warn(const std::string& sentence);
+  /// For the record.
+  void report(std::vector<ReadOut> read_outs) { record_.read_outs = std::move(read_outs); }
 
  private:
   friend class FitGroup;
+  void number_checkpoints(std::vector<Replica>& replicas);
   std::shared_ptr<Shared> shared_;
   Inputs inputs_;
   TrainingOptions training_;
@@ -163,9 +172,20 @@ class FitContext::TrainingRequest {
   /// Of the first.
   TrainingRecord await_resume();
 
+ protected:
+  /// Adds them to the record. None, if they were not made.
+  std::vector<ReplicaTraining> take_answers();
+  std::size_t count() const { return replicas_.size(); }
+
  private:
   FitContext& context_;
   std::vector<Replica> replicas_;
+};
+
+class FitContext::EachRequest : public FitContext::TrainingRequest {
+ public:
+  using TrainingRequest::TrainingRequest;
+  std::vector<std::optional<TrainingDiverged>> await_resume();
 };
 
 class Strategy {

@@ -6,8 +6,8 @@
 namespace rtl::studies::transfer_table {
 
 const std::vector<std::string>& strategy_labels() {
-  static const std::vector<std::string> labels{"scratch", "probe",          "ridge-probe",
-                                               "refine",  "refine:balance", "fine-tune"};
+  static const std::vector<std::string> labels{"scratch",   "probe", "ridge-probe",   "refine",       "refine:balance",
+                                               "fine-tune", "safe",  "safe:fits=two", "safe:fits=one"};
   return labels;
 }
 

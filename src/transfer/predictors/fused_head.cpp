@@ -28,10 +28,10 @@ namespace {
 constexpr std::int64_t evaluation_batch = 256;
 
 /// Root mean square over rows of the rows' norms.
-double row_norm(const std::vector<float>& values, std::int64_t rows) {
+double row_norm(const Tensor& block) {
   double squares = 0;
-  for (const float value : values) squares += static_cast<double>(value) * value;
-  return std::sqrt(squares / static_cast<double>(rows));
+  for (const float value : block.to_vector<float>()) squares += static_cast<double>(value) * value;
+  return std::sqrt(squares / static_cast<double>(block.extent(0)));
 }
 
 /// Root mean square of values [rows, columns] after taking away each column's mean, then each row's: what is left is
@@ -72,7 +72,8 @@ Tensor drawn_bias(std::int64_t outputs, std::int64_t columns, const Device& devi
 
 }  // namespace
 
-FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale) {
+FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
+                             double clip) {
   FrozenBlock block{source};
   if (scaling == FeatureScaling::raw) return block;
   const Device& device = features.device();
@@ -90,6 +91,7 @@ FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features,
   }
   block.shift = Tensor::from(shift, {columns}, device);
   block.factor = Tensor::from(factor, {columns}, device);
+  block.bound = clip * target;
   return block;
 }
 
@@ -98,12 +100,19 @@ Tensor FrozenBlock::scaled(Tensor features) const {
   const Device device = features.device();
   kernels::binary(device, kernels::BinaryOp::subtract, features, shift, features);
   kernels::binary(device, kernels::BinaryOp::multiply, features, factor, features);
+  if (std::isfinite(bound)) {
+    const auto limit = static_cast<float>(bound);
+    const Tensor high = Tensor::from(std::vector{limit}, {1}, device),
+                 low = Tensor::from(std::vector{-limit}, {1}, device);
+    kernels::binary(device, kernels::BinaryOp::minimum, features, high, features);
+    kernels::binary(device, kernels::BinaryOp::maximum, features, low, features);
+  }
   return features;
 }
 
 FrozenBlock FrozenBlock::clone() const {
   const auto copy_of = [](const Tensor& tensor) { return tensor.defined() ? tensor.clone() : Tensor(); };
-  return {source, copy_of(shift), copy_of(factor)};
+  return {source, copy_of(shift), copy_of(factor), bound};
 }
 
 FusedHead::FusedHead(std::unique_ptr<layers::Network> encoder, data::InputNormalization normalization,
@@ -145,22 +154,36 @@ std::optional<Shape> FusedHead::sample() const {
   return {};
 }
 
-std::vector<graph::Value> FusedHead::encoded(const Batch& batch, const layers::ForwardContext& context) {
-  std::vector<graph::Value> features;
-  if (encoder_) features.push_back(encoder_->drop_features(encoder_->features(batch.inputs, context), context));
-  for (const graph::Value& frozen : batch.features) {
-    const bool drop = context.training && feature_dropout_ > 0;
-    const std::uint64_t name = layers::stream_of("frozen features");
-    features.push_back(drop ? graph::dropout(frozen, feature_dropout_, name, context.counters) : frozen);
+std::vector<graph::FusionInput> FusedHead::parts(const Batch& batch, const layers::ForwardContext& context) {
+  std::vector<graph::FusionInput> parts;
+  if (encoder_) parts.push_back({encoder_->drop_features(encoder_->features(batch.inputs, context), context)});
+  const bool drop = context.training && feature_dropout_ > 0, absent = context.training && block_dropout_ > 0;
+  graph::Value keep;
+  if (absent) {
+    graph::Graph& graph = batch.features.front().graph();
+    const graph::Value ones = graph::fill(graph, 1, {batch.features.front().shape()[0]}, DType::f32);
+    keep = graph::dropout(ones, block_dropout_, layers::stream_of("frozen blocks"), context.counters);
   }
-  return features;
+  for (const graph::Value& frozen : batch.features) {
+    const std::uint64_t name = layers::stream_of("frozen features");
+    graph::FusionInput& part = parts.emplace_back(
+        graph::FusionInput{drop ? graph::dropout(frozen, feature_dropout_, name, context.counters) : frozen});
+    if (!absent) continue;
+    part.keep = keep;
+    part.scale = 1 - block_dropout_;  // what dropout multiplies what it keeps by
+  }
+  return parts;
 }
 
 graph::Value FusedHead::outputs(const Batch& batch, const layers::ForwardContext& context) {
-  std::vector<graph::FusionInput> inputs;
-  for (const graph::Value& features : encoded(batch, context)) inputs.push_back({.features = features});
+  const std::vector<graph::FusionInput> inputs = parts(batch, context);
   graph::Graph& graph = inputs.front().features.graph();
   return graph::residual_fusion(inputs, context.read(graph, weight_), context.read(graph, bias_));
+}
+
+std::string FusedHead::description() const {
+  if (feature_dropout_ == 0 && block_dropout_ == 0) return {};
+  return fmt::format("dropout of frozen features {}, of blocks {}", feature_dropout_, block_dropout_);
 }
 
 std::vector<Tensor> FusedHead::scaled_features(const FeatureLookup& features) const {
@@ -190,25 +213,51 @@ Tensor FusedHead::encode_all(const data::Dataset& samples) {
   return h;
 }
 
-std::vector<BlockInfluence> FusedHead::influence(const data::Dataset& samples, const FeatureLookup& features) {
-  std::vector<std::pair<std::string, Tensor>> parts;
-  if (encoder_) parts.emplace_back("h", encode_all(samples));
-  std::vector<Tensor> scaled = scaled_features(features);
-  for (std::size_t k = 0; k < blocks_.size(); ++k) parts.emplace_back(blocks_[k].source.name(), std::move(scaled[k]));
-  std::vector<BlockInfluence> found;
+std::vector<Tensor> FusedHead::products(const std::vector<const Tensor*>& blocks) const {
+  std::vector<Tensor> products;
   std::int64_t column = 0;
+  for (const Tensor* block : blocks) {
+    const bool with_bias = encoder_ && column == 0;
+    Tensor product({block->extent(0), outputs_count()}, DType::f32, device());
+    if (with_bias) kernels::unary(device(), kernels::UnaryOp::copy, bias(), product);
+    const ConstView own = weight().view().slice(1, column, column + block->extent(1));
+    kernels::gemm(device(), kernels::Transpose::no, kernels::Transpose::yes, 1.0, *block, own, with_bias ? 1.0 : 0.0,
+                  product);
+    column += block->extent(1);
+    products.push_back(std::move(product));
+  }
+  return products;
+}
+
+std::vector<Tensor> FusedHead::shares(const data::Dataset& samples, const std::vector<Tensor>& scaled) {
+  Tensor h;
+  std::vector<const Tensor*> blocks;
+  if (encoder_) {
+    h = encode_all(samples);
+    blocks.push_back(&h);
+  }
+  for (const Tensor& block : scaled) blocks.push_back(&block);
+  return products(blocks);
+}
+
+std::vector<BlockInfluence> FusedHead::influence(const data::Dataset& samples, const FeatureLookup& features) {
+  std::vector<Tensor> blocks = scaled_features(features);
+  std::vector<BlockInfluence> found;
+  if (encoder_) {
+    blocks.insert(blocks.begin(), encode_all(samples));
+    found.push_back({.name = "h"});
+  }
+  for (const FrozenBlock& block : blocks_) found.push_back({.name = block.source.name()});
+  std::vector<const Tensor*> all;
+  for (const Tensor& block : blocks) all.push_back(&block);
+  const std::vector<Tensor> parts = products(all);
   double total = 0;
-  for (const auto& [name, block] : parts) {
-    const std::int64_t width = block.extent(1);
-    Tensor share({samples.size(), outputs_count()}, DType::f32, device());
-    kernels::gemm(device(), kernels::Transpose::no, kernels::Transpose::yes, 1.0, block,
-                  weight().view().slice(1, column, column + width), 0.0, share);
-    column += width;
-    BlockInfluence entry{name, width, row_norm(block.to_vector<float>(), samples.size()), 0, 0};
-    entry.logit_deviation = centred_deviation(share.to_vector<float>(), static_cast<std::size_t>(samples.size()),
-                                              static_cast<std::size_t>(outputs_count()));
-    total += entry.logit_deviation * entry.logit_deviation;
-    found.push_back(entry);
+  for (std::size_t k = 0; k < found.size(); ++k) {
+    found[k].features = blocks[k].extent(1);
+    found[k].feature_norm = row_norm(blocks[k]);
+    found[k].logit_deviation = centred_deviation(parts[k].to_vector<float>(), static_cast<std::size_t>(samples.size()),
+                                                 static_cast<std::size_t>(outputs_count()));
+    total += found[k].logit_deviation * found[k].logit_deviation;
   }
   for (BlockInfluence& entry : found) {
     entry.share = total > 0 ? entry.logit_deviation * entry.logit_deviation / total : 0;
@@ -229,6 +278,7 @@ void FusedHead::write(ArchiveWriter& archive) {
     if (!blocks_[k].shift.defined()) continue;
     part.tensor("shift", blocks_[k].shift);
     part.tensor("factor", blocks_[k].factor);
+    if (std::isfinite(blocks_[k].bound)) part.number("bound", blocks_[k].bound);
   }
 }
 
@@ -251,6 +301,7 @@ std::unique_ptr<Predictor> read_fused_head(const ArchiveReader& archive) {
     if (part.has_tensor("shift")) {
       block.shift = part.tensor("shift", width);
       block.factor = part.tensor("factor", width);
+      if (part.has("bound")) block.bound = part.number("bound");
     }
     blocks.push_back(std::move(block));
   }

@@ -6,23 +6,11 @@
 
 #include "rtl/transfer/archive.hpp"
 #include "rtl/transfer/predictors.hpp"
+#include "transfer/mixture.hpp"
 #include "transfer/predictor_kinds.hpp"
 
 namespace rtl::transfer {
 namespace {
-
-/// Adds w softmax(t z) of each row to the probabilities.
-void add_probabilities(const std::vector<float>& logits, std::size_t classes, const StackMember& member,
-                       std::vector<double>& probabilities) {
-  std::vector<double> row(classes);
-  for (std::size_t begin = 0; begin < logits.size(); begin += classes) {
-    double largest = -INFINITY, sum = 0;
-    for (std::size_t c = 0; c < classes; ++c) largest = std::max(largest, member.temperature * logits[begin + c]);
-    for (std::size_t c = 0; c < classes; ++c)
-      sum += row[c] = std::exp(member.temperature * logits[begin + c] - largest);
-    for (std::size_t c = 0; c < classes; ++c) probabilities[begin + c] += member.weight * row[c] / sum;
-  }
-}
 
 std::string member_name(std::size_t index) { return fmt::format("member{}", index); }
 
@@ -52,28 +40,14 @@ Stack::Stack(bool regression, std::vector<StackMember> members)
 }
 
 Tensor Stack::predict(const data::Dataset& samples, const FeatureLookup& features) {
-  std::vector<double> mean;
-  Shape shape;
+  detail::Mixture mixture(regression_, outputs_count());
   Device device = samples.inputs.device();
   for (const StackMember& member : members_) {
     const Tensor outputs = member.predictor->predict(samples, features);
-    const std::vector<float> values = outputs.to_vector<float>();
-    mean.resize(values.size());
-    shape = outputs.shape();
+    mixture.add(outputs.to_vector<float>(), member.weight, member.temperature);
     device = outputs.device();
-    if (!regression_) {
-      add_probabilities(values, static_cast<std::size_t>(outputs_count()), member, mean);
-      continue;
-    }
-    for (std::size_t i = 0; i < values.size(); ++i) mean[i] += member.weight * member.temperature * values[i];
   }
-  std::vector<float> result;
-  result.reserve(mean.size());
-  // A probability that is zero in double becomes the smallest one, so that its logarithm is a number.
-  for (const double value : mean) {
-    result.push_back(static_cast<float>(regression_ ? value : std::log(std::max(value, 1e-300))));
-  }
-  return Tensor::from(result, shape, device);
+  return mixture.result(device);
 }
 
 std::vector<BlockInfluence> Stack::influence(const data::Dataset& /*samples*/, const FeatureLookup& /*features*/) {

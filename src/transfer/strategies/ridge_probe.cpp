@@ -1,7 +1,7 @@
 // Ridge regression on the source's frozen features, with its penalty by exact leave-one-out: a probe in closed form.
-#include "rtl/kernels/pointwise.hpp"
 #include "rtl/solvers/ridge_path.hpp"
 #include "rtl/transfer/strategy.hpp"
+#include "transfer/ridge_head.hpp"
 
 namespace rtl::transfer::recipes {
 namespace {
@@ -19,39 +19,13 @@ struct Options {
   }
 };
 
-/// One column a class, 1 for samples of it, or the standardised targets: f32 [N, outputs].
-Tensor regressed(const FitContext& context) {
-  const data::Dataset& train = context.train();
-  const Task& task = context.task();
-  if (task.regression) {
-    return Tensor::from(standardized_targets(task, train), {train.size(), task.outputs}, context.device());
-  }
-  const std::vector<std::int32_t> labels = train.labels.to_vector<std::int32_t>();
-  std::vector<float> columns(labels.size() * static_cast<std::size_t>(task.outputs));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    columns[i * static_cast<std::size_t>(task.outputs) + static_cast<std::size_t>(labels[i])] = 1;
-  }
-  return Tensor::from(columns, {train.size(), task.outputs}, context.device());
-}
-
 Recipe fit(FitContext& context, Options options) {
   FitContext::Blocks given = context.blocks(FeatureScaling::standardize, 1);
-  const Tensor y = regressed(context);
+  const Tensor y = detail::RowTargets::of(context).columns(context.device());
   const solvers::RidgePath path(
       context.device(), given.features.front(), y,
       solvers::logarithmic_penalties(options.lowest_penalty, options.highest_penalty, options.penalties));
-  const solvers::RidgeFit best = path.fit(path.best_penalty());
-  const auto narrow = [&](ConstView values, const Shape& shape) {
-    Tensor contiguous(shape, DType::f64, context.device());
-    kernels::unary(context.device(), kernels::UnaryOp::copy, values, contiguous);
-    Tensor result(shape, DType::f32, context.device());
-    kernels::cast(context.device(), contiguous, result);
-    return result;
-  };
-  const std::int64_t columns = best.coefficients.extent(0), outputs = context.task().outputs;
-  co_return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(given.blocks),
-                                        narrow(best.coefficients.view().permuted({1, 0}), {outputs, columns}),
-                                        narrow(best.intercept, {outputs}));
+  co_return detail::ridge_head(std::move(given.blocks), path.fit(path.best_penalty()));
 }
 
 }  // namespace

@@ -1,0 +1,83 @@
+#include "transfer/ridge_head.hpp"
+
+#include <cmath>
+
+#include "rtl/kernels/pointwise.hpp"
+#include "transfer/read_out_weights.hpp"
+
+namespace rtl::transfer::detail {
+namespace {
+
+/// scikit-learn's alpha: half decades.
+constexpr double lowest_alpha = 1e-3, highest_alpha = 1e5;
+constexpr std::int64_t penalties = 17;
+/// A leave-one-out score is right to some 1e-4; logits beyond these are none.
+constexpr double highest_temperature = 1000;
+
+/// Shares of the classes, each with half a row more, so that none is 0.
+std::vector<double> priors(const RowTargets& targets) {
+  std::vector<double> shares(static_cast<std::size_t>(targets.task.outputs), 0.5);
+  for (const std::int32_t label : targets.labels) shares[static_cast<std::size_t>(label)] += 1;
+  const double total = static_cast<double>(targets.labels.size()) + 0.5 * static_cast<double>(shares.size());
+  for (double& share : shares) share /= total;
+  return shares;
+}
+
+}  // namespace
+
+std::unique_ptr<FusedHead> ridge_head(std::vector<FrozenBlock> blocks, const solvers::RidgeFit& fit,
+                                      const HeadScale* scale) {
+  const Device& device = fit.coefficients.device();
+  const std::int64_t columns = fit.coefficients.extent(0), outputs = fit.coefficients.extent(1);
+  const std::vector<double> w = fit.coefficients.to_vector<double>(), b = fit.intercept.to_vector<double>();
+  const double temperature = scale != nullptr ? scale->temperature : 1;
+  std::vector<float> weight, bias;
+  for (std::size_t c = 0; c < b.size(); ++c) {
+    for (std::size_t j = 0; j < w.size() / b.size(); ++j) {
+      weight.push_back(static_cast<float>(temperature * w[j * b.size() + c]));
+    }
+    bias.push_back(
+        static_cast<float>(scale != nullptr ? scale->base[c] + temperature * (b[c] - scale->shift[c]) : b[c]));
+  }
+  return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks),
+                                     Tensor::from(weight, {outputs, columns}, device),
+                                     Tensor::from(bias, {outputs}, device));
+}
+
+Tensor side_by_side(const std::vector<Tensor>& features) {
+  std::int64_t columns = 0;
+  for (const Tensor& block : features) columns += block.extent(1);
+  const Device& device = features.front().device();
+  Tensor all({features.front().extent(0), columns}, DType::f32, device);
+  std::int64_t column = 0;
+  for (const Tensor& block : features) {
+    kernels::unary(device, kernels::UnaryOp::copy, block, all.view().slice(1, column, column + block.extent(1)));
+    column += block.extent(1);
+  }
+  return all;
+}
+
+std::unique_ptr<FusedHead> calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features,
+                                            const RowTargets& targets) {
+  const Device& device = features.device();
+  const Tensor y = targets.columns(device);
+  std::vector<double> grid = solvers::logarithmic_penalties(lowest_alpha, highest_alpha, penalties);
+  for (double& penalty : grid) penalty = solvers::penalty_from_sklearn(penalty, static_cast<double>(targets.rows()));
+  const solvers::RidgePath path(device, features, y, grid);
+  const double best = path.best_penalty();
+  const solvers::RidgeFit fit = path.fit(best);
+  if (targets.task.regression) return ridge_head(std::move(blocks), fit);
+  HeadScale scale;
+  scale.shift = priors(targets);
+  for (const double share : scale.shift) scale.base.push_back(std::log(share));
+  const std::vector<float> own = y.to_vector<float>();
+  std::vector<double> scores = path.leave_one_out_residuals(best).to_vector<double>();
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const double score = own[i] - scores[i];
+    scores[i] = (std::isfinite(score) ? score : 0) - scale.shift[i % scale.shift.size()];
+  }
+  scale.temperature = calibrated_temperature(scale.base, scores, targets.labels, highest_temperature);
+  return ridge_head(std::move(blocks), fit, &scale);
+}
+
+}  // namespace rtl::transfer::detail

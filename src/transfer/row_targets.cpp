@@ -1,0 +1,45 @@
+#include "transfer/row_targets.hpp"
+
+#include "rtl/data/label_flips.hpp"
+
+namespace rtl::transfer::detail {
+
+RowTargets RowTargets::of(const FitContext& context) {
+  const data::Dataset& train = context.train();
+  if (context.task().regression) return {context.task(), {}, standardized_targets(context.task(), train)};
+  const TrainingOptions& training = context.training();
+  return {context.task(),
+          data::flipped_labels(train.labels.to_vector<std::int32_t>(), train.classes,
+                               {training.label_flips, training.seed, training.flip_each_epoch}, 0),
+          {}};
+}
+
+std::int64_t RowTargets::rows() const {
+  return task.regression ? static_cast<std::int64_t>(targets.size()) / task.outputs
+                         : static_cast<std::int64_t>(labels.size());
+}
+
+RowTargets RowTargets::subset(std::span<const std::int64_t> rows) const {
+  RowTargets part{task, {}, {}};
+  const auto outputs = static_cast<std::size_t>(task.outputs);
+  for (const std::int64_t row : rows) {
+    const auto i = static_cast<std::size_t>(row);
+    if (!task.regression) {
+      part.labels.push_back(labels[i]);
+      continue;
+    }
+    for (std::size_t c = 0; c < outputs; ++c) part.targets.push_back(targets[i * outputs + c]);
+  }
+  return part;
+}
+
+Tensor RowTargets::columns(const Device& device) const {
+  const Shape shape{rows(), task.outputs};
+  if (task.regression) return Tensor::from(targets, shape, device);
+  const auto outputs = static_cast<std::size_t>(task.outputs);
+  std::vector<float> columns(labels.size() * outputs);
+  for (std::size_t i = 0; i < labels.size(); ++i) columns[i * outputs + static_cast<std::size_t>(labels[i])] = 1;
+  return Tensor::from(columns, shape, device);
+}
+
+}  // namespace rtl::transfer::detail
