@@ -67,6 +67,7 @@ TEST(Json, Strategies) {
                                              "probe",
                                              "refine",
                                              "ridge-probe",
+                                             "safe",
                                              "snapshots",
                                              "stochastic-norm",
                                              "weight-average"}));

@@ -84,8 +84,7 @@ const Strategy& adapter() {
       {.name = "adapter",
        .summary = "a trained bottleneck on the source's frozen features, or in each of its residual branches",
        .reference = "Houlsby et al. 2019; Xu et al. 2025, Adapter",
-       .uses_features = true,
-       .in_all = false},
+       .uses_features = true},
       fit);
   return strategy;
 }

@@ -28,8 +28,7 @@ const Strategy& bitfit() {
       {.name = "bitfit",
        .summary = "biases, offsets of norms and the head go on training; weights and running statistics stay",
        .reference = "Ben Zaken, Ravfogel and Goldberg 2022",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

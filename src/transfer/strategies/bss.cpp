@@ -58,8 +58,7 @@ const Strategy& bss() {
       {.name = "bss",
        .summary = "fine-tuning with a penalty on the smallest singular values of a batch's features",
        .reference = "Chen, Wang, Fu, Long and Wang 2019, batch spectral shrinkage",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

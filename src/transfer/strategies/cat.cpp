@@ -124,8 +124,7 @@ const Strategy& cat() {
            "networks like the source, pretrained anew in equal shares of one budget, and a probe on all features",
        .reference = "Zhang and Bottou 2023, CAT-n; Yang, Zhang and Bottou 2025, Time-Cat",
        .uses_source_data = true,
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit);
   return strategy;
 }

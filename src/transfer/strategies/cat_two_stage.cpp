@@ -54,8 +54,7 @@ const Strategy& cat_two_stage() {
        .summary = "each source fine-tuned alone, then a head on all their features, from the mean of their logits",
        .reference = "Zhang and Bottou 2023, two-stage fine-tuning",
        .most_sources = std::numeric_limits<std::int64_t>::max(),
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

@@ -44,8 +44,7 @@ const Strategy& concatenate() {
                                              .summary = "one linear head on the frozen features of all sources",
                                              .reference = "Xu et al. 2025, Naive; Zhang and Bottou 2023",
                                              .most_sources = std::numeric_limits<std::int64_t>::max(),
-                                             .uses_features = true,
-                                             .in_all = false},
+                                             .uses_features = true},
                                             fit);
   return strategy;
 }

@@ -44,8 +44,7 @@ const Strategy& coral_gate() {
        .reference = "Sun and Saenko 2016, Deep CORAL; Xu et al. 2025, DCORAL-Gate",
        .uses_features = true,
        .uses_source_data = true,
-       .regression = false,
-       .in_all = false},
+       .regression = false},
       fit, nullptr, [](const Options& options) { return options.source_half == detail::SourceHalf::samples; });
   return strategy;
 }

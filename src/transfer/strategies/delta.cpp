@@ -134,8 +134,7 @@ const Strategy& delta() {
        .summary = "fine-tuning that stays near the source's feature maps, in the channels that matter for the target",
        .reference = "Li, Xiong, Wang, Rao, Liu, Chen and Huan 2019, DELTA",
        .uses_features = true,
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

@@ -173,8 +173,7 @@ const Strategy& ensemble_distill() {
        .reference = "Hinton, Vinyals and Dean 2015; Zhang and Bottou 2023, DISTILL-n",
        .most_sources = std::numeric_limits<std::int64_t>::max(),
        .uses_features = true,
-       .regression = false,
-       .in_all = false},
+       .regression = false},
       fit);
   return strategy;
 }

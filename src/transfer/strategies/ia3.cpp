@@ -55,8 +55,7 @@ const Strategy& ia3() {
       {.name = "ia3",
        .summary = "the source stays, but for learned scales of each layer's outputs and a trained head",
        .reference = "Liu et al. 2022, (IA)^3",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

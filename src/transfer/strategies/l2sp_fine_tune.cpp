@@ -57,8 +57,7 @@ const Strategy& l2sp_fine_tune() {
       {.name = "l2sp-fine-tune",
        .summary = "fine-tuning with a penalty on the distance from the source's weights and one on a new head",
        .reference = "Li, Grandvalet and Davoine 2018, L2-SP",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

@@ -55,8 +55,7 @@ const Strategy& logit_ensemble() {
        .summary = "the mean of the outputs of one probe, or fine-tuned copy, for each source",
        .reference = "Hansen and Salamon 1990; Xu et al. 2025, Ensemble",
        .most_sources = std::numeric_limits<std::int64_t>::max(),
-       .uses_features = true,
-       .in_all = false},
+       .uses_features = true},
       fit, [](const Options& options, const std::vector<FrozenSource>&, const data::Dataset&) {
         return options.member_kind == Members::copies;
       });

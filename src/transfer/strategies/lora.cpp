@@ -72,8 +72,7 @@ const Strategy& lora() {
        .summary =
            "the source's weights stay, and an update of low rank is trained for each linear and convolution layer",
        .reference = "Hu et al. 2022; Xu et al. 2025, LoRA (of the head alone)",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit);
   return strategy;
 }

@@ -91,8 +91,7 @@ const Strategy& mmd() {
        .summary = "a fine-tuned copy whose features of source and target samples are drawn together",
        .reference = "Long et al. 2015, DAN; Gretton et al. 2012, multi-kernel MMD",
        .uses_source_data = true,
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

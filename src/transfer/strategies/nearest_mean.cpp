@@ -1,10 +1,9 @@
 // The class whose mean frozen features are nearest, as a linear head in closed form.
-#include <fmt/format.h>
-
 #include <cmath>
 #include <limits>
 
 #include "rtl/transfer/strategy.hpp"
+#include "transfer/row_targets.hpp"
 
 namespace rtl::transfer::recipes {
 namespace {
@@ -20,19 +19,16 @@ struct Options {
   }
 };
 
-/// Means m_c of each class, one after another. Throws ValueError for a class without samples.
-std::vector<double> class_means(const FitContext& context, const std::vector<ConstView>& features) {
-  const std::vector<std::int32_t> labels = context.train().labels.to_vector<std::int32_t>();
+struct ClassMeans {
+  std::vector<double> counts;  ///< of each class
+  std::vector<double> means;   ///< m_c of each, one after another
+};
+
+ClassMeans class_means(const FitContext& context, const std::vector<ConstView>& features) {
+  const std::vector<std::int32_t> labels = detail::RowTargets::of(context).labels;
   const auto classes = static_cast<std::size_t>(context.task().outputs);
   std::vector<double> counts(classes);
   for (const std::int32_t label : labels) counts[static_cast<std::size_t>(label)] += 1;
-  for (std::size_t c = 0; c < classes; ++c) {
-    if (counts[c] > 0) continue;
-    throw ValueError(
-        fmt::format("nearest-mean: class {} of {} has no training samples, and so no mean",
-                    context.train().class_names.empty() ? std::to_string(c) : context.train().class_names[c],
-                    context.train().name));
-  }
   std::size_t columns = 0, begin = 0;
   for (const ConstView& block : features) columns += static_cast<std::size_t>(block.extent(1));
   std::vector<double> means(classes * columns);
@@ -47,14 +43,17 @@ std::vector<double> class_means(const FitContext& context, const std::vector<Con
     }
     begin += width;
   }
-  return means;
+  return {std::move(counts), std::move(means)};
 }
+
+/// The logit of a class that has no samples, and so no mean.
+constexpr float never = -1e30F;
 
 /// euclidean: -|x - m|^2 / 2 without the part that all classes share; cosine: x m / |m|.
 Recipe fit(FitContext& context, Options options) {
   const bool cosine = options.distance == Distance::cosine;
   FitContext::Blocks given = context.blocks(cosine ? FeatureScaling::raw : FeatureScaling::standardize, 1);
-  const std::vector<double> means = class_means(context, given.features);
+  const auto [counts, means] = class_means(context, given.features);
   const std::int64_t classes = context.task().outputs;
   const std::size_t columns = means.size() / static_cast<std::size_t>(classes);
   std::vector<float> weight, bias;
@@ -63,7 +62,7 @@ Recipe fit(FitContext& context, Options options) {
     for (std::size_t j = 0; j < columns; ++j) squares += means[begin + j] * means[begin + j];
     const double factor = !cosine ? 1 : squares > 0 ? 1 / std::sqrt(squares) : 0;
     for (std::size_t j = 0; j < columns; ++j) weight.push_back(static_cast<float>(means[begin + j] * factor));
-    bias.push_back(cosine ? 0.0F : static_cast<float>(-squares / 2));
+    bias.push_back(counts[bias.size()] == 0 ? never : cosine ? 0.0F : static_cast<float>(-squares / 2));
   }
   co_return std::make_unique<FusedHead>(
       nullptr, data::InputNormalization(), std::move(given.blocks),
@@ -81,8 +80,7 @@ const Strategy& nearest_mean() {
        .most_sources = std::numeric_limits<std::int64_t>::max(),
        .uses_features = true,
        .trains = false,
-       .regression = false,
-       .in_all = false},
+       .regression = false},
       fit);
   return strategy;
 }

@@ -45,8 +45,7 @@ const Strategy& partial() {
       {.name = "partial",
        .summary = "a new network takes over a share of the source's filters, layers or blocks, and all is trained",
        .reference = "partial parameter transfer; Yosinski et al. 2014, the first layers",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options& options, const std::vector<FrozenSource>&, const data::Dataset&) {
         return options.copy_fraction == 1;  // else what L2-SP draws to is not the source
       });

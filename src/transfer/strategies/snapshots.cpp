@@ -52,8 +52,7 @@ const Strategy& snapshots() {
       {.name = "snapshots",
        .summary = "the mean of snapshots of one fine-tuning at a cyclic learning rate",
        .reference = "Huang et al. 2017, snapshot ensembles; Zhang and Bottou 2023, CAT-S",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit);
   return strategy;
 }

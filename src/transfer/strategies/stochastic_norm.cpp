@@ -48,8 +48,7 @@ const Strategy& stochastic_norm() {
       {.name = "stochastic-norm",
        .summary = "fine-tuning in which batch norms use running statistics for a random share of their channels",
        .reference = "Kou, You, Long and Wang 2020, StochNorm",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
 }

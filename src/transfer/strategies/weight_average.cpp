@@ -111,8 +111,7 @@ const Strategy& weight_average() {
       {.name = "weight-average",
        .summary = "the mean weights of the last epochs of a fine-tuning, or of several fine-tuned copies",
        .reference = "Izmailov et al. 2018, SWA; Wortsman et al. 2022, model soups",
-       .trains_source = true,
-       .in_all = false},
+       .trains_source = true},
       fit, [](const Options& options, const std::vector<FrozenSource>&, const data::Dataset&) {
         return options.average_of == Of::copies;  // along a path every epoch would be drawn to its own start
       });
