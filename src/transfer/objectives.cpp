@@ -87,25 +87,26 @@ Value mmd(const Value& source, const Value& target) {
   const Value within = graph::add(block(0, m, 0, m), block(m, rows, m, rows));
   const Value apart = graph::subtract(within, graph::scale(block(0, m, m, rows), 2));
   return graph::reshape(graph::scale(apart, 0.2), {1});
+}
 
-  Value map_distance(const Value& map, const Value& wanted, const Value& attention) {
-    const DType dtype = parameter_dtype(map.dtype());
-    const Value there = graph::stop_gradient(graph::cast(wanted, dtype));
-    const Value squares = graph::square(graph::subtract(graph::cast(map, dtype), there));
-    const std::int64_t channels = map.extent(-1);
-    const Value rows = graph::reshape(squares, {squares.shape().count() / channels, channels});
-    const Value means = graph::mean(rows, {.axes = {0}});
-    return graph::sum(attention.defined() ? graph::multiply(means, attention) : means);
-  }
+Value map_distance(const Value& map, const Value& wanted, const Value& attention) {
+  const DType dtype = parameter_dtype(map.dtype());
+  const Value there = graph::stop_gradient(graph::cast(wanted, dtype));
+  const Value squares = graph::square(graph::subtract(graph::cast(map, dtype), there));
+  const std::int64_t channels = map.extent(-1);
+  const Value rows = graph::reshape(squares, {squares.shape().count() / channels, channels});
+  const Value means = graph::mean(rows, {.axes = {0}});
+  return graph::sum(attention.defined() ? graph::multiply(means, attention) : means);
+}
 
-  Value spectral_shrinkage(const Value& features, std::int64_t count) {
-    const Value f = graph::cast(features, parameter_dtype(features.dtype()));
-    const bool wide = f.extent(0) <= f.extent(1);
-    const Value still = graph::stop_gradient(graph::cast(f, DType::f64));
-    const Value gram = graph::matmul(still, still, {.transpose_a = !wide, .transpose_b = wide});
-    const std::int64_t kept = std::min(count, gram.extent(0));
-    const Value vectors = graph::cast(detail::smallest_eigenvectors(gram, kept), f.dtype());
-    return graph::sum(graph::square(graph::matmul(vectors, f, {.transpose_b = !wide})));
-  }
+Value spectral_shrinkage(const Value& features, std::int64_t count) {
+  const Value f = graph::cast(features, parameter_dtype(features.dtype()));
+  const bool wide = f.extent(0) <= f.extent(1);
+  const Value still = graph::stop_gradient(graph::cast(f, DType::f64));
+  const Value gram = graph::matmul(still, still, {.transpose_a = !wide, .transpose_b = wide});
+  const std::int64_t kept = std::min(count, gram.extent(0));
+  const Value vectors = graph::cast(detail::smallest_eigenvectors(gram, kept), f.dtype());
+  return graph::sum(graph::square(graph::matmul(vectors, f, {.transpose_b = !wide})));
+}
 
 }  // namespace rtl::transfer::objectives
