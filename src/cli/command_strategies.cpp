@@ -1,5 +1,5 @@
 // rtl strategies: every way to transfer, with its options and a reference.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -10,6 +10,7 @@
 #include "cli/outputs.hpp"
 #include "cli/strategy_list.hpp"
 #include "cli/table.hpp"
+#include "rtl/io/file.hpp"
 #include "rtl/transfer/strategy.hpp"
 
 namespace rtl::cli {
@@ -45,37 +46,45 @@ Json to_json(const transfer::StrategyInfo& info) {
           {"options", options}};
 }
 
-void print_options() {
+Table strategies_table() {
+  Table table({"strategy", "what it does", "sources", "reference"});
+  for (std::size_t column = 1; column < 4; ++column) table.align_left(column);
+  for (const auto* strategy : transfer::strategies()) {
+    const auto& info = strategy->info();
+    table.add({info.name, info.summary, describe_needs(info), info.reference});
+  }
+  return table;
+}
+
+Table options_table() {
   Table table({"option", "of", "default", "what it is"});
   for (std::size_t column = 1; column < 4; ++column) table.align_left(column);
   for (const auto* strategy : transfer::strategies()) {
     for (const auto& option : strategy->info().options) {
-      table.add({flag_of(option.name), strategy->info().name, option.default_value, option.help});
+      std::string help = option.help;
+      if (!option.choices.empty()) help += fmt::format(" ({})", fmt::join(option.choices, ", "));
+      if (!option.range.empty()) help += "; " + option.range;
+      table.add({flag_of(option.name), strategy->info().name, option.default_value, help});
     }
   }
-  fmt::print("\n{}", table.to_string());
+  return table;
 }
 
 }  // namespace
 
 void add_strategies_command(CLI::App& app) {
   auto* command = app.add_subcommand("strategies", "Every transfer strategy: a line, its options, its reference");
-  auto path = std::make_shared<std::string>();
+  auto path = std::make_shared<std::string>(), markdown = std::make_shared<std::string>();
   command->add_option("--json", *path, "write the same facts to FILE (- is standard output)");
-  command->callback([path] {
-    check_outputs({{"--json", *path}});
-    Table table({"strategy", "what it does", "sources", "reference"});
-    for (std::size_t column = 1; column < 4; ++column) table.align_left(column);
+  command->add_option("--markdown", *markdown, "write both tables as Markdown to FILE");
+  command->callback([path, markdown] {
+    check_outputs({{"--json", *path}, {"--markdown", *markdown}});
+    if (*path != "-") fmt::print("{}\n{}", strategies_table().to_string(), options_table().to_string());
+    if (!markdown->empty()) {
+      io::write_file(*markdown, strategies_table().to_markdown() + "\n" + options_table().to_markdown());
+    }
     Json list = Json::array();
-    for (const auto* strategy : transfer::strategies()) {
-      const auto& info = strategy->info();
-      table.add({info.name, info.summary, describe_needs(info), info.reference});
-      list.push_back(to_json(info));
-    }
-    if (*path != "-") {
-      fmt::print("{}", table.to_string());
-      print_options();
-    }
+    for (const auto* strategy : transfer::strategies()) list.push_back(to_json(strategy->info()));
     write_json(*path, {{"rtl", RTL_VERSION}, {"strategies", list}});
   });
 }

@@ -83,34 +83,18 @@ std::string claim_table(const Reproduction& reproduction) {
   return html + "</table></div>\n";
 }
 
-std::string text_of(const studies::TextTable& columns) {
+Table table_of(const studies::TextTable& columns) {
   Table table(columns.header);
   for (const std::size_t column : columns.left) table.align_left(column);
   for (const auto& row : columns.rows) table.add(row);
-  return table.to_string();
+  return table;
 }
 
-std::string markdown_row(const std::vector<std::string>& cells) {
-  std::string row = "|";
-  for (const std::string& cell : cells) {
-    row += ' ';
-    for (const char c : cell) {
-      if (c == '|' || c == '<') row += '\\';
-      row += c == '\n' ? ' ' : c;
-    }
-    row += " |";
-  }
-  return row + "\n";
-}
+std::string text_of(const studies::TextTable& columns) { return table_of(columns).to_string(); }
 
-std::string markdown_table(const studies::TextTable& table) {
-  std::vector<std::string> rules(table.header.size(), "---:");
-  if (!rules.empty()) rules[0] = "---";
-  for (const std::size_t column : table.left) rules[column] = "---";
-  std::string text = table.title.empty() ? "" : fmt::format("## {}\n\n", table.title);
-  text += markdown_row(table.header) + markdown_row(rules);
-  for (const auto& row : table.rows) text += markdown_row(row);
-  return text + "\n";
+std::string markdown_table(const studies::TextTable& columns) {
+  const std::string title = columns.title.empty() ? "" : fmt::format("## {}\n\n", columns.title);
+  return title + table_of(columns).to_markdown() + "\n";
 }
 
 }  // namespace

@@ -52,6 +52,27 @@ void Table::add(std::vector<std::string> row) {
 
 void Table::align_left(std::size_t column) { left_.at(column) = true; }
 
+std::string Table::to_markdown() const {
+  std::string text;
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    text += "|";
+    for (const std::string& cell : rows_[r]) {
+      text += ' ';
+      for (const char c : cell) {
+        if (c == '|' || c == '<') text += '\\';
+        text += c;
+      }
+      text += " |";
+    }
+    text += "\n";
+    if (r > 0) continue;
+    text += "|";
+    for (const bool left : left_) text += left ? " --- |" : " ---: |";
+    text += "\n";
+  }
+  return text;
+}
+
 std::string Table::to_string() const {
   std::vector<std::size_t> widths(left_.size(), 0);
   for (const auto& row : rows_) {

@@ -16,6 +16,8 @@ class Table {
   void align_left(std::size_t column);
   /// Header, a rule, the rows; every line ends in a newline.
   std::string to_string() const;
+  /// The same as a table of Markdown.
+  std::string to_markdown() const;
 
  private:
   std::vector<std::vector<std::string>> rows_;
