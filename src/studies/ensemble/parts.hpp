@@ -1,0 +1,27 @@
+// The parts of `rtl reproduce ensemble`.
+#pragma once
+
+#include <string>
+
+#include "studies/store.hpp"
+
+namespace rtl::studies::ensemble {
+
+/// What runs of simulations and networks have.
+struct Runs {
+  int seeds = 0;  ///< of the multi-view problem; 0: 10 in quick, 20 in full runs
+  std::string state = {};
+  std::string data = {};  ///< the folder of the images
+
+  int seeds_for(const RunOptions& options) const { return seeds > 0 ? seeds : options.full() ? 20 : 10; }
+  Store store(const RunOptions& options) const;
+};
+
+/// Transfer bias and the coupon collector: closed forms against enumeration; the budgets.
+void identities(Reproduction& result, const RunOptions& options);
+/// Concatenated short runs against long, wide, untrained and equal ones, where classes have several views.
+void multi_view(Reproduction& result, const RunOptions& options, const Runs& runs);
+/// The same with real images: CIFAR-10 to CIFAR-100.
+void images(Reproduction& result, const RunOptions& options, const Runs& runs);
+
+}  // namespace rtl::studies::ensemble
