@@ -11,7 +11,8 @@ namespace rtl::studies::ensemble {
 struct Runs {
   int seeds = 0;  ///< of the multi-view problem; 0: 10 in quick, 20 in full runs
   std::string state = {};
-  std::string data = {};  ///< the folder of the images
+  bool networks = false;  ///< whether networks are trained, too
+  std::string data = {};  ///< the folder of their images
 
   int seeds_for(const RunOptions& options) const { return seeds > 0 ? seeds : options.full() ? 20 : 10; }
   Store store(const RunOptions& options) const;
@@ -22,6 +23,6 @@ void identities(Reproduction& result, const RunOptions& options);
 /// Concatenated short runs against long, wide, untrained and equal ones, where classes have several views.
 void multi_view(Reproduction& result, const RunOptions& options, const Runs& runs);
 /// The same with real images: CIFAR-10 to CIFAR-100.
-void images(Reproduction& result, const RunOptions& options, const Runs& runs);
+void networks(Reproduction& result, const RunOptions& options, const Runs& runs);
 
 }  // namespace rtl::studies::ensemble

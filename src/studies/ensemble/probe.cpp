@@ -10,6 +10,7 @@ namespace {
 constexpr int epochs = 28;
 constexpr std::int64_t batch = 32;
 constexpr double momentum = .9, first_rate = .05, start_deviation = .01;
+constexpr double variance_floor = 1e-5;  // as batch norm adds it; neurons that have learnt nothing lie below
 
 /// Rows of doubles.
 struct Table {
@@ -33,18 +34,18 @@ Table side_by_side(const std::vector<Tensor>& blocks) {
   return table;
 }
 
-/// By the training rows' means and deviations; a column without any becomes 0.
+/// By the training rows' means and variances, as batch norm does it.
 void standardise(Table& training, Table& test) {
   for (std::int64_t j = 0; j < training.columns; ++j) {
     double sum = 0, squares = 0;
     for (std::int64_t i = 0; i < training.rows; ++i) sum += training.row(i)[j];
     const double mean = sum / static_cast<double>(training.rows);
     for (std::int64_t i = 0; i < training.rows; ++i) squares += std::pow(training.row(i)[j] - mean, 2);
-    const double deviation = std::sqrt(squares / static_cast<double>(training.rows));
+    const double deviation = std::sqrt(squares / static_cast<double>(training.rows) + variance_floor);
     for (Table* table : {&training, &test}) {
       for (std::int64_t i = 0; i < table->rows; ++i) {
         double& value = table->values[static_cast<std::size_t>(i * table->columns + j)];
-        value = deviation > 0 ? (value - mean) / deviation : 0;
+        value = (value - mean) / deviation;
       }
     }
   }

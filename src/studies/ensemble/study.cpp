@@ -15,12 +15,22 @@ class EnsembleRun final : public Run {
              .help = "of the multi-view problem: 20, with --quick 10, unless stated",
              .least = 2,
              .most = 1000},
+            {.name = "--networks",
+             .value = &runs_.networks,
+             .help = "also pretrain networks on CIFAR-10 and probe them on CIFAR-100"},
+            {.name = "--data",
+             .value = &runs_.data,
+             .help = "of --networks: folder with images/cifar10 and images/cifar100",
+             .environment = "RTL_DATA"},
             {.name = "--state",
              .value = &runs_.state,
              .help = "keep finished runs in this folder, and go on from those that are there"}};
   }
 
   Reproduction run(const RunOptions& options) override {
+    if (runs_.networks && runs_.data.empty()) {
+      throw OptionError("--networks needs --data DIR, or RTL_DATA in the environment");
+    }
     Reproduction result{.title = "Richer features from several short pretrainings"};
     result.protocol = {
         {"CAT-n",
@@ -31,10 +41,15 @@ class EnsembleRun final : public Run {
          "of 32, rate 0.2, T = 3000; " +
              std::to_string(runs_.seeds_for(options)) + " seeds"},
         {"reference", "an independent simulation of the multi-view problem, 10 seeds (6 with single views)"}};
-    run_parts({{"identities", 1, identities},
-               {"multi-view", options.full() ? 400.0 : 100.0,
-                [this](Reproduction& all, const RunOptions& inner) { multi_view(all, inner, runs_); }}},
-              options, result);
+    const bool full = options.full();
+    std::vector<Part> parts = {{"identities", 1, identities},
+                               {"multi-view", full ? 300.0 : 60.0,
+                                [this](Reproduction& all, const RunOptions& inner) { multi_view(all, inner, runs_); }}};
+    if (runs_.networks) {
+      parts.push_back({"networks", full ? 1500.0 : 60.0,
+                       [this](Reproduction& all, const RunOptions& inner) { networks(all, inner, runs_); }});
+    }
+    run_parts(parts, options, result);
     return result;
   }
 
@@ -46,14 +61,14 @@ class EnsembleRun final : public Run {
 
 Store Runs::store(const RunOptions& options) const {
   return {state,  DeviceKind::cpu,
-          1,      [](const std::string& name) { return name.starts_with("views_") || name.starts_with("images_"); },
+          1,      [](const std::string& name) { return name.starts_with("views_") || name.starts_with("networks_"); },
           "runs", options};
 }
 
 const Study& study() {
   static const Study one{.name = "ensemble",
                          .summary = "Richer features from several short pretrainings (Yang et al. 2025)",
-                         .parts = {"identities", "multi-view"},
+                         .parts = {"identities", "multi-view", "networks"},
                          .quick = "10 seeds: under 3 minutes on two cores",
                          .full = "20 seeds, more settings",
                          .begin = [] { return std::make_unique<EnsembleRun>(); }};
