@@ -118,7 +118,7 @@ class Members {
   std::array<int, members> done_{};
 };
 
-SeedResult run_seed(const Problem& problem, std::uint64_t seed) {
+SeedResult run_seed(const Problem& problem, std::uint64_t seed, const RunOptions& options) {
   const Device device = Device::cpu(1).separate();
   const SeedData data = draw_data(problem, seed, device);
   SeedResult result;
@@ -137,11 +137,13 @@ SeedResult run_seed(const Problem& problem, std::uint64_t seed) {
         Stage{four, 4, member_steps(steps, 4)}, Stage{two, 2, member_steps(steps, 2)}, Stage{one, 1, steps},
         Stage{five_full, 5, steps}, Stage{one_longer, 1, steps + steps / 8}}) {
     if (!wanted(stage.kind)) continue;
+    options.check_stop();
     const auto networks = all.at(stage.members, stage.steps);
     judge(data, networks, seed, stage.kind, result);
     if (stage.kind != one_short || !wanted(same_seed)) continue;
     judge(data, std::vector<const ViewNetwork*>(members, networks[0]), seed, same_seed, result);
   }
+  options.check_stop();
   if (wanted(wide_one)) {
     ViewNetwork network(wide * per_class, problem.scale, network_seed(seed, members), device);
     network.train(data.training, steps);
@@ -205,7 +207,7 @@ Outcome run_problem(const Problem& problem, int seeds, const Store& store, const
         if (store.keeps()) {
           if (auto found = store.find(name, facts)) return *std::move(found);
         }
-        Json result = to_json(run_seed(problem, options.seed * 1'000'000 + static_cast<std::uint64_t>(i)));
+        Json result = to_json(run_seed(problem, options.seed * 1'000'000 + static_cast<std::uint64_t>(i), options));
         if (store.keeps()) store.put(name, facts, result);
         return result;
       },
@@ -315,7 +317,7 @@ void multi_view(Reproduction& result, const RunOptions& options, const Runs& run
     inner.progress = [&](double fraction, const std::string& text) {
       options.progress((static_cast<double>(i) + fraction) / static_cast<double>(problems.size()), text);
     };
-    const Outcome outcome = run_problem(problems[i], runs.seeds_for(options), store, inner);
+    const Outcome outcome = run_problem(problems[i], runs.seeds, store, inner);
     judge_problem(result, problems[i], outcome, references()[i]);
     if (i == 0) claim_mechanism(result, problems[i].name, outcome);
   }

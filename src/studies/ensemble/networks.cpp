@@ -116,14 +116,17 @@ double probe(const Tensor& training, const Tensor& classes, const Tensor& test, 
 
 class Replicate {
  public:
-  Replicate(const Images& images, std::uint64_t seed)
-      : images_(images), seed_(seed), device_(Device::cpu(1).separate()), classes_(one_hot(images.target.train)) {}
+  Replicate(const Images& images, std::uint64_t seed, const RunOptions& options)
+      : images_(images),
+        options_(options),
+        seed_(seed),
+        device_(Device::cpu(1).separate()),
+        classes_(one_hot(images.target.train)) {}
 
-  SeedResult run(const RunOptions& options) {
+  SeedResult run() {
     const int epochs = images_.epochs;
     std::vector<FrozenSource> fresh, halves, quarters, fifths;
     for (int k = 0; k < members; ++k) {
-      options.check_stop();
       fresh.push_back(source(narrow, k, {}).front());
       std::vector<int> stops = {member_steps(epochs, 5)};
       if (k < 4) stops.push_back(member_steps(epochs, 4));
@@ -141,7 +144,6 @@ class Replicate {
     judge(untrained, fresh);
     judge(one_short, {fifths[0]});
     judge(same_seed, std::vector<FrozenSource>(members, fifths[0]));
-    options.check_stop();
     judge(wide_one, source(wide, members, {epochs}));
     return result_;
   }
@@ -168,7 +170,9 @@ class Replicate {
     training.progress = [&](const transfer::Progress& progress) {
       if (std::find(stops.begin(), stops.end(), progress.epoch) != stops.end()) keep();
     };
+    training.stop = options_.stop;
     transfer::train(*network, samples, data::Normalization::cifar, training);
+    options_.check_stop();
     return stages;
   }
 
@@ -185,6 +189,7 @@ class Replicate {
   }
 
   const Images& images_;
+  const RunOptions& options_;
   std::uint64_t seed_;
   Device device_;
   Tensor classes_;
@@ -197,7 +202,7 @@ Images load_images(const std::string& folder, const RunOptions& options) {
   return {
       data::load("cifar10:" + folder + "/images/cifar10" + limit, host),
       data::load("cifar100:" + folder + "/images/cifar100?labels=fine" + (options.full() ? "" : "&limit=2000"), host),
-      options.full() ? 40 : 20};
+      options.full() ? 20 : 10};
 }
 
 std::vector<SeedResult> run_seeds(const Images& images, int seeds, const Store& store, const RunOptions& options) {
@@ -216,8 +221,8 @@ std::vector<SeedResult> run_seeds(const Images& images, int seeds, const Store& 
         if (store.keeps()) {
           if (auto found = store.find(name, facts)) return *std::move(found);
         }
-        Replicate replicate(images, options.seed * 1'000'000 + static_cast<std::uint64_t>(i));
-        Json result = to_json(replicate.run(options));
+        Replicate replicate(images, options.seed * 1'000'000 + static_cast<std::uint64_t>(i), options);
+        Json result = to_json(replicate.run());
         if (store.keeps()) store.put(name, facts, result);
         return result;
       },
@@ -283,7 +288,7 @@ void claim(Reproduction& result, const std::vector<SeedResult>& results, const R
 
 void networks(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const Images images = load_images(runs.data, options);
-  const int seeds = options.full() ? 5 : 2;
+  const int seeds = options.full() ? 4 : 2;
   const std::vector<SeedResult> results = run_seeds(images, seeds, runs.store(options), options);
   result.protocol.emplace_back(
       "networks",

@@ -9,12 +9,11 @@ namespace rtl::studies::ensemble {
 
 /// What runs of simulations and networks have.
 struct Runs {
-  int seeds = 0;  ///< of the multi-view problem; 0: 10 in quick, 20 in full runs
+  int seeds = 10;  ///< of the multi-view problem
   std::string state = {};
   bool networks = false;  ///< whether networks are trained, too
   std::string data = {};  ///< the folder of their images
 
-  int seeds_for(const RunOptions& options) const { return seeds > 0 ? seeds : options.full() ? 20 : 10; }
   Store store(const RunOptions& options) const;
 };
 
