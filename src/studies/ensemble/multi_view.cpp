@@ -203,7 +203,9 @@ Outcome run_problem(const Problem& problem, int seeds, const Store& store, const
       seeds,
       [&](std::int64_t i) -> Json {
         options.check_stop();
-        const std::string name = fmt::format("views_{}_{}.json", problem.name, i);
+        std::string name = fmt::format("views_{}_{}.json", problem.name, i);
+        std::erase(name, ',');
+        std::replace(name.begin(), name.end(), ' ', '_');
         if (store.keeps()) {
           if (auto found = store.find(name, facts)) return *std::move(found);
         }
