@@ -149,7 +149,8 @@ class Replicate {
   }
 
  private:
-  /// A network of this width and member, as it is after so many epochs (ascending); without any, untrained.
+  /// A network of this width and member, as it is after so many epochs (ascending, one source each); without any,
+  /// untrained.
   std::vector<FrozenSource> source(const char* widths, int member, const std::vector<int>& stops) {
     const data::Dataset& samples = images_.source.train;
     const std::uint64_t seed = mix(seed_, static_cast<std::uint64_t>(member));
@@ -168,7 +169,9 @@ class Replicate {
     training.epochs = stops.back();
     training.seed = seed;
     training.progress = [&](const transfer::Progress& progress) {
-      if (std::find(stops.begin(), stops.end(), progress.epoch) != stops.end()) keep();
+      for (const int stop : stops) {
+        if (stop == progress.epoch) keep();
+      }
     };
     training.stop = options_.stop;
     transfer::train(*network, samples, data::Normalization::cifar, training);
