@@ -84,6 +84,8 @@ TEST(Reproduce, WritesWhatAPartFinds) {
   const Workplace place;
   check_part(place, "l2sp", "published");
   check_part(place, "optimal-features", "descent");
+  check_part(place, "ensemble", "identities");
+  check_part(place, "partial", "decomposition");
 }
 
 TEST(Reproduce, IsAFunctionOfTheSeed) {
@@ -105,6 +107,7 @@ TEST(Reproduce, NetworksNeedTheirData) {
   const auto without = place.run({"reproduce", "l2sp", "--only", "networks", "--networks"}, {"RTL_DATA="});
   EXPECT_EQ(without.code, 2);
   EXPECT_NE(without.errors.find("--data"), std::string::npos) << without.errors;
+  EXPECT_EQ(place.run({"reproduce", "ensemble", "--networks"}, {"RTL_DATA="}).code, 2);
   const auto unknown = place.run({"reproduce", "l2sp", "--networks", "--datasets", "mnist,iris", "--data", "."});
   EXPECT_EQ(unknown.code, 2);
   EXPECT_NE(unknown.errors.find("iris"), std::string::npos) << unknown.errors;

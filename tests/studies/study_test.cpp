@@ -122,7 +122,8 @@ TEST(Studies, AreNamedOnceAndHaveTheirParts) {
       EXPECT_STREQ(error.what(), ("--only no such part: there is no such part; there are: " + parts).c_str());
     }
   }
-  EXPECT_EQ(names, (std::set<std::string>{"l2sp", "linear-transfer", "optimal-features", "transfer-table"}));
+  EXPECT_EQ(names, (std::set<std::string>{"ensemble", "l2sp", "linear-transfer", "optimal-features", "partial",
+                                          "transfer-table"}));
 }
 
 }  // namespace

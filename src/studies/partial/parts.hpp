@@ -1,0 +1,26 @@
+// The parts of `rtl reproduce partial`.
+#pragma once
+
+#include "studies/partial/setting.hpp"
+
+namespace rtl::studies::partial {
+
+/// What every run of the simulations has.
+struct Simulations {
+  int seeds = 0;  ///< 0: 10 in quick, 20 in full runs
+  std::string state = {};
+
+  int seeds_for(const RunOptions& options) const { return seeds > 0 ? seeds : options.full() ? 20 : 10; }
+  Store store(const RunOptions& options) const;
+};
+
+/// What holds exactly: inheriting nothing, inheriting all, the gradient.
+void identities(Reproduction& result, const RunOptions& options);
+/// All tables, the boundary between gain and loss, and the criteria against them.
+void tables(Reproduction& result, const RunOptions& options, const Simulations& simulations);
+/// What inherited and fresh filters are made of, over the steps downstream.
+void decomposition(Reproduction& result, const RunOptions& options);
+/// Upstream models that know nothing, and inherited filters that are not trained.
+void controls(Reproduction& result, const RunOptions& options, const Simulations& simulations);
+
+}  // namespace rtl::studies::partial
