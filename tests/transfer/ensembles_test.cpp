@@ -1,6 +1,8 @@
 // Strategies on several networks, by their definitions: means of outputs, of weights, of probabilities.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <cmath>
 
 #include "rtl/transfer/strategies.hpp"
@@ -184,11 +186,16 @@ TEST(NearestMean, NamesTheClassOfTheNearestMean) {
   }
 }
 
-TEST(NearestMean, NeedsASampleOfEachClass) {
+TEST(NearestMean, NeverPredictsAClassWithoutSamples) {
   const Device device = Device::cpu(1);
   Setting s(device);
   s.train.classes = classes + 1;
-  EXPECT_THROW(s.fit("nearest-mean", {s.first}, quick()), ValueError);
+  for (const char* label : {"nearest-mean", "nearest-mean:cosine"}) {
+    const std::vector<float> logits = s.fit(label, {s.first}, quick()).outputs(s.test).to_vector<float>();
+    for (std::size_t i = 0; i < logits.size(); i += classes + 1) {
+      EXPECT_LT(logits[i + classes], *std::min_element(&logits[i], &logits[i] + classes));
+    }
+  }
 }
 
 /// A control: members that are equal are one member, whose probe concatenates it with itself.
