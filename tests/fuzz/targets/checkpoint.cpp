@@ -53,7 +53,7 @@ void resume(const std::string& path, transfer::detail::OptimizerSet& optimizers,
   });
 }
 
-/// Adam's moments, and those of SGD with start points.
+/// Adam's moments and SGD's, both with start points.
 void resume_both(const std::string& path) {
   const Device device = Device::cpu(1);
   Model model(device);
@@ -64,7 +64,6 @@ void resume_both(const std::string& path) {
   resume(path, adam, model, device);
   options.optimizer = transfer::OptimizerKind::sgd;
   transfer::detail::OptimizerSet sgd(options, model);
-  sgd.start_from_here();
   resume(path, sgd, model, device);
 }
 
