@@ -58,6 +58,7 @@ TEST(Json, Strategies) {
                                              "ensemble-distill",
                                              "fine-tune",
                                              "ia3",
+                                             "importance-weighting",
                                              "l2sp-fine-tune",
                                              "logit-ensemble",
                                              "lora",
