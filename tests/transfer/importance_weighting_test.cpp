@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "rtl/transfer/compare.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "transfer/sample_weights.hpp"
 #include "transfer/support.hpp"
@@ -174,6 +175,69 @@ TEST(ImportanceWeighting, FirstLossIsTheFormula) {
   EXPECT_NEAR(fitted.training().losses.front(), wanted, 1e-5);
 }
 
+/// A line through the first number, with a slope of 40 from 100.
+data::Dataset line(std::uint64_t seed, std::int64_t count, double mean, const Device& device) {
+  data::Dataset dataset = curve(seed, count, mean, 1, device);
+  const std::vector<float> x = dataset.inputs.to_vector<float>();
+  std::vector<float> y;
+  for (std::size_t i = 0; i < x.size(); i += 2) y.push_back(100 + 40 * x[i]);
+  dataset.labels = {};
+  dataset.classes = 0;
+  dataset.targets = Tensor::from(y, {count, 1}, device);
+  return dataset;
+}
+
+TEST(ImportanceWeighting, RealTargetsAreInTheTargetsUnits) {
+  const Device device = Device::cpu(1);
+  const data::Dataset train = line(1, 16, 1, device), beside = line(2, 16, 0, device);
+  const FrozenSource source = FrozenSource::of_matrices("columns", {{&train, train.inputs}, {&beside, beside.inputs}});
+  StrategyOptions options;
+  options.model = "mlp:4";
+  options.source_data = &beside;
+  TrainingOptions training = quick(1);
+  training.learning_rate = 1e-9;
+  const Fitted fitted = transfer::fit("importance-weighting:source_share=0.3", {source}, train, training, options);
+  const auto weights = detail::sample_weights(beside.inputs, train.inputs, {.seed = training.seed}).weights;
+  const double deviation = fitted.task().deviation.front();
+  const auto loss_of = [&](const data::Dataset& data, const std::vector<float>& w) {
+    const std::vector<float> f = fitted.outputs(data).to_vector<float>(), y = data.targets.to_vector<float>();
+    double loss = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const double error = (static_cast<double>(f[i]) - static_cast<double>(y[i])) / deviation;
+      loss += static_cast<double>(w[i]) * error * error / 16;
+    }
+    return loss;
+  };
+  const double wanted = 0.7 * loss_of(train, std::vector<float>(16, 1.0F)) + 0.3 * loss_of(beside, weights);
+  EXPECT_NEAR(fitted.training().losses.front() / wanted, 1, 1e-5);
+}
+
+TEST(ImportanceWeighting, SeedsAtOnceEndAsAlone) {
+  for (const Device& device : testing::devices()) {
+    // More of the source's samples than are matched, so that seeds draw others.
+    const data::TrainTest target{curve(1, 40, 1, 0.4, device), curve(2, 50, 1, 0.4, device)};
+    const data::Dataset source_data = curve(3, 600, 0, 1, device);
+    const FrozenSource source(testing::make("mlp", "6", {2}, 2, 4, device));
+    CompareOptions options;
+    options.strategy.model = "mlp:4";
+    options.strategy.source_data = &source_data;
+    options.training = quick(3);
+    options.strategies = {"importance-weighting", "importance-weighting:kmm"};
+    options.seeds = 3;
+    options.train_samples = 24;
+    options.threads_per_run = 1;
+    options.replicas = 1;
+    const Comparison alone = compare({source}, target, options);
+    options.replicas = 3;
+    const Comparison together = compare({source}, target, options);
+    ASSERT_EQ(alone.strategies.size(), together.strategies.size());
+    for (std::size_t i = 0; i < alone.strategies.size(); ++i) {
+      EXPECT_EQ(alone.strategies[i].accuracy.values, together.strategies[i].accuracy.values);
+      EXPECT_EQ(alone.strategies[i].losses, together.strategies[i].losses);
+    }
+  }
+}
+
 TEST(ImportanceWeighting, BeatsWeightsOfOneUnderCovariateShift) {
   const Device device = Device::cpu(1);
   const Setting setting(device);
@@ -208,7 +272,7 @@ TEST(ImportanceWeighting, RefusesWhatItCannotUse) {
   const data::Dataset wide = testing::make_vectors(3, 50, 5, 2, 2.5, device);
   setting.options.source_data = &wide;
   EXPECT_THROW(setting.fit(name, quick(1)), ShapeError);
-  for (const char* option : {":source_share=1.5", ":largest_weight=0.5", ":ratio=median"}) {
+  for (const char* option : {":source_share=1.5", ":largest_weight=0.5", ":density_ratio=median"}) {
     EXPECT_THROW(setting.fit(name + option, quick(1)), ValueError) << option;
   }
 }

@@ -16,12 +16,12 @@ namespace {
 using graph::Value;
 
 struct Options {
-  detail::DensityRatioKind ratio = detail::DensityRatioKind::ulsif;
+  detail::DensityRatioKind density_ratio = detail::DensityRatioKind::ulsif;
   double source_share = 0.5;
   double largest_weight = 10;
 
   void visit(OptionVisitor& option) {
-    option("ratio", ratio, {"ulsif", "kmm", "none"},
+    option("density_ratio", density_ratio, {"ulsif", "kmm", "none"},
            "how the ratio of the densities is estimated: uLSIF, kernel mean matching (of more than 500 of the source's "
            "samples that many are drawn, and the others left out), or none, all weights one");
     option("source_share", source_share, Range::between(0, 1), "of the loss, that of the source's samples; 0: scratch");
@@ -89,8 +89,9 @@ Recipe fit(FitContext& context, Options options) {
     co_return network;
   }
   check_source_data(context.source_data(), context.train());
-  const detail::SampleWeights weighted = detail::sample_weights(
-      context.source_data_features(0), context.features(0), {options.ratio, options.largest_weight, context.seed()});
+  const detail::SampleWeights weighted =
+      detail::sample_weights(context.source_data_features(0), context.features(0),
+                             {options.density_ratio, options.largest_weight, context.seed()});
   if (std::all_of(weighted.weights.begin(), weighted.weights.end(), [](float weight) { return weight == 0; })) {
     context.warn("no sample of the source has features like the target's, so their loss counts nothing");
   }
