@@ -9,7 +9,7 @@
 
 #include "io/json.hpp"
 #include "studies/run_study.hpp"
-#include "studies/transfer_table/outcome.hpp"
+#include "studies/transfer_table/transferability.hpp"
 #include "studies/wines.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -113,6 +113,65 @@ TEST(TransferTable, SumsUpByPlainArithmetic) {
   EXPECT_EQ(table::Tally::of(all, "fine-tune").settings, 0U);
 }
 
+TEST(TransferTable, CorrelatesRanks) {
+  using Numbers = std::vector<double>;
+  const auto rho = [](const Numbers& a, const Numbers& b) { return table::rank_correlation(a, b); };
+  // Differences of ranks 2, -1, -1, 1, -1: 1 - 6 * 8 / (5 * 24).
+  EXPECT_NEAR(rho({3, 1, 2, 5, 4}, {-1, 2, 3, 40, 50}).value(), 0.6, 1e-15);
+  // Ranks 0, 1.5, 1.5, 3 and 0, 3, 1.5, 1.5: 2.25 / 4.5.
+  EXPECT_NEAR(rho({1, 2, 2, 4}, {10, 30, 20, 20}).value(), 0.5, 1e-15);
+  // Ranks 1, 1, 1, 3, 4 and 0, 1, 2, 3.5, 3.5 around 2: (2 + 1 + 0 + 1.5 + 3) / sqrt(8 * 9.5).
+  EXPECT_NEAR(rho({5, 5, 5, 6, 7}, {1, 2, 3, 9, 9}).value(), 7.5 / std::sqrt(76.0), 1e-15);
+  EXPECT_EQ(rho({1, 2, 2}, {-8, -7, -7}).value(), 1);
+  EXPECT_EQ(rho({1, 2}, {5, 4}).value(), -1);
+  EXPECT_FALSE(rho({1, 1, 1}, {1, 2, 3}));
+  EXPECT_FALSE(rho({1, 2, 3}, {4, 4, 4}));
+  EXPECT_FALSE(rho({1}, {1}));
+  EXPECT_FALSE(rho({}, {}));
+  EXPECT_THROW(rho({1, 2}, {1}), ShapeError);
+}
+
+/// Two seeds of each strategy with the same score.
+table::Outcome scored(const std::string& target, std::int64_t rows, double scratch, double probe, double ridge,
+                      double log_me) {
+  table::Outcome outcome =
+      made_up("source", {{"scratch", {scratch, scratch}}, {"probe", {probe, probe}}, {"ridge-probe", {ridge, ridge}}});
+  outcome.setting.target = target;
+  outcome.setting.rows = rows;
+  outcome.transferability = {{"log_me", log_me}};
+  return outcome;
+}
+
+TEST(TransferTable, CorrelatesScoresWithinTargetsAndOverAll) {
+  std::vector<table::Outcome> outcomes{
+      // The better probes score 0.6, 0.7, 0.8, and gain as much less 0.5: ranks 0, 1, 2 and 0, 2, 1.
+      scored("a", 10, 0.5, 0.6, 0.1, 1), scored("a", 10, 0.5, 0.2, 0.7, 3), scored("a", 10, 0.5, 0.8, 0.8, 2),
+      // Scores 0.3, 0.4, 0.5 and gains 0.3, 0.2, 0.1.
+      scored("b", 10, 0.0, 0.3, 0.3, 4), scored("b", 10, 0.2, 0.4, 0.3, 5), scored("b", 10, 0.4, 0.5, 0.3, 6),
+      // Too few, and a target that the score does not tell the sources of apart.
+      scored("a", 20, 0.5, 0.9, 0.9, 9), scored("a", 20, 0.5, 0.1, 0.1, 10), scored("c", 10, 0.5, 0.1, 0.1, 7),
+      scored("c", 10, 0.5, 0.2, 0.1, 7), scored("c", 10, 0.5, 0.3, 0.1, 7)};
+  outcomes[6].transferability["leep"] = -1;
+  std::vector<const table::Outcome*> all;
+  for (const table::Outcome& outcome : outcomes) all.push_back(&outcome);
+  const table::Agreement found = table::Agreement::of(all, "log_me");
+  EXPECT_EQ(found.settings, 11U);
+  EXPECT_EQ(found.targets, 2U);
+  EXPECT_NEAR(found.gain_within.value(), (0.5 - 1) / 2, 1e-15);
+  EXPECT_NEAR(found.accuracy_within.value(), (0.5 + 1) / 2, 1e-15);
+  std::vector<double> scores, accuracies;
+  for (const table::Outcome& outcome : outcomes) {
+    scores.push_back(outcome.transferability.at("log_me"));
+    accuracies.push_back(std::max(outcome.mean("probe"), outcome.mean("ridge-probe")));
+  }
+  EXPECT_EQ(found.accuracy_over_all.value(), table::rank_correlation(scores, accuracies).value());
+  const table::Agreement one = table::Agreement::of(all, "leep");
+  EXPECT_EQ(one.settings, 1U);
+  EXPECT_EQ(one.targets, 0U);
+  EXPECT_FALSE(one.gain_within || one.gain_over_all);
+  EXPECT_EQ(table::Agreement::of(all, "nce").settings, 0U);
+}
+
 struct Result {
   studies::Reproduction reproduction;
   Json settings;
@@ -148,6 +207,9 @@ TEST(TransferTable, GivesTheSameScoresAgain) {
   ASSERT_EQ(first.settings.size(), 4U);  // both directions of both
   for (const Json& setting : first.settings) {
     ASSERT_EQ(setting.at("strategies").size(), table::strategy_labels().size());
+    // Of real targets LogME alone; sources of classes have a head.
+    ASSERT_EQ(setting.at("transferability").size(), setting.at("regression").get<bool>() ? 1U : 6U);
+    for (const Json& score : setting.at("transferability")) EXPECT_TRUE(std::isfinite(score.get<double>()));
     for (const Json& strategy : setting.at("strategies")) {
       EXPECT_EQ(strategy.at("scores").size(), 2U);
       EXPECT_GT(strategy.at("processor_seconds").get<double>(), 0);
@@ -176,6 +238,7 @@ TEST(TransferTable, GoesOnFromFinishedSettings) {
   Json setting = io::read_sealed_json(kept);
   setting["result"]["strategies"]["probe"]["scores"] = {0.125, 0.125};
   setting["result"]["strategies"].erase("refine");
+  setting["result"].erase("transferability");
   io::write_sealed_json(kept, setting);
   folder.write("kept/wine__white_to_red__50_rows.json", "{\"strategies\": {\"scr");
   std::filesystem::remove(folder / "kept/wine-classes__red_to_white__50_rows.json");

@@ -119,6 +119,11 @@ transfer::FrozenSource stressed(const transfer::FrozenSource& source, Stress str
   return source;
 }
 
+/// Whether features that are so changed still are those that the source's head was trained on.
+bool keeps_head(Stress stress) {
+  return stress == Stress::none || stress == Stress::random_labels || stress == Stress::times_100;
+}
+
 std::string checkpoint_of(const std::string& folder, const Setting& setting) {
   return fmt::format("{}/models/resnet{}_cifar10.safetensors", folder, setting.source == "ResNet-20" ? 20 : 56);
 }
@@ -215,14 +220,22 @@ Prepared Material::prepare(const Setting& setting) {
   } else {
     source = source_of(setting, *scaling);
   }
-  if (table->encoder_columns == 0) return {std::move(own), stressed(*source, setting.stress), cache};
+  std::optional<transfer::FrozenSource> head;
+  if (keeps_head(setting.stress)) head = source;
+  if (table->encoder_columns == 0) {
+    return {.target = std::move(own), .source = stressed(*source, setting.stress), .features = cache, .head = head};
+  }
   const Device host = Device::cpu(1);
   const Tensor train = features_.get(*source, own.train)->gather(nullptr, host);
   const Tensor test = features_.get(*source, own.test)->gather(nullptr, host);
   const auto features =
       transfer::FrozenSource::of_matrices(source->name(), {{&target.train, train}, {&target.test, test}});
-  return {std::move(target), stressed(features, setting.stress), cache,
-          table->components ? data::Normalization::none : data::Normalization::standardize};
+  return {.target = std::move(target),
+          .source = stressed(features, setting.stress),
+          .features = cache,
+          .normalization = table->components ? data::Normalization::none : data::Normalization::standardize,
+          .head = head,
+          .head_inputs = std::make_shared<const data::Dataset>(std::move(own.train))};
 }
 
 }  // namespace rtl::studies::transfer_table

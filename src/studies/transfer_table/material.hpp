@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ struct Prepared {
   std::shared_ptr<transfer::FeatureCache> features;
   /// Of h's inputs: principal components stay as they are, since standardised the last weigh as much as the first.
   data::Normalization normalization = data::Normalization::standardize;
+  /// What has the source's head; none where its features are permuted or noise.
+  std::optional<transfer::FrozenSource> head = {};
+  /// The rows to draw from as `head` sees them; null: as h does.
+  std::shared_ptr<const data::Dataset> head_inputs = {};
 };
 
 /// Values made once, by the first that asks; the others wait. Safe for concurrent use.

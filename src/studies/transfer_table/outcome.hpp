@@ -33,6 +33,7 @@ struct StrategyScores {
 struct Outcome {
   Setting setting;
   std::map<std::string, StrategyScores> strategies;
+  std::map<std::string, double> transferability = {};  ///< score_names() that the source and the task allow
 
   bool has(const std::string& label) const { return strategies.count(label) != 0; }
   /// Of each seed, not below lowest_r2.

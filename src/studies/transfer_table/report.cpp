@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "studies/transfer_table/runs.hpp"
+#include "studies/transfer_table/transferability.hpp"
 
 namespace rtl::studies::transfer_table {
 namespace {
@@ -87,6 +88,51 @@ void add_groups(const std::string& part, const Outcomes& outcomes, TextTable& ta
       table.rows.push_back(std::move(row));
     }
   }
+}
+
+std::string signed_number(const std::optional<double>& number) {
+  return number ? fmt::format("{:+.2f}", *number) : std::string();
+}
+
+Json or_null(const std::optional<double>& number) { return number ? Json(*number) : Json(); }
+
+/// A row each score that some of the settings have, and the same as JSON.
+void add_scores(const std::string& part, const Kind& kind, const Outcomes& outcomes, TextTable& table, Json& json) {
+  for (const auto& [key, name] : score_names()) {
+    const Agreement agreement = Agreement::of(outcomes, key);
+    if (agreement.settings == 0) continue;
+    table.rows.push_back({part, kind.name, name, std::to_string(agreement.settings), std::to_string(agreement.targets),
+                          signed_number(agreement.gain_within), signed_number(agreement.accuracy_within),
+                          signed_number(agreement.gain_over_all), signed_number(agreement.accuracy_over_all)});
+    json[key] = {{"settings", agreement.settings},
+                 {"targets", agreement.targets},
+                 {"gain_within_targets", or_null(agreement.gain_within)},
+                 {"accuracy_within_targets", or_null(agreement.accuracy_within)},
+                 {"gain_over_all", or_null(agreement.gain_over_all)},
+                 {"accuracy_over_all", or_null(agreement.accuracy_over_all)}};
+  }
+}
+
+/// Each part apart, and both together, between which the sources of a target are divided.
+TextTable scores_table(const std::vector<Outcome>& outcomes, Json& json) {
+  TextTable table{.title = "Transferability scores: rank correlation with the better probe",
+                  .header = {"part", "settings", "score", "count", "targets", "gain, within targets",
+                             "its score, within targets", "gain, over all", "its score, over all"},
+                  .left = {1, 2}};
+  const auto kept = std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.setting.kept; });
+  const bool has_both = kept > 0 && kept < static_cast<std::ptrdiff_t>(outcomes.size());
+  for (const std::string part : {"visible", "kept", "both"}) {
+    const auto of_part = [&](const Outcome& outcome) { return part == (outcome.setting.kept ? "kept" : "visible"); };
+    const bool whole = has_both && part == "both";
+    for (const Kind& kind : kinds) {
+      Outcomes own;
+      for (const Outcome& outcome : outcomes) {
+        if (kind.has(outcome.setting) && (whole || of_part(outcome))) own.push_back(&outcome);
+      }
+      if (!own.empty()) add_scores(part, kind, own, table, json[part][kind.name]);
+    }
+  }
+  return table;
 }
 
 /// The header's first cells, then the strategies but for scratch.
@@ -184,6 +230,7 @@ void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
   }
   result.tables.push_back(std::move(strategies));
   result.tables.push_back(std::move(gains));
+  result.tables.push_back(scores_table(outcomes, result.facts["transferability"]));
   result.tables.push_back(settings_table(outcomes));
   result.figures.push_back(figure_of(outcomes));
   if (const std::optional<Claim> claim = claim_of(outcomes)) result.claims.push_back(*claim);

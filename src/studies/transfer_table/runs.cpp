@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "rtl/transfer/compare.hpp"
+#include "studies/transfer_table/transferability.hpp"
 
 namespace rtl::studies::transfer_table {
 namespace {
@@ -107,19 +108,24 @@ class Runs {
 
   void run(Outcome& outcome) {
     const Store::Facts facts = store_.keeps() ? material_.facts(outcome.setting) : Store::Facts();
-    std::map<std::string, StrategyScores> kept = store_.load(outcome.setting, facts);
-    for (const auto& [label, scores] : kept) {
+    Outcome kept = store_.load(outcome.setting, facts);
+    for (const auto& [label, scores] : kept.strategies) {
       if (scores.scores.size() >= static_cast<std::size_t>(seeds_)) outcome.strategies[label] = scores.first(seeds_);
     }
+    outcome.transferability = kept.transferability;
+    const bool scored = !outcome.transferability.empty();
     const auto here = [&](const std::string& label) { return outcome.has(label); };
-    if (std::all_of(strategy_labels().begin(), strategy_labels().end(), here)) return;
+    if (scored && std::all_of(strategy_labels().begin(), strategy_labels().end(), here)) return;
     const Prepared prepared = material_.prepare(outcome.setting);
     const std::vector<std::string> missing = missing_labels(outcome, prepared.source);
-    if (missing.empty()) return;
-    run_setting(
-        prepared, missing, seeds_, [this] { return stopped(); }, outcome);
-    for (const std::string& label : missing) kept[label] = outcome.strategies.at(label);
-    store_.save({outcome.setting, kept}, facts);
+    if (scored && missing.empty()) return;
+    if (!missing.empty()) {
+      run_setting(
+          prepared, missing, seeds_, [this] { return stopped(); }, outcome);
+    }
+    if (!scored) kept.transferability = outcome.transferability = transferability_of(prepared, outcome.setting);
+    for (const std::string& label : missing) kept.strategies[label] = outcome.strategies.at(label);
+    store_.save(kept, facts);
   }
 
   Material material_;
@@ -151,30 +157,34 @@ Json to_json(const Outcome& outcome) {
           {"stress", to_string(setting.stress)},
           {"part", setting.kept ? "kept" : "visible"},
           {"regression", setting.regression},
-          {"strategies", strategies}};
+          {"strategies", strategies},
+          {"transferability", outcome.transferability}};
 }
 
 OutcomeStore::OutcomeStore(const std::string& folder, const RunOptions& options)
     : store_(folder, DeviceKind::cpu, 1, is_setting, "settings", options) {}
 
-std::map<std::string, StrategyScores> OutcomeStore::load(const Setting& setting, const Store::Facts& facts) const {
-  if (!store_.keeps()) return {};
+Outcome OutcomeStore::load(const Setting& setting, const Store::Facts& facts) const {
+  const Outcome nothing{setting, {}};
+  if (!store_.keeps()) return nothing;
   const std::string name = file_name(setting);
   const std::optional<Json> found = store_.find(name, facts);
-  if (!found) return {};
+  if (!found) return nothing;
   try {
     return io::decode_json(store_.path(name), [&] {
-      std::map<std::string, StrategyScores> read;
+      Outcome read = nothing;
       for (const auto& [label, own] : found->at("strategies").items()) {
-        read[label] = {own.at("scores").get<std::vector<double>>(),
-                       own.at("diverged_seeds").get<std::vector<std::int64_t>>(),
-                       own.at("processor_seconds").get<double>()};
+        read.strategies[label] = {own.at("scores").get<std::vector<double>>(),
+                                  own.at("diverged_seeds").get<std::vector<std::int64_t>>(),
+                                  own.at("processor_seconds").get<double>()};
       }
+      const Json scores = found->value("transferability", Json::object());  // settings that were kept without them
+      read.transferability = scores.get<std::map<std::string, double>>();
       return read;
     });
   } catch (const FormatError& error) {
     store_.tell_damaged(name, error.what());
-    return {};
+    return nothing;
   }
 }
 

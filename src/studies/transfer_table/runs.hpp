@@ -13,7 +13,8 @@
 namespace rtl::studies::transfer_table {
 
 /// {"family", "source", "target", "rows", "stress", "part", "regression", "strategies": {label: {"scores",
-/// "diverged_seeds", "processor_seconds"}}}; scores are fractions of one.
+/// "diverged_seeds", "processor_seconds"}}, "transferability": {score: number}}; scores of strategies are fractions of
+/// one.
 Json to_json(const Outcome& outcome);
 
 /// Finished settings, a file each.
@@ -22,8 +23,8 @@ class OutcomeStore {
   /// Throws as Store. An empty folder keeps nothing.
   OutcomeStore(const std::string& folder, const RunOptions& options);
   bool keeps() const noexcept { return store_.keeps(); }
-  /// What the folder has for a setting, by strategy. Throws ValueError if it is of other data.
-  std::map<std::string, StrategyScores> load(const Setting& setting, const Store::Facts& facts) const;
+  /// What the folder has for a setting. Throws ValueError if it is of other data.
+  Outcome load(const Setting& setting, const Store::Facts& facts) const;
   void save(const Outcome& outcome, const Store::Facts& facts) const;
 
  private:

@@ -52,6 +52,12 @@ class TransferTableRun final : public Run {
          "the "
          "most frequent class; gains, differences and regret in points (hundredths)"},
         {"the best", "of scratch, probe, ridge-probe and refine in each setting, with hindsight"},
+        {"transferability scores",
+         "of the source's features, and its head's logits, on the training rows of seed 1. Spearman's rank correlation "
+         "with what the better of probe and ridge-probe (by its mean) gains over scratch, and with its accuracy or "
+         "R^2: "
+         "within targets, over the sources of a target and number of rows with at least three of them, then the mean; "
+         "and over all settings, in which scores of different targets are set side by side"},
         {"training",
          "SGD, momentum 0.9, step size 0.05, batches of 32, weight decay 1e-4, 250, 350 or 600 steps for up to "
          "100, up to 400, or more rows; h and scratch are mlp:128-64"},
