@@ -49,8 +49,13 @@ class TransferTableRun final : public Run {
         {"seeds", fmt::format("1 to {}, paired: the same rows, initial values and order of batches", seeds)},
         {"scores",
          "accuracy, or R^2 of real targets, -1 where it is below or the run diverged; diverged runs with classes score "
-         "the "
-         "most frequent class; gains, differences and regret in points (hundredths)"},
+         "the most frequent class; gains, differences and regret in points (hundredths)"},
+        {"worse and better",
+         "settings whose 95 % t-interval of paired differences lies beyond zero; 2.5 % do so on each side by chance "
+         "where nothing differs"},
+        {"parts",
+         "a third of the pairs of source and target is kept aside (kept) for rules that are made on the others "
+         "(visible)"},
         {"the best", "of scratch, probe, ridge-probe and refine in each setting, with hindsight"},
         {"transferability scores",
          "of the source's features, and its head's logits, on the training rows of seed 1. Spearman's rank correlation "
