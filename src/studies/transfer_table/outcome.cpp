@@ -39,8 +39,8 @@ transfer::Interval Outcome::difference(const std::string& label, const std::stri
   return transfer::t_interval(differences, 0.95, -infinity, infinity);
 }
 
-std::string Outcome::best_rival() const {
-  return *std::max_element(rival_labels().begin(), rival_labels().end(),
+std::string Outcome::best_of(const std::vector<std::string>& labels) const {
+  return *std::max_element(labels.begin(), labels.end(),
                            [&](const std::string& a, const std::string& b) { return mean(a) < mean(b); });
 }
 

@@ -41,8 +41,9 @@ struct Outcome {
   double mean(const std::string& label) const;
   /// Of a strategy's scores minus another's, paired by seed: a 95 % t-interval.
   transfer::Interval difference(const std::string& label, const std::string& other) const;
-  /// The rival with the highest mean, the first of equals.
-  std::string best_rival() const;
+  /// Of these strategies the one with the highest mean, the first of equals.
+  std::string best_of(const std::vector<std::string>& labels) const;
+  std::string best_rival() const { return best_of(rival_labels()); }
 };
 
 /// A strategy over settings; scores are fractions of one.

@@ -204,6 +204,27 @@ std::optional<Claim> claim_of(const std::vector<Outcome>& outcomes) {
       0.8, static_cast<double>(probe.worse) / static_cast<double>(probe.settings), 0, Relation::at_least};
 }
 
+/// Fewer settings say nothing of rare losses.
+constexpr std::size_t settings_for_claims = 60;
+
+/// What is promised of `safe`, over all settings, those kept aside included.
+std::vector<Claim> claims_of_safe(const std::vector<Outcome>& outcomes) {
+  const Outcomes all = chosen(outcomes, [](const Setting&) { return true; });
+  const Outcomes natural =
+      chosen(outcomes, [](const Setting& setting) { return !setting.regression && setting.stress == Stress::none; });
+  if (all.size() < settings_for_claims || natural.empty() || !all.front()->has("safe")) return {};
+  std::size_t below_best = 0;
+  for (const Outcome* outcome : all) {
+    below_best += outcome->difference("safe", outcome->best_of({"scratch", "probe", "refine"})).high < 0;
+  }
+  const Tally safe = Tally::of(all, "safe");
+  return {{"safe: settings significantly worse than scratch", 0, static_cast<double>(safe.worse), 0, Relation::at_most},
+          {"safe: share of settings significantly worse than the best of scratch, probe and refine with hindsight",
+           0.02, static_cast<double>(below_best) / static_cast<double>(all.size()), 0, Relation::at_most},
+          {"safe: mean gain over scratch as a multiple of refine's, classes, natural sources", 2,
+           Tally::of(natural, "safe").gain / Tally::of(natural, "refine").gain, 0, Relation::at_least}};
+}
+
 }  // namespace
 
 void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
@@ -234,6 +255,8 @@ void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
   result.tables.push_back(settings_table(outcomes));
   result.figures.push_back(figure_of(outcomes));
   if (const std::optional<Claim> claim = claim_of(outcomes)) result.claims.push_back(*claim);
+  const std::vector<Claim> of_safe = claims_of_safe(outcomes);
+  result.claims.insert(result.claims.end(), of_safe.begin(), of_safe.end());
   result.facts["parts"] = parts;
   result.facts["settings"] = Json::array();
   for (const Outcome& outcome : outcomes) result.facts["settings"].push_back(transfer_table::to_json(outcome));

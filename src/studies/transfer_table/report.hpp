@@ -8,7 +8,7 @@
 
 namespace rtl::studies::transfer_table {
 
-/// Adds tables, a claim, a figure and facts. Settings that are kept aside and those that are not are summed up apart,
+/// Adds tables, claims, a figure and facts. Settings that are kept aside and those that are not are summed up apart,
 /// and so are classes and real targets, natural sources and useless ones.
 void report(const std::vector<Outcome>& outcomes, Reproduction& result);
 
