@@ -83,12 +83,21 @@ void standardize(Features& source, const Rows& source_rows, Features& target, co
   target.standardize(means, deviations);
 }
 
-/// Bounded, then divided by their mean.
-std::vector<float> with_mean_one(std::vector<double> ratios, double largest) {
-  for (double& ratio : ratios) ratio = std::min(ratio, largest);
-  const double mean = std::accumulate(ratios.begin(), ratios.end(), 0.0) / static_cast<double>(ratios.size());
+/// min(c r, B) with the c that makes their mean one; all of those above zero are B where they are too few for that.
+std::vector<float> with_mean_one(const std::vector<double>& ratios, double largest) {
+  std::vector<double> rising = ratios;
+  std::sort(rising.begin(), rising.end());
+  std::vector<double> sums(rising.size());  // of the smallest ones
+  std::partial_sum(rising.begin(), rising.end(), sums.begin());
+  std::size_t free = rising.size();  // those that are not at the bound
+  const auto factor = [&] {
+    const double wanted = static_cast<double>(rising.size()) - largest * static_cast<double>(rising.size() - free);
+    return free > 0 && sums[free - 1] > 0 ? wanted / sums[free - 1] : std::numeric_limits<double>::infinity();
+  };
+  while (free > 0 && rising[free - 1] > 0 && rising[free - 1] * factor() > largest) --free;
+  const double c = factor();
   std::vector<float> weights;
-  for (const double ratio : ratios) weights.push_back(static_cast<float>(mean > 0 ? ratio / mean : 0));
+  for (const double ratio : ratios) weights.push_back(static_cast<float>(ratio > 0 ? std::min(c * ratio, largest) : 0));
   return weights;
 }
 

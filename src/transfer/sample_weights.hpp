@@ -12,13 +12,13 @@ enum class DensityRatioKind : std::uint8_t { ulsif, kmm, none };
 
 struct SampleWeightOptions {
   DensityRatioKind ratio = DensityRatioKind::ulsif;
-  double largest = 10;     ///< ratios above count as this one; at least 1
+  double largest = 10;     ///< no weight is above; at least 1
   std::uint64_t seed = 0;  ///< of the choice of rows
 };
 
 struct SampleWeights {
   std::vector<std::int64_t> rows;  ///< of the source, ascending
-  std::vector<float> weights;      ///< of these rows, with mean one; all 0 where no row is like the target's
+  std::vector<float> weights;      ///< of these rows; mean one, but less where too few ratios are above zero
 };
 
 /// Samples that an estimate is made from, of each domain: more are drawn from, with the seed, since uLSIF's cost grows

@@ -26,7 +26,7 @@ struct Options {
            "samples that many are drawn, and the others left out), or none, all weights one");
     option("source_share", source_share, Range::between(0, 1), "of the loss, that of the source's samples; 0: scratch");
     option("largest_weight", largest_weight, Range::at_least(1),
-           "ratios above count as this one, before the weights are divided by their mean");
+           "no weight is above; ratios are multiplied by what makes the mean of the weights one");
   }
 };
 
@@ -82,6 +82,18 @@ void check_source_data(const data::Dataset& source, const data::Dataset& train) 
   }
 }
 
+detail::SampleWeights weights_of(const FitContext& context, const Options& options) {
+  try {
+    return detail::sample_weights(context.source_data_features(0), context.features(0),
+                                  {options.density_ratio, options.largest_weight, context.seed()});
+  } catch (const ValueError& error) {
+    throw ValueError(fmt::format(
+        "importance-weighting: by the features of {} the densities of {} and {} cannot be compared ({}); take another "
+        "source, or density_ratio=none",
+        context.source().name(), context.source_data().name, context.train().name, error.what()));
+  }
+}
+
 Recipe fit(FitContext& context, Options options) {
   auto network = std::make_unique<NetworkPredictor>(context.new_network(), context.fitted_normalization());
   if (options.source_share == 0) {
@@ -89,9 +101,7 @@ Recipe fit(FitContext& context, Options options) {
     co_return network;
   }
   check_source_data(context.source_data(), context.train());
-  const detail::SampleWeights weighted =
-      detail::sample_weights(context.source_data_features(0), context.features(0),
-                             {options.density_ratio, options.largest_weight, context.seed()});
+  const detail::SampleWeights weighted = weights_of(context, options);
   if (std::all_of(weighted.weights.begin(), weighted.weights.end(), [](float weight) { return weight == 0; })) {
     context.warn("no sample of the source has features like the target's, so their loss counts nothing");
   }
