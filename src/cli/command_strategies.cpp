@@ -20,7 +20,7 @@ namespace {
 /// What it needs and cannot do, as a table says it.
 std::string describe_needs(const transfer::StrategyInfo& info) {
   std::string text = transfer::describe_sources(info);
-  if (info.uses_source_data) text += ", with samples";
+  if (info.uses_source_data) text += info.same_source_task ? ", with samples of the target's kind" : ", with samples";
   if (info.same_classes) text += ", same classes";
   if (!info.regression) text += "; no regression";
   return text;
@@ -39,6 +39,7 @@ Json to_json(const transfer::StrategyInfo& info) {
           {"summary", info.summary},
           {"sources", transfer::describe_sources(info)},
           {"source_data", info.uses_source_data},
+          {"same_source_task", info.same_source_task},
           {"same_classes", info.same_classes},
           {"regression", info.regression},
           {"in_all", info.in_all},

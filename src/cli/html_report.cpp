@@ -89,7 +89,7 @@ std::string verdicts(const transfer::Comparison& comparison) {
 std::string influence_table(const transfer::Comparison& comparison) {
   std::string rows;
   for (const auto& result : comparison.strategies) {
-    if (result.influence.size() < 2 || !result.read_outs.empty()) continue;
+    if (result.influence.size() < 2) continue;
     for (const auto& block : result.influence) {
       rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.2f}</td><td>{:.2f}</td><td>{:.0f} %</td></tr>\n",
                           html_escape(result.name), html_escape(block.name), block.features, block.feature_norm,

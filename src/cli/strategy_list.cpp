@@ -112,6 +112,7 @@ StrategyList StrategyArguments::parse(const std::vector<std::string>& labels, st
     }
   }
   for (const auto& label : labels) {
+    if (label == "all") throw UsageError("--strategy: all stands alone, without other names");
     transfer::StrategyChoice choice;
     try {
       choice = transfer::parse_strategy(label);

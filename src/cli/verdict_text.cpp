@@ -105,7 +105,10 @@ std::string describe_read_outs(const transfer::StrategyResult& result, bool regr
     }
   }
   if (text.empty()) return {};
-  return fmt::format("{}: weights of its outputs, mean over the runs, from samples left out: {}.", result.name, text);
+  const bool weighed = std::isfinite(result.read_outs.front().loss);
+  return fmt::format("{}: weights of its outputs, {}: {}.", result.name,
+                     weighed ? "mean over the runs, from samples left out" : "the same for all, as none were left out",
+                     text);
 }
 
 }  // namespace

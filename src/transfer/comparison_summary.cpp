@@ -45,15 +45,18 @@ std::vector<BlockInfluence> mean_influence(const std::vector<const RunResult*>& 
   return mean;
 }
 
+/// Of the runs that have as many as the first.
 std::vector<ReadOut> mean_read_outs(const std::vector<const RunResult*>& runs) {
   std::vector<ReadOut> mean = runs.front()->read_outs;
-  const auto count = static_cast<double>(runs.size());
+  std::vector<const RunResult*> alike;
+  std::copy_if(runs.begin(), runs.end(), std::back_inserter(alike),
+               [&](const RunResult* run) { return run->read_outs.size() == mean.size(); });
   for (std::size_t k = 0; k < mean.size(); ++k) {
     for (double ReadOut::*member :
          {&ReadOut::weight, &ReadOut::temperature, &ReadOut::loss, &ReadOut::difference, &ReadOut::standard_error}) {
       double sum = 0;
-      for (const RunResult* run : runs) sum += run->read_outs.at(k).*member;
-      mean[k].*member = sum / count;
+      for (const RunResult* run : alike) sum += run->read_outs[k].*member;
+      mean[k].*member = sum / static_cast<double>(alike.size());
     }
   }
   return mean;

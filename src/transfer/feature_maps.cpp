@@ -27,7 +27,7 @@ Shape shape_of_samples(const layers::Network& network, std::int64_t count) {
 /// Some samples of a data set on a device, and the loss of outputs for them.
 class Samples {
  public:
-  Samples(const NetworkPredictor& model, const data::Dataset& samples, std::int64_t rows) {
+  Samples(const NetworkPredictor& model, const data::Dataset& samples, const RowTargets& targets, std::int64_t rows) {
     const Device device = model.network().device();
     const std::int64_t count = std::min(rows, samples.size());
     std::vector<std::int64_t> chosen;
@@ -35,9 +35,8 @@ class Samples {
     const data::Dataset part = samples.subset(chosen);
     const PlacedDataset placed(part, device);
     inputs_ = InputGather(*placed, model.normalization(), DType::f32, device)(counting_rows(count, device));
-    targets_ = part.is_regression()
-                   ? Tensor::from(standardized_targets(Task::of(samples), part), {count, part.outputs()}, device)
-                   : Tensor::from(part.labels.to_vector<std::int32_t>(), {count}, device);
+    const RowTargets own = targets.subset(chosen);
+    targets_ = own.task.regression ? own.columns(device) : Tensor::from(own.labels, {count}, device);
   }
 
   const Tensor& inputs() const { return inputs_; }
@@ -116,10 +115,6 @@ std::vector<std::string> stage_ends(layers::Network& network) {
     seen.push_back(map.shape());
     ends.insert(ends.begin(), *name);
   }
-  if (ends.empty()) {
-    throw ValueError(
-        fmt::format("{} has no layers but its head, so there are no maps to keep", network.architecture().to_string()));
-  }
   return ends;
 }
 
@@ -137,9 +132,10 @@ Value features_and_maps(layers::Network& network, const Value& x, const std::vec
 }
 
 std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data::Dataset& samples,
-                                      const std::vector<std::string>& layers, std::int64_t rows, double temperature) {
+                                      const RowTargets& targets, const std::vector<std::string>& layers,
+                                      std::int64_t rows, double temperature) {
   const Device device = model.network().device();
-  const Samples chosen(model, samples, rows);
+  const Samples chosen(model, samples, targets, rows);
   const auto graph = std::make_shared<graph::Graph>(device);
   const Value x = graph->input("inputs", chosen.inputs().shape(), DType::f32);
   Maps maps;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "rtl/transfer/predictors.hpp"
+#include "transfer/row_targets.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -23,6 +24,7 @@ graph::Value features_and_maps(layers::Network& network, const graph::Value& x, 
 /// network's mean loss grows on (at most) `rows` evenly spaced samples where a channel is zero, standardised over the
 /// channels (DELTA, Li et al. 2019, and its published code). Every channel takes a pass through what lies behind it.
 std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data::Dataset& samples,
-                                      const std::vector<std::string>& layers, std::int64_t rows, double temperature);
+                                      const RowTargets& targets, const std::vector<std::string>& layers,
+                                      std::int64_t rows, double temperature);
 
 }  // namespace rtl::transfer::detail

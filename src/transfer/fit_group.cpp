@@ -34,6 +34,7 @@ void append(TrainingRecord& all, const TrainingRecord& stage) {
 FitContext::FitContext(std::shared_ptr<Shared> shared, const Inputs& inputs)
     : shared_(std::move(shared)), inputs_(inputs), training_(inputs.training), task_(Task::of(inputs.train)) {
   if (!shared_->keeps_l2sp) training_.l2sp_strength = 0;
+  if (training_.label_flips > 0 && !training_.flip_seed) training_.flip_seed = training_.seed;
 }
 
 const std::vector<FrozenSource>& FitContext::sources() const { return shared_->sources; }
@@ -93,13 +94,14 @@ void FitContext::TrainingRequest::await_suspend(std::coroutine_handle<> handle) 
   context_.waiting_ = handle;
 }
 
-std::vector<ReplicaTraining> FitContext::TrainingRequest::take_answers() {
+std::vector<ReplicaTraining> FitContext::TrainingRequest::take_answers(bool with_warnings) {
   if (context_.answered_.empty()) return {};  // stopped before
   if (context_.stages_ == 1) context_.record_.complete = true;
   std::int64_t parameters = 0;
   for (ReplicaTraining& training : context_.answered_) {
     parameters += training.record.parameters;
     training.record.complete = training.record.complete || training.divergence;
+    if (!with_warnings) training.record.warnings.clear();
     append(context_.record_, training.record);
   }
   context_.record_.parameters = std::max(context_.record_.parameters, parameters);
@@ -107,7 +109,7 @@ std::vector<ReplicaTraining> FitContext::TrainingRequest::take_answers() {
 }
 
 TrainingRecord FitContext::TrainingRequest::await_resume() {
-  const std::vector<ReplicaTraining> answers = take_answers();
+  const std::vector<ReplicaTraining> answers = take_answers(true);
   for (const ReplicaTraining& training : answers) {
     if (training.divergence) throw TrainingDiverged(*training.divergence);
   }
@@ -116,7 +118,7 @@ TrainingRecord FitContext::TrainingRequest::await_resume() {
 
 std::vector<std::optional<TrainingDiverged>> FitContext::EachRequest::await_resume() {
   std::vector<std::optional<TrainingDiverged>> divergences;
-  for (ReplicaTraining& training : take_answers()) divergences.push_back(std::move(training.divergence));
+  for (ReplicaTraining& training : take_answers(false)) divergences.push_back(std::move(training.divergence));
   divergences.resize(count());
   return divergences;
 }

@@ -72,12 +72,9 @@ Value GatedHead::four_losses(const Half& source, const Half& target, double weig
   return graph::scale(graph::add(joint, marginal), weight);
 }
 
-Recipe fit_gated(FitContext& context, std::unique_ptr<GatedHead> model, SourceHalf source_half, std::string name) {
+Recipe fit_gated(FitContext& context, std::unique_ptr<GatedHead> model, SourceHalf source_half) {
   TrainingData data{&context.train(), {}, {context.keep(context.features(0))}}, source;
   if (source_half == SourceHalf::samples) {
-    if (context.source_data().classes != context.train().classes) {
-      throw ValueError(name + ": the source's samples have other classes than the target");
-    }
     source = {&context.source_data(), {}, {context.keep(context.source_data_features(0))}};
     data.source = &source;
   }

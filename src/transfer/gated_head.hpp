@@ -62,7 +62,7 @@ class GatedHead : public Trainable {
 };
 
 /// Trains it on batches of the target, with samples of the source beside them where asked for, and gives the merged
-/// head. Throws ValueError, beginning with `name`, for samples of other classes.
-Recipe fit_gated(FitContext& context, std::unique_ptr<GatedHead> model, SourceHalf source_half, std::string name);
+/// head.
+Recipe fit_gated(FitContext& context, std::unique_ptr<GatedHead> model, SourceHalf source_half);
 
 }  // namespace rtl::transfer::detail

@@ -4,14 +4,24 @@
 
 namespace rtl::transfer::detail {
 
+RowTargets RowTargets::of(const data::Dataset& dataset) {
+  RowTargets targets{Task::of(dataset), {}, {}};
+  if (targets.task.regression) {
+    targets.targets = standardized_targets(targets.task, dataset);
+  } else {
+    targets.labels = dataset.labels.to_vector<std::int32_t>();
+  }
+  return targets;
+}
+
 RowTargets RowTargets::of(const FitContext& context) {
-  const data::Dataset& train = context.train();
-  if (context.task().regression) return {context.task(), {}, standardized_targets(context.task(), train)};
+  RowTargets targets = of(context.train());
   const TrainingOptions& training = context.training();
-  return {context.task(),
-          data::flipped_labels(train.labels.to_vector<std::int32_t>(), train.classes,
-                               {training.label_flips, training.seed, training.flip_each_epoch}, 0),
-          {}};
+  if (targets.task.regression) return targets;
+  const data::LabelFlips flips{training.label_flips, training.flip_seed.value_or(training.seed),
+                               training.flip_each_epoch};
+  targets.labels = data::flipped_labels(targets.labels, targets.task.outputs, flips, 0);
+  return targets;
 }
 
 std::int64_t RowTargets::rows() const {

@@ -18,6 +18,7 @@ struct RowTargets {
   /// Of the training rows of a fit, with the label flips that its trainings see (in their first epoch, where they are
   /// drawn anew in every one).
   static RowTargets of(const FitContext& context);
+  static RowTargets of(const data::Dataset& dataset);
   std::int64_t rows() const;
   RowTargets subset(std::span<const std::int64_t> rows) const;
   /// One column a class, 1 for rows of it, or the targets: f32 [rows, task.outputs].

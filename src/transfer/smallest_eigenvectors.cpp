@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "rtl/core/error.hpp"
 #include "rtl/graph/operation.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/kernels/pointwise.hpp"
+#include "rtl/kernels/reduce.hpp"
 
 namespace rtl::transfer::detail {
 namespace {
@@ -32,6 +35,11 @@ class SymmetricEigen final : public graph::Operation {
   }
   void run(const graph::Call& call) const override {
     kernels::unary(call.device(), kernels::UnaryOp::copy, call.in(0), call.out(0));
+    // LAPACK refuses what is not finite; the loss shall be so, too, and say that the training diverged.
+    if (!call.device().is_cuda() && !kernels::all_finite(call.device(), call.in(0))) {
+      kernels::fill(call.device(), NAN, call.out(0));
+      return;
+    }
     kernels::queued_symmetric_eigen(call.device(), call.out(0), call.out(1), call.out(2));
   }
   void gradient(graph::GradientCall&) const override {}

@@ -44,6 +44,22 @@ std::string option_names(const StrategyInfo& info) {
   return names.empty() ? "it has no options" : "its options are " + joined(names, ", ");
 }
 
+bool same_task(const data::Dataset& a, const data::Dataset& b) {
+  const bool named = !a.class_names.empty() && !b.class_names.empty();
+  return a.has_targets() && b.has_targets() && a.is_regression() == b.is_regression() && a.outputs() == b.outputs() &&
+         (!named || a.class_names == b.class_names);
+}
+
+std::string describe_targets(const data::Dataset& dataset) {
+  if (!dataset.has_targets()) return "none";
+  std::string text = fmt::format("{} {}", dataset.outputs(), dataset.is_regression() ? "real targets" : "classes");
+  constexpr std::size_t most_names = 10;
+  if (!dataset.class_names.empty() && dataset.class_names.size() <= most_names) {
+    text += fmt::format(" ({})", joined(dataset.class_names, ", "));
+  }
+  return text;
+}
+
 /// Why a strategy cannot do what it is asked to; empty if it can.
 std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& sources, const data::Dataset& train,
                    const StrategyOptions& options) {
@@ -55,6 +71,11 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
   }
   if (strategy.needs_source_data(options.values) && options.source_data == nullptr) {
     return fmt::format("{} looks at samples of the source, and none are given (source_data)", info.name);
+  }
+  if (info.same_source_task && strategy.needs_source_data(options.values) && !same_task(*options.source_data, train)) {
+    return fmt::format("{} learns from the labels of the source's samples too: {} has {}, {} has {}", info.name,
+                       options.source_data->name, describe_targets(*options.source_data), train.name,
+                       describe_targets(train));
   }
   if (train.is_regression() && !info.regression) {
     return fmt::format("{} needs classes: {} has real targets", info.name, train.name);

@@ -64,6 +64,7 @@ Facts facts_of(const TrainingOptions& options) {
   if (options.precision != Precision::f32) facts.push_back({"precision", to_string(options.precision)});
   facts.push_back({"label flips", text(options.label_flips)});
   facts.push_back({"label flips of each epoch", text(options.flip_each_epoch)});
+  if (options.flip_seed) facts.push_back({"seed of label flips", text(*options.flip_seed)});
   return facts;
 }
 

@@ -106,7 +106,8 @@ EpochStart TrainingRun::start_epoch() {
     optimizers_.set_learning_rate(schedule_(epoch()));
     sampler_.start_epoch(epoch());
     if (options_.label_flips > 0 && (options_.flip_each_epoch || !flipped_)) {
-      const data::LabelFlips flips{options_.label_flips, options_.seed, options_.flip_each_epoch};
+      const data::LabelFlips flips{options_.label_flips, options_.flip_seed.value_or(options_.seed),
+                                   options_.flip_each_epoch};
       labels_ = data::flipped_labels(clean_labels_, data_.dataset->classes, flips, epoch());
       flipped_ = true;
     }

@@ -31,8 +31,8 @@ Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
                                 l2sp_strength, schedule, schedule_epochs, schedule_factor, precision, label_flips,
-                                flip_each_epoch, checkpoint, checkpoint_interval, resume, progress, notice, stop] =
-      options;
+                                flip_each_epoch, flip_seed, checkpoint, checkpoint_interval, resume, progress, notice,
+                                stop] = options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -48,6 +48,7 @@ Words training_flags() {
           "--precision",
           "--label-flips",
           "--flip-each-epoch",
+          "",  // flip_seed: the seed's
           "",  // checkpoint: beside --out, or in --state
           "--checkpoint-interval",
           "--resume",

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
+#include "rtl/data/label_flips.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -102,6 +104,40 @@ TEST(Strategies, ResumeEqualsUninterrupted) {
     const Fitted resumed = fit(info.name, sources, data, training, options);
     EXPECT_EQ(resumed.training().losses, whole.training().losses);
     EXPECT_TRUE(testing::same_bytes(testing::values_of(resumed.state()), testing::values_of(whole.state())));
+  }
+}
+
+TEST(Strategies, EveryTrainingSeesTheSameFlippedLabels) {
+  const Device device = Device::cpu(1);
+  const data::Dataset data = testing::make_images(1, 40, 4, 8, device);
+  const FrozenSource source = image_source(4, 3, device);
+  TrainingOptions training = quick(3);
+  training.label_flips = 0.5;
+  data::Dataset flipped = data.clone();
+  const std::vector<std::int32_t> labels =
+      data::flipped_labels(data.labels.to_vector<std::int32_t>(), 4, {.probability = 0.5, .seed = training.seed}, 0);
+  flipped.labels = Tensor::from(labels, {40}, device);
+  for (const Strategy* strategy : testing::library_strategies()) {
+    const StrategyInfo& info = strategy->info();
+    SCOPED_TRACE(info.name);
+    const std::vector<FrozenSource> sources = testing::sources_for(info, source);
+    const Fitted found = fit(info.name, sources, data, training, with_source_data(data));
+    const Fitted expected = fit(info.name, sources, flipped, quick(3), with_source_data(data));
+    EXPECT_TRUE(testing::same_bytes(testing::values_of(found.state()), testing::values_of(expected.state())));
+  }
+}
+
+TEST(Strategies, SourceDataOfOtherClassesIsRefusedByName) {
+  const Device device = Device::cpu(1);
+  data::Dataset data = testing::make_images(1, 40, 4, 8, device);
+  const FrozenSource source = image_source(4, 3, device);
+  data::Dataset others = data.clone();
+  data.class_names = {"a", "b", "c", "d"};
+  others.class_names = {"d", "c", "b", "a"};
+  for (const char* name : {"dann-gate", "coral-gate", "importance-weighting"}) {
+    EXPECT_THROW(fit(name, {source}, data, quick(1), with_source_data(others)), ValueError) << name;
+    const std::vector<std::string> all = strategies_for({source}, data, with_source_data(others));
+    EXPECT_EQ(std::count(all.begin(), all.end(), name), 0);
   }
 }
 

@@ -137,8 +137,6 @@ class ReadOuts final : public Predictor {
   std::string kind() const override { return "read_outs"; }
   std::int64_t outputs_count() const override { return networks_.front()->outputs_count(); }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
-  /// An entry a read-out: its share is its weight.
-  std::vector<BlockInfluence> influence(const data::Dataset& samples, const FeatureLookup& features) override;
   layers::ModuleState state() override;
   std::vector<FrozenSource> sources() const override { return networks_.front()->sources(); }
   std::optional<Shape> sample() const override { return networks_.front()->sample(); }

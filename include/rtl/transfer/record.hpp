@@ -9,7 +9,7 @@ namespace rtl::transfer {
 
 /// One of the outputs that a strategy weighs against each other on rows that were not trained on.
 struct ReadOut {
-  std::string name;        ///< "with features", "network alone", "probe", ..
+  std::string name;        ///< "network with features", "network alone", "probe", ..
   double weight = 0;       ///< its share of the prediction
   double temperature = 1;  ///< what its outputs are multiplied by
   /// Mean loss on the rows left out, as it is weighed: cross-entropy in nats, or the squared error of standardised

@@ -11,7 +11,8 @@ namespace rtl::transfer {
 
 // TrainingOptions::l2sp_strength acts on what starts at weights of a source: fine_tune and its like, and probe with the
 // source's own head. What starts at drawn weights is trained as if it were 0. l2sp-fine-tune adds the published form of
-// L2-SP to that: a strength for the source's weights alone, and a decay of a new head, which has no start to be drawn to.
+// L2-SP to that: a strength for the source's weights alone, and a decay of a new head, which has no start to be drawn
+// to.
 
 /// By name, "NAME" or with options, "refine:balance" (parse_strategy). Throws ValueError for what the strategy cannot
 /// do (check_fits), TrainingDiverged.
@@ -23,8 +24,8 @@ Fitted scratch(const data::Dataset& train, const TrainingOptions& training, cons
 /// A linear head on the source's frozen features.
 Fitted probe(const FrozenSource& source, const data::Dataset& train, const TrainingOptions& training,
              const StrategyOptions& options = {});
-/// All parameters of the source, or those of its last blocks, go on training. Inputs are normalised as the source's are, with its numbers where it
-/// has some: its weights expect them.
+/// All parameters of the source, or those of its last blocks, go on training. Inputs are normalised as the source's
+/// are, with its numbers where it has some: its weights expect them.
 Fitted fine_tune(const FrozenSource& source, const data::Dataset& train, const TrainingOptions& training,
                  const StrategyOptions& options = {});
 /// REFINE (Xu, Nakada, Zhang and Li 2025, arXiv 2505.11771): logits = W [h(x); f_1(x); ...; f_K(x)] + b. h, the

@@ -67,6 +67,7 @@ struct StrategyInfo {
   std::int64_t most_sources = 1;
   bool uses_features = false;     ///< it looks at frozen features of its sources
   bool uses_source_data = false;  ///< StrategyOptions::source_data
+  bool same_source_task = false;  ///< the labels or targets of that data are used: they are of the target's kind
   bool same_classes = false;      ///< the source's own head is used: its classes are the target's
   bool trains_source = false;     ///< all of a source is trained, so it is not taken at an inner layer
   bool trains = true;             ///< by gradients: there are epochs, losses and checkpoints
@@ -136,7 +137,8 @@ class FitContext {
   TrainingRequest train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
   /// Several trainings at once, where they record the same operations: folds, members.
   TrainingRequest train_all(std::vector<Replica> replicas);
-  /// The same for a recipe that can do without some of them: of each, how it diverged, if it did.
+  /// The same for a recipe that can do without some of them, and judges them itself: of each, how it diverged, if it
+  /// did. Their warnings are left out of the record.
   class EachRequest;
   EachRequest train_each(std::vector<Replica> replicas);
 
@@ -174,7 +176,7 @@ class FitContext::TrainingRequest {
 
  protected:
   /// Adds them to the record. None, if they were not made.
-  std::vector<ReplicaTraining> take_answers();
+  std::vector<ReplicaTraining> take_answers(bool with_warnings);
   std::size_t count() const { return replicas_.size(); }
 
  private:

@@ -53,6 +53,8 @@ struct TrainingOptions {
   Precision precision = Precision::f32;
   double label_flips = 0;        ///< probability with which a training label becomes another one
   bool flip_each_epoch = false;  ///< draw the flips anew in every epoch
+  /// Draws the label flips; absent: `seed`. Recipes of several trainings see the same flips in all of them.
+  std::optional<std::uint64_t> flip_seed = {};
   /// Where to keep the state of an unfinished training; empty keeps none. It is written beside and renamed after every
   /// `checkpoint_interval` epochs, and removed at the end. A file of another training that lies there is kept, as
   /// below.

@@ -84,12 +84,6 @@ Tensor ReadOuts::predict(const data::Dataset& samples, const FeatureLookup& feat
   return mixture.result(device);
 }
 
-std::vector<BlockInfluence> ReadOuts::influence(const data::Dataset& /*samples*/, const FeatureLookup& /*features*/) {
-  std::vector<BlockInfluence> found;
-  for (const ReadOut& read_out : read_outs_) found.push_back({.name = read_out.name, .share = read_out.weight});
-  return found;
-}
-
 layers::ModuleState ReadOuts::state() {
   layers::ModuleState all;
   const auto take = [&](const std::string& prefix, layers::ModuleState own) {

@@ -32,7 +32,7 @@ class CorrelatedHead final : public detail::GatedHead {
 
 Recipe fit(FitContext& context, Options options) {
   auto model = std::make_unique<CorrelatedHead>(context, options);
-  co_return co_await detail::fit_gated(context, std::move(model), options.source_half, "coral-gate");
+  co_return co_await detail::fit_gated(context, std::move(model), options.source_half);
 }
 
 }  // namespace
@@ -44,6 +44,7 @@ const Strategy& coral_gate() {
        .reference = "Sun and Saenko 2016, Deep CORAL; Xu et al. 2025, DCORAL-Gate",
        .uses_features = true,
        .uses_source_data = true,
+       .same_source_task = true,
        .regression = false},
       fit, nullptr, [](const Options& options) { return options.source_half == detail::SourceHalf::samples; });
   return strategy;

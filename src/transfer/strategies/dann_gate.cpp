@@ -48,7 +48,7 @@ class AdversarialHead final : public detail::GatedHead {
 
 Recipe fit(FitContext& context, Options options) {
   auto model = std::make_unique<AdversarialHead>(context, options);
-  co_return co_await detail::fit_gated(context, std::move(model), options.source_half, "dann-gate");
+  co_return co_await detail::fit_gated(context, std::move(model), options.source_half);
 }
 
 }  // namespace
@@ -60,6 +60,7 @@ const Strategy& dann_gate() {
        .reference = "Ganin et al. 2016; Xu et al. 2025, DANN-Gate",
        .uses_features = true,
        .uses_source_data = true,
+       .same_source_task = true,
        .regression = false},
       fit, nullptr, [](const Options& options) { return options.source_half == detail::SourceHalf::samples; });
   return strategy;

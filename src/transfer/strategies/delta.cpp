@@ -108,6 +108,12 @@ Recipe fit(FitContext& context, Options options) {
   auto source = context.source().copy_network(context.device());
   source->set_trainable(false);
   const std::vector<std::string> layers = detail::stage_ends(*source);
+  if (layers.empty()) {
+    context.warn(context.source().name() +
+                 " has no layers but its head, so no maps are kept: it is fine-tuned plainly");
+    co_await context.train(*model, model->normalization());
+    co_return model;
+  }
   KeptMaps kept(*model, std::move(source), layers, options, own_head, context.training());
   if (options.attention == Attention::supervised) {
     FitContext::Blocks given = context.blocks(FeatureScaling::raw, 1);
@@ -119,8 +125,8 @@ Recipe fit(FitContext& context, Options options) {
     co_await context.train(probe, data, training);
     const auto measured = context.copy_of(context.source(), options.head_start);
     take_head(probe, measured->network());
-    kept.set_attention(detail::channel_attention(*measured, context.train(), layers, options.attention_samples,
-                                                 options.attention_temperature));
+    kept.set_attention(detail::channel_attention(*measured, context.train(), detail::RowTargets::of(context), layers,
+                                                 options.attention_samples, options.attention_temperature));
   }
   co_await context.train(kept, model->normalization());
   co_return model;

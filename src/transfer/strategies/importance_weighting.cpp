@@ -72,25 +72,21 @@ void check_source_data(const data::Dataset& source, const data::Dataset& train) 
     throw ShapeError(fmt::format("importance-weighting: the source's samples are {}, the target's {}",
                                  source.sample_shape().to_string(), train.sample_shape().to_string()));
   }
-  if (!source.has_targets() || source.is_regression() != train.is_regression()) {
-    throw ValueError(fmt::format("importance-weighting: {} has {}, which {} has not", train.name,
-                                 train.is_regression() ? "real targets" : "classes", source.name));
-  }
-  if (source.outputs() != train.outputs()) {
-    throw ValueError(fmt::format("importance-weighting: {} has {} {}, {} has {}", source.name, source.outputs(),
-                                 train.is_regression() ? "real targets" : "classes", train.name, train.outputs()));
-  }
 }
 
-detail::SampleWeights weights_of(const FitContext& context, const Options& options) {
+/// All alike where the densities cannot be compared, with a warning.
+detail::SampleWeights weights_of(FitContext& context, const Options& options) {
   try {
     return detail::sample_weights(context.source_data_features(0), context.features(0),
                                   {options.density_ratio, options.largest_weight, context.seed()});
   } catch (const ValueError& error) {
-    throw ValueError(fmt::format(
-        "importance-weighting: by the features of {} the densities of {} and {} cannot be compared ({}); take another "
-        "source, or density_ratio=none",
-        context.source().name(), context.source_data().name, context.train().name, error.what()));
+    context.warn(
+        fmt::format("by the features of {} the densities of {} and {} cannot be compared ({}): all weights are one",
+                    context.source().name(), context.source_data().name, context.train().name, error.what()));
+    detail::SampleWeights alike;
+    for (std::int64_t row = 0; row < context.source_data().size(); ++row) alike.rows.push_back(row);
+    alike.weights.assign(alike.rows.size(), 1.0F);
+    return alike;
   }
 }
 
@@ -130,7 +126,8 @@ const Strategy& importance_weighting() {
            "a network of the target's own, trained on the source's samples too, weighted by the densities' ratio",
        .reference = "Shimodaira 2000; Kanamori, Hido and Sugiyama 2009, uLSIF; Huang et al. 2006, kernel mean matching",
        .uses_features = true,
-       .uses_source_data = true},
+       .uses_source_data = true,
+       .same_source_task = true},
       fit, nullptr, [](const Options& options) { return options.source_share > 0; });
   return strategy;
 }

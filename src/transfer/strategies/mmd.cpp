@@ -63,10 +63,12 @@ class AlignedNetwork final : public Trainable {
 bool uses_labels(const FitContext& context, SourceLabels labels) {
   if (labels == SourceLabels::unused) return false;
   const data::Dataset &source = context.source_data(), &train = context.train();
-  const bool alike = source.has_labels() && train.has_labels() && source.classes == train.classes;
+  const bool alike =
+      source.has_labels() && train.has_labels() && source.classes == train.classes &&
+      (source.class_names.empty() || train.class_names.empty() || source.class_names == train.class_names);
   if (alike || labels == SourceLabels::automatic) return alike;
-  throw ValueError(fmt::format("mmd: {} has {} classes, {} has {}; leave the source's labels unused", source.name,
-                               source.classes, train.name, train.classes));
+  throw ValueError(fmt::format("mmd: {} has {} classes, {} has {}, or other names; leave the source's labels unused",
+                               source.name, source.classes, train.name, train.classes));
 }
 
 Recipe fit(FitContext& context, Options options) {

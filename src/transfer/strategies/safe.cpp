@@ -66,6 +66,17 @@ struct Part {
   std::vector<std::vector<float>> outputs = {};  ///< of each read-out on the rows left out
 };
 
+/// Too few rows, or one class.
+struct NotTrainable {};
+
+void check_trainable(const data::Dataset& dataset) {
+  try {
+    dataset.validate(true);
+  } catch (const ValueError&) {
+    throw NotTrainable();
+  }
+}
+
 class SafeFit {
  public:
   SafeFit(FitContext& context, const Options& options)
@@ -76,7 +87,7 @@ class SafeFit {
   /// Rows that are left out of each fit; none, where they are too few for that.
   std::vector<Rows> left_out() const {
     const std::int64_t rows = targets_.rows();
-    if (options_.fits == Fits::one || rows < options_.folds) return {};
+    if (options_.fits == Fits::one || (options_.fits == Fits::folds && rows < options_.folds)) return {};
     std::vector<Rows> parts;
     if (options_.fits == Fits::two) {
       parts.push_back(
@@ -92,14 +103,14 @@ class SafeFit {
     return parts;
   }
 
-  /// The network and probes of one fit; throws ValueError where the rows that are left cannot be trained on.
+  /// The network and probes of one fit; throws NotTrainable where the rows that are left cannot be trained on.
   Part prepare(Rows left_out, std::size_t number) const {
     const Rows kept = others(left_out);
     const bool whole = left_out.empty();
     Part part{nullptr, &context_.train(), context_.training(), nullptr, {}, std::move(left_out)};
     if (!whole) {
       part.own = std::make_unique<const data::Dataset>(subset(kept));
-      part.own->validate(true);
+      check_trainable(*part.own);
       part.dataset = part.own.get();
       if (!part.training.flip_each_epoch) part.training.label_flips = 0;  // the labels have theirs
       scale_epochs(part.training, static_cast<std::int64_t>(kept.size()));
@@ -115,7 +126,7 @@ class SafeFit {
                                         options_.block_scale * std::sqrt(share), options_.clip));
       part.features.push_back(blocks.back().scaled(std::move(raw)));
     }
-    if (!whole) part.probes = probes(kept);
+    if (!whole) part.probes = probes(kept, true);
     part.network =
         std::make_unique<FusedHead>(context_.new_network(part.training.seed),
                                     data::fit_normalization(*part.dataset, context_.options().normalization),
@@ -124,8 +135,8 @@ class SafeFit {
     return part;
   }
 
-  /// That on all sources, and one on each where there are several, fitted to these rows.
-  std::vector<std::unique_ptr<FusedHead>> probes(const Rows& rows) const {
+  /// That on all sources and, if `each`, one on each where there are several, fitted to these rows.
+  std::vector<std::unique_ptr<FusedHead>> probes(const Rows& rows, bool each) const {
     std::vector<std::unique_ptr<FusedHead>> probes;
     std::vector<FrozenBlock> blocks;
     std::vector<Tensor> features;
@@ -136,8 +147,8 @@ class SafeFit {
       blocks.push_back(FrozenBlock::fit(context_.sources()[k], raw, FeatureScaling::standardize, 1, options_.clip));
       features.push_back(blocks.back().scaled(std::move(raw)));
     }
-    const bool each = raw_.size() > 1 && raw_.size() <= most_own_probes && options_.fits != Fits::one;
-    for (std::size_t k = 0; each && k < raw_.size(); ++k) {
+    const bool several = raw_.size() > 1 && raw_.size() <= most_own_probes;
+    for (std::size_t k = 0; each && several && k < raw_.size(); ++k) {
       std::vector<FrozenBlock> own;
       own.push_back(blocks[k].clone());
       probes.push_back(detail::calibrated_probe(std::move(own), features[k], targets));
@@ -145,7 +156,7 @@ class SafeFit {
     probes.insert(probes.begin(), detail::calibrated_probe(std::move(blocks), detail::side_by_side(features), targets));
     return probes;
   }
-  std::vector<std::unique_ptr<FusedHead>> probes_of_all() const { return probes(others({})); }
+  std::vector<std::unique_ptr<FusedHead>> probes_of_all(bool each) const { return probes(others({}), each); }
 
   Replica replica(Part& part) const {
     FusedHead& network = *part.network;
@@ -339,7 +350,7 @@ std::vector<Part> prepare_all(const SafeFit& safe) {
   std::vector<Part> parts;
   try {
     for (Rows& rows : safe.left_out()) parts.push_back(safe.prepare(std::move(rows), parts.size()));
-  } catch (const ValueError&) {
+  } catch (const NotTrainable&) {
     parts.clear();
   }
   return parts;
@@ -366,7 +377,7 @@ Recipe fit(FitContext& context, Options options) {
     co_await context.train_all(std::move(replicas));
     safe.finish(parts.front());
   }
-  std::vector<std::unique_ptr<FusedHead>> networks, probes = safe.probes_of_all();
+  std::vector<std::unique_ptr<FusedHead>> networks, probes = safe.probes_of_all(!read_outs.empty());
   for (Part& part : parts) networks.push_back(std::move(part.network));
   if (read_outs.empty()) read_outs = safe.alike(network_read_outs + probes.size());
   context.report(read_outs);
