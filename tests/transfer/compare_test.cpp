@@ -170,6 +170,7 @@ TEST(Compare, ReplicasGoOnWithTheStateOfWorkersAndBack) {
   options.threads_per_run = 1;
   options.checkpoint_interval = 1;
   options.resume = true;
+  options.strategies = {"distill", "fine-tune", "probe", "refine", "ridge-probe", "safe"};
   const Comparison whole = compare({source}, data, options);
   for (const std::int64_t first : {1, 3}) {
     for (const int stop_after : {2, 10, 20}) {

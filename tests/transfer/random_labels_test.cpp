@@ -37,6 +37,7 @@ struct Counts {
 std::map<std::string, Counts> count_verdicts(std::int64_t seeds, std::int64_t test_samples) {
   const Device device = Device::cpu(1);
   CompareOptions options;
+  options.strategies = {"distill", "fine-tune", "probe", "refine", "ridge-probe", "safe"};
   options.seeds = seeds;
   options.training = testing::quick(2);
   options.training.learning_rate = 0.05;
