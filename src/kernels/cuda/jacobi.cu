@@ -102,9 +102,12 @@ __device__ void sort_into(int n, T* a, const T* vectors, T* values) {
   const int thread = static_cast<int>(threadIdx.x);
   for (int i = thread; i < n; i += block_size) values[i] = a[i * n + i];
   __syncthreads();
-  int ranks[most_of_a_thread];
+  int ranks[most_of_a_thread];  // in registers, since the loops over slots are unrolled
   T own[most_of_a_thread];
-  for (int i = thread, slot = 0; i < n; i += block_size, ++slot) {
+#pragma unroll
+  for (int slot = 0; slot < most_of_a_thread; ++slot) {
+    const int i = thread + slot * block_size;
+    if (i >= n) break;
     own[slot] = values[i];
     ranks[slot] = 0;
     for (int j = 0; j < n; ++j) {
@@ -115,7 +118,10 @@ __device__ void sort_into(int n, T* a, const T* vectors, T* values) {
     }
   }
   __syncthreads();
-  for (int i = thread, slot = 0; i < n; i += block_size, ++slot) {
+#pragma unroll
+  for (int slot = 0; slot < most_of_a_thread; ++slot) {
+    const int i = thread + slot * block_size;
+    if (i >= n) break;
     values[ranks[slot]] = own[slot];
     for (int j = 0; j < n; ++j) a[ranks[slot] * n + j] = vectors[i * n + j];
   }
