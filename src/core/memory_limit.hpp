@@ -8,7 +8,7 @@ namespace rtl::detail {
 /// What OpenBLAS takes for each buffer: one a thread when it is loaded, another a thread when calls run side by side.
 inline constexpr std::size_t blas_buffer_bytes = std::size_t{128} << 20;
 /// What the libraries take when they are loaded, and room for small work.
-inline constexpr std::size_t program_bytes = std::size_t{208} << 20;
+inline constexpr std::size_t program_bytes = std::size_t{224} << 20;
 /// What a thread takes: two buffers and a stack.
 inline constexpr std::size_t thread_bytes = 2 * blas_buffer_bytes + (std::size_t{10} << 20);
 
