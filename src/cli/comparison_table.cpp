@@ -14,7 +14,7 @@ namespace rtl::cli {
 std::string comparison_table(const transfer::Comparison& comparison) {
   constexpr std::size_t first_word = 5, second_word = 7;
   Table table({"strategy", "trained", comparison.regression ? "R^2 %" : "accuracy %", "minus scratch", "interval",
-               "verdict", "on new samples", "verdict", "time a run"});
+               "verdict", "on new samples", "verdict", "time a run", "MiB a run"});
   table.align_left(first_word);
   table.align_left(second_word);
   for (const auto& result : comparison.strategies) {
@@ -28,7 +28,8 @@ std::string comparison_table(const transfer::Comparison& comparison) {
          reference ? "" : points(result.difference_from_scratch.mean),
          interval ? limits(result.difference_from_scratch) : "", reference ? "" : transfer::to_string(result.verdict),
          interval ? limits(result.difference_new_samples) : "",
-         reference ? "" : transfer::to_string(result.verdict_new_samples), known ? duration(result.seconds) : "–"});
+         reference ? "" : transfer::to_string(result.verdict_new_samples), known ? duration(result.seconds) : "–",
+         known ? fmt::format("{:.1f}", static_cast<double>(result.peak_memory_bytes) / (1 << 20)) : "–"});
   }
   std::string text = table.to_string();
   const auto conclusion = describe_conclusion(comparison);

@@ -38,6 +38,7 @@ std::string result_table(const transfer::Comparison& comparison) {
       regression ? std::vector<std::string>{"RMSE"} : std::vector<std::string>{"AUC", "F1", "worst class, %"};
   head.insert(head.end(), more.begin(), more.end());
   head.emplace_back("time a run");
+  head.emplace_back("memory a run");
   std::string html = "<div class=\"scroll\"><table>\n<tr>" + cells(head, "th") + "</tr>\n";
   for (const auto& result : comparison.strategies) {
     const bool reference = result.name == "scratch";
@@ -56,6 +57,7 @@ std::string result_table(const transfer::Comparison& comparison) {
                                  word(result.verdict_new_samples)};
     for (auto& text : more_scores(result, regression)) row.push_back(std::move(text));
     row.push_back(duration(result.seconds));
+    row.push_back(fmt::format("{:.1f} MiB", static_cast<double>(result.peak_memory_bytes) / (1 << 20)));
     html += "<tr>" + cells(row, "td") + "</tr>\n";
   }
   const char* meaning = regression
@@ -64,7 +66,8 @@ std::string result_table(const transfer::Comparison& comparison) {
                               "frequency. ";
   return html + fmt::format(
                     "</table></div>\n<p class=\"small\">{}: mean ± standard deviation (population) over {} seed{}. {}"
-                    "Time: training one model on frozen features that are computed once.</p>\n",
+                    "Time: training one model on frozen features that are computed once. Memory: the most that a training takes "
+                    "beside the data.</p>\n",
                     regression ? "R^2" : "Accuracy", comparison.seeds.size(), comparison.seeds.size() == 1 ? "" : "s",
                     meaning);
 }

@@ -46,6 +46,7 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
                {"options", result.options},
                {"trainable_parameters", result.trainable_parameters},
                {"seconds", result.seconds},
+               {"peak_memory_bytes", result.peak_memory_bytes},
                {"difference_from_scratch", to_json(result.difference_from_scratch)},
                {"verdict", transfer::to_string(result.verdict)},
                {"p_value", result.p_value},

@@ -188,6 +188,7 @@ Device Device::separate(int threads) const {
 Device Device::host() const { return is_cuda() ? Device(context_->resource<detail::HostBeside>().context) : *this; }
 void Device::synchronize() const { context_->synchronize(); }
 MemoryStatistics Device::memory() const { return context_->memory(); }
+void Device::restart_high_water() const { context_->restart_high_water(); }
 void Device::trim() const { context_->trim(); }
 
 bool operator==(const Device& a, const Device& b) noexcept {

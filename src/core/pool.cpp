@@ -213,6 +213,11 @@ MemoryStatistics Context::memory() const noexcept {
   return statistics_;
 }
 
+void Context::restart_high_water() noexcept {
+  const std::lock_guard lock(pool_mutex_);
+  statistics_.high_water = statistics_.in_use;
+}
+
 void Context::trim() noexcept {
   const std::lock_guard lock(pool_mutex_);
   trim_locked();

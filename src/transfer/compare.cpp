@@ -334,8 +334,11 @@ class Runs {
     }
     if (pending.empty()) return;
     const StrategyChoice& choice = choices_[jobs_[group.front()].strategy];
+    device.restart_high_water();
+    const std::size_t before = device.memory().in_use;
     const std::vector<FitOutcome> outcomes = make_group(choice, runs, target, device)->run();
     const double seconds = seconds_since(start) / static_cast<double>(pending.size());
+    const std::size_t taken = (device.memory().high_water - before) / pending.size();
     bool complete = true;
     for (std::size_t i = 0; i < pending.size(); ++i) {
       const FitOutcome& outcome = outcomes[i];
@@ -343,6 +346,7 @@ class Runs {
       complete = complete && ended;
       if (!ended) continue;
       RunResult result = result_of(outcome, target, runs[i].training, seconds);
+      result.peak_memory_bytes = static_cast<std::int64_t>(taken);
       keep_fitted(jobs_[pending[i]], outcome, result);
       keep(pending[i], std::move(result), runs[i].training);
     }

@@ -170,7 +170,10 @@ StrategyResult summarize_strategy(const StrategyRuns& own, const StrategyRuns& s
   }
   if (!runs.empty()) {
     result.trainable_parameters = runs.front()->trainable_parameters;
-    for (const RunResult* run : runs) result.seconds += run->seconds / static_cast<double>(runs.size());
+    for (const RunResult* run : runs) {
+      result.seconds += run->seconds / static_cast<double>(runs.size());
+      result.peak_memory_bytes = std::max(result.peak_memory_bytes, run->peak_memory_bytes);
+    }
     result.influence = mean_influence(runs);
     result.read_outs = mean_read_outs(runs);
     result.losses = mean_losses(runs);

@@ -106,7 +106,8 @@ json encode(const RunResult& result) {
   return {{"scores", encode(result.scores)}, {"trainable_parameters", result.trainable_parameters},
           {"seconds", result.seconds},       {"influence", influence},
           {"losses", result.losses},         {"warnings", result.warnings},
-          {"read_outs", read_outs},          {"fitted", result.fitted}};
+          {"read_outs", read_outs},          {"fitted", result.fitted},
+          {"peak_memory_bytes", result.peak_memory_bytes}};
 }
 
 RunResult decode(const json& value) {
@@ -129,6 +130,7 @@ RunResult decode(const json& value) {
                                 number(entry.at("difference")), number(entry.at("standard_error"))});
   }
   result.fitted = value.value("fitted", std::string());
+  result.peak_memory_bytes = value.value("peak_memory_bytes", std::int64_t{0});
   return result;
 }
 

@@ -16,6 +16,7 @@ struct RunResult {
   Scores scores;
   std::int64_t trainable_parameters = 0;
   double seconds = 0;
+  std::int64_t peak_memory_bytes = 0;
   std::vector<BlockInfluence> influence;
   std::vector<double> losses;         ///< mean training loss of each epoch
   std::vector<std::string> warnings;  ///< TrainingRecord::warnings

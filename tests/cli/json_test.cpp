@@ -142,6 +142,7 @@ TEST(Json, Transfer) {
     names.push_back(strategy.at("name"));
     EXPECT_GT(strategy.at("trainable_parameters").get<int>(), 0);
     EXPECT_GE(strategy.at("seconds").get<double>(), 0);
+    EXPECT_GT(strategy.at("peak_memory_bytes").get<std::int64_t>(), 0);
     expect_statistic(strategy.at("accuracy"), 2);
     for (const char* key : {"auc", "f1", "min_class_accuracy"}) EXPECT_TRUE(strategy.at(key).is_number()) << key;
     const json& difference = strategy.at("difference_from_scratch");
@@ -158,7 +159,10 @@ TEST(Json, Transfer) {
 /// Results without what time decides.
 json timeless(json result) {
   result.erase("feature_seconds");
-  for (json& strategy : result.at("strategies")) strategy.erase("seconds");
+  for (json& strategy : result.at("strategies")) {
+    strategy.erase("seconds");
+    strategy.erase("peak_memory_bytes");
+  }
   return result;
 }
 

@@ -19,7 +19,10 @@ using nlohmann::json;
 
 json timeless(json result) {
   result.erase("feature_seconds");
-  for (json& strategy : result.at("strategies")) strategy.erase("seconds");
+  for (json& strategy : result.at("strategies")) {
+    strategy.erase("seconds");
+    strategy.erase("peak_memory_bytes");
+  }
   return result;
 }
 

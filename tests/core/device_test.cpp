@@ -90,6 +90,16 @@ TEST(Allocator, ReusesBlocksAndKeepsItsHighWaterMark) {
   EXPECT_NE(device.memory().to_string().find("high-water"), std::string::npos);
 }
 
+TEST(Allocator, HighWaterMarkRestartsFromWhatIsInUse) {
+  const Device device = Device::cpu().separate();
+  const Tensor kept({1000}, DType::f32, device);
+  { const Tensor large({100000}, DType::f32, device); }
+  device.restart_high_water();
+  EXPECT_EQ(device.memory().high_water, device.memory().in_use);
+  EXPECT_GE(device.memory().high_water, 4000U);
+  EXPECT_LT(device.memory().high_water, 400000U);
+}
+
 TEST(Allocator, SplitsLargeBlocksAndJoinsThemAgain) {
   const Device device = Device::cpu().separate();
   constexpr std::int64_t mebibyte = 1 << 20;

@@ -159,6 +159,27 @@ TEST(Compare, ResultsDoNotDependOnWorkersAndReplicas) {
   }
 }
 
+/// At least parameters, gradients and two moments; and what a run frees is not counted again by the next.
+TEST(Compare, TellsTheMemoryThatRunsTake) {
+  CompareOptions options = small_options();
+  options.strategies = {"scratch"};
+  options.seeds = 3;
+  options.training.epochs = 1;
+  options.workers = 1;
+  options.replicas = 1;
+  const data::TrainTest data = target(Device::cpu(1));
+  const auto peak_of = [&](const std::string& model) {
+    options.strategy.model = model;
+    const StrategyResult result = compare({}, data, options).strategies.front();
+    EXPECT_GE(result.peak_memory_bytes, 4 * 4 * result.trainable_parameters) << model;
+    return result.peak_memory_bytes;
+  };
+  const std::int64_t small = peak_of("mlp:8"), large = peak_of("mlp:1000");
+  EXPECT_LT(small, 1 << 20);
+  EXPECT_GT(large, 4 * 4 * 40 * 1000);
+  EXPECT_LT(large, 2 * 4 * 4 * 44 * 1000 + (1 << 20));
+}
+
 /// Whoever stops or begins the runs: workers or replicas.
 TEST(Compare, ReplicasGoOnWithTheStateOfWorkersAndBack) {
   const Device device = Device::cpu(1);

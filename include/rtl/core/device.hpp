@@ -83,6 +83,8 @@ class Device {
   /// Waits for all queued work; throws CudaError if any of it failed.
   void synchronize() const;
   MemoryStatistics memory() const;
+  /// Sets memory().high_water to what is in use, so that it tells of what follows.
+  void restart_high_water() const;
   /// Returns cached blocks to the system.
   void trim() const;
 
@@ -128,6 +130,7 @@ class Context : public std::enable_shared_from_this<Context> {
   void* allocate(std::size_t bytes);
   void deallocate(void* pointer) noexcept;
   MemoryStatistics memory() const noexcept;
+  void restart_high_water() noexcept;
   void trim() noexcept;
 
   virtual void copy(void* to, const void* from, std::size_t bytes, CopyKind kind) = 0;

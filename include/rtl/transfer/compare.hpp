@@ -81,6 +81,9 @@ struct StrategyResult {
   OptionValues options;  ///< all that the strategy has, defaults included
   std::int64_t trainable_parameters = 0;
   double seconds = 0;  ///< mean of the runs: training and feature lookup, without evaluation; replicas share theirs
+  /// The most that a run took of its device's memory (MemoryStatistics) while it trained, beside the data; replicas
+  /// share theirs.
+  std::int64_t peak_memory_bytes = 0;
   Statistic accuracy, auc, auc_weighted, f1, f1_macro, min_class_accuracy;
   Statistic r2, rmse;                    ///< of real targets, where those of classes have no meaning
   Interval difference_from_scratch;      ///< of accuracy or r2, paired by seed: PairedDifference::over_seeds
