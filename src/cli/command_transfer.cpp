@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -31,6 +32,9 @@
 namespace rtl::cli {
 
 namespace {
+
+const std::map<std::string, DType> feature_storages{
+    {"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}, {"int8", DType::u8}};
 
 struct Arguments {
   std::string sources;
@@ -315,7 +319,7 @@ void run(const Arguments& arguments) {
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
   options.threads_per_run = 1;
-  const DType storage = arguments.feature_storage == "bf16" ? DType::bf16 : DType::f32;
+  const DType storage = feature_storages.at(arguments.feature_storage);
   auto cache = arguments.cache_folder.empty()
                    ? std::make_unique<transfer::FeatureCache>(storage)
                    : std::make_unique<transfer::FeatureCache>(arguments.cache_folder, storage);
@@ -368,8 +372,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--html", arguments.html, "write a report with charts to FILE");
   command.add_option("--feature-cache", arguments.cache_folder, "keep frozen features in this folder for later calls");
   command
-      .add_option("--feature-storage", arguments.feature_storage, "of frozen features: f32, or bf16 in half the bytes")
-      ->check(CLI::IsMember({"f32", "bf16"}))
+      .add_option(
+          "--feature-storage", arguments.feature_storage,
+          "of frozen features: f32, or rounded: bf16 or f16 in half the bytes, int8 (256 steps a column) in a quarter")
+      ->check(CLI::IsMember(feature_storages))
       ->capture_default_str();
   command.add_option("--state", arguments.state_folder, "keep finished and unfinished runs in this folder");
   command.add_flag("--resume", arguments.resume, "go on from the state folder (rtl-state unless --state names one)");
