@@ -58,10 +58,14 @@ class TrunkAndHead final : public Network {
         fmt::format("{}: it has no head (0 classes); give it one by reset_head", architecture_.to_string()));
   }
 
+  /// Sequences of tokens may be shorter.
   void check_input(const Value& x) const {
     const Shape& input = architecture_.input;
     bool fits = x.defined() && x.shape().rank() == input.rank() + 1;
-    for (int axis = 0; fits && axis < input.rank(); ++axis) fits = x.shape()[axis + 1] == input[axis];
+    const bool tokens = fits && x.dtype() == DType::i32 && input.rank() == 1;
+    for (int axis = 0; fits && axis < input.rank(); ++axis) {
+      fits = tokens ? x.shape()[axis + 1] <= input[axis] : x.shape()[axis + 1] == input[axis];
+    }
     if (!fits) {
       throw ShapeError(fmt::format("{}: the input is {}, but the network takes samples of shape {}",
                                    architecture_.to_string(), x.defined() ? x.shape().to_string() : "not defined",
