@@ -20,4 +20,8 @@ void check_images(const Architecture& architecture, std::int64_t smallest);
 std::vector<Shape> weight_chain(const std::map<std::string, Shape>& shapes, const std::vector<std::string>& names,
                                 std::string& fault);
 
+/// The fault of a file whose tensors have fewer than half of the elements that a trunk of a fixed size has: building it
+/// would take more memory than the file has. Empty if there are enough.
+std::string too_few_elements(const CheckpointTensors& tensors, std::int64_t parameters);
+
 }  // namespace rtl::layers

@@ -37,6 +37,9 @@ const UnaryFacts unary_facts[] = {
     {UnaryOp::relu, "relu", [](long double x) { return x > 0 ? x : 0; }, -3, 3, 0},
     {UnaryOp::sigmoid, "sigmoid", [](long double x) { return 1 / (1 + std::exp(-x)); }, -30, 30, 6},
     {UnaryOp::tanh, "tanh", [](long double x) { return std::tanh(x); }, -3, 3, 4},
+    {UnaryOp::relu6, "relu6", [](long double x) { return x < 0   ? 0
+                                                         : x > 6 ? 6
+                                                                 : x; }, -9, 9, 0},
 };
 
 Reals map(const Reals& x, long double (*f)(long double)) {

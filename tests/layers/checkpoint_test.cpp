@@ -43,11 +43,13 @@ std::string fault(const std::function<void()>& call) {
   return "no FormatError";
 }
 
-const Architecture every_kind[] = {{"paper_cnn", "", {32, 32, 3}, 10},
-                                   {"paper_cnn", "h1", {28, 28, 1}, 7},
-                                   {"paper_cnn", "4-5-6-7", {40, 40, 2}, 3},
-                                   {"mlp", "12-9", {33}, 4},
-                                   {"resnet_cifar", "20", {32, 32, 3}, 100}};
+const Architecture every_kind[] = {
+    {"paper_cnn", "", {32, 32, 3}, 10},       {"paper_cnn", "h1", {28, 28, 1}, 7},
+    {"paper_cnn", "4-5-6-7", {40, 40, 2}, 3}, {"mlp", "12-9", {33}, 4},
+    {"resnet_cifar", "20", {32, 32, 3}, 100}, {"resnet", "10", {224, 224, 3}, 5},
+    {"resnet", "10-small", {32, 32, 1}, 3},   {"paper_demo", "", {8, 8, 3}, 5},
+    {"paper_demo", "h", {12, 12, 2}, 5},      {"efficientnet_lite", "0", {224, 224, 3}, 4},
+    {"densenet", "121", {224, 224, 3}, 2}};
 
 TEST(Checkpoint, ReturnsWhatWasSaved) {
   const test::TemporaryFolder folder;

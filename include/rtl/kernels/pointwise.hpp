@@ -9,7 +9,20 @@
 
 namespace rtl::kernels {
 
-enum class UnaryOp : std::uint8_t { copy, negate, absolute, exp, log, sqrt, square, reciprocal, relu, sigmoid, tanh };
+enum class UnaryOp : std::uint8_t {
+  copy,
+  negate,
+  absolute,
+  exp,
+  log,
+  sqrt,
+  square,
+  reciprocal,
+  relu,
+  sigmoid,
+  tanh,
+  relu6
+};
 /// greater_equal gives 1 or 0 in the operands' dtype.
 enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide, maximum, minimum, greater_equal };
 
