@@ -34,6 +34,18 @@ target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
     OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
 
+# Pictures: what is not there is reported by NotCompiled when it is needed.
+foreach(name png jpeg)
+  string(TOUPPER ${name} upper)
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/${name}.cpp APPEND PROPERTY
+    COMPILE_DEFINITIONS RTL_WITH_${upper}=${RTL_HAS_${upper}})
+  if(RTL_HAS_${upper})
+    target_link_libraries(rtl PRIVATE rtl::${name})
+  else()
+    message(STATUS "rtl: lib${name} was not found; this build reads no ${upper} files")
+  endif()
+endforeach()
+
 # The arithmetic is in kernels, solvers and theory; elsewhere unrolled loops only make the library larger, and in builds
 # with sanitizers optimising takes longer than it saves.
 foreach(source ${RTL_SOURCES})

@@ -73,8 +73,8 @@ void run(const Arguments& arguments) {
   inputs.push_back({"--model", spec.file});
   check_outputs({{"--out", arguments.out}, labels, {"--json", arguments.json}}, inputs);
   const Device device = arguments.device.open();
-  const auto source = load_source(spec, device, precision);
   const data::Dataset part = chosen_part(arguments, device);
+  const auto source = load_source(spec, device, precision, part.sample_shape());
   const Tensor features = source.features(part, arguments.batch_size);
   io::write_npy(arguments.out, features);
   write_labels(arguments.labels, part);

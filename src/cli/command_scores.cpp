@@ -102,8 +102,9 @@ void run(const Arguments& arguments) {
   const data::TrainTest parts = load_data(arguments.train, device);
   std::vector<Scored> all;
   for (const ModelSpec& spec : specs) {
-    const transfer::FrozenSource source =
-        spec.features ? precomputed(spec, arguments.train, parts) : load_source(spec, device, precision);
+    const transfer::FrozenSource source = spec.features
+                                              ? precomputed(spec, arguments.train, parts)
+                                              : load_source(spec, device, precision, parts.train.sample_shape());
     all.push_back({source, transfer::transferability(source, parts.train)});
   }
   if (arguments.json != "-") {

@@ -256,10 +256,11 @@ struct Problem {
 Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& specs, const Stresses& stresses,
                      const Device& device, Precision precision) {
   Problem problem;
-  for (const auto& spec : specs) {
-    if (!spec.features) problem.sources.push_back(load_source(spec, device, precision));
-  }
   problem.target = load_data(arguments.target, device);
+  const Shape sample = problem.target.train.sample_shape();
+  for (const auto& spec : specs) {
+    if (!spec.features) problem.sources.push_back(load_source(spec, device, precision, sample));
+  }
   require_test_part(problem.target, "the comparison");
   if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device);
   std::vector<FeatureMatrices> matrices;

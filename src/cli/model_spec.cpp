@@ -114,11 +114,12 @@ std::optional<data::InputNormalization> chosen_normalization(const ModelSpec& sp
 
 }  // namespace
 
-transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision) {
+transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision,
+                                   const std::optional<Shape>& sample) {
   if (spec.features) {
     throw UsageError(fmt::format("features:{} is no model; features are a --source of rtl transfer", spec.file));
   }
-  auto loaded = layers::load_network(spec.file, device, spec.architecture);
+  auto loaded = layers::load_network(spec.file, device, spec.architecture, DType::f32, sample);
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);

@@ -43,6 +43,16 @@ Options parts() {
           whole("offset", 0, most_whole, "leaves out the training part's first N samples")};
 }
 
+Options images() {
+  constexpr double most = 1 << 14;
+  return {
+      whole("resize", 1, most,
+            "images get N pixels along their shorter side, bilinearly without aligned corners, and the middle N by N "
+            "of them are taken"),
+      whole("crop", 1, most, "the middle N by N pixels, after resize"),
+      choice("color", {"rgb", "grey"}, "three channels, or one; grey is repeated, and colours become their luminance")};
+}
+
 Options test_part() {
   return {
       SpecOption{.name = "test",

@@ -22,6 +22,8 @@ Options together(std::initializer_list<Options> parts);
 
 /// split, limit, offset: of every format, as `assemble` applies them.
 Options parts();
+/// resize, crop, color: of every format that has images; `load` applies them, but for what images: does itself.
+Options images();
 /// test, test_fraction, seed: of formats that `assemble_files` loads.
 Options test_part();
 /// target: of formats whose labels may be real targets.

@@ -3,9 +3,21 @@
 #include <utility>
 
 #include "data/format.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/data/images.hpp"
 
 namespace rtl::data {
 namespace {
+
+/// resize, crop and color, where they were not applied to one image after the other.
+void prepare_images(const Spec& spec, Dataset& dataset) {
+  const ImageOptions options = image_options(spec);
+  if (!options.any() || spec.kind == "images") return;
+  if (!dataset.has_images()) {
+    throw ValueError("SPEC '" + spec.to_string() + "': resize, crop and color are for images, and these are vectors");
+  }
+  dataset.inputs = prepared(std::move(dataset.inputs), options);
+}
 
 Dataset moved(Dataset dataset, const Device& device) {
   if (!device.is_cuda()) return dataset;
@@ -21,6 +33,8 @@ TrainTest load(const std::string& text, const Device& device) {
   const Spec spec = Spec::parse(text);
   check_data_set(spec);
   TrainTest parts = format_of(spec).load(spec, device.host());
+  prepare_images(spec, parts.train);
+  prepare_images(spec, parts.test);
   parts.train.name = parts.test.name = text;
   parts.train = moved(std::move(parts.train), device);
   parts.test = moved(std::move(parts.test), device);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/rectifiers.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/random.hpp"
@@ -66,14 +67,6 @@ struct Reciprocal {
   template <typename T>
   RTL_HOST_DEVICE T operator()(T x) const {
     return T{1} / x;
-  }
-};
-
-/// max(x, 0); NaN stays NaN.
-struct Relu {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return x < T{0} ? T{0} : x;
   }
 };
 
@@ -230,11 +223,12 @@ struct ReluBackward {
   }
 };
 
-/// Whether a functor's result is one of its operands but for the sign, or 0 or 1: of bf16 operands it needs no
+/// Whether a functor's result is one of its operands but for the sign, or 0, 1 or 6: of bf16 operands it needs no
 /// rounding.
 template <typename F>
-constexpr bool is_exact = std::is_same_v<F, Negate> || std::is_same_v<F, Absolute> || std::is_same_v<F, Relu> ||
-                          std::is_same_v<F, Maximum> || std::is_same_v<F, Minimum> || std::is_same_v<F, GreaterEqual>;
+constexpr bool is_exact =
+    std::is_same_v<F, Negate> || std::is_same_v<F, Absolute> || std::is_same_v<F, Relu> || std::is_same_v<F, Relu6> ||
+    std::is_same_v<F, Maximum> || std::is_same_v<F, Minimum> || std::is_same_v<F, GreaterEqual>;
 
 /// A functor of f32 on elements of bf16: calculated in f32, rounded once.
 template <typename F>
@@ -482,6 +476,8 @@ void visit(UnaryOp op, F&& f) {
       return f(Reciprocal());
     case UnaryOp::relu:
       return f(Relu());
+    case UnaryOp::relu6:
+      return f(Relu6());
     case UnaryOp::sigmoid:
       return f(Sigmoid());
     case UnaryOp::tanh:

@@ -116,11 +116,10 @@ std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& ten
   return stored;
 }
 
-std::vector<StoredTensor> stored_tensors(const io::SafetensorsFile& file) {
-  std::vector<StoredTensor> stored = stored_tensors(file.tensors());
-  for (const io::UnreadTensor& unread : file.unread()) {
-    stored.push_back({unread.name, unread.shape, unread.dtype, false});
-  }
+std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& tensors,
+                                         const std::vector<io::UnreadTensor>& unread) {
+  std::vector<StoredTensor> stored = stored_tensors(tensors);
+  for (const io::UnreadTensor& one : unread) stored.push_back({one.name, one.shape, one.dtype, false});
   return stored;
 }
 

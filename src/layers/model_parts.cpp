@@ -34,6 +34,13 @@ void check_images(const Architecture& architecture, std::int64_t smallest) {
   }
 }
 
+std::string too_few_elements(const CheckpointTensors& tensors, std::int64_t parameters) {
+  std::int64_t elements = 0;
+  for (const auto& [name, shape] : tensors.shapes) elements += shape.count();
+  if (elements >= parameters / 2) return {};
+  return fmt::format("its tensors have {} elements, the trunk has {} parameters", elements, parameters);
+}
+
 std::vector<Shape> weight_chain(const std::map<std::string, Shape>& shapes, const std::vector<std::string>& names,
                                 std::string& fault) {
   std::vector<Shape> chain;

@@ -48,5 +48,8 @@ class ShapeReader {
   const std::map<std::string, Shape>& shapes_;
   std::string fault_;
 };
+/// The fault of a file whose tensors have fewer than half of the elements that a trunk of a fixed size has: building it
+/// would take more memory than the file has. Empty if there are enough.
+std::string too_few_elements(const CheckpointTensors& tensors, std::int64_t parameters);
 
 }  // namespace rtl::layers

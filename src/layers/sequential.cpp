@@ -94,6 +94,7 @@ void Sequential::visit(const std::string& prefix, ModuleState& state) {
 }
 
 Value Relu::forward(const Value& x, const ForwardContext&) { return graph::relu(x); }
+Value Relu6::forward(const Value& x, const ForwardContext&) { return graph::relu6(x); }
 Value MaxPool::forward(const Value& x, const ForwardContext&) { return graph::max_pool(x, options_); }
 Value AveragePool::forward(const Value& x, const ForwardContext&) { return graph::average_pool(x, options_); }
 Value GlobalAveragePool::forward(const Value& x, const ForwardContext&) { return graph::global_average_pool(x); }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/frozen_network.hpp"
@@ -53,6 +54,17 @@ std::uint64_t weights_hash(layers::Network& network) {
 }
 
 namespace {
+
+/// How samples of another shape could be brought into the source's.
+std::string remedy_for(const Shape& sample, const Shape& input) {
+  const bool images = sample.rank() == 3 && input.rank() == 3 && input[0] == input[1];
+  if (!images) return "bring the data into that form or take another source";
+  std::vector<std::string> options;
+  if (sample[0] != input[0] || sample[1] != input[1]) options.push_back(fmt::format("resize={}", input[0]));
+  if (sample[2] != input[2] && (input[2] == 1 || input[2] == 3))
+    options.emplace_back(input[2] == 3 ? "color=rgb" : "color=grey");
+  return fmt::format("add {} to the data's SPEC or take another source", joined(options, "&"));
+}
 
 /// Of what gives the features.
 std::uint64_t hash_of(layers::Network& network, const std::string& layer) {
@@ -181,10 +193,9 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   const layers::Architecture& architecture = network->architecture();
   dataset.check();
   if (dataset.sample_shape() != architecture.input) {
-    throw ShapeError(
-        fmt::format("FrozenSource: the samples of {} are {}, but {} takes {}; resize the data or take "
-                    "another source",
-                    dataset.name, dataset.sample_shape().to_string(), name, architecture.input.to_string()));
+    throw ShapeError(fmt::format("FrozenSource: the samples of {} are {}, but {} takes {}; {}", dataset.name,
+                                 dataset.sample_shape().to_string(), name, architecture.input.to_string(),
+                                 remedy_for(dataset.sample_shape(), architecture.input)));
   }
   if (batch_size < 1) throw ValueError("FrozenSource: batch_size must be positive");
   const std::lock_guard lock(mutex);

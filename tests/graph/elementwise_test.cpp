@@ -1,6 +1,7 @@
 // Elementwise operations, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -39,6 +40,9 @@ TEST(Elementwise, UnaryOperations) {
       "reciprocal", reciprocal, [](double x) { return 1 / x; }, 0.5, 3));
   check(unary("relu", relu, [](double x) { return std::max(x, 0.0); }));
   check(unary("sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }));
+  check(unary(
+      "relu6", [](const Value& x) { return relu6(scale(x, 4)); },
+      [](double x) { return std::clamp(4 * x, 0.0, 6.0); }));
   check(unary("tanh", tanh, [](double x) { return std::tanh(x); }));
   check(unary("gelu", gelu, [](double x) { return x * std::erfc(-x * std::sqrt(0.5)) / 2; }));
   check(unary("gelu_tanh", gelu_tanh, [](double x) {

@@ -35,6 +35,7 @@ TEST(Undefined, NoOperationTakesAValueThatHoldsNothing) {
       {"maximum", [&] { maximum(some, none); }},
       {"scale", [&] { scale(none, 2); }},
       {"relu", [&] { relu(none); }},
+      {"relu6", [&] { relu6(none); }},
       {"relu_backward", [&] { relu_backward(some, none); }},
       {"sigmoid", [&] { sigmoid(none); }},
       {"tanh", [&] { rtl::graph::tanh(none); }},

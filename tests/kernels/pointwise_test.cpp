@@ -47,6 +47,9 @@ const UnaryFacts unary_facts[] = {
     {UnaryOp::gelu, "gelu", exact_gelu, -4, 6, 20},
     {UnaryOp::gelu_tanh, "gelu_tanh", exact_gelu_tanh, -3, 6, 32},
     {UnaryOp::silu, "silu", [](long double x) { return x * exact_sigmoid(x); }, -20, 20, 8},
+    {UnaryOp::relu6, "relu6", [](long double x) { return x < 0   ? 0
+                                                         : x > 6 ? 6
+                                                                 : x; }, -9, 9, 0},
 };
 
 Reals map(const Reals& x, long double (*f)(long double)) {

@@ -15,6 +15,9 @@
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/layers/attention.hpp"
 #include "rtl/layers/basic_block.hpp"
+#include "rtl/layers/bottleneck.hpp"
+#include "rtl/layers/dense_block.hpp"
+#include "rtl/layers/inverted_residual.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/layers/row_norm.hpp"
@@ -62,6 +65,7 @@ std::unique_ptr<Module> everything(const Construction& c) {
   all->add("norm", std::make_unique<BatchNorm>(BatchNormLayerOptions{.channels = 4}, c.child("norm")));
   all->add(std::make_unique<Relu>());
   all->add(std::make_unique<MaxPool>());
+  all->add(std::make_unique<Relu6>());
   all->add(std::make_unique<Dropout>(0.3, "drop"));
   all->add(std::make_unique<AveragePool>(kernels::PoolOptions{.window = 2, .stride = 1}));
   all->add("block", std::make_unique<BasicBlock>(BasicBlockOptions{.inputs = 4, .outputs = 4}, c.child("block")));
@@ -99,6 +103,8 @@ TransformerBlockOptions gated_block() {
 std::vector<Case> cases() {
   return {
       network({"resnet_cifar", "8", {8, 8, 3}, 4}, 3),
+      network({"resnet", "10", {17, 16, 3}, 4}, 2),
+      network({"paper_demo", "h", {8, 8, 3}, 4}, 2),
       network({"paper_cnn", "4-4-8-16", {9, 8, 3}, 5}, 3),
       network({"mlp", "7-5", {9}, 4}, 5),
       network({"mlp", "none", {9}, 4}, 5),
@@ -113,6 +119,23 @@ std::vector<Case> cases() {
                         {2, 5, 4, 2}),
       layer<BasicBlock>("block, projection",
                         BasicBlockOptions{.inputs = 2, .outputs = 3, .shortcut = Shortcut::projection}, {2, 5, 4, 2}),
+      layer<Conv2d>("conv2d, grouped and dilated",
+                    Conv2dLayerOptions{.inputs = 4,
+                                       .outputs = 6,
+                                       .geometry = {.stride = 1, .padding = 2, .dilation = 2, .groups = 2},
+                                       .relu = true},
+                    {2, 5, 4, 4}),
+      layer<InvertedResidual>("inverted residual", InvertedResidualOptions{.inputs = 4, .outputs = 4, .expansion = 2},
+                              {2, 5, 4, 4}),
+      layer<InvertedResidual>(
+          "inverted residual, stride 2",
+          InvertedResidualOptions{.inputs = 3, .outputs = 4, .kernel = 5, .stride = 2, .expansion = 2}, {2, 6, 5, 3}),
+      layer<InvertedResidual>("inverted residual, no expansion",
+                              InvertedResidualOptions{.inputs = 3, .outputs = 2, .expansion = 1}, {2, 5, 4, 3}),
+      layer<Bottleneck>("bottleneck, stride 2", BottleneckOptions{.inputs = 3, .inner = 2, .outputs = 8, .stride = 2},
+                        {2, 6, 5, 3}),
+      layer<Bottleneck>("bottleneck", BottleneckOptions{.inputs = 8, .inner = 2, .outputs = 8}, {2, 4, 5, 8}),
+      layer<DenseBlock>("dense block", DenseBlockOptions{.inputs = 3, .growth = 2, .layers = 2}, {2, 4, 5, 3}),
       {"everything", everything, {2, 6, 5, 2}},
       {"pooled", pooled, {2, 3, 3, 2}},
       {"layer_norm", [](const Construction& c) { return std::make_unique<LayerNorm>(6, 1e-5, c); }, {2, 3, 6}},

@@ -19,6 +19,7 @@ namespace rtl::data {
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
+/// | images:DIR | PNG and JPEG files (images.hpp, rtl/io/image.hpp) of one size, u8 images [N, H, W, C] |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
@@ -45,6 +46,11 @@ namespace rtl::data {
 /// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
 /// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows. Without
 /// labels, and test_fraction and seed, both parts are all rows.
+///
+/// images: a class is a folder of DIR, or of DIR/train and DIR/test (or val, validation), by the order of their names;
+/// where one picture has colours, grey ones get them too. Without such folders the test part is as for npy. idx,
+/// cifar10, cifar100, npy, images and glyphs: resize=N, crop=N and color=rgb|grey bring images into another form
+/// (images.hpp).
 ///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.

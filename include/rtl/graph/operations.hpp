@@ -43,6 +43,8 @@ Value sqrt(const Value& x);
 Value square(const Value& x);
 Value reciprocal(const Value& x);
 Value relu(const Value& x);
+/// min(max(x, 0), 6).
+Value relu6(const Value& x);
 Value sigmoid(const Value& x);
 Value tanh(const Value& x);
 /// x times the probability of a standard normal variable below x; gelu_tanh is its approximation by tanh.
@@ -104,7 +106,7 @@ Value linear(const Value& x, const Value& w, const Value& bias);
 
 // ---- images ----
 
-/// conv(x, w) + bias; bias [out] or not defined.
+/// conv(x, w) + bias; w [out, in / groups, height, width], bias [out] or not defined.
 Value conv2d(const Value& x, const Value& w, const Value& bias, const kernels::Conv2dOptions& options);
 /// Gradients of conv2d, themselves differentiable.
 Value conv2d_backward_data(const Value& dy, const Value& w, const Shape& x_shape,

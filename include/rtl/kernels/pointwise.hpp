@@ -25,7 +25,8 @@ enum class UnaryOp : std::uint8_t {
   tanh,
   gelu,
   gelu_tanh,
-  silu
+  silu,
+  relu6
 };
 /// greater_equal gives 1 or 0 in the operands' dtype. The backward ones are of x and dy: dy f'(x). swiglu is silu(a) b
 /// (Shazeer 2020).

@@ -47,6 +47,11 @@ class Relu final : public Stateless {
   Value forward(const Value& x, const ForwardContext& context) override;
 };
 
+class Relu6 final : public Stateless {
+ public:
+  Value forward(const Value& x, const ForwardContext& context) override;
+};
+
 class MaxPool final : public Stateless {
  public:
   explicit MaxPool(const kernels::PoolOptions& options = {}) : options_(options) {}

@@ -360,6 +360,7 @@ SpecKind kind() {
            target(),
            table(),
            test_part(),
+           images(),
            parts()})};
 }
 

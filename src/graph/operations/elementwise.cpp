@@ -23,6 +23,11 @@ Value sign(const Value& x) {
 }
 Value one_minus(const Value& x) { return subtract(fill(x.graph(), 1, {1}, x.dtype()), x); }
 
+/// dy where 0 < y < 6.
+Value relu6_gradient(const Value& /*x*/, const Value& y, const Value& dy) {
+  return relu_backward(y, relu_backward(subtract(fill(y.graph(), 6, {1}, y.dtype()), y), dy));
+}
+
 using V = const Value&;
 Value gelu_backward(V x, V dy);
 Value gelu_tanh_backward(V x, V dy);
@@ -38,6 +43,7 @@ constexpr std::array unary_rows = {
     UnaryRow{UnaryOp::reciprocal, "reciprocal", [](V, V y, V dy) { return negate(multiply(dy, square(y))); }},
     UnaryRow{UnaryOp::relu, "relu", [](V, V y, V dy) { return relu_backward(y, dy); }},
     UnaryRow{UnaryOp::sigmoid, "sigmoid", [](V, V y, V dy) { return multiply(dy, multiply(y, one_minus(y))); }},
+    UnaryRow{UnaryOp::relu6, "relu6", relu6_gradient},
     UnaryRow{UnaryOp::tanh, "tanh", [](V, V y, V dy) { return multiply(dy, one_minus(square(y))); }},
     UnaryRow{UnaryOp::gelu, "gelu", [](V x, V, V dy) { return gelu_backward(x, dy); }},
     UnaryRow{UnaryOp::gelu_tanh, "gelu_tanh", [](V x, V, V dy) { return gelu_tanh_backward(x, dy); }},
@@ -253,9 +259,11 @@ bool is_add(const Operation& operation) {
   return binary != nullptr && binary->op() == BinaryOp::add;
 }
 
-bool is_relu(const Operation& operation) {
+std::optional<kernels::Activation> activation_of(const Operation& operation) {
   const auto* unary = dynamic_cast<const Unary*>(&operation);
-  return unary != nullptr && unary->op() == UnaryOp::relu;
+  if (unary != nullptr && unary->op() == UnaryOp::relu) return kernels::Activation::relu;
+  if (unary != nullptr && unary->op() == UnaryOp::relu6) return kernels::Activation::relu6;
+  return std::nullopt;
 }
 
 bool is_ones(const Operation& operation) {
@@ -281,6 +289,7 @@ Value sqrt(const Value& x) { return record<Unary>({x}, UnaryOp::sqrt); }
 Value square(const Value& x) { return record<Unary>({x}, UnaryOp::square); }
 Value reciprocal(const Value& x) { return record<Unary>({x}, UnaryOp::reciprocal); }
 Value relu(const Value& x) { return record<Unary>({x}, UnaryOp::relu); }
+Value relu6(const Value& x) { return record<Unary>({x}, UnaryOp::relu6); }
 Value sigmoid(const Value& x) { return record<Unary>({x}, UnaryOp::sigmoid); }
 Value tanh(const Value& x) { return record<Unary>({x}, UnaryOp::tanh); }
 Value gelu(const Value& x) { return record<Unary>({x}, UnaryOp::gelu); }
