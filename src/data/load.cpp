@@ -12,15 +12,18 @@ Dataset moved(Dataset dataset, const Device& device) {
   dataset.inputs = dataset.inputs.to(device);
   dataset.labels = dataset.labels.to(device);
   dataset.targets = dataset.targets.to(device);
+  dataset.weights = dataset.weights.to(device);
   return dataset;
 }
 
 }  // namespace
 
-TrainTest load(const std::string& text, const Device& device) {
+TrainTest load(const std::string& text, const Device& device, const Preprocessing* fitted) {
   const Spec spec = Spec::parse(text);
   check_data_set(spec);
-  TrainTest parts = format_of(spec).load(spec, device.host());
+  const Format& format = format_of(spec);
+  const bool prepared = fitted != nullptr && format.load_prepared != nullptr;
+  TrainTest parts = prepared ? format.load_prepared(spec, device.host(), *fitted) : format.load(spec, device.host());
   parts.train.name = parts.test.name = text;
   parts.train = moved(std::move(parts.train), device);
   parts.test = moved(std::move(parts.test), device);
