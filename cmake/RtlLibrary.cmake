@@ -6,6 +6,8 @@ file(GLOB_RECURSE RTL_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*
 list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} ${RTL_STUDY_SOURCES} "")
 rtl_generated_list(RTL_SOURCES FOLDER src/data/formats NAMESPACE rtl::data::formats HEADER data/format.hpp TYPE Format
   FUNCTION all)
+rtl_generated_list(RTL_SOURCES FOLDER src/data/steps NAMESPACE rtl::data::steps HEADER data/steps.hpp TYPE StepKind
+  FUNCTION all)
 rtl_generated_list(RTL_SOURCES FOLDER src/layers/models NAMESPACE rtl::layers::architectures
   HEADER layers/model.hpp TYPE Model FUNCTION built_in)
 rtl_generated_list(RTL_SOURCES FOLDER src/transfer/strategies NAMESPACE rtl::transfer::recipes

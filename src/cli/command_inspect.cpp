@@ -160,6 +160,10 @@ Json inspect_file(const std::string& path) {
     json["metadata"] = file.metadata();
     json["content_hash"] = file.content_hash().empty() ? Json() : Json(file.content_hash());
     json["architecture"] = architecture_of(file);
+    if (const auto inputs = file.metadata().find(data::preprocessing_key); inputs != file.metadata().end()) {
+      const data::Preprocessing prepared = data::Preprocessing::parse(path, inputs->second);
+      json["inputs"] = {{"columns", prepared.input_names()}, {"steps", prepared.describe()}};
+    }
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
     for (const auto& unread : file.unread()) add_unread(json, unread);
   } else if (is_npy(path)) {
@@ -181,6 +185,16 @@ Json inspect_file(const std::string& path) {
 std::string number_text(const Json& statistic) {
   const auto value = statistic.get<double>();
   return std::isnan(value) ? "–" : fmt::format("{:.4g}", value);
+}
+
+void print_columns(const std::vector<std::string>& columns) {
+  constexpr std::size_t most = 20;
+  if (columns.empty()) return;
+  fmt::print("{} columns:", columns.size());
+  for (std::size_t i = 0; i < std::min(columns.size(), most); ++i) {
+    fmt::print("{} {}", i == 0 ? "" : ",", printable(columns[i]));
+  }
+  fmt::print("{}\n", columns.size() > most ? ", .." : "");
 }
 
 void print_file(const Json& json) {
@@ -205,8 +219,15 @@ void print_file(const Json& json) {
   if (json.contains("content_hash") && json["content_hash"].is_string()) {
     fmt::print("content hash: {}, checked\n", json["content_hash"].get<std::string>());
   }
+  if (json.contains("inputs")) {
+    print_columns(json["inputs"]["columns"].get<std::vector<std::string>>());
+    for (const Json& step : json["inputs"]["steps"]) {
+      fmt::print("inputs: {}\n", printable(step.get<std::string>()));
+    }
+  }
   if (json.contains("metadata")) {
     for (const auto& [key, value] : json["metadata"].items()) {
+      if (key == data::preprocessing_key) continue;
       fmt::print("{}: {}\n", printable(key), printable(value.get<std::string>()));
     }
   }
@@ -317,13 +338,7 @@ void print_data(const Json& json) {
   if (classes) print_classes(json);
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
-  const auto columns = json["columns"].get<std::vector<std::string>>();
-  constexpr std::size_t most = 20;
-  if (!columns.empty()) fmt::print("{} columns:", columns.size());
-  for (std::size_t i = 0; i < std::min(columns.size(), most); ++i) {
-    fmt::print("{} {}", i == 0 ? "" : ",", printable(columns[i]));
-  }
-  if (!columns.empty()) fmt::print("{}\n", columns.size() > most ? ", .." : "");
+  print_columns(json["columns"].get<std::vector<std::string>>());
   for (const auto& note : json["notes"]) fmt::print("note: {}\n", printable(note.get<std::string>()));
 }
 

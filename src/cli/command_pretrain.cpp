@@ -98,6 +98,7 @@ std::map<std::string, std::string> describe_training(const Arguments& arguments,
       {"training.label_flips",
        fmt::format("{}{}", options.label_flips, options.flip_each_epoch ? ", drawn anew in every epoch" : "")}};
   if (!arguments.stress.texts.empty()) facts["training.stress"] = arguments.stress.text();
+  if (part.preprocessing) facts[data::preprocessing_key] = part.preprocessing->to_text();
   return facts;
 }
 

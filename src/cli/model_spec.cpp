@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "cli/commands.hpp"
+#include "cli/data_argument.hpp"
 #include "cli/table.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/layers/model.hpp"
@@ -124,6 +125,30 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
   return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+}
+
+std::shared_ptr<const data::Preprocessing> preprocessing_of(const std::vector<ModelSpec>& sources) {
+  std::shared_ptr<const data::Preprocessing> shared;
+  std::string first;
+  for (const ModelSpec& source : sources) {
+    if (source.features) continue;
+    auto own = preprocessing_of(source.file);
+    if (!own || own->empty()) continue;
+    if (shared && own->to_text() != shared->to_text()) {
+      throw UsageError(
+          fmt::format("--source: the columns of {} and {} were prepared differently, so that no data suits both; give "
+                      "one of them, or features of the other (rtl features)",
+                      first, source.file));
+    }
+    if (!shared) {
+      first = source.file;
+      for (const std::string& step : own->describe()) {
+        fmt::print(stderr, "rtl: note: the columns are prepared as for {}: {}\n", first, printable(step));
+      }
+    }
+    shared = std::move(own);
+  }
+  return shared;
 }
 
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {

@@ -54,11 +54,14 @@ Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
           class_names,
           name,
           rows_of(targets, chosen),
-          target_names};
+          target_names,
+          preprocessing,
+          rows_of(weights, chosen)};
 }
 
 Dataset Dataset::clone() const {
-  return {inputs.clone(), labels.clone(), classes, class_names, name, targets.clone(), target_names};
+  return {inputs.clone(),  labels.clone(), classes,       class_names,    name,
+          targets.clone(), target_names,   preprocessing, weights.clone()};
 }
 
 void Dataset::fail(const std::string& fault) const { throw ValueError(fmt::format("data set '{}': {}", name, fault)); }
@@ -75,6 +78,10 @@ void Dataset::check() const {
   if (has_labels() && (labels.dtype() != DType::i32 || labels.shape() != Shape{size()})) {
     fail(fmt::format("the labels are {} {} for {} samples; they must be i32 [{}], or absent where none are needed",
                      name_of(labels.dtype()), labels.shape().to_string(), size(), size()));
+  }
+  if (weights.defined() && (weights.dtype() != DType::f32 || weights.shape() != Shape{size()})) {
+    fail(fmt::format("the weights are {} {} for {} samples; they must be f32 [{}]", name_of(weights.dtype()),
+                     weights.shape().to_string(), size(), size()));
   }
   if (!is_regression()) return;
   if (targets.dtype() != DType::f32 || targets.rank() != 2 || targets.extent(0) != size() || outputs() == 0) {
@@ -97,7 +104,22 @@ void Dataset::validate(bool for_training) const {
     const std::string fault = find_not_finite(inputs, "feature");
     if (!fault.empty()) fail(fault);
   }
+  mean_one_weights();
   is_regression() ? validate_targets(for_training) : validate_labels(for_training);
+}
+
+std::vector<float> Dataset::mean_one_weights() const {
+  if (!weights.defined()) return {};
+  std::vector<float> values = weights.to_vector<float>();
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]) || values[i] < 0) fail(fmt::format("sample {}: the weight is {}", i, values[i]));
+    sum += static_cast<double>(values[i]);
+  }
+  if (!(sum > 0)) fail("all weights are 0");
+  const double scale = static_cast<double>(values.size()) / sum;
+  for (float& value : values) value = static_cast<float>(scale * static_cast<double>(value));
+  return values;
 }
 
 void Dataset::validate_labels(bool for_training) const {

@@ -15,6 +15,8 @@ struct Format {
   TrainTest (*load)(const Spec& spec, const Device& host);
   /// What is wrong with options that are right each for itself; empty if nothing is. Null where nothing can be.
   std::string (*fault)(const Spec& spec) = nullptr;
+  /// As `load`, but columns are prepared as they were for a model. Null where inputs are no columns.
+  TrainTest (*load_prepared)(const Spec& spec, const Device& host, const Preprocessing& fitted) = nullptr;
 };
 
 namespace formats {

@@ -4,6 +4,9 @@
 
 #include <utility>
 
+#include "rtl/core/error.hpp"
+#include "rtl/data/preprocessing.hpp"
+
 namespace rtl::data::options {
 
 SpecOption choice(std::string name, std::vector<std::string> choices, std::string help) {
@@ -86,16 +89,50 @@ Options label_columns() {
 }
 
 Options table() {
-  return {list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
-          list("drop", "COLUMN", "columns to leave out; they may hold text"),
-          choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
-          choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
-          choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given"),
-          choice("missing", {"error", "drop"}, "what becomes of rows with a missing value; error if not given"),
-          list("na", "WORD",
-               "what counts as missing beside an empty field; ?, NA, N/A, NaN, null, <NA> and #N/A if not "
-               "given, nothing else if empty",
-               true)};
+  return {
+      list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
+      list("drop", "COLUMN", "columns to leave out; they may hold text"),
+      choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
+      choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
+      choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given"),
+      choice("missing", {"error", "drop", "impute"},
+             "what becomes of a missing value: an error, its row is left out, or it is filled by the training part; "
+             "error if not given"),
+      choice("impute", {"median", "mean", "frequent"},
+             "what fills missing numbers; median if not given; missing categories are one of their own, or with "
+             "frequent the most frequent; means missing=impute"),
+      choice("indicators", {"no", "yes"},
+             "whether columns of 0 and 1 tell what was missing, which yes asks to be imputed; no if not given"),
+      list("categories", "COLUMN", "columns whose values are names of categories, also where they are numbers"),
+      whole("levels", 2, 1 << 20, "the most categories that a column may have; 1000 if not given"),
+      list("na", "WORD",
+           "what counts as missing beside an empty field; ?, NA, N/A, NaN, null, <NA> and #N/A if not "
+           "given, nothing else if empty",
+           true)};
+}
+
+Options preparation() {
+  return {
+      list("prepare", "STEP",
+           "what is done with the columns, one after the other: log1p, rows[:SUM], standardize, pca:K; fitted to the "
+           "training part")};
+}
+
+std::string fault_of_preparation(const Spec& spec) {
+  for (const std::string& step : spec.list("prepare")) {
+    try {
+      check_step(step);
+    } catch (const ValueError& error) {
+      return fmt::format("prepare={}: {}", spec.text("prepare"), error.what());
+    }
+  }
+  const std::string missing = spec.text("missing");
+  const bool fills = spec.has("impute") || spec.text("indicators") == "yes";
+  if (fills && !missing.empty() && missing != "impute") {
+    return fmt::format("{}= says how missing=impute fills, and missing={} is given",
+                       spec.has("impute") ? "impute" : "indicators", missing);
+  }
+  return {};
 }
 
 std::string fault_of_test_part(const Spec& spec) {
@@ -105,7 +142,7 @@ std::string fault_of_test_part(const Spec& spec) {
 
 std::string fault_of_table(const Spec& spec) {
   const bool both = spec.text("decimal") == "comma" && spec.text("delimiter") == "comma";
-  return both ? "a comma cannot part both fields and fractions" : "";
+  return both ? "a comma cannot part both fields and fractions" : fault_of_preparation(spec);
 }
 
 std::string fault_of_labels(const Spec& spec, bool labels, const std::string& remedy) {

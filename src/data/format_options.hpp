@@ -30,12 +30,17 @@ Options test_part();
 Options target();
 /// label, labels: of formats whose labels may be columns of a table.
 Options label_columns();
-/// columns, drop, header, delimiter, decimal, missing, na: of formats that read tables by csv_options.
+/// columns, drop, header, delimiter, decimal, missing, impute, indicators, categories, levels, na: of formats that read
+/// tables by csv_options.
 Options table();
+
+/// prepare: of formats whose inputs may be columns, prepared by ColumnParts.
+Options preparation();
 
 /// What is wrong with options of these groups together; empty if nothing is.
 std::string fault_of_test_part(const Spec& spec);
 std::string fault_of_table(const Spec& spec);
+std::string fault_of_preparation(const Spec& spec);
 /// `labels` says whether there are any, and `remedy` how they are named.
 std::string fault_of_labels(const Spec& spec, bool labels, const std::string& remedy);
 

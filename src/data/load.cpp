@@ -24,15 +24,18 @@ Dataset moved(Dataset dataset, const Device& device) {
   dataset.inputs = dataset.inputs.to(device);
   dataset.labels = dataset.labels.to(device);
   dataset.targets = dataset.targets.to(device);
+  dataset.weights = dataset.weights.to(device);
   return dataset;
 }
 
 }  // namespace
 
-TrainTest load(const std::string& text, const Device& device) {
+TrainTest load(const std::string& text, const Device& device, const Preprocessing* fitted) {
   const Spec spec = Spec::parse(text);
   check_data_set(spec);
-  TrainTest parts = format_of(spec).load(spec, device.host());
+  const Format& format = format_of(spec);
+  const bool prepared = fitted != nullptr && format.load_prepared != nullptr;
+  TrainTest parts = prepared ? format.load_prepared(spec, device.host(), *fitted) : format.load(spec, device.host());
   prepare_images(spec, parts.train);
   prepare_images(spec, parts.test);
   parts.train.name = parts.test.name = text;

@@ -12,8 +12,15 @@
 namespace rtl::transfer::detail {
 
 data::Dataset copy_to(const data::Dataset& dataset, const Device& device) {
-  return {dataset.inputs.to(device),  dataset.labels.to(device), dataset.classes, dataset.class_names, dataset.name,
-          dataset.targets.to(device), dataset.target_names};
+  return {dataset.inputs.to(device),
+          dataset.labels.to(device),
+          dataset.classes,
+          dataset.class_names,
+          dataset.name,
+          dataset.targets.to(device),
+          dataset.target_names,
+          dataset.preprocessing,
+          dataset.weights.to(device)};
 }
 
 PlacedDataset::PlacedDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -39,8 +40,14 @@ Fitted load_checkpoint(const std::string& path, const Device& device) {
   Task task{.outputs = loaded.network->architecture().classes};
   if (described != loaded.metadata.end()) task = detail::decode_task(path, described->second, task.outputs);
   auto normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
-  return {strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
-          std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization))};
+  Fitted fitted(strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
+                std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization)));
+  const auto prepared = loaded.metadata.find(data::preprocessing_key);
+  if (prepared != loaded.metadata.end()) {
+    fitted.set_preprocessing(
+        std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(path, prepared->second)));
+  }
+  return fitted;
 }
 
 }  // namespace
@@ -104,14 +111,16 @@ std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset
 
 void Fitted::save(const std::string& path) const {
   if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr) {
-    layers::save_network(path, alone->network(), alone->normalization(),
-                         {{"strategy", strategy_}, {detail::task_key, detail::encode_task(task_)}});
+    std::map<std::string, std::string> facts{{"strategy", strategy_}, {detail::task_key, detail::encode_task(task_)}};
+    if (preprocessing_) facts[data::preprocessing_key] = preprocessing_->to_text();
+    layers::save_network(path, alone->network(), alone->normalization(), facts);
     return;
   }
   ArchiveWriter archive;
   archive.text("kind", kind);
   archive.text("strategy", strategy_);
   archive.text(detail::task_key, detail::encode_task(task_));
+  if (preprocessing_) archive.text(data::preprocessing_key, preprocessing_->to_text());
   archive.predictor(root, *predictor_);
   archive.save(path);
 }
@@ -124,7 +133,12 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
   }
   std::unique_ptr<Predictor> predictor = archive.predictor(root);
   Task task = detail::decode_task(path, archive.text(detail::task_key), predictor->outputs_count());
-  return {archive.text("strategy"), std::move(task), std::move(predictor)};
+  Fitted fitted(archive.text("strategy"), std::move(task), std::move(predictor));
+  if (archive.has(data::preprocessing_key)) {
+    fitted.set_preprocessing(std::make_shared<const data::Preprocessing>(
+        data::Preprocessing::parse(path, archive.text(data::preprocessing_key))));
+  }
+  return fitted;
 }
 
 }  // namespace rtl::transfer

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/normalization.hpp"
+#include "rtl/data/preprocessing.hpp"
 
 namespace rtl::data {
 
@@ -23,6 +25,12 @@ struct Dataset {
   std::string name;                      ///< the spec or file it came from
   Tensor targets = {};
   std::vector<std::string> target_names = {};  ///< one for each output; empty if the source has none
+  /// How the inputs were made of a table's columns; models that are fitted keep it. Null where they are as they were
+  /// read.
+  std::shared_ptr<const Preprocessing> preprocessing = {};
+  /// f32 [N], none negative and not all 0: how much each sample counts in training (the usual loss, ridge heads); only
+  /// their ratios matter. Not defined where all count alike. Scores count every sample alike.
+  Tensor weights = {};
 
   std::int64_t size() const { return inputs.rank() > 0 ? inputs.extent(0) : 0; }
   bool has_labels() const { return labels.defined(); }
@@ -37,8 +45,12 @@ struct Dataset {
   /// The rows in the given order (they may repeat). Throws ValueError for a row outside.
   Dataset subset(std::span<const std::int64_t> rows) const;
   Dataset clone() const;
+  /// The weights, of mean 1; empty where all samples count alike. Throws ValueError for weights below 0, that are not
+  /// finite, or all 0.
+  std::vector<float> mean_one_weights() const;
   /// Throws ValueError unless there are samples in one of the two forms, with i32 labels, one for each, or f32 targets,
-  /// a row for each, or neither. Looks at shapes and dtypes alone; every call that takes a data set begins with it.
+  /// a row for each, or neither, and with f32 weights, one for each, or none. Looks at shapes and dtypes alone; every
+  /// call that takes a data set begins with it.
   void check() const;
   /// Throws ValueError unless check() passes, there are labels or targets, every label is in range, f32 inputs and
   /// targets are finite; and, if `for_training`, of classes at least two occur and there are at least as many samples

@@ -14,10 +14,11 @@ namespace rtl::data {
 /// | SPEC | what becomes of it |
 /// |---|---|
 /// | idx:DIR | names with train and images or labels, and t10k or test; u8 images [N, H, W, C] |
+/// | cells:DIR | single cells: log-normalised counts, coordinates, means over neighbours as f32 vectors; labels |
 /// | cifar10:DIR | data_batch_1..5.bin, test_batch.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | cifar100:DIR | train.bin, test.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
-/// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
+/// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
 /// | images:DIR | PNG and JPEG files (images.hpp, rtl/io/image.hpp) of one size, u8 images [N, H, W, C] |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
@@ -57,6 +58,13 @@ namespace rtl::data {
 ///
 /// Throws IoError for a missing or unreadable file, FormatError for a damaged one, both naming it; ValueError for a bad
 /// SPEC, listing what there is, before any file is read.
-TrainTest load(const std::string& spec, const Device& device);
+///
+/// csv, npy, svmlight: the columns are prepared by steps (preprocessing.hpp) that are fitted to the training part
+/// alone: with missing=impute what is missing is filled (impute=, indicators=); columns of texts (csv: those of
+/// `categories`, and those without a number) become columns of 0 and 1, one a category; then come the steps of
+/// prepare=. What was done is Dataset::preprocessing, and is told in `notes`. With `fitted`, which is that of a model,
+/// these options are not looked at: the columns that it names are taken out of the table, by their names, or where the
+/// table lacks some and has as many by their order, and prepared by it.
+TrainTest load(const std::string& spec, const Device& device, const Preprocessing* fitted = nullptr);
 
 }  // namespace rtl::data

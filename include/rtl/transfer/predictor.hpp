@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rtl/transfer/feature_cache.hpp"
@@ -82,6 +83,10 @@ class Fitted {
     return record_.parameters > 0 ? record_.parameters : predictor_->state().parameter_count();
   }
   const TrainingRecord& training() const { return record_; }
+  /// How the inputs of its training rows were made of columns, which save() keeps; null where nothing is known. Data
+  /// that is loaded with it (data::load) has the same columns.
+  const std::shared_ptr<const data::Preprocessing>& preprocessing() const { return preprocessing_; }
+  void set_preprocessing(std::shared_ptr<const data::Preprocessing> fitted) { preprocessing_ = std::move(fitted); }
   /// The frozen sources that it looks at; none for scratch and fine-tune.
   std::vector<FrozenSource> sources() const { return predictor_->sources(); }
   Predictor& predictor() const { return *predictor_; }
@@ -108,6 +113,7 @@ class Fitted {
   Task task_;
   std::unique_ptr<Predictor> predictor_;
   TrainingRecord record_;
+  std::shared_ptr<const data::Preprocessing> preprocessing_;
 };
 
 }  // namespace rtl::transfer
