@@ -22,13 +22,6 @@ struct Case {
   std::uint64_t seed;
 };
 
-/// Largest difference of two lists.
-double largest(const Values& here, const Values& there) {
-  double most = 0;
-  for (const double value : test::difference(here, there)) most = std::max(most, std::abs(value));
-  return most;
-}
-
 void check(const Case& one, const Device& device, DType dtype) {
   SCOPED_TRACE(test::name_of(device) + ", " + std::string(name_of(dtype)));
   const test::GoldenTensors golden(std::string("trajectories/") + one.file);
@@ -59,10 +52,12 @@ void check(const Case& one, const Device& device, DType dtype) {
   test::GoldenDraws weights(one.seed + 1);
   for (const layers::NamedParameter& parameter : network->state().parameters) {
     const Values sums = test::projections(as_double(parameter.value()), weights);
-    // A step of Adam is nearly the sign of a gradient, so that in f32 what is rounding alone moves weights, too.
-    EXPECT_LT(error(sums, golden["last/" + parameter.name]), wide ? bound : 1e-3) << parameter.name;
+    // The loss does not depend on the biases of keys: in f32 their gradients are rounding alone, which a step of Adam
+    // makes as large as any.
+    const bool of_keys = parameter.name.ends_with("qkv.bias") || parameter.name.ends_with("in_proj_bias");
+    EXPECT_LT(error(sums, golden["last/" + parameter.name]), of_keys && !wide ? 1e-2 : bound) << parameter.name;
   }
-  EXPECT_LT(largest(as_double(test::forward(*network, x)), golden["last logits"]), wide ? bound : 1e-3);
+  EXPECT_LT(error(as_double(test::forward(*network, x)), golden["last logits"]), bound);
 }
 
 TEST(GoldenTransformer, TrainsAsPyTorchDoes) {
