@@ -55,12 +55,12 @@ const Architecture every_kind[] = {{"paper_cnn", "", {32, 32, 3}, 10},
                                    {"efficientnet_lite", "0", {224, 224, 3}, 4},
                                    {"densenet", "121", {224, 224, 3}, 2},
                                    {"transformer", "small", {32, 32, 3}, 10},
-                                   {"transformer", "text-50-16-2-4-20-24", {12}, 3},
-                                   {"vit", "8-24-2-3-40", {32, 16, 3}, 5},
-                                   {"bert", "2-24-3-40-50-mean", {16}, 2},
-                                   {"bert", "2-24-3-40-50-pooler", {16}, 2},
-                                   {"llama", "2-24-3-1-40-50", {16}, 2},
-                                   {"llama", "2-24-4-2-40-50-hf", {512}, 3}};
+                                   {"transformer", "text-50-16-2-8-20-24", {12}, 3},
+                                   {"vit", "8-64-2-1-40", {24, 24, 3}, 5},
+                                   {"bert", "2-64-1-40-50-mean", {16}, 2},
+                                   {"bert", "2-64-1-40-50-pooler", {16}, 2},
+                                   {"llama", "2-24-3-1-40-50", {512}, 2},
+                                   {"llama", "2-24-3-3-40-50-hf", {512}, 3}};
 
 TEST(Checkpoint, ReturnsWhatWasSaved) {
   const test::TemporaryFolder folder;

@@ -11,41 +11,21 @@
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "support/devices.hpp"
-#include "support/golden.hpp"
+#include "support/golden_network.hpp"
 #include "support/recorded.hpp"
 
 namespace rtl::optim {
 namespace {
 
 using layers::Architecture;
-using Values = std::vector<double>;
-
-Values as_double(const Tensor& tensor) {
-  if (tensor.dtype() == DType::f64) return tensor.to_vector<double>();
-  const std::vector<float> values = tensor.to_vector<float>();
-  return {values.begin(), values.end()};
-}
-
-Tensor tensor_of(const Values& values, const Shape& shape, DType dtype, const Device& device) {
-  if (dtype == DType::f64) return Tensor::from(values, shape, device);
-  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
-}
-
-double norm(const Values& values) {
-  double sum = 0;
-  for (const double value : values) sum += value * value;
-  return std::sqrt(sum);
-}
-
-Values difference(const Values& a, const Values& b) {
-  EXPECT_EQ(a.size(), b.size());
-  Values result(a.size());
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) result[i] = a[i] - b[i];
-  return result;
-}
-
-/// L2 norm of the difference over that of what is expected.
-double error(const Values& here, const Values& there) { return norm(difference(here, there)) / norm(there); }
+using test::as_double;
+using test::difference;
+using test::draw_weights;
+using test::error;
+using test::norm;
+using test::projections;
+using test::tensor_of;
+using test::Values;
 
 /// One device and dtype.
 struct Place {
@@ -60,20 +40,6 @@ void for_each_place(const std::function<void(const Place&)>& check) {
       SCOPED_TRACE(test::name_of(device) + ", " + std::string(name_of(dtype)));
       check({device, dtype});
     }
-  }
-}
-
-/// Draws every parameter, then every buffer.
-void draw_weights(layers::Network& network, test::GoldenDraws& draws, DType dtype) {
-  layers::ModuleState state = network.state();
-  for (const layers::NamedParameter& parameter : state.parameters) {
-    const Shape& shape = parameter.value().shape();
-    copy_bytes(tensor_of(draws.weights(parameter.name, shape), shape, dtype, network.device()), parameter.value());
-  }
-  for (const layers::NamedBuffer& buffer : state.buffers) {
-    const Shape& shape = buffer.value().shape();
-    copy_bytes(tensor_of(draws.weights(buffer.name, shape), shape, buffer.value().dtype(), network.device()),
-               buffer.value());
   }
 }
 
@@ -226,16 +192,6 @@ TEST_P(GoldenTrajectory, AdamW) {
 
 INSTANTIATE_TEST_SUITE_P(Network, GoldenTrajectory, testing::ValuesIn(cases),
                          [](const auto& info) { return std::string(info.param.file); });
-
-/// Four sums of the elements, weighted by draws in [-1, 1).
-Values projections(const Values& values, test::GoldenDraws& draws) {
-  const Values weights = draws.uniform(static_cast<std::int64_t>(4 * values.size()), -1, 1);
-  Values sums(4, 0.0);
-  for (std::size_t k = 0; k < 4; ++k) {
-    for (std::size_t i = 0; i < values.size(); ++i) sums[k] += weights[k * values.size() + i] * values[i];
-  }
-  return sums;
-}
 
 TEST(GoldenResnet, TrainsWithBatchNorms) {
   constexpr std::uint64_t seed = 3;
