@@ -44,10 +44,13 @@ Value TransformerBlock::dropped(const Value& x, const std::string& name, const F
   return graph::dropout(x, options_.dropout, stream_of(prefix_ + name), context.counters);
 }
 
+/// On rows, so that passes see the activation right behind the product.
 Value TransformerBlock::feed_forward(const Value& x, const ForwardContext& context) {
-  const Value hidden = gate_ ? graph::swiglu(gate_->forward(x, context), up_.forward(x, context))
-                             : activate(options_.activation, up_.forward(x, context));
-  return down_.forward(dropped(hidden, "hidden", context), context);
+  const Value rows = graph::reshape(x, {x.extent(0) * x.extent(1), x.extent(2)});
+  const Value hidden = gate_ ? graph::swiglu(gate_->forward(rows, context), up_.forward(rows, context))
+                             : activate(options_.activation, up_.forward(rows, context));
+  const Value result = down_.forward(dropped(hidden, "hidden", context), context);
+  return graph::reshape(result, x.shape());
 }
 
 /// What is added to x, and the sum.

@@ -1,4 +1,4 @@
-// Attention on the host: products of tiles by the libraries, rows of scores between them by vectors. Threads share the
+// Attention on the host: products of tiles, and rows of scores between them, by vectors. Threads share the
 // tiles of queries forward, and the heads of keys backward, where a head's gradients are summed by one thread.
 #include <algorithm>
 #include <cmath>
@@ -10,6 +10,7 @@
 #include "kernels/cpu/blas_parts.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/products.hpp"
+#include "kernels/cpu/tile_product.hpp"
 #include "kernels/cpu/widened.hpp"
 #include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
@@ -21,6 +22,38 @@ namespace rtl::kernels::cpu {
 namespace {
 
 constexpr std::int64_t query_block = 64;
+
+/// Products of tiles: in bf16 by the library, which has instructions for them, else by vectors, with room for a
+/// transposed tile for each thread.
+template <typename T>
+class TileProducts {
+ public:
+  TileProducts(const Device& device, int team, std::int64_t room)
+      : team_(team), size_(room), rooms_(device, team * room) {}
+  void prepare(const Problem<T>&) const {}
+  void multiply(const Problem<T>& p) const {
+    const T* b = p.b;
+    std::int64_t b_row = p.ldb;
+    if (p.transpose_b) {
+      T* const room = rooms_.data() + (team_ == 1 ? 0 : omp_get_thread_num()) * size_;
+      transpose_tile(p.b, p.ldb, p.n, p.k, room);
+      b = room;
+      b_row = p.n;
+    }
+    multiply_tile(TileProduct<T>{p.a, p.transpose_a ? 1 : p.lda, p.transpose_a ? p.lda : 1, b, b_row, p.c, p.ldc, p.m,
+                                 p.n, p.k, p.beta != T{0}});
+  }
+
+ private:
+  int team_;
+  std::int64_t size_;
+  Scratch<T> rooms_;
+};
+template <>
+class TileProducts<bfloat16> : public Products<bfloat16, float> {
+ public:
+  TileProducts(const Device& device, int team, std::int64_t) : Products(device, team) {}
+};
 
 /// Heads [N, T, H, D], in elements from one to the next.
 template <typename T>
@@ -133,8 +166,8 @@ Problem<T, Arithmetic<T>> weighted_values(const Attention<T>& a, const ForwardRo
 
 /// out and log_sum_exp of one tile of queries.
 template <typename T>
-void forward_tile(const Attention<T>& a, Products<T, Arithmetic<T>>& products, const ForwardRoom<T>& room,
-                  std::int64_t n, std::int64_t h, std::int64_t first, const Heads<T>& out, Arithmetic<T>* log_sum_exp) {
+void forward_tile(const Attention<T>& a, TileProducts<T>& products, const ForwardRoom<T>& room, std::int64_t n,
+                  std::int64_t h, std::int64_t first, const Heads<T>& out, Arithmetic<T>* log_sum_exp) {
   using A = Arithmetic<T>;
   const std::int64_t rows = std::min(query_block, a.queries - first), group = h / (a.heads / a.groups);
   std::fill(room.result, room.result + rows * a.size, A{0});
@@ -165,7 +198,7 @@ void forward(const Device& device, const Attention<T>& a, const Heads<T>& out, A
   using A = Arithmetic<T>;
   const std::int64_t tiles = (a.queries + query_block - 1) / query_block, tasks = a.sequences * a.heads * tiles;
   const int team = blas_part_count(tasks, a.operations());
-  Products<T, A> products(device, team);
+  TileProducts<T> products(device, team, a.key_block * a.size);
   const std::int64_t size = ForwardRoom<T>::count(a);
   const Scratch<A> rooms(device, team * size);
   a.for_tile_sizes([&](std::int64_t rows, std::int64_t columns) {
@@ -228,7 +261,7 @@ Problem<T, Arithmetic<T>> for_queries(const Attention<T>& a, const BackwardRoom<
 
 /// dq of one tile of queries, and its shares of dk and dv.
 template <typename T>
-void backward_tile(const Attention<T>& a, Products<T, Arithmetic<T>>& products, const BackwardRoom<T>& room,
+void backward_tile(const Attention<T>& a, TileProducts<T>& products, const BackwardRoom<T>& room,
                    const BackwardViews<T>& views, std::int64_t n, std::int64_t h, std::int64_t first) {
   using A = Arithmetic<T>;
   const std::int64_t rows = std::min(query_block, a.queries - first), group = h / (a.heads / a.groups);
@@ -265,7 +298,7 @@ void backward(const Device& device, const Attention<T>& a, const BackwardViews<T
   using A = Arithmetic<T>;
   const std::int64_t tasks = a.sequences * a.groups, share = a.heads / a.groups;
   const int team = blas_part_count(tasks, 2.5 * a.operations());
-  Products<T, A> products(device, team);
+  TileProducts<T> products(device, team, a.key_block * a.size);
   const std::int64_t size = BackwardRoom<T>::count(a);
   const Scratch<A> rooms(device, team * size);
   a.for_tile_sizes([&](std::int64_t rows, std::int64_t columns) {
