@@ -64,7 +64,7 @@ bool is_for_matrices(const std::string& kind, const std::string& option) {
   for (const char* name : {"split", "test", "test_fraction", "seed"}) {
     if (option == name) return false;
   }
-  return (option != "classes" && option != "target") || kind == "csv";
+  return (option != "classes" && option != "target" && option != "prepare") || kind == "csv";
 }
 
 /// Throws UsageError for an option that a matrix of this kind does not have, listing those it has.

@@ -22,6 +22,15 @@ SpecOption whole(std::string name, double least, double most, std::string help) 
           .help = std::move(help)};
 }
 
+SpecOption number(std::string name, double least, double most, std::string placeholder, std::string help) {
+  return {.name = std::move(name),
+          .type = SpecValue::number,
+          .least = least,
+          .most = most,
+          .placeholder = std::move(placeholder),
+          .help = std::move(help)};
+}
+
 SpecOption text(std::string name, std::string placeholder, std::string help, bool empty) {
   return {.name = std::move(name), .placeholder = std::move(placeholder), .help = std::move(help), .empty = empty};
 }
@@ -57,19 +66,13 @@ Options images() {
 }
 
 Options test_part() {
-  return {
-      SpecOption{.name = "test",
-                 .type = SpecValue::files,
-                 .placeholder = "FILE",
-                 .help = "the test part; without it a share is parted off, of every class or of all"},
-      {.name = "test_fraction",
-       .type = SpecValue::number,
-       .least = 0,
-       .most = 1,
-       .placeholder = "F",
-       .help =
-           "that share, 0.2 if not given, and without labels both parts are all samples; 0 leaves the test part empty"},
-      whole("seed", 0, most_whole, "draws the samples that are parted off; 0 if not given")};
+  SpecOption test = text("test", "FILE", "the test part; without it a share is parted off, of every class or of all");
+  test.type = SpecValue::files;
+  return {test,
+          number("test_fraction", 0, 1, "F",
+                 "that share, 0.2 if not given, and without labels both parts are all samples; 0 leaves the test part "
+                 "empty"),
+          whole("seed", 0, most_whole, "draws the samples that are parted off; 0 if not given")};
 }
 
 Options target() {
@@ -88,34 +91,44 @@ Options label_columns() {
                  "one class")};
 }
 
+namespace {
+
+/// What becomes of missing values, and of categories.
+Options gaps() {
+  const std::string missing =
+      "what becomes of a missing value: an error, its row is left out, or it is filled by the training part; error if "
+      "not given";
+  return {choice("missing", {"error", "drop", "impute"}, missing),
+          choice("impute", {"median", "mean", "frequent"},
+                 "what fills missing numbers; median if not given; missing categories are one of their own, or with "
+                 "frequent the most frequent; means missing=impute"),
+          choice("indicators", {"no", "yes"},
+                 "whether columns of 0 and 1 tell what was missing, which yes asks to be imputed; no if not given"),
+          list("categories", "COLUMN", "columns whose values are names of categories, also where they are numbers"),
+          whole("levels", 2, 1 << 20, "the most categories that a column may have; 1000 if not given"),
+          list("na", "WORD",
+               "what counts as missing beside an empty field; ?, NA, N/A, NaN, null, <NA> and #N/A if not "
+               "given, nothing else if empty",
+               true)};
+}
+
+}  // namespace
+
 Options table() {
-  return {
+  const Options fields = {
       list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
       list("drop", "COLUMN", "columns to leave out; they may hold text"),
       choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
       choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
-      choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given"),
-      choice("missing", {"error", "drop", "impute"},
-             "what becomes of a missing value: an error, its row is left out, or it is filled by the training part; "
-             "error if not given"),
-      choice("impute", {"median", "mean", "frequent"},
-             "what fills missing numbers; median if not given; missing categories are one of their own, or with "
-             "frequent the most frequent; means missing=impute"),
-      choice("indicators", {"no", "yes"},
-             "whether columns of 0 and 1 tell what was missing, which yes asks to be imputed; no if not given"),
-      list("categories", "COLUMN", "columns whose values are names of categories, also where they are numbers"),
-      whole("levels", 2, 1 << 20, "the most categories that a column may have; 1000 if not given"),
-      list("na", "WORD",
-           "what counts as missing beside an empty field; ?, NA, N/A, NaN, null, <NA> and #N/A if not "
-           "given, nothing else if empty",
-           true)};
+      choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given")};
+  return together({fields, gaps()});
 }
 
 Options preparation() {
-  return {
-      list("prepare", "STEP",
-           "what is done with the columns, one after the other: log1p, rows[:SUM], standardize, pca:K; fitted to the "
-           "training part")};
+  const std::string help =
+      "what is done with the columns, one after the other: log1p, rows[:SUM], standardize, pca:K; fitted to the "
+      "training part";
+  return {list("prepare", "STEP", help)};
 }
 
 std::string fault_of_preparation(const Spec& spec) {

@@ -15,6 +15,7 @@ constexpr double most_whole = 9e15;  ///< a whole number that a double holds
 
 SpecOption choice(std::string name, std::vector<std::string> choices, std::string help);
 SpecOption whole(std::string name, double least, double most, std::string help);
+SpecOption number(std::string name, double least, double most, std::string placeholder, std::string help);
 SpecOption text(std::string name, std::string placeholder, std::string help, bool empty = false);
 SpecOption list(std::string name, std::string entry, std::string help, bool empty = false);
 

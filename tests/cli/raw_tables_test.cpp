@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "cli/program.hpp"
 #include "data/make_files.hpp"
@@ -188,6 +189,61 @@ TEST(RawTables, SampleWeightsDecideWhoseSideIsTaken) {
                                  "csv:truth.csv?label=y&split=train&test_fraction=0", "--json", "p.json"});
   ASSERT_EQ(judged.code, 0) << judged.errors;
   EXPECT_EQ(place.json("p.json")["accuracy"], 1.0);
+}
+
+TEST(RawTables, RidgeRegressionTakesThemAndPreparesUnseenRowsAlike) {
+  const Workplace place;
+  // value = size + 10 at the bay; sizes are missing now and then.
+  const auto table = [](int rows, int first) {
+    std::string text = "size,place,value\n";
+    for (int i = first; i < first + rows; ++i) {
+      const int size = i * 7 % 31;
+      text += fmt::format("{},{},{}\n", i % 10 == 3 ? "" : std::to_string(size), i % 3 == 0 ? "bay" : "hill",
+                          size + (i % 3 == 0 ? 10 : 0));
+    }
+    return text;
+  };
+  place.write("t.csv", table(90, 0));
+  place.write("u.csv", table(40, 200));
+  const auto told = place.run({"ridge", "--features", "t.csv?drop=value&missing=impute", "--targets",
+                               "t.csv?columns=value", "--test-features", "u.csv?drop=value", "--test-targets",
+                               "u.csv?columns=value", "--penalties", "1e-6:1e1:8", "--json", "r.json"});
+  ASSERT_EQ(told.code, 0) << told.errors;
+  EXPECT_NE(told.errors.find("impute by the median: 9 size of"), std::string::npos) << told.errors;
+  EXPECT_EQ(place.json("r.json")["p"], 3);
+  EXPECT_GT(place.json("r.json")["test"]["r2"], 0.8);
+  const auto refused =
+      place.run({"ridge", "--features", "t.csv?drop=value", "--targets", "t.csv?columns=value", "--penalties", "1"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.errors.find("missing=impute"), std::string::npos) << refused.errors;
+}
+
+TEST(RawTables, OneCommandTakesARealTableAsItIs) {
+  const char* data = std::getenv("RTL_DATA");
+  if (data == nullptr) GTEST_SKIP() << "NOT TESTED without RTL_DATA";
+  const Workplace place;
+  const std::string folder = data;
+  struct Case {
+    std::string target;
+    double accuracy;  ///< at least, after a short training of few rows
+  };
+  const std::string heart = folder + "/tabular/heart_disease/processed.";
+  for (const Case& table :
+       {Case{"csv:" + folder + "/tabular/california_housing/housing.csv.gz?label=ocean_proximity&missing=impute", 0.74},
+        {"csv:" + folder + "/tabular/wine_quality/winequality-red.csv?label=quality", 0.5},
+        {"csv:" + folder + "/tabular/adult/adult.data.gz?label=15&missing=impute&test=" + folder +
+             "/tabular/adult/adult.test.gz",
+         0.8},
+        {"csv:" + heart + "cleveland.data?label=14&above=0&missing=impute&na=?,-9&categories=3,7,11,13&levels=20",
+         0.65},
+        {"cells:" + folder + "/singlecell/pbmc68k_reduced", 0.7},
+        {"cells:" + folder + "/singlecell/osmfish_cortex?label=region&inputs=both", 0.5}}) {
+    SCOPED_TRACE(table.target);
+    const auto told = place.run({"transfer", "--target", table.target, "--strategy", "scratch", "--model", "mlp:32",
+                                 "--seeds", "2", "--epochs", "20", "--train-limit", "1200", "--json", "t.json"});
+    ASSERT_EQ(told.code, 0) << told.errors;
+    EXPECT_GE(place.json("t.json")["strategies"][0]["accuracy"]["mean"], table.accuracy);
+  }
 }
 
 }  // namespace

@@ -190,6 +190,17 @@ TEST(Columns, LabelsOfATestFileMayEndInADot) {
   EXPECT_TRUE(noted(parts.notes, "2 labels end in a dot, which was left out"));
 }
 
+TEST(Columns, ClassesOfOneSampleEachLeaveNoTestPart) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("codes.csv", "a,code\n1,1e3\n3,1000\n5,007\n7,7\n");
+  const TrainTest parts = load("csv:" + file + "?label=code", host());
+  EXPECT_EQ(parts.train.classes, 4);
+  EXPECT_EQ(parts.train.size(), 4);
+  EXPECT_EQ(parts.test.size(), 0);
+  EXPECT_NE(fault_of("csv:" + file + "?label=code&test_fraction=0.2").find("leaves the test part empty"),
+            std::string::npos);
+}
+
 TEST(Columns, NumbersAboveAnotherAreAClass) {
   const TemporaryFolder folder;
   const std::string file = folder.write("t.csv", "a,num\n1,0\n2,3\n3,0\n4,1\n");
@@ -200,6 +211,15 @@ TEST(Columns, NumbersAboveAnotherAreAClass) {
   EXPECT_NE(fault_of("csv:" + text + "?label=num&above=0").find("line 2: the label (column 'num') is 'few'"),
             std::string::npos);
   EXPECT_NE(fault_of("csv:" + file + "?label=num&above=0&target=real").find("above= makes classes"), std::string::npos);
+}
+
+TEST(Columns, ARowWithoutLabelIsLeftOutWhereGapsAreFilled) {
+  const TemporaryFolder folder;
+  const std::string file =
+      folder.write("t.csv", "a,b,kind\n1,2,ash\n3,,elm\n5,6,\n7,8,elm\n9,1,ash\n2,2,elm\n3,3,ash\n");
+  const TrainTest parts = load("csv:" + file + "?label=kind&missing=impute&split=train&test_fraction=0", host());
+  EXPECT_EQ(parts.train.size(), 6);
+  EXPECT_TRUE(noted(parts.notes, "1 of 7 rows was left out: line 4, kind is empty"));
 }
 
 TEST(Columns, ManyNumbersAsClassesAreTold) {
