@@ -47,8 +47,8 @@ void write_labels(const std::string& path, const data::Dataset& dataset) {
   io::write_file(path, text);
 }
 
-data::Dataset chosen_part(const Arguments& arguments, const Device& device) {
-  data::TrainTest parts = load_data(arguments.data, device);
+data::Dataset chosen_part(const Arguments& arguments, const transfer::FrozenSource& source, const Device& device) {
+  data::TrainTest parts = load_data(arguments.data, device, source.text());
   data::Dataset part = arguments.part == "train" ? std::move(parts.train) : std::move(parts.test);
   if (part.size() == 0) {
     throw ValueError(
@@ -74,7 +74,7 @@ void run(const Arguments& arguments) {
   check_outputs({{"--out", arguments.out}, labels, {"--json", arguments.json}}, inputs);
   const Device device = arguments.device.open();
   const auto source = load_source(spec, device, precision);
-  const data::Dataset part = chosen_part(arguments, device);
+  const data::Dataset part = chosen_part(arguments, source, device);
   const Tensor features = source.features(part, arguments.batch_size);
   io::write_npy(arguments.out, features);
   write_labels(arguments.labels, part);

@@ -16,6 +16,7 @@
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
+#include "io/json.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/file_kind.hpp"
@@ -183,6 +184,14 @@ std::string number_text(const Json& statistic) {
   return std::isnan(value) ? "–" : fmt::format("{:.4g}", value);
 }
 
+/// A tokenizer is as long as a book.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t longest = 1000;
+  if (text.size() <= longest) return text;
+  return fmt::format("{}.. ({} bytes)", io::valid_utf8(text.substr(0, longest)),
+                     grouped(static_cast<std::int64_t>(text.size())));
+}
+
 void print_file(const Json& json) {
   Table table({"tensor", "dtype", "shape", "mean", "std", "min", "max"});
   table.align_left(2);
@@ -207,7 +216,7 @@ void print_file(const Json& json) {
   }
   if (json.contains("metadata")) {
     for (const auto& [key, value] : json["metadata"].items()) {
-      fmt::print("{}: {}\n", printable(key), printable(value.get<std::string>()));
+      fmt::print("{}: {}\n", printable(key), shortened(printable(value.get<std::string>())));
     }
   }
 }

@@ -90,7 +90,7 @@ void run(const Arguments& arguments) {
   if (model.task().regression && !arguments.logits.empty()) {
     throw UsageError(fmt::format("--logits: {} predicts values, which --out writes", spec.file));
   }
-  const auto parts = load_data(arguments.data, device);
+  const auto parts = load_data(arguments.data, device, model.text());
   require_test_part(parts, "prediction");
   const data::Dataset& dataset = parts.test;
   features.read(spec.file, model.sources(), arguments.data, parts);

@@ -99,11 +99,15 @@ void run(const Arguments& arguments) {
   const Precision precision = parsed_precision(arguments.precision);
   check_files(arguments, specs);
   const Device device = arguments.device.open();
-  const data::TrainTest parts = load_data(arguments.train, device);
-  std::vector<Scored> all;
+  std::vector<transfer::FrozenSource> networks;
   for (const ModelSpec& spec : specs) {
-    const transfer::FrozenSource source =
-        spec.features ? precomputed(spec, arguments.train, parts) : load_source(spec, device, precision);
+    if (!spec.features) networks.push_back(load_source(spec, device, precision));
+  }
+  const data::TrainTest parts = load_data(arguments.train, device, text_of(networks));
+  std::vector<Scored> all;
+  auto next = networks.begin();
+  for (const ModelSpec& spec : specs) {
+    const transfer::FrozenSource source = spec.features ? precomputed(spec, arguments.train, parts) : *next++;
     all.push_back({source, transfer::transferability(source, parts.train)});
   }
   if (arguments.json != "-") {

@@ -255,9 +255,11 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
   for (const auto& spec : specs) {
     if (!spec.features) problem.sources.push_back(load_source(spec, device, precision));
   }
-  problem.target = load_data(arguments.target, device);
+  const auto text = text_of(problem.sources);
+  problem.target = load_data(arguments.target, device, text);
   require_test_part(problem.target, "the comparison");
-  if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device);
+  if (!arguments.source_data.empty())
+    problem.source_data = load_data(arguments.source_data, device, problem.target.train.text);
   std::vector<FeatureMatrices> matrices;
   for (const auto& spec : specs) {
     if (spec.features) matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target));

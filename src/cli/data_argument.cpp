@@ -28,8 +28,9 @@ FileArguments data_files(const std::string& option, const std::string& spec) {
   return files;
 }
 
-data::TrainTest load_data(const std::string& spec, const Device& device) {
-  data::TrainTest parts = data::load(spec, device);
+data::TrainTest load_data(const std::string& spec, const Device& device,
+                          const std::shared_ptr<const data::TextEncoder>& encoder) {
+  data::TrainTest parts = data::load(spec, device, encoder);
   for (const std::string& note : parts.notes) fmt::print(stderr, "rtl: note: {}\n", printable(note));
   return parts;
 }

@@ -1,10 +1,12 @@
 // Arguments that name a data set or an architecture.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "cli/outputs.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/text_encoder.hpp"
 
 namespace rtl::cli {
 
@@ -14,8 +16,9 @@ void check_data_spec(const std::string& option, const std::string& spec);
 /// The files that a SPEC names; of folders none.
 FileArguments data_files(const std::string& option, const std::string& spec);
 
-/// data::load, its notes printed to standard error.
-data::TrainTest load_data(const std::string& spec, const Device& device);
+/// data::load, its notes printed to standard error; texts as `encoder` has them, unless that is null.
+data::TrainTest load_data(const std::string& spec, const Device& device,
+                          const std::shared_ptr<const data::TextEncoder>& encoder = nullptr);
 
 /// Throws ValueError if the test part is empty, as test_fraction=0 leaves it: `purpose` needs its samples.
 void require_test_part(const data::TrainTest& parts, const std::string& purpose);

@@ -122,7 +122,16 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
-  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  transfer::FrozenSource source(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  source.set_text(std::move(loaded.text));
+  return source;
+}
+
+std::shared_ptr<const data::TextEncoder> text_of(const std::vector<transfer::FrozenSource>& sources) {
+  for (const transfer::FrozenSource& source : sources) {
+    if (source.text() != nullptr) return source.text();
+  }
+  return nullptr;
 }
 
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {

@@ -35,6 +35,9 @@ std::string stem(const std::string& path);
 /// Throws UsageError for features.
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32);
 
+/// The encoder of texts of the first source that has one; null if none has.
+std::shared_ptr<const data::TextEncoder> text_of(const std::vector<transfer::FrozenSource>& sources);
+
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for
 /// an empty part.
 std::vector<std::string> split_list(const std::string& option, const std::string& text);

@@ -101,8 +101,11 @@ Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end)
     copy_bytes(rows, part);
     return part;
   };
-  return {copied(dataset.inputs), copied(dataset.labels),  dataset.classes,     dataset.class_names,
-          dataset.name,           copied(dataset.targets), dataset.target_names};
+  Dataset part = dataset.without_tensors();
+  part.inputs = copied(dataset.inputs);
+  part.labels = copied(dataset.labels);
+  part.targets = copied(dataset.targets);
+  return part;
 }
 
 std::vector<std::string> list_folder(const std::string& folder) {

@@ -17,10 +17,14 @@ Dataset moved(Dataset dataset, const Device& device) {
 
 }  // namespace
 
-TrainTest load(const std::string& text, const Device& device) {
+TrainTest load(const std::string& text, const Device& device) { return load(text, device, nullptr); }
+
+TrainTest load(const std::string& text, const Device& device, const std::shared_ptr<const TextEncoder>& encoder) {
   const Spec spec = Spec::parse(text);
   check_data_set(spec);
-  TrainTest parts = format_of(spec).load(spec, device.host());
+  const Format& format = format_of(spec);
+  TrainTest parts = format.load_encoded != nullptr ? format.load_encoded(spec, device.host(), encoder)
+                                                   : format.load(spec, device.host());
   parts.train.name = parts.test.name = text;
   parts.train = moved(std::move(parts.train), device);
   parts.test = moved(std::move(parts.test), device);

@@ -1,6 +1,7 @@
 // Loading data sets by SPEC: KIND:PATH?option=value&option=value.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "rtl/data/dataset.hpp"
@@ -19,6 +20,7 @@ namespace rtl::data {
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
+/// | text:FILE[,LABELS] | texts (text_encoder.hpp) as i32 tokens [N, T] or f32 vectors [N, p], and their labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
@@ -41,10 +43,15 @@ namespace rtl::data {
 /// csv:FILE?label=. Without classes= a test file's classes are those of the training file, which also fixes columns,
 /// header and features; with split=test they are the test file's own.
 ///
-/// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
-/// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
-/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows. Without
-/// labels, and test_fraction and seed, both parts are all rows.
+/// text: UTF-8, a sample a line, lines parted by LF alone; its label is the first or the last field, after a tab or a
+/// blank. With two files the lines of the second are the labels of those of the first, or it is a .npy of labels. A
+/// table has a head line and quoted fields (RFC 4180). The vocabulary, the weights of TF-IDF and the length of
+/// sequences are those of the training part, and Dataset::text has them.
+///
+/// npy, csv, svmlight, text: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default
+/// 0.2) of every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0),
+/// both parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows.
+/// Without labels, and test_fraction and seed, both parts are all rows.
 ///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.
@@ -52,5 +59,9 @@ namespace rtl::data {
 /// Throws IoError for a missing or unreadable file, FormatError for a damaged one, both naming it; ValueError for a bad
 /// SPEC, listing what there is, before any file is read.
 TrainTest load(const std::string& spec, const Device& device);
+
+/// The same of texts with an encoder that was fitted before, that of a model: it is used in place of a new one,
+/// whatever the SPEC says of the encoding, which `notes` tell. Other kinds of data and null: as above.
+TrainTest load(const std::string& spec, const Device& device, const std::shared_ptr<const TextEncoder>& encoder);
 
 }  // namespace rtl::data

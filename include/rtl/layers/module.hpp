@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -57,6 +58,8 @@ struct ForwardContext {
   /// Probability with which a channel of a batch norm that is trained is normalised by its running statistics instead
   /// of the batch's (StochNorm, Kou et al. 2020), drawn anew in each step; in [0, 1).
   double running_share = 0;
+  /// What tokens, which have no dtype for it, are computed in; absent: in that of the parameters.
+  std::optional<DType> activations = {};
 
   /// A parameter as a value of the graph, or what hooks put in its place; not defined for a parameter that is not.
   Value read(Graph& graph, const Parameter& parameter) const;
