@@ -267,6 +267,7 @@ Json inspect_data(const std::string& spec) {
                {"train", describe_part(parts.train)},
                {"test", describe_part(parts.test)}};
   if (parts.train.is_regression()) json["outputs"] = parts.train.outputs();
+  if (parts.train.text != nullptr) json["encoding"] = parts.train.text->describe();
   if (parts.train.has_labels()) {
     json["classes"] = parts.train.classes;
     json["class_names"] = parts.train.class_names;
@@ -326,6 +327,7 @@ void print_data(const Json& json) {
   if (classes) print_classes(json);
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
+  if (json.contains("encoding")) fmt::print("texts as {}\n", json["encoding"].get<std::string>());
   const auto columns = json["columns"].get<std::vector<std::string>>();
   constexpr std::size_t most = 20;
   if (!columns.empty()) fmt::print("{} columns:", columns.size());

@@ -91,7 +91,9 @@ void take_common_word(std::vector<Name>& names, std::vector<std::string>& notes)
     const std::string word = *common;
     notes.push_back(fmt::format("names are read without '{}.'", word));
     for (Name& name : names) {
-      if (name.words.front() == word && name.words.size() > 1) name.words.erase(name.words.begin());
+      if (name.words.front() != word || name.words.size() == 1) continue;
+      name.words.erase(name.words.begin());
+      take_wrappers(name.words);
     }
   }
 }

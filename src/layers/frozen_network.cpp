@@ -17,8 +17,8 @@ class FrozenNetwork::Implementation {
   Implementation(Network& network, Precision precision, std::string layer)
       : network_(clone(network, network.device())),
         layer_(std::move(layer)),
-        precision_(activation_dtype(precision, DType::f32)),
-        dtype_(network_->architecture().takes_tokens() ? DType::i32 : precision_) {
+        precision_(precision),
+        dtype_(network_->architecture().takes_tokens() ? DType::i32 : activation_dtype(precision, DType::f32)) {
     if (network_->dtype() != DType::f32) {
       throw DTypeError(
           fmt::format("FrozenNetwork: the parameters are {}; frozen networks are f32", name_of(network_->dtype())));
@@ -98,9 +98,9 @@ class FrozenNetwork::Implementation {
   }
 
   std::unique_ptr<Network> network_;
-  std::string layer_;  ///< of the features; empty for the penultimate ones
-  DType precision_;    ///< of the activations
-  DType dtype_;        ///< of the inputs
+  std::string layer_;    ///< of the features; empty for the penultimate ones
+  Precision precision_;  ///< of the activations
+  DType dtype_;          ///< of the inputs
   std::int64_t feature_count_ = 0;
   std::shared_ptr<graph::FrozenWeights> weights_ = std::make_shared<graph::FrozenWeights>();
   Functions trunks_, wholes_;  ///< by the first extent of a sample

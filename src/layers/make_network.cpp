@@ -58,6 +58,7 @@ class TrunkAndHead final : public Network {
         fmt::format("{}: it has no head (0 classes); give it one by reset_head", architecture_.to_string()));
   }
 
+  /// Sequences of tokens may be shorter.
   void check_input(const Value& x) const {
     const Shape& input = architecture_.input;
     bool fits = x.defined() && x.shape().rank() == input.rank() + 1;
@@ -90,6 +91,12 @@ std::unique_ptr<Network> make_network(const Architecture& architecture, const De
                                       DType dtype) {
   const Model& model = architecture_named(architecture.name);
   const Construction construction{.device = device, .seed = seed, .dtype = dtype};
+  if (architecture.takes_tokens() && !model.tokens) {
+    throw ValueError(
+        fmt::format("make_network: {} takes numbers, and not tokens of texts; text_bag does, or give it counts "
+                    "of words (encode=bag or tfidf)",
+                    architecture.to_string()));
+  }
   Architecture usual = architecture;
   Trunk trunk = model.build(usual, construction);
   return std::make_unique<TrunkAndHead>(std::move(usual), std::move(trunk), model.head, construction);

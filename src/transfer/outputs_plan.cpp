@@ -18,7 +18,8 @@ OutputsPlan::Recorded OutputsPlan::record(ConstView inputs, std::span<const Cons
     recorded.batch.features.push_back(
         graph->input(fmt::format("frozen features {}", k + 1), features[k].shape(), dtype_));
   }
-  recorded.outputs = model_.outputs(recorded.batch, {.activations = dtype_});
+  recorded.outputs =
+      model_.outputs(recorded.batch, {.activations = dtype_ == DType::bf16 ? Precision::bf16 : Precision::f32});
   graph::run_passes(*graph, {recorded.outputs});
   recorded.execution = std::make_unique<graph::Execution>(
       std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{recorded.outputs}), arena_);

@@ -222,6 +222,8 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
 void FrozenSource::State::run_sequences(const data::Dataset& dataset, std::int64_t batch_size, Tensor& out,
                                         Run method) {
   constexpr std::size_t step = 8;
+  const layers::Model* const model = layers::find_architecture(architecture.name);
+  const bool whole = model != nullptr && model->sees_padding;
   const std::vector<std::int32_t> tokens = dataset.inputs.to_vector<std::int32_t>();
   const auto longest = static_cast<std::size_t>(dataset.inputs.extent(1));
   std::map<std::size_t, std::vector<std::int64_t>> by_length;
@@ -229,7 +231,8 @@ void FrozenSource::State::run_sequences(const data::Dataset& dataset, std::int64
     const auto begin = tokens.begin() + row * static_cast<std::ptrdiff_t>(longest);
     const auto length =
         static_cast<std::size_t>(std::find(begin, begin + static_cast<std::ptrdiff_t>(longest), -1) - begin);
-    by_length[std::min(longest, std::max<std::size_t>(1, (length + step - 1) / step) * step)].push_back(row);
+    const std::size_t padded = std::max<std::size_t>(1, (length + step - 1) / step) * step;
+    by_length[whole ? longest : std::min(longest, padded)].push_back(row);
   }
   std::vector<std::int64_t> places(static_cast<std::size_t>(dataset.size()));
   Tensor sorted(out.shape(), DType::f32, device);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numbers>
 
 #include "graph/operation_case.hpp"
 #include "rtl/graph/operations.hpp"
@@ -39,6 +40,11 @@ TEST(Elementwise, UnaryOperations) {
   check(unary("relu", relu, [](double x) { return std::max(x, 0.0); }));
   check(unary("sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }));
   check(unary("tanh", tanh, [](double x) { return std::tanh(x); }));
+  check(unary("gelu", gelu, [](double x) { return x * std::erfc(-x * std::sqrt(0.5)) / 2; }));
+  check(unary("gelu_tanh", gelu_tanh, [](double x) {
+    return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+  }));
+  check(unary("silu", silu, [](double x) { return x / (1 + std::exp(-x)); }));
 }
 
 OperationCase binary(const std::string& name, Value (*operation)(const Value&, const Value&),
@@ -68,6 +74,7 @@ TEST(Elementwise, BinaryOperationsBroadcast) {
       "divide", divide, [](double a, double b) { return a / b; }, 0.5, 3));
   check(binary("maximum", maximum, [](double a, double b) { return std::max(a, b); }));
   check(binary("minimum", minimum, [](double a, double b) { return std::min(a, b); }));
+  check(binary("swiglu", swiglu, [](double a, double b) { return a / (1 + std::exp(-a)) * b; }));
   check(binary("greater_equal", greater_equal, [](double a, double b) { return a >= b ? 1.0 : 0.0; }));
 }
 

@@ -47,7 +47,16 @@ const Architecture every_kind[] = {{"paper_cnn", "", {32, 32, 3}, 10},
                                    {"paper_cnn", "h1", {28, 28, 1}, 7},
                                    {"paper_cnn", "4-5-6-7", {40, 40, 2}, 3},
                                    {"mlp", "12-9", {33}, 4},
-                                   {"resnet_cifar", "20", {32, 32, 3}, 100}};
+                                   {"resnet_cifar", "20", {32, 32, 3}, 100},
+                                   {"transformer", "small", {32, 32, 3}, 10},
+                                   {"transformer", "text-50-16-2-4-20-24", {12}, 3, 50},
+                                   {"vit", "8-24-2-3-40", {32, 16, 3}, 5},
+                                   {"bert", "2-24-3-40-50-mean", {16}, 2, 50},
+                                   {"bert", "2-24-3-40-50-pooler", {16}, 2, 50},
+                                   {"llama", "2-24-3-1-40-50", {16}, 2, 50},
+                                   {"llama", "2-24-4-2-40-50-hf", {512}, 3, 50},
+                                   {"text_bag", "6", {256}, 3, 20},
+                                   {"text_bag", "6-5-4", {256}, 2, 20}};
 
 TEST(Checkpoint, ReturnsWhatWasSaved) {
   const test::TemporaryFolder folder;

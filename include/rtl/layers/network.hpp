@@ -30,14 +30,17 @@ class Network : public Module {
   virtual const Architecture& architecture() const = 0;
   virtual std::int64_t feature_count() const = 0;
   /// Penultimate features [N, feature_count]. x is [N, ...input]; of tokens i32 [N, T] with any T up to that of input,
-  /// and -1 behind the last token of a sequence does not change what it gives. Dropout behind the features belongs to
-  /// the head and is not applied here.
+  /// and -1 behind the last token of a sequence does not change what it gives, unless Model::sees_padding. Dropout
+  /// behind the features belongs to the head and is not applied here.
   virtual Value features(const Value& x, const ForwardContext& context) = 0;
   /// Layers of the trunk whose outputs can be taken as features, from the inputs on: "conv1", "layer2.0".
   virtual std::vector<std::string> layer_names() const { return {}; }
-  /// Features [N, p] behind such a layer; maps [N, H, W, C] are averaged to [N, C]. What lies behind the layer is not
-  /// recorded. Throws ValueError for a name that is none, with those there are.
+  /// Features [N, p] behind such a layer; maps [N, H, W, C] are averaged to [N, C], sequences [N, T, C] over their real
+  /// positions. What lies behind the layer is not recorded. Throws ValueError for a name that is none, with those there
+  /// are.
   Value features_at(const std::string& layer, const Value& x, const ForwardContext& context);
+  /// The same without averaging.
+  Value output_of(const std::string& layer, const Value& x, const ForwardContext& context);
   /// Logits from features; applies the head's dropout when training. Throws ValueError without a head.
   virtual Value head(const Value& features, const ForwardContext& context) = 0;
   /// Dropout probability that `head` applies to the features while training.
