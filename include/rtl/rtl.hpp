@@ -24,6 +24,8 @@
 #include "rtl/data/split.hpp"
 #include "rtl/data/stress.hpp"
 #include "rtl/data/svmlight.hpp"
+#include "rtl/data/text_encoder.hpp"
+#include "rtl/data/tokenizer.hpp"
 #include "rtl/graph/gradient_check.hpp"
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/graph.hpp"

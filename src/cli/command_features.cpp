@@ -48,7 +48,7 @@ void write_labels(const std::string& path, const data::Dataset& dataset) {
 }
 
 data::Dataset chosen_part(const Arguments& arguments, const std::string& model, const Device& device) {
-  data::TrainTest parts = load_data(arguments.data, device, preprocessing_of(model).get());
+  data::TrainTest parts = load_data(arguments.data, device, fitted_inputs_of(model));
   data::Dataset part = arguments.part == "train" ? std::move(parts.train) : std::move(parts.test);
   if (part.size() == 0) {
     throw ValueError(

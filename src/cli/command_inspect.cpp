@@ -16,6 +16,7 @@
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
+#include "io/json.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/file_kind.hpp"
@@ -197,6 +198,14 @@ void print_columns(const std::vector<std::string>& columns) {
   fmt::print("{}\n", columns.size() > most ? ", .." : "");
 }
 
+/// A tokenizer is as long as a book.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t longest = 1000;
+  if (text.size() <= longest) return text;
+  return fmt::format("{}.. ({} bytes)", io::valid_utf8(text.substr(0, longest)),
+                     grouped(static_cast<std::int64_t>(text.size())));
+}
+
 void print_file(const Json& json) {
   Table table({"tensor", "dtype", "shape", "mean", "std", "min", "max"});
   table.align_left(2);
@@ -228,7 +237,7 @@ void print_file(const Json& json) {
   if (json.contains("metadata")) {
     for (const auto& [key, value] : json["metadata"].items()) {
       if (key == data::preprocessing_key) continue;
-      fmt::print("{}: {}\n", printable(key), printable(value.get<std::string>()));
+      fmt::print("{}: {}\n", printable(key), shortened(printable(value.get<std::string>())));
     }
   }
 }
@@ -279,6 +288,7 @@ Json inspect_data(const std::string& spec) {
                {"train", describe_part(parts.train)},
                {"test", describe_part(parts.test)}};
   if (parts.train.is_regression()) json["outputs"] = parts.train.outputs();
+  if (parts.train.text != nullptr) json["encoding"] = parts.train.text->describe();
   if (parts.train.has_labels()) {
     json["classes"] = parts.train.classes;
     json["class_names"] = parts.train.class_names;
@@ -338,6 +348,7 @@ void print_data(const Json& json) {
   if (classes) print_classes(json);
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
+  if (json.contains("encoding")) fmt::print("texts as {}\n", json["encoding"].get<std::string>());
   print_columns(json["columns"].get<std::vector<std::string>>());
   for (const auto& note : json["notes"]) fmt::print("note: {}\n", printable(note.get<std::string>()));
 }

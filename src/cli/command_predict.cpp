@@ -91,7 +91,7 @@ void run(Arguments arguments) {
   if (model.task().regression && !arguments.logits.empty()) {
     throw UsageError(fmt::format("--logits: {} predicts values, which --out writes", spec.file));
   }
-  const auto parts = load_data(arguments.data, device, preprocessing_of(spec.file).get());
+  const auto parts = load_data(arguments.data, device, fitted_inputs_of(spec.file));
   require_test_part(parts, "prediction");
   const data::Dataset& dataset = parts.test;
   features.read(spec.file, model.sources(), arguments.data, parts);

@@ -99,7 +99,7 @@ void run(const Arguments& arguments) {
   const Precision precision = parsed_precision(arguments.precision);
   check_files(arguments, specs);
   const Device device = arguments.device.open();
-  const data::TrainTest parts = load_data(arguments.train, device, preprocessing_of(specs).get());
+  const data::TrainTest parts = load_data(arguments.train, device, fitted_inputs_of(specs));
   std::vector<Scored> all;
   for (const ModelSpec& spec : specs) {
     const transfer::FrozenSource source = spec.features

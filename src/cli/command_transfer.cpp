@@ -263,18 +263,18 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
                      const Device& device, Precision precision) {
   Problem problem;
   const bool apart = !arguments.source_inputs.empty();
-  const auto prepared = preprocessing_of(specs);
-  problem.target = load_data(arguments.target, device, apart ? nullptr : prepared.get());
+  const data::FittedInputs fitted = fitted_inputs_of(specs);
+  problem.target = load_data(arguments.target, device, apart ? data::FittedInputs() : fitted);
   const Shape sample = problem.target.train.sample_shape();
   for (const auto& spec : specs) {
     if (!spec.features && !apart) problem.sources.push_back(load_source(spec, device, precision, sample));
   }
   require_test_part(problem.target, "the comparison");
-  if (!arguments.source_data.empty()) {
-    problem.source_data = load_data(arguments.source_data, device, prepared.get());
-  }
+  data::FittedInputs beside = fitted;
+  if (!beside.text) beside.text = problem.target.train.text;
+  if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device, beside);
   std::optional<data::TrainTest> seen;
-  if (apart) seen = load_data(arguments.source_inputs, device, prepared.get());
+  if (apart) seen = load_data(arguments.source_inputs, device, fitted);
   std::vector<FeatureMatrices> matrices;
   for (const auto& spec : specs) {
     if (spec.features) {

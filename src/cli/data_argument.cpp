@@ -29,22 +29,27 @@ FileArguments data_files(const std::string& option, const std::string& spec) {
   return files;
 }
 
-data::TrainTest load_data(const std::string& spec, const Device& device, const data::Preprocessing* fitted) {
+data::TrainTest load_data(const std::string& spec, const Device& device, const data::FittedInputs& fitted) {
   data::TrainTest parts = data::load(spec, device, fitted);
   for (const std::string& note : parts.notes) fmt::print(stderr, "rtl: note: {}\n", printable(note));
   return parts;
 }
 
-std::shared_ptr<const data::Preprocessing> preprocessing_of(const std::string& model_file) {
+data::FittedInputs fitted_inputs_of(const std::string& model_file) {
   io::Metadata metadata;
   try {
     metadata = io::SafetensorsFile(model_file).metadata();
   } catch (const Error&) {
     return {};  // whoever loads the model tells more
   }
-  const auto found = metadata.find(data::preprocessing_key);
-  if (found == metadata.end()) return {};
-  return std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(model_file, found->second));
+  data::FittedInputs fitted;
+  if (const auto found = metadata.find(data::preprocessing_key); found != metadata.end()) {
+    fitted.columns = std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(model_file, found->second));
+  }
+  if (const auto found = metadata.find(data::text_encoder_key); found != metadata.end()) {
+    fitted.text = data::TextEncoder::parse(model_file, found->second);
+  }
+  return fitted;
 }
 
 std::string without_labels(const std::string& spec) {

@@ -6,6 +6,7 @@
 
 #include "cli/outputs.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/text_encoder.hpp"
 
 namespace rtl::cli {
 
@@ -16,11 +17,11 @@ void check_data_spec(const std::string& option, const std::string& spec);
 FileArguments data_files(const std::string& option, const std::string& spec);
 
 /// data::load, its notes printed to standard error.
-data::TrainTest load_data(const std::string& spec, const Device& device, const data::Preprocessing* fitted = nullptr);
+data::TrainTest load_data(const std::string& spec, const Device& device, const data::FittedInputs& fitted = {});
 
-/// How a model's file says that the inputs of its training rows were made of columns; null where it does not. Throws
+/// What a model's file says of how the inputs of its training rows were made; nothing where it does not. Throws
 /// FormatError for a text that says it and cannot be read.
-std::shared_ptr<const data::Preprocessing> preprocessing_of(const std::string& model_file);
+data::FittedInputs fitted_inputs_of(const std::string& model_file);
 
 /// A table without label=: as one without labels, for a model that needs none.
 std::string without_labels(const std::string& spec);

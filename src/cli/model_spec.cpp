@@ -124,29 +124,32 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
-  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  transfer::FrozenSource source(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  source.set_text(std::move(loaded.text));
+  return source;
 }
 
-std::shared_ptr<const data::Preprocessing> preprocessing_of(const std::vector<ModelSpec>& sources) {
-  std::shared_ptr<const data::Preprocessing> shared;
+data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
+  data::FittedInputs shared;
   std::string first;
   for (const ModelSpec& source : sources) {
     if (source.features) continue;
-    auto own = preprocessing_of(source.file);
-    if (!own || own->empty()) continue;
-    if (shared && own->to_text() != shared->to_text()) {
+    data::FittedInputs own = fitted_inputs_of(source.file);
+    if (!shared.text) shared.text = std::move(own.text);
+    if (!own.columns || own.columns->empty()) continue;
+    if (shared.columns && own.columns->to_text() != shared.columns->to_text()) {
       throw UsageError(
           fmt::format("--source: the columns of {} and {} were prepared differently, so that no data suits both; give "
                       "one of them, or features of the other (rtl features)",
                       first, source.file));
     }
-    if (!shared) {
+    if (!shared.columns) {
       first = source.file;
-      for (const std::string& step : own->describe()) {
+      for (const std::string& step : own.columns->describe()) {
         fmt::print(stderr, "rtl: note: the columns are prepared as for {}: {}\n", first, printable(step));
       }
     }
-    shared = std::move(own);
+    shared.columns = std::move(own.columns);
   }
   return shared;
 }

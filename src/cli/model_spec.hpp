@@ -38,9 +38,10 @@ std::string stem(const std::string& path);
 transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32,
                                    const std::optional<Shape>& sample = {});
 
-/// How the columns of samples that these sources are to see are prepared: as the training rows of those that are
-/// networks were. Null where no file says. Throws UsageError for two that were prepared differently.
-std::shared_ptr<const data::Preprocessing> preprocessing_of(const std::vector<ModelSpec>& sources);
+/// How the inputs of samples that these sources are to see are made: columns are prepared as for the training rows of
+/// those that are networks, texts encoded as those of the first that says how. Throws UsageError for two whose columns
+/// were prepared differently.
+data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for
 /// an empty part.

@@ -102,8 +102,12 @@ Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end)
     copy_bytes(rows, part);
     return part;
   };
-  return {copied(dataset.inputs),  copied(dataset.labels), dataset.classes,       dataset.class_names,    dataset.name,
-          copied(dataset.targets), dataset.target_names,   dataset.preprocessing, copied(dataset.weights)};
+  Dataset part = dataset.without_tensors();
+  part.inputs = copied(dataset.inputs);
+  part.labels = copied(dataset.labels);
+  part.targets = copied(dataset.targets);
+  part.weights = copied(dataset.weights);
+  return part;
 }
 
 std::vector<std::string> list_folder(const std::string& folder) {

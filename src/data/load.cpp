@@ -28,14 +28,18 @@ Dataset moved(Dataset dataset, const Device& device) {
   return dataset;
 }
 
+TrainTest load_parts(const Format& format, const Spec& spec, const Device& host, const FittedInputs& fitted) {
+  if (fitted.columns && format.load_prepared != nullptr) return format.load_prepared(spec, host, *fitted.columns);
+  if (fitted.text && format.load_encoded != nullptr) return format.load_encoded(spec, host, fitted.text);
+  return format.load(spec, host);
+}
+
 }  // namespace
 
-TrainTest load(const std::string& text, const Device& device, const Preprocessing* fitted) {
+TrainTest load(const std::string& text, const Device& device, const FittedInputs& fitted) {
   const Spec spec = Spec::parse(text);
   check_data_set(spec);
-  const Format& format = format_of(spec);
-  const bool prepared = fitted != nullptr && format.load_prepared != nullptr;
-  TrainTest parts = prepared ? format.load_prepared(spec, device.host(), *fitted) : format.load(spec, device.host());
+  TrainTest parts = load_parts(format_of(spec), spec, device.host(), fitted);
   prepare_images(spec, parts.train);
   prepare_images(spec, parts.test);
   parts.train.name = parts.test.name = text;

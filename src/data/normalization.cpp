@@ -10,6 +10,7 @@
 
 #include "rtl/core/error.hpp"
 #include "rtl/data/dataset.hpp"
+#include "rtl/data/text_encoder.hpp"
 #include "rtl/io/hash.hpp"
 
 namespace rtl::data {
@@ -217,6 +218,14 @@ InputNormalization fit_normalization(const Dataset& train, Normalization asked) 
                     train.name));
   }
   if (asked == Normalization::none) return asked;
+  if (train.has_tokens()) {
+    if (asked == Normalization::automatic) return Normalization::none;
+    throw ValueError(fmt::format("data set '{}': it has tokens, which take none; {} is for {}", train.name,
+                                 to_string(asked), asked == Normalization::standardize ? "vectors" : "images"));
+  }
+  // Frequencies of words: standardised, the rarest would count most.
+  if (asked == Normalization::automatic && train.text != nullptr && train.text->counts_words())
+    return Normalization::none;
   if (asked != Normalization::automatic && asked != Normalization::standardize) {
     throw ValueError(fmt::format("data set '{}': it has vectors, which take standardize or none; {} is for images",
                                  train.name, to_string(asked)));

@@ -156,6 +156,7 @@ void save_network(const std::string& path, Network& network, const data::InputNo
   metadata["variant"] = architecture.variant;
   metadata["input"] = joined(architecture.input.extents(), ",");
   metadata["classes"] = std::to_string(architecture.classes);
+  if (architecture.takes_tokens()) metadata["vocabulary"] = std::to_string(architecture.vocabulary);
   metadata["normalization"] = data::to_string(normalization);
   std::vector<io::NamedView> tensors;
   const ModuleState state = network.state();
@@ -193,6 +194,9 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
                                         loaded.normalization->mean.size(), input.to_string()));
   }
   loaded.metadata = file.metadata();
+  if (const auto text = file.metadata().find(data::text_encoder_key); text != file.metadata().end()) {
+    loaded.text = data::TextEncoder::parse(path, text->second);
+  }
   return loaded;
 }
 

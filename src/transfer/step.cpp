@@ -231,7 +231,9 @@ std::vector<Value> TrainingStep::record(graph::Graph& graph, std::int64_t count)
     batch.source = gather(tables, true, graph.variable("source order", source_order_.storage), counters, count);
   }
   if (numbers_.storage.defined()) batch.numbers = graph.variable("numbers of the epoch", numbers_.storage);
-  const std::vector<Value> objectives = first.model->objectives(batch, {.training = true, .counters = counters});
+  const Precision precision = activations_ == DType::bf16 ? Precision::bf16 : Precision::f32;
+  const std::vector<Value> objectives =
+      first.model->objectives(batch, {.training = true, .counters = counters, .activations = precision});
   if (objectives.empty()) throw ValueError("train: the model has no objective");
   record_updates(counters, objectives);
   graph::advance(counters, graph.variable("losses", losses_.storage),

@@ -31,7 +31,7 @@ bool noted(const Names& notes, const std::string& text) {
                      [&](const std::string& note) { return note.find(text) != std::string::npos; });
 }
 
-std::string fault_of(const std::string& spec, const Preprocessing* fitted = nullptr) {
+std::string fault_of(const std::string& spec, const FittedInputs& fitted = {}) {
   try {
     load(spec, host(), fitted);
   } catch (const Error& error) {
@@ -124,16 +124,16 @@ TEST(Columns, AModelsColumnsAreFoundInOtherTables) {
   const TrainTest first = load("csv:" + train + "?label=y&missing=impute&split=train&test_fraction=0", host());
   const Preprocessing& fitted = *first.train.preprocessing;
   const std::string other = folder.write("b.csv", "s,more,z,y,x\nu,text,7,p,1\nv,,8,q,\nu,,9,p,5\nv,,9,q,9\n");
-  const TrainTest same = load("csv:" + other + "?label=y&split=train&test_fraction=0", host(), &fitted);
+  const TrainTest same = load("csv:" + other + "?label=y&split=train&test_fraction=0", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
   EXPECT_EQ(same.train.inputs.to_vector<float>(), first.train.inputs.to_vector<float>());
   EXPECT_EQ(same.columns, first.columns);
-  const TrainTest bare = load("csv:" + other + "?label=", host(), &fitted);
+  const TrainTest bare = load("csv:" + other + "?label=", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
   EXPECT_EQ(bare.test.inputs.to_vector<float>(), first.train.inputs.to_vector<float>());
   const std::string lacks = folder.write("c.csv", "x,s\n1,u\n2,v\n");
-  EXPECT_NE(fault_of("csv:" + lacks + "?label=", &fitted).find("lacks a column that the model's inputs are made of: z"),
+  EXPECT_NE(fault_of("csv:" + lacks + "?label=", {.columns = std::make_shared<const Preprocessing>(fitted)}).find("lacks a column that the model's inputs are made of: z"),
             std::string::npos);
   const std::string renamed = folder.write("d.csv", "x1,s1,z1\n1,u,7\n,v,8\n5,u,9\n9,v,9\n");
-  const TrainTest ordered = load("csv:" + renamed + "?label=", host(), &fitted);
+  const TrainTest ordered = load("csv:" + renamed + "?label=", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
   EXPECT_EQ(ordered.train.inputs.to_vector<float>(), first.train.inputs.to_vector<float>());
   EXPECT_TRUE(noted(ordered.notes, "were taken for x, s, z in their order"));
 }
@@ -150,7 +150,7 @@ TEST(Columns, ArraysAndSparseTextArePrepared) {
   EXPECT_EQ(filled.train.labels.to_vector<std::int32_t>(), (std::vector<std::int32_t>{0, 1, 0, 1}));
   const TrainTest scaled = load(spec + "&missing=impute&prepare=rows:10,log1p", host());
   EXPECT_FLOAT_EQ(scaled.train.inputs.to_vector<float>()[0], std::log1p(2.0F));
-  const TrainTest again = load(spec, host(), scaled.train.preprocessing.get());
+  const TrainTest again = load(spec, host(), {.columns = scaled.train.preprocessing});
   EXPECT_EQ(again.train.inputs.to_vector<float>(), scaled.train.inputs.to_vector<float>());
   const std::string lines = folder.write("t.svmlight", "0 1:3 2:1\n1 2:2\n0 1:1 2:1\n1 1:2\n");
   const TrainTest sparse = load("svmlight:" + lines + "?split=train&test_fraction=0&prepare=rows:1", host());

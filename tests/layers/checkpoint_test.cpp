@@ -55,12 +55,14 @@ const Architecture every_kind[] = {{"paper_cnn", "", {32, 32, 3}, 10},
                                    {"efficientnet_lite", "0", {224, 224, 3}, 4},
                                    {"densenet", "121", {224, 224, 3}, 2},
                                    {"transformer", "small", {32, 32, 3}, 10},
-                                   {"transformer", "text-50-16-2-8-20-24", {12}, 3},
+                                   {"transformer", "text-50-16-2-8-20-24", {12}, 3, 50},
                                    {"vit", "8-64-2-1-40", {24, 24, 3}, 5},
-                                   {"bert", "2-64-1-40-50-mean", {16}, 2},
-                                   {"bert", "2-64-1-40-50-pooler", {16}, 2},
-                                   {"llama", "2-24-3-1-40-50", {512}, 2},
-                                   {"llama", "2-24-3-3-40-50-hf", {512}, 3}};
+                                   {"bert", "2-64-1-40-50-mean", {16}, 2, 50},
+                                   {"bert", "2-64-1-40-50-pooler", {16}, 2, 50},
+                                   {"llama", "2-24-3-1-40-50", {512}, 2, 50},
+                                   {"llama", "2-24-3-3-40-50-hf", {512}, 3, 50},
+                                   {"text_bag", "6", {256}, 3, 20},
+                                   {"text_bag", "6-5-4", {256}, 2, 20}};
 
 TEST(Checkpoint, ReturnsWhatWasSaved) {
   const test::TemporaryFolder folder;

@@ -148,6 +148,7 @@ std::vector<Case> cases() {
       tokens({"bert", "2-8-2-12-11-mean", {6}, 3}, 3, 11),
       tokens({"bert", "1-8-2-12-11-pooler", {6}, 3}, 3, 11),
       tokens({"llama", "2-8-4-2-12-11", {6}, 3}, 3, 11),
+      tokens({"text_bag", "5-4", {6}, 3, 11}, 3, 11),
       {"frozen trunk", frozen_trunk, {3, 8, 8, 3}}};
 }
 

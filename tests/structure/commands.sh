@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every command of docs/cli.md as it stands: blocks marked sh always, those marked sh-data where RTL_DATA is.
+# Runs every command of docs/cli.md and docs/text.md as it stands: blocks marked sh always, those marked sh-data where
+# RTL_DATA is.
 # commands.sh PROGRAM_FOLDER SOURCE_FOLDER
 set -euo pipefail
 export PATH=$1:$PATH
@@ -21,9 +22,15 @@ for file in source.safetensors logits.npy predict.json result.json result.html W
   predicted-kinds.csv test.npy test-labels.npy features.json scores.json decided.csv; do
   [ -s "$file" ] || { echo "docs/cli.md did not write $file"; exit 1; }
 done
+document=$2/docs/text.md
+blocks sh >commands
+[ "$(grep -c '^rtl ' commands)" -ge 3 ] || { echo "docs/text.md has lost its commands"; exit 1; }
+bash -euxo pipefail commands
 if [ -d "$RTL_DATA" ]; then
-  blocks sh-data >commands
-  bash -euxo pipefail commands
+  for document in "$2/docs/cli.md" "$2/docs/text.md"; do
+    blocks sh-data >commands
+    bash -euxo pipefail commands
+  done
 else
   echo "RTL_DATA ($RTL_DATA) is not there: the commands on real data were not run"
 fi

@@ -1,12 +1,20 @@
 // Loading data sets by SPEC: KIND:PATH?option=value&option=value.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "rtl/data/dataset.hpp"
 #include "rtl/data/spec.hpp"
 
 namespace rtl::data {
+
+/// What was fitted to the rows that a model was trained on, and makes inputs of others as it made them of these. Kept
+/// with models; null is what a model has not.
+struct FittedInputs {
+  std::shared_ptr<const Preprocessing> columns = nullptr;
+  std::shared_ptr<const TextEncoder> text = nullptr;
+};
 
 /// Loads train and test parts onto `device`. PATH is relative to the working directory. spec_kinds() has every kind and
 /// option; the rest is said here.
@@ -21,6 +29,7 @@ namespace rtl::data {
 /// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
 /// | images:DIR | PNG and JPEG files (images.hpp, rtl/io/image.hpp) of one size, u8 images [N, H, W, C] |
+/// | text:FILE[,LABELS] | texts (text_encoder.hpp) as i32 tokens [N, T] or f32 vectors [N, p], and their labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
@@ -43,10 +52,15 @@ namespace rtl::data {
 /// csv:FILE?label=. Without classes= a test file's classes are those of the training file, which also fixes columns,
 /// header and features; with split=test they are the test file's own.
 ///
-/// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
-/// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
-/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows. Without
-/// labels, and test_fraction and seed, both parts are all rows.
+/// text: UTF-8, a sample a line, lines parted by LF alone; its label is the first or the last field, after a tab or a
+/// blank. With two files the lines of the second are the labels of those of the first, or it is a .npy of labels. A
+/// table has a head line and quoted fields (RFC 4180). The vocabulary, the weights of TF-IDF and the length of
+/// sequences are those of the training part, and Dataset::text has them.
+///
+/// npy, csv, svmlight, text: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default
+/// 0.2) of every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0),
+/// both parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows.
+/// Without labels, and test_fraction and seed, both parts are all rows.
 ///
 /// images: a class is a folder of DIR, or of DIR/train and DIR/test (or val, validation), by the order of their names;
 /// where one picture has colours, grey ones get them too. Without such folders the test part is as for npy. idx,
@@ -65,6 +79,9 @@ namespace rtl::data {
 /// prepare=. What was done is Dataset::preprocessing, and is told in `notes`. With `fitted`, which is that of a model,
 /// these options are not looked at: the columns that it names are taken out of the table, by their names, or where the
 /// table lacks some and has as many by their order, and prepared by it.
-TrainTest load(const std::string& spec, const Device& device, const Preprocessing* fitted = nullptr);
+///
+/// text: with `fitted` the encoder of a model is used in place of a new one, whatever the SPEC says of the encoding,
+/// which `notes` tell.
+TrainTest load(const std::string& spec, const Device& device, const FittedInputs& fitted = {});
 
 }  // namespace rtl::data

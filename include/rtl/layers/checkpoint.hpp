@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rtl/data/normalization.hpp"
+#include "rtl/data/text_encoder.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -32,12 +33,14 @@ struct LoadedNetwork {
   std::unique_ptr<Network> network;
   std::optional<data::InputNormalization> normalization;  ///< of the inputs; absent if the file does not say
   std::map<std::string, std::string> metadata;            ///< all of it
+  std::shared_ptr<const data::TextEncoder> text;          ///< of the texts that it was trained on; null if not said
   std::vector<std::string> notes;                         ///< what was left out or is missing, for people
 };
 
 /// Writes parameters and buffers (f32 or f64) with the metadata keys "architecture", "variant", "input" ("32,32,3"),
-/// "classes" and "normalization", and those of `extra`; the numbers of standardised columns are the tensors
-/// "input.mean" and "input.deviation", f64 [columns]. Written beside and renamed. Throws IoError.
+/// "classes" and "normalization", of networks that take tokens "vocabulary", and those of `extra`; the numbers of
+/// standardised columns are the tensors "input.mean" and "input.deviation", f64 [columns]. Written beside and renamed.
+/// Throws IoError.
 void save_network(const std::string& path, Network& network, const data::InputNormalization& normalization,
                   const std::map<std::string, std::string>& extra = {});
 

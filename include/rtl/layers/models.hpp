@@ -29,6 +29,9 @@
 //   pooled. Tensors: conv1, bn1, layer1.0.., fc.
 // * `resnet_cifar[:20|32|44|56]`: residual network of He et al. 2016 for small images, of any depth 6n+2. Features: 64,
 //   pooled. Tensors: conv1, bn1, layer1.0.., linear.
+// * `text_bag[:WIDTH[-WIDTH..]]`: the mean of word vectors, and linear layers with ReLUs on it, of texts. Without a
+//   variant vectors of 64 alone, as of Joulin et al. 2017; with further widths that of Iyyer et al. 2015. Features: the
+//   last width. Tensors: embedding, fc1.., head.
 // * `transformer[:small|big|PATCH-WIDTH-LAYERS-HEADS-HIDDEN-FEATURES|text-VOCABULARY-WIDTH-..]`:
 //   the Transformers of the REFINE paper, of images or token ids (whose padding is zeros, and is seen). Features:
 //   FEATURES, behind a ReLU, dropout 0.5. Tensors: patch_embed or embedding, cls_token, pos_embed, layers.0.., fc,
@@ -99,6 +102,18 @@ struct ResnetCifarOptions {
 /// A 3x3 convolution to 16 channels and three stages of n basic blocks (16, 32, 64 channels), global average pooling;
 /// linear. Kaiming-normal weights.
 std::unique_ptr<layers::Network> resnet_cifar(const ResnetCifarOptions& options, const Device& device);
+
+struct TextBagOptions {
+  std::int64_t vocabulary = 0;
+  std::vector<std::int64_t> widths = {64};  ///< of the vectors, then of hidden layers
+  std::int64_t classes = 2;
+  std::int64_t length = 256;  ///< largest length of a sequence
+  std::uint64_t seed = 0;
+  DType dtype = DType::f32;
+};
+/// Of token ids i32 [N, T], padded with -1: vectors, their mean, linear layers with ReLUs; linear. Throws ValueError
+/// for a vocabulary or width that is not positive.
+std::unique_ptr<layers::Network> text_bag(const TextBagOptions& options, const Device& device);
 
 struct TransformerOptions {
   std::string size = "small";  ///< "small", "big", or sizes

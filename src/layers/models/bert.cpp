@@ -86,6 +86,7 @@ Sizes parse(Architecture& architecture) {
   const std::vector<std::int64_t> sizes = parse_sizes(architecture, words, 5);
   const Sizes found{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], pooling};
   architecture.variant = found.text();
+  architecture.vocabulary = found.vocabulary;
   for (const auto& [name, known] : named_variants) {
     if (architecture.variant == known) architecture.variant = name;
   }
@@ -174,6 +175,7 @@ const Model& bert() {
                            .help = "BERT of token ids, with Hugging Face's names; MiniLM",
                            .head = "classifier",
                            .spare = {"pooler."},
+                           .tokens = true,
                            .build = build,
                            .recognise = recognise};
   return model;

@@ -57,6 +57,7 @@ Sizes parse(Architecture& architecture) {
   if (hugging_face) words.pop_back();
   const std::vector<std::int64_t> n = parse_sizes(architecture, words, 6);
   const Sizes sizes{n[0], n[1], n[2], n[3], n[4], n[5], hugging_face};
+  architecture.vocabulary = sizes.vocabulary;
   architecture.variant = sizes.text() == stories ? "stories260k" : sizes.text();
   return sizes;
 }
@@ -146,6 +147,7 @@ const Model& llama() {
                            .variants = "[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf]]",
                            .help = "Llama of token ids, with llama2.c's or Hugging Face's names",
                            .head = "score",
+                           .tokens = true,
                            .build = build,
                            .recognise = recognise};
   return model;

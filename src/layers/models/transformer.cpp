@@ -37,6 +37,7 @@ Sizes parse(Architecture& architecture) {
   const std::vector<std::int64_t> n = parse_sizes(architecture, words, 6);
   const Sizes sizes{tokens, n[0], n[1], n[2], n[3], n[4], n[5]};
   architecture.variant = sizes.variant();
+  architecture.vocabulary = sizes.text ? sizes.patch_or_vocabulary : 0;
   for (const auto& [name, known] : named_variants) {
     if (architecture.variant == known) architecture.variant = name;
   }
@@ -137,6 +138,8 @@ const Model& transformer() {
   static const Model model{.name = "transformer",
                            .variants = "[:small|big|PATCH-WIDTH-LAYERS-HEADS-HIDDEN-FEATURES|text-VOCABULARY-WIDTH-..]",
                            .help = "the Transformers of the REFINE paper, of images or token ids",
+                           .tokens = true,
+                           .sees_padding = true,
                            .build = build,
                            .recognise = recognise};
   return model;
