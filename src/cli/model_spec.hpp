@@ -2,12 +2,12 @@
 // features:FILE[?test=FILE&x=NAME].
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "rtl/data/dataset.hpp"
+#include "rtl/data/load.hpp"
 #include "rtl/transfer/source.hpp"
 
 namespace rtl::cli {

@@ -131,10 +131,10 @@ TEST(Text, ReadsWithAnEncoderThatWasFittedBefore) {
     const auto again = TextEncoder::parse("FILE", train.train.text->to_text());
     EXPECT_EQ(again->to_text(), train.train.text->to_text());
     const TrainTest same = load("text:" + (folder / "train.txt") + "?split=train&test_fraction=0&encode=bag&words=1",
-                                Device::cpu(), again);
+                                Device::cpu(), {.text = again});
     EXPECT_EQ(same.train.input_hash(), train.train.input_hash()) << encode;
     EXPECT_NE(same.notes.back().find("not used: encode=, words="), std::string::npos);
-    const TrainTest other = load("text:" + (folder / "other.txt") + "?label=none", Device::cpu(), again);
+    const TrainTest other = load("text:" + (folder / "other.txt") + "?label=none", Device::cpu(), {.text = again});
     EXPECT_EQ(other.train.sample_shape(), train.train.sample_shape());
   }
   EXPECT_THROW((void)TextEncoder::parse("FILE", "{}"), FormatError);

@@ -229,7 +229,7 @@ SpecKind kind() {
 }  // namespace
 
 const Format& text() {
-  static const Format format{kind(), load, fault, load_encoded};
+  static const Format format{.kind = kind(), .load = load, .fault = fault, .load_encoded = load_encoded};
   return format;
 }
 
