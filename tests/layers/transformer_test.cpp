@@ -120,6 +120,70 @@ TEST(Transformers, CausalOnesDoNotSeeTheFuture) {
   }
 }
 
+/// Low-rank updates of every matrix: with B = 0 the base's very bits, and merged what they were beside it.
+TEST(Transformers, LowRankUpdatesReachEveryMatrix) {
+  for (const Device& device : test::devices()) {
+    for (const Architecture& architecture :
+         {Architecture{"vit", "4-16-2-2-24", {8, 8, 3}, 3}, Architecture{"llama", "2-16-4-2-24-30", {5}, 3}}) {
+      const auto network = make_network(architecture, device, 7);
+      test::RandomTensors random(5);
+      const Tensor x = architecture.input.rank() == 3
+                           ? random.f32({2, 8, 8, 3}, device)
+                           : Tensor::from(std::vector<std::int32_t>{3, 9, 4, 1, 7, 2, 2, 8, 5, 6}, {2, 5}, device);
+      const std::vector<float> base = test::forward(*network, x).to_vector<float>();
+      for (const bool zero : {true, false}) {
+        Hooks hooks;
+        std::vector<graph::Storage> kept;
+        for (const NamedParameter& parameter : network->state().parameters) {
+          const Shape& shape = parameter.value().shape();
+          if (shape.rank() != 2) continue;
+          const graph::Storage a(random.f32({2, shape[1]}, device));
+          const graph::Storage b(zero ? Tensor::zeros({shape[0], 2}, DType::f32, device)
+                                      : random.f32({shape[0], 2}, device));
+          hooks.parameters[parameter.parameter] = [a, b](const Value& original) {
+            const Value left = original.graph().variable("b", b), right = original.graph().variable("a", a);
+            return graph::add(original, graph::matmul(left, right));
+          };
+        }
+        EXPECT_GE(hooks.parameters.size(), 2 * 4U);
+        const std::vector<float> beside = test::forward(*network, x, {.hooks = &hooks}).to_vector<float>();
+        if (zero) {
+          EXPECT_EQ(beside, base) << architecture.to_string();
+          continue;
+        }
+        EXPECT_NE(beside, base);
+        for (const auto& [parameter, function] : hooks.parameters) {
+          const Tensor merged = test::evaluate(parameter->value(), function);
+          copy_bytes(merged, parameter->value());
+        }
+        EXPECT_EQ(test::forward(*network, x).to_vector<float>(), beside) << architecture.to_string();
+      }
+    }
+  }
+}
+
+TEST(Transformers, BlocksHaveTwoBranchesAndNames) {
+  const Device device = Device::cpu();
+  const auto network = make_network({"vit", "4-16-3-2-24", {8, 8, 3}, 3}, device, 7);
+  EXPECT_EQ(network->layer_names(),
+            (std::vector<std::string>{"patch_embed.proj", "blocks.0", "blocks.1", "blocks.2", "norm"}));
+  const Tensor x = test::RandomTensors(5).f32({2, 8, 8, 3}, device);
+  std::vector<std::string> last;
+  Hooks hooks;
+  hooks.branch = [&](const Parameter& weight, const Value& branch) {
+    last.push_back(weight.name);
+    return graph::scale(branch, 0);
+  };
+  const Tensor without =
+      test::evaluate(x, [&](const Value& in) { return network->output_of("blocks.2", in, {.hooks = &hooks}); });
+  EXPECT_EQ(last, (std::vector<std::string>{"blocks.0.attn.proj.weight", "blocks.0.mlp.fc2.weight",
+                                            "blocks.1.attn.proj.weight", "blocks.1.mlp.fc2.weight",
+                                            "blocks.2.attn.proj.weight", "blocks.2.mlp.fc2.weight"}));
+  EXPECT_EQ(without.shape(), (Shape{2, 5, 16}));
+  const Tensor pooled = test::evaluate(x, [&](const Value& in) { return network->features_at("blocks.2", in, {}); });
+  EXPECT_EQ(pooled.shape(), (Shape{2, 16}));
+}
+
 /// The layer in f64 by its definition.
 TEST(Transformers, AttentionIsWhatItSays) {
   for (const Device& device : test::devices()) {
