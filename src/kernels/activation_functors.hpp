@@ -1,4 +1,4 @@
-// The activations of networks that are made of exponentials, and their gradients; part of kernels/functors.hpp.
+// The activations of networks, and the gradients of those that are made of exponentials; part of kernels/functors.hpp.
 #pragma once
 
 #include <cmath>
@@ -6,6 +6,21 @@
 #include "rtl/core/macros.hpp"
 
 namespace rtl::kernels::functors {
+
+/// max(x, 0); NaN stays NaN.
+struct Relu {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return x < T{0} ? T{0} : x;
+  }
+};
+
+struct Tanh {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return std::tanh(x);
+  }
+};
 
 struct Sigmoid {
   template <typename T>

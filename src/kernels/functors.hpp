@@ -70,21 +70,6 @@ struct Reciprocal {
   }
 };
 
-/// max(x, 0); NaN stays NaN.
-struct Relu {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return x < T{0} ? T{0} : x;
-  }
-};
-
-struct Tanh {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return std::tanh(x);
-  }
-};
-
 struct Add {
   template <typename T>
   RTL_HOST_DEVICE T operator()(T a, T b) const {
