@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/rectifiers.hpp"
-#include "kernels/smooth_activations.hpp"
+#include "kernels/activation_functors.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/random.hpp"

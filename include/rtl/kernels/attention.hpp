@@ -11,9 +11,9 @@
 // only. Where it sees none, out is 0, log_sum_exp minus infinity, and there is no gradient.
 //
 // Arithmetic: 4 N H T S D FLOP forward, 10 backward, half of that if causal. Memory: operands and results, read once
-// for each tile of queries or keys, and for each thread scratch of two tiles and of 2 S D numbers; nothing grows with T
-// S. bf16 multiplies bf16, sums in f32, and rounds probabilities and score gradients to bf16 for the next product.
-// Results do not depend on the number of threads.
+// for each tile of queries or keys, and for each thread of the host scratch of some tiles and of 2 S D numbers; nothing
+// grows with T S. bf16 multiplies bf16 and sums in f32; the host rounds probabilities and score gradients to bf16 for
+// the next product, CUDA does not. Results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The functors of activations that do not clamp.
+// The activations of networks, and the gradients of those that are made of exponentials; part of kernels/functors.hpp.
 #pragma once
 
 #include <cmath>
@@ -7,12 +7,19 @@
 
 namespace rtl::kernels::functors {
 
-struct Sigmoid {
+/// max(x, 0); NaN stays NaN.
+struct Relu {
   template <typename T>
   RTL_HOST_DEVICE T operator()(T x) const {
-    // exp of a negative number only, so nothing overflows.
-    const T e = std::exp(-std::fabs(x));
-    return (x < T{0} ? e : T{1}) / (T{1} + e);
+    return x < T{0} ? T{0} : x;
+  }
+};
+
+/// min(max(x, 0), 6); NaN stays NaN.
+struct Relu6 {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    return x < T{0} ? T{0} : x > T{6} ? T{6} : x;
   }
 };
 
@@ -20,6 +27,15 @@ struct Tanh {
   template <typename T>
   RTL_HOST_DEVICE T operator()(T x) const {
     return std::tanh(x);
+  }
+};
+
+struct Sigmoid {
+  template <typename T>
+  RTL_HOST_DEVICE T operator()(T x) const {
+    // exp of a negative number only, so nothing overflows.
+    const T e = std::exp(-std::fabs(x));
+    return (x < T{0} ? e : T{1}) / (T{1} + e);
   }
 };
 
