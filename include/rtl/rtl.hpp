@@ -72,6 +72,7 @@
 #include "rtl/layers/dense_block.hpp"
 #include "rtl/layers/embedding.hpp"
 #include "rtl/layers/frozen_network.hpp"
+#include "rtl/layers/group_norm.hpp"
 #include "rtl/layers/initialization.hpp"
 #include "rtl/layers/inverted_residual.hpp"
 #include "rtl/layers/linear.hpp"

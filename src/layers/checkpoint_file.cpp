@@ -39,7 +39,10 @@ std::string beside(const std::string& index, const std::string& name) {
 }  // namespace
 
 CheckpointFile::CheckpointFile(const std::string& path) : path_(path), sharded_(path.ends_with(".json")) {
-  if (sharded_) return open_shards();
+  if (sharded_) {
+    open_shards();
+    return;
+  }
   files_.push_back(std::make_unique<io::SafetensorsFile>(path));
   const io::SafetensorsFile& file = *files_.front();
   tensors_ = file.tensors();

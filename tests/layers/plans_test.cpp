@@ -17,6 +17,7 @@
 #include "rtl/layers/basic_block.hpp"
 #include "rtl/layers/bottleneck.hpp"
 #include "rtl/layers/dense_block.hpp"
+#include "rtl/layers/group_norm.hpp"
 #include "rtl/layers/inverted_residual.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/models.hpp"
@@ -132,6 +133,7 @@ std::vector<Case> cases() {
           InvertedResidualOptions{.inputs = 3, .outputs = 4, .kernel = 5, .stride = 2, .expansion = 2}, {2, 6, 5, 3}),
       layer<InvertedResidual>("inverted residual, no expansion",
                               InvertedResidualOptions{.inputs = 3, .outputs = 2, .expansion = 1}, {2, 5, 4, 3}),
+      layer<GroupNorm>("group norm", GroupNormOptions{.channels = 6, .groups = 2, .relu = true}, {2, 3, 4, 6}),
       layer<Bottleneck>("bottleneck, stride 2", BottleneckOptions{.inputs = 3, .inner = 2, .outputs = 8, .stride = 2},
                         {2, 6, 5, 3}),
       layer<Bottleneck>("bottleneck", BottleneckOptions{.inputs = 8, .inner = 2, .outputs = 8}, {2, 4, 5, 8}),

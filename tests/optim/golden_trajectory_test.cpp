@@ -232,6 +232,57 @@ TEST(GoldenResnet, TrainsWithBatchNorms) {
   });
 }
 
+/// The distance of a tensor to one of which a weighted sum and the sum of squares are known, over the latter's root: as
+/// far as the sum tells, in which errors of one size add up to one of that size times the root of their number.
+double distance(const Values& here, const Values& there, test::GoldenDraws& draws) {
+  const Values weights = draws.uniform(static_cast<std::int64_t>(here.size()), -1, 1);
+  double sum = 0;
+  for (std::size_t i = 0; i < here.size(); ++i) sum += weights[i] * here[i];
+  return std::abs(sum - there[0]) / std::sqrt(there[1] / 3) + std::abs(norm(here) / std::sqrt(there[1]) - 1);
+}
+
+TEST(GoldenResnet, EighteenLayersTrainByAdamW) {
+  constexpr std::uint64_t seed = 6;
+  const test::GoldenTensors golden("trajectories/resnet18.safetensors");
+  const bool emulated = std::string(RTL_CUDA_MODE) == "EMULATED";
+  for_each_place([&](const Place& place) {
+    // For time's sake.
+    if ((emulated && place.wide()) || place.device.threads() > 1) return;
+    test::GoldenDraws draws(seed);
+    const Shape shape{6, 32, 32, 3};
+    const Tensor x = tensor_of(draws.uniform(shape.count(), -1, 1), shape, place.dtype, place.device);
+    const Values labels = draws.below(6, 5);
+    const Tensor classes = Tensor::from(std::vector<std::int32_t>(labels.begin(), labels.end()), {6}, place.device);
+    const auto network = layers::make_network({"resnet", "18", {32, 32, 3}, 5}, place.device, 1, place.dtype);
+    draw_weights(*network, draws, place.dtype);
+    const double bound = place.wide() ? 1e-8 : 1e-4;
+    EXPECT_LT(error(as_double(test::forward(*network, x)), golden["first/logits"]), bound);
+    const Adam optimizer(test::storages_of(*network), {.learning_rate = 1e-5, .weight_decay = 0.01},
+                         {.decoupled = true});
+    test::RecordedStep recorded(*network, x, classes, &optimizer, true);
+    for (std::size_t step = 0; step < (emulated ? 1 : 10); ++step) {
+      EXPECT_NEAR(as_double(recorded.run()).front(), golden["losses"][step], bound) << step;
+      if (step > 0) continue;
+      const std::map<std::string, Tensor> gradients = recorded.gradients();
+      test::GoldenDraws weights(seed + 2);
+      for (const layers::NamedParameter& parameter : network->state().parameters) {
+        const Values gradient = as_double(gradients.at(parameter.name));
+        EXPECT_LT(distance(gradient, golden["gradient/" + parameter.name], weights), bound) << parameter.name;
+      }
+    }
+    if (emulated) return;
+    test::GoldenDraws weights(seed + 2);
+    for (const layers::NamedParameter& parameter : network->state().parameters) {
+      EXPECT_LT(distance(as_double(parameter.value()), golden["last/" + parameter.name], weights), bound)
+          << parameter.name;
+    }
+    for (const layers::NamedBuffer& buffer : network->state().buffers) {
+      EXPECT_LT(error(as_double(buffer.value()), golden["last/" + buffer.name]), bound) << buffer.name;
+    }
+    EXPECT_LT(error(as_double(test::forward(*network, x)), golden["last/logits"]), bound);
+  });
+}
+
 TEST(GoldenResnet, EvaluatesAndFreezes) {
   const test::GoldenTensors golden("trajectories/resnet20.safetensors");
   for_each_place([&](const Place& place) {

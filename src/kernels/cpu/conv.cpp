@@ -11,6 +11,7 @@
 #include "kernels/cpu/blas_turn.hpp"
 #include "kernels/cpu/conv_onednn.hpp"
 #include "kernels/cpu/depthwise.hpp"
+#include "kernels/cpu/few_channels.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/prepared_conv.hpp"
 #include "kernels/cpu/threads.hpp"
@@ -245,18 +246,25 @@ void with_transformed(const Device& device, const ConvShape& shape, const float*
   run(transformed.data());
 }
 
-/// The depthwise kernel's form of the weights: what is kept, or else packed for this call.
+bool is_direct(const ConvShape& shape) { return depthwise_fits(shape) || few_channels_fit(shape); }
+
+void pack_by_taps(const ConvShape& shape, const float* w, DType images, float* packed) {
+  const bool bf16 = images == DType::bf16;
+  if (!depthwise_fits(shape)) return few_channels_pack_weights(shape, w, bf16, packed);
+  depthwise_pack_weights(shape.channels, shape.kernel_height * shape.kernel_width, w, bf16, packed);
+}
+
+/// Convolutions with kernels of their own, whose weights are packed by taps: kept so, or packed for this call.
 template <typename T>
-void forward_depthwise(const Device& device, const ConvShape& shape, const Forward& f) {
+void forward_direct(const Device& device, const ConvShape& shape, const Forward& f) {
+  const auto run = depthwise_fits(shape) ? depthwise_forward<T> : few_channels_forward<T>;
   const DepthwiseEpilogue<T> epilogue{given_or_null<float>(f.bias), given_or_null<T>(f.residual), f.activation};
   if (f.kept != nullptr && f.kept->transformed.defined()) {
-    return depthwise_forward<T>(shape, f.x.data_as<T>(), f.kept->transformed.data_as<float>(), epilogue,
-                                f.y.data_as<T>());
+    return run(shape, f.x.data_as<T>(), f.kept->transformed.data_as<float>(), epilogue, f.y.data_as<T>());
   }
-  const Scratch<float> packed(device, depthwise_weight_count(shape));
-  depthwise_pack_weights(shape.channels, shape.kernel_height * shape.kernel_width, f.w.data_as<float>(),
-                         dtype_of<T>() == DType::bf16, packed.data());
-  depthwise_forward<T>(shape, f.x.data_as<T>(), packed.data(), epilogue, f.y.data_as<T>());
+  const Scratch<float> packed(device, f.w.count());
+  pack_by_taps(shape, f.w.data_as<float>(), dtype_of<T>(), packed.data());
+  run(shape, f.x.data_as<T>(), packed.data(), epilogue, f.y.data_as<T>());
 }
 
 /// In f32, for what oneDNN does not compute in bf16.
@@ -272,7 +280,7 @@ template <typename T>
 void forward_floating(const Device& device, const ConvShape& shape, const Forward& f) {
   const float* bias = given_or_null<float>(f.bias);
   T* y = f.y.data_as<T>();
-  if (depthwise_fits(shape)) return forward_depthwise<T>(device, shape, f);
+  if (is_direct(shape)) return forward_direct<T>(device, shape, f);
   if (by_winograd(shape, dtype_of<T>())) {
     return with_transformed<T>(device, shape, f.w.data_as<float>(), false, f.kept, [&](const float* transformed) {
       winograd_forward<T>(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
@@ -333,11 +341,14 @@ void forward_any(const Device& device, const Conv2dOptions& options, const Forwa
 std::shared_ptr<KeptWeights> keep_weights(const Device& device, ConstView w, const Conv2dOptions& options,
                                           DType images) {
   auto kept = std::make_shared<KeptWeights>(device);
-  const bool is_depthwise = options.groups > 1 && options.groups == w.extent(0) && w.extent(1) == 1;
-  if (is_depthwise) {
+  const ConvShape shape{.channels = w.extent(1) * options.groups,
+                        .out_channels = w.extent(0),
+                        .kernel_height = w.extent(2),
+                        .kernel_width = w.extent(3),
+                        .groups = options.groups};
+  if (is_direct(shape)) {
     kept->transformed = Tensor({w.count()}, DType::f32, device);
-    depthwise_pack_weights(w.extent(0), w.extent(2) * w.extent(3), w.data_as<float>(), images == DType::bf16,
-                           kept->transformed.data_as<float>());
+    pack_by_taps(shape, w.data_as<float>(), images, kept->transformed.data_as<float>());
     return kept;
   }
   const bool tiled = w.extent(2) == 3 && w.extent(3) == 3 && options.stride == 1 && options.dilation == 1 &&

@@ -12,6 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "kernels/cpu/bfloat16-inl.hpp"
+#include "kernels/cpu/finish-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -31,20 +32,6 @@ struct Row {
   std::int64_t first_row;         ///< of the image, that the first row of the filter lies on; may be outside
   std::int64_t from_tap, to_tap;  ///< rows of the filter that lie inside
 };
-
-template <class D, class V, typename T>
-HWY_INLINE void finish(D d, V value, const DepthwiseEpilogue<T>& epilogue, std::int64_t at, std::int64_t channel,
-                       T* y) {
-  if (epilogue.bias != nullptr) value = hn::Add(value, hn::LoadU(d, epilogue.bias + channel));
-  if (epilogue.residual != nullptr) value = hn::Add(value, load(d, epilogue.residual + at));
-  // NaN passes: no comparison with it is true.
-  if (epilogue.activation != Activation::none) value = hn::IfThenZeroElse(hn::Lt(value, hn::Zero(d)), value);
-  if (epilogue.activation == Activation::relu6) {
-    const auto six = hn::Set(d, 6.0F);
-    value = hn::IfThenElse(hn::Gt(value, six), six, value);
-  }
-  store(value, d, y + at);
-}
 
 /// `columns` neighbouring outputs of as many channels as d has lanes. Each input is loaded, and widened, once for all
 /// outputs that see it.
@@ -187,10 +174,6 @@ auto convolution_of(bfloat16) { return HWY_DYNAMIC_DISPATCH(convolve_bf16); }
 
 bool depthwise_fits(const ConvShape& shape) {
   return shape.groups > 1 && shape.groups == shape.channels && shape.groups == shape.out_channels;
-}
-
-std::int64_t depthwise_weight_count(const ConvShape& shape) {
-  return shape.channels * shape.kernel_height * shape.kernel_width;
 }
 
 void depthwise_pack_weights(std::int64_t channels, std::int64_t taps, const float* w, bool bf16, float* packed) {

@@ -12,9 +12,6 @@ namespace rtl::kernels::cpu {
 /// Whether the kernel takes the convolution: one input and one output channel a group.
 bool depthwise_fits(const ConvShape& shape);
 
-/// Number of floats that packed weights take.
-std::int64_t depthwise_weight_count(const ConvShape& shape);
-
 /// w [channels, 1, height, width] as [height, width, channels], rounded to bf16 if asked for.
 void depthwise_pack_weights(std::int64_t channels, std::int64_t taps, const float* w, bool bf16, float* packed);
 
