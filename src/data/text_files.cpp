@@ -73,11 +73,13 @@ class LinesReader {
 
   TextFile read() {
     if (options_.label == "none") {
+      read_.options = options_;
       for (const Line& line : lines_) read_.texts.emplace_back(trimmed(line.text));
       return std::move(read_);
     }
     const char separator = options_.separator != '\0' ? options_.separator : found_separator();
     const bool first = options_.label == "detect" ? finds_first(separator) : options_.label == "first";
+    read_.options = {first ? "first" : "last", separator, ""};
     read_.labels.file = file_;
     for (const Line& line : lines_) {
       const auto parts = parted(line.text, first, separator);
@@ -103,9 +105,12 @@ class LinesReader {
   bool finds_first(char separator) {
     const auto first = different_labels(lines_, true, separator), last = different_labels(lines_, false, separator);
     const std::size_t most = std::max<std::size_t>(2, lines_.size() / 2);
-    const bool is_first = first && (!last || *first <= *last);
+    const auto may_be = [&](const std::optional<std::size_t>& different) {
+      return different && *different > 1 && *different <= most;
+    };
+    const bool is_first = may_be(first) && (!may_be(last) || *first <= *last);
     const auto fewest = is_first ? first : last;
-    if (!fewest || *fewest > most) {
+    if (!may_be(fewest)) {
       throw FormatError(file_,
                         "no end of its lines looks like labels; say label=first, label=last, or label=none if it "
                         "has none");
@@ -136,7 +141,7 @@ TextFile parse_table(const std::string& file, std::string_view content, const Te
   const std::size_t text = column_of(file, names, options.column);
   const bool labelled = !options.label.empty() && options.label != "none" && options.label != "detect";
   const std::size_t label = labelled ? column_of(file, names, options.label) : names.size();
-  TextFile read;
+  TextFile read{.options = options};
   read.labels.file = file;
   while (scanner.next(fields)) {
     if (fields.size() != names.size()) {

@@ -19,6 +19,7 @@ struct TextFileOptions {
 struct TextFile {
   std::vector<std::string> texts;
   LabelTexts labels;               ///< none where there are none
+  TextFileOptions options;         ///< with what was found out, for other files of the same data set
   std::vector<std::string> notes;  ///< what was found out
 };
 

@@ -86,6 +86,14 @@ TEST(Text, ReadsTables) {
   EXPECT_FALSE(load("text:" + (folder / "a.csv") + "?text=review", Device::cpu()).train.has_targets());
 }
 
+TEST(Text, ReadsTheTestFileAsTheTrainingFile) {
+  const TemporaryFolder folder;
+  folder.write("train.txt", std::string("0 how ?\n1 who is he\n0 how so ?\n1 where\n"));
+  folder.write("test.txt", std::string("1 who ?\n0 how ?\n1 why ?\n"));
+  const TrainTest parts = load("text:" + (folder / "train.txt") + "?test=" + (folder / "test.txt"), Device::cpu());
+  EXPECT_EQ(labels_of(parts.test), (Tokens{1, 0, 1})) << "its last words are all the same, which are no labels";
+}
+
 TEST(Text, ReadsTwoFiles) {
   const TemporaryFolder folder;
   folder.write("texts.txt.gz", test::gzip("a b\n\nc\nd\n"));

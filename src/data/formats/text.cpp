@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "data/array_labels.hpp"
@@ -81,7 +82,8 @@ class Loader {
                                                      file, read.texts.size()));
       }
     } else {
-      read = parse_text_file(file, content(file), file_options());
+      read = parse_text_file(file, content(file), options_ ? *options_ : file_options());
+      options_ = read.options;
       notes_.insert(notes_.end(), read.notes.begin(), read.notes.end());
     }
     return numbered(file, std::move(read));
@@ -169,6 +171,7 @@ class Loader {
   }
 
   const Spec& spec_;
+  std::optional<TextFileOptions> options_;  ///< as the first file was read
   const Device& host_;
   std::vector<std::string> texts_, notes_, classes_;
 };
