@@ -22,14 +22,14 @@ std::string comparison_table(const transfer::Comparison& comparison) {
     const auto& score = comparison.score_of(result);
     const bool known = !std::isnan(score.mean);
     const bool interval = !reference && result.pairs > 1;
-    table.add(
-        {result.name, known ? grouped(result.trainable_parameters) : "–",
-         known ? fmt::format("{} ± {}", percent(score.mean), percent(score.std)) : "diverged",
-         reference ? "" : points(result.difference_from_scratch.mean),
-         interval ? limits(result.difference_from_scratch) : "", reference ? "" : transfer::to_string(result.verdict),
-         interval ? limits(result.difference_new_samples) : "",
-         reference ? "" : transfer::to_string(result.verdict_new_samples), known ? duration(result.seconds) : "–",
-         known ? fmt::format("{:.1f}", static_cast<double>(result.peak_memory_bytes) / (1 << 20)) : "–"});
+    table.add({result.name, known ? grouped(result.trainable_parameters) : "–",
+               known ? fmt::format("{} ± {}", percent(score.mean), percent(score.std)) : "diverged",
+               reference ? "" : points(result.difference_from_scratch.mean),
+               interval ? limits(result.difference_from_scratch) : "",
+               reference ? "" : transfer::to_string(result.verdict),
+               interval ? limits(result.difference_new_samples) : "",
+               reference ? "" : transfer::to_string(result.verdict_new_samples), known ? duration(result.seconds) : "–",
+               known ? fmt::format("{:.1f}", static_cast<double>(result.peak_memory_bytes) / (1 << 20)) : "–"});
   }
   std::string text = table.to_string();
   const auto conclusion = describe_conclusion(comparison);

@@ -66,7 +66,8 @@ std::string result_table(const transfer::Comparison& comparison) {
                               "frequency. ";
   return html + fmt::format(
                     "</table></div>\n<p class=\"small\">{}: mean ± standard deviation (population) over {} seed{}. {}"
-                    "Time: training one model on frozen features that are computed once. Memory: the most that a training takes "
+                    "Time: training one model on frozen features that are computed once. Memory: the most that a "
+                    "training takes "
                     "beside the data.</p>\n",
                     regression ? "R^2" : "Accuracy", comparison.seeds.size(), comparison.seeds.size() == 1 ? "" : "s",
                     meaning);

@@ -103,10 +103,14 @@ json encode(const RunResult& result) {
   }
   json read_outs = json::array();
   for (const ReadOut& read_out : result.read_outs) read_outs.push_back(encode(read_out));
-  return {{"scores", encode(result.scores)}, {"trainable_parameters", result.trainable_parameters},
-          {"seconds", result.seconds},       {"influence", influence},
-          {"losses", result.losses},         {"warnings", result.warnings},
-          {"read_outs", read_outs},          {"fitted", result.fitted},
+  return {{"scores", encode(result.scores)},
+          {"trainable_parameters", result.trainable_parameters},
+          {"seconds", result.seconds},
+          {"influence", influence},
+          {"losses", result.losses},
+          {"warnings", result.warnings},
+          {"read_outs", read_outs},
+          {"fitted", result.fitted},
           {"peak_memory_bytes", result.peak_memory_bytes}};
 }
 

@@ -124,16 +124,20 @@ TEST(Columns, AModelsColumnsAreFoundInOtherTables) {
   const TrainTest first = load("csv:" + train + "?label=y&missing=impute&split=train&test_fraction=0", host());
   const Preprocessing& fitted = *first.train.preprocessing;
   const std::string other = folder.write("b.csv", "s,more,z,y,x\nu,text,7,p,1\nv,,8,q,\nu,,9,p,5\nv,,9,q,9\n");
-  const TrainTest same = load("csv:" + other + "?label=y&split=train&test_fraction=0", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
+  const TrainTest same = load("csv:" + other + "?label=y&split=train&test_fraction=0", host(),
+                              {.columns = std::make_shared<const Preprocessing>(fitted)});
   EXPECT_EQ(same.train.inputs.to_vector<float>(), first.train.inputs.to_vector<float>());
   EXPECT_EQ(same.columns, first.columns);
-  const TrainTest bare = load("csv:" + other + "?label=", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
+  const TrainTest bare =
+      load("csv:" + other + "?label=", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
   EXPECT_EQ(bare.test.inputs.to_vector<float>(), first.train.inputs.to_vector<float>());
   const std::string lacks = folder.write("c.csv", "x,s\n1,u\n2,v\n");
-  EXPECT_NE(fault_of("csv:" + lacks + "?label=", {.columns = std::make_shared<const Preprocessing>(fitted)}).find("lacks a column that the model's inputs are made of: z"),
+  EXPECT_NE(fault_of("csv:" + lacks + "?label=", {.columns = std::make_shared<const Preprocessing>(fitted)})
+                .find("lacks a column that the model's inputs are made of: z"),
             std::string::npos);
   const std::string renamed = folder.write("d.csv", "x1,s1,z1\n1,u,7\n,v,8\n5,u,9\n9,v,9\n");
-  const TrainTest ordered = load("csv:" + renamed + "?label=", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
+  const TrainTest ordered =
+      load("csv:" + renamed + "?label=", host(), {.columns = std::make_shared<const Preprocessing>(fitted)});
   EXPECT_EQ(ordered.train.inputs.to_vector<float>(), first.train.inputs.to_vector<float>());
   EXPECT_TRUE(noted(ordered.notes, "were taken for x, s, z in their order"));
 }

@@ -42,7 +42,8 @@ TEST(Spec, IsParsedIntoItsParts) {
 
 TEST(Spec, ErrorsListWhatThereIs) {
   for (const char* wrong : {"", "cifar10", "cifar11:x", "cifar10:", "CIFAR10:x", "glyphs:path"}) {
-    EXPECT_NE(fault_of(wrong).find("one of cells:DIR, cifar10:DIR, cifar100:DIR, csv:FILE, "), std::string::npos) << wrong;
+    EXPECT_NE(fault_of(wrong).find("one of cells:DIR, cifar10:DIR, cifar100:DIR, csv:FILE, "), std::string::npos)
+        << wrong;
   }
   struct Wrong {
     const char* spec;

@@ -68,10 +68,10 @@ struct CsvOptions {
   std::size_t longest_line = std::size_t{1} << 24;
 };
 
-/// The options of a table in a SPEC of kind csv (or of another that has them): label, above, target, weights, columns, drop,
-/// categories, classes, labels, missing (error if it is not given), na, header, delimiter, decimal; columns without a
-/// number are categories. With target=real the columns of label= are `targets`; with target=class labels are texts,
-/// whatever they are. Throws ValueError for a decimal comma between commas.
+/// The options of a table in a SPEC of kind csv (or of another that has them): label, above, target, weights, columns,
+/// drop, categories, classes, labels, missing (error if it is not given), na, header, delimiter, decimal; columns
+/// without a number are categories. With target=real the columns of label= are `targets`; with target=class labels are
+/// texts, whatever they are. Throws ValueError for a decimal comma between commas.
 CsvOptions csv_options(const Spec& spec);
 
 /// A column of texts.

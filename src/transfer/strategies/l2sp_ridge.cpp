@@ -1,5 +1,5 @@
-// L2-SP ridge regression between linear heads: the source's own samples give the head that the target's is drawn to, and
-// the advisor says how far.
+// L2-SP ridge regression between linear heads: the source's own samples give the head that the target's is drawn to,
+// and the advisor says how far.
 #include <fmt/format.h>
 
 #include "rtl/transfer/advisor.hpp"
@@ -69,9 +69,11 @@ Recipe fit(FitContext& context, Options options) {
 const Strategy& l2sp_ridge() {
   static const StrategyOf<Options> strategy(
       {.name = "l2sp-ridge",
-       .summary = "ridge regression on the source's frozen features towards the head of the source's own samples, as far "
-                  "as exact leave-one-out errors speak for it",
-       .reference = "Hedges 2026, Source-Optimal Training is Transfer-Suboptimal; Li, Grandvalet and Davoine 2018, L2-SP",
+       .summary =
+           "ridge regression on the source's frozen features towards the head of the source's own samples, as far "
+           "as exact leave-one-out errors speak for it",
+       .reference =
+           "Hedges 2026, Source-Optimal Training is Transfer-Suboptimal; Li, Grandvalet and Davoine 2018, L2-SP",
        .uses_features = true,
        .uses_source_data = true,
        .same_source_task = true,
