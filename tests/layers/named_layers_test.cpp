@@ -20,8 +20,7 @@ const Architecture every_kind[] = {{"paper_cnn", "4-5-6-7", {8, 9, 3}, 3},
                                    {"paper_big_cnn", "", {32, 32, 1}, 2},
                                    {"mlp", "12-9", {33}, 4},
                                    {"mlp", "6", {4, 3, 2}, 4},
-                                   {"resnet_cifar", "8", {8, 8, 3}, 5},
-                                   {"transformer", "4-16-2-2-24-12", {8, 8, 3}, 3}};
+                                   {"resnet_cifar", "8", {8, 8, 3}, 5}};
 
 Tensor samples(const Architecture& architecture, std::int64_t count, const Device& device) {
   std::vector<std::int64_t> extents{count};
