@@ -25,8 +25,7 @@ const Architecture every_kind[] = {{"paper_cnn", "4-5-6-7", {8, 9, 3}, 3},
                                    {"resnet", "10-small", {8, 8, 1}, 3},
                                    {"paper_demo", "", {8, 8, 3}, 5},
                                    {"paper_demo", "h", {12, 12, 2}, 5},
-                                   {"efficientnet_lite", "0", {40, 33, 3}, 4},
-                                   {"transformer", "4-16-2-2-24-12", {8, 8, 3}, 3}};
+                                   {"efficientnet_lite", "0", {40, 33, 3}, 4}};
 
 Tensor samples(const Architecture& architecture, std::int64_t count, const Device& device) {
   std::vector<std::int64_t> extents{count};
