@@ -22,7 +22,7 @@ constexpr std::int64_t most_rows = 4096;
 /// this many times the weights' bytes, as far as the largest of them has so many bytes. EfficientNet-Lite0 (13.5 MB)
 /// with images of 96 pixels on one core: 230 images a second in chunks of one, 380 of four, 540 of eight, 450 of
 /// sixteen.
-constexpr std::size_t values_to_weights = 4;
+constexpr std::size_t values_to_weights = 8;
 constexpr std::size_t most_for_weights = std::size_t{8} << 20;
 /// Sizes of chunks whose plans are kept.
 constexpr std::size_t kept_sizes = 8;

@@ -31,7 +31,9 @@ std::string beside(const std::string& index, const std::string& name) {
   const bool plain = !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
                      name.find('\0') == std::string::npos;
   if (!plain) {
-    throw FormatError(index, fmt::format("names the file '{}', which is none of its folder", io::valid_utf8(name)));
+    std::string shown = io::valid_utf8(name);
+    std::replace(shown.begin(), shown.end(), '\0', '?');
+    throw FormatError(index, fmt::format("names the file '{}', which is none of its folder", shown));
   }
   return (std::filesystem::path(index).parent_path() / name).string();
 }

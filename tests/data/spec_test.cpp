@@ -53,7 +53,7 @@ TEST(Spec, ErrorsListWhatThereIs) {
       {"glyphs:?limit", "not option=value"},
       {"glyphs:?=4", "not option=value"},
       {"glyphs:?seed=1&seed=2", "twice"},
-      {"cifar10:x?labels=fine", "has no option 'labels'; it has split, limit, offset"},
+      {"cifar10:x?labels=fine", "has no option 'labels'; it has resize, crop, color, split, limit, offset"},
       {"cifar100:x?labels=medium", "labels=medium: choose one of fine, coarse"},
       {"glyphs:?split=both", "train, test"},
       {"glyphs:?limit=0", "limit=0: give a whole number from 1"},

@@ -107,8 +107,7 @@ TEST(PartialLoad, LeavesWhatDoesNotFitAsItWas) {
   EXPECT_EQ(target->state().parameters.back().value().to_vector<float>(), before);
   EXPECT_EQ(target->state().parameters.front().value().to_vector<float>(),
             source->state().parameters.front().value().to_vector<float>());
-  EXPECT_NE(report.to_string().find("2 of another shape: linear.bias is f32 [7], not [4]"), std::string::npos)
-      << report.to_string();
+  EXPECT_NE(report.to_string().find("linear.bias is f32 [7], not [4]"), std::string::npos) << report.to_string();
 }
 
 TEST(PartialLoad, TakesWhatPatternsMatch) {

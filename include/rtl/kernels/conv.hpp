@@ -2,12 +2,12 @@
 // Images (x, y, dy, dx, residual) are f32, f64 or bf16; weights, bias and their gradients f32 with bf16, else the
 // images' dtype. With bf16, w is rounded to bf16, sums are f32, and y and dx are rounded once, after bias, residual and
 // activation; but on CUDA y is rounded before these, too, and dw is rounded to bf16. On the host f32 and
-// bf16 go to Winograd's algorithm, vectors over the channels (depthwise, forward) or oneDNN (whose activations turn NaN
-// into 0), in f32 arithmetic where the processor does not multiply bf16. On CUDA: depthwise convolutions by vectors
-// over the channels; cuDNN in f32 and bf16 (images that are not aligned to 16 bytes are copied; f32 in full precision
-// unless TF32 is allowed, see rtl/core/tf32.hpp); where that has no algorithm, as for f64 and for padding that is not
-// the same on both sides, patches, or sums over each group. 2 * N * OH * OW * out * in / groups * height * width FLOP a
-// call. Deterministic algorithms only.
+// bf16 go to Winograd's algorithm, vectors over the channels (depthwise, and of up to four channels, forward) or oneDNN
+// (whose activations turn NaN into 0), in f32 arithmetic where the processor does not multiply bf16. On CUDA: depthwise
+// convolutions by vectors over the channels; cuDNN in f32 and bf16 (images that are not aligned to 16 bytes are copied;
+// f32 in full precision unless TF32 is allowed, see rtl/core/tf32.hpp); where that has no algorithm, as for f64 and for
+// padding that is not the same on both sides, patches, or sums over each group. 2 * N * OH * OW * out * in / groups *
+// height * width FLOP a call. Deterministic algorithms only.
 #pragma once
 
 #include <compare>
