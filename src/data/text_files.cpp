@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 #include <set>
 
@@ -55,12 +56,20 @@ std::optional<Parted> parted(std::string_view line, bool label_first, char separ
   return label_first ? Parted{trimmed(front), trimmed(behind)} : Parted{trimmed(behind), trimmed(front)};
 }
 
-/// How many different labels the lines would have; none if a line has no separator.
+/// Has a letter or a digit, or something beyond ASCII.
+bool is_word(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || std::isalnum(byte) != 0;
+  });
+}
+
+/// How many different labels the lines would have; none if a line has no separator, or a label is punctuation.
 std::optional<std::size_t> different_labels(const std::vector<Line>& lines, bool label_first, char separator) {
   std::set<std::string_view> labels;
   for (const Line& line : lines) {
     const auto parts = parted(line.text, label_first, separator);
-    if (!parts) return {};
+    if (!parts || !is_word(parts->label)) return {};
     labels.insert(parts->label);
   }
   return labels.size();

@@ -15,7 +15,7 @@
 namespace rtl::data {
 namespace {
 
-using io::Json;
+using Json = io::SortedJson;
 
 constexpr std::int64_t longest_word = 100;  // of BERT, in characters; longer ones are unknown
 
@@ -26,7 +26,7 @@ constexpr std::size_t most_added = 4096;
 class JsonReader {
  public:
   JsonReader(std::string content, const std::string& file)
-      : file_(file), content_(std::move(content)), root_(io::parse_json(file, content_, "the tokenizer")) {}
+      : file_(file), content_(std::move(content)), root_(io::parse_sorted_json(file, content_, "the tokenizer")) {}
 
   std::shared_ptr<const Tokenizer> read() {
     std::unique_ptr<PieceModel> model = read_model(root_.at("model"));

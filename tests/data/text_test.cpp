@@ -44,6 +44,9 @@ TEST(TextFile, FindsLabels) {
   const TextFile blanks = parse_text_file("f", "1 good film\n0 bad thing\n1 so what\n", {});
   EXPECT_EQ(blanks.texts, (Texts{"good film", "bad thing", "so what"}));
   EXPECT_EQ(blanks.labels.labels, (Texts{"1", "0", "1"}));
+  EXPECT_EQ(parse_text_file("f", "a who ?\nb how ?\na where !\nb why ?\n", {}).labels.labels,
+            (Texts{"a", "b", "a", "b"}))
+      << "punctuation is no label";
   EXPECT_EQ(texts_in("a b\nc d\n", {.label = "none"}), (Texts{"a b", "c d"}));
   EXPECT_EQ(texts_in("a b\nc d\n", {.label = "last"}), (Texts{"a", "c"}));
   EXPECT_EQ(texts_in("a\xc2\x85"

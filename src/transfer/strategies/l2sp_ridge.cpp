@@ -25,7 +25,7 @@ struct Options {
 /// Targets of the source's samples as those of the target's are fitted.
 Tensor source_columns(const FitContext& context) {
   const data::Dataset& source = context.source_data();
-  detail::RowTargets targets{context.task(), {}, {}};
+  detail::RowTargets targets{context.task(), {}, {}, {}};
   if (targets.task.regression) {
     targets.targets = standardized_targets(targets.task, source);
   } else {
