@@ -30,8 +30,8 @@ TEST(Sieve, HasTheRatesOfTheTheory) {
   EXPECT_NEAR(SieveProblem(1, 2, 1).rate(), -4.0 / 5, 1e-15);
   EXPECT_NEAR(SieveProblem(2, 2, 1).rate(), -2.0 / 3, 1e-15);
   EXPECT_NEAR(SieveProblem(2, 1, 1).rho_exponent(), 1, 1e-15);
-  EXPECT_EQ(SieveProblem(1, 1, 1).columns(1, 1000), 10);
-  EXPECT_EQ(SieveProblem(1, 1, 1).columns(.5, 4000), 10);
+  EXPECT_EQ(SieveProblem(1, 1, 1).columns(1, 900), 15);  // 1.5 * 900^(1/3) = 14.48
+  EXPECT_EQ(SieveProblem(1, 1, 1).columns(.5, 3600), 15);
 }
 
 /// Features that hold f* itself leave the variance of four columns and of the sieve's: s^2 (p + N) / n on average.

@@ -17,40 +17,61 @@ namespace {
 /// Streams of a run's seed.
 constexpr std::uint64_t rows_stream = 0x726f7773;
 
+/// Images u8 [N, 2 H, 2 W, C], each pixel the mean of four.
+Tensor halved(const Tensor& images) {
+  const auto height = images.extent(1) / 2, width = images.extent(2) / 2, channels = images.extent(3);
+  const std::vector<std::uint8_t> from = images.to_vector<std::uint8_t>();
+  std::vector<std::uint8_t> pixels;
+  pixels.reserve(from.size() / 4);
+  const std::int64_t line = 2 * width * channels;
+  for (std::int64_t row = 0; row < images.extent(0) * height; ++row) {
+    for (std::int64_t i = 0; i < width * channels; ++i) {
+      const std::uint8_t* first = from.data() + 2 * row * line + i / channels * 2 * channels + i % channels;
+      pixels.push_back(
+          static_cast<std::uint8_t>((first[0] + first[channels] + first[line] + first[line + channels] + 2) / 4));
+    }
+  }
+  return Tensor::from(pixels, {images.extent(0), height, width, channels}, Device::cpu(1));
+}
+
 }  // namespace
 
 std::string Recipe::text() const {
   return fmt::format(
-      "{}; source: {} images, {} epochs; target: {} images, {} epochs; batches of {}; SGD, rate 0.01, momentum 0.9, "
+      "{}, {}; source: {} images, {} epochs; target: {} images, {} epochs; batches of {}; SGD, rate 0.01, momentum "
+      "0.9, "
       "last epoch, no augmentation",
-      "paper_cnn:" + network, source_images, source_epochs, target_images, target_epochs, batch);
+      "paper_cnn:" + network, network == full_width ? "trained in bf16" : "f32", source_images, source_epochs,
+      target_images, target_epochs, batch);
 }
 
-Recipe recipe_for(std::int64_t images, const RunOptions& options) {
-  const Recipe recipe =
-      options.full() ? Recipe{half_width, 2000, 20, 600, 30, 16} : Recipe{small, 600, 20, 300, 20, 16};
-  Recipe fitting = recipe;
-  fitting.source_images = std::min(recipe.source_images, images / 2);
-  fitting.target_images = std::min(recipe.target_images, images / 3);
-  return fitting;
+Recipe recipe_for(std::int64_t images, const Runs& runs, const RunOptions& options) {
+  Recipe recipe{small, 600, 20, 300, 20, 16};
+  if (options.full()) recipe = {half_width, 2000, 20, 600, 30, 16};
+  if (options.full() && runs.large) recipe = {full_width, 3000, 60, 2000, 30, 32};
+  recipe.source_images = std::min(recipe.source_images, images / 2);
+  recipe.target_images = std::min(recipe.target_images, images / 3);
+  return recipe;
 }
 
-transfer::TrainingOptions training_for(std::int64_t epochs, std::int64_t batch, std::uint64_t seed,
+transfer::TrainingOptions training_for(const Recipe& recipe, std::int64_t epochs, std::uint64_t seed,
                                        const RunOptions& options) {
   transfer::TrainingOptions training;
   training.epochs = epochs;
-  training.batch_size = batch;
+  training.batch_size = recipe.batch;
   training.seed = seed;
   training.stop = options.stop;
-  training.precision = Precision::bf16;
+  training.precision = recipe.network == full_width ? Precision::bf16 : Precision::f32;
   return training;
 }
 
 data::TrainTest load_cifar(const Runs& runs, int classes) {
-  if (runs.data.empty()) throw OptionError("this part needs --data DIR, or RTL_DATA in the environment");
   const std::string spec = classes == 10 ? "cifar10:" + runs.data + "/images/cifar10"
                                          : "cifar100:" + runs.data + "/images/cifar100?labels=fine";
-  return data::load(spec, Device::cpu(1));
+  data::TrainTest read = data::load(spec, Device::cpu(1));
+  if (runs.large) return read;
+  for (data::Dataset* part : {&read.train, &read.test}) part->inputs = halved(part->inputs);
+  return read;
 }
 
 Store::Facts facts_of(const std::vector<const data::TrainTest*>& images, const std::string& recipe) {
@@ -104,7 +125,7 @@ Target target_of(data::Dataset train, const data::Dataset& test, const Recipe& r
                  const RunOptions& options) {
   Target target{.train = std::move(train),
                 .test = test.clone(),
-                .training = training_for(recipe.target_epochs, recipe.batch, seed, options)};
+                .training = training_for(recipe, recipe.target_epochs, seed, options)};
   target.strategy.model = "paper_cnn:" + recipe.network;
   target.strategy.device = Device::cpu(1).separate();
   return target;

@@ -19,18 +19,18 @@ struct Recipe {
 
   std::string text() const;
 };
-/// paper_cnn with half of its widths, and a quarter for quick runs.
-inline constexpr const char *half_width = "16-32-32-256", *small = "16-16-32-64";
+/// paper_cnn with its own widths, with half of them, and with a quarter for quick runs.
+inline constexpr const char *full_width = "32-64-64-512", *half_width = "16-32-32-256", *small = "16-16-32-64";
 
 /// Of networks on CIFAR. No more images than there are: at most half for the source, a third for the target.
-Recipe recipe_for(std::int64_t images, const RunOptions& options);
+Recipe recipe_for(std::int64_t images, const Runs& runs, const RunOptions& options);
 
-/// SGD with momentum 0.9, rate 0.01, no weight decay.
-transfer::TrainingOptions training_for(std::int64_t epochs, std::int64_t batch, std::uint64_t seed,
+/// SGD with momentum 0.9, rate 0.01, no weight decay; networks of the full width in bf16.
+transfer::TrainingOptions training_for(const Recipe& recipe, std::int64_t epochs, std::uint64_t seed,
                                        const RunOptions& options);
 
-/// CIFAR-10 or CIFAR-100 (fine labels) of the folder of data sets. Throws OptionError without a folder, and what the
-/// readers throw.
+/// CIFAR-10 or CIFAR-100 (fine labels) of the folder of data sets, each pixel the mean of four (not for large runs).
+/// Throws what the readers throw.
 data::TrainTest load_cifar(const Runs& runs, int classes);
 /// Of both parts.
 Store::Facts facts_of(const std::vector<const data::TrainTest*>& images, const std::string& recipe);

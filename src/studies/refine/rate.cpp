@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "rtl/core/random.hpp"
 #include "studies/draws.hpp"
@@ -19,16 +20,27 @@ struct Setting {
   std::string name() const { return fmt::format("d = {}, beta = {:g}", dimensions, smoothness); }
 };
 
-/// The slope of a straight line through the points, by least squares.
+/// What the slope of a straight line through points at x, by least squares, weighs each of them by.
+std::vector<double> slope_weights(const std::vector<double>& x) {
+  const double mean = std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size());
+  double squares = 0;
+  for (const double at : x) squares += (at - mean) * (at - mean);
+  std::vector<double> weights;
+  for (const double at : x) weights.push_back((at - mean) / squares);
+  return weights;
+}
+
 double slope(const std::vector<double>& x, const std::vector<double>& y) {
-  double mean_x = 0, mean_y = 0, products = 0, squares = 0;
-  const auto count = static_cast<double>(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) mean_x += x[i] / count, mean_y += y[i] / count;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    products += (x[i] - mean_x) * (y[i] - mean_y);
-    squares += (x[i] - mean_x) * (x[i] - mean_x);
-  }
-  return products / squares;
+  const std::vector<double> weights = slope_weights(x);
+  return std::inner_product(weights.begin(), weights.end(), y.begin(), 0.0);
+}
+
+/// Of a slope, by those of independent points.
+double slope_error(const std::vector<double>& x, const std::vector<double>& errors) {
+  const std::vector<double> weights = slope_weights(x);
+  double squares = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) squares += weights[i] * errors[i] * weights[i] * errors[i];
+  return std::sqrt(squares);
 }
 
 class RateStudy {
@@ -38,7 +50,7 @@ class RateStudy {
         options_(options),
         result_(result),
         problem_(setting.dimensions, setting.smoothness, options.seed),
-        draws_(options.full() ? 60 : 16),
+        draws_((options.full() ? 20 : 16) * (setting.dimensions == 1 ? 4 : 1)),
         largest_(options.full() ? 8192 : 2048) {}
 
   void run(TextTable& table) {
@@ -69,14 +81,14 @@ class RateStudy {
   /// What a curve comes to: at the largest number of samples, and its slope.
   struct Found {
     theory::Average last;
-    double slope = 0, formula_slope = 0;
+    double slope = 0, error = 0, formula_slope = 0;
   };
 
   /// Adds the curve, simulated and by formula, to the figure.
   Found follow(const Curve& curve, Figure& figure) {
     Series line = Series::line(curve.name), points = Series::points(curve.name + ": simulated");
     Found found;
-    std::vector<double> x, y, formula;
+    std::vector<double> x, y, formula, errors;
     for (std::int64_t samples = 64; samples <= largest_; samples *= 2) {
       const std::int64_t columns = curve.tuned > 0 ? problem_.columns(curve.tuned, samples) : 0;
       found.last = risk(curve.features, curve.rho, columns, samples);
@@ -85,9 +97,11 @@ class RateStudy {
       if (samples < 256) continue;  // the variance of least squares is not of first order there
       x.push_back(std::log(static_cast<double>(samples)));
       y.push_back(std::log(found.last.mean));
+      errors.push_back(found.last.error / found.last.mean);
       formula.push_back(std::log(line.y.back()));
     }
     found.slope = slope(x, y);
+    found.error = slope_error(x, errors);
     found.formula_slope = slope(x, formula);
     claim_formula(curve.name, line.y.back(), found.last);
     figure.series.push_back(std::move(line));
@@ -109,9 +123,10 @@ class RateStudy {
     const auto claim_slope = [&](const Curve& curve, double expected) {
       const Found found = follow(curve, figure);
       result_.claims.push_back(
-          {fmt::format("{}: {}, slope of log risk by log samples from 256 on", setting_.name(), curve.name), expected,
-           found.slope, .1, Relation::within});
-      table.rows.push_back({setting_.name(), curve.name, fmt::format("{:.3f}", found.slope),
+          {fmt::format("{}: {}, slope of log risk by log samples from 256 on: 0.1 and two standard errors",
+                       setting_.name(), curve.name),
+           expected, found.slope, .1 + 2 * found.error, Relation::within});
+      table.rows.push_back({setting_.name(), curve.name, fmt::format("{:.3f} ± {:.3f}", found.slope, found.error),
                             fmt::format("{:.3f}", found.formula_slope), fmt::format("{:.3f}", expected)});
     };
     claim_slope({"scratch, rho = 1", Features::none, 1, 1}, problem_.rate());

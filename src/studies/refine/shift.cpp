@@ -52,7 +52,7 @@ Scores between_cifars(const data::TrainTest& from, const data::TrainTest& to, co
                       const std::string& name, std::uint64_t seed, const RunOptions& options) {
   const transfer::FrozenSource source =
       train_source(drawn(from.train, recipe.source_images, mix(seed, 1)), recipe.network, name,
-                   training_for(recipe.source_epochs, recipe.batch, seed, options));
+                   training_for(recipe, recipe.source_epochs, seed, options));
   Scores scores;
   add_scores(scores, score_name(name, ""), labels(), {source},
              target_of(drawn(to.train, recipe.target_images, seed), to.test, recipe, seed, options));
@@ -102,7 +102,7 @@ Scores between_digits(const data::TrainTest& first, const data::TrainTest& secon
   for (const data::TrainTest* from : {&first, &second}) {
     two.push_back(train_source(drawn(from->train, recipe.source_images, mix(seed, two.size())), recipe.network,
                                fmt::format("source {}", two.size() + 1),
-                               training_for(recipe.source_epochs, recipe.batch, seed, options)));
+                               training_for(recipe, recipe.source_epochs, seed, options)));
   }
   const Target target = target_of(drawn(to.train, recipe.target_images, seed), to.test, recipe, seed, options);
   Scores scores;
@@ -135,9 +135,9 @@ Scores between_reviews(const Domain& first, const Domain& second, const Domain& 
                        std::uint64_t seed, const RunOptions& options) {
   constexpr const char* width = "64";
   const auto training = [&](std::int64_t epochs) {
-    transfer::TrainingOptions chosen = training_for(epochs, 32, seed, options);
-    chosen.precision = Precision::f32;
-    return chosen;
+    Recipe recipe;
+    recipe.batch = 32;
+    return training_for(recipe, epochs, seed, options);
   };
   std::vector<transfer::FrozenSource> two;
   for (const Domain* from : {&first, &second}) {
@@ -251,7 +251,7 @@ Material read_material(const Runs& runs, const RunOptions& options) {
                 .electronics = domains::amazon(runs.data, "electronics"),
                 .recipe = {},
                 .digit_recipe = {}};
-  read.recipe = recipe_for(std::min(read.small.train.size(), read.large.train.size()), options);
+  read.recipe = recipe_for(std::min(read.small.train.size(), read.large.train.size()), runs, options);
   const std::int64_t images = std::min({read.usps.train.size(), read.mnist.train.size(), read.fashion.train.size()});
   read.digit_recipe = {options.full() ? half_width : small,
                        std::min<std::int64_t>(3000, images),

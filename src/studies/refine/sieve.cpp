@@ -57,7 +57,7 @@ class NormalEquations {
 }  // namespace
 
 SieveProblem::SieveProblem(int dimensions, double smoothness, std::uint64_t seed)
-    : dimensions_(dimensions), smoothness_(smoothness), frequencies_(dimensions == 1 ? 512 : 44) {
+    : dimensions_(dimensions), smoothness_(smoothness), frequencies_(dimensions == 1 ? 256 : 36) {
   for (int i = 0; i < frequencies_; ++i) {
     if (dimensions == 1) order_.push_back({i, 0});
     for (int j = 0; dimensions == 2 && i * i + j * j < frequencies_ * frequencies_; ++j) order_.push_back({i, j});

@@ -43,7 +43,7 @@ void add_table(Reproduction& result, const std::string& part, const std::vector<
 Trials run_stressed(Reproduction& result, const std::string& part, const std::vector<Stressed>& sources,
                     const Runs& runs, const RunOptions& options) {
   const data::TrainTest images = load_cifar(runs, 10);
-  const Recipe recipe = recipe_for(images.train.size(), options);
+  const Recipe recipe = recipe_for(images.train.size(), runs, options);
   result.protocol.emplace_back(part, recipe.text());
   std::vector<Piece> pieces = {
       {"scratch", [&](std::uint64_t seed) {
@@ -55,8 +55,7 @@ Trials run_stressed(Reproduction& result, const std::string& part, const std::ve
   for (const Stressed& source : sources) {
     pieces.push_back({source.name, [&](std::uint64_t seed) {
                         Division division = divide(images.train, recipe, seed);
-                        transfer::TrainingOptions training =
-                            training_for(recipe.source_epochs, recipe.batch, seed, options);
+                        transfer::TrainingOptions training = training_for(recipe, recipe.source_epochs, seed, options);
                         source.change(training);
                         const transfer::FrozenSource frozen =
                             train_source(source.images(division.source, seed), recipe.network, source.name, training);

@@ -74,7 +74,7 @@ Trials run_trials(const std::string& part, const std::vector<Piece>& pieces, con
         const std::uint64_t seed = static_cast<std::uint64_t>(i / per_seed) + 1;
         return kept_or_run(file_name(part, piece.name, seed), piece, options.seed * 1'000 + seed, all, store);
       },
-      [&](double fraction) { options.progress(fraction, part); }, 2);
+      [&](double fraction) { options.progress(fraction, part); }, 6);
   std::vector<Scores> merged(static_cast<std::size_t>(seeds));
   for (std::size_t i = 0; i < found.size(); ++i) {
     Scores part_of_seed = found[i];
