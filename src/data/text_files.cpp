@@ -150,7 +150,8 @@ TextFile parse_table(const std::string& file, std::string_view content, const Te
   const std::size_t text = column_of(file, names, options.column);
   const bool labelled = !options.label.empty() && options.label != "none" && options.label != "detect";
   const std::size_t label = labelled ? column_of(file, names, options.label) : names.size();
-  TextFile read{.options = options};
+  TextFile read;
+  read.options = options;
   read.labels.file = file;
   while (scanner.next(fields)) {
     if (fields.size() != names.size()) {
