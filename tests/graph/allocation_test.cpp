@@ -275,7 +275,7 @@ void add_bf16(Cases& cases, const Device& d) {
     const std::string of = " of bf16, " + std::to_string(channels);
     cases.push_back({"conv2d_forward" + of,
                      [=] { kernels::conv2d_forward(d, *x, *w, *bias, options, *y, kernels::Activation::relu); }});
-    cases.push_back({"conv2d prepared" + of, [=] { prepared->forward(d, *x, *y, true); }});
+    cases.push_back({"conv2d prepared" + of, [=] { prepared->forward(d, *x, *y, kernels::Activation::relu); }});
     cases.push_back({"conv2d_backward_data" + of, [=] { kernels::conv2d_backward_data(d, *y, *w, options, *x); }});
     cases.push_back(
         {"conv2d_backward_weights" + of, [=] { kernels::conv2d_backward_weights(d, *x, *y, options, *w, *bias); }});
