@@ -80,7 +80,7 @@ TEST(TextTransfer, RunsEveryStrategyAndKeepsItsEncoder) {
     fitted.save(file);
     const Fitted loaded = Fitted::load(file, device);
     ASSERT_NE(loaded.text(), nullptr);
-    const data::TrainTest again = data::load(parts.train.name + "&words=2", device, loaded.text());
+    const data::TrainTest again = data::load(parts.train.name + "&words=2", device, {.text = loaded.text()});
     EXPECT_EQ(again.test.input_hash(), parts.test.input_hash());
     EXPECT_TRUE(testing::same_bytes(loaded.outputs(again.test).to_vector<float>(),
                                     fitted.outputs(parts.test).to_vector<float>()));
