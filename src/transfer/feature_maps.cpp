@@ -103,8 +103,9 @@ Tensor attention_of(const std::vector<double>& losses, double temperature, const
 std::vector<std::string> stage_ends(layers::Network& network) {
   graph::Graph graph(network.device());
   const std::vector<std::string> names = network.layer_names();
+  const DType inputs = network.architecture().takes_tokens() ? DType::i32 : network.dtype();
   Maps maps;
-  features_and_maps(network, graph.input("sample", shape_of_samples(network, 1), network.dtype()), names, {}, maps);
+  features_and_maps(network, graph.input("sample", shape_of_samples(network, 1), inputs), names, {}, maps);
   const bool images = std::any_of(maps.begin(), maps.end(), [](const auto& map) { return map.second.rank() == 4; });
   std::vector<std::string> ends;
   std::vector<Shape> seen;

@@ -122,7 +122,7 @@ TEST(RawTables, SourcesThatWerePreparedDifferentlyAreTold) {
               0);
   }
   const auto told = place.run(with({"transfer", "--source", "median.safetensors,mean.safetensors", "--target",
-                                    "csv:houses.csv?label=kind&drop=price", "--strategy", "probe", "--model", "mlp:4"},
+                                    "csv:houses.csv?label=kind&drop=price", "--strategy", "refine", "--model", "mlp:4"},
                                    quick));
   EXPECT_EQ(told.code, 2);
   EXPECT_NE(told.errors.find("the columns of median.safetensors and mean.safetensors were prepared differently"),
@@ -226,6 +226,7 @@ TEST(RawTables, OneCommandTakesARealTableAsItIs) {
   struct Case {
     std::string target;
     double accuracy;  ///< at least, after a short training of few rows
+    std::string rows = "1200";
   };
   const std::string heart = folder + "/tabular/heart_disease/processed.";
   for (const Case& table :
@@ -234,13 +235,13 @@ TEST(RawTables, OneCommandTakesARealTableAsItIs) {
         {"csv:" + folder + "/tabular/adult/adult.data.gz?label=15&missing=impute&test=" + folder +
              "/tabular/adult/adult.test.gz",
          0.8},
-        {"csv:" + heart + "cleveland.data?label=14&above=0&missing=impute&na=?,-9&categories=3,7,11,13&levels=20",
-         0.65},
-        {"cells:" + folder + "/singlecell/pbmc68k_reduced", 0.7},
+        {"csv:" + heart + "cleveland.data?label=14&above=0&missing=impute&na=?,-9&categories=3,7,11,13&levels=20", 0.65,
+         "240"},
+        {"cells:" + folder + "/singlecell/pbmc68k_reduced", 0.7, "500"},
         {"cells:" + folder + "/singlecell/osmfish_cortex?label=region&inputs=both", 0.5}}) {
     SCOPED_TRACE(table.target);
     const auto told = place.run({"transfer", "--target", table.target, "--strategy", "scratch", "--model", "mlp:32",
-                                 "--seeds", "2", "--epochs", "20", "--train-limit", "1200", "--json", "t.json"});
+                                 "--seeds", "2", "--epochs", "20", "--train-limit", table.rows, "--json", "t.json"});
     ASSERT_EQ(told.code, 0) << told.errors;
     EXPECT_GE(place.json("t.json")["strategies"][0]["accuracy"]["mean"], table.accuracy);
   }

@@ -157,7 +157,7 @@ const BinaryFacts binary_facts[] = {
        const long double s = exact_sigmoid(slope * (x + 0.044715L * x * x * x));
        return dy * (s + x * s * (1 - s) * slope * (1 + 3 * 0.044715L * x * x));
      },
-     16, true},
+     32, true},
     {BinaryOp::silu_backward, "silu_backward",
      [](long double x, long double dy) {
        const long double s = exact_sigmoid(x);

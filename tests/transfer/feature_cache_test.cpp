@@ -99,7 +99,7 @@ TEST_F(FeatureCacheTest, EveryStorageKeepsItsBoundAndItsBytes) {
       for (std::size_t i = c; i < exact.size(); i += 9) {
         const float size = std::abs(exact[i]);
         const float bound = storage == DType::f32    ? 0
-                            : storage == DType::bf16 ? size / 512
+                            : storage == DType::bf16 ? size / 256
                             : storage == DType::f16  ? std::max(size, 6.2e-5F) / 2048
                                                      : (largest - least) / 509 + 1e-6F * largest;
         EXPECT_LE(std::abs(values[i] - exact[i]), bound) << "column " << c << ", row " << i / 9;

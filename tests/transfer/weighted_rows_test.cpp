@@ -104,11 +104,11 @@ TEST(WeightedRows, TheRidgeProbeCountsThemToo) {
     StrategyOptions options;
     options.values["ridge-probe"] = {};
     const Fitted one =
-        fit("ridge-probe:lowest-penalty=0.1,highest-penalty=0.1,penalties=1", {source}, data.all, quick(1));
+        fit("ridge-probe:lowest_penalty=0.1:highest_penalty=0.1:penalties=1", {source}, data.all, quick(1));
     data::Dataset unweighted = data.all.clone();
     unweighted.weights = Tensor();
     const Fitted plain =
-        fit("ridge-probe:lowest-penalty=0.1,highest-penalty=0.1,penalties=1", {source}, unweighted, quick(1));
+        fit("ridge-probe:lowest_penalty=0.1:highest_penalty=0.1:penalties=1", {source}, unweighted, quick(1));
     const std::vector<float> a = one.outputs(data.all).to_vector<float>();
     const std::vector<float> b = plain.outputs(data.all).to_vector<float>();
     double difference = 0;

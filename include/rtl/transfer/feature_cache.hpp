@@ -32,7 +32,7 @@ struct FeatureKey {
 /// Features [rows, columns] on the host, in memory of their own or in a mapped file, and after the first gather to a
 /// CUDA device with room for them, there too. Read only, so several threads may use one.
 ///
-/// What is stored may be rounded: f32 is exact; bf16 has a relative error of at most 2^-9 an element, f16 of 2^-11
+/// What is stored may be rounded: f32 is exact; bf16 has a relative error of at most 2^-8 an element, f16 of 2^-11
 /// from 6e-5 to 65504 in magnitude, beyond which nothing is stored. u8 holds the number of one of 256 values from the
 /// least to the largest of each column, in equal steps: an error of at most 1/510 of the column's range (and f32's
 /// roundoff); columns that are constant are exact. It takes a quarter of f32's bytes and 8 bytes a column.
