@@ -62,7 +62,7 @@ std::vector<double> losses_without(const NetworkPredictor& model, const Samples&
   const Device device = model.network().device();
   const std::int64_t channels = map.extent(-1);
   const auto graph = std::make_shared<graph::Graph>(device);
-  const Value x = graph->input("inputs", samples.inputs().shape(), DType::f32);
+  const Value x = graph->input("inputs", samples.inputs().shape(), samples.inputs().dtype());
   const Value given = graph->input("map", map.shape(), DType::f32), mask = graph->input("mask", {channels}, DType::f32);
   layers::Hooks hooks;
   hooks.layers[layer] = [&](const Value&) { return graph::multiply(given, mask); };
@@ -138,7 +138,7 @@ std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data:
   const Device device = model.network().device();
   const Samples chosen(model, samples, targets, rows);
   const auto graph = std::make_shared<graph::Graph>(device);
-  const Value x = graph->input("inputs", chosen.inputs().shape(), DType::f32);
+  const Value x = graph->input("inputs", chosen.inputs().shape(), chosen.inputs().dtype());
   Maps maps;
   features_and_maps(model.network(), x, layers, {}, maps);
   std::vector<Value> results;
