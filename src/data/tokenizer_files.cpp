@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "core/joined.hpp"
@@ -146,68 +147,90 @@ class JsonReader {
     }
   }
 
-  void read_normalizer(const Json& normalizer) {
-    const std::string type = type_of(normalizer);
-    TextNormalization& options = options_.normalization;
-    if (type == "Sequence") {
-      for (const Json& part : normalizer.at("normalizers")) read_normalizer(part);
-    } else if (type == "BertNormalizer") {
-      options.clean = flag(normalizer, "clean_text", true);
-      options.part_ideographs = flag(normalizer, "handle_chinese_chars", true);
-      options.lower_case = flag(normalizer, "lowercase", true);
-      options.strip_accents = flag(normalizer, "strip_accents", options.lower_case);
-    } else if (type == "Lowercase") {
-      options.lower_case = true;
-    } else if (type == "NFD") {
-      decomposes_ = true;
-    } else if (type == "StripAccents") {
-      strips_ = true;
-    } else {
-      refuse("normalizer", type, "BertNormalizer, Lowercase, and NFD with StripAccents are");
-    }
+  using Part = void (*)(JsonReader& reader, const Json& part);
+  using Parts = std::map<std::string, Part, std::less<>>;
+
+  /// Reads a part by its type, which `parts` has, or refuses it.
+  void read_part(const char* what, const Json& part, const Parts& parts, const char* known) {
+    const std::string type = type_of(part);
+    const auto found = parts.find(type);
+    if (found == parts.end()) refuse(what, type, known);
+    found->second(*this, part);
   }
 
+  void read_normalizer(const Json& normalizer) {
+    static const Parts parts{
+        {"Sequence",
+         [](JsonReader& reader, const Json& part) {
+           for (const Json& inner : part.at("normalizers")) reader.read_normalizer(inner);
+         }},
+        {"BertNormalizer",
+         [](JsonReader& reader, const Json& part) {
+           TextNormalization& options = reader.options_.normalization;
+           options.clean = reader.flag(part, "clean_text", true);
+           options.part_ideographs = reader.flag(part, "handle_chinese_chars", true);
+           options.lower_case = reader.flag(part, "lowercase", true);
+           options.strip_accents = reader.flag(part, "strip_accents", options.lower_case);
+         }},
+        {"Lowercase", [](JsonReader& reader, const Json&) { reader.options_.normalization.lower_case = true; }},
+        {"NFD", [](JsonReader& reader, const Json&) { reader.decomposes_ = true; }},
+        {"StripAccents", [](JsonReader& reader, const Json&) { reader.strips_ = true; }}};
+    read_part("normalizer", normalizer, parts, "BertNormalizer, Lowercase, and NFD with StripAccents are");
+  }
+
+  static constexpr const char* known_rules = "BertPreTokenizer, ByteLevel and WhitespaceSplit are, one of them";
+
   void read_pre_tokenizer(const Json& rule) {
-    const std::string type = type_of(rule);
-    const char* const known_rules = "BertPreTokenizer, ByteLevel and WhitespaceSplit are, one of them";
-    if (options_.rule != WordRule::whole) refuse("pre-tokenizer", type + " after another", known_rules);
-    if (type == "Sequence") {
-      for (const Json& part : rule.at("pretokenizers")) read_pre_tokenizer(part);
-    } else if (type == "BertPreTokenizer") {
-      options_.rule = WordRule::bert;
-    } else if (type == "WhitespaceSplit") {
-      options_.rule = WordRule::blanks;
-    } else if (type == "ByteLevel") {
-      if (!flag(rule, "use_regex", true)) refuse("pre-tokenizer", "ByteLevel without its regex", known_rules);
-      options_.rule = WordRule::byte_level;
-      options_.blank_in_front = flag(rule, "add_prefix_space", true);
-    } else {
-      refuse("pre-tokenizer", type, known_rules);
+    static const Parts parts{
+        {"Sequence",
+         [](JsonReader& reader, const Json& part) {
+           for (const Json& inner : part.at("pretokenizers")) reader.read_pre_tokenizer(inner);
+         }},
+        {"BertPreTokenizer", [](JsonReader& reader, const Json&) { reader.options_.rule = WordRule::bert; }},
+        {"WhitespaceSplit", [](JsonReader& reader, const Json&) { reader.options_.rule = WordRule::blanks; }},
+        {"ByteLevel", [](JsonReader& reader, const Json& part) {
+           if (!reader.flag(part, "use_regex", true)) {
+             reader.refuse("pre-tokenizer", "ByteLevel without its regex", known_rules);
+           }
+           reader.options_.rule = WordRule::byte_level;
+           reader.options_.blank_in_front = reader.flag(part, "add_prefix_space", true);
+         }}};
+    if (options_.rule != WordRule::whole) refuse("pre-tokenizer", type_of(rule) + " after another", known_rules);
+    read_part("pre-tokenizer", rule, parts, known_rules);
+  }
+
+  /// Tokens in front of a text and behind it.
+  void read_template(const Json& processor) {
+    bool text_seen = false;
+    for (const Json& part : processor.at("single")) {
+      if (part.contains("Sequence")) {
+        if (text_seen) fail("the template of single texts has the text twice");
+        text_seen = true;
+        continue;
+      }
+      const std::int32_t token = known(part.at("SpecialToken").at("id").get<std::string>());
+      (text_seen ? options_.behind : options_.front).push_back(token);
     }
+    if (!text_seen) fail("the template of single texts lacks the text");
+  }
+
+  void read_first_and_last(const Json& processor) {
+    options_.front = {known(processor.at("cls").at(0).get<std::string>())};
+    options_.behind = {known(processor.at("sep").at(0).get<std::string>())};
   }
 
   void read_post_processor(const Json& processor) {
-    const std::string type = type_of(processor);
-    if (type == "Sequence") {
-      for (const Json& part : processor.at("processors")) read_post_processor(part);
-    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
-      options_.front = {known(processor.at("cls").at(0).get<std::string>())};
-      options_.behind = {known(processor.at("sep").at(0).get<std::string>())};
-    } else if (type == "TemplateProcessing") {
-      bool text_seen = false;
-      for (const Json& part : processor.at("single")) {
-        if (part.contains("Sequence")) {
-          if (text_seen) fail("the template of single texts has the text twice");
-          text_seen = true;
-          continue;
-        }
-        const std::int32_t token = known(part.at("SpecialToken").at("id").get<std::string>());
-        (text_seen ? options_.behind : options_.front).push_back(token);
-      }
-      if (!text_seen) fail("the template of single texts lacks the text");
-    } else if (type != "ByteLevel") {
-      refuse("post-processor", type, "TemplateProcessing, BertProcessing, RobertaProcessing and ByteLevel are");
-    }
+    static const Parts parts{
+        {"Sequence",
+         [](JsonReader& reader, const Json& part) {
+           for (const Json& inner : part.at("processors")) reader.read_post_processor(inner);
+         }},
+        {"BertProcessing", [](JsonReader& reader, const Json& part) { reader.read_first_and_last(part); }},
+        {"RobertaProcessing", [](JsonReader& reader, const Json& part) { reader.read_first_and_last(part); }},
+        {"TemplateProcessing", [](JsonReader& reader, const Json& part) { reader.read_template(part); }},
+        {"ByteLevel", [](JsonReader&, const Json&) {}}};
+    read_part("post-processor", processor, parts,
+              "TemplateProcessing, BertProcessing, RobertaProcessing and ByteLevel are");
     if (options_.front.size() + options_.behind.size() > static_cast<std::size_t>(longest_word)) {
       fail("the template has too many tokens");
     }

@@ -45,10 +45,10 @@ char32_t moved(char32_t code, std::int32_t by) { return static_cast<char32_t>(st
 
 }  // namespace
 
-std::vector<Range> decoded_ranges(std::initializer_list<std::int32_t> numbers) {
+std::vector<Range> decoded_ranges(std::span<const std::int32_t> numbers) {
   std::vector<Range> ranges;
   char32_t last = 0;
-  for (const std::int32_t* at = numbers.begin(); at != numbers.end(); at += 2) {
+  for (auto at = numbers.begin(); at != numbers.end(); at += 2) {
     const char32_t first = moved(last, at[0]);
     last = moved(first, at[1]);
     ranges.push_back({first, last});
@@ -56,10 +56,10 @@ std::vector<Range> decoded_ranges(std::initializer_list<std::int32_t> numbers) {
   return ranges;
 }
 
-std::vector<Run> decoded_runs(std::initializer_list<std::int32_t> numbers) {
+std::vector<Run> decoded_runs(std::span<const std::int32_t> numbers) {
   std::vector<Run> runs;
   char32_t last = 0;
-  for (const std::int32_t* at = numbers.begin(); at != numbers.end(); at += 4) {
+  for (auto at = numbers.begin(); at != numbers.end(); at += 4) {
     const char32_t first = moved(last, at[0]);
     last = moved(first, at[1]);
     runs.push_back({first, last, static_cast<char32_t>(at[2]), moved(first, at[3])});
@@ -67,10 +67,10 @@ std::vector<Run> decoded_runs(std::initializer_list<std::int32_t> numbers) {
   return runs;
 }
 
-std::vector<Base> decoded_bases(std::initializer_list<std::int32_t> numbers) {
+std::vector<Base> decoded_bases(std::span<const std::int32_t> numbers) {
   std::vector<Base> bases;
   char32_t code = 0;
-  for (const std::int32_t* at = numbers.begin(); at != numbers.end(); at += 3) {
+  for (auto at = numbers.begin(); at != numbers.end(); at += 3) {
     code = moved(code, at[0]);
     bases.push_back({code, moved(code, at[1]), static_cast<char32_t>(at[2])});
   }

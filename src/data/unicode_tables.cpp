@@ -5,8 +5,7 @@ namespace rtl::data::unicode {
 
 // clang-format off
 
-const std::vector<Range>& letters() {
-  static const std::vector<Range> table = decoded_ranges({
+constexpr std::int32_t letters_numbers[] = {
       65, 25, 7, 25, 48, 0, 11, 0, 5, 0, 6, 22, 2, 30, 2, 457, 5, 11, 15, 4, 8, 0, 2, 0, 130, 4, 2, 1, 3, 3,
       2, 0, 7, 0, 2, 2, 2, 0, 2, 19, 2, 82, 2, 138, 9, 165, 2, 37, 3, 0, 7, 40, 72, 26, 5, 3, 46, 42, 36, 1,
       2, 98, 2, 0, 16, 1, 8, 1, 11, 2, 3, 0, 17, 0, 2, 29, 30, 88, 12, 0, 25, 32, 10, 1, 5, 0, 6, 21, 5, 0,
@@ -51,12 +50,14 @@ const std::vector<Range>& letters() {
       1, 2, 0, 3, 0, 2, 9, 2, 3, 2, 0, 2, 0, 7, 0, 5, 0, 2, 0, 2, 0, 2, 2, 2, 1, 2, 0, 3, 0, 2, 0, 2, 0, 2, 0,
       2, 0, 2, 1, 2, 0, 3, 3, 2, 6, 2, 3, 2, 3, 2, 0, 2, 9, 2, 16, 6, 2, 2, 4, 2, 16, 4421, 42719, 33, 4152,
       8, 221, 3, 5761, 15, 7472, 3104, 541, 1507, 4938
-  });
+};
+
+const std::vector<Range>& letters() {
+  static const std::vector<Range> table = decoded_ranges(letters_numbers);
   return table;
 }
 
-const std::vector<Range>& numbers() {
-  static const std::vector<Range> table = decoded_ranges({
+constexpr std::int32_t numbers_numbers[] = {
       48, 9, 121, 1, 6, 0, 3, 2, 1442, 9, 135, 9, 199, 9, 413, 9, 119, 9, 5, 5, 109, 9, 119, 9, 119, 9, 3, 5,
       111, 12, 116, 9, 9, 6, 104, 9, 105, 6, 8, 18, 110, 9, 97, 9, 119, 9, 71, 19, 269, 9, 71, 9, 720, 19,
       882, 2, 240, 9, 7, 9, 23, 9, 301, 9, 129, 10, 166, 9, 7, 9, 183, 9, 87, 9, 135, 9, 7, 9, 1047, 0, 4, 5,
@@ -68,12 +69,14 @@ const std::vector<Range>& numbers() {
       18, 94, 9, 759, 28, 228, 9, 71, 9, 535, 20, 1068, 110, 17906, 9, 87, 9, 135, 9, 2, 6, 799, 22, 25674,
       19, 109, 24, 1110, 49, 2369, 9, 423, 9, 1486, 8, 129, 9, 792, 58, 2, 2, 2, 3, 77, 44, 2, 14, 963, 12,
       2788, 9
-  });
+};
+
+const std::vector<Range>& numbers() {
+  static const std::vector<Range> table = decoded_ranges(numbers_numbers);
   return table;
 }
 
-const std::vector<Range>& punctuation() {
-  static const std::vector<Range> table = decoded_ranges({
+constexpr std::int32_t punctuation_numbers[] = {
       33, 2, 2, 5, 2, 3, 11, 1, 4, 1, 27, 2, 2, 0, 28, 0, 2, 0, 36, 0, 6, 0, 4, 0, 11, 1, 4, 0, 4, 0, 703, 0,
       9, 0, 467, 5, 42, 1, 52, 0, 2, 0, 3, 0, 3, 0, 45, 1, 21, 1, 2, 1, 14, 0, 2, 2, 75, 3, 103, 0, 44, 13,
       234, 2, 55, 14, 32, 0, 262, 1, 11, 0, 141, 0, 121, 0, 122, 0, 391, 0, 13, 0, 368, 0, 91, 0, 11, 1, 169,
@@ -88,12 +91,14 @@ const std::vector<Range>& punctuation() {
       5, 108, 0, 418, 4, 11, 1, 2, 0, 105, 0, 251, 22, 106, 2, 29, 12, 77, 0, 131, 2, 253, 0, 265, 2, 156, 0,
       93, 7, 84, 2, 2, 4, 415, 4, 43, 1, 646, 1, 263, 0, 1137, 4, 2941, 1, 14972, 1, 134, 0, 66, 4, 9, 0, 851,
       3, 328, 0, 19645, 0, 7656, 4, 3795, 1
-  });
+};
+
+const std::vector<Range>& punctuation() {
+  static const std::vector<Range> table = decoded_ranges(punctuation_numbers);
   return table;
 }
 
-const std::vector<Range>& nonspacing_marks() {
-  static const std::vector<Range> table = decoded_ranges({
+constexpr std::int32_t nonspacing_marks_numbers[] = {
       768, 111, 276, 4, 266, 44, 2, 0, 2, 1, 2, 1, 2, 0, 73, 10, 49, 20, 17, 0, 102, 6, 3, 5, 3, 1, 2, 3, 36,
       0, 31, 26, 92, 10, 59, 8, 10, 0, 25, 3, 2, 8, 2, 2, 2, 4, 44, 2, 61, 7, 43, 23, 2, 31, 56, 0, 2, 0, 5,
       7, 5, 0, 4, 6, 11, 1, 30, 0, 59, 0, 5, 3, 9, 0, 21, 1, 27, 0, 3, 1, 58, 0, 5, 1, 5, 1, 3, 2, 4, 0, 31,
@@ -117,12 +122,14 @@ const std::vector<Range>& nonspacing_marks() {
       19452, 4, 60, 6, 1049, 0, 64, 3, 82, 0, 19641, 1, 4706, 45, 3, 22, 545, 2, 18, 7, 3, 6, 31, 3, 149, 2,
       1980, 54, 5, 49, 9, 0, 15, 0, 23, 4, 2, 14, 1361, 6, 2, 16, 3, 6, 2, 1, 2, 4, 262, 6, 376, 0, 62, 3,
       1505, 6, 110, 6, 792502, 239
-  });
+};
+
+const std::vector<Range>& nonspacing_marks() {
+  static const std::vector<Range> table = decoded_ranges(nonspacing_marks_numbers);
   return table;
 }
 
-const std::vector<Range>& spacing_marks() {
-  static const std::vector<Range> table = decoded_ranges({
+constexpr std::int32_t spacing_marks_numbers[] = {
       1160, 1, 1146, 0, 56, 0, 3, 2, 9, 3, 2, 1, 51, 1, 59, 2, 7, 1, 3, 1, 11, 0, 44, 0, 59, 2, 67, 0, 59, 2,
       9, 0, 2, 1, 54, 1, 59, 0, 2, 0, 7, 1, 3, 1, 11, 0, 103, 1, 2, 1, 4, 2, 2, 2, 11, 0, 42, 2, 62, 3, 62, 1,
       59, 0, 2, 4, 3, 1, 2, 1, 10, 1, 44, 1, 59, 2, 6, 2, 2, 2, 11, 0, 43, 1, 76, 2, 7, 7, 19, 1, 331, 1, 64,
@@ -135,21 +142,25 @@ const std::vector<Range>& spacing_marks() {
       210, 2, 9, 1, 4, 0, 107, 2, 7, 0, 2, 3, 3, 0, 238, 2, 7, 3, 3, 0, 114, 2, 9, 1, 2, 0, 110, 0, 2, 1, 7,
       0, 106, 1, 5, 0, 262, 2, 10, 0, 248, 5, 2, 1, 5, 0, 3, 0, 2, 0, 143, 2, 9, 3, 5, 0, 85, 0, 30, 1, 63, 0,
       408, 0, 15, 0, 107, 0, 8, 0, 3, 0, 214, 4, 5, 1, 2, 0, 351, 1, 20571, 54, 105, 1, 24948, 1, 7, 5
-  });
+};
+
+const std::vector<Range>& spacing_marks() {
+  static const std::vector<Range> table = decoded_ranges(spacing_marks_numbers);
   return table;
 }
 
-const std::vector<Range>& controls() {
-  static const std::vector<Range> table = decoded_ranges({
+constexpr std::int32_t controls_numbers[] = {
       0, 31, 96, 32, 14, 0, 1363, 5, 23, 0, 193, 0, 50, 0, 385, 1, 81, 0, 3884, 0, 2045, 4, 27, 4, 50, 4, 2,
       9, 49041, 6399, 1536, 0, 250, 2, 4290, 0, 16, 0, 9059, 8, 34920, 3, 5328, 7, 798343, 0, 31, 95, 65409,
       65533, 3, 65533
-  });
+};
+
+const std::vector<Range>& controls() {
+  static const std::vector<Range> table = decoded_ranges(controls_numbers);
   return table;
 }
 
-const std::vector<Run>& lower_cases() {
-  static const std::vector<Run> table = decoded_runs({
+constexpr std::int32_t lower_cases_numbers[] = {
       65, 25, 1, 32, 102, 22, 1, 32, 2, 6, 1, 32, 34, 46, 2, 1, 2, 0, 1, -199, 2, 4, 2, 1, 3, 14, 2, 1, 3, 44,
       2, 1, 2, 0, 1, -121, 1, 4, 2, 1, 4, 0, 1, 210, 1, 2, 2, 1, 2, 0, 1, 206, 1, 0, 1, 1, 2, 1, 1, 205, 1, 0,
       1, 1, 3, 0, 1, 79, 1, 0, 1, 202, 1, 0, 1, 203, 1, 0, 1, 1, 2, 0, 1, 205, 1, 0, 1, 207, 2, 0, 1, 211, 1,
@@ -175,12 +186,14 @@ const std::vector<Run>& lower_cases() {
       928, 1, 14, 2, 1, 2, 0, 1, -48, 1, 0, 1, -42307, 1, 0, 1, -35384, 1, 2, 2, 1, 7, 0, 1, 1, 6, 2, 2, 1,
       29, 0, 1, 1, 22316, 25, 1, 32, 1222, 39, 1, 40, 137, 35, 1, 40, 157, 10, 1, 39, 2, 14, 1, 39, 2, 6, 1,
       39, 2, 1, 1, 39, 1771, 50, 1, 64, 3054, 31, 1, 32, 21889, 31, 1, 32, 31393, 33, 1, 34
-  });
+};
+
+const std::vector<Run>& lower_cases() {
+  static const std::vector<Run> table = decoded_runs(lower_cases_numbers);
   return table;
 }
 
-const std::vector<Base>& bases() {
-  static const std::vector<Base> table = decoded_bases({
+constexpr std::int32_t bases_numbers[] = {
       192, -127, 0, 1, -128, 0, 1, -129, 0, 1, -130, 0, 1, -131, 0, 1, -132, 0, 2, -132, 0, 1, -131, 0, 1,
       -132, 0, 1, -133, 0, 1, -134, 0, 1, -131, 0, 1, -132, 0, 1, -133, 0, 1, -134, 0, 2, -131, 0, 1, -131, 0,
       1, -132, 0, 1, -133, 0, 1, -134, 0, 1, -135, 0, 3, -132, 0, 1, -133, 0, 1, -134, 0, 1, -135, 0, 1, -132,
@@ -447,7 +460,10 @@ const std::vector<Base>& bases() {
       -175393, 0, 1, -154792, 0, 1, -22850, 0, 1, -175385, 0, 1, -22797, 0, 1, -22533, 0, 1, -22403, 0, 1,
       -154458, 0, 1, -175296, 0, 1, -154398, 0, 1, -154394, 0, 1, -154388, 0, 1, -154379, 0, 1, -154373, 0, 1,
       -154337, 0, 1, -21533, 0
-  });
+};
+
+const std::vector<Base>& bases() {
+  static const std::vector<Base> table = decoded_bases(bases_numbers);
   return table;
 }
 

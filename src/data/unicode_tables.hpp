@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <span>
 #include <vector>
 
 namespace rtl::data::unicode {
@@ -32,8 +32,8 @@ const std::vector<Run>& lower_cases();
 const std::vector<Base>& bases();
 
 /// Tables of what scripts/make-unicode-tables writes: numbers as differences.
-std::vector<Range> decoded_ranges(std::initializer_list<std::int32_t> numbers);
-std::vector<Run> decoded_runs(std::initializer_list<std::int32_t> numbers);
-std::vector<Base> decoded_bases(std::initializer_list<std::int32_t> numbers);
+std::vector<Range> decoded_ranges(std::span<const std::int32_t> numbers);
+std::vector<Run> decoded_runs(std::span<const std::int32_t> numbers);
+std::vector<Base> decoded_bases(std::span<const std::int32_t> numbers);
 
 }  // namespace rtl::data::unicode

@@ -66,12 +66,14 @@ std::shared_ptr<const Tokenizer> fit_words(std::span<const std::string> texts, c
 ///
 /// | file | what it is |
 /// |---|---|
-/// | .json | Hugging Face tokenizer.json: WordPiece (of BERT), or BPE of bytes (of GPT-2), with its added tokens, and
-/// the template of single texts; other models, normalizers and pre-tokenizers are refused by name. Truncation and
-/// padding are not read | | .tsv | pieces with scores, of the most of which pairs are merged first (llama2.c,
-/// SentencePiece's BPE): a head line, then number, score, and piece as a JSON string; pieces <0x00>.. are bytes, and
-/// token 1 begins a text | | .txt | WordPiece of BERT: a piece a line, [UNK], [CLS] and [SEP] among them; lower case
-/// without accents if no piece has an upper-case letter, but for those in brackets |
+/// | .json | Hugging Face tokenizer.json: WordPiece (of BERT), or BPE of bytes (of GPT-2) |
+/// | .tsv | pieces with scores, of the most of which pairs are merged first (llama2.c, SentencePiece's BPE) |
+/// | .txt | WordPiece of BERT: a piece a line, [UNK], [CLS] and [SEP] among them |
+///
+/// Of .json the added tokens and the template of single texts are read, truncation and padding are not; other models,
+/// normalizers and pre-tokenizers are refused by name. A .tsv has a head line, then number, score, and piece as a JSON
+/// string; pieces <0x00>.. are bytes, and token 1 begins a text. A .txt whose pieces have no upper-case letter, but for
+/// those in brackets, is for lower case without accents.
 ///
 /// Throws IoError if it cannot be read; FormatError, naming file and place, for what is none of these, pieces that are
 /// there twice, numbers that are not 0 .. n-1, and merges of pieces that there are not.

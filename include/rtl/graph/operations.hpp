@@ -72,7 +72,6 @@ Value reshape(const Value& x, const Shape& shape);
 Value permute(const Value& x, std::span<const int> order);
 /// Positions [begin, end) of an axis (negative counts from the end).
 Value slice(const Value& x, int axis, std::int64_t begin, std::int64_t end);
-/// Of activations, or along axis 0 also of tokens, i32.
 Value concatenate(std::span<const Value> parts, int axis);
 /// Repeats axes of extent 1, and adds leading ones, to reach `shape`.
 Value broadcast(const Value& x, const Shape& shape);
