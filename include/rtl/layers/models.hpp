@@ -24,9 +24,9 @@
 //   its source: 64 and 128 channels with batch norms, features 256; h: 32 and 64 channels without, features 128.
 //   Tensors: conv1, bn1, conv2, bn2, fc1, head.
 // * `resnet[:10|18|34|50|101|152|wide50|wide101[-small]]`:
-//   residual network of He et al. 2016 for ImageNet, named as in torchvision. Without a variant 18; "wide" has twice the
-//   inner channels (Zagoruyko and Komodakis 2016); "-small" has a 3x3 convolution of stride 1 and no pooling in front,
-//   for images of 32 pixels. Features: 512, from 50 on 2048, pooled. Tensors: conv1, bn1, layer1.0.., fc.
+//   residual network of He et al. 2016 for ImageNet, named as in torchvision. Without a variant 18; "wide" has twice
+//   the inner channels (Zagoruyko and Komodakis 2016); "-small" has a 3x3 convolution of stride 1 and no pooling in
+//   front, for images of 32 pixels. Features: 512, from 50 on 2048, pooled. Tensors: conv1, bn1, layer1.0.., fc.
 // * `resnet_cifar[:20|32|44|56]`: residual network of He et al. 2016 for small images, of any depth 6n+2. Features: 64,
 //   pooled. Tensors: conv1, bn1, layer1.0.., linear.
 // * `text_bag[:WIDTH[-WIDTH..]]`: the mean of word vectors, and linear layers with ReLUs on it, of texts. Without a
