@@ -60,9 +60,9 @@ Options images() {
   const std::string resize =
       "images get N pixels along their shorter side, bilinearly without aligned corners, and the middle N by N "
       "of them are taken";
-  return {
-      whole("resize", 1, most, resize), whole("crop", 1, most, "the middle N by N pixels, after resize"),
-      choice("color", {"rgb", "grey"}, "three channels, or one; grey is repeated, and colours become their luminance")};
+  const SpecOption color =
+      choice("color", {"rgb", "grey"}, "three channels, or one; grey is repeated, and colours become their luminance");
+  return {whole("resize", 1, most, resize), whole("crop", 1, most, "the middle N by N pixels, after resize"), color};
 }
 
 Options test_part() {
