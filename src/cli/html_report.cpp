@@ -67,8 +67,7 @@ std::string result_table(const transfer::Comparison& comparison) {
   return html + fmt::format(
                     "</table></div>\n<p class=\"small\">{}: mean ± standard deviation (population) over {} seed{}. {}"
                     "Time: training one model on frozen features that are computed once. Memory: the most that a "
-                    "training takes "
-                    "beside the data.</p>\n",
+                    "training takes beside the data.</p>\n",
                     regression ? "R^2" : "Accuracy", comparison.seeds.size(), comparison.seeds.size() == 1 ? "" : "s",
                     meaning);
 }
