@@ -11,6 +11,8 @@ const std::vector<JobMaker>& all_jobs() {
                                              {"resnet20_train_bf16", resnet20_train_bf16},
                                              {"mlp_head_bf16", mlp_head_bf16},
                                              {"mlp_head_20_seeds_bf16", mlp_head_20_seeds_bf16},
+                                             {"transformer_train", transformer_train},
+                                             {"transformer_train_bf16", transformer_train_bf16},
                                              {"ridge_path", ridge_path},
                                              {"ridge_path_f32", ridge_path_f32},
                                              {"ridge_heads", ridge_heads},

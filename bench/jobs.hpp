@@ -38,6 +38,8 @@ Job mlp_head(const Settings& settings);
 Job mlp_head_20_seeds(const Settings& settings);
 Job mlp_head_bf16(const Settings& settings);
 Job mlp_head_20_seeds_bf16(const Settings& settings);
+Job transformer_train(const Settings& settings);
+Job transformer_train_bf16(const Settings& settings);
 Job ridge_path(const Settings& settings);
 Job ridge_path_f32(const Settings& settings);
 Job ridge_heads(const Settings& settings);

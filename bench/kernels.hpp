@@ -28,6 +28,7 @@ void add_pool_kernels(const Device& device, KernelCases& cases);
 void add_norm_kernels(const Device& device, KernelCases& cases);
 void add_elementwise_kernels(const Device& device, KernelCases& cases);
 void add_head_kernels(const Device& device, KernelCases& cases);
+void add_sequence_kernels(const Device& device, KernelCases& cases);
 void add_linear_algebra_kernels(const Device& device, KernelCases& cases);
 
 /// One family at a time, so that only its memory exists.

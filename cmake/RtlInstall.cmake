@@ -23,7 +23,14 @@ install(FILES ${PROJECT_BINARY_DIR}/rtlConfig.cmake ${PROJECT_BINARY_DIR}/rtlCon
 
 # What a static link needs besides librtl.a, for pkg-config.
 set(RTL_PC_LIBS "")
-foreach(name dnnl lapacke openblas hwy)
+set(RTL_PC_NAMES dnnl lapacke openblas hwy)
+foreach(name png jpeg)
+  string(TOUPPER ${name} upper)
+  if(RTL_HAS_${upper})
+    list(APPEND RTL_PC_NAMES ${name})
+  endif()
+endforeach()
+foreach(name ${RTL_PC_NAMES})
   string(TOUPPER RTL_${name} variable)
   cmake_path(GET ${variable}_LIBRARY PARENT_PATH folder)
   list(APPEND RTL_PC_LIBS -L${folder} -l${name})

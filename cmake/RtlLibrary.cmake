@@ -6,6 +6,8 @@ file(GLOB_RECURSE RTL_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*
 list(REMOVE_ITEM RTL_SOURCES ${RTL_CLI_SOURCES} ${RTL_STUDY_SOURCES} "")
 rtl_generated_list(RTL_SOURCES FOLDER src/data/formats NAMESPACE rtl::data::formats HEADER data/format.hpp TYPE Format
   FUNCTION all)
+rtl_generated_list(RTL_SOURCES FOLDER src/data/steps NAMESPACE rtl::data::steps HEADER data/steps.hpp TYPE StepKind
+  FUNCTION all)
 rtl_generated_list(RTL_SOURCES FOLDER src/layers/models NAMESPACE rtl::layers::architectures
   HEADER layers/model.hpp TYPE Model FUNCTION built_in)
 rtl_generated_list(RTL_SOURCES FOLDER src/transfer/strategies NAMESPACE rtl::transfer::recipes
@@ -33,6 +35,18 @@ target_compile_options(rtl PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno -fn
 target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
     OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
+
+# Pictures: what is not there is reported by NotCompiled when it is needed.
+foreach(name png jpeg)
+  string(TOUPPER ${name} upper)
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/${name}.cpp APPEND PROPERTY
+    COMPILE_DEFINITIONS RTL_WITH_${upper}=${RTL_HAS_${upper}})
+  if(RTL_HAS_${upper})
+    target_link_libraries(rtl PRIVATE rtl::${name})
+  else()
+    message(STATUS "rtl: lib${name} was not found; this build reads no ${upper} files")
+  endif()
+endforeach()
 
 # The arithmetic is in kernels, solvers and theory; elsewhere unrolled loops only make the library larger, and in builds
 # with sanitizers optimising takes longer than it saves.

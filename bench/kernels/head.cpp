@@ -23,6 +23,15 @@ void add_gathers(const Device& device, KernelCases& cases) {
                    [=] { kernels::gather_rows(device, *narrow_table, *picked, *narrow); }});
   cases.push_back({"gather_rows", "4096 of 50000x64 f32 to bf16", 0, 0.75 * moved,
                    [=] { kernels::gather_rows(device, *table, *picked, *narrow); }});
+  const Shared half_table = shared_zeros(table->shape(), DType::f16, device);
+  cases.push_back({"gather_rows", "4096 of 50000x64 f16 to f32", 0, 0.75 * moved,
+                   [=] { kernels::gather_rows(device, *half_table, *picked, *out); }});
+  const Shared numbers = shared_zeros({50000, 1, 1, 64}, DType::u8, device);
+  const Shared factors = shared_values({64}, device);
+  const Shared restored = shared_zeros({4096, 1, 1, 64}, DType::f32, device);
+  cases.push_back({"gather_images", "4096 of 50000x64 int8 features", 2 * static_cast<double>(restored->count()),
+                   0.625 * moved,
+                   [=] { kernels::gather_images(device, *numbers, *picked, *factors, *factors, *restored); }});
   cases.push_back({"scatter_add_rows", "4096 into 50000x64", static_cast<double>(out->count()), 1.5 * moved,
                    [=] { kernels::scatter_add_rows(device, *out, *picked, *table); }});
   const Shared pictures = shared_zeros({5000, 32, 32, 3}, DType::u8, device);

@@ -207,6 +207,28 @@ def transfer_main_job(setting):
     return once
 
 
+def transformer_train(setting):
+    sequences = 64
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(128, 4, 512, 0.0, batch_first=True), 4)
+    head = nn.Linear(128, 10)
+    x, y = torch.randn(sequences, 64, 128), torch.randint(0, 10, (sequences,))
+    optimizer = torch.optim.AdamW(list(encoder.parameters()) + list(head.parameters()), 1e-3)
+
+    def loss_of(x, y):
+        with autocast(setting):
+            return F.cross_entropy(head(encoder(x).mean(1)).float(), y)
+
+    run = compiled(setting, loss_of)
+
+    def once():
+        optimizer.zero_grad(set_to_none=True)
+        run(x, y).backward()
+        optimizer.step()
+        return sequences
+
+    return once
+
+
 JOBS = {
     "resnet20_features": (
         resnet20_features,
@@ -215,9 +237,10 @@ JOBS = {
     "resnet20_train": (resnet20_train, ["nchw", "channels_last", "nchw_compile", "channels_last_compile"]),
     "mlp_head": (mlp_head, ["sgd", "sgd_compile"]),
     "mlp_head_20_seeds": (mlp_head_20_seeds, ["sgd", "stacked", "stacked_compile"]),
+    "transformer_train": (transformer_train, ["adamw", "adamw_compile"]),
     "transfer_main_job": (transfer_main_job, ["nchw", "channels_last"]),
 }
-for name in ("resnet20_features", "resnet20_train", "mlp_head", "mlp_head_20_seeds"):
+for name in ("resnet20_features", "resnet20_train", "mlp_head", "mlp_head_20_seeds", "transformer_train"):
     job, settings = JOBS[name]
     JOBS[name + "_bf16"] = (job, [f"{setting}_bf16" for setting in settings if "jit" not in setting])
 

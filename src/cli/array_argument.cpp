@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "cli/array_classes.hpp"
+#include "cli/array_table.hpp"
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
@@ -63,7 +64,7 @@ bool is_for_matrices(const std::string& kind, const std::string& option) {
   for (const char* name : {"split", "test", "test_fraction", "seed"}) {
     if (option == name) return false;
   }
-  return (option != "classes" && option != "target") || kind == "csv";
+  return (option != "classes" && option != "target" && option != "prepare") || kind == "csv";
 }
 
 /// Throws UsageError for an option that a matrix of this kind does not have, listing those it has.
@@ -130,64 +131,6 @@ data::Spec parse_argument(const std::string& option, const std::string& argument
   return parsed;
 }
 
-template <typename T>
-Tensor widened(const Tensor& values) {
-  std::vector<double> wide;
-  wide.reserve(static_cast<std::size_t>(values.count()));
-  for (const T value : values.to_vector<T>()) {
-    if constexpr (std::is_same_v<T, float16>) {
-      wide.push_back(to_float(value));
-    } else {
-      wide.push_back(static_cast<double>(value));
-    }
-  }
-  return Tensor::from(wide, values.shape(), values.device());
-}
-
-template <typename T>
-void check_finite(const std::string& file, const Tensor& values) {
-  const T* begin = values.data_as<T>();
-  const T* end = begin + values.count();
-  const T* wild = std::find_if(begin, end, [](T value) { return !std::isfinite(value); });
-  if (wild == end) return;
-  const std::int64_t width = values.extent(1);
-  throw FormatError(file, fmt::format("row {}, column {} is {}; remove or impute it", (wild - begin) / width,
-                                      (wild - begin) % width, *wild));
-}
-
-/// [rows, columns], f32 or f64 and finite.
-Tensor checked_matrix(const std::string& file, Tensor values) {
-  if (values.rank() < 1 || values.rank() > 2 || values.count() == 0) {
-    throw FormatError(file, fmt::format("holds {} {}; expected a matrix [rows, columns] or a vector [rows]",
-                                        name_of(values.dtype()), values.shape().to_string()));
-  }
-  const Shape shape{values.extent(0), values.rank() == 2 ? values.extent(1) : 1};
-  values = std::move(values).reshaped(shape);
-  if (values.dtype() == DType::i32) return widened<std::int32_t>(values);
-  if (values.dtype() == DType::i64) return widened<std::int64_t>(values);
-  if (values.dtype() == DType::u8) return widened<std::uint8_t>(values);
-  if (values.dtype() == DType::f16) values = widened<float16>(values);
-  values.dtype() == DType::f32 ? check_finite<float>(file, values) : check_finite<double>(file, values);
-  return values;
-}
-
-Array from_table(const data::Spec& spec, data::CsvTable table) {
-  Array array{{}, spec.file(), std::move(table.values)};
-  array.left_out = std::move(table.left_out);
-  array.notes = std::move(table.notes);
-  std::erase_if(array.notes, [](const std::string& note) { return note.find("left out") != std::string::npos; });
-  array.classes = std::move(table.classes);
-  array.all_rows = table.rows() + static_cast<std::int64_t>(array.left_out.size());
-  if (array.left_out.empty()) return array;
-  std::vector<std::int64_t> gaps;
-  for (const data::CsvGap& gap : array.left_out) gaps.push_back(gap.line);
-  for (std::size_t row = 0; row < table.lines.size(); ++row) {
-    const auto before = std::lower_bound(gaps.begin(), gaps.end(), table.lines[row]) - gaps.begin();
-    array.places.push_back(static_cast<std::int64_t>(row) + before);
-  }
-  return array;
-}
-
 Array limited(Array array, const data::Spec& spec) {
   const std::int64_t offset = spec.whole("offset", 0), limit = spec.whole("limit", array.all_rows);
   if (offset == 0 && limit >= array.all_rows) return array;
@@ -206,15 +149,9 @@ Array limited(Array array, const data::Spec& spec) {
   return array;
 }
 
-Array read_plain(const data::Spec& spec, bool targets) {
+Array read_plain(const data::Spec& spec, bool targets, const data::Preprocessing* fitted = nullptr) {
   const std::string file = spec.file();
-  if (spec.kind == "csv") {
-    Array array = from_table(spec, data::read_csv(file, data::csv_options(spec), Device::cpu(1)));
-    array.classes.clear();
-    if (array.values.count() == 0) throw FormatError(file, "has no column of numbers beside what is left out");
-    array.values = checked_matrix(file, std::move(array.values));
-    return array;
-  }
+  if (spec.kind == "csv") return read_table(spec, targets, fitted);
   Array array{{}, file, {}};
   if (spec.kind == "npy") {
     array.values = checked_matrix(file, io::read_npy(file, Device::cpu(1)));
@@ -236,6 +173,8 @@ Array read_target_columns(const data::Spec& spec) {
   data::CsvOptions options = data::csv_options(spec);
   options.columns.clear();
   options.drop.clear();
+  options.categories.clear();
+  options.detect_categories = false;
   options.label_only = true;
   data::CsvTable table = data::read_csv(spec.file(), options, Device::cpu(1));
   table.values = std::move(table.targets);
@@ -255,6 +194,8 @@ Array read_classes(const data::Spec& spec, const std::string& column) {
   data::CsvOptions options = data::csv_options(spec);
   options.columns.clear();
   options.drop.clear();
+  options.categories.clear();
+  options.detect_categories = false;
   options.label = column;
   options.label_only = true;
   data::CsvTable table = data::read_csv(spec.file(), options, Device::cpu(1));
@@ -323,9 +264,9 @@ std::string array_file(const std::string& option, const std::string& argument) {
   return argument.empty() ? argument : parse_argument(option, argument).file();
 }
 
-Array read_array(const std::string& option, const std::string& argument) {
+Array read_array(const std::string& option, const std::string& argument, const data::Preprocessing* fitted) {
   const data::Spec spec = parse_argument(option, argument);
-  Array array = limited(read_plain(spec, false), spec);
+  Array array = limited(read_plain(spec, false, fitted), spec);
   array.option = option;
   return array;
 }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 #include "cli/command_line_classes.hpp"
 
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/csv.hpp"
+#include "rtl/data/preprocessing.hpp"
 
 namespace rtl::cli {
 
@@ -38,17 +40,20 @@ struct Array {
   std::vector<std::int64_t> places = {};  ///< of the rows among all rows; empty: none was left out
   std::vector<data::CsvGap> left_out = {};
   std::vector<std::string> notes = {};  ///< what a user should know before anything is computed
+  /// How the columns of a table became those of `values`; null where they are as they were read.
+  std::shared_ptr<const data::Preprocessing> preprocessing = {};
 
   std::int64_t rows() const { return values.extent(0); }
   std::int64_t columns() const { return values.extent(1); }
 };
 
 /// Reads a matrix. Options are those of the SPEC's kind but the ones that part data sets or name classes: csv has
-/// columns, drop, header, delimiter, decimal, missing, na and label (left out), svmlight features, first_index and
-/// dense_mib, and all of them limit and offset. Throws UsageError naming `option` for what is no such argument;
+/// columns, drop, categories, header, delimiter, decimal, missing, na, prepare and label (left out), svmlight features,
+/// first_index and dense_mib, and all of them limit and offset. Columns are prepared by what is fitted to the rows that
+/// are read, or by `fitted`. Throws UsageError naming `option` for what is no such argument;
 /// IoError; FormatError naming the file for other kinds of file, other ranks, an empty matrix, and values that are
 /// missing, NaN or infinite.
-Array read_array(const std::string& option, const std::string& argument);
+Array read_array(const std::string& option, const std::string& argument, const data::Preprocessing* fitted = nullptr);
 
 /// The same of targets: of svmlight the targets, of csv the column label=, if given, as classes, and so of npy an array
 /// of text.

@@ -50,9 +50,11 @@ struct Sample {
   std::string files() const { return fmt::format("{} and {}", features.file, targets.file); }
 };
 
-Sample read_sample(const std::string& which, const std::string& features, const std::string& targets, TargetKind kind) {
+/// Columns are prepared by `fitted`, or by these rows.
+Sample read_sample(const std::string& which, const std::string& features, const std::string& targets, TargetKind kind,
+                   const data::Preprocessing* fitted = nullptr) {
   const std::string option = "--" + which;
-  Sample sample{read_array(option + "-features", features), read_targets(option + "-targets", targets, kind)};
+  Sample sample{read_array(option + "-features", features, fitted), read_targets(option + "-targets", targets, kind)};
   align_rows({&sample.features, &sample.targets});
   return sample;
 }
@@ -299,7 +301,8 @@ Problem read_problem(const Arguments& arguments) {
   Problem problem{read_sample("target", arguments.target_features, arguments.target_targets, kind), {}, {}, {}};
   const Array& features = problem.target.features;
   for (std::size_t s = 0; s < arguments.source_features.size(); ++s) {
-    problem.sources.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], kind));
+    problem.sources.push_back(read_sample("source", arguments.source_features[s], arguments.source_targets[s], kind,
+                                          features.preprocessing.get()));
     const Array& own = problem.sources.back().features;
     if (own.columns() == features.columns()) continue;
     throw ShapeError(

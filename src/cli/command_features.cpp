@@ -47,8 +47,8 @@ void write_labels(const std::string& path, const data::Dataset& dataset) {
   io::write_file(path, text);
 }
 
-data::Dataset chosen_part(const Arguments& arguments, const Device& device) {
-  data::TrainTest parts = load_data(arguments.data, device);
+data::Dataset chosen_part(const Arguments& arguments, const std::string& model, const Device& device) {
+  data::TrainTest parts = load_data(arguments.data, device, fitted_inputs_of(model));
   data::Dataset part = arguments.part == "train" ? std::move(parts.train) : std::move(parts.test);
   if (part.size() == 0) {
     throw ValueError(
@@ -60,9 +60,10 @@ data::Dataset chosen_part(const Arguments& arguments, const Device& device) {
   return part;
 }
 
-void run(const Arguments& arguments) {
+void run(Arguments arguments) {
   const auto spec = ModelSpec::parse(arguments.model);
   const Precision precision = parsed_precision(arguments.precision);
+  arguments.data = without_labels(arguments.data);
   check_data_spec("--data", arguments.data);
   if (!arguments.out.ends_with(".npy")) {
     throw UsageError(fmt::format("--out: '{}' does not end in .npy", arguments.out));
@@ -73,8 +74,8 @@ void run(const Arguments& arguments) {
   inputs.push_back({"--model", spec.file});
   check_outputs({{"--out", arguments.out}, labels, {"--json", arguments.json}}, inputs);
   const Device device = arguments.device.open();
-  const auto source = load_source(spec, device, precision);
-  const data::Dataset part = chosen_part(arguments, device);
+  const data::Dataset part = chosen_part(arguments, spec.file, device);
+  const auto source = load_source(spec, device, precision, part.sample_shape());
   const Tensor features = source.features(part, arguments.batch_size);
   io::write_npy(arguments.out, features);
   write_labels(arguments.labels, part);

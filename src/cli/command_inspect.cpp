@@ -16,6 +16,7 @@
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
+#include "io/json.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/file_kind.hpp"
@@ -160,6 +161,10 @@ Json inspect_file(const std::string& path) {
     json["metadata"] = file.metadata();
     json["content_hash"] = file.content_hash().empty() ? Json() : Json(file.content_hash());
     json["architecture"] = architecture_of(file);
+    if (const auto inputs = file.metadata().find(data::preprocessing_key); inputs != file.metadata().end()) {
+      const data::Preprocessing prepared = data::Preprocessing::parse(path, inputs->second);
+      json["inputs"] = {{"columns", prepared.input_names()}, {"steps", prepared.describe()}};
+    }
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
     for (const auto& unread : file.unread()) add_unread(json, unread);
   } else if (is_npy(path)) {
@@ -181,6 +186,24 @@ Json inspect_file(const std::string& path) {
 std::string number_text(const Json& statistic) {
   const auto value = statistic.get<double>();
   return std::isnan(value) ? "–" : fmt::format("{:.4g}", value);
+}
+
+void print_columns(const std::vector<std::string>& columns) {
+  constexpr std::size_t most = 20;
+  if (columns.empty()) return;
+  fmt::print("{} columns:", columns.size());
+  for (std::size_t i = 0; i < std::min(columns.size(), most); ++i) {
+    fmt::print("{} {}", i == 0 ? "" : ",", printable(columns[i]));
+  }
+  fmt::print("{}\n", columns.size() > most ? ", .." : "");
+}
+
+/// A tokenizer is as long as a book.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t longest = 1000;
+  if (text.size() <= longest) return text;
+  return fmt::format("{}.. ({} bytes)", io::valid_utf8(text.substr(0, longest)),
+                     grouped(static_cast<std::int64_t>(text.size())));
 }
 
 void print_file(const Json& json) {
@@ -205,9 +228,16 @@ void print_file(const Json& json) {
   if (json.contains("content_hash") && json["content_hash"].is_string()) {
     fmt::print("content hash: {}, checked\n", json["content_hash"].get<std::string>());
   }
+  if (json.contains("inputs")) {
+    print_columns(json["inputs"]["columns"].get<std::vector<std::string>>());
+    for (const Json& step : json["inputs"]["steps"]) {
+      fmt::print("inputs: {}\n", printable(step.get<std::string>()));
+    }
+  }
   if (json.contains("metadata")) {
     for (const auto& [key, value] : json["metadata"].items()) {
-      fmt::print("{}: {}\n", printable(key), printable(value.get<std::string>()));
+      if (key == data::preprocessing_key) continue;
+      fmt::print("{}: {}\n", printable(key), shortened(printable(value.get<std::string>())));
     }
   }
 }
@@ -258,6 +288,7 @@ Json inspect_data(const std::string& spec) {
                {"train", describe_part(parts.train)},
                {"test", describe_part(parts.test)}};
   if (parts.train.is_regression()) json["outputs"] = parts.train.outputs();
+  if (parts.train.text != nullptr) json["encoding"] = parts.train.text->describe();
   if (parts.train.has_labels()) {
     json["classes"] = parts.train.classes;
     json["class_names"] = parts.train.class_names;
@@ -317,13 +348,8 @@ void print_data(const Json& json) {
   if (classes) print_classes(json);
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
-  const auto columns = json["columns"].get<std::vector<std::string>>();
-  constexpr std::size_t most = 20;
-  if (!columns.empty()) fmt::print("{} columns:", columns.size());
-  for (std::size_t i = 0; i < std::min(columns.size(), most); ++i) {
-    fmt::print("{} {}", i == 0 ? "" : ",", printable(columns[i]));
-  }
-  if (!columns.empty()) fmt::print("{}\n", columns.size() > most ? ", .." : "");
+  if (json.contains("encoding")) fmt::print("texts as {}\n", json["encoding"].get<std::string>());
+  print_columns(json["columns"].get<std::vector<std::string>>());
   for (const auto& note : json["notes"]) fmt::print("note: {}\n", printable(note.get<std::string>()));
 }
 

@@ -76,12 +76,13 @@ void check_files(const Arguments& arguments, const ModelSpec& spec, const GivenF
   check_outputs({{"--out", arguments.out}, {"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
 }
 
-void run(const Arguments& arguments) {
+void run(Arguments arguments) {
   const auto spec = ModelSpec::parse(arguments.model);
   if (!spec.layer.empty()) {
     throw UsageError("--model: predict gives logits, and layer= is for features; rtl transfer takes it for a --source");
   }
   const Precision precision = parsed_precision(arguments.precision);
+  arguments.data = without_labels(arguments.data);
   check_data_spec("--data", arguments.data);
   GivenFeatures features(arguments.features);
   check_files(arguments, spec, features);
@@ -90,7 +91,7 @@ void run(const Arguments& arguments) {
   if (model.task().regression && !arguments.logits.empty()) {
     throw UsageError(fmt::format("--logits: {} predicts values, which --out writes", spec.file));
   }
-  const auto parts = load_data(arguments.data, device);
+  const auto parts = load_data(arguments.data, device, fitted_inputs_of(spec.file));
   require_test_part(parts, "prediction");
   const data::Dataset& dataset = parts.test;
   features.read(spec.file, model.sources(), arguments.data, parts);

@@ -48,6 +48,7 @@ layers::Architecture parse_model(const std::string& text, const data::Dataset& d
   if (colon != std::string::npos) architecture.variant = text.substr(colon + 1);
   architecture.input = dataset.sample_shape();
   architecture.classes = dataset.outputs();
+  architecture.vocabulary = dataset.vocabulary;
   return architecture;
 }
 
@@ -97,7 +98,9 @@ std::map<std::string, std::string> describe_training(const Arguments& arguments,
       {"training.seed", fmt::format("{}", arguments.seed)},
       {"training.label_flips",
        fmt::format("{}{}", options.label_flips, options.flip_each_epoch ? ", drawn anew in every epoch" : "")}};
+  if (part.text != nullptr) facts[data::text_encoder_key] = part.text->to_text();
   if (!arguments.stress.texts.empty()) facts["training.stress"] = arguments.stress.text();
+  if (part.preprocessing) facts[data::preprocessing_key] = part.preprocessing->to_text();
   return facts;
 }
 

@@ -19,6 +19,7 @@
 #include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
+#include "cli/ridge_stream.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
 #include "cli/unseen_rows.hpp"
@@ -47,6 +48,7 @@ struct Arguments {
   UnseenArguments unseen;
   bool no_intercept = false;
   bool f32 = false;
+  bool stream = false;
   DeviceArguments device;
 };
 
@@ -263,6 +265,31 @@ void check_files(const Arguments& arguments) {
   check_distinct({predictions, json}, {{"--start", array_file("--start", arguments.start)}});
 }
 
+/// By blocks of rows, for files that are larger than memory.
+void run_stream(const Arguments& arguments, const std::vector<double>& penalties) {
+  const bool other = arguments.f32 || arguments.method != "automatic" || !arguments.unseen.test_features.empty() ||
+                     !arguments.unseen.predict.empty() || arguments.targets_are == "classes";
+  if (other) {
+    throw UsageError(
+        "--stream is for values in .npy files; --method, --f32, --targets-are classes, --test-features and --predict "
+        "do "
+        "not go with it");
+  }
+  const RidgeStream stream{arguments.features, arguments.targets, arguments.weights,
+                           arguments.start,    penalties,         !arguments.no_intercept};
+  const RidgeStreamResult result = ridge_by_blocks(stream, arguments.device.open());
+  if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, result.coefficients);
+  Json json = result.to_json();
+  json["convention"] = convention;
+  if (arguments.no_intercept) json["intercept"] = nullptr;
+  json["coefficients"] = arguments.coefficients.empty() ? Json() : Json(arguments.coefficients);
+  write_json(arguments.json, json);
+  if (arguments.json != "-") {
+    fmt::print("{}", result.describe());
+    if (!arguments.coefficients.empty()) fmt::print("coefficients written: {}\n", arguments.coefficients);
+  }
+}
+
 void run(const Arguments& arguments) {
   const std::vector<double> penalties = parse_penalties(arguments.penalties);
   solvers::RidgeOptions options;
@@ -274,6 +301,7 @@ void run(const Arguments& arguments) {
   }
   arguments.unseen.check();
   check_files(arguments);
+  if (arguments.stream) return run_stream(arguments, penalties);
   const Device device = arguments.device.open();
   const Problem problem = read_problem(arguments, device);
   if (problem.start) options.centre = *problem.start;
@@ -328,6 +356,8 @@ void add_ridge_command(CLI::App& app) {
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(methods), std::end(methods))))
       ->capture_default_str();
   command->add_flag("--f32", arguments->f32, "large products in single precision: faster, less exact");
+  command->add_flag("--stream", arguments->stream,
+                    "read features and targets, .npy files, in blocks of rows and twice: for more than memory holds");
   command->add_option("--coefficients", arguments->coefficients,
                       "write W of the best penalty, [features, outputs], to this .npy");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");

@@ -99,11 +99,12 @@ void run(const Arguments& arguments) {
   const Precision precision = parsed_precision(arguments.precision);
   check_files(arguments, specs);
   const Device device = arguments.device.open();
-  const data::TrainTest parts = load_data(arguments.train, device);
+  const data::TrainTest parts = load_data(arguments.train, device, fitted_inputs_of(specs));
   std::vector<Scored> all;
   for (const ModelSpec& spec : specs) {
-    const transfer::FrozenSource source =
-        spec.features ? precomputed(spec, arguments.train, parts) : load_source(spec, device, precision);
+    const transfer::FrozenSource source = spec.features
+                                              ? precomputed(spec, arguments.train, parts)
+                                              : load_source(spec, device, precision, parts.train.sample_shape());
     all.push_back({source, transfer::transferability(source, parts.train)});
   }
   if (arguments.json != "-") {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -32,10 +33,14 @@ namespace rtl::cli {
 
 namespace {
 
+const std::map<std::string, DType> feature_storages{
+    {"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}, {"int8", DType::u8}};
+
 struct Arguments {
   std::string sources;
   std::string target;
   std::string source_data;
+  std::string source_inputs;
   std::string model;
   std::int64_t seeds = 5;
   std::uint64_t first_seed = 1;
@@ -221,6 +226,10 @@ FileArguments checked_inputs(const Arguments& arguments, const std::vector<Model
     check_data_spec("--source-data", arguments.source_data);
     for (const auto& file : data_files("--source-data", arguments.source_data)) inputs.push_back(file);
   }
+  if (!arguments.source_inputs.empty()) {
+    check_data_spec("--source-inputs", arguments.source_inputs);
+    for (const auto& file : data_files("--source-inputs", arguments.source_inputs)) inputs.push_back(file);
+  }
   for (const auto& spec : specs) {
     inputs.push_back({"--source", spec.file});
     if (!spec.test.empty()) inputs.push_back({"--source", spec.test});
@@ -233,7 +242,8 @@ FileArguments checked_inputs(const Arguments& arguments, const std::vector<Model
 Stresses parse_stresses(const Arguments& arguments, const std::vector<ModelSpec>& specs,
                         transfer::CompareOptions& options) {
   Stresses stresses = arguments.stress.parse(options.training);
-  const bool precomputed = std::any_of(specs.begin(), specs.end(), [](const ModelSpec& spec) { return spec.features; });
+  const bool precomputed = !arguments.source_inputs.empty() ||
+                           std::any_of(specs.begin(), specs.end(), [](const ModelSpec& spec) { return spec.features; });
   if (precomputed && stresses.training_rows.changes_inputs()) {
     throw UsageError(
         "--stress: precomputed features are of the target's own rows and inputs; of confusion, imbalance, "
@@ -252,21 +262,33 @@ struct Problem {
 Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& specs, const Stresses& stresses,
                      const Device& device, Precision precision) {
   Problem problem;
+  const bool apart = !arguments.source_inputs.empty();
+  const data::FittedInputs fitted = fitted_inputs_of(specs);
+  problem.target = load_data(arguments.target, device, apart ? data::FittedInputs() : fitted);
+  const Shape sample = problem.target.train.sample_shape();
   for (const auto& spec : specs) {
-    if (!spec.features) problem.sources.push_back(load_source(spec, device, precision));
+    if (!spec.features && !apart) problem.sources.push_back(load_source(spec, device, precision, sample));
   }
-  problem.target = load_data(arguments.target, device);
   require_test_part(problem.target, "the comparison");
-  if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device);
+  data::FittedInputs beside = fitted;
+  if (!beside.text) beside.text = problem.target.train.text;
+  if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device, beside);
+  std::optional<data::TrainTest> seen;
+  if (apart) seen = load_data(arguments.source_inputs, device, fitted);
   std::vector<FeatureMatrices> matrices;
   for (const auto& spec : specs) {
-    if (spec.features) matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target));
+    if (spec.features) {
+      matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target));
+    } else if (apart) {
+      matrices.push_back(features_elsewhere(load_source(spec, device, precision, seen->train.sample_shape()), *seen,
+                                            arguments.target, problem.target));
+    }
   }
   const std::int64_t offset = arguments.training.train_offset;
   problem.target.train = drop_first(std::move(problem.target.train), offset);
   auto next = matrices.begin();
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    if (!specs[i].features) continue;
+    if (!specs[i].features && !apart) continue;
     problem.sources.insert(problem.sources.begin() + static_cast<std::ptrdiff_t>(i),
                            next++->source(problem.target, offset));
   }
@@ -315,7 +337,7 @@ void run(const Arguments& arguments) {
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
   options.threads_per_run = 1;
-  const DType storage = arguments.feature_storage == "bf16" ? DType::bf16 : DType::f32;
+  const DType storage = feature_storages.at(arguments.feature_storage);
   auto cache = arguments.cache_folder.empty()
                    ? std::make_unique<transfer::FeatureCache>(storage)
                    : std::make_unique<transfer::FeatureCache>(arguments.cache_folder, storage);
@@ -351,6 +373,9 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command.add_option("--source-data", arguments.source_data,
                      "SPEC of samples that the source was trained on, for strategies that look at them");
+  command.add_option("--source-inputs", arguments.source_inputs,
+                     "SPEC of what the sources that are networks see of the target's samples in place of its inputs: "
+                     "their features are made of it, and row i is the target's row i");
   command.add_option("--model", arguments.model, "of scratch and of the residual encoder h; " + model_help());
   command.add_option("--seeds", arguments.seeds, "number of paired runs")
       ->check(between(1, transfer::max_seeds))
@@ -368,8 +393,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--html", arguments.html, "write a report with charts to FILE");
   command.add_option("--feature-cache", arguments.cache_folder, "keep frozen features in this folder for later calls");
   command
-      .add_option("--feature-storage", arguments.feature_storage, "of frozen features: f32, or bf16 in half the bytes")
-      ->check(CLI::IsMember({"f32", "bf16"}))
+      .add_option(
+          "--feature-storage", arguments.feature_storage,
+          "of frozen features: f32, or rounded: bf16 or f16 in half the bytes, int8 (256 steps a column) in a quarter")
+      ->check(CLI::IsMember(feature_storages))
       ->capture_default_str();
   command.add_option("--state", arguments.state_folder, "keep finished and unfinished runs in this folder");
   command.add_flag("--resume", arguments.resume, "go on from the state folder (rtl-state unless --state names one)");

@@ -5,6 +5,7 @@
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/io/safetensors.hpp"
 #include "rtl/layers/models.hpp"
 
 namespace rtl::cli {
@@ -28,10 +29,35 @@ FileArguments data_files(const std::string& option, const std::string& spec) {
   return files;
 }
 
-data::TrainTest load_data(const std::string& spec, const Device& device) {
-  data::TrainTest parts = data::load(spec, device);
+data::TrainTest load_data(const std::string& spec, const Device& device, const data::FittedInputs& fitted) {
+  data::TrainTest parts = data::load(spec, device, fitted);
   for (const std::string& note : parts.notes) fmt::print(stderr, "rtl: note: {}\n", printable(note));
   return parts;
+}
+
+data::FittedInputs fitted_inputs_of(const std::string& model_file) {
+  io::Metadata metadata;
+  try {
+    metadata = io::SafetensorsFile(model_file).metadata();
+  } catch (const Error&) {
+    return {};  // whoever loads the model tells more
+  }
+  data::FittedInputs fitted;
+  if (const auto found = metadata.find(data::preprocessing_key); found != metadata.end()) {
+    fitted.columns = std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(model_file, found->second));
+  }
+  if (const auto found = metadata.find(data::text_encoder_key); found != metadata.end()) {
+    fitted.text = data::TextEncoder::parse(model_file, found->second);
+  }
+  return fitted;
+}
+
+std::string without_labels(const std::string& spec) {
+  if (!spec.starts_with("csv:")) return spec;
+  const auto question = spec.find('?');
+  if (question == std::string::npos) return spec + "?label=";
+  const bool given = spec.find("?label=", question) == question || spec.find("&label=", question) != std::string::npos;
+  return given ? spec : spec + "&label=";
 }
 
 void require_test_part(const data::TrainTest& parts, const std::string& purpose) {

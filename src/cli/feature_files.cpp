@@ -119,6 +119,15 @@ FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string
   return {stem(source.file), std::move(train), chosen_rows(std::move(all), parts.test_rows)};
 }
 
+FeatureMatrices features_elsewhere(const transfer::FrozenSource& source, const data::TrainTest& seen,
+                                   const std::string& spec, const data::TrainTest& parts) {
+  const std::string what = fmt::format("--source-inputs {}", seen.train.name);
+  const auto rows = [&](const data::Dataset& samples, bool test) {
+    return rows_of_part(what, source.features(samples), spec, parts, test);
+  };
+  return {source.name(), rows(seen.train, false), rows(seen.test, true)};
+}
+
 GivenFeatures::GivenFeatures(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) {
     const std::size_t equals = argument.find('=');

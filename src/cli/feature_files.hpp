@@ -36,6 +36,12 @@ struct FeatureMatrices {
 /// both parts are cut from. Throws ValueError that says how many rows there are and how many are needed.
 FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts);
 
+/// Features that a source which is a network makes of other inputs than the target's: `seen` has as many samples in
+/// each part, or both of its parts are the rows of the file that the target's are cut from. Throws ValueError for
+/// others.
+FeatureMatrices features_elsewhere(const transfer::FrozenSource& source, const data::TrainTest& seen,
+                                   const std::string& spec, const data::TrainTest& parts);
+
 /// Features that predict is given, by the names of the sources whose they are.
 class GivenFeatures {
  public:

@@ -35,7 +35,7 @@ Json to_json(const transfer::StrategyResult& result, const transfer::Comparison&
                          {"weight", read_out.weight},
                          {"temperature", read_out.temperature},
                          {"loss", read_out.loss},
-                         {"difference_from_network_alone", read_out.difference},
+                         {"difference", read_out.difference},
                          {"standard_error", read_out.standard_error}});
   }
   Json new_samples = to_json(result.difference_new_samples);

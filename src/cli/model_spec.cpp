@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "cli/commands.hpp"
+#include "cli/data_argument.hpp"
 #include "cli/table.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/layers/model.hpp"
@@ -114,15 +115,43 @@ std::optional<data::InputNormalization> chosen_normalization(const ModelSpec& sp
 
 }  // namespace
 
-transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision) {
+transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision,
+                                   const std::optional<Shape>& sample) {
   if (spec.features) {
     throw UsageError(fmt::format("features:{} is no model; features are a --source of rtl transfer", spec.file));
   }
-  auto loaded = layers::load_network(spec.file, device, spec.architecture);
+  auto loaded = layers::load_network(spec.file, device, spec.architecture, DType::f32, sample);
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
-  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  transfer::FrozenSource source(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  source.set_text(std::move(loaded.text));
+  return source;
+}
+
+data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
+  data::FittedInputs shared;
+  std::string first;
+  for (const ModelSpec& source : sources) {
+    if (source.features) continue;
+    data::FittedInputs own = fitted_inputs_of(source.file);
+    if (!shared.text) shared.text = std::move(own.text);
+    if (!own.columns || own.columns->empty()) continue;
+    if (shared.columns && own.columns->to_text() != shared.columns->to_text()) {
+      throw UsageError(
+          fmt::format("--source: the columns of {} and {} were prepared differently, so that no data suits both; give "
+                      "one of them, or features of the other (rtl features)",
+                      first, source.file));
+    }
+    if (!shared.columns) {
+      first = source.file;
+      for (const std::string& step : own.columns->describe()) {
+        fmt::print(stderr, "rtl: note: the columns are prepared as for {}: {}\n", first, printable(step));
+      }
+    }
+    shared.columns = std::move(own.columns);
+  }
+  return shared;
 }
 
 std::vector<std::string> split_list(const std::string& option, const std::string& text) {

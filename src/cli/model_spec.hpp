@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "rtl/data/dataset.hpp"
+#include "rtl/data/load.hpp"
 #include "rtl/transfer/source.hpp"
 
 namespace rtl::cli {
 
 /// What may stand behind normalize=, for help and errors.
-inline constexpr const char* model_normalizations = "auto|half|imagenet|cifar|none|standardize";
+inline constexpr const char* model_normalizations = "auto|half|imagenet|lite|cifar|none|standardize";
 
 struct ModelSpec {
   std::optional<std::string> architecture;  ///< "resnet_cifar:20"
@@ -32,8 +33,15 @@ std::string stem(const std::string& path);
 
 /// Loads a network and freezes it; its name has the layer, if there is one. Its input normalisation is
 /// the spec's, else the file's, else what published checkpoints of its architecture expect.
+/// A network of images whose file does not say how large they are gets those of `sample`, the shape of the data's.
 /// Throws UsageError for features.
-transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32);
+transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, Precision precision = Precision::f32,
+                                   const std::optional<Shape>& sample = {});
+
+/// How the inputs of samples that these sources are to see are made: columns are prepared as for the training rows of
+/// those that are networks, texts encoded as those of the first that says how. Throws UsageError for two whose columns
+/// were prepared differently.
+data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for
 /// an empty part.

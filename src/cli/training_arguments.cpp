@@ -67,7 +67,7 @@ void TrainingArguments::add_to(CLI::App& command) {
   add_precision(command, precision, "of training and of frozen sources")->group(group);
   command
       .add_option("--normalize", normalization,
-                  "inputs of the trained network: half, imagenet, cifar or none for images, standardize (by the "
+                  "inputs of the trained network: half, imagenet, lite, cifar or none for images, standardize (by the "
                   "training rows) or none for vectors; auto: half, or standardize")
       ->capture_default_str()
       ->group(group);
@@ -116,7 +116,7 @@ data::Normalization TrainingArguments::parsed_normalization(const data::Dataset&
   if ((asked == Normalization::standardize) != train.has_images()) return asked;
   throw UsageError(fmt::format("--normalize {}: {} has {}, which take {} or none", normalization, train.name,
                                train.has_images() ? "images" : "vectors",
-                               train.has_images() ? "half, imagenet, cifar" : "standardize"));
+                               train.has_images() ? "half, imagenet, lite, cifar" : "standardize"));
 }
 
 data::Normalization TrainingArguments::parsed_normalization() const {

@@ -39,7 +39,7 @@ void check_pair(const char* one, const std::string& first, const char* other, co
 }
 
 Array read_features(const std::string& option, const std::string& argument, const FittedRows& fitted) {
-  Array array = read_array(option, argument);
+  Array array = read_array(option, argument, fitted.preprocessing.get());
   if (array.columns() == fitted.features) return array;
   throw ShapeError(fmt::format("{} has {} columns ({}), {} has {} ({}); the model needs the features it was fitted to",
                                array.file, array.columns(), option, fitted.features_file, fitted.features,
@@ -121,7 +121,8 @@ FittedRows::FittedRows(const Array& x, const Array& y, const std::vector<double>
       targets_option(y.option),
       features(x.columns()),
       outputs(y.columns()),
-      classes(y.classes) {
+      classes(y.classes),
+      preprocessing(x.preprocessing) {
   if (classes.empty()) return;
   const std::vector<double> targets = doubles_of(y.values);
   std::vector<double> counts(classes.size());

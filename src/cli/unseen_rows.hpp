@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,8 +32,9 @@ struct UnseenArguments {
 struct FittedRows {
   std::string features_file, features_option, targets_file, targets_option;
   std::int64_t features = 0, outputs = 0;
-  std::vector<std::string> classes;  ///< of the outputs; none if targets are values
-  std::size_t most_frequent = 0;     ///< of the classes
+  std::vector<std::string> classes;                          ///< of the outputs; none if targets are values
+  std::size_t most_frequent = 0;                             ///< of the classes
+  std::shared_ptr<const data::Preprocessing> preprocessing;  ///< of the features; null where there is none
 
   /// `weights` of the rows (none: all 1).
   FittedRows(const Array& features, const Array& targets, const std::vector<double>& weights = {});

@@ -94,14 +94,16 @@ std::string expectation_on_new_samples(const transfer::StrategyResult& result) {
 
 /// What a strategy that weighs outputs trusts; empty for others.
 std::string describe_read_outs(const transfer::StrategyResult& result, bool regression) {
+  const auto reference = std::ranges::find(result.read_outs, 0, &transfer::ReadOut::difference);
   std::string text;
   for (const auto& read_out : result.read_outs) {
     text += fmt::format("{}{} {:.2f}", text.empty() ? "" : ", ", read_out.name, read_out.weight);
     if (std::isfinite(read_out.loss)) {
-      text += fmt::format(" ({} {:.3f}{})", regression ? "squared error" : "loss", read_out.loss,
-                          read_out.difference == 0 ? ""
-                                                   : fmt::format(", {:+.3f} ± {:.3f} to the network alone",
-                                                                 read_out.difference, read_out.standard_error));
+      text += fmt::format(
+          " ({} {:.3f}{})", regression ? "squared error" : "loss", read_out.loss,
+          reference == result.read_outs.end() || read_out.difference == 0
+              ? ""
+              : fmt::format(", {:+.3f} ± {:.3f} to {}", read_out.difference, read_out.standard_error, reference->name));
     }
   }
   if (text.empty()) return {};
@@ -111,6 +113,9 @@ std::string describe_read_outs(const transfer::StrategyResult& result, bool regr
                      text);
 }
 
+/// An R^2 may be below -1e30; from here on numbers have exponents.
+constexpr double longest = 1e4;
+
 }  // namespace
 
 std::string score_name(const transfer::Comparison& comparison) { return comparison.regression ? "R^2" : "accuracy"; }
@@ -119,9 +124,15 @@ std::string score_unit(const transfer::Comparison& comparison) {
   return comparison.regression ? "hundredths of R^2" : "percentage points";
 }
 
-std::string points(double fraction) { return std::isnan(fraction) ? "–" : fmt::format("{:+.1f}", 100 * fraction); }
+std::string points(double fraction) {
+  if (std::isnan(fraction)) return "–";
+  return std::abs(fraction) < longest ? fmt::format("{:+.1f}", 100 * fraction) : fmt::format("{:+.1e}", 100 * fraction);
+}
 
-std::string percent(double fraction) { return std::isnan(fraction) ? "–" : fmt::format("{:.1f}", 100 * fraction); }
+std::string percent(double fraction) {
+  if (std::isnan(fraction)) return "–";
+  return std::abs(fraction) < longest ? fmt::format("{:.1f}", 100 * fraction) : fmt::format("{:.1e}", 100 * fraction);
+}
 
 std::string limits(const transfer::Interval& difference) {
   return fmt::format("{} to {}", points(difference.low), points(difference.high));

@@ -132,4 +132,23 @@ Tensor array_inputs(const std::string& file, Tensor values, ImageLayout& layout,
   return std::move(images).reshaped(shape);
 }
 
+ColumnTable array_columns(const std::string& file, const Tensor& values) {
+  if (values.rank() != 2 || values.count() == 0) {
+    throw FormatError(file, fmt::format("holds {} {}; only vectors [N, p] are columns that can be prepared or imputed",
+                                        name_of(values.dtype()), values.shape().to_string()));
+  }
+  const std::vector<double> numbers = array_numbers(values);
+  const auto width = static_cast<std::size_t>(values.extent(1));
+  ColumnTable table;
+  table.rows = values.extent(0);
+  table.file = file;
+  for (std::size_t c = 0; c < width; ++c) {
+    Column column{std::to_string(c + 1), {}, {}, false};
+    column.numbers.reserve(static_cast<std::size_t>(table.rows));
+    for (std::size_t i = c; i < numbers.size(); i += width) column.numbers.push_back(numbers[i]);
+    table.columns.push_back(std::move(column));
+  }
+  return table;
+}
+
 }  // namespace rtl::data

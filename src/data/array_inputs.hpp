@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/data/preprocessing.hpp"
 
 namespace rtl::data {
 
@@ -24,5 +25,9 @@ Tensor finite_matrix(const std::string& file, const std::vector<double>& values,
 /// the next file; what was not certain is added to `notes`. Throws FormatError naming the file for other ranks, no
 /// value, NaN and infinities, images whose axes or values can be read in two ways or not at all.
 Tensor array_inputs(const std::string& file, Tensor values, ImageLayout& layout, std::vector<std::string>& notes);
+
+/// [N, p] of any dtype as numbers of columns, which are called by their numbers from 1; NaN is a missing value. Throws
+/// FormatError for other ranks and no value.
+ColumnTable array_columns(const std::string& file, const Tensor& values);
 
 }  // namespace rtl::data

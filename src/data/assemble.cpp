@@ -80,7 +80,8 @@ TrainTest assemble_files(const Spec& spec, const std::function<Dataset(const std
                     : random_split(whole.size(), fraction, seed);
   return assemble(spec, [&](Part part) -> LoadedPart {
     std::vector<std::int64_t>& rows = part == Part::train ? split.first : split.second;
-    const bool wanted = part == Part::train || fraction > 0;
+    // Where classes are too small for the usual share, what needs a test part tells it.
+    const bool wanted = part == Part::train || (fraction > 0 && spec.has("test_fraction"));
     if (rows.empty() && wanted) {
       throw ValueError(
           fmt::format("SPEC '{}': test_fraction={} leaves the {} part empty; take another fraction or "
@@ -101,8 +102,12 @@ Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end)
     copy_bytes(rows, part);
     return part;
   };
-  return {copied(dataset.inputs), copied(dataset.labels),  dataset.classes,     dataset.class_names,
-          dataset.name,           copied(dataset.targets), dataset.target_names};
+  Dataset part = dataset.without_tensors();
+  part.inputs = copied(dataset.inputs);
+  part.labels = copied(dataset.labels);
+  part.targets = copied(dataset.targets);
+  part.weights = copied(dataset.weights);
+  return part;
 }
 
 std::vector<std::string> list_folder(const std::string& folder) {

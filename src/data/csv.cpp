@@ -12,7 +12,9 @@
 #include "core/joined.hpp"
 #include "data/csv_columns.hpp"
 #include "data/csv_header.hpp"
+#include "data/csv_kinds.hpp"
 #include "data/csv_scanner.hpp"
+#include "data/table_parts.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
@@ -23,10 +25,18 @@ namespace {
 /// The rows so far.
 class TableBuilder {
  public:
-  TableBuilder(const std::string& file, const CsvOptions& options, const std::vector<std::string>& first, bool header)
+  TableBuilder(const std::string& file, const CsvOptions& options, const std::vector<std::string>& first, bool header,
+               CsvScanner rest)
       : file_(file), options_(options), columns_(file, options, first, header) {
     labels_.file = file;
     may_be_index_ = columns_.first_is_unnamed();
+    texts_ = text_columns(columns_, options, header ? nullptr : &first, std::move(rest));
+    std::size_t position = 0;
+    for (std::size_t c = 0; c < columns_.count(); ++c) {
+      if (!columns_.kept(c)) continue;
+      if (texts_[c]) categories_.push_back({columns_.name(c), position, {}});
+      ++position;
+    }
   }
 
   void add(const std::vector<std::string>& fields, std::int64_t line) {
@@ -34,21 +44,31 @@ class TableBuilder {
     if (may_be_index_) may_be_index_ = is_whole(fields[0]);
     if (may_be_index_) index_.push_back(fields[0]);
     if (leaves_out(fields, line)) return;
+    auto category = categories_.begin();
     for (std::size_t c = 0; c < fields.size(); ++c) {
-      if (columns_.kept(c)) values_.push_back(number(fields[c], c, line));
+      if (!columns_.kept(c)) continue;
+      if (texts_[c]) {
+        (category++)->values.push_back(is_missing(fields[c], options_.missing_words) ? "" : fields[c]);
+      } else {
+        values_.push_back(number(fields[c], c, line));
+      }
     }
-    if (columns_.label()) labels_.labels.push_back(fields[*columns_.label()]);
+    if (columns_.label()) labels_.labels.push_back(label(fields[*columns_.label()], line));
     for (const std::size_t c : columns_.targets()) targets_.push_back(number(fields[c], c, line));
+    if (columns_.weights()) weights_.push_back(weight(fields[*columns_.weights()], *columns_.weights(), line));
     labels_.places.push_back(line);
   }
 
   CsvTable finish(const Device& host) {
     CsvTable table;
-    table.columns = columns_.kept_names();
+    for (std::size_t c = 0; c < columns_.count(); ++c) {
+      if (columns_.kept(c) && !texts_[c]) table.columns.push_back(columns_.name(c));
+    }
+    table.categories = std::move(categories_);
     table.notes = columns_.notes();
     const auto rows = static_cast<std::int64_t>(labels_.places.size() + left_out_.size());
     if (rows == 0) throw FormatError(file_, "has no row of values");
-    if (table.columns.empty() && !columns_.label() && columns_.targets().empty()) {
+    if (table.columns.empty() && table.categories.empty() && !columns_.label() && columns_.targets().empty()) {
       throw FormatError(file_, "has no column of numbers beside what is dropped");
     }
     check_index();
@@ -69,6 +89,7 @@ class TableBuilder {
       table.targets = Tensor::from(targets_, {shape[0], static_cast<std::int64_t>(columns_.targets().size())}, host);
       for (const std::size_t c : columns_.targets()) table.target_names.push_back(columns_.name(c));
     }
+    table.weights = std::move(weights_);
     table.lines = std::move(labels_.places);
     if (!left_out_.empty()) table.notes.push_back(describe_left_out(left_out_, rows));
     table.left_out = std::move(left_out_);
@@ -90,12 +111,12 @@ class TableBuilder {
   /// FormatError for what is missing and may not be.
   bool leaves_out(const std::vector<std::string>& fields, std::int64_t line) {
     for (std::size_t c = 0; c < fields.size(); ++c) {
-      const bool label = columns_.label() == c, target = columns_.is_target(c);
+      const bool label = columns_.label() == c, target = columns_.is_target(c) || columns_.weights() == c;
       if ((!label && !target && !columns_.kept(c)) || !is_missing(fields[c], options_.missing_words)) continue;
       if (label && std::find(options_.classes.begin(), options_.classes.end(), fields[c]) != options_.classes.end()) {
         continue;
       }
-      if (options_.missing == CsvMissing::drop) {
+      if (options_.missing == CsvMissing::drop || (options_.missing == CsvMissing::impute && (label || target))) {
         left_out_.push_back({line, columns_.name(c), fields[c]});
         return true;
       }
@@ -103,7 +124,7 @@ class TableBuilder {
       if (options_.missing == CsvMissing::error || target) {
         const std::string found = fields[c].empty() ? "" : fmt::format(" ({} counts as missing)", shown(fields[c]));
         throw FormatError(file_, fmt::format("line {}: column '{}' has no value{}; say missing=drop to leave such rows "
-                                             "out, or drop=COLUMN for such columns",
+                                             "out, missing=impute to fill such gaps, or drop=COLUMN for such columns",
                                              line, columns_.name(c), found));
       }
     }
@@ -121,6 +142,26 @@ class TableBuilder {
                                          "class say na= (then only empty fields are missing) or name it in classes=; "
                                          "missing=drop leaves such rows out",
                                          line, name, shown(text)));
+  }
+
+  /// Itself, or on which side of a number it lies.
+  std::string label(const std::string& text, std::int64_t line) const {
+    if (!options_.above) return text;
+    const auto value = parse_number(text, options_.decimal);
+    if (value && !std::isnan(*value)) {
+      return fmt::format("{}{}", *value > *options_.above ? ">" : "<=", shortest(*options_.above));
+    }
+    throw FormatError(file_,
+                      fmt::format("line {}: the label (column '{}') is {}, no number to compare with above={}", line,
+                                  columns_.name(*columns_.label()), shown(text), shortest(*options_.above)));
+  }
+
+  double weight(const std::string& text, std::size_t column, std::int64_t line) const {
+    const double weight = number(text, column, line);
+    if (weight >= 0) return weight;
+    throw FormatError(file_, fmt::format("line {}: the weight (column '{}') is {}; weights are numbers that are not "
+                                         "negative",
+                                         line, columns_.name(column), text.empty() ? "missing" : shown(text)));
   }
 
   double number(const std::string& text, std::size_t column, std::int64_t line) const {
@@ -144,9 +185,8 @@ class TableBuilder {
       return "; if blanks part the fields say delimiter=blank";
     }
     if (columns_.is_target(column)) return "; real targets are numbers, and texts are classes (target=class)";
-    return "; a column of text can be the label column, or be dropped, and a word that stands for a missing value can "
-           "be "
-           "named in na=";
+    return "; a column of text can be the label column, or be dropped, or hold categories (categories=), and a word "
+           "that stands for a missing value can be named in na=";
   }
 
   /// Throws for an unnamed first column with another whole number in each row.
@@ -169,8 +209,11 @@ class TableBuilder {
   const std::string& file_;
   const CsvOptions& options_;
   CsvColumns columns_;
+  std::vector<bool> texts_;  ///< for each column of the file
+  std::vector<CsvCategories> categories_;
   std::vector<double> values_;
   std::vector<double> targets_;
+  std::vector<double> weights_;
   LabelTexts labels_;  ///< places are those of all rows, also without labels
   std::vector<CsvGap> left_out_;
   bool may_be_index_;
@@ -220,15 +263,21 @@ CsvOptions csv_options(const Spec& spec) {
   const std::string target = spec.text("target");
   if (target == "real") csv.targets = spec.list("label");
   if (target != "real") csv.label = spec.text("label");
+  csv.weights = spec.text("weights");
+  if (spec.has("above")) csv.above = spec.number("above", 0);
   csv.columns = spec.list("columns");
   csv.drop = spec.list("drop");
+  csv.categories = spec.list("categories");
+  csv.detect_categories = true;
   csv.classes = spec.list("classes");
   const std::string labels = spec.text("labels"), header = spec.text("header"), delimiter = spec.text("delimiter");
   csv.labels = labels == "text" || (labels.empty() && target == "class") ? CsvLabels::text
                : labels == "number"                                      ? CsvLabels::number
                                                                          : CsvLabels::detect;
   csv.header = header == "yes" ? CsvHeader::present : header == "no" ? CsvHeader::absent : CsvHeader::detect;
-  csv.missing = spec.text("missing") == "drop" ? CsvMissing::drop : CsvMissing::error;
+  csv.missing = spec.text("missing") == "drop" ? CsvMissing::drop
+                : wants_imputation(spec)       ? CsvMissing::impute
+                                               : CsvMissing::error;
   if (spec.has("na")) csv.missing_words = spec.list("na");
   constexpr std::pair<const char*, char> delimiters[] = {
       {"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"blank", ' '}, {"bar", '|'}};
@@ -251,7 +300,7 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options, const Devi
   if (!scanner.next(fields)) throw FormatError(path, "is empty, where a table is expected");
   HeaderDecision decision{options.header == CsvHeader::present, ""};
   if (options.header == CsvHeader::detect) decision = detect_header(fields, scanner, options);
-  TableBuilder builder(path, options, fields, decision.header);
+  TableBuilder builder(path, options, fields, decision.header, scanner);
   if (!decision.header) builder.add(fields, scanner.line());
   while (scanner.next(fields)) builder.add(fields, scanner.line());
   CsvTable table = builder.finish(device.host());

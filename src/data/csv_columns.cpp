@@ -81,6 +81,11 @@ void CsvColumns::choose(const CsvOptions& options) {
     targets_.push_back(column);
     kept_[column] = false;
   }
+  if (!options.weights.empty()) {
+    weights_ = find(options.weights);
+    check_is_feature(options.weights, *weights_, "the weights");
+    kept_[*weights_] = false;
+  }
   for (const std::string& wanted : options.columns) {
     const std::size_t column = find(wanted);
     check_is_feature(wanted, column, "kept");
@@ -91,6 +96,15 @@ void CsvColumns::choose(const CsvOptions& options) {
     const std::size_t column = find(wanted);
     check_is_feature(wanted, column, "dropped");
     kept_[column] = false;
+  }
+  categories_.assign(names_.size(), false);
+  for (const std::string& wanted : options.categories) {
+    const std::size_t column = find(wanted);
+    check_is_feature(wanted, column, "a category");
+    if (!kept_[column]) {
+      throw ValueError(fmt::format("{}: the column of categories '{}' is none of the columns to keep", file_, wanted));
+    }
+    categories_[column] = true;
   }
 }
 

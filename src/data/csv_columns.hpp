@@ -22,12 +22,15 @@ class CsvColumns {
   const std::string& name(std::size_t column) const { return names_[column]; }
   bool kept(std::size_t column) const { return kept_[column]; }
   std::optional<std::size_t> label() const noexcept { return label_; }
+  std::optional<std::size_t> weights() const noexcept { return weights_; }
   /// In the order in which they were asked for.
   const std::vector<std::size_t>& targets() const noexcept { return targets_; }
   bool is_target(std::size_t column) const {
     return std::find(targets_.begin(), targets_.end(), column) != targets_.end();
   }
   std::vector<std::string> kept_names() const;
+  /// Asked for as a column of texts.
+  bool is_category(std::size_t column) const { return categories_[column]; }
   /// The first column has no name of its own, and nobody asked for it.
   bool first_is_unnamed() const noexcept { return first_is_unnamed_; }
   const std::vector<std::string>& notes() const noexcept { return notes_; }
@@ -44,7 +47,8 @@ class CsvColumns {
   std::vector<bool> unnamed_;
   std::vector<bool> kept_;
   std::vector<bool> by_number_;  ///< kept because its number was given
-  std::optional<std::size_t> label_;
+  std::vector<bool> categories_;
+  std::optional<std::size_t> label_, weights_;
   std::vector<std::size_t> targets_;
   bool first_is_unnamed_ = false;
   std::vector<std::string> notes_;

@@ -48,33 +48,50 @@ Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
     }
   }
   const Tensor chosen = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, inputs.device());
-  return {rows_of(inputs, chosen),
-          rows_of(labels, chosen),
-          classes,
-          class_names,
-          name,
-          rows_of(targets, chosen),
-          target_names};
+  Dataset part = without_tensors();
+  part.inputs = rows_of(inputs, chosen);
+  part.labels = rows_of(labels, chosen);
+  part.targets = rows_of(targets, chosen);
+  part.weights = rows_of(weights, chosen);
+  return part;
 }
 
 Dataset Dataset::clone() const {
-  return {inputs.clone(), labels.clone(), classes, class_names, name, targets.clone(), target_names};
+  Dataset copy = without_tensors();
+  copy.inputs = inputs.clone();
+  copy.labels = labels.clone();
+  copy.targets = targets.clone();
+  copy.weights = weights.clone();
+  return copy;
+}
+
+Dataset Dataset::without_tensors() const {
+  return {{}, {}, classes, class_names, name, {}, target_names, preprocessing, {}, vocabulary, text};
 }
 
 void Dataset::fail(const std::string& fault) const { throw ValueError(fmt::format("data set '{}': {}", name, fault)); }
 
 void Dataset::check() const {
   if (size() == 0) fail("there is no sample");
-  const bool fits = has_images() ? inputs.dtype() == DType::u8 : inputs.dtype() == DType::f32 && inputs.rank() == 2;
+  const bool fits =
+      has_images() ? inputs.dtype() == DType::u8 : (inputs.dtype() == DType::f32 || has_tokens()) && inputs.rank() == 2;
   if (!fits) {
-    fail(fmt::format("inputs are {} {}; they must be u8 images [N, H, W, C] or f32 vectors [N, p]",
+    fail(fmt::format("inputs are {} {}; they must be u8 images [N, H, W, C], f32 vectors [N, p] or i32 tokens [N, T]",
                      name_of(inputs.dtype()), inputs.shape().to_string()));
+  }
+  if (has_tokens() != (vocabulary > 0)) {
+    fail(has_tokens() ? "the size of the tokens' vocabulary is not set"
+                      : "there is a vocabulary, but there are no tokens");
   }
   if (inputs.count() == 0) fail(fmt::format("the samples are empty: {}", inputs.shape().to_string()));
   if (has_labels() && is_regression()) fail("there are both labels and real targets; it is one or the other");
   if (has_labels() && (labels.dtype() != DType::i32 || labels.shape() != Shape{size()})) {
     fail(fmt::format("the labels are {} {} for {} samples; they must be i32 [{}], or absent where none are needed",
                      name_of(labels.dtype()), labels.shape().to_string(), size(), size()));
+  }
+  if (weights.defined() && (weights.dtype() != DType::f32 || weights.shape() != Shape{size()})) {
+    fail(fmt::format("the weights are {} {} for {} samples; they must be f32 [{}]", name_of(weights.dtype()),
+                     weights.shape().to_string(), size(), size()));
   }
   if (!is_regression()) return;
   if (targets.dtype() != DType::f32 || targets.rank() != 2 || targets.extent(0) != size() || outputs() == 0) {
@@ -97,7 +114,39 @@ void Dataset::validate(bool for_training) const {
     const std::string fault = find_not_finite(inputs, "feature");
     if (!fault.empty()) fail(fault);
   }
+  if (has_tokens()) validate_tokens();
+  mean_one_weights();
   is_regression() ? validate_targets(for_training) : validate_labels(for_training);
+}
+
+std::vector<float> Dataset::mean_one_weights() const {
+  if (!weights.defined()) return {};
+  std::vector<float> values = weights.to_vector<float>();
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]) || values[i] < 0) fail(fmt::format("sample {}: the weight is {}", i, values[i]));
+    sum += static_cast<double>(values[i]);
+  }
+  if (!(sum > 0)) fail("all weights are 0");
+  const double scale = static_cast<double>(values.size()) / sum;
+  for (float& value : values) value = static_cast<float>(scale * static_cast<double>(value));
+  return values;
+}
+
+void Dataset::validate_tokens() const {
+  const std::vector<std::int32_t> values = inputs.to_vector<std::int32_t>();
+  const auto length = static_cast<std::size_t>(inputs.extent(1));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool padding = values[i] == -1;
+    if (!padding && (values[i] < 0 || values[i] >= vocabulary)) {
+      fail(fmt::format("sample {}, position {}: token {} is none of the vocabulary's {}", i / length, i % length,
+                       values[i], vocabulary));
+    }
+    if (!padding && i % length > 0 && values[i - 1] == -1) {
+      fail(fmt::format("sample {}, position {}: a token stands behind -1, which fills sequences up at their ends",
+                       i / length, i % length));
+    }
+  }
 }
 
 void Dataset::validate_labels(bool for_training) const {

@@ -2,6 +2,7 @@
 // one, and the build lists them.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,11 @@ struct Format {
   TrainTest (*load)(const Spec& spec, const Device& host);
   /// What is wrong with options that are right each for itself; empty if nothing is. Null where nothing can be.
   std::string (*fault)(const Spec& spec) = nullptr;
+  /// As `load`, but columns are prepared as they were for a model. Null where inputs are no columns.
+  TrainTest (*load_prepared)(const Spec& spec, const Device& host, const Preprocessing& fitted) = nullptr;
+  /// Of formats of texts: `load` with an encoder that was fitted before, which may be null.
+  TrainTest (*load_encoded)(const Spec& spec, const Device& host,
+                            const std::shared_ptr<const TextEncoder>& encoder) = nullptr;
 };
 
 namespace formats {

@@ -4,6 +4,9 @@
 
 #include <utility>
 
+#include "rtl/core/error.hpp"
+#include "rtl/data/preprocessing.hpp"
+
 namespace rtl::data::options {
 
 SpecOption choice(std::string name, std::vector<std::string> choices, std::string help) {
@@ -16,6 +19,15 @@ SpecOption whole(std::string name, double least, double most, std::string help) 
           .least = least,
           .most = most,
           .placeholder = "N",
+          .help = std::move(help)};
+}
+
+SpecOption number(std::string name, double least, double most, std::string placeholder, std::string help) {
+  return {.name = std::move(name),
+          .type = SpecValue::number,
+          .least = least,
+          .most = most,
+          .placeholder = std::move(placeholder),
           .help = std::move(help)};
 }
 
@@ -43,20 +55,24 @@ Options parts() {
           whole("offset", 0, most_whole, "leaves out the training part's first N samples")};
 }
 
+Options images() {
+  constexpr double most = 1 << 14;
+  const std::string resize =
+      "images get N pixels along their shorter side, bilinearly without aligned corners, and the middle N by N "
+      "of them are taken";
+  const SpecOption color =
+      choice("color", {"rgb", "grey"}, "three channels, or one; grey is repeated, and colours become their luminance");
+  return {whole("resize", 1, most, resize), whole("crop", 1, most, "the middle N by N pixels, after resize"), color};
+}
+
 Options test_part() {
-  return {
-      SpecOption{.name = "test",
-                 .type = SpecValue::files,
-                 .placeholder = "FILE",
-                 .help = "the test part; without it a share is parted off, of every class or of all"},
-      {.name = "test_fraction",
-       .type = SpecValue::number,
-       .least = 0,
-       .most = 1,
-       .placeholder = "F",
-       .help =
-           "that share, 0.2 if not given, and without labels both parts are all samples; 0 leaves the test part empty"},
-      whole("seed", 0, most_whole, "draws the samples that are parted off; 0 if not given")};
+  SpecOption test = text("test", "FILE", "the test part; without it a share is parted off, of every class or of all");
+  test.type = SpecValue::files;
+  return {test,
+          number("test_fraction", 0, 1, "F",
+                 "that share, 0.2 if not given, and without labels both parts are all samples; 0 leaves the test part "
+                 "empty"),
+          whole("seed", 0, most_whole, "draws the samples that are parted off; 0 if not given")};
 }
 
 Options target() {
@@ -75,17 +91,61 @@ Options label_columns() {
                  "one class")};
 }
 
-Options table() {
-  return {list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
-          list("drop", "COLUMN", "columns to leave out; they may hold text"),
-          choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
-          choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
-          choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given"),
-          choice("missing", {"error", "drop"}, "what becomes of rows with a missing value; error if not given"),
+namespace {
+
+/// What becomes of missing values, and of categories.
+Options gaps() {
+  const std::string missing =
+      "what becomes of a missing value: an error, its row is left out, or it is filled by the training part; error if "
+      "not given";
+  return {choice("missing", {"error", "drop", "impute"}, missing),
+          choice("impute", {"median", "mean", "frequent"},
+                 "what fills missing numbers; median if not given; missing categories are one of their own, or with "
+                 "frequent the most frequent; means missing=impute"),
+          choice("indicators", {"no", "yes"},
+                 "whether columns of 0 and 1 tell what was missing, which yes asks to be imputed; no if not given"),
+          list("categories", "COLUMN", "columns whose values are names of categories, also where they are numbers"),
+          whole("levels", 2, 1 << 20, "the most categories that a column may have; 1000 if not given"),
           list("na", "WORD",
                "what counts as missing beside an empty field; ?, NA, N/A, NaN, null, <NA> and #N/A if not "
                "given, nothing else if empty",
                true)};
+}
+
+}  // namespace
+
+Options table() {
+  const Options fields = {
+      list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
+      list("drop", "COLUMN", "columns to leave out; they may hold text"),
+      choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
+      choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
+      choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given")};
+  return together({fields, gaps()});
+}
+
+Options preparation() {
+  const std::string help =
+      "what is done with the columns, one after the other: log1p, rows[:SUM], standardize, pca:K; fitted to the "
+      "training part";
+  return {list("prepare", "STEP", help)};
+}
+
+std::string fault_of_preparation(const Spec& spec) {
+  for (const std::string& step : spec.list("prepare")) {
+    try {
+      check_step(step);
+    } catch (const ValueError& error) {
+      return fmt::format("prepare={}: {}", spec.text("prepare"), error.what());
+    }
+  }
+  const std::string missing = spec.text("missing");
+  const bool fills = spec.has("impute") || spec.text("indicators") == "yes";
+  if (fills && !missing.empty() && missing != "impute") {
+    return fmt::format("{}= says how missing=impute fills, and missing={} is given",
+                       spec.has("impute") ? "impute" : "indicators", missing);
+  }
+  return {};
 }
 
 std::string fault_of_test_part(const Spec& spec) {
@@ -95,7 +155,7 @@ std::string fault_of_test_part(const Spec& spec) {
 
 std::string fault_of_table(const Spec& spec) {
   const bool both = spec.text("decimal") == "comma" && spec.text("delimiter") == "comma";
-  return both ? "a comma cannot part both fields and fractions" : "";
+  return both ? "a comma cannot part both fields and fractions" : fault_of_preparation(spec);
 }
 
 std::string fault_of_labels(const Spec& spec, bool labels, const std::string& remedy) {

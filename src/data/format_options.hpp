@@ -15,6 +15,7 @@ constexpr double most_whole = 9e15;  ///< a whole number that a double holds
 
 SpecOption choice(std::string name, std::vector<std::string> choices, std::string help);
 SpecOption whole(std::string name, double least, double most, std::string help);
+SpecOption number(std::string name, double least, double most, std::string placeholder, std::string help);
 SpecOption text(std::string name, std::string placeholder, std::string help, bool empty = false);
 SpecOption list(std::string name, std::string entry, std::string help, bool empty = false);
 
@@ -22,18 +23,25 @@ Options together(std::initializer_list<Options> parts);
 
 /// split, limit, offset: of every format, as `assemble` applies them.
 Options parts();
+/// resize, crop, color: of every format that has images; `load` applies them, but for what images: does itself.
+Options images();
 /// test, test_fraction, seed: of formats that `assemble_files` loads.
 Options test_part();
 /// target: of formats whose labels may be real targets.
 Options target();
 /// label, labels: of formats whose labels may be columns of a table.
 Options label_columns();
-/// columns, drop, header, delimiter, decimal, missing, na: of formats that read tables by csv_options.
+/// columns, drop, header, delimiter, decimal, missing, impute, indicators, categories, levels, na: of formats that read
+/// tables by csv_options.
 Options table();
+
+/// prepare: of formats whose inputs may be columns, prepared by ColumnParts.
+Options preparation();
 
 /// What is wrong with options of these groups together; empty if nothing is.
 std::string fault_of_test_part(const Spec& spec);
 std::string fault_of_table(const Spec& spec);
+std::string fault_of_preparation(const Spec& spec);
 /// `labels` says whether there are any, and `remedy` how they are named.
 std::string fault_of_labels(const Spec& spec, bool labels, const std::string& remedy);
 

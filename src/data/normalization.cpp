@@ -10,6 +10,7 @@
 
 #include "rtl/core/error.hpp"
 #include "rtl/data/dataset.hpp"
+#include "rtl/data/text_encoder.hpp"
 #include "rtl/io/hash.hpp"
 
 namespace rtl::data {
@@ -29,24 +30,24 @@ Moments moments_of(Normalization normalization) {
       return {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
     case Normalization::imagenet:
       return {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+    case Normalization::lite:
+      return {{127.0 / 255, 127.0 / 255, 127.0 / 255}, {128.0 / 255, 128.0 / 255, 128.0 / 255}};
     case Normalization::cifar:
       return {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
     case Normalization::standardize:
     case Normalization::automatic:
       throw ValueError(
-          fmt::format("channel_scaling: '{}' has no fixed numbers; images take none, half, imagenet or "
-                      "cifar",
+          fmt::format("channel_scaling: '{}' has no fixed numbers; images take none, half, imagenet, "
+                      "lite or cifar",
                       to_string(normalization)));
   }
   throw ValueError("channel_scaling: unknown normalisation");
 }
 
-constexpr std::pair<Normalization, const char*> names[] = {{Normalization::none, "none"},
-                                                           {Normalization::half, "half"},
-                                                           {Normalization::imagenet, "imagenet"},
-                                                           {Normalization::cifar, "cifar"},
-                                                           {Normalization::standardize, "standardize"},
-                                                           {Normalization::automatic, "auto"}};
+constexpr std::pair<Normalization, const char*> names[] = {
+    {Normalization::none, "none"},     {Normalization::half, "half"},   {Normalization::imagenet, "imagenet"},
+    {Normalization::lite, "lite"},     {Normalization::cifar, "cifar"}, {Normalization::standardize, "standardize"},
+    {Normalization::automatic, "auto"}};
 
 Tensor filled(const std::vector<double>& values, DType dtype, const Device& device) {
   const Shape shape{static_cast<std::int64_t>(values.size())};
@@ -154,7 +155,8 @@ Normalization parse_normalization(const std::string& text) {
     if (text == name) return value;
   }
   throw ValueError(fmt::format(
-      "'{}' is no input normalisation; choose auto, none, half, imagenet or cifar, or standardize for vectors", text));
+      "'{}' is no input normalisation; choose auto, none, half, imagenet, lite or cifar, or standardize for vectors",
+      text));
 }
 
 ChannelScaling channel_scaling(Normalization normalization, std::int64_t channels, const Device& device, DType dtype) {
@@ -162,7 +164,8 @@ ChannelScaling channel_scaling(Normalization normalization, std::int64_t channel
     throw DTypeError(fmt::format("channel_scaling: the dtype is {}; give f32 or f64", name_of(dtype)));
   }
   const Moments moments = moments_of(normalization);
-  const bool uniform = normalization == Normalization::none || normalization == Normalization::half;
+  const bool uniform = normalization == Normalization::none || normalization == Normalization::half ||
+                       normalization == Normalization::lite;
   if (channels < 1 || (!uniform && channels != 1 && channels != 3)) {
     throw ValueError(fmt::format("channel_scaling: {} is defined for {} channels, not for {}", to_string(normalization),
                                  uniform ? "one or more" : "1 or 3", channels));
@@ -210,11 +213,19 @@ InputNormalization fit_normalization(const Dataset& train, Normalization asked) 
     if (asked == Normalization::automatic) return Normalization::half;
     if (asked != Normalization::standardize) return asked;
     throw ValueError(
-        fmt::format("data set '{}': it has images, which take none, half, imagenet or cifar; "
+        fmt::format("data set '{}': it has images, which take none, half, imagenet, lite or cifar; "
                     "standardize is for vectors",
                     train.name));
   }
   if (asked == Normalization::none) return asked;
+  if (train.has_tokens()) {
+    if (asked == Normalization::automatic) return Normalization::none;
+    throw ValueError(fmt::format("data set '{}': it has tokens, which take none; {} is for {}", train.name,
+                                 to_string(asked), asked == Normalization::standardize ? "vectors" : "images"));
+  }
+  // Frequencies of words: standardised, the rarest would count most.
+  if (asked == Normalization::automatic && train.text != nullptr && train.text->counts_words())
+    return Normalization::none;
   if (asked != Normalization::automatic && asked != Normalization::standardize) {
     throw ValueError(fmt::format("data set '{}': it has vectors, which take standardize or none; {} is for images",
                                  train.name, to_string(asked)));

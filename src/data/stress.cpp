@@ -204,6 +204,9 @@ Dataset with_input_noise(const Dataset& dataset, double deviation, std::uint64_t
   if (!std::isfinite(deviation) || deviation < 0) {
     throw ValueError(fmt::format("with_input_noise: a deviation of {}; it must be finite and not negative", deviation));
   }
+  if (dataset.has_tokens()) {
+    throw ValueError(fmt::format("with_input_noise: {} has tokens, to which no noise can be added", dataset.name));
+  }
   Dataset changed = dataset.clone();
   RandomSequence random(seed, noise_stream);
   const Tensor& inputs = dataset.inputs;

@@ -26,11 +26,34 @@ Tensor narrowed(const std::string& file, const CsvTable& table, const Tensor& wi
 
 }  // namespace
 
-Tensor table_features(const std::string& file, const CsvTable& table, const Device& host) {
-  if (table.columns.empty()) {
-    throw FormatError(file, "has no column of numbers beside label, targets and what is dropped");
+ColumnTable table_columns(const std::string& file, const CsvTable& table) {
+  const std::size_t width = table.columns.size() + table.categories.size();
+  if (width == 0) throw FormatError(file, "has no column of numbers beside label, targets and what is dropped");
+  ColumnTable columns{{}, table.rows(), file, table.lines};
+  const double* values = table.columns.empty() ? nullptr : table.values.data_as<double>();
+  const auto rows = static_cast<std::size_t>(table.rows());
+  auto category = table.categories.begin();
+  for (std::size_t number = 0; columns.columns.size() < width;) {
+    if (category != table.categories.end() && category->position == columns.columns.size()) {
+      columns.columns.push_back({category->name, {}, category->values, true});
+      ++category;
+      continue;
+    }
+    Column column{table.columns[number], std::vector<double>(rows), {}, false};
+    for (std::size_t row = 0; row < rows; ++row) column.numbers[row] = values[row * table.columns.size() + number];
+    columns.columns.push_back(std::move(column));
+    ++number;
   }
-  return narrowed(file, table, table.values, table.columns, host);
+  return columns;
+}
+
+Tensor table_weights(const CsvTable& table, const Device& host) {
+  return Tensor::from(std::vector<float>(table.weights.begin(), table.weights.end()), {table.rows()}, host);
+}
+
+bool wants_imputation(const Spec& spec) {
+  if (spec.has("missing")) return spec.text("missing") == "impute";
+  return spec.has("impute") || spec.text("indicators") == "yes";
 }
 
 Tensor table_targets(const std::string& file, const CsvTable& table, const Device& host) {

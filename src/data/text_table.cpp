@@ -137,12 +137,17 @@ void note_classes(EncodedLabels& encoded) {
       break;
     }
   }
-  constexpr std::size_t few = 10;
+  constexpr std::size_t few = 10, many = 100;
+  const auto are_numbers = [&] { return std::all_of(encoded.classes.begin(), encoded.classes.end(), finite_number); };
   if (encoded.labels.size() > few && 2 * encoded.classes.size() > encoded.labels.size()) {
-    const bool numbers = std::all_of(encoded.classes.begin(), encoded.classes.end(), finite_number);
     encoded.notes.push_back(fmt::format("{} classes in {} rows: hardly two rows of a class; are these labels?{}",
                                         encoded.classes.size(), encoded.labels.size(),
-                                        numbers ? " target=real is for regression" : ""));
+                                        are_numbers() ? " target=real is for regression" : ""));
+  } else if (encoded.classes.size() > many && are_numbers()) {
+    encoded.notes.push_back(
+        fmt::format("{} classes that are all numbers: if they are measurements, target=real is for "
+                    "regression",
+                    encoded.classes.size()));
   }
 }
 
@@ -216,10 +221,19 @@ EncodedLabels encode_labels(const LabelTexts& texts, const std::vector<std::stri
     }
   }
   encoded.labels.reserve(names.size());
+  std::size_t dots = 0;
   for (std::size_t row = 0; row < names.size(); ++row) {
-    const auto found = index.find(names[row]);
+    auto found = index.find(names[row]);
+    if (found == index.end() && names[row].ends_with('.')) {
+      found = index.find(names[row].substr(0, names[row].size() - 1));
+      dots += found == index.end() ? 0 : 1;
+    }
     if (found == index.end()) fail_unknown(texts, row, encoded.classes);
     encoded.labels.push_back(found->second);
+  }
+  if (dots > 0) {
+    encoded.notes.push_back(
+        fmt::format("{} labels end in a dot, which was left out, since the classes have none", dots));
   }
   note_classes(encoded);
   return encoded;

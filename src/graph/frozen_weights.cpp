@@ -31,7 +31,7 @@ std::shared_ptr<const kernels::PreparedConv2d> FrozenWeights::prepared(const Sto
                                                                        const kernels::Conv2dOptions& options,
                                                                        DType images) {
   const std::lock_guard lock(mutex_);
-  auto& entry = prepared_[{key_of(w), key_of(bias), options.stride, options.padding, images}];
+  auto& entry = prepared_[{key_of(w), key_of(bias), options, images}];
   if (!entry.second) {
     entry = {{w, bias},
              std::make_shared<const kernels::PreparedConv2d>(w.device(), w.tensor(), view_of(bias), options, images)};

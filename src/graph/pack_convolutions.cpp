@@ -82,9 +82,10 @@ class Packing {
     }
     const bool bias = operands[2] >= 0;
     if (const auto fused = fused_convolution(operation)) {
-      return std::make_shared<const PackedConvolution>(fused->options, bias, fused->relu);
+      return std::make_shared<const PackedConvolution>(fused->options, bias, fused->activation);
     }
-    return std::make_shared<const PackedConvolution>(dynamic_cast<const Conv2d&>(operation).options(), bias, false);
+    return std::make_shared<const PackedConvolution>(dynamic_cast<const Conv2d&>(operation).options(), bias,
+                                                     kernels::Activation::none);
   }
 
   /// Nodes that multiply a variable as it is at the beginning.

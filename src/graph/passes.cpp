@@ -19,6 +19,8 @@
 namespace rtl::graph {
 namespace {
 
+using kernels::Activation;
+
 /// A chain of operations that may become one: a node, and the value it hands on to nobody but the next.
 class Passes {
  public:
@@ -166,7 +168,7 @@ class Passes {
   };
 
   /// A convolution of constants as a prepared one, if it is one and they are.
-  std::optional<Joined> prepared(std::int32_t node, std::int32_t residual, bool relu) {
+  std::optional<Joined> prepared(std::int32_t node, std::int32_t residual, Activation activation) {
     const auto* convolution = operation_of<Conv2d>(node);
     if (convolution == nullptr || !options_.frozen) return std::nullopt;
     const Operands& operands = at(node).operands;
@@ -174,22 +176,27 @@ class Passes {
     if (!w || !bias) return std::nullopt;
     const kernels::Conv2dOptions& geometry = convolution->options();
     const DType images = graph_.values()[index(operands[0])].type.dtype;
-    Joined joined{std::make_shared<const PreparedConvolution>(options_.frozen->prepared(*w, *bias, geometry, images),
-                                                              w->shape(), geometry, relu, !graph_.device().is_cuda()),
-                  {operands[0]}};
+    Joined joined{
+        std::make_shared<const PreparedConvolution>(options_.frozen->prepared(*w, *bias, geometry, images), w->shape(),
+                                                    geometry, activation, !graph_.device().is_cuda()),
+        {operands[0]}};
     if (residual >= 0) joined.operands.push_back(residual);
     return joined;
   }
 
-  /// The operation of `node` with a residual sum and a ReLU behind it, if it takes them without a change of bits.
-  std::optional<Joined> with_tail(std::int32_t node, std::int32_t residual, bool relu) {
+  /// The operation of `node` with a residual sum and an activation behind it, if it takes them without a change of
+  /// bits.
+  std::optional<Joined> with_tail(std::int32_t node, std::int32_t residual, Activation activation) {
     if (node < 0) return std::nullopt;
-    if (auto joined = prepared(node, residual, relu)) return joined;
+    if (auto joined = prepared(node, residual, activation)) return joined;
+    const bool relu = activation == Activation::relu;
     Joined joined{nullptr, at(node).operands};
     if (const auto* convolution = operation_of<Conv2d>(node)) {
       if (residual >= 0) return std::nullopt;  // the sum would be in another order
-      joined.operation = make_fused_conv2d(convolution->options(), relu);
+      joined.operation = make_fused_conv2d(convolution->options(), activation);
       joined.operands.push_back(-1);
+    } else if (activation == Activation::relu6) {
+      return std::nullopt;  // of these, convolutions alone take it
     } else if (const auto* training = operation_of<BatchNormTraining>(node)) {
       joined.operation = make_fused_batch_norm_training(training->options(), relu);
       joined.operands.push_back(residual);
@@ -213,32 +220,32 @@ class Passes {
 
   void fuse_forward(std::int32_t node) {
     const Operation& operation = *at(node).operation;
-    if (is_relu(operation)) {
+    if (const auto activation = activation_of(operation)) {
       const std::int32_t before = maker_for_one(at(node).operands[0]);
       if (before < 0 || !may_move(before, node)) return;
-      if (is_add(*at(before).operation) && fuse_sum(before, node, true)) return;
-      if (auto joined = with_tail(before, -1, true)) join(before, node, *std::move(joined));
+      if (is_add(*at(before).operation) && fuse_sum(before, node, *activation)) return;
+      if (auto joined = with_tail(before, -1, *activation)) join(before, node, *std::move(joined));
     } else if (is_add(operation)) {
       const auto& readers = uses_[index(at(node).results[0])];
-      const bool relu_follows = readers.size() == 1 && is_relu(*at(readers[0]).operation);
-      if (!relu_follows) fuse_sum(node, node, false);
+      const bool activation_follows = readers.size() == 1 && activation_of(*at(readers[0]).operation);
+      if (!activation_follows) fuse_sum(node, node, Activation::none);
     }
   }
 
-  /// `sum` a + b, and the ReLU `node` behind it: into what makes a or b.
-  bool fuse_sum(std::int32_t sum, std::int32_t node, bool relu) {
+  /// `sum` a + b, and the activation `node` behind it: into what makes a or b.
+  bool fuse_sum(std::int32_t sum, std::int32_t node, Activation activation) {
     const Operands terms = at(sum).operands;
     if (shape(terms[0]) != shape(terms[1]) || terms[0] == terms[1]) return false;
     for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
       const std::int32_t before = maker_for_one(terms[first]);
       if (before < 0 || !may_move(before, node)) continue;
-      auto joined = with_tail(before, terms[1 - first], relu);
+      auto joined = with_tail(before, terms[1 - first], activation);
       if (!joined) continue;
       if (sum != node) drop(sum);
       join(before, node, *std::move(joined));
       return true;
     }
-    if (!relu) return false;
+    if (activation != Activation::relu) return false;
     drop(sum);
     replace(node, make_add_relu(), terms, at(node).results);
     return true;
@@ -297,7 +304,7 @@ class Passes {
   }
 
   void prepare_convolution(std::int32_t node) {
-    if (auto joined = prepared(node, -1, false)) {
+    if (auto joined = prepared(node, -1, Activation::none)) {
       const Operands results = at(node).results;
       replace(node, std::move(joined->operation), joined->operands, results);
     }

@@ -18,6 +18,12 @@ namespace {
 constexpr std::size_t host_budget = std::size_t{512} << 10;
 constexpr std::size_t cuda_budget = std::size_t{64} << 20;
 constexpr std::int64_t most_rows = 4096;
+/// Where weights are many, a chunk of few rows would read them again and again: it has as many rows as make its values
+/// this many times the weights' bytes, as far as the largest of them has so many bytes. EfficientNet-Lite0 (13.5 MB)
+/// with images of 96 pixels on one core: 230 images a second in chunks of one, 380 of four, 540 of eight, 450 of
+/// sixteen.
+constexpr std::size_t values_to_weights = 8;
+constexpr std::size_t most_for_weights = std::size_t{8} << 20;
 /// Sizes of chunks whose plans are kept.
 constexpr std::size_t kept_sizes = 8;
 
@@ -48,13 +54,17 @@ RowFunction::RowFunction(const Device& device, const Shape& sample, DType dtype,
     throw ShapeError(fmt::format("RowFunction: the function gives {} for one row", shape.to_string()));
   }
   result_ = {Shape(shape.extents().subspan(1)), one.y.dtype()};
-  std::size_t largest = 1;
+  std::size_t largest = 1, all = 1;
   for (const ValueRecord& value : one.plan->graph().values()) {
-    if (value.origin == Origin::operation || value.origin == Origin::input)
-      largest = std::max(largest, value.type.bytes());
+    if (value.origin != Origin::operation && value.origin != Origin::input) continue;
+    largest = std::max(largest, value.type.bytes());
+    all += value.type.bytes();
   }
-  const std::size_t budget = device.is_cuda() ? cuda_budget : host_budget;
-  largest_chunk_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(budget / largest), 1, most_rows);
+  std::size_t chunk = (device.is_cuda() ? cuda_budget : host_budget) / largest;
+  if (!device.is_cuda()) {
+    chunk = std::max(chunk, std::min(values_to_weights * one.weights / all, most_for_weights / largest));
+  }
+  largest_chunk_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(chunk), 1, most_rows);
   if (device_.threads() == 1) workers_.push_back({std::make_shared<Arena>(device_), {}});
   while (std::cmp_less(workers_.size(), device_.threads())) {
     workers_.push_back({std::make_shared<Arena>(Device::cpu(1).separate()), {}});
@@ -66,6 +76,9 @@ RowFunction::Recorded RowFunction::record(std::int64_t rows) const {
   Recorded recorded;
   recorded.x = graph->input("x", with_rows(rows, sample_), dtype_);
   recorded.y = function_(recorded.x);
+  for (const ValueRecord& value : graph->values()) {
+    if (value.origin == Origin::constant || value.origin == Origin::variable) recorded.weights += value.type.bytes();
+  }
   // The result's memory is the caller's, so it must not be a leaf's.
   if (is_memory_of_a_leaf(*graph, recorded.y)) recorded.y = scale(recorded.y, 1);
   run_passes(*graph, {recorded.y}, passes_);

@@ -22,26 +22,36 @@ std::string text_of(const Json& json, int indent = -1) {
 
 std::string hash_of(const Json& content) { return to_hex(Hash64().add(std::string_view(text_of(content))).value()); }
 
-}  // namespace
-
-Json parse_json(const std::string& file, std::string_view text, const std::string& what, int deepest) {
+template <typename AnyJson>
+AnyJson parse(const std::string& file, std::string_view text, const std::string& what, int deepest) {
+  using Event = typename AnyJson::parse_event_t;
   std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+  const auto watch = [&](int depth, Event event, AnyJson& value) {
     if (depth > deepest) throw FormatError(file, fmt::format("{} is nested more than {} levels deep", what, deepest));
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw FormatError(file, fmt::format("{} has '{}' twice", what, value.get<std::string>()));
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(value.template get<std::string>()).second) {
+      throw FormatError(file, fmt::format("{} has '{}' twice", what, value.template get<std::string>()));
     }
     return true;
   };
   try {
-    return Json::parse(text, watch);
-  } catch (const Json::exception& error) {
+    return AnyJson::parse(text, watch);
+  } catch (const typename AnyJson::exception& error) {
     throw FormatError(file, fmt::format("{} is no valid JSON: {}", what, error.what()));
   } catch (const std::bad_alloc&) {
     throw OutOfMemory(fmt::format("{}: no memory for {}, {} bytes of JSON", file, what, text.size()));
   }
+}
+
+}  // namespace
+
+Json parse_json(const std::string& file, std::string_view text, const std::string& what, int deepest) {
+  return parse<Json>(file, text, what, deepest);
+}
+
+SortedJson parse_sorted_json(const std::string& file, std::string_view text, const std::string& what, int deepest) {
+  return parse<SortedJson>(file, text, what, deepest);
 }
 
 std::string valid_utf8(const std::string& text) { return Json::parse(text_of(text)).get<std::string>(); }

@@ -23,6 +23,11 @@ inline constexpr int default_json_depth = 64;
 Json parse_json(const std::string& file, std::string_view text, const std::string& what,
                 int deepest = default_json_depth);
 
+/// The same with keys sorted, for objects of many keys: in Json finding each is a walk through all.
+using SortedJson = nlohmann::json;
+SortedJson parse_sorted_json(const std::string& file, std::string_view text, const std::string& what,
+                             int deepest = default_json_depth);
+
 /// What `decode` returns; what the JSON library throws in it (a key that is missing, a value of another type) leaves it
 /// as a FormatError.
 template <typename Decode>

@@ -111,8 +111,11 @@ std::string descr_of(DType dtype) {
 
 }  // namespace
 
-Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name, const Device& device) {
-  const NpyContent content = parse_npy_content(bytes, name);
+std::size_t npy_element_bytes(const NpyContent& content, const std::string& name) {
+  return find_element(content.type, name).bytes;
+}
+
+Tensor npy_values(const NpyContent& content, const std::string& name, const Device& device) {
   const Element& element = find_element(content.type, name);
   check_npy_size(content, element.bytes, name);
   Tensor values = with_memory_for(name, [&] { return Tensor(content.shape, element.dtype, device.host()); });
@@ -123,6 +126,10 @@ Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name, cons
     values = std::move(ordered);
   }
   return device.is_cuda() ? values.to(device) : std::move(values);
+}
+
+Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name, const Device& device) {
+  return npy_values(parse_npy_content(bytes, name), name, device);
 }
 
 Tensor read_npy(const std::string& path, const Device& device) { return parse_npy(read_file_gz(path), path, device); }

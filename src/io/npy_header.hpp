@@ -7,6 +7,7 @@
 #include <string>
 
 #include "rtl/core/shape.hpp"
+#include "rtl/core/tensor.hpp"
 
 namespace rtl::io {
 
@@ -25,5 +26,11 @@ NpyContent parse_npy_content(std::span<const std::byte> content, const std::stri
 
 /// Throws FormatError unless there are as many elements of `bytes` bytes as the shape says.
 void check_npy_size(const NpyContent& content, std::size_t bytes, const std::string& name);
+
+/// Bytes of an element of numbers. Throws FormatError for other types.
+std::size_t npy_element_bytes(const NpyContent& content, const std::string& name);
+
+/// The values as parse_npy gives them.
+Tensor npy_values(const NpyContent& content, const std::string& name, const Device& device);
 
 }  // namespace rtl::io

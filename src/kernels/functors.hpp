@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/activation_functors.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/random.hpp"
@@ -66,30 +67,6 @@ struct Reciprocal {
   template <typename T>
   RTL_HOST_DEVICE T operator()(T x) const {
     return T{1} / x;
-  }
-};
-
-/// max(x, 0); NaN stays NaN.
-struct Relu {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return x < T{0} ? T{0} : x;
-  }
-};
-
-struct Sigmoid {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    // exp of a negative number only, so nothing overflows.
-    const T e = std::exp(-std::fabs(x));
-    return (x < T{0} ? e : T{1}) / (T{1} + e);
-  }
-};
-
-struct Tanh {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return std::tanh(x);
   }
 };
 
@@ -163,11 +140,12 @@ struct ReluBackward {
   }
 };
 
-/// Whether a functor's result is one of its operands but for the sign, or 0 or 1: of bf16 operands it needs no
+/// Whether a functor's result is one of its operands but for the sign, or 0, 1 or 6: of bf16 operands it needs no
 /// rounding.
 template <typename F>
-constexpr bool is_exact = std::is_same_v<F, Negate> || std::is_same_v<F, Absolute> || std::is_same_v<F, Relu> ||
-                          std::is_same_v<F, Maximum> || std::is_same_v<F, Minimum> || std::is_same_v<F, GreaterEqual>;
+constexpr bool is_exact =
+    std::is_same_v<F, Negate> || std::is_same_v<F, Absolute> || std::is_same_v<F, Relu> || std::is_same_v<F, Relu6> ||
+    std::is_same_v<F, Maximum> || std::is_same_v<F, Minimum> || std::is_same_v<F, GreaterEqual>;
 
 /// A functor of f32 on elements of bf16: calculated in f32, rounded once.
 template <typename F>
@@ -415,10 +393,18 @@ void visit(UnaryOp op, F&& f) {
       return f(Reciprocal());
     case UnaryOp::relu:
       return f(Relu());
+    case UnaryOp::relu6:
+      return f(Relu6());
     case UnaryOp::sigmoid:
       return f(Sigmoid());
     case UnaryOp::tanh:
       return f(Tanh());
+    case UnaryOp::gelu:
+      return f(Gelu());
+    case UnaryOp::gelu_tanh:
+      return f(GeluTanh());
+    case UnaryOp::silu:
+      return f(Silu());
   }
 }
 
@@ -439,6 +425,14 @@ void visit(BinaryOp op, F&& f) {
       return f(Minimum());
     case BinaryOp::greater_equal:
       return f(GreaterEqual());
+    case BinaryOp::gelu_backward:
+      return f(GeluBackward());
+    case BinaryOp::gelu_tanh_backward:
+      return f(GeluTanhBackward());
+    case BinaryOp::silu_backward:
+      return f(SiluBackward());
+    case BinaryOp::swiglu:
+      return f(Swiglu());
   }
 }
 

@@ -25,11 +25,13 @@ void check_pairs(const char* call, const Device& device, std::span<const Weights
 /// Shape of the output; checks images and weights against each other.
 Shape output_shape(const char* call, const Shape& images, const ConstView& packed, const Conv2dOptions& options) {
   check::rank(call, {"packed", packed}, 4);
-  if (images.rank() != 4 || packed.count() == 0 || images[3] != packed.extent(3)) {
+  check::value(options.groups > 0, call, "the number of groups must be positive");
+  if (images.rank() != 4 || packed.count() == 0 || images[3] != packed.extent(3) * options.groups ||
+      packed.extent(0) % options.groups != 0) {
     throw ShapeError(
-        fmt::format("{}: images {} and packed weights {} do not fit; [N, H, W, in] and [out, height, "
-                    "width, in]",
-                    call, images.to_string(), packed.shape().to_string()));
+        fmt::format("{}: images {} and packed weights {} in {} groups do not fit; [N, H, W, in] and [out, height, "
+                    "width, in / groups]",
+                    call, images.to_string(), packed.shape().to_string(), options.groups));
   }
   return {images[0], conv2d_extent(images[1], packed.extent(1), options),
           conv2d_extent(images[2], packed.extent(2), options), packed.extent(0)};
@@ -50,14 +52,14 @@ void PackedConv2d::unpack(const Device& device, std::span<const ConstView> packe
 }
 
 void PackedConv2d::forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
-                           const Conv2dOptions& options, View y, bool relu) {
+                           const Conv2dOptions& options, View y, Activation activation) {
   constexpr auto call = "PackedConv2d::forward";
   check::dense_layer_operands(call, device, {{"x", x}, {"packed", packed}, {"y", y}},
                               {{"bias", bias, check::optional}});
   check::shape(call, {"y", y}, output_shape(call, x.shape(), packed, options));
   check::shape(call, {"bias", bias}, {packed.extent(0)});
   if (y.count() == 0) return;
-  RTL_DISPATCH(device, packed_conv2d_forward(device, x, packed, bias, options, y, relu));
+  RTL_DISPATCH(device, packed_conv2d_forward(device, x, packed, bias, options, y, activation));
 }
 
 void PackedConv2d::backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,

@@ -1,5 +1,7 @@
 #include "rtl/kernels/pool.hpp"
 
+#include <algorithm>
+
 #include "kernels/backend/pool.hpp"
 #include "kernels/check.hpp"
 #include "kernels/dispatch.hpp"
@@ -13,13 +15,20 @@ void check_images(const char* call, const check::Named& images) { check::rank(ca
 Shape pooled_shape(const char* call, const check::Named& images, const PoolOptions& options) {
   check_images(call, images);
   check::value(options.window > 0 && options.stride > 0, call, "window and stride must be positive");
+  check::value(options.padding >= 0 && 2 * options.padding <= options.window, call,
+               "the padding must be between 0 and half of the window");
   const Shape& shape = images.view.shape();
-  if (shape[1] < options.window || shape[2] < options.window) {
+  const std::int64_t height = shape[1] + 2 * options.padding, width = shape[2] + 2 * options.padding;
+  if (std::min(shape[1], shape[2]) < 1 || height < options.window || width < options.window) {
     throw ShapeError(fmt::format("{}: a window of {} does not fit into '{}' {}", call, options.window, images.name,
                                  shape.to_string()));
   }
-  return {shape[0], (shape[1] - options.window) / options.stride + 1, (shape[2] - options.window) / options.stride + 1,
+  return {shape[0], (height - options.window) / options.stride + 1, (width - options.window) / options.stride + 1,
           shape[3]};
+}
+
+void check_no_padding(const char* call, const PoolOptions& options) {
+  check::value(options.padding == 0, call, "means are taken without padding");
 }
 
 void check_winners(const char* call, const Device& device, ConstView winners, const Shape& pooled) {
@@ -96,6 +105,7 @@ void max_pool_gather(const Device& device, ConstView x, ConstView winners, const
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y) {
   constexpr auto call = "average_pool_forward";
   check::dense_layer_operands(call, device, {{"x", x}, {"y", y}});
+  check_no_padding(call, options);
   check::shape(call, {"y", y}, pooled_shape(call, {"x", x}, options));
   if (y.count() == 0) return;
   RTL_DISPATCH(device, average_pool_forward(device, x, options, y));
@@ -104,6 +114,7 @@ void average_pool_forward(const Device& device, ConstView x, const PoolOptions& 
 void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx) {
   constexpr auto call = "average_pool_backward";
   check::dense_layer_operands(call, device, {{"dy", dy}, {"dx", dx}});
+  check_no_padding(call, options);
   check::shape(call, {"dy", dy}, pooled_shape(call, {"dx", dx}, options));
   if (dx.count() == 0) return;
   RTL_DISPATCH(device, average_pool_backward(device, dy, options, dx));

@@ -34,15 +34,16 @@ PreparedConv2d::PreparedConv2d(const Device& device, ConstView w, ConstView bias
   if (!device.is_cuda() && images_ != DType::f64) kept_ = cpu::keep_weights(device, w_, options, images_);
 }
 
-void PreparedConv2d::forward(const Device& device, ConstView x, View y, bool relu, ConstView residual) const {
+void PreparedConv2d::forward(const Device& device, ConstView x, View y, Activation activation,
+                             ConstView residual) const {
   constexpr auto call = "PreparedConv2d::forward";
   const ConstView bias = bias_.defined() ? ConstView(bias_) : ConstView();
   check::on_device(call, device, {{"x", x}});
   check::dtype(call, {"x", x}, images_);
-  if (kept_ == nullptr) return conv2d_forward(device, x, w_, bias, options_, y, relu, residual);
+  if (kept_ == nullptr) return conv2d_forward(device, x, w_, bias, options_, y, activation, residual);
   check::dense_layer_operands(call, device, {{"x", x}, {"y", y}, {"residual", residual, check::optional}}, {{"w", w_}});
   check::shapes(call, {{"y", y}, {"residual", residual}}, conv2d_output(call, x.shape(), w_, options_));
-  cpu::conv2d_forward_kept(device, x, w_, bias, options_, y, relu, residual, *kept_);
+  cpu::conv2d_forward_kept(device, x, w_, bias, options_, y, activation, residual, *kept_);
 }
 
 }  // namespace rtl::kernels

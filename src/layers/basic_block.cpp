@@ -28,9 +28,9 @@ BasicBlock::BasicBlock(const BasicBlockOptions& options, const Construction& con
   if (!changes_shape()) return;
   if (options.shortcut == Shortcut::projection) {
     projection_ = std::make_unique<Conv2d>(convolution(options, options.inputs, 1, options.stride),
-                                           construction.child("shortcut.0"));
+                                           construction.child(options.projection_name + ".0"));
     projection_norm_ = std::make_unique<BatchNorm>(BatchNormLayerOptions{.channels = options.outputs},
-                                                   construction.child("shortcut.1"));
+                                                   construction.child(options.projection_name + ".1"));
   } else if (options.stride != 2 || options.outputs < options.inputs || (options.outputs - options.inputs) % 2 != 0) {
     throw ValueError(fmt::format(
         "BasicBlock {}: {} to {} channels with stride {}; a shortcut by subsampling needs stride 2 and an even number "
@@ -56,8 +56,8 @@ void BasicBlock::visit(const std::string& prefix, ModuleState& state) {
   conv2_.visit(prefix + "conv2.", state);
   bn2_.visit(prefix + "bn2.", state);
   if (!projection_) return;
-  projection_->visit(prefix + "shortcut.0.", state);
-  projection_norm_->visit(prefix + "shortcut.1.", state);
+  projection_->visit(prefix + options_.projection_name + ".0.", state);
+  projection_norm_->visit(prefix + options_.projection_name + ".1.", state);
 }
 
 }  // namespace rtl::layers

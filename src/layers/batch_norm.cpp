@@ -27,6 +27,7 @@ BatchNorm::BatchNorm(const BatchNormLayerOptions& options, const Construction& c
 Value BatchNorm::forward(const Value& x, const ForwardContext& context, const Value& residual) {
   Value y = normalised(x, context);
   if (residual.defined()) y = graph::add(context.behind_branch(weight_, y), residual);
+  if (options_.relu6) return graph::relu6(y);
   return options_.relu ? graph::relu(y) : y;
 }
 

@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <fnmatch.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "core/joined.hpp"
+#include "layers/checkpoint_file.hpp"
 #include "layers/input_statistics.hpp"
 #include "layers/recognise.hpp"
 #include "rtl/io/safetensors.hpp"
@@ -33,16 +38,29 @@ std::vector<std::int64_t> parse_numbers(const std::string& path, const std::stri
 }
 
 /// The names of a file's tensors, with the fault of two that are one.
-CheckpointNames names_of(const io::SafetensorsFile& file) {
+CheckpointNames names_of(const CheckpointFile& file) {
   try {
-    return canonical_names(stored_tensors(file));
+    return canonical_names(stored_tensors(file.tensors(), file.unread()));
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());
   }
 }
 
+/// The same network for images of another height and width, if its tensors are the same there.
+Fit fit_of_size(const CheckpointNames& names, Fit found, const Shape& sample) {
+  Architecture resized = found.architecture;
+  resized.input = {sample[0], sample[1], resized.input[2]};
+  try {
+    Fit fitted = fit(names, resized);
+    return fitted.good() ? fitted : found;
+  } catch (const ValueError&) {
+    return found;  // too small for it
+  }
+}
+
 /// Sizes always come from the tensors, so that metadata cannot ask for more memory than the file has.
-Fit fit_of(const io::SafetensorsFile& file, const CheckpointNames& names, const std::string& hint) {
+Fit fit_of(const CheckpointFile& file, const CheckpointNames& names, const std::string& hint,
+           const std::optional<Shape>& sample) {
   const io::Metadata& metadata = file.metadata();
   if (const auto kind = metadata.find("kind"); kind != metadata.end() && kind->second.starts_with("rtl ")) {
     throw FormatError(file.path(), fmt::format("it holds '{}', not one network", kind->second));
@@ -64,6 +82,9 @@ Fit fit_of(const io::SafetensorsFile& file, const CheckpointNames& names, const 
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());
   }
+  if (!input && sample && sample->rank() == 3 && found.architecture.input.rank() == 3) {
+    found = fit_of_size(names, std::move(found), *sample);
+  }
   const Architecture& architecture = found.architecture;
   const bool fits = hint.empty() || hint == architecture.to_string() || hint == architecture.name;
   if (!fits) throw FormatError(file.path(), fmt::format("it holds {}, not {}", architecture.to_string(), hint));
@@ -76,8 +97,7 @@ Fit fit_of(const io::SafetensorsFile& file, const CheckpointNames& names, const 
 }
 
 /// Throws FormatError for a value that no trained network has.
-void check_values(const io::SafetensorsFile& file, const std::string& entry, const std::string& name,
-                  const Tensor& tensor) {
+void check_values(const CheckpointFile& file, const std::string& entry, const std::string& name, const Tensor& tensor) {
   const bool variance = name.ends_with("running_var");
   const auto check = [&]<typename T>(const std::vector<T>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -95,11 +115,14 @@ void check_values(const io::SafetensorsFile& file, const std::string& entry, con
   tensor.dtype() == DType::f64 ? check(tensor.to_vector<double>()) : check(tensor.to_vector<float>());
 }
 
-/// Copies the file's tensors into the network, after all of them have been read and checked.
-void fill(const io::SafetensorsFile& file, const Fit& fit, Network& network) {
+/// Copies the file's tensors that `wanted` says yes to into the network, after all of them have been read and checked.
+void fill(
+    const CheckpointFile& file, const Fit& fit, Network& network,
+    const std::function<bool(const std::string&)>& wanted = [](const std::string&) { return true; }) {
   const Device host = network.device().is_cuda() ? Device::cpu(1).separate() : network.device();
   std::vector<std::pair<Tensor, Tensor*>> ready;
   const auto read = [&](const std::string& name, Tensor& target) {
+    if (!wanted(name)) return;
     const std::string& entry = fit.files.at(name);
     Tensor loaded = file.load(entry, host);
     if (loaded.dtype() != target.dtype()) {
@@ -133,6 +156,7 @@ void save_network(const std::string& path, Network& network, const data::InputNo
   metadata["variant"] = architecture.variant;
   metadata["input"] = joined(architecture.input.extents(), ",");
   metadata["classes"] = std::to_string(architecture.classes);
+  if (architecture.takes_tokens()) metadata["vocabulary"] = std::to_string(architecture.vocabulary);
   metadata["normalization"] = data::to_string(normalization);
   std::vector<io::NamedView> tensors;
   const ModuleState state = network.state();
@@ -146,17 +170,19 @@ void save_network(const std::string& path, Network& network, const data::InputNo
 }
 
 LoadedNetwork load_network(const std::string& path, const Device& device, const std::optional<std::string>& hint,
-                           DType dtype) {
-  const io::SafetensorsFile file(path);
+                           DType dtype, const std::optional<Shape>& sample) {
+  const CheckpointFile file(path);
   LoadedNetwork loaded;
   const CheckpointNames names = names_of(file);
-  const Fit fit = fit_of(file, names, hint.value_or(""));
+  const Fit fit = fit_of(file, names, hint.value_or(""), sample);
   loaded.network = make_network(fit.architecture, device, 0, dtype);
   fill(file, fit, *loaded.network);
   loaded.notes = notes_of(names, fit);
   StatisticNames statistics;
   for (const auto& [name, tensor] : names.input_statistics) statistics.emplace(name, tensor.name);
-  loaded.normalization = read_normalization(file, "", statistics);
+  if (const io::SafetensorsFile* single = file.single()) {
+    loaded.normalization = read_normalization(*single, "", statistics);
+  }
   const Shape& input = loaded.network->architecture().input;
   const bool standardised = loaded.normalization && loaded.normalization->kind == data::Normalization::standardize;
   const auto said = file.metadata().find("normalization");
@@ -168,7 +194,39 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
                                         loaded.normalization->mean.size(), input.to_string()));
   }
   loaded.metadata = file.metadata();
+  if (const auto text = file.metadata().find(data::text_encoder_key); text != file.metadata().end()) {
+    loaded.text = data::TextEncoder::parse(path, text->second);
+  }
   return loaded;
+}
+
+std::string PartialLoad::to_string() const {
+  std::string text = fmt::format("{} tensors loaded", loaded.size());
+  const auto add = [&](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty()) text += fmt::format("; {} {}: {}", names.size(), what, joined(names, ", "));
+  };
+  add("kept, by the patterns", kept);
+  add("missing in the file", missing);
+  add("of another shape", misshaped);
+  add("unexpected in the file", unexpected);
+  return text;
+}
+
+PartialLoad load_matching(const std::string& path, Network& network, const std::vector<std::string>& patterns) {
+  const CheckpointFile file(path);
+  const Fit found = fit(names_of(file), network.architecture());
+  const auto matches = [&](const std::string& name) {
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& pattern) { return fnmatch(pattern.c_str(), name.c_str(), 0) == 0; });
+  };
+  PartialLoad report{.missing = found.missing, .misshaped = found.misshaped, .unexpected = found.unexpected};
+  for (const auto& [name, entry] : found.files) (matches(name) ? report.loaded : report.kept).push_back(name);
+  if (report.loaded.empty()) {
+    throw FormatError(path, fmt::format("none of its tensors fits {} and the patterns {}: {}",
+                                        network.architecture().to_string(), joined(patterns, ", "), found.faults()));
+  }
+  fill(file, found, network, [&](const std::string& name) { return found.files.contains(name) && matches(name); });
+  return report;
 }
 
 }  // namespace rtl::layers
@@ -176,7 +234,7 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
 namespace rtl::io {
 
 void load_safetensors(const std::string& path, layers::Network& network) {
-  const SafetensorsFile file(path);
+  const layers::CheckpointFile file(path);
   const layers::Fit fit = layers::fit(layers::names_of(file), network.architecture());
   if (!fit.good()) {
     throw FormatError(

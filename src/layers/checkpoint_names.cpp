@@ -91,7 +91,9 @@ void take_common_word(std::vector<Name>& names, std::vector<std::string>& notes)
     const std::string word = *common;
     notes.push_back(fmt::format("names are read without '{}.'", word));
     for (Name& name : names) {
-      if (name.words.front() == word && name.words.size() > 1) name.words.erase(name.words.begin());
+      if (name.words.front() != word || name.words.size() == 1) continue;
+      name.words.erase(name.words.begin());
+      take_wrappers(name.words);
     }
   }
 }
@@ -114,11 +116,10 @@ std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& ten
   return stored;
 }
 
-std::vector<StoredTensor> stored_tensors(const io::SafetensorsFile& file) {
-  std::vector<StoredTensor> stored = stored_tensors(file.tensors());
-  for (const io::UnreadTensor& unread : file.unread()) {
-    stored.push_back({unread.name, unread.shape, unread.dtype, false});
-  }
+std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& tensors,
+                                         const std::vector<io::UnreadTensor>& unread) {
+  std::vector<StoredTensor> stored = stored_tensors(tensors);
+  for (const io::UnreadTensor& one : unread) stored.push_back({one.name, one.shape, one.dtype, false});
   return stored;
 }
 

@@ -18,7 +18,8 @@ struct StoredTensor {
 };
 
 std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& tensors);
-std::vector<StoredTensor> stored_tensors(const io::SafetensorsFile& file);
+std::vector<StoredTensor> stored_tensors(const std::vector<io::TensorEntry>& tensors,
+                                         const std::vector<io::UnreadTensor>& unread);
 
 struct CheckpointNames {
   std::map<std::string, StoredTensor> tensors;  ///< by canonical name; StoredTensor::name is the file's own

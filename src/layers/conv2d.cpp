@@ -11,14 +11,18 @@ Conv2d::Conv2d(const Conv2dLayerOptions& options, const Construction& constructi
     throw ValueError(fmt::format("Conv2d {}: {} inputs, {} outputs, kernel {}; all must be positive",
                                  construction.prefix, options.inputs, options.outputs, options.kernel));
   }
-  Tensor weight({options.outputs, options.inputs, options.kernel, options.kernel}, construction.dtype,
-                construction.device);
+  const int groups = options.geometry.groups;
+  if (groups < 1 || options.inputs % groups != 0 || options.outputs % groups != 0) {
+    throw ValueError(fmt::format("Conv2d {}: {} inputs and {} outputs cannot be cut into {} groups",
+                                 construction.prefix, options.inputs, options.outputs, groups));
+  }
+  const std::int64_t inputs = options.inputs / groups;
+  Tensor weight({options.outputs, inputs, options.kernel, options.kernel}, construction.dtype, construction.device);
   initialize_weight(options.initialization, construction.seed, construction.take_name("weight"), weight);
   weight_ = construction.parameter("weight", std::move(weight));
   if (!options.bias) return;
   Tensor bias({options.outputs}, construction.dtype, construction.device);
-  initialize_bias(options.inputs * options.kernel * options.kernel, construction.seed, construction.take_name("bias"),
-                  bias);
+  initialize_bias(inputs * options.kernel * options.kernel, construction.seed, construction.take_name("bias"), bias);
   bias_ = construction.parameter("bias", std::move(bias));
 }
 

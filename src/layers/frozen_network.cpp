@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "rtl/graph/operations.hpp"
@@ -16,48 +17,72 @@ class FrozenNetwork::Implementation {
   Implementation(Network& network, Precision precision, std::string layer)
       : network_(clone(network, network.device())),
         layer_(std::move(layer)),
-        dtype_(activation_dtype(precision, DType::f32)) {
+        precision_(precision),
+        dtype_(network_->architecture().takes_tokens() ? DType::i32 : activation_dtype(precision, DType::f32)) {
     if (network_->dtype() != DType::f32) {
       throw DTypeError(
           fmt::format("FrozenNetwork: the parameters are {}; frozen networks are f32", name_of(network_->dtype())));
     }
-    const Device device = network_->device();
-    const graph::PassOptions passes{.fuse = true, .frozen = std::make_shared<graph::FrozenWeights>()};
-    trunk_.emplace(
-        device, architecture().input, dtype_, [this](const Value& x) { return graph::cast(trunk(x), DType::f32); },
-        passes);
-    if (architecture().classes == 0) return;
-    whole_.emplace(
-        device, architecture().input, dtype_,
-        [this](const Value& x) { return graph::cast(network_->forward(x, {.frozen = true}), DType::f32); }, passes);
+    constexpr std::int64_t short_sequence = 8;
+    Shape sample = architecture().input;
+    if (architecture().takes_tokens()) sample = {std::min(sample[0], short_sequence)};
+    feature_count_ = trunk(sample).result().shape[0];
+    if (architecture().classes > 0) whole(sample);
   }
 
   const Architecture& architecture() const { return network_->architecture(); }
-  std::int64_t feature_count() const { return trunk_->result().shape[0]; }
+  std::int64_t feature_count() const { return feature_count_; }
 
   void features(ConstView x, View out) {
     check("FrozenNetwork::features", x, out, feature_count());
-    (*trunk_)(x, out);
+    trunk(sample_of(x))(x, out);
   }
 
   void logits(ConstView x, View out) {
-    if (!whole_) {
+    if (architecture().classes == 0) {
       throw ValueError(fmt::format("FrozenNetwork::logits: {} has no head (0 classes)", architecture().to_string()));
     }
     check("FrozenNetwork::logits", x, out, architecture().classes);
-    (*whole_)(x, out);
+    whole(sample_of(x))(x, out);
   }
 
  private:
-  Value trunk(const Value& x) const {
-    const ForwardContext context{.frozen = true};
-    return layer_.empty() ? network_->features(x, context) : network_->features_at(layer_, x, context);
+  using Functions = std::map<std::int64_t, graph::RowFunction>;
+
+  /// For samples of one shape: of tokens there are several.
+  template <typename Record>
+  graph::RowFunction& function(Functions& functions, const Shape& sample, const Record& record) {
+    const std::int64_t length = sample[0];
+    const auto found = functions.find(length);
+    if (found != functions.end()) return found->second;
+    if (functions.size() == kept_lengths) functions.erase(functions.begin());
+    const graph::PassOptions passes{.fuse = true, .frozen = weights_};
+    const auto result = [this, record](const Value& x) {
+      return graph::cast(record(x, ForwardContext{.frozen = true, .activations = precision_}), DType::f32);
+    };
+    return functions.try_emplace(length, network_->device(), sample, dtype_, result, passes).first->second;
   }
+
+  graph::RowFunction& trunk(const Shape& sample) {
+    return function(trunks_, sample, [this](const Value& x, const ForwardContext& context) {
+      return layer_.empty() ? network_->features(x, context) : network_->features_at(layer_, x, context);
+    });
+  }
+  graph::RowFunction& whole(const Shape& sample) {
+    return function(wholes_, sample,
+                    [this](const Value& x, const ForwardContext& context) { return network_->forward(x, context); });
+  }
+
+  static Shape sample_of(ConstView x) { return Shape(x.shape().extents().subspan(1)); }
 
   void check(const char* call, ConstView x, View out, std::int64_t columns) const {
     const Shape& sample = architecture().input;
     bool fits = x.rank() == sample.rank() + 1 && out.rank() == 2;
-    for (int axis = 0; fits && axis < sample.rank(); ++axis) fits = x.extent(axis + 1) == sample[axis];
+    if (fits && architecture().takes_tokens()) {
+      fits = x.extent(1) > 0 && x.extent(1) <= sample[0];
+    } else {
+      for (int axis = 0; fits && axis < sample.rank(); ++axis) fits = x.extent(axis + 1) == sample[axis];
+    }
     if (!fits || out.extent(0) != x.extent(0) || out.extent(1) != columns) {
       throw ShapeError(fmt::format("{}: x {} and out {}, but {} takes samples {} and gives {} values for each", call,
                                    x.shape().to_string(), out.shape().to_string(), architecture().to_string(),
@@ -73,9 +98,13 @@ class FrozenNetwork::Implementation {
   }
 
   std::unique_ptr<Network> network_;
-  std::string layer_;  ///< of the features; empty for the penultimate ones
-  DType dtype_;        ///< of the inputs
-  std::optional<graph::RowFunction> trunk_, whole_;
+  std::string layer_;    ///< of the features; empty for the penultimate ones
+  Precision precision_;  ///< of the activations
+  DType dtype_;          ///< of the inputs
+  std::int64_t feature_count_ = 0;
+  std::shared_ptr<graph::FrozenWeights> weights_ = std::make_shared<graph::FrozenWeights>();
+  Functions trunks_, wholes_;  ///< by the first extent of a sample
+  static constexpr std::size_t kept_lengths = 64;
 };
 
 FrozenNetwork::FrozenNetwork(Network& network, Precision precision, std::string layer)

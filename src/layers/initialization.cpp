@@ -19,7 +19,9 @@ void initialize_weight(Initialization initialization, std::uint64_t seed, std::s
   if (initialization == Initialization::uniform_fan_in) {
     initialize_bias(fan_in, seed, name, weight);
   } else {
-    const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
+    const bool of_outputs = initialization == Initialization::kaiming_normal_fan_out;
+    const std::int64_t fan = of_outputs ? weight.count() / std::max<std::int64_t>(1, weight.extent(1)) : fan_in;
+    const double deviation = std::sqrt(2.0 / static_cast<double>(fan));
     kernels::normal(weight.device(), 0.0, deviation, seed, stream_of(name), weight);
   }
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "rtl/graph/operations.hpp"
 
 namespace rtl::layers {
@@ -21,7 +23,11 @@ Linear::Linear(const LinearOptions& options, const Construction& construction) :
 }
 
 Value Linear::forward(const Value& x, const ForwardContext& context) {
-  const Value y = graph::linear(x, context.read(x, weight_), context.read(x, bias_));
+  const bool rows = x.rank() <= 2;
+  const Value flat =
+      rows ? x : graph::reshape(x, {x.shape().count() / std::max<std::int64_t>(1, x.extent(-1)), x.extent(-1)});
+  const Value product = graph::linear(flat, context.read(x, weight_), context.read(x, bias_));
+  const Value y = rows ? product : graph::reshape(product, x.shape().with(-1, options_.outputs));
   return options_.relu ? graph::relu(y) : y;
 }
 

@@ -58,14 +58,23 @@ class TrunkAndHead final : public Network {
         fmt::format("{}: it has no head (0 classes); give it one by reset_head", architecture_.to_string()));
   }
 
+  /// Sequences of tokens may be shorter.
   void check_input(const Value& x) const {
     const Shape& input = architecture_.input;
     bool fits = x.defined() && x.shape().rank() == input.rank() + 1;
-    for (int axis = 0; fits && axis < input.rank(); ++axis) fits = x.shape()[axis + 1] == input[axis];
+    if (fits && (x.dtype() == DType::i32) != architecture_.takes_tokens()) {
+      throw DTypeError(fmt::format("{}: the input is {}, but the network takes {}", architecture_.to_string(),
+                                   name_of(x.dtype()), architecture_.takes_tokens() ? "tokens, i32" : "no tokens"));
+    }
+    if (fits && architecture_.takes_tokens()) {
+      fits = x.shape()[1] > 0 && x.shape()[1] <= input[0];
+    } else {
+      for (int axis = 0; fits && axis < input.rank(); ++axis) fits = x.shape()[axis + 1] == input[axis];
+    }
     if (!fits) {
-      throw ShapeError(fmt::format("{}: the input is {}, but the network takes samples of shape {}",
+      throw ShapeError(fmt::format("{}: the input is {}, but the network takes samples of shape {}{}",
                                    architecture_.to_string(), x.defined() ? x.shape().to_string() : "not defined",
-                                   input.to_string()));
+                                   input.to_string(), architecture_.takes_tokens() ? " at most" : ""));
     }
   }
 
@@ -82,6 +91,12 @@ std::unique_ptr<Network> make_network(const Architecture& architecture, const De
                                       DType dtype) {
   const Model& model = architecture_named(architecture.name);
   const Construction construction{.device = device, .seed = seed, .dtype = dtype};
+  if (architecture.takes_tokens() && !model.tokens) {
+    throw ValueError(
+        fmt::format("make_network: {} takes numbers, and not tokens of texts; text_bag does, or give it counts "
+                    "of words (encode=bag or tfidf)",
+                    architecture.to_string()));
+  }
   Architecture usual = architecture;
   Trunk trunk = model.build(usual, construction);
   return std::make_unique<TrunkAndHead>(std::move(usual), std::move(trunk), model.head, construction);

@@ -28,13 +28,18 @@ Value Network::drop_features(const Value& features, const ForwardContext& contex
   return graph::dropout(features, head_dropout(), stream, context.counters);
 }
 
-Value Network::features_at(const std::string& layer, const Value& x, const ForwardContext& context) {
+Value Network::output_of(const std::string& layer, const Value& x, const ForwardContext& context) {
   const std::vector<std::string> names = layer_names();
   if (std::find(names.begin(), names.end(), layer) == names.end()) {
     throw ValueError(fmt::format("{} has no layer '{}'; there {}", architecture().to_string(), layer,
                                  names.empty() ? "is none to take features from" : "are " + joined(names, ", ")));
   }
-  const Value y = forward_to(layer, x, context);
+  return forward_to(layer, x, context);
+}
+
+Value Network::features_at(const std::string& layer, const Value& x, const ForwardContext& context) {
+  const Value y = output_of(layer, x, context);
+  if (y.rank() == 3) return graph::sequence_mean(y, x.dtype() == DType::i32 ? graph::sequence_lengths(x) : Value());
   return y.rank() == 4 ? graph::global_average_pool(y) : y;
 }
 

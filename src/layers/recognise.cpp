@@ -123,7 +123,8 @@ std::string Fit::faults() const {
 
 Fit fit(const CheckpointNames& names, const Architecture& architecture) {
   Fit result{.architecture = architecture};
-  const std::string own = architecture_named(architecture.name).head, head = find_head(names, own);
+  const Model& model = architecture_named(architecture.name);
+  const std::string &own = model.head, head = find_head(names, own);
   std::set<std::string> used;
   for (const auto& [name, canonical, shape] : tensors_of(architecture)) {
     std::string stored = canonical;
@@ -145,7 +146,9 @@ Fit fit(const CheckpointNames& names, const Architecture& architecture) {
   for (const auto& [name, tensor] : names.tensors) {
     if (used.contains(name)) continue;
     const bool spare_head = architecture.classes == 0 && !head.empty() && name.starts_with(head + ".");
-    if (may_be_left_out(tensor) || spare_head) {
+    const bool spare = std::any_of(model.spare.begin(), model.spare.end(),
+                                   [&, &stored = name](const std::string& word) { return stored.starts_with(word); });
+    if (may_be_left_out(tensor) || spare_head || spare) {
       result.left_out.push_back(tensor.name);
     } else {
       result.unexpected.push_back(fmt::format("{} {}", tensor.name, tensor.shape.to_string()));

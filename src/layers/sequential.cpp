@@ -11,6 +11,16 @@
 #include "rtl/layers/conv2d.hpp"
 
 namespace rtl::layers {
+namespace {
+
+/// With the lengths of the sequences, where x are token ids.
+ForwardContext with_lengths(const Value& x, const ForwardContext& context) {
+  ForwardContext inside = context;
+  if (!context.lengths.defined() && x.dtype() == DType::i32) inside.lengths = graph::sequence_lengths(x);
+  return inside;
+}
+
+}  // namespace
 
 Sequential& Sequential::add(std::string name, std::unique_ptr<Module> module) {
   if (!module) throw ValueError(fmt::format("Sequential::add: the module '{}' is null", name));
@@ -50,7 +60,8 @@ Value Sequential::pass(const Child& child, const Value& x, const ForwardContext&
   return context.behind_layer(child.name, inner->forward(x, inside));
 }
 
-Value Sequential::forward_to(const std::string& layer, const Value& x, const ForwardContext& context) {
+Value Sequential::forward_to(const std::string& layer, const Value& x, const ForwardContext& given) {
+  const ForwardContext context = with_lengths(x, given);
   Value y = x;
   for (const Child& child : children_) {
     if (!child.name.empty()) {
@@ -69,7 +80,8 @@ Value Sequential::forward_to(const std::string& layer, const Value& x, const For
       fmt::format("Sequential::forward_to: there is no layer '{}'; there are {}", layer, joined(layer_names(), ", ")));
 }
 
-Value Sequential::forward(const Value& x, const ForwardContext& context) {
+Value Sequential::forward(const Value& x, const ForwardContext& given) {
+  const ForwardContext context = with_lengths(x, given);
   Value y = x;
   for (const Child& child : children_) y = pass(child, y, context);
   return y;
@@ -82,6 +94,7 @@ void Sequential::visit(const std::string& prefix, ModuleState& state) {
 }
 
 Value Relu::forward(const Value& x, const ForwardContext&) { return graph::relu(x); }
+Value Relu6::forward(const Value& x, const ForwardContext&) { return graph::relu6(x); }
 Value MaxPool::forward(const Value& x, const ForwardContext&) { return graph::max_pool(x, options_); }
 Value AveragePool::forward(const Value& x, const ForwardContext&) { return graph::average_pool(x, options_); }
 Value GlobalAveragePool::forward(const Value& x, const ForwardContext&) { return graph::global_average_pool(x); }

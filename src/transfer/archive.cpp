@@ -62,6 +62,7 @@ void ArchiveWriter::network(std::string_view name, layers::Network& network,
   inside.text("variant", architecture.variant);
   inside.shape("input", architecture.input);
   inside.integer("classes", architecture.classes);
+  if (architecture.takes_tokens()) inside.integer("vocabulary", architecture.vocabulary);
   inside.text("normalization", data::to_string(normalization));
   const layers::ModuleState state = network.state();
   for (const auto& parameter : state.parameters) inside.tensor(parameter.name, parameter.value());
@@ -196,7 +197,8 @@ void ArchiveReader::check_sizes(const ArchiveReader& part, const layers::Archite
 std::unique_ptr<layers::Network> ArchiveReader::network(std::string_view name) const {
   const ArchiveReader inside = part(name);
   const layers::Architecture architecture{inside.text("architecture"), inside.text("variant"), inside.shape("input"),
-                                          inside.integer("classes")};
+                                          inside.integer("classes"),
+                                          inside.has("vocabulary") ? inside.integer("vocabulary") : 0};
   std::unique_ptr<layers::Network> network;
   try {
     check_sizes(inside, architecture);

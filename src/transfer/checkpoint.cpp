@@ -92,6 +92,7 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
   facts.insert(facts.end(), chosen.begin(), chosen.end());
   io::Hash64 content;
   content.add(data.dataset->input_hash()).add(data.normalization.hash());
+  if (data.dataset->weights.defined()) content.add(HostBytes(data.dataset->weights).bytes());
   const bool real = data.dataset->is_regression();
   content.add(HostBytes(real ? data.dataset->targets : data.dataset->labels).bytes());
   facts.push_back(

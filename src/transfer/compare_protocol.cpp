@@ -14,6 +14,7 @@ Fact data_fact(const std::string& name, const data::Dataset& part) {
   io::Hash64 hash;
   hash.add(part.input_hash()).add(static_cast<std::uint64_t>(part.classes));
   hash.add(HostBytes(part.is_regression() ? part.targets : part.labels).bytes());
+  if (part.weights.defined()) hash.add(HostBytes(part.weights).bytes());
   return content_fact(name, hash.value(), fmt::format("{} ({} samples)", part.name, part.size()));
 }
 

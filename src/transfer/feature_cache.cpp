@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "rtl/io/hash.hpp"
-#include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -28,15 +27,9 @@ std::uint64_t magic() {
   return number;
 }
 
-std::span<const std::byte> bytes_of(const ConstView& view) {
-  return {static_cast<const std::byte*>(view.data()), view.bytes()};
-}
-
 std::uint64_t header_hash(const Header& header) { return io::hash64(std::as_bytes(std::span(header)).first(120)); }
 
-std::size_t value_bytes(const FeatureKey& key) {
-  return static_cast<std::size_t>(key.rows) * static_cast<std::size_t>(key.columns) * size_of(key.storage);
-}
+std::size_t value_bytes(const FeatureKey& key) { return FeatureTable::byte_count(key.rows, key.columns, key.storage); }
 
 Header make_header(const FeatureKey& key, std::span<const std::byte> values) {
   Header header{magic(),
@@ -84,9 +77,7 @@ std::uint64_t FeatureKey::hash() const {
 FeatureCache::FeatureCache(DType storage) : FeatureCache(std::string(), storage) {}
 
 FeatureCache::FeatureCache(std::string folder, DType storage) : folder_(std::move(folder)), storage_(storage) {
-  if (storage != DType::f32 && storage != DType::bf16) {
-    throw DTypeError(fmt::format("FeatureCache: features are stored as f32 or bf16, not {}", name_of(storage)));
-  }
+  FeatureTable::byte_count(0, 0, storage);  // throws where there is no such storage
   if (folder_.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
@@ -131,17 +122,11 @@ std::shared_ptr<const FeatureTable> FeatureCache::open(const FeatureKey& key) {
 
 std::shared_ptr<const FeatureTable> FeatureCache::compute(const FeatureKey& key, const FrozenSource& source,
                                                           const data::Dataset& dataset) {
-  Tensor features = source.features(dataset);
+  auto table = std::make_shared<FeatureTable>(FeatureTable::stored_as(source.features(dataset), storage_));
   ++statistics_.computed;
-  if (storage_ != features.dtype()) {
-    Tensor stored(features.shape(), storage_, features.device());
-    kernels::cast(features.device(), features, stored);
-    features = std::move(stored);
-  }
-  auto table = std::make_shared<FeatureTable>(std::move(features));
   if (folder_.empty()) return table;
   try {
-    const auto values = bytes_of(table->view());
+    const auto values = table->bytes();
     const Header header = make_header(key, values);
     io::AtomicFile file(path_of(key));
     file.write(std::as_bytes(std::span(header)));

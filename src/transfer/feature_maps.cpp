@@ -62,7 +62,7 @@ std::vector<double> losses_without(const NetworkPredictor& model, const Samples&
   const Device device = model.network().device();
   const std::int64_t channels = map.extent(-1);
   const auto graph = std::make_shared<graph::Graph>(device);
-  const Value x = graph->input("inputs", samples.inputs().shape(), DType::f32);
+  const Value x = graph->input("inputs", samples.inputs().shape(), samples.inputs().dtype());
   const Value given = graph->input("map", map.shape(), DType::f32), mask = graph->input("mask", {channels}, DType::f32);
   layers::Hooks hooks;
   hooks.layers[layer] = [&](const Value&) { return graph::multiply(given, mask); };
@@ -103,8 +103,9 @@ Tensor attention_of(const std::vector<double>& losses, double temperature, const
 std::vector<std::string> stage_ends(layers::Network& network) {
   graph::Graph graph(network.device());
   const std::vector<std::string> names = network.layer_names();
+  const DType inputs = network.architecture().takes_tokens() ? DType::i32 : network.dtype();
   Maps maps;
-  features_and_maps(network, graph.input("sample", shape_of_samples(network, 1), network.dtype()), names, {}, maps);
+  features_and_maps(network, graph.input("sample", shape_of_samples(network, 1), inputs), names, {}, maps);
   const bool images = std::any_of(maps.begin(), maps.end(), [](const auto& map) { return map.second.rank() == 4; });
   std::vector<std::string> ends;
   std::vector<Shape> seen;
@@ -137,7 +138,7 @@ std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data:
   const Device device = model.network().device();
   const Samples chosen(model, samples, targets, rows);
   const auto graph = std::make_shared<graph::Graph>(device);
-  const Value x = graph->input("inputs", chosen.inputs().shape(), DType::f32);
+  const Value x = graph->input("inputs", chosen.inputs().shape(), chosen.inputs().dtype());
   Maps maps;
   features_and_maps(model.network(), x, layers, {}, maps);
   std::vector<Value> results;

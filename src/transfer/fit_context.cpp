@@ -5,15 +5,17 @@
 
 #include "rtl/transfer/strategy.hpp"
 #include "transfer/fit_group.hpp"
+#include "transfer/place.hpp"
 
 namespace rtl::transfer {
 
 std::unique_ptr<layers::Network> FitContext::new_network(std::uint64_t seed) const {
   std::string text = options().model;
-  if (text.empty()) text = train().has_images() ? "paper_cnn" : "mlp";
+  if (text.empty()) text = train().has_images() ? "paper_cnn" : train().has_tokens() ? "text_bag" : "mlp";
   const std::size_t colon = text.find(':');
   const std::string variant = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  return layers::make_network({text.substr(0, colon), variant, train().sample_shape(), task().outputs}, device(), seed);
+  return layers::make_network(
+      {text.substr(0, colon), variant, train().sample_shape(), task().outputs, train().vocabulary}, device(), seed);
 }
 
 data::InputNormalization FitContext::fitted_normalization() const {
@@ -21,7 +23,8 @@ data::InputNormalization FitContext::fitted_normalization() const {
 }
 
 std::unique_ptr<NetworkPredictor> FitContext::copy_of(const FrozenSource& source, HeadStart start) const {
-  if (source.architecture().input != train().sample_shape()) {
+  const bool tokens = detail::check_tokens("fit", train(), source.architecture());
+  if (!tokens && source.architecture().input != train().sample_shape()) {
     throw ShapeError(fmt::format("the samples of {} are {}, but {} takes {}", train().name,
                                  train().sample_shape().to_string(), source.name(),
                                  source.architecture().input.to_string()));

@@ -13,12 +13,13 @@ namespace rtl::transfer::detail {
 OutputsPlan::Recorded OutputsPlan::record(ConstView inputs, std::span<const ConstView> features) const {
   const auto graph = std::make_shared<graph::Graph>(arena_->device());
   Recorded recorded;
-  if (inputs.given()) recorded.batch.inputs = graph->input("inputs", inputs.shape(), dtype_);
+  if (inputs.given()) recorded.batch.inputs = graph->input("inputs", inputs.shape(), inputs.dtype());
   for (std::size_t k = 0; k < features.size(); ++k) {
     recorded.batch.features.push_back(
         graph->input(fmt::format("frozen features {}", k + 1), features[k].shape(), dtype_));
   }
-  recorded.outputs = model_.outputs(recorded.batch, {});
+  recorded.outputs =
+      model_.outputs(recorded.batch, {.activations = dtype_ == DType::bf16 ? Precision::bf16 : Precision::f32});
   graph::run_passes(*graph, {recorded.outputs});
   recorded.execution = std::make_unique<graph::Execution>(
       std::make_shared<const graph::Plan>(graph, std::vector<graph::Value>{recorded.outputs}), arena_);

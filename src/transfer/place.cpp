@@ -11,9 +11,39 @@
 
 namespace rtl::transfer::detail {
 
+bool check_tokens(const char* call, const data::Dataset& samples, const layers::Architecture& architecture) {
+  if (samples.has_tokens() != architecture.takes_tokens()) {
+    throw ValueError(fmt::format("{}: the samples of {} are {}, but {} takes {}", call, samples.name,
+                                 samples.has_tokens()   ? "tokens of texts"
+                                 : samples.has_images() ? "images"
+                                                        : "vectors",
+                                 architecture.to_string(),
+                                 architecture.takes_tokens()      ? "tokens of texts (text:FILE with encode=tokens)"
+                                 : architecture.input.rank() == 3 ? "images"
+                                                                  : "vectors"));
+  }
+  if (!samples.has_tokens()) return false;
+  if (samples.vocabulary > architecture.vocabulary) {
+    throw ShapeError(
+        fmt::format("{}: {} has tokens of a vocabulary of {}, but {} takes one of {}; tokenizer=FILE names "
+                    "the one that it was trained with",
+                    call, samples.name, samples.vocabulary, architecture.to_string(), architecture.vocabulary));
+  }
+  if (samples.inputs.extent(1) > architecture.input[0]) {
+    throw ShapeError(fmt::format("{}: the sequences of {} have up to {} tokens, but {} takes {}; length={} cuts them",
+                                 call, samples.name, samples.inputs.extent(1), architecture.to_string(),
+                                 architecture.input[0], architecture.input[0]));
+  }
+  return true;
+}
+
 data::Dataset copy_to(const data::Dataset& dataset, const Device& device) {
-  return {dataset.inputs.to(device),  dataset.labels.to(device), dataset.classes, dataset.class_names, dataset.name,
-          dataset.targets.to(device), dataset.target_names};
+  data::Dataset copy = dataset.without_tensors();
+  copy.inputs = dataset.inputs.to(device);
+  copy.labels = dataset.labels.to(device);
+  copy.targets = dataset.targets.to(device);
+  copy.weights = dataset.weights.to(device);
+  return copy;
 }
 
 PlacedDataset::PlacedDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {
@@ -38,6 +68,7 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
   if (normalization.kind == data::Normalization::automatic) {
     throw ValueError("the input normalisation 'auto' has to be fitted to the training set first: fit_normalization");
   }
+  if (dataset.has_tokens()) return;
   if (dataset.has_images()) {
     data::ChannelScaling scaling = data::channel_scaling(normalization.kind, dataset.inputs.extent(3), device, dtype);
     scale_ = graph::Storage(std::move(scaling.scale));
@@ -52,7 +83,7 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
 }
 
 Tensor InputGather::operator()(ConstView rows, DType activations) const {
-  Tensor out(dataset_.inputs.shape().with(0, rows.count()), activations, device_);
+  Tensor out(dataset_.inputs.shape().with(0, rows.count()), dtype(activations), device_);
   if (dataset_.has_images()) {
     kernels::gather_images(device_, dataset_.inputs, rows, scale_.tensor(), shift_.tensor(), out);
   } else {
@@ -65,7 +96,9 @@ ConstView InputGather::table() const { return standardized_.defined() ? standard
 
 graph::Value InputGather::record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
                                  std::int64_t count, DType activations) const {
-  if (!dataset_.has_images()) return graph::gather_batch(table, order, counters, count, activations);
+  if (!dataset_.has_images()) {
+    return graph::gather_batch(table, order, counters, count, dtype(activations));
+  }
   graph::Graph& graph = table.graph();
   return graph::gather_batch_images(table, order, counters, count, graph.constant("channel scale", scale_),
                                     graph.constant("channel shift", shift_), activations);

@@ -7,6 +7,7 @@
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/graph/graph.hpp"
+#include "rtl/layers/network.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -14,6 +15,11 @@ namespace rtl::transfer::detail {
 inline bool can_read(const Device& device, const Device& other) {
   return (!device.is_cuda() && !other.is_cuda()) || device == other;
 }
+
+/// Whether samples are tokens, of which the network may take longer sequences than they are. Throws ValueError, in the
+/// name of `call`, where one of the two is of tokens and the other is not, ShapeError for sequences that are too long
+/// or of another vocabulary. Shapes of other samples are for the caller to check.
+bool check_tokens(const char* call, const data::Dataset& samples, const layers::Architecture& architecture);
 
 /// A copy on another device.
 data::Dataset copy_to(const data::Dataset& dataset, const Device& device);
@@ -43,17 +49,20 @@ class HostBytes {
   const Tensor* tensor_;
 };
 
-/// The network inputs of `rows` (i64, on `device`): normalised images or vectors. Works on `device` alone, so several
-/// threads may gather from one data set.
+/// The network inputs of `rows` (i64, on `device`): normalised images or vectors, or tokens as they are. Works on
+/// `device` alone, so several threads may gather from one data set.
 class InputGather {
  public:
   /// `dtype` is that of parameters. Vectors that are standardised are so once, in a copy. Throws ValueError for
   /// `automatic`, which nothing was fitted for, for standardize on images, and as data::standardized.
   InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
               const Device& device);
-  /// In the dtype of parameters, or `activations`, which goes with it.
+  /// In the dtype of parameters, or `activations`, which goes with it; tokens are i32.
   Tensor operator()(ConstView rows, DType activations) const;
   Tensor operator()(ConstView rows) const { return (*this)(rows, dtype_); }
+
+  /// Of what is gathered: `activations`, or that of tokens.
+  DType dtype(DType activations) const { return dataset_.has_tokens() ? DType::i32 : activations; }
 
   /// What is gathered from.
   ConstView table() const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -39,8 +40,21 @@ Fitted load_checkpoint(const std::string& path, const Device& device) {
   Task task{.outputs = loaded.network->architecture().classes};
   if (described != loaded.metadata.end()) task = detail::decode_task(path, described->second, task.outputs);
   auto normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
-  return {strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
-          std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization))};
+  Fitted fitted(strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
+                std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization)));
+  const auto prepared = loaded.metadata.find(data::preprocessing_key);
+  if (prepared != loaded.metadata.end()) {
+    fitted.set_preprocessing(
+        std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(path, prepared->second)));
+  }
+  fitted.set_text(loaded.text);
+  return fitted;
+}
+
+/// Sequences of tokens may be shorter.
+bool fits(const Shape& sample, const data::Dataset& dataset) {
+  if (!dataset.has_tokens()) return sample == dataset.sample_shape();
+  return sample.rank() == 1 && dataset.inputs.extent(1) <= sample[0];
 }
 
 }  // namespace
@@ -78,7 +92,7 @@ Fitted::~Fitted() = default;
 
 Tensor Fitted::outputs(const data::Dataset& dataset, const FeatureLookup& features) const {
   dataset.check();
-  if (const std::optional<Shape> sample = predictor_->sample(); sample && *sample != dataset.sample_shape()) {
+  if (const std::optional<Shape> sample = predictor_->sample(); sample && !fits(*sample, dataset)) {
     throw ShapeError(fmt::format("Fitted::outputs: the samples of {} are {}, the model was fitted to {}", dataset.name,
                                  dataset.sample_shape().to_string(), sample->to_string()));
   }
@@ -92,6 +106,7 @@ Tensor Fitted::outputs(const data::Dataset& dataset, FeatureCache* cache) const 
 Tensor Fitted::outputs(ConstView inputs) const {
   data::Dataset dataset;
   dataset.inputs = Tensor(inputs.shape(), inputs.dtype(), inputs.device());
+  if (dataset.has_tokens()) dataset.vocabulary = 1;  // the network's, which is larger, is looked up in
   copy_bytes(inputs, dataset.inputs);
   dataset.name = "inputs";
   return outputs(dataset);
@@ -104,14 +119,18 @@ std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset
 
 void Fitted::save(const std::string& path) const {
   if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr) {
-    layers::save_network(path, alone->network(), alone->normalization(),
-                         {{"strategy", strategy_}, {detail::task_key, detail::encode_task(task_)}});
+    io::Metadata facts{{"strategy", strategy_}, {detail::task_key, detail::encode_task(task_)}};
+    if (preprocessing_) facts[data::preprocessing_key] = preprocessing_->to_text();
+    if (text_) facts[data::text_encoder_key] = text_->to_text();
+    layers::save_network(path, alone->network(), alone->normalization(), facts);
     return;
   }
   ArchiveWriter archive;
   archive.text("kind", kind);
   archive.text("strategy", strategy_);
   archive.text(detail::task_key, detail::encode_task(task_));
+  if (preprocessing_) archive.text(data::preprocessing_key, preprocessing_->to_text());
+  if (text_) archive.text(data::text_encoder_key, text_->to_text());
   archive.predictor(root, *predictor_);
   archive.save(path);
 }
@@ -124,7 +143,15 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
   }
   std::unique_ptr<Predictor> predictor = archive.predictor(root);
   Task task = detail::decode_task(path, archive.text(detail::task_key), predictor->outputs_count());
-  return {archive.text("strategy"), std::move(task), std::move(predictor)};
+  Fitted fitted(archive.text("strategy"), std::move(task), std::move(predictor));
+  if (archive.has(data::preprocessing_key)) {
+    fitted.set_preprocessing(std::make_shared<const data::Preprocessing>(
+        data::Preprocessing::parse(path, archive.text(data::preprocessing_key))));
+  }
+  if (archive.has(data::text_encoder_key)) {
+    fitted.set_text(data::TextEncoder::parse(path, archive.text(data::text_encoder_key)));
+  }
+  return fitted;
 }
 
 }  // namespace rtl::transfer

@@ -17,8 +17,12 @@ constexpr double highest_temperature = 1000;
 /// Shares of the classes, each with half a row more, so that none is 0.
 std::vector<double> priors(const RowTargets& targets) {
   std::vector<double> shares(static_cast<std::size_t>(targets.task.outputs), 0.5);
-  for (const std::int32_t label : targets.labels) shares[static_cast<std::size_t>(label)] += 1;
-  const double total = static_cast<double>(targets.labels.size()) + 0.5 * static_cast<double>(shares.size());
+  double total = 0.5 * static_cast<double>(shares.size());
+  for (std::size_t i = 0; i < targets.labels.size(); ++i) {
+    const double weight = targets.weights.empty() ? 1 : static_cast<double>(targets.weights[i]);
+    shares[static_cast<std::size_t>(targets.labels[i])] += weight;
+    total += weight;
+  }
   for (double& share : shares) share /= total;
   return shares;
 }
@@ -63,7 +67,9 @@ std::unique_ptr<FusedHead> calibrated_probe(std::vector<FrozenBlock> blocks, con
   const Tensor y = targets.columns(device);
   std::vector<double> grid = solvers::logarithmic_penalties(lowest_alpha, highest_alpha, penalties);
   for (double& penalty : grid) penalty = solvers::penalty_from_sklearn(penalty, static_cast<double>(targets.rows()));
-  const solvers::RidgePath path(device, features, y, grid);
+  const Tensor weights = targets.row_weights(device);
+  const solvers::RidgePath path(device, features, y, grid,
+                                {.sample_weights = weights.defined() ? weights.view() : ConstView()});
   const double best = path.best_penalty();
   const solvers::RidgeFit fit = path.fit(best);
   if (targets.task.regression) return ridge_head(std::move(blocks), fit);

@@ -5,7 +5,7 @@
 namespace rtl::transfer::detail {
 
 RowTargets RowTargets::of(const data::Dataset& dataset) {
-  RowTargets targets{Task::of(dataset), {}, {}};
+  RowTargets targets{Task::of(dataset), {}, {}, dataset.mean_one_weights()};
   if (targets.task.regression) {
     targets.targets = standardized_targets(targets.task, dataset);
   } else {
@@ -30,10 +30,11 @@ std::int64_t RowTargets::rows() const {
 }
 
 RowTargets RowTargets::subset(std::span<const std::int64_t> rows) const {
-  RowTargets part{task, {}, {}};
+  RowTargets part{task, {}, {}, {}};
   const auto outputs = static_cast<std::size_t>(task.outputs);
   for (const std::int64_t row : rows) {
     const auto i = static_cast<std::size_t>(row);
+    if (!weights.empty()) part.weights.push_back(weights[i]);
     if (!task.regression) {
       part.labels.push_back(labels[i]);
       continue;
@@ -50,6 +51,10 @@ Tensor RowTargets::columns(const Device& device) const {
   std::vector<float> columns(labels.size() * outputs);
   for (std::size_t i = 0; i < labels.size(); ++i) columns[i * outputs + static_cast<std::size_t>(labels[i])] = 1;
   return Tensor::from(columns, shape, device);
+}
+
+Tensor RowTargets::row_weights(const Device& device) const {
+  return weights.empty() ? Tensor() : Tensor::from(weights, {rows()}, device);
 }
 
 }  // namespace rtl::transfer::detail

@@ -8,7 +8,9 @@
 #include <mutex>
 #include <utility>
 
+#include "core/joined.hpp"
 #include "rtl/io/hash.hpp"
+#include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/model.hpp"
@@ -54,6 +56,17 @@ std::uint64_t weights_hash(layers::Network& network) {
 
 namespace {
 
+/// How samples of another shape could be brought into the source's.
+std::string remedy_for(const Shape& sample, const Shape& input) {
+  const bool images = sample.rank() == 3 && input.rank() == 3 && input[0] == input[1];
+  if (!images) return "bring the data into that form or take another source";
+  std::vector<std::string> options;
+  if (sample[0] != input[0] || sample[1] != input[1]) options.push_back(fmt::format("resize={}", input[0]));
+  if (sample[2] != input[2] && (input[2] == 1 || input[2] == 3))
+    options.emplace_back(input[2] == 3 ? "color=rgb" : "color=grey");
+  return fmt::format("add {} to the data's SPEC or take another source", joined(options, "&"));
+}
+
 /// Of what gives the features.
 std::uint64_t hash_of(layers::Network& network, const std::string& layer) {
   const std::uint64_t weights = weights_hash(network);
@@ -72,6 +85,7 @@ struct FrozenSource::State {
   data::InputNormalization normalization;
   std::string name;
   std::string layer;
+  std::shared_ptr<const data::TextEncoder> text;
   Precision precision = Precision::f32;
   Device device;
   std::uint64_t fingerprint = 0;
@@ -79,6 +93,7 @@ struct FrozenSource::State {
 
   using Run = void (layers::FrozenNetwork::*)(ConstView, View);
   Tensor run(const data::Dataset& dataset, std::int64_t batch_size, std::int64_t columns, Run method);
+  void run_sequences(const data::Dataset& dataset, std::int64_t batch_size, Tensor& out, Run method);
   Tensor call(const data::Dataset& dataset);
 };
 
@@ -160,6 +175,8 @@ FrozenSource FrozenSource::of_matrices(std::string name, const std::vector<Preco
 
 bool FrozenSource::has_network() const { return state_->network != nullptr; }
 const std::string& FrozenSource::name() const { return state_->name; }
+std::shared_ptr<const data::TextEncoder> FrozenSource::text() const { return state_->text; }
+void FrozenSource::set_text(std::shared_ptr<const data::TextEncoder> encoder) { state_->text = std::move(encoder); }
 const layers::Architecture& FrozenSource::architecture() const { return state_->architecture; }
 const data::InputNormalization& FrozenSource::normalization() const { return state_->normalization; }
 Precision FrozenSource::precision() const { return state_->precision; }
@@ -180,23 +197,27 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
                                 Run method) {
   const layers::Architecture& architecture = network->architecture();
   dataset.check();
-  if (dataset.sample_shape() != architecture.input) {
-    throw ShapeError(
-        fmt::format("FrozenSource: the samples of {} are {}, but {} takes {}; resize the data or take "
-                    "another source",
-                    dataset.name, dataset.sample_shape().to_string(), name, architecture.input.to_string()));
+  const bool tokens = detail::check_tokens("FrozenSource", dataset, architecture);
+  if (!tokens && dataset.sample_shape() != architecture.input) {
+    throw ShapeError(fmt::format("FrozenSource: the samples of {} are {}, but {} takes {}; {}", dataset.name,
+                                 dataset.sample_shape().to_string(), name, architecture.input.to_string(),
+                                 remedy_for(dataset.sample_shape(), architecture.input)));
   }
   if (batch_size < 1) throw ValueError("FrozenSource: batch_size must be positive");
   const std::lock_guard lock(mutex);
-  const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, DType::f32, device);
   const std::int64_t rows = dataset.size();
-  const Tensor all_rows = detail::counting_rows(rows, device);
   Tensor out({rows, columns}, DType::f32, device);
-  for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
-    const std::int64_t end = std::min(rows, begin + batch_size);
-    const Tensor inputs = gather(all_rows.view().slice(0, begin, end), activation_dtype(precision, DType::f32));
-    (frozen.get()->*method)(inputs, out.view().slice(0, begin, end));
+  if (tokens) {
+    run_sequences(dataset, batch_size, out, method);
+  } else {
+    const detail::PlacedDataset placed(dataset, device);
+    const detail::InputGather gather(*placed, normalization, DType::f32, device);
+    const Tensor all_rows = detail::counting_rows(rows, device);
+    for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
+      const std::int64_t end = std::min(rows, begin + batch_size);
+      const Tensor inputs = gather(all_rows.view().slice(0, begin, end), activation_dtype(precision, DType::f32));
+      (frozen.get()->*method)(inputs, out.view().slice(0, begin, end));
+    }
   }
   if (!kernels::all_finite(device, out)) {
     throw ValueError(
@@ -205,6 +226,44 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
                     name, dataset.name, data::to_string(normalization)));
   }
   return out;
+}
+
+/// Sequences of about equal lengths together, so that little is padding. What a sequence is padded to depends on its
+/// own length alone, and so do its features.
+void FrozenSource::State::run_sequences(const data::Dataset& dataset, std::int64_t batch_size, Tensor& out,
+                                        Run method) {
+  constexpr std::size_t step = 8;
+  const layers::Model* const model = layers::find_architecture(architecture.name);
+  const bool whole = model != nullptr && model->sees_padding;
+  const std::vector<std::int32_t> tokens = dataset.inputs.to_vector<std::int32_t>();
+  const auto longest = static_cast<std::size_t>(dataset.inputs.extent(1));
+  std::map<std::size_t, std::vector<std::int64_t>> by_length;
+  for (std::int64_t row = 0; row < dataset.size(); ++row) {
+    const auto begin = tokens.begin() + row * static_cast<std::ptrdiff_t>(longest);
+    const auto length =
+        static_cast<std::size_t>(std::find(begin, begin + static_cast<std::ptrdiff_t>(longest), -1) - begin);
+    const std::size_t padded = std::max<std::size_t>(1, (length + step - 1) / step) * step;
+    by_length[whole ? longest : std::min(longest, padded)].push_back(row);
+  }
+  std::vector<std::int64_t> places(static_cast<std::size_t>(dataset.size()));
+  Tensor sorted(out.shape(), DType::f32, device);
+  std::int64_t done = 0;
+  for (const auto& [length, rows] : by_length) {
+    for (std::size_t begin = 0; begin < rows.size(); begin += static_cast<std::size_t>(batch_size)) {
+      const std::size_t end = std::min(rows.size(), begin + static_cast<std::size_t>(batch_size));
+      std::vector<std::int32_t> batch;
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto first = tokens.begin() + rows[i] * static_cast<std::ptrdiff_t>(longest);
+        batch.insert(batch.end(), first, first + static_cast<std::ptrdiff_t>(length));
+        places[static_cast<std::size_t>(rows[i])] = done + static_cast<std::int64_t>(i - begin);
+      }
+      const auto count = static_cast<std::int64_t>(end - begin);
+      const Tensor inputs = Tensor::from(batch, {count, static_cast<std::int64_t>(length)}, device);
+      (frozen.get()->*method)(inputs, sorted.view().slice(0, done, done + count));
+      done += count;
+    }
+  }
+  kernels::gather_rows(device, sorted, Tensor::from(places, {dataset.size()}, device), out);
 }
 
 /// What the function gives, checked.

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <boost/math/distributions/students_t.hpp>
+#include <boost/math/special_functions/beta.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,36 +18,17 @@
 namespace rtl::transfer {
 namespace {
 
+/// No errno, no exceptions: arguments are checked here.
+using Quietly =
+    boost::math::policies::policy<boost::math::policies::domain_error<boost::math::policies::ignore_error>,
+                                  boost::math::policies::overflow_error<boost::math::policies::ignore_error>,
+                                  boost::math::policies::evaluation_error<boost::math::policies::ignore_error>>;
+using StudentT = boost::math::students_t_distribution<double, Quietly>;
+
 constexpr std::array<std::string_view, 3> verdict_names{"helps", "hurts", "undecided"};
 
-/// Continued fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8) by Lentz's method; converges fast
-/// for x < (a + 1) / (a + b + 2).
-double beta_fraction(double a, double b, double x) {
-  constexpr double tiny = 1e-300;
-  double c = 1;
-  double d = 1 / std::max(1 - (a + b) * x / (a + 1), tiny);
-  double value = d;
-  for (int m = 1; m < 10000; ++m) {
-    const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-    const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-    double change = 1;
-    for (const double term : {even, odd}) {
-      d = 1 + term * d;
-      d = 1 / (std::abs(d) < tiny ? tiny : d);
-      c = 1 + term / c;
-      if (std::abs(c) < tiny) c = tiny;
-      change = c * d;
-      value *= change;
-    }
-    if (std::abs(change - 1) < 1e-16) break;
-  }
-  return value;
-}
-
-/// P(T > t) for t >= 0.
-double upper_tail(double t, double degrees) {
-  return 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t));
-}
+/// P(T > t).
+double upper_tail(double t, double degrees) { return boost::math::cdf(boost::math::complement(StudentT(degrees), t)); }
 
 void check_confidence(const char* call, double confidence) {
   if (confidence > 0 && confidence < 1) return;
@@ -58,17 +42,12 @@ double incomplete_beta(double a, double b, double x) {
     throw ValueError(
         fmt::format("incomplete_beta: a = {}, b = {}, x = {}; a and b must be positive, x in [0, 1]", a, b, x));
   }
-  if (x == 0 || x == 1) return x;
-  const double scale =
-      std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x));
-  if (x < (a + 1) / (a + b + 2)) return scale * beta_fraction(a, b, x) / a;
-  return 1 - scale * beta_fraction(b, a, 1 - x) / b;
+  return boost::math::ibeta(a, b, x, Quietly());
 }
 
 double student_t_cdf(double t, double degrees) {
   if (!(degrees > 0)) throw ValueError(fmt::format("student_t_cdf: {} degrees of freedom; must be positive", degrees));
-  const double tail = upper_tail(std::abs(t), degrees);
-  return t > 0 ? 1 - tail : tail;
+  return boost::math::cdf(StudentT(degrees), t);
 }
 
 double student_t_quantile(double probability, double degrees) {
@@ -76,18 +55,7 @@ double student_t_quantile(double probability, double degrees) {
     throw ValueError(fmt::format("student_t_quantile: probability {} must be inside (0, 1), degrees {} positive",
                                  probability, degrees));
   }
-  if (probability == 0.5) return 0;
-  const double tail = std::min(probability, 1 - probability);
-  double low = 0, high = 1;
-  while (upper_tail(high, degrees) > tail) {
-    low = high;
-    high *= 2;
-  }
-  for (int i = 0; i < 200 && high - low > 1e-15 * high; ++i) {
-    const double middle = low + (high - low) / 2;
-    (upper_tail(middle, degrees) > tail ? low : high) = middle;
-  }
-  return probability > 0.5 ? high : -high;
+  return boost::math::quantile(StudentT(degrees), probability);
 }
 
 Summary summarize(std::span<const double> values) {

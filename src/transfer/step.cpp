@@ -128,6 +128,8 @@ void TrainingStep::find_tables() {
     find(fmt::format("frozen features {} of the source data", k + 1), true,
          [k](const StepReplica& r) { return r.data->source->features.at(k); });
   }
+  weighted_ = first.weights.data() != nullptr;
+  if (weighted_) find("sample weights", false, [](const StepReplica& r) { return r.weights; });
 }
 
 void TrainingStep::load() {
@@ -175,7 +177,8 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
                                    const Value& counters, std::int64_t count) const {
   LabelledBatch batch;
   const InputGather* inputs = source ? replicas_.front().source_inputs : replicas_.front().inputs;
-  for (std::size_t i = 0; i < tables.size(); ++i) {
+  const bool weighted = weighted_ && !source;
+  for (std::size_t i = 0; i < tables.size() - (weighted_ ? 1 : 0); ++i) {
     if (tables_[i].source != source) continue;
     if (inputs != nullptr && !batch.inputs.defined()) {
       batch.inputs = inputs->record(tables[i], order, counters, count, activations_);
@@ -186,8 +189,13 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
   const Leaf& targets = source ? source_labels_ : targets_;
   if (targets.storage.defined()) {
     const TrainingData& data = source ? *replicas_.front().data->source : *replicas_.front().data;
-    batch.targets = {order.graph().variable(source ? "source labels" : "labels", targets.storage), order, counters,
-                     count, data.dataset->outputs()};
+    const Value weights = weighted ? graph::gather_batch(tables.back(), order, counters, count, DType::f32) : Value();
+    batch.targets = {order.graph().variable(source ? "source labels" : "labels", targets.storage),
+                     order,
+                     counters,
+                     count,
+                     data.dataset->outputs(),
+                     weights};
   }
   return batch;
 }
@@ -223,7 +231,9 @@ std::vector<Value> TrainingStep::record(graph::Graph& graph, std::int64_t count)
     batch.source = gather(tables, true, graph.variable("source order", source_order_.storage), counters, count);
   }
   if (numbers_.storage.defined()) batch.numbers = graph.variable("numbers of the epoch", numbers_.storage);
-  const std::vector<Value> objectives = first.model->objectives(batch, {.training = true, .counters = counters});
+  const Precision precision = activations_ == DType::bf16 ? Precision::bf16 : Precision::f32;
+  const std::vector<Value> objectives =
+      first.model->objectives(batch, {.training = true, .counters = counters, .activations = precision});
   if (objectives.empty()) throw ValueError("train: the model has no objective");
   record_updates(counters, objectives);
   graph::advance(counters, graph.variable("losses", losses_.storage),

@@ -24,6 +24,7 @@ struct StepReplica {
   const InputGather* source_inputs = nullptr;  ///< of TrainingData::source
   const OptimizerSet* optimizers = nullptr;
   std::size_t numbers = 0;  ///< of Trainable::epoch_numbers
+  ConstView weights = {};   ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike
 };
 
 /// What one replica's epoch begins with.
@@ -110,6 +111,7 @@ class TrainingStep {
   std::vector<Leaf> rates_;                      ///< of each parameter group
   std::vector<Leaf> kept_;                       ///< of models and optimizers, where there are several
   std::vector<Table> tables_;
+  bool weighted_ = false;                                                 ///< the last table is the samples' weights
   std::map<std::int64_t, std::unique_ptr<graph::Execution>> executions_;  ///< by samples
 };
 

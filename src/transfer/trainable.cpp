@@ -4,20 +4,28 @@
 
 #include "rtl/core/error.hpp"
 #include "rtl/graph/operations.hpp"
+#include "rtl/transfer/objectives.hpp"
 
 namespace rtl::transfer {
 
 BatchTargets::BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                           std::int64_t rows, std::int64_t outputs)
-    : table_(table), order_(order), counters_(counters), rows_(rows), outputs_(outputs) {}
+                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights)
+    : table_(table), order_(order), counters_(counters), weights_(weights), rows_(rows), outputs_(outputs) {}
 
 bool BatchTargets::real() const { return table_.rank() == 2; }
 
 graph::Value BatchTargets::loss(const graph::Value& outputs) const {
   const graph::Value predicted = graph::cast(outputs, parameter_dtype(outputs.dtype()));
-  if (!real()) return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  if (!real() && !weights_.defined()) return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  if (!real()) {
+    const graph::Value each = objectives::cross_entropy_of_each(predicted, graph::cast(one_hot(), predicted.dtype()));
+    return graph::mean(graph::multiply(each, graph::cast(graph::reshape(weights_, {rows_}), each.dtype())));
+  }
   const graph::Value expected = graph::gather_batch(table_, order_, counters_, rows_, predicted.dtype());
-  return graph::mean(graph::square(graph::subtract(predicted, expected)));
+  const graph::Value squares = graph::square(graph::subtract(predicted, expected));
+  if (!weights_.defined()) return graph::mean(squares);
+  return graph::mean(
+      graph::multiply(squares, graph::broadcast(graph::cast(weights_, squares.dtype()), squares.shape())));
 }
 
 graph::Value BatchTargets::one_hot() const {

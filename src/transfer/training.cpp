@@ -174,7 +174,7 @@ class Trainings {
 void check_input(const layers::Network& network, const data::Dataset& dataset, const char* call) {
   dataset.check();
   const layers::Architecture& architecture = network.architecture();
-  if (dataset.sample_shape() == architecture.input) return;
+  if (detail::check_tokens(call, dataset, architecture) || dataset.sample_shape() == architecture.input) return;
   throw ShapeError(fmt::format("{}: the samples of {} are {}, but {} takes {}; build the network for the data's shape",
                                call, dataset.name, dataset.sample_shape().to_string(), architecture.to_string(),
                                architecture.input.to_string()));

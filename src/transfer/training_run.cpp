@@ -72,6 +72,9 @@ TrainingRun::TrainingRun(const Replica& replica, const PlacedTrainingData& place
       labels_(clean_labels_) {
   data_.dataset = &*placed.dataset;
   if (data_.dataset->is_regression()) targets_ = standardized_targets(Task::of(*data_.dataset), *data_.dataset);
+  if (const std::vector<float> weights = data_.dataset->mean_one_weights(); !weights.empty()) {
+    weights_ = Tensor::from(weights, {data_.dataset->size(), 1}, device);
+  }
   if (source != nullptr) {
     source_data_ = *replica.data.source;
     source_data_.dataset = &*source->dataset;

@@ -38,7 +38,15 @@ class TrainingRun {
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
-  StepReplica step() const { return {&model_, &data_, inputs_.get(), source_inputs_.get(), &optimizers_, numbers_}; }
+  StepReplica step() const {
+    return {&model_,
+            &data_,
+            inputs_.get(),
+            source_inputs_.get(),
+            &optimizers_,
+            numbers_,
+            weights_.defined() ? weights_.view() : ConstView()};
+  }
   DType activations() const { return activation_dtype(options_.precision, dtype_); }
 
   /// Of all samples: labels with the present flips, or standardised targets.
@@ -92,6 +100,7 @@ class TrainingRun {
   std::vector<std::int32_t> clean_labels_;
   std::vector<std::int32_t> labels_;
   std::vector<float> targets_;
+  Tensor weights_;  ///< f32 [n, 1], of mean 1; not defined where all count alike
   bool flipped_ = false;
   bool running_ = true;
   Clock::time_point begin_ = Clock::now();

@@ -326,7 +326,7 @@ TEST(Matrices, TwoTablesThatLackDifferentRowsStayAligned) {
 
 TEST(Matrices, AreRefusedInTheUsersWords) {
   const Files files;
-  files.place.write("kinds.csv", "kind\na\nb\n");
+  files.place.write("kinds.csv", "kind\na\n1\n");
   files.place.write("notes.txt", "1 2\n");
   const auto refused = [&](const Words& words, int code, const Words& parts) {
     const Outcome outcome = files.place.run(words);

@@ -54,7 +54,7 @@ TEST(MemoryLimit, TheAnswerIsAResultOrAWord) {
       {"predict", "--model", "source.safetensors", "--data", "glyphs:?classes=3&size=16&train=30&test=300"}};
   int results = 0;
   for (const char* threads : {"1", "2"}) {
-    for (const std::size_t mebibytes : {100, 250, 350, 460, 480, 500, 550, 600, 730, 745, 770, 850}) {
+    for (const std::size_t mebibytes : {130, 250, 350, 460, 480, 500, 550, 600, 730, 745, 770, 850}) {
       for (const Words& words : commands) {
         const Outcome outcome = run_limited(place, words, mebibytes, threads);
         SCOPED_TRACE(words[0] + " in " + std::to_string(mebibytes) + " MiB, " + threads + ": " + outcome.errors);

@@ -135,7 +135,8 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
   std::vector<std::vector<double>> seen{losses({})};
   for (const Words& change :
        {Words{"--head-start", "pretrained"}, Words{"--probe-dropout", "0.5"}, Words{"--feature-storage", "bf16"},
-        Words{"--precision", "bf16"}, Words{"--head-start", "pretrained", "--l2sp-strength", "3"}}) {
+        Words{"--feature-storage", "f16"}, Words{"--feature-storage", "int8"}, Words{"--precision", "bf16"},
+        Words{"--head-start", "pretrained", "--l2sp-strength", "3"}}) {
     const auto changed = losses(change);
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0];
     seen.push_back(changed);
@@ -272,7 +273,7 @@ TEST(Standardize, WhatIsForOtherInputsIsWrongUsage) {
   refused({"predict", "--model", "m?normalize=half", "--data", points}, "is for images");
   refused({"transfer", "--target", points, "--head-start", "warm"}, "--head-start");
   refused({"transfer", "--target", points, "--probe-dropout", "1"}, "[0, 1)");
-  refused({"transfer", "--target", points, "--feature-storage", "f16"}, "--feature-storage");
+  refused({"transfer", "--target", points, "--feature-storage", "f64"}, "--feature-storage");
   refused({"pretrain", "--data", points, "--out", "x", "--schedule-epochs", "0"}, "schedule_epochs");
   refused({"pretrain", "--data", points, "--out", "x", "--nesterov", "--momentum", "0"}, "momentum");
 }

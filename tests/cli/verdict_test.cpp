@@ -1,6 +1,9 @@
 // What rtl transfer says of its numbers: both verdicts, Holm's conclusion, diverged runs, dead features, many seeds.
 #include <gtest/gtest.h>
 
+#include <regex>
+#include <string>
+
 #include "cli/program.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/io/safetensors.hpp"
@@ -47,6 +50,49 @@ TEST(Verdicts, DeadFeaturesAreNoVerdictAndAreToldOf) {
                 .output.find(note),
             std::string::npos);
   EXPECT_NE(place.read("r.html").find("predict one and the same class"), std::string::npos);
+}
+
+/// 30 samples whose target is a sum of the inputs, and 200 of which the source's head is made.
+TEST(Verdicts, CandidatesOfTheAdvisorAreToldWithWhatTheyAreComparedWith) {
+  const Workplace place;
+  const auto table = [&](const std::string& file, int rows, int first) {
+    std::string text = "a,b,c,y\n";
+    for (int i = first; i < first + rows; ++i) {
+      const int a = i * 37 % 101, b = i * 53 % 97, c = i * 71 % 89;
+      text += std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(c) + "," +
+              std::to_string(2 * a - b + 3 * c + i * 29 % 31) + "\n";
+    }
+    place.write(file, text);
+  };
+  table("few.csv", 30, 0);
+  table("many.csv", 200, 500);
+  const std::string options = "?label=y&target=real&test_fraction=0.5", many = "csv:many.csv" + options;
+  ASSERT_EQ(place.run({"pretrain", "--data", many, "--model", "mlp:8", "--epochs", "2", "--out", "m"}).code, 0);
+  const Outcome outcome =
+      place.run({"transfer", "--source", "m", "--target", "csv:few.csv" + options, "--source-data", many, "--strategy",
+                 "l2sp-ridge", "--model", "mlp:4", "--epochs", "1", "--seeds", "2", "--json", "r.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_NE(outcome.output.find("l2sp-ridge: weights of its outputs"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find(" to scratch)"), std::string::npos) << outcome.output;
+  const json read_outs = place.json("r.json").at("strategies").at(1).at("read_outs");
+  EXPECT_EQ(read_outs.at(0).at("name"), "scratch");
+  EXPECT_EQ(read_outs.at(0).at("difference"), 0);
+}
+
+/// A network that runs away has an R^2 of minus a number with many digits.
+TEST(Verdicts, HugeNumbersAreShort) {
+  const Workplace place;
+  std::string text = "x,y\n";
+  for (int i = 0; i < 40; ++i) text += std::to_string(i % 7) + "," + std::to_string(i % 5) + "\n";
+  place.write("t.csv", text);
+  const Outcome outcome =
+      place.run({"transfer", "--target", "csv:t.csv?label=y&target=real", "--model", "mlp:4", "--strategy", "scratch",
+                 "--seeds", "2", "--epochs", "3", "--optimizer", "sgd", "--learning-rate", "20", "--json", "r.json"});
+  if (outcome.code == 0) {
+    EXPECT_EQ(std::regex_search(outcome.output, std::regex("[0-9]{12}")), false) << outcome.output;
+  } else {
+    EXPECT_NE(outcome.errors.find("diverged"), std::string::npos) << outcome.errors;
+  }
 }
 
 TEST(Verdicts, BothIntervalsAndTheConclusionAreWritten) {

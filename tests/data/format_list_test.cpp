@@ -90,7 +90,7 @@ std::string value_of(const SpecOption& option) {
       return fmt::format("{}", static_cast<std::int64_t>(option.least));
     case SpecValue::text:
     case SpecValue::list:
-      return "name";
+      return option.name == "prepare" ? "log1p" : "name";
     case SpecValue::files:
       return "other,file";
   }
@@ -115,6 +115,23 @@ TEST(FormatList, ParsesWhatItDescribes) {
   EXPECT_THROW((void)format_of(Spec{.kind = "nothing", .path = {}, .options = {}}), ValueError);
 }
 
+TEST(StepList, HasEveryFileAndIsWhatTheHeaderTells) {
+  const std::string header = test::content_of(test::source_folder() + "/include/rtl/data/preprocessing.hpp");
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() + "/src/data/steps")) {
+    files += entry.path().extension() == ".cpp" ? 1 : 0;
+  }
+  EXPECT_EQ(step_kinds().size(), files);
+  for (const StepKind* kind : step_kinds()) {
+    EXPECT_TRUE(header.find("/// - " + kind->name + ":") != std::string::npos ||
+                header.find("/// - " + kind->name + "[:") != std::string::npos)
+        << kind->name;
+    EXPECT_GE(kind->help.size(), 10u);
+    EXPECT_NO_THROW(check_step(kind->name));
+  }
+  EXPECT_THROW(check_step("nothing"), ValueError);
+}
+
 TEST(FormatList, DescribesSharedOptionsOnce) {
   // The same option means the same wherever it has the same values, unless its help is the format's own.
   std::map<std::string, std::set<std::string>> helps;
@@ -123,8 +140,8 @@ TEST(FormatList, DescribesSharedOptionsOnce) {
       helps[option.name + "=" + option.values()].insert(option.help);
     }
   }
-  for (const auto& group :
-       {options::parts(), options::test_part(), options::target(), options::label_columns(), options::table()}) {
+  for (const auto& group : {options::parts(), options::test_part(), options::target(), options::label_columns(),
+                            options::table(), options::preparation()}) {
     for (const SpecOption& shared : group) {
       const std::string form = shared.name + "=" + shared.values();
       if (form == "seed=N") continue;  // of glyphs it draws the images

@@ -42,7 +42,8 @@ TEST(Spec, IsParsedIntoItsParts) {
 
 TEST(Spec, ErrorsListWhatThereIs) {
   for (const char* wrong : {"", "cifar10", "cifar11:x", "cifar10:", "CIFAR10:x", "glyphs:path"}) {
-    EXPECT_NE(fault_of(wrong).find("one of cifar10:DIR, cifar100:DIR, csv:FILE, "), std::string::npos) << wrong;
+    EXPECT_NE(fault_of(wrong).find("one of cells:DIR, cifar10:DIR, cifar100:DIR, csv:FILE, "), std::string::npos)
+        << wrong;
   }
   struct Wrong {
     const char* spec;
@@ -52,7 +53,7 @@ TEST(Spec, ErrorsListWhatThereIs) {
       {"glyphs:?limit", "not option=value"},
       {"glyphs:?=4", "not option=value"},
       {"glyphs:?seed=1&seed=2", "twice"},
-      {"cifar10:x?labels=fine", "has no option 'labels'; it has split, limit, offset"},
+      {"cifar10:x?labels=fine", "has no option 'labels'; it has resize, crop, color, split, limit, offset"},
       {"cifar100:x?labels=medium", "labels=medium: choose one of fine, coarse"},
       {"glyphs:?split=both", "train, test"},
       {"glyphs:?limit=0", "limit=0: give a whole number from 1"},

@@ -44,7 +44,8 @@ bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w
     const Device host = Device::cpu(1);
     const emulation::Factors images(x, tf32, host), weights(w, tf32, host);
     emulation::Product result(y, host);
-    cpu::conv2d_forward(host, images.view(), unpacked(weights.view(), host), {}, options, result.view(), false, {});
+    cpu::conv2d_forward(host, images.view(), unpacked(weights.view(), host), {}, options, result.view(),
+                        Activation::none, {});
     result.store();
   }));
   return true;

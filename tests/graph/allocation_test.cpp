@@ -154,7 +154,8 @@ void add_images(Cases& cases, const Device& d, DType t) {
     const auto bias = std::make_shared<Tensor>(drawn({outputs}, t, d));
     const auto y = std::make_shared<Tensor>(drawn({6, height, height, outputs}, t, d));
     const std::string of = " " + std::to_string(channels) + "x" + std::to_string(kernel);
-    cases.push_back({"conv2d_forward" + of, [=] { kernels::conv2d_forward(d, *x, *w, *bias, options, *y, true); }});
+    cases.push_back({"conv2d_forward" + of,
+                     [=] { kernels::conv2d_forward(d, *x, *w, *bias, options, *y, kernels::Activation::relu); }});
     cases.push_back({"conv2d_backward_data" + of, [=] { kernels::conv2d_backward_data(d, *y, *w, options, *x); }});
     cases.push_back(
         {"conv2d_backward_weights" + of, [=] { kernels::conv2d_backward_weights(d, *x, *y, options, *w, *bias); }});
@@ -272,8 +273,9 @@ void add_bf16(Cases& cases, const Device& d) {
     const auto y = std::make_shared<Tensor>(drawn({6, 12, 12, 32}, half, d));
     const auto prepared = std::make_shared<kernels::PreparedConv2d>(d, *w, *bias, options, half);
     const std::string of = " of bf16, " + std::to_string(channels);
-    cases.push_back({"conv2d_forward" + of, [=] { kernels::conv2d_forward(d, *x, *w, *bias, options, *y, true); }});
-    cases.push_back({"conv2d prepared" + of, [=] { prepared->forward(d, *x, *y, true); }});
+    cases.push_back({"conv2d_forward" + of,
+                     [=] { kernels::conv2d_forward(d, *x, *w, *bias, options, *y, kernels::Activation::relu); }});
+    cases.push_back({"conv2d prepared" + of, [=] { prepared->forward(d, *x, *y, kernels::Activation::relu); }});
     cases.push_back({"conv2d_backward_data" + of, [=] { kernels::conv2d_backward_data(d, *y, *w, options, *x); }});
     cases.push_back(
         {"conv2d_backward_weights" + of, [=] { kernels::conv2d_backward_weights(d, *x, *y, options, *w, *bias); }});

@@ -1,6 +1,8 @@
 // Convolutions and their gradients, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "graph/operation_case.hpp"
 #include "rtl/graph/operation.hpp"
 #include "rtl/graph/operations.hpp"
@@ -14,10 +16,19 @@ using kernels::Conv2dOptions;
 struct Geometry {
   std::int64_t n, h, w, in, out, kh, kw;
   Conv2dOptions options;
-  std::int64_t oh() const { return (h + 2 * options.padding - kh) / options.stride + 1; }
-  std::int64_t ow() const { return (w + 2 * options.padding - kw) / options.stride + 1; }
+  std::int64_t outputs(std::int64_t extent, std::int64_t kernel) const {
+    if (options.same) return (extent + options.stride - 1) / options.stride;
+    return (extent + 2 * options.padding - (kernel - 1) * options.dilation - 1) / options.stride + 1;
+  }
+  std::int64_t before(std::int64_t extent, std::int64_t kernel) const {
+    const std::int64_t last = (outputs(extent, kernel) - 1) * options.stride + (kernel - 1) * options.dilation;
+    return options.same ? std::max<std::int64_t>(0, last + 1 - extent) / 2 : options.padding;
+  }
+  std::int64_t oh() const { return outputs(h, kh); }
+  std::int64_t ow() const { return outputs(w, kw); }
+  std::int64_t inputs() const { return in / options.groups; }
   Shape x() const { return {n, h, w, in}; }
-  Shape weights() const { return {out, in, kh, kw}; }
+  Shape weights() const { return {out, inputs(), kh, kw}; }
   Shape y() const { return {n, oh(), ow(), out}; }
 };
 
@@ -27,27 +38,36 @@ void for_each_product(const Geometry& g,
   for (std::int64_t y = 0; y < g.n * g.oh() * g.ow() * g.out; ++y) {
     const std::int64_t o = y % g.out, column = y / g.out % g.ow(), row = y / g.out / g.ow() % g.oh();
     const std::int64_t image = y / g.out / g.ow() / g.oh();
-    for (std::int64_t w = 0; w < g.in * g.kh * g.kw; ++w) {
+    for (std::int64_t w = 0; w < g.inputs() * g.kh * g.kw; ++w) {
       const std::int64_t j = w % g.kw, i = w / g.kw % g.kh, c = w / g.kw / g.kh;
-      const std::int64_t r = row * g.options.stride + i - g.options.padding;
-      const std::int64_t q = column * g.options.stride + j - g.options.padding;
+      const std::int64_t r = row * g.options.stride + i * g.options.dilation - g.before(g.h, g.kh);
+      const std::int64_t q = column * g.options.stride + j * g.options.dilation - g.before(g.w, g.kw);
       if (r < 0 || r >= g.h || q < 0 || q >= g.w) continue;
-      visit(static_cast<std::size_t>(((image * g.h + r) * g.w + q) * g.in + c),
-            static_cast<std::size_t>(o * g.in * g.kh * g.kw + w), static_cast<std::size_t>(y));
+      const std::int64_t channel = o / (g.out / g.options.groups) * g.inputs() + c;
+      visit(static_cast<std::size_t>(((image * g.h + r) * g.w + q) * g.in + channel),
+            static_cast<std::size_t>(o * g.inputs() * g.kh * g.kw + w), static_cast<std::size_t>(y));
     }
   }
 }
 
 /// Strides, paddings, odd sizes, and one that the host does by Winograd's filtering.
 const std::vector<Geometry>& geometries() {
-  static const std::vector<Geometry> all = {{2, 5, 5, 3, 4, 3, 3, {1, 1}}, {3, 7, 5, 2, 3, 3, 3, {2, 1}},
-                                            {1, 4, 6, 5, 2, 1, 1, {1, 0}}, {2, 6, 6, 1, 3, 2, 3, {1, 0}},
-                                            {2, 5, 5, 3, 2, 1, 1, {2, 0}}, {1, 9, 8, 16, 16, 3, 3, {1, 1}}};
+  static const std::vector<Geometry> all = {{2, 5, 5, 3, 4, 3, 3, {1, 1}},
+                                            {3, 7, 5, 2, 3, 3, 3, {2, 1}},
+                                            {1, 4, 6, 5, 2, 1, 1, {1, 0}},
+                                            {2, 6, 6, 1, 3, 2, 3, {1, 0}},
+                                            {2, 5, 5, 3, 2, 1, 1, {2, 0}},
+                                            {1, 9, 8, 16, 16, 3, 3, {1, 1}},
+                                            {2, 5, 4, 4, 4, 3, 3, {.padding = 1, .groups = 4}},
+                                            {1, 6, 5, 3, 3, 5, 5, {.stride = 2, .groups = 3, .same = true}},
+                                            {1, 6, 5, 4, 6, 3, 3, {.padding = 2, .dilation = 2, .groups = 2}},
+                                            {1, 6, 5, 2, 3, 3, 3, {.stride = 2, .same = true}}};
   return all;
 }
 
 std::string text(const Geometry& g) {
-  return g.x().to_string() + " * " + g.weights().to_string() + " stride " + std::to_string(g.options.stride);
+  return g.x().to_string() + " * " + g.weights().to_string() + " stride " + std::to_string(g.options.stride) +
+         " groups " + std::to_string(g.options.groups);
 }
 
 Numbers convolution(const Geometry& g, const Numbers& x, const Numbers& w, const Numbers& bias) {
@@ -148,6 +168,9 @@ TEST(Convolution, FaultsNameShapes) {
   EXPECT_THROW(conv2d(x, w, graph.input("bias", {3}, DType::f32), {}), ShapeError);
   EXPECT_THROW(conv2d(x, w, graph.input("bias", {4}, DType::f64), {}), DTypeError);
   EXPECT_THROW(conv2d(x, w, {}, {.stride = 0}), ValueError);
+  EXPECT_THROW(conv2d(x, w, {}, {.groups = 0}), ValueError);
+  EXPECT_THROW(conv2d(x, w, {}, {.groups = 3}), ShapeError);
+  EXPECT_THROW(conv2d(x, graph.input("w", {4, 1, 3, 3}, DType::f32), {}, {.groups = 3}), ShapeError);
   EXPECT_THROW(conv2d(x, {}, {}, {}), ValueError);
   EXPECT_THROW(conv2d_backward_data(x, w, {2, 5, 5, 3}, {}), ShapeError);
   EXPECT_THROW(conv2d_backward_weights(x, x, {4, 3, 3, 3}, false, {}), ShapeError);

@@ -1,7 +1,9 @@
 // Elementwise operations, by the checks of operation_case.hpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "graph/operation_case.hpp"
 #include "rtl/graph/operations.hpp"
@@ -38,7 +40,15 @@ TEST(Elementwise, UnaryOperations) {
       "reciprocal", reciprocal, [](double x) { return 1 / x; }, 0.5, 3));
   check(unary("relu", relu, [](double x) { return std::max(x, 0.0); }));
   check(unary("sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }));
+  check(unary(
+      "relu6", [](const Value& x) { return relu6(scale(x, 4)); },
+      [](double x) { return std::clamp(4 * x, 0.0, 6.0); }));
   check(unary("tanh", tanh, [](double x) { return std::tanh(x); }));
+  check(unary("gelu", gelu, [](double x) { return x * std::erfc(-x * std::sqrt(0.5)) / 2; }));
+  check(unary("gelu_tanh", gelu_tanh, [](double x) {
+    return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+  }));
+  check(unary("silu", silu, [](double x) { return x / (1 + std::exp(-x)); }));
 }
 
 OperationCase binary(const std::string& name, Value (*operation)(const Value&, const Value&),
@@ -68,6 +78,7 @@ TEST(Elementwise, BinaryOperationsBroadcast) {
       "divide", divide, [](double a, double b) { return a / b; }, 0.5, 3));
   check(binary("maximum", maximum, [](double a, double b) { return std::max(a, b); }));
   check(binary("minimum", minimum, [](double a, double b) { return std::min(a, b); }));
+  check(binary("swiglu", swiglu, [](double a, double b) { return a / (1 + std::exp(-a)) * b; }));
   check(binary("greater_equal", greater_equal, [](double a, double b) { return a >= b ? 1.0 : 0.0; }));
 }
 

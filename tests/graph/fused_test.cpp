@@ -174,8 +174,14 @@ TEST(Fused, Convolution) {
           const Value y = added(conv2d(x, w, bias, options), residual);
           // The host adds bias and residual to each other first in f64.
           const double roundoffs = pair.in_f64_on_the_host() && with_bias && with_residual ? 4 : 0;
-          pair.compare({relu(y)}, pair.fused(make_fused_conv2d(options, true), {x, w, bias, residual}), roundoffs);
-          pair.compare({y}, pair.fused(make_fused_conv2d(options, false), {x, w, bias, residual}), roundoffs);
+          pair.compare({relu(y)},
+                       pair.fused(make_fused_conv2d(options, kernels::Activation::relu), {x, w, bias, residual}),
+                       roundoffs);
+          pair.compare({relu6(y)},
+                       pair.fused(make_fused_conv2d(options, kernels::Activation::relu6), {x, w, bias, residual}),
+                       roundoffs);
+          pair.compare({y}, pair.fused(make_fused_conv2d(options, kernels::Activation::none), {x, w, bias, residual}),
+                       roundoffs);
         });
       }
     }
@@ -269,8 +275,8 @@ TEST(Fused, FaultsNameShapes) {
   };
   const Value x = graph.input("x", {2, 5, 5, 3}, DType::f32), w = graph.input("w", {4, 3, 1, 1}, DType::f32);
   const Value vector = graph.input("vector", {3}, DType::f32), four = graph.input("four", {4}, DType::f32);
-  EXPECT_THROW(record(make_fused_conv2d({}, true), {x, w, vector, {}}), ShapeError);
-  EXPECT_THROW(record(make_fused_conv2d({}, true), {x, w, four, x}), ShapeError);
+  EXPECT_THROW(record(make_fused_conv2d({}, kernels::Activation::relu), {x, w, vector, {}}), ShapeError);
+  EXPECT_THROW(record(make_fused_conv2d({}, kernels::Activation::relu), {x, w, four, x}), ShapeError);
   EXPECT_THROW(record(make_fused_linear(true), {x, w, four}), ShapeError);
   EXPECT_THROW(record(make_fused_batch_norm_evaluation({}, true), {x, vector, vector, vector, vector, w}), ShapeError);
   EXPECT_THROW(record(make_fused_batch_norm_training({}, true), {x, vector, vector, vector, vector, {}}), ValueError);

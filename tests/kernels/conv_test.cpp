@@ -13,47 +13,94 @@
 namespace rtl::test {
 namespace {
 
+using kernels::Activation;
 using kernels::Conv2dOptions;
 
 struct Geometry {
   std::int64_t n, h, w, in, out, kernel;
-  int stride = 1, padding = 0;
-  Conv2dOptions options() const { return {stride, padding}; }
-  std::int64_t oh() const { return (h + 2 * padding - kernel) / stride + 1; }
-  std::int64_t ow() const { return (w + 2 * padding - kernel) / stride + 1; }
+  int stride = 1, padding = 0, dilation = 1, groups = 1;
+  bool same = false;
+  Conv2dOptions options() const { return {stride, padding, dilation, groups, same}; }
+  std::int64_t covered() const { return (kernel - 1) * dilation + 1; }
+  std::int64_t outputs(std::int64_t extent) const {
+    return same ? (extent + stride - 1) / stride : (extent + 2 * padding - covered()) / stride + 1;
+  }
+  std::int64_t before(std::int64_t extent) const {
+    return same ? std::max<std::int64_t>(0, (outputs(extent) - 1) * stride + covered() - extent) / 2 : padding;
+  }
+  std::int64_t oh() const { return outputs(h); }
+  std::int64_t ow() const { return outputs(w); }
+  std::int64_t inputs() const { return in / groups; }
   Shape x() const { return {n, h, w, in}; }
-  Shape weights() const { return {out, in, kernel, kernel}; }
+  Shape weights() const { return {out, inputs(), kernel, kernel}; }
   Shape y() const { return {n, oh(), ow(), out}; }
   std::string name() const {
-    return fmt::format("{}x{}x{}x{}_to_{}_k{}_s{}_p{}", n, h, w, in, out, kernel, stride, padding);
+    return fmt::format("{}x{}x{}x{}_to_{}_k{}_s{}_p{}_d{}_g{}{}", n, h, w, in, out, kernel, stride, padding, dilation,
+                       groups, same ? "_same" : "");
   }
 };
 
 const std::vector<Geometry> geometries = {
-    {1, 1, 1, 1, 1, 1},        {2, 5, 7, 3, 4, 3, 1, 1},   {1, 6, 6, 16, 16, 3, 1, 1}, {2, 8, 8, 16, 32, 3, 2, 1},
-    {1, 9, 9, 5, 7, 5, 1, 0},  {2, 6, 5, 4, 31, 3, 1, 0},  {1, 7, 7, 33, 2, 1, 2, 0},  {3, 4, 4, 2, 3, 4, 4, 2},
-    {1, 9, 9, 3, 16, 3, 2, 1}, {2, 1, 1, 32, 64, 3, 2, 1}, {2, 1, 1, 64, 16, 1},       {2, 1, 1, 1, 16, 1, 2, 0},
-    {1, 7, 2, 16, 16, 2, 3, 1}};
+    {1, 1, 1, 1, 1, 1},
+    {2, 5, 7, 3, 4, 3, 1, 1},
+    {1, 6, 6, 16, 16, 3, 1, 1},
+    {2, 8, 8, 16, 32, 3, 2, 1},
+    {1, 9, 9, 5, 7, 5, 1, 0},
+    {2, 6, 5, 4, 31, 3, 1, 0},
+    {1, 7, 7, 33, 2, 1, 2, 0},
+    {3, 4, 4, 2, 3, 4, 4, 2},
+    {1, 9, 9, 3, 16, 3, 2, 1},
+    {2, 1, 1, 32, 64, 3, 2, 1},
+    {2, 1, 1, 64, 16, 1},
+    {2, 1, 1, 1, 16, 1, 2, 0},
+    {1, 7, 2, 16, 16, 2, 3, 1},
+    // Depthwise: widths that fill vectors and that do not, tails of the blocks of columns, filters of any shape.
+    {2, 5, 16, 32, 32, 3, 1, 1, 1, 32},
+    {1, 9, 8, 33, 33, 3, 2, 1, 1, 33},
+    {2, 7, 15, 16, 16, 5, 1, 2, 1, 16},
+    {1, 8, 11, 48, 48, 5, 2, 2, 1, 48},
+    {1, 6, 6, 4, 4, 7, 1, 3, 1, 4},
+    {1, 9, 7, 17, 17, 3, 1, 2, 2, 17},
+    {1, 2, 2, 31, 31, 5, 1, 2, 1, 31},
+    {2, 8, 8, 16, 16, 3, 3, 0, 1, 16},
+    {1, 1, 1, 2, 2, 3, 1, 1, 1, 2},
+    // Groups, several outputs an input too; dilation; TensorFlow's padding on even and odd extents.
+    {2, 6, 5, 8, 12, 3, 1, 1, 1, 4},
+    {1, 7, 7, 6, 12, 3, 2, 1, 1, 6},
+    {1, 9, 8, 64, 32, 3, 1, 1, 1, 2},
+    {2, 9, 9, 5, 6, 3, 1, 2, 2, 1},
+    {1, 11, 8, 16, 16, 3, 2, 3, 3, 1},
+    {1, 8, 7, 3, 8, 3, 2, 0, 1, 1, true},
+    {2, 8, 8, 16, 16, 3, 1, 0, 1, 1, true},
+    {1, 6, 9, 24, 24, 5, 2, 0, 1, 24, true},
+    {1, 8, 8, 48, 48, 3, 2, 0, 1, 48, true},
+    {1, 5, 8, 16, 16, 5, 1, 0, 1, 16, true},
+    {1, 4, 7, 6, 4, 3, 3, 0, 1, 2, true},
+    {1, 5, 5, 4, 4, 1, 2, 0, 1, 1, true}};
 
 /// Calls f(y index, x index, w index) for every product of the convolution.
 template <typename F>
 void for_products(const Geometry& g, const F& f) {
-  for (std::int64_t i = 0; i < g.y().count() * g.in * g.kernel * g.kernel; ++i) {
-    const std::int64_t kw = i % g.kernel, kh = i / g.kernel % g.kernel, c = i / (g.kernel * g.kernel) % g.in;
-    const std::int64_t y = i / (g.kernel * g.kernel * g.in), o = y % g.out, position = y / g.out;
-    const std::int64_t row = position / g.ow() % g.oh() * g.stride - g.padding + kh;
-    const std::int64_t column = position % g.ow() * g.stride - g.padding + kw;
+  for (std::int64_t i = 0; i < g.y().count() * g.inputs() * g.kernel * g.kernel; ++i) {
+    const std::int64_t kw = i % g.kernel, kh = i / g.kernel % g.kernel, c = i / (g.kernel * g.kernel) % g.inputs();
+    const std::int64_t y = i / (g.kernel * g.kernel * g.inputs()), o = y % g.out, position = y / g.out;
+    const std::int64_t row = position / g.ow() % g.oh() * g.stride - g.before(g.h) + kh * g.dilation;
+    const std::int64_t column = position % g.ow() * g.stride - g.before(g.w) + kw * g.dilation;
+    const std::int64_t channel = o / (g.out / g.groups) * g.inputs() + c;
     if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
     const std::int64_t n = position / (g.oh() * g.ow());
-    f(static_cast<std::size_t>(y), static_cast<std::size_t>(((n * g.h + row) * g.w + column) * g.in + c),
-      static_cast<std::size_t>(((o * g.in + c) * g.kernel + kh) * g.kernel + kw));
+    f(static_cast<std::size_t>(y), static_cast<std::size_t>(((n * g.h + row) * g.w + column) * g.in + channel),
+      static_cast<std::size_t>(((o * g.inputs() + c) * g.kernel + kh) * g.kernel + kw));
   }
 }
 
 struct Extras {
   bool bias, relu, residual;
+  Activation activation() const { return relu ? over : Activation::none; }
+  Activation over = Activation::relu;
   std::string name() const {
-    return fmt::format("{}{}{}", bias ? "_bias" : "", relu ? "_relu" : "", residual ? "_residual" : "");
+    return fmt::format("{}{}{}", bias ? "_bias" : "", relu ? over == Activation::relu6 ? "_relu6" : "_relu" : "",
+                       residual ? "_residual" : "");
   }
 };
 
@@ -70,6 +117,7 @@ Expected forward_of(const Geometry& g, const Extras& e, const Reals& x, const Re
     y.value[i] += added;
     y.scale[i] += std::fabs(added);
     if (e.relu && y.value[i] < 0) y.value[i] = 0;
+    if (e.relu && e.over == Activation::relu6 && y.value[i] > 6) y.value[i] = 6;
   }
   return y;
 }
@@ -96,10 +144,10 @@ const bool forward_registered = register_cases("conv2d_forward", [](Random& rand
                 {"residual", g.y(), random.normal(g.y())}};
     c.outputs = {{.name = "y",
                   .shape = g.y(),
-                  .roundoffs = roundoffs_of(g.in * g.kernel * g.kernel),
+                  .roundoffs = roundoffs_of(g.inputs() * g.kernel * g.kernel),
                   .roundoffs_bf16 = roundoffs_of_bf16 + (e.bias || e.relu || e.residual ? 1 : 0)}};
     c.run = [=](const Device& device, auto& in, auto& out) {
-      kernels::conv2d_forward(device, in[0], in[1], given_if(e.bias, in[2]), g.options(), out[0], e.relu,
+      kernels::conv2d_forward(device, in[0], in[1], given_if(e.bias, in[2]), g.options(), out[0], e.activation(),
                               given_if(e.residual, in[3]));
     };
     c.reference = [=](auto& in, auto&) { return std::vector<Expected>{forward_of(g, e, in[0], in[1], in[2], in[3])}; };
@@ -115,6 +163,11 @@ const bool forward_registered = register_cases("conv2d_forward", [](Random& rand
                           {false, true, true}}) {
     add(geometries[1], e);
     add(geometries[3], e);
+    add(geometries[13], e);
+    Extras capped = e;
+    capped.over = Activation::relu6;
+    if (!e.relu) continue;
+    for (const std::size_t at : {2, 3, 13, 22}) add(geometries[at], capped);
   }
   add({0, 4, 4, 3, 2, 3, 1, 1}, {true, true, true});
   return cases;
@@ -132,7 +185,7 @@ const bool data_registered = register_cases("conv2d_backward_data", [](Random& r
                 {"x", g.x(), random.normal(g.x())}};
     c.outputs = {{.name = "dx",
                   .shape = g.x(),
-                  .roundoffs = roundoffs_of(g.out * g.kernel * g.kernel),
+                  .roundoffs = roundoffs_of(g.out / g.groups * g.kernel * g.kernel),
                   .roundoffs_bf16 = roundoffs_of_bf16}};
     c.run = [g](const Device& device, auto& in, auto& out) {
       kernels::conv2d_backward_data(device, in[0], in[1], g.options(), out[0]);
@@ -200,12 +253,24 @@ const bool weights_registered = register_cases("conv2d_backward_weights", [](Ran
 });
 
 const bool extent_covered = covered_by_plain_test("conv2d_extent");
+const bool padding_covered = covered_by_plain_test("conv2d_padding");
 
 TEST(Conv2d, ExtentFollowsTheFormulaAndRefusesWhatDoesNotFit) {
   EXPECT_EQ(kernels::conv2d_extent(32, 3, {1, 1}), 32);
   EXPECT_EQ(kernels::conv2d_extent(32, 3, {2, 1}), 16);
   EXPECT_EQ(kernels::conv2d_extent(28, 5, {1, 0}), 24);
   EXPECT_EQ(kernels::conv2d_extent(3, 3, {7, 0}), 1);
+  EXPECT_EQ(kernels::conv2d_extent(9, 3, {1, 0, 2}), 5);
+  const Conv2dOptions same{.stride = 2, .same = true};
+  EXPECT_EQ(kernels::conv2d_extent(9, 3, same), 5);
+  EXPECT_EQ(kernels::conv2d_extent(1, 5, same), 1);
+  EXPECT_EQ(kernels::conv2d_padding(8, 3, same), 0);
+  EXPECT_EQ(kernels::conv2d_padding(9, 3, same), 1);
+  EXPECT_EQ(kernels::conv2d_padding(8, 5, same), 1);
+  EXPECT_EQ(kernels::conv2d_padding(8, 5, {.padding = 2}), 2);
+  EXPECT_THROW(kernels::conv2d_extent(8, 3, {.padding = 1, .same = true}), ValueError);
+  EXPECT_THROW(kernels::conv2d_extent(8, 3, {.dilation = 0}), ValueError);
+  EXPECT_THROW(kernels::conv2d_extent(4, 3, {.dilation = 2}), ShapeError);
   EXPECT_THROW(kernels::conv2d_extent(2, 3, {1, 0}), ShapeError);
   EXPECT_THROW(kernels::conv2d_extent(8, 3, {0, 0}), ValueError);
   EXPECT_THROW(kernels::conv2d_extent(8, 3, {1, -1}), ValueError);

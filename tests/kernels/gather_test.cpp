@@ -48,6 +48,10 @@ struct Epoch {
 Reals gathered(const Reals& table, const Reals& rows, std::size_t length) {
   Reals out;
   for (const long double row : rows) {
+    if (row < 0 || row >= static_cast<long double>(table.size() / length)) {
+      out.insert(out.end(), length, 0);
+      continue;
+    }
     const auto begin = table.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(row) * length);
     out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(length));
   }
@@ -109,6 +113,12 @@ const bool gather_rows_registered = register_cases("gather_rows", [](Random& ran
     add(s, DType::f32, DType::f32, DType::i64);
     add(s, DType::bf16, DType::f32, DType::i32);
     add(s, DType::f32, DType::bf16, DType::i32);
+  }
+  // Some numbers are no rows.
+  for (const DType to : activation_dtypes) {
+    add({9, 40, 32}, to, to, DType::i32);
+    cases.back().label += "_some_outside";
+    for (std::size_t i = 0; i < 40; i += 3) cases.back().inputs[1].values[i] = i % 2 == 0 ? -1 : 9;
   }
   const Sizes small{9, 12, 33};
   for (const DType from : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::u8, DType::i32}) {
@@ -172,6 +182,8 @@ const bool scatter_registered = register_cases("scatter_add_rows", [](Random& ra
       Expected out{initial[0], {}};
       for (const long double value : initial[0]) out.scale.push_back(std::fabs(value));
       for (std::size_t i = 0; i < in[0].size(); ++i) {
+        const long double row = in[1][i / length];
+        if (row < 0 || row >= static_cast<long double>(out.value.size() / length)) continue;
         const std::size_t at = static_cast<std::size_t>(in[1][i / length]) * length + i % length;
         out.value[at] += in[0][i];
         out.scale[at] += std::fabs(in[0][i]);
@@ -180,6 +192,12 @@ const bool scatter_registered = register_cases("scatter_add_rows", [](Random& ra
     };
     cases.push_back(c);
   }
+  KernelCase outside = cases[5];
+  outside.label += "_some_outside";
+  for (std::size_t i = 0; i < outside.inputs[1].values.size(); i += 3) {
+    outside.inputs[1].values[i] = i % 2 == 0 ? -1 : static_cast<long double>(all_sizes[5].table);
+  }
+  cases.push_back(outside);
   return cases;
 });
 

@@ -23,8 +23,13 @@ struct Case {
 };
 
 const std::vector<Case> cases = {
-    {{2, 8, 8, 16}, {16, 16, 3, 3}, {1, 1}}, {{3, 9, 7, 3}, {5, 3, 3, 3}, {2, 1}}, {{1, 5, 6, 4}, {8, 4, 1, 1}, {2, 0}},
-    {{2, 7, 7, 5}, {3, 5, 5, 3}, {3, 2}},    {{0, 4, 4, 2}, {3, 2, 3, 3}, {1, 1}},
+    {{2, 8, 8, 16}, {16, 16, 3, 3}, {1, 1}},
+    {{3, 9, 7, 3}, {5, 3, 3, 3}, {2, 1}},
+    {{1, 5, 6, 4}, {8, 4, 1, 1}, {2, 0}},
+    {{2, 7, 7, 5}, {3, 5, 5, 3}, {3, 2}},
+    {{0, 4, 4, 2}, {3, 2, 3, 3}, {1, 1}},
+    {{2, 8, 7, 6}, {6, 1, 3, 3}, {.stride = 2, .groups = 6, .same = true}},
+    {{2, 8, 7, 6}, {9, 2, 3, 3}, {.stride = 1, .padding = 2, .dilation = 2, .groups = 3}},
 };
 
 Shape packed_shape(const Shape& w) { return {w[0], w[2], w[3], w[1]}; }
@@ -55,8 +60,8 @@ void check_case(const Case& c, DType dtype, const Device& device) {
   PackedConv2d::pack(device, std::array{w.view()}, std::array{packed.view()});
 
   Tensor y(out, dtype, device), plain_y(out, dtype, device);
-  PackedConv2d::forward(device, x, packed, bias, c.options, y, true);
-  kernels::conv2d_forward(device, x, w, bias, c.options, plain_y, true);
+  PackedConv2d::forward(device, x, packed, bias, c.options, y, kernels::Activation::relu6);
+  kernels::conv2d_forward(device, x, w, bias, c.options, plain_y, kernels::Activation::relu6);
   EXPECT_EQ(values_of(y), values_of(plain_y));
 
   Tensor dx(c.images, dtype, device), plain_dx(c.images, dtype, device);

@@ -25,6 +25,12 @@ struct UnaryFacts {
   double roundoffs;
 };
 
+long double exact_sigmoid(long double x) { return 1 / (1 + std::exp(-x)); }
+long double exact_gelu(long double x) { return x * std::erfc(-x * std::sqrt(0.5L)) / 2; }
+long double exact_gelu_tanh(long double x) {
+  return x * exact_sigmoid(1.5957691216057307117597842397375L * (x + 0.044715L * x * x * x));
+}
+
 const UnaryFacts unary_facts[] = {
     {UnaryOp::copy, "copy", [](long double x) { return x; }, -3, 3, 0},
     {UnaryOp::negate, "negate", [](long double x) { return -x; }, -3, 3, 0},
@@ -37,6 +43,13 @@ const UnaryFacts unary_facts[] = {
     {UnaryOp::relu, "relu", [](long double x) { return x > 0 ? x : 0; }, -3, 3, 0},
     {UnaryOp::sigmoid, "sigmoid", [](long double x) { return 1 / (1 + std::exp(-x)); }, -30, 30, 6},
     {UnaryOp::tanh, "tanh", [](long double x) { return std::tanh(x); }, -3, 3, 4},
+    // The tails are exp of rounded numbers of some units.
+    {UnaryOp::gelu, "gelu", exact_gelu, -4, 6, 20},
+    {UnaryOp::gelu_tanh, "gelu_tanh", exact_gelu_tanh, -3, 6, 32},
+    {UnaryOp::silu, "silu", [](long double x) { return x * exact_sigmoid(x); }, -20, 20, 8},
+    {UnaryOp::relu6, "relu6", [](long double x) { return x < 0   ? 0
+                                                         : x > 6 ? 6
+                                                                 : x; }, -9, 9, 0},
 };
 
 Reals map(const Reals& x, long double (*f)(long double)) {
@@ -120,6 +133,7 @@ struct BinaryFacts {
   const char* name;
   long double (*exact)(long double, long double);
   double roundoffs;
+  bool of_second = false;  ///< errors are relative to 1.13 times the second operand, not to the result
 };
 
 const BinaryFacts binary_facts[] = {
@@ -130,6 +144,27 @@ const BinaryFacts binary_facts[] = {
     {BinaryOp::maximum, "maximum", [](long double a, long double b) { return a > b ? a : b; }, 0},
     {BinaryOp::minimum, "minimum", [](long double a, long double b) { return a < b ? a : b; }, 0},
     {BinaryOp::greater_equal, "greater_equal", [](long double a, long double b) { return a >= b ? 1.0L : 0.0L; }, 0},
+    // Slopes are sums that may nearly cancel: in units of the largest, 1.13.
+    {BinaryOp::gelu_backward, "gelu_backward",
+     [](long double x, long double dy) {
+       const long double density = std::exp(-x * x / 2) * 0.39894228040143267793994605993438L;
+       return dy * (std::erfc(-x * std::sqrt(0.5L)) / 2 + x * density);
+     },
+     8, true},
+    {BinaryOp::gelu_tanh_backward, "gelu_tanh_backward",
+     [](long double x, long double dy) {
+       const long double slope = 1.5957691216057307117597842397375L;
+       const long double s = exact_sigmoid(slope * (x + 0.044715L * x * x * x));
+       return dy * (s + x * s * (1 - s) * slope * (1 + 3 * 0.044715L * x * x));
+     },
+     32, true},
+    {BinaryOp::silu_backward, "silu_backward",
+     [](long double x, long double dy) {
+       const long double s = exact_sigmoid(x);
+       return dy * s * (1 + x * (1 - s));
+     },
+     8, true},
+    {BinaryOp::swiglu, "swiglu", [](long double gate, long double x) { return gate * exact_sigmoid(gate) * x; }, 9},
 };
 
 /// y [rows, columns] = op(a, b) with a and b of the given shapes, each [rows or 1, columns or 1] or [columns].
@@ -150,12 +185,14 @@ KernelCase binary_case(const BinaryFacts& facts, const Shape& a, const Shape& b,
     const std::int64_t row = high == 1 ? 0 : i / columns, column = wide == 1 ? 0 : i % columns;
     return values[static_cast<std::size_t>(row * wide + column)];
   };
-  c.reference = [=, exact = facts.exact](auto& in, auto&) {
-    Reals values(static_cast<std::size_t>(y.count()));
+  c.reference = [=, exact = facts.exact, of_second = facts.of_second](auto& in, auto&) {
+    Expected expected;
     for (std::int64_t i = 0; i < y.count(); ++i) {
-      values[static_cast<std::size_t>(i)] = exact(at(a, in[0], i), at(b, in[1], i));
+      const long double left = at(a, in[0], i), right = at(b, in[1], i);
+      expected.value.push_back(exact(left, right));
+      if (of_second) expected.scale.push_back(1.13L * std::fabs(right));
     }
-    return std::vector<Expected>{{values}};
+    return std::vector<Expected>{expected};
   };
   if (a == y) c.in_place.push_back({0, 0});
   return c;
@@ -172,6 +209,11 @@ const bool binary_registered = register_cases("binary", [](Random& random) {
   cases.push_back(binary_case(binary_facts[1], {}, {5, 3}, {5, 3}, "_from_scalar", random));
   cases.push_back(binary_case(binary_facts[0], {0, 3}, {3}, {0, 3}, "_empty", random));
   cases.push_back(binary_case(binary_facts[2], {150, 131}, {150, 1}, {150, 131}, "_shared_by_threads", random));
+  // Activations have rows of vectors of their own.
+  for (std::size_t fact = 7; fact < std::size(binary_facts); ++fact) {
+    cases.push_back(binary_case(binary_facts[fact], {31, 33}, {31, 33}, {31, 33}, "_rows", random));
+    cases.push_back(binary_case(binary_facts[fact], {31, 1}, {1, 33}, {31, 33}, "_outer", random));
+  }
   return cases;
 });
 

@@ -14,18 +14,30 @@ using kernels::PoolOptions;
 
 struct Geometry {
   std::int64_t n, h, w, c;
-  int window = 2, stride = 2;
-  PoolOptions options() const { return {window, stride}; }
-  std::int64_t oh() const { return (h - window) / stride + 1; }
-  std::int64_t ow() const { return (w - window) / stride + 1; }
+  int window = 2, stride = 2, padding = 0;
+  PoolOptions options() const { return {window, stride, padding}; }
+  std::int64_t oh() const { return (h + 2 * padding - window) / stride + 1; }
+  std::int64_t ow() const { return (w + 2 * padding - window) / stride + 1; }
   Shape x() const { return {n, h, w, c}; }
   Shape y() const { return {n, oh(), ow(), c}; }
-  std::string name() const { return fmt::format("{}x{}x{}x{}_window{}_stride{}", n, h, w, c, window, stride); }
+  std::string name() const {
+    return fmt::format("{}x{}x{}x{}_window{}_stride{}_padding{}", n, h, w, c, window, stride, padding);
+  }
 };
 
 const std::vector<Geometry> geometries = {{1, 1, 1, 1, 1, 1},    {2, 4, 4, 16},       {3, 5, 7, 3},
                                           {1, 6, 6, 33, 3, 1},   {2, 7, 5, 31, 3, 2}, {0, 4, 4, 3},
                                           {1, 5, 5, 1025, 2, 3}, {16, 12, 12, 17}};
+
+/// What only max pooling does.
+const std::vector<Geometry> padded = {
+    {1, 1, 1, 3, 3, 2, 1}, {2, 8, 7, 33, 3, 2, 1}, {1, 6, 6, 16, 5, 3, 2}, {2, 5, 4, 2, 2, 1, 1}};
+
+std::vector<Geometry> all_geometries() {
+  std::vector<Geometry> all = geometries;
+  all.insert(all.end(), padded.begin(), padded.end());
+  return all;
+}
 
 /// Calls f(y index, x index, position in the image) for every window element, windows in row-major order.
 template <typename F>
@@ -34,7 +46,9 @@ void for_windows(const Geometry& g, const F& f) {
     const std::int64_t c = y % g.c, column = y / g.c % g.ow(), row = y / g.c / g.ow() % g.oh();
     const std::int64_t n = y / g.c / g.ow() / g.oh();
     for (std::int64_t at = 0; at < g.window * g.window; ++at) {
-      const std::int64_t h = row * g.stride + at / g.window, w = column * g.stride + at % g.window;
+      const std::int64_t h = row * g.stride - g.padding + at / g.window;
+      const std::int64_t w = column * g.stride - g.padding + at % g.window;
+      if (h < 0 || h >= g.h || w < 0 || w >= g.w) continue;
       f(static_cast<std::size_t>(y), static_cast<std::size_t>(((n * g.h + h) * g.w + w) * g.c + c), h * g.w + w);
     }
   }
@@ -58,7 +72,7 @@ Largest largest_of(const Geometry& g, const Reals& x) {
 
 const bool max_forward_registered = register_cases("max_pool_forward", [](Random& random) {
   std::vector<KernelCase> cases;
-  for (const Geometry& g : geometries) {
+  for (const Geometry& g : all_geometries()) {
     KernelCase c;
     c.label = g.name();
     // Few distinct values, so that the first of equals matters; and a NaN, which wins.
@@ -81,7 +95,7 @@ const bool max_forward_registered = register_cases("max_pool_forward", [](Random
 
 const bool max_backward_registered = register_cases("max_pool_backward", [](Random& random) {
   std::vector<KernelCase> cases;
-  for (const Geometry& g : geometries) {
+  for (const Geometry& g : all_geometries()) {
     KernelCase c;
     c.label = g.name();
     const Reals x = random.normal(g.x(), 0, 100);
@@ -112,7 +126,7 @@ const bool max_backward_registered = register_cases("max_pool_backward", [](Rand
 
 const bool max_gather_registered = register_cases("max_pool_gather", [](Random& random) {
   std::vector<KernelCase> cases;
-  for (const Geometry& g : geometries) {
+  for (const Geometry& g : all_geometries()) {
     KernelCase c;
     c.label = g.name();
     c.inputs = {{"x", g.x(), random.normal(g.x())},

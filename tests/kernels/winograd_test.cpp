@@ -115,7 +115,7 @@ void check_prepared(const Case& c, DType images) {
     const Tensor device_residual = residual.to(device);
     const PreparedConv2d prepared(device, device_w, device_bias, c.options, images);
     test::Guarded y(result, images, device, 1);
-    prepared.forward(device, device_x, y.view(), true, device_residual);
+    prepared.forward(device, device_x, y.view(), Activation::relu, device_residual);
     ASSERT_TRUE(y.intact());
     const test::Reals values = y.read();
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -127,17 +127,17 @@ void check_prepared(const Case& c, DType images) {
       ASSERT_NEAR(static_cast<double>(values[i]), expected.value[i], sum + rounding) << i;
     }
     test::Guarded plain(result, images, device, 1);  // as y: CUDA's way depends on the alignment
-    conv2d_forward(device, device_x, device_w, device_bias, c.options, plain.view(), true, device_residual);
+    conv2d_forward(device, device_x, device_w, device_bias, c.options, plain.view(), Activation::relu, device_residual);
     EXPECT_EQ(y.raw(), plain.raw()) << "prepared weights must not change a bit";
     if (device.is_cuda()) continue;
     if (first.empty()) first = y.raw();
     EXPECT_EQ(y.raw(), first) << "the number of threads must not change a bit";
     Tensor in_place = device_residual.clone();
-    prepared.forward(device, device_x, in_place, true, in_place);
+    prepared.forward(device, device_x, in_place, Activation::relu, in_place);
     test::Guarded copy(result, images, device);
     copy_bytes(in_place, copy.view());
     EXPECT_EQ(copy.raw(), first) << "the residual may be the result";
-    prepared.forward(device, device_x, plain.view(), true, device_residual);
+    prepared.forward(device, device_x, plain.view(), Activation::relu, device_residual);
     EXPECT_EQ(plain.raw(), first) << "a later call uses what the first one kept";
   }
 }
@@ -184,7 +184,7 @@ TEST(PreparedConv2d, PassesNanThroughRelu) {
   test::RandomTensors random(test::fresh_seed());
   const PreparedConv2d prepared(device, random.f32({16, 16, 3, 3}, device), {}, {.padding = 1});
   Tensor y({1, 8, 8, 16}, DType::f32, device);
-  prepared.forward(device, x, y, true);
+  prepared.forward(device, x, y, Activation::relu);
   EXPECT_TRUE(std::isnan(y.to_vector<float>()[0]));
 }
 

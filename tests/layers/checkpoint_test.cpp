@@ -47,7 +47,22 @@ const Architecture every_kind[] = {{"paper_cnn", "", {32, 32, 3}, 10},
                                    {"paper_cnn", "h1", {28, 28, 1}, 7},
                                    {"paper_cnn", "4-5-6-7", {40, 40, 2}, 3},
                                    {"mlp", "12-9", {33}, 4},
-                                   {"resnet_cifar", "20", {32, 32, 3}, 100}};
+                                   {"resnet_cifar", "20", {32, 32, 3}, 100},
+                                   {"resnet", "10", {224, 224, 3}, 5},
+                                   {"resnet", "10-small", {32, 32, 1}, 3},
+                                   {"paper_demo", "", {8, 8, 3}, 5},
+                                   {"paper_demo", "h", {12, 12, 2}, 5},
+                                   {"efficientnet_lite", "0", {224, 224, 3}, 4},
+                                   {"densenet", "121", {224, 224, 3}, 2},
+                                   {"transformer", "small", {32, 32, 3}, 10},
+                                   {"transformer", "text-50-16-2-8-20-24", {12}, 3, 50},
+                                   {"vit", "8-64-2-1-40", {24, 24, 3}, 5},
+                                   {"bert", "2-64-1-40-50-mean", {16}, 2, 50},
+                                   {"bert", "2-64-1-40-50-pooler", {16}, 2, 50},
+                                   {"llama", "2-24-3-1-40-50", {512}, 2, 50},
+                                   {"llama", "2-24-3-3-40-50-hf", {512}, 3, 50},
+                                   {"text_bag", "6", {256}, 3, 20},
+                                   {"text_bag", "6-5-4", {256}, 2, 20}};
 
 TEST(Checkpoint, ReturnsWhatWasSaved) {
   const test::TemporaryFolder folder;
@@ -140,7 +155,7 @@ TEST(Checkpoint, SaysWhyAFileFitsNothing) {
   EXPECT_NE(fault([&] { load_network(folder / "resnet", device, "resnet_cifar:20"); }).find("holds resnet_cifar:8"),
             std::string::npos);
   EXPECT_NE(fault([&] { load_network(folder / "resnet", device, "mlp"); }).find("do not fit mlp"), std::string::npos);
-  EXPECT_NE(fault([&] { load_network(folder / "resnet", device, "vgg"); }).find("'vgg' is no architecture"),
+  EXPECT_NE(fault([&] { load_network(folder / "resnet", device, "unheard_of"); }).find("'unheard_of' is no"),
             std::string::npos);
 }
 

@@ -68,6 +68,32 @@ TEST(Models, HaveTheParameterCountsOfThePapers) {
   EXPECT_EQ(count({"mlp", "128", {64}, 10}), 64 * 128 + 128 + 128 * 10 + 10);
 }
 
+TEST(Models, HaveTheParameterCountsOfTheirPublishedFiles) {
+  const Shape imagenet{224, 224, 3}, small{32, 32, 3};
+  EXPECT_EQ(count({"resnet", "18", imagenet, 1000}), 11'689'512);
+  EXPECT_EQ(count({"resnet", "34", imagenet, 1000}), 21'797'672);
+  EXPECT_EQ(count({"resnet", "50", imagenet, 1000}), 25'557'032);
+  EXPECT_EQ(count({"resnet", "18", small, 40}), 11'197'032) << "DomainNet's source";
+  EXPECT_EQ(count({"resnet", "10", small, 40}), 4'926'312) << "DomainNet's residual encoder";
+  EXPECT_EQ(count({"resnet", "18-small", small, 10}), 11'173'962);
+  EXPECT_EQ(count({"densenet", "121", imagenet, 1000}), 7'978'856);
+  EXPECT_EQ(count({"densenet", "169", imagenet, 1000}), 14'149'480);
+  EXPECT_EQ(count({"efficientnet_lite", "0", imagenet, 1000}), 4'652'008);
+  EXPECT_EQ(count({"paper_demo", "", small, 10}), 2'307'584 + 2'570);
+  EXPECT_EQ(count({"paper_demo", "h", small, 10}), 578'112 + 1'290);
+}
+
+// Too much memory to fill under sanitizers.
+#ifndef __SANITIZE_ADDRESS__
+TEST(Models, TheLargestHaveTheParameterCountsOfTheirPublishedFiles) {
+  const Shape imagenet{224, 224, 3};
+  EXPECT_EQ(count({"resnet", "wide50", imagenet, 1000}), 68'883'240);
+  EXPECT_EQ(count({"resnet", "101", imagenet, 1000}), 44'549'160);
+  EXPECT_EQ(count({"vgg", "11", imagenet, 1000}), 132'863'336);
+  EXPECT_EQ(count({"vgg", "16-bn", imagenet, 1000}), 138'365'992);
+}
+#endif
+
 TEST(Models, RefineAndProbeHaveTheParameterCountsOfThePaper) {
   const Device device = Device::cpu();
   const Construction construction{.device = device};

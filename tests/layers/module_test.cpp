@@ -1,8 +1,14 @@
 // Every layer: gradients in f64 against central differences, with respect to its input and its parameters.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "rtl/graph/gradient_check.hpp"
 #include "rtl/layers/basic_block.hpp"
+#include "rtl/layers/bottleneck.hpp"
+#include "rtl/layers/dense_block.hpp"
+#include "rtl/layers/group_norm.hpp"
+#include "rtl/layers/inverted_residual.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/layers/sequential.hpp"
@@ -45,6 +51,54 @@ void check_layer(const std::function<std::unique_ptr<Module>(const Construction&
     const std::unique_ptr<Module> module = make(construction(device));
     check_gradients(*module, input, device, true);
     check_gradients(*module, input, device, false);
+  }
+}
+
+template <typename Layer, typename Options>
+void check_layer_of(const Options& options, const Shape& input) {
+  check_layer([&](const Construction& c) { return std::make_unique<Layer>(options, c); }, input);
+}
+
+TEST(LayerGradients, Bottleneck) {
+  check_layer_of<Bottleneck>(BottleneckOptions{.inputs = 3, .inner = 2, .outputs = 4, .stride = 2}, {2, 5, 4, 3});
+  check_layer_of<Bottleneck>(BottleneckOptions{.inputs = 4, .inner = 2, .outputs = 4}, {2, 3, 4, 4});
+}
+
+TEST(LayerGradients, InvertedResidual) {
+  check_layer_of<InvertedResidual>(InvertedResidualOptions{.inputs = 3, .outputs = 3, .expansion = 2}, {2, 5, 4, 3});
+  check_layer_of<InvertedResidual>(
+      InvertedResidualOptions{.inputs = 2, .outputs = 3, .kernel = 5, .stride = 2, .expansion = 1}, {2, 6, 5, 2});
+}
+
+TEST(LayerGradients, DenseBlock) {
+  check_layer_of<DenseBlock>(DenseBlockOptions{.inputs = 3, .growth = 2, .layers = 2}, {2, 3, 4, 3});
+}
+
+TEST(LayerGradients, GroupNorm) {
+  check_layer_of<GroupNorm>(GroupNormOptions{.channels = 6, .groups = 2}, {2, 3, 4, 6});
+  check_layer_of<GroupNorm>(GroupNormOptions{.channels = 4, .groups = 4, .relu = true}, {2, 3, 2, 4});
+}
+
+TEST(GroupNorm, NormalisesEachGroupOfEachImage) {
+  for (const Device& device : test::devices()) {
+    GroupNorm norm({.channels = 4, .groups = 2}, construction(device, DType::f32));
+    const Tensor x = test::RandomTensors(test::fresh_seed()).f32({3, 2, 5, 4}, device, -3, 5);
+    const std::vector<float> in = x.to_vector<float>(), out = test::forward(norm, x).to_vector<float>();
+    for (std::size_t image = 0; image < 3; ++image) {
+      for (std::size_t group = 0; group < 2; ++group) {
+        std::vector<std::size_t> members;
+        for (std::size_t i = 0; i < 40; ++i) {
+          if (i % 4 / 2 == group) members.push_back(image * 40 + i);
+        }
+        double mean = 0, variance = 0;
+        for (const std::size_t i : members) mean += in[i] / 20.0;
+        for (const std::size_t i : members) variance += (in[i] - mean) * (in[i] - mean) / 20.0;
+        for (const std::size_t i : members) {
+          EXPECT_NEAR(out[i], (in[i] - mean) / std::sqrt(variance + 1e-5), 1e-5) << device.name() << ", " << i;
+        }
+      }
+    }
+    EXPECT_THROW(GroupNorm({.channels = 4, .groups = 3}, construction(device)), ValueError);
   }
 }
 

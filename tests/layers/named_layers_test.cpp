@@ -20,7 +20,12 @@ const Architecture every_kind[] = {{"paper_cnn", "4-5-6-7", {8, 9, 3}, 3},
                                    {"paper_big_cnn", "", {32, 32, 1}, 2},
                                    {"mlp", "12-9", {33}, 4},
                                    {"mlp", "6", {4, 3, 2}, 4},
-                                   {"resnet_cifar", "8", {8, 8, 3}, 5}};
+                                   {"resnet_cifar", "8", {8, 8, 3}, 5},
+                                   {"resnet", "10", {33, 40, 3}, 5},
+                                   {"resnet", "10-small", {8, 8, 1}, 3},
+                                   {"paper_demo", "", {8, 8, 3}, 5},
+                                   {"paper_demo", "h", {12, 12, 2}, 5},
+                                   {"efficientnet_lite", "0", {40, 33, 3}, 4}};
 
 Tensor samples(const Architecture& architecture, std::int64_t count, const Device& device) {
   std::vector<std::int64_t> extents{count};

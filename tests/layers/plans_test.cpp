@@ -13,9 +13,15 @@
 #include <vector>
 
 #include "rtl/kernels/pointwise.hpp"
+#include "rtl/layers/attention.hpp"
 #include "rtl/layers/basic_block.hpp"
+#include "rtl/layers/bottleneck.hpp"
+#include "rtl/layers/dense_block.hpp"
+#include "rtl/layers/group_norm.hpp"
+#include "rtl/layers/inverted_residual.hpp"
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/models.hpp"
+#include "rtl/layers/row_norm.hpp"
 #include "rtl/layers/sequential.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
@@ -31,6 +37,8 @@ struct Case {
   std::string name;
   std::function<std::unique_ptr<Module>(const Construction&)> make;
   Shape input;  ///< with the samples
+  /// Of inputs that are padded token ids [N, T]; 0: they are activations.
+  std::int64_t vocabulary = 0;
 };
 
 Case network(const Architecture& architecture, std::int64_t samples) {
@@ -39,6 +47,12 @@ Case network(const Architecture& architecture, std::int64_t samples) {
   return {architecture.to_string(),
           [architecture](const Construction& c) { return make_network(architecture, c.device, c.seed, c.dtype); },
           Shape(extents)};
+}
+
+Case tokens(const Architecture& architecture, std::int64_t samples, std::int64_t vocabulary) {
+  Case one = network(architecture, samples);
+  one.vocabulary = vocabulary;
+  return one;
 }
 
 template <typename Layer, typename Options>
@@ -52,6 +66,7 @@ std::unique_ptr<Module> everything(const Construction& c) {
   all->add("norm", std::make_unique<BatchNorm>(BatchNormLayerOptions{.channels = 4}, c.child("norm")));
   all->add(std::make_unique<Relu>());
   all->add(std::make_unique<MaxPool>());
+  all->add(std::make_unique<Relu6>());
   all->add(std::make_unique<Dropout>(0.3, "drop"));
   all->add(std::make_unique<AveragePool>(kernels::PoolOptions{.window = 2, .stride = 1}));
   all->add("block", std::make_unique<BasicBlock>(BasicBlockOptions{.inputs = 4, .outputs = 4}, c.child("block")));
@@ -78,9 +93,19 @@ std::unique_ptr<Module> frozen_trunk(const Construction& c) {
   return whole;
 }
 
+TransformerBlockOptions gated_block() {
+  return {.attention = {.width = 8, .heads = 2, .key_heads = 1, .causal = true, .rotary = RotaryOptions{}},
+          .hidden = 10,
+          .norm = NormKind::rms,
+          .dropout = 0.2,
+          .names = {.gate = "mlp.gate"}};
+}
+
 std::vector<Case> cases() {
   return {
       network({"resnet_cifar", "8", {8, 8, 3}, 4}, 3),
+      network({"resnet", "10", {17, 16, 3}, 4}, 2),
+      network({"paper_demo", "h", {8, 8, 3}, 4}, 2),
       network({"paper_cnn", "4-4-8-16", {9, 8, 3}, 5}, 3),
       network({"mlp", "7-5", {9}, 4}, 5),
       network({"mlp", "none", {9}, 4}, 5),
@@ -95,8 +120,37 @@ std::vector<Case> cases() {
                         {2, 5, 4, 2}),
       layer<BasicBlock>("block, projection",
                         BasicBlockOptions{.inputs = 2, .outputs = 3, .shortcut = Shortcut::projection}, {2, 5, 4, 2}),
+      layer<Conv2d>("conv2d, grouped and dilated",
+                    Conv2dLayerOptions{.inputs = 4,
+                                       .outputs = 6,
+                                       .geometry = {.stride = 1, .padding = 2, .dilation = 2, .groups = 2},
+                                       .relu = true},
+                    {2, 5, 4, 4}),
+      layer<InvertedResidual>("inverted residual", InvertedResidualOptions{.inputs = 4, .outputs = 4, .expansion = 2},
+                              {2, 5, 4, 4}),
+      layer<InvertedResidual>(
+          "inverted residual, stride 2",
+          InvertedResidualOptions{.inputs = 3, .outputs = 4, .kernel = 5, .stride = 2, .expansion = 2}, {2, 6, 5, 3}),
+      layer<InvertedResidual>("inverted residual, no expansion",
+                              InvertedResidualOptions{.inputs = 3, .outputs = 2, .expansion = 1}, {2, 5, 4, 3}),
+      layer<GroupNorm>("group norm", GroupNormOptions{.channels = 6, .groups = 2, .relu = true}, {2, 3, 4, 6}),
+      layer<Bottleneck>("bottleneck, stride 2", BottleneckOptions{.inputs = 3, .inner = 2, .outputs = 8, .stride = 2},
+                        {2, 6, 5, 3}),
+      layer<Bottleneck>("bottleneck", BottleneckOptions{.inputs = 8, .inner = 2, .outputs = 8}, {2, 4, 5, 8}),
+      layer<DenseBlock>("dense block", DenseBlockOptions{.inputs = 3, .growth = 2, .layers = 2}, {2, 4, 5, 3}),
       {"everything", everything, {2, 6, 5, 2}},
       {"pooled", pooled, {2, 3, 3, 2}},
+      {"layer_norm", [](const Construction& c) { return std::make_unique<LayerNorm>(6, 1e-5, c); }, {2, 3, 6}},
+      {"rms_norm", [](const Construction& c) { return std::make_unique<RmsNorm>(6, 1e-5, c); }, {2, 3, 6}},
+      layer<MultiHeadAttention>("attention", AttentionLayerOptions{.width = 6, .heads = 3, .dropout = 0.2}, {2, 5, 6}),
+      layer<TransformerBlock>("transformer block", gated_block(), {2, 5, 8}),
+      network({"vit", "2-8-2-2-12", {4, 6, 3}, 3}, 3),
+      network({"transformer", "2-8-2-4-12-10", {4, 4, 3}, 3}, 3),
+      tokens({"transformer", "text-9-8-1-2-12-10", {6}, 3}, 3, 9),
+      tokens({"bert", "2-8-2-12-11-mean", {6}, 3}, 3, 11),
+      tokens({"bert", "1-8-2-12-11-pooler", {6}, 3}, 3, 11),
+      tokens({"llama", "2-8-4-2-12-11", {6}, 3}, 3, 11),
+      tokens({"text_bag", "5-4", {6}, 3, 11}, 3, 11),
       {"frozen trunk", frozen_trunk, {3, 8, 8, 3}}};
 }
 
@@ -154,6 +208,23 @@ struct Mode {
   DType dtype;  ///< of the activations; parameters are f32
 };
 
+/// Activations, or ids of sequences of several lengths.
+Tensor inputs_of(const Case& one, const Mode& mode, test::RandomTensors& random, const Device& device) {
+  if (one.vocabulary == 0) {
+    Tensor x(one.input, mode.dtype, device);
+    const Tensor drawn = random.f32(one.input, device);
+    kernels::cast(device, drawn, x);
+    return x;
+  }
+  std::vector<std::int32_t> ids = random.i32(one.input.count(), one.vocabulary, device).to_vector<std::int32_t>();
+  const std::vector<std::int32_t> cut = random.i32(one.input[0], one.input[1] - 1, device).to_vector<std::int32_t>();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto length = static_cast<std::size_t>(one.input[1]), n = i / length;
+    if (i % length >= length - static_cast<std::size_t>(cut[n])) ids[i] = -1;
+  }
+  return Tensor::from(ids, one.input, device);
+}
+
 Recorded record(const Case& one, const Mode& mode, std::size_t replica, const Device& device, std::uint64_t seed,
                 bool passes) {
   Recorded r;
@@ -162,17 +233,17 @@ Recorded record(const Case& one, const Mode& mode, std::size_t replica, const De
   test::RandomTensors same(seed), random(seed + 1 + replica);
   r.module = one.make({.device = device, .seed = weights});
   shake(*r.module, device, one.name == "frozen trunk" ? same : random);
-  const Tensor drawn = random.f32(one.input, device);
-  r.x = Tensor(one.input, mode.dtype, device);
-  kernels::cast(device, drawn, r.x);
+  r.x = inputs_of(one, mode, random, device);
   r.labels = random.i32(one.input[0], 3, device);
   r.graph = std::make_shared<graph::Graph>(device);
-  r.inputs = {r.graph->input("x", one.input, mode.dtype), r.graph->input("labels", r.labels.shape(), DType::i32)};
+  r.inputs = {r.graph->input("x", one.input, r.x.dtype()), r.graph->input("labels", r.labels.shape(), DType::i32)};
   graph::StepState state(device);
   state.set_counters(100 + replica, 4, 0, 0);
   const graph::StepState::Values step = state.values(*r.graph);
   const bool training = mode.kind != Kind::evaluation;
-  const Value output = r.module->forward(r.inputs[0], {.training = training, .counters = step.counters});
+  const Precision precision = mode.dtype == DType::bf16 ? Precision::bf16 : Precision::f32;
+  const Value output =
+      r.module->forward(r.inputs[0], {.training = training, .counters = step.counters, .activations = precision});
   r.results = {output};
   if (training) {
     r.optimizer = optimizer_for(mode.kind, *r.module, replica);

@@ -11,41 +11,21 @@
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "support/devices.hpp"
-#include "support/golden.hpp"
+#include "support/golden_network.hpp"
 #include "support/recorded.hpp"
 
 namespace rtl::optim {
 namespace {
 
 using layers::Architecture;
-using Values = std::vector<double>;
-
-Values as_double(const Tensor& tensor) {
-  if (tensor.dtype() == DType::f64) return tensor.to_vector<double>();
-  const std::vector<float> values = tensor.to_vector<float>();
-  return {values.begin(), values.end()};
-}
-
-Tensor tensor_of(const Values& values, const Shape& shape, DType dtype, const Device& device) {
-  if (dtype == DType::f64) return Tensor::from(values, shape, device);
-  return Tensor::from(std::vector<float>(values.begin(), values.end()), shape, device);
-}
-
-double norm(const Values& values) {
-  double sum = 0;
-  for (const double value : values) sum += value * value;
-  return std::sqrt(sum);
-}
-
-Values difference(const Values& a, const Values& b) {
-  EXPECT_EQ(a.size(), b.size());
-  Values result(a.size());
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) result[i] = a[i] - b[i];
-  return result;
-}
-
-/// L2 norm of the difference over that of what is expected.
-double error(const Values& here, const Values& there) { return norm(difference(here, there)) / norm(there); }
+using test::as_double;
+using test::difference;
+using test::draw_weights;
+using test::error;
+using test::norm;
+using test::projections;
+using test::tensor_of;
+using test::Values;
 
 /// One device and dtype.
 struct Place {
@@ -60,20 +40,6 @@ void for_each_place(const std::function<void(const Place&)>& check) {
       SCOPED_TRACE(test::name_of(device) + ", " + std::string(name_of(dtype)));
       check({device, dtype});
     }
-  }
-}
-
-/// Draws every parameter, then every buffer.
-void draw_weights(layers::Network& network, test::GoldenDraws& draws, DType dtype) {
-  layers::ModuleState state = network.state();
-  for (const layers::NamedParameter& parameter : state.parameters) {
-    const Shape& shape = parameter.value().shape();
-    copy_bytes(tensor_of(draws.weights(parameter.name, shape), shape, dtype, network.device()), parameter.value());
-  }
-  for (const layers::NamedBuffer& buffer : state.buffers) {
-    const Shape& shape = buffer.value().shape();
-    copy_bytes(tensor_of(draws.weights(buffer.name, shape), shape, buffer.value().dtype(), network.device()),
-               buffer.value());
   }
 }
 
@@ -227,16 +193,6 @@ TEST_P(GoldenTrajectory, AdamW) {
 INSTANTIATE_TEST_SUITE_P(Network, GoldenTrajectory, testing::ValuesIn(cases),
                          [](const auto& info) { return std::string(info.param.file); });
 
-/// Four sums of the elements, weighted by draws in [-1, 1).
-Values projections(const Values& values, test::GoldenDraws& draws) {
-  const Values weights = draws.uniform(static_cast<std::int64_t>(4 * values.size()), -1, 1);
-  Values sums(4, 0.0);
-  for (std::size_t k = 0; k < 4; ++k) {
-    for (std::size_t i = 0; i < values.size(); ++i) sums[k] += weights[k * values.size() + i] * values[i];
-  }
-  return sums;
-}
-
 TEST(GoldenResnet, TrainsWithBatchNorms) {
   constexpr std::uint64_t seed = 3;
   const test::GoldenTensors golden("trajectories/resnet8.safetensors");
@@ -273,6 +229,57 @@ TEST(GoldenResnet, TrainsWithBatchNorms) {
     const auto [features, logits] = features_and_logits(*network, x);
     EXPECT_LT(error(as_double(features), golden["features"]), bound);
     EXPECT_LT(error(as_double(logits), golden["logits"]), bound);
+  });
+}
+
+/// The distance of a tensor to one of which a weighted sum and the sum of squares are known, over the latter's root: as
+/// far as the sum tells, in which errors of one size add up to one of that size times the root of their number.
+double distance(const Values& here, const Values& there, test::GoldenDraws& draws) {
+  const Values weights = draws.uniform(static_cast<std::int64_t>(here.size()), -1, 1);
+  double sum = 0;
+  for (std::size_t i = 0; i < here.size(); ++i) sum += weights[i] * here[i];
+  return std::abs(sum - there[0]) / std::sqrt(there[1] / 3) + std::abs(norm(here) / std::sqrt(there[1]) - 1);
+}
+
+TEST(GoldenResnet, EighteenLayersTrainByAdamW) {
+  constexpr std::uint64_t seed = 6;
+  const test::GoldenTensors golden("trajectories/resnet18.safetensors");
+  const bool emulated = std::string(RTL_CUDA_MODE) == "EMULATED";
+  for_each_place([&](const Place& place) {
+    // For time's sake.
+    if ((emulated && place.wide()) || place.device.threads() > 1) return;
+    test::GoldenDraws draws(seed);
+    const Shape shape{6, 32, 32, 3};
+    const Tensor x = tensor_of(draws.uniform(shape.count(), -1, 1), shape, place.dtype, place.device);
+    const Values labels = draws.below(6, 5);
+    const Tensor classes = Tensor::from(std::vector<std::int32_t>(labels.begin(), labels.end()), {6}, place.device);
+    const auto network = layers::make_network({"resnet", "18", {32, 32, 3}, 5}, place.device, 1, place.dtype);
+    draw_weights(*network, draws, place.dtype);
+    const double bound = place.wide() ? 1e-8 : 1e-4;
+    EXPECT_LT(error(as_double(test::forward(*network, x)), golden["first/logits"]), bound);
+    const Adam optimizer(test::storages_of(*network), {.learning_rate = 1e-5, .weight_decay = 0.01},
+                         {.decoupled = true});
+    test::RecordedStep recorded(*network, x, classes, &optimizer, true);
+    for (std::size_t step = 0; step < (emulated ? 1 : 10); ++step) {
+      EXPECT_NEAR(as_double(recorded.run()).front(), golden["losses"][step], bound) << step;
+      if (step > 0) continue;
+      const std::map<std::string, Tensor> gradients = recorded.gradients();
+      test::GoldenDraws weights(seed + 2);
+      for (const layers::NamedParameter& parameter : network->state().parameters) {
+        const Values gradient = as_double(gradients.at(parameter.name));
+        EXPECT_LT(distance(gradient, golden["gradient/" + parameter.name], weights), bound) << parameter.name;
+      }
+    }
+    if (emulated) return;
+    test::GoldenDraws weights(seed + 2);
+    for (const layers::NamedParameter& parameter : network->state().parameters) {
+      EXPECT_LT(distance(as_double(parameter.value()), golden["last/" + parameter.name], weights), bound)
+          << parameter.name;
+    }
+    for (const layers::NamedBuffer& buffer : network->state().buffers) {
+      EXPECT_LT(error(as_double(buffer.value()), golden["last/" + buffer.name]), bound) << buffer.name;
+    }
+    EXPECT_LT(error(as_double(test::forward(*network, x)), golden["last/logits"]), bound);
   });
 }
 

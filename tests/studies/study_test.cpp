@@ -123,7 +123,7 @@ TEST(Studies, AreNamedOnceAndHaveTheirParts) {
     }
   }
   EXPECT_EQ(names, (std::set<std::string>{"ensemble", "l2sp", "linear-transfer", "optimal-features", "partial",
-                                          "transfer-table"}));
+                                          "refine", "transfer-table"}));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <thread>
@@ -78,7 +79,67 @@ TEST_F(FeatureCacheTest, Bf16HalvesTheBytesAndRoundsToNearest) {
   FeatureCache again(folder_.path(), DType::bf16);
   EXPECT_TRUE(testing::same_bytes(found(again), values));
   EXPECT_EQ(again.statistics().read, 1);
-  EXPECT_THROW(FeatureCache(folder_.path(), DType::f16), DTypeError);
+  EXPECT_THROW(FeatureCache(folder_.path(), DType::i32), DTypeError);
+}
+
+TEST_F(FeatureCacheTest, EveryStorageKeepsItsBoundAndItsBytes) {
+  const std::vector<float> exact = expected();
+  const std::vector<std::int64_t> rows{40, 0, 7, 7};
+  for (const DType storage : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
+    SCOPED_TRACE(name_of(storage));
+    FeatureCache cache(folder_.path(), storage);
+    const std::vector<float> values = found(cache);
+    ASSERT_EQ(values.size(), exact.size());
+    for (std::size_t c = 0; c < 9; ++c) {
+      float least = exact[c], largest = exact[c];
+      for (std::size_t i = c; i < exact.size(); i += 9) {
+        least = std::min(least, exact[i]);
+        largest = std::max(largest, exact[i]);
+      }
+      for (std::size_t i = c; i < exact.size(); i += 9) {
+        const float size = std::abs(exact[i]);
+        const float bound = storage == DType::f32    ? 0
+                            : storage == DType::bf16 ? size / 256
+                            : storage == DType::f16  ? std::max(size, 6.2e-5F) / 2048
+                                                     : (largest - least) / 509 + 1e-6F * largest;
+        EXPECT_LE(std::abs(values[i] - exact[i]), bound) << "column " << c << ", row " << i / 9;
+      }
+    }
+    const std::size_t stored = exact.size() * size_of(storage) + (storage == DType::u8 ? 72 : 0);
+    EXPECT_EQ(std::filesystem::file_size(cache.path_of(key(storage))), 128 + stored);
+    FeatureCache again(folder_.path(), storage);
+    const auto table = again.get(source_, data_);
+    EXPECT_TRUE(table->is_mapped());
+    EXPECT_TRUE(table->is_finite());
+    for (const Device& device : testing::devices()) {
+      EXPECT_TRUE(testing::same_bytes(table->gather(nullptr, device).to_vector<float>(), values)) << device.name();
+      for (int twice = 0; twice < 2; ++twice) {
+        const std::vector<float> some = table->gather(&rows, device).to_vector<float>();
+        for (std::size_t i = 0; i < some.size(); ++i) {
+          EXPECT_EQ(some[i], values[static_cast<std::size_t>(rows[i / 9]) * 9 + i % 9]) << device.name();
+        }
+      }
+    }
+  }
+}
+
+TEST(FeatureTable, StoresConstantColumnsExactlyAndSaysWhatItCannotStore) {
+  const Device device = Device::cpu(1);
+  const auto stored = [&](std::vector<float> values, DType storage) {
+    return FeatureTable::stored_as(Tensor::from(values, {2, 2}, device), storage);
+  };
+  const FeatureTable table = stored({0.1F, -3e38F, 0.1F, 3e38F}, DType::u8);
+  EXPECT_EQ(table.gather(nullptr, device).to_vector<float>()[0], 0.1F);
+  EXPECT_NEAR(table.gather(nullptr, device).to_vector<float>()[3] / 3e38, 1, 1e-5);
+  EXPECT_THROW(stored({1, 2, 3, 65520}, DType::f16), ValueError);
+  EXPECT_NO_THROW(stored({1, 2, 3, 65504}, DType::f16));
+  EXPECT_THROW(stored({1, 2, 3, NAN}, DType::u8), ValueError);
+  EXPECT_FALSE(stored({1, 2, 3, NAN}, DType::f16).is_finite());
+  EXPECT_THROW(stored({1, 2, 3, 4}, DType::f64), DTypeError);
+  const std::vector<std::int64_t> outside{2};
+  EXPECT_THROW(table.gather(&outside, device), ValueError);
+  const FeatureTable empty = FeatureTable::stored_as(Tensor({0, 3}, DType::f32, device), DType::u8);
+  EXPECT_EQ(empty.gather(nullptr, device).count(), 0);
 }
 
 TEST_F(FeatureCacheTest, EveryPartOfTheKeyCounts) {

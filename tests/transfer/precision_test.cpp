@@ -76,11 +76,12 @@ TEST(Precision, TrainingInBf16IsLikeTrainingInF32) {
       for (const auto& parameter : fitted.state().parameters) EXPECT_EQ(parameter.value().dtype(), DType::f32);
       const std::vector<float> weights = testing::values_of(exact.state()), here = testing::values_of(fitted.state());
       EXPECT_FALSE(testing::same_bytes(weights, here)) << "it was trained in f32";
-      // 9 steps at a rate of 0.01: the weights have moved little, so they differ by much less than they are.
-      EXPECT_LT(relative_distance(weights, here), 0.02);
+      // 9 steps at a rate of 0.01: the weights have moved little, so they differ by much less than they are. Heads in
+      // closed form depend on rounded features by the condition of their equations.
+      EXPECT_LT(relative_distance(weights, here), 0.03);
       for (std::size_t epoch = 0; epoch < exact.training().losses.size(); ++epoch) {
         EXPECT_NEAR(fitted.training().losses[epoch], exact.training().losses[epoch],
-                    0.03 * exact.training().losses[epoch]);
+                    0.05 * exact.training().losses[epoch]);
       }
     }
   }

@@ -116,7 +116,7 @@ TEST(CalibratedTemperature, NoValueOfAGridIsBetter) {
 
 TEST(Weigh, LossesDifferencesAndTemperatures) {
   const Task task{.regression = false, .outputs = 2};
-  const RowTargets rows{task, {0, 1, 0, 1}, {}};
+  const RowTargets rows{task, {0, 1, 0, 1}, {}, {}};
   // The first is sure and half of the time wrong, the second is right and sure.
   const std::vector<float> wrong{8, 0, 8, 0, 8, 0, 8, 0}, right{3, 0, 0, 3, 3, 0, 0, 3};
   const std::vector<ReadOut> found = weigh(rows, {{"a", wrong}, {"b", right}, {"c", wrong}}, {1, 1});
@@ -137,7 +137,7 @@ TEST(Weigh, LossesDifferencesAndTemperatures) {
 
 TEST(Weigh, RealTargetsLeaveOutWhatIsOfNoUse) {
   const Task task{.regression = true, .outputs = 1, .mean = {0}, .deviation = {1}};
-  const RowTargets rows{task, {}, {1, -1, 2, -2, 0.5F}};
+  const RowTargets rows{task, {}, {1, -1, 2, -2, 0.5F}, {}};
   const std::vector<float> near{1.1F, -0.9F, 2.1F, -2.1F, 0.4F}, noise{1, 1, -1, 1, -1};
   const std::vector<ReadOut> found = weigh(rows, {{"a", noise}, {"b", near}, {"c", noise}}, {5, 1});
   EXPECT_EQ(found[0].weight, 0);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ enum class CsvMissing : std::uint8_t {
   keep,   ///< NaN in `values`; a missing label or target is an error
   error,  ///< FormatError, naming line and column
   drop,   ///< the row is left out, and counted in `left_out`
+  impute  ///< as `keep`, but a row without label or target is left out, for these cannot be imputed
 };
 
 /// When two labels name one class.
@@ -39,16 +41,24 @@ struct CsvOptions {
   std::string label = {};
   /// The columns of real targets, which are numbers; in this order, and not beside a label. Empty: there are none.
   std::vector<std::string> targets = {};
+  /// The column of sample weights, numbers that are not negative; empty: there is none.
+  std::string weights = {};
   /// Keeps no column but the label or the targets, whatever else the table holds.
   bool label_only = false;
   /// The columns to keep; they stay in the file's order. Empty: all but the label, the targets and `drop`.
   std::vector<std::string> columns = {};
   /// Columns to leave out; they may hold text.
   std::vector<std::string> drop = {};
+  /// Columns whose values are texts, whatever they look like: the names of categories.
+  std::vector<std::string> categories = {};
+  /// Makes categories also of columns of which no value is a number. Otherwise a text is an error.
+  bool detect_categories = false;
   /// The classes in the order of their indices, where the file alone does not say (another file of the same problem has
   /// more of them); empty: those that occur, whole numbers ascending, text in the order of its bytes.
   std::vector<std::string> classes = {};
   CsvLabels labels = CsvLabels::detect;
+  /// Makes two classes of labels that are numbers, "<=N" and ">N".
+  std::optional<double> above = {};
   CsvMissing missing = CsvMissing::keep;
   /// What counts as missing beside an empty field, in upper or lower case. A word that `classes` has is a label.
   std::vector<std::string> missing_words = {"?", "NA", "N/A", "NaN", "null", "<NA>", "#N/A"};
@@ -58,11 +68,18 @@ struct CsvOptions {
   std::size_t longest_line = std::size_t{1} << 24;
 };
 
-/// The options of a table in a SPEC of kind csv (or of another that has them): label, target, columns, drop, classes,
-/// labels, missing (error if it is not given), na, header, delimiter, decimal. With target=real the columns of label=
-/// are `targets`; with target=class labels are texts, whatever they are. Throws ValueError for a decimal comma between
-/// commas.
+/// The options of a table in a SPEC of kind csv (or of another that has them): label, above, target, weights, columns,
+/// drop, categories, classes, labels, missing (error if it is not given), na, header, delimiter, decimal; columns
+/// without a number are categories. With target=real the columns of label= are `targets`; with target=class labels are
+/// texts, whatever they are. Throws ValueError for a decimal comma between commas.
 CsvOptions csv_options(const Spec& spec);
+
+/// A column of texts.
+struct CsvCategories {
+  std::string name;
+  std::size_t position = 0;         ///< among all kept columns, the first being 0
+  std::vector<std::string> values;  ///< one a row; empty where it is missing
+};
 
 /// A row that was left out, and the first of its missing values.
 struct CsvGap {
@@ -75,6 +92,7 @@ struct CsvGap {
 struct CsvTable {
   Tensor values;  ///< f64 [rows, columns], NaN where a value is missing; without label, target and dropped columns
   std::vector<std::string> columns;       ///< names of the columns of `values`; of a file without header their numbers
+  std::vector<CsvCategories> categories;  ///< the columns of texts, in the file's order
   std::vector<std::int64_t> lines;        ///< line of the file in which each row begins, the first being 1
   std::vector<std::int32_t> labels;       ///< index into `classes` of each row; empty without a label column
   std::vector<std::string> classes;       ///< names of the classes
@@ -83,6 +101,7 @@ struct CsvTable {
   std::vector<CsvGap> left_out;           ///< rows with a missing value, where these are dropped
   Tensor targets;                         ///< f64 [rows, targets]; not defined without target columns
   std::vector<std::string> target_names;  ///< names of the columns of `targets`
+  std::vector<double> weights;            ///< of each row; empty without a column of weights
   /// What a user should know: sentences on rows left out, on a first line that could have been read otherwise, on names
   /// that could mean two columns.
   std::vector<std::string> notes;

@@ -2,19 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/normalization.hpp"
+#include "rtl/data/preprocessing.hpp"
 
 namespace rtl::data {
 
-/// Samples and, where there are any, what is to be predicted from them. Inputs are u8 images [N, H, W, C] or f32
-/// vectors [N, p]. For classification `labels` are i32 [N] in [0, classes); for regression `targets` are f32 [N,
-/// outputs], `classes` is 0, and there are no labels. A data set without either serves whatever needs none (features,
-/// logits, predictions); the rest throws ValueError.
+class TextEncoder;
+
+/// Samples and, where there are any, what is to be predicted from them. Inputs are u8 images [N, H, W, C], f32 vectors
+/// [N, p], or i32 tokens [N, T] in [0, vocabulary), sequences that are filled up at their ends with -1. For
+/// classification `labels` are i32 [N] in [0, classes); for regression `targets` are f32 [N, outputs], `classes` is 0,
+/// and there are no labels. A data set without either serves whatever needs none (features, logits, predictions); the
+/// rest throws ValueError.
 struct Dataset {
   Tensor inputs;
   Tensor labels;
@@ -23,6 +28,15 @@ struct Dataset {
   std::string name;                      ///< the spec or file it came from
   Tensor targets = {};
   std::vector<std::string> target_names = {};  ///< one for each output; empty if the source has none
+  /// How the inputs were made of a table's columns; models that are fitted keep it. Null where they are as they were
+  /// read.
+  std::shared_ptr<const Preprocessing> preprocessing = {};
+  /// f32 [N], none negative and not all 0: how much each sample counts in training (the usual loss, ridge heads); only
+  /// their ratios matter. Not defined where all count alike. Scores count every sample alike.
+  Tensor weights = {};
+  std::int64_t vocabulary = 0;  ///< of tokens; 0 of other inputs
+  /// What has made the inputs of texts; null if something else has.
+  std::shared_ptr<const TextEncoder> text = nullptr;
 
   std::int64_t size() const { return inputs.rank() > 0 ? inputs.extent(0) : 0; }
   bool has_labels() const { return labels.defined(); }
@@ -32,22 +46,31 @@ struct Dataset {
   /// How many numbers a network gives for a sample: the classes, or the columns of `targets`.
   std::int64_t outputs() const { return targets.rank() == 2 ? targets.extent(1) : classes; }
   bool has_images() const { return inputs.rank() == 4; }
+  bool has_tokens() const { return inputs.dtype() == DType::i32; }
   /// Shape of one sample.
   Shape sample_shape() const;
   /// The rows in the given order (they may repeat). Throws ValueError for a row outside.
   Dataset subset(std::span<const std::int64_t> rows) const;
   Dataset clone() const;
-  /// Throws ValueError unless there are samples in one of the two forms, with i32 labels, one for each, or f32 targets,
-  /// a row for each, or neither. Looks at shapes and dtypes alone; every call that takes a data set begins with it.
+  /// All but inputs, labels, targets and weights.
+  Dataset without_tensors() const;
+  /// The weights, of mean 1; empty where all samples count alike. Throws ValueError for weights below 0, that are not
+  /// finite, or all 0.
+  std::vector<float> mean_one_weights() const;
+  /// Throws ValueError unless there are samples in one of the three forms, with i32 labels, one for each, or f32
+  /// targets, a row for each, or neither, and with f32 weights, one for each, or none. Looks at shapes and dtypes
+  /// alone; every call that takes a data set begins with it.
   void check() const;
   /// Throws ValueError unless check() passes, there are labels or targets, every label is in range, f32 inputs and
-  /// targets are finite; and, if `for_training`, of classes at least two occur and there are at least as many samples
-  /// as classes, of targets there are two samples and no output that is the same in all of them.
+  /// targets are finite, tokens are in the vocabulary with -1 behind them alone; and, if `for_training`, of classes at
+  /// least two occur and there are at least as many samples as classes, of targets there are two samples and no output
+  /// that is the same in all of them.
   void validate(bool for_training) const;
   /// Hash of the inputs' bytes and shape (not of labels or targets): the data part of a feature cache's key.
   std::uint64_t input_hash() const;
 
  private:
+  void validate_tokens() const;
   void validate_labels(bool for_training) const;
   void validate_targets(bool for_training) const;
   [[noreturn]] void fail(const std::string& fault) const;
@@ -67,8 +90,8 @@ struct TrainTest {
 };
 
 /// Writes the network inputs of `rows` (i64 [m], in range) to out [m, ...sample], f32 or f64, on the data set's device:
-/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); f32 vectors are
-/// gathered as they are.
+/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); f32 vectors and
+/// i32 tokens, for which out is i32, are gathered as they are.
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out);
 
 }  // namespace rtl::data

@@ -1,6 +1,7 @@
 // Loading data sets by SPEC: KIND:PATH?option=value&option=value.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "rtl/data/dataset.hpp"
@@ -8,17 +9,27 @@
 
 namespace rtl::data {
 
+/// What was fitted to the rows that a model was trained on, and makes inputs of others as it made them of these. Kept
+/// with models; null is what a model has not.
+struct FittedInputs {
+  std::shared_ptr<const Preprocessing> columns = nullptr;
+  std::shared_ptr<const TextEncoder> text = nullptr;
+};
+
 /// Loads train and test parts onto `device`. PATH is relative to the working directory. spec_kinds() has every kind and
 /// option; the rest is said here.
 ///
 /// | SPEC | what becomes of it |
 /// |---|---|
 /// | idx:DIR | names with train and images or labels, and t10k or test; u8 images [N, H, W, C] |
+/// | cells:DIR | single cells: log-normalised counts, coordinates, means over neighbours as f32 vectors; labels |
 /// | cifar10:DIR | data_batch_1..5.bin, test_batch.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | cifar100:DIR | train.bin, test.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
-/// | csv:FILE | the numeric columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
+/// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
+/// | images:DIR | PNG and JPEG files (images.hpp, rtl/io/image.hpp) of one size, u8 images [N, H, W, C] |
+/// | text:FILE[,LABELS] | texts (text_encoder.hpp) as i32 tokens [N, T] or f32 vectors [N, p], and their labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
@@ -41,16 +52,36 @@ namespace rtl::data {
 /// csv:FILE?label=. Without classes= a test file's classes are those of the training file, which also fixes columns,
 /// header and features; with split=test they are the test file's own.
 ///
-/// npy, csv, svmlight: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default 0.2) of
-/// every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0), both
-/// parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows. Without
-/// labels, and test_fraction and seed, both parts are all rows.
+/// text: UTF-8, a sample a line, lines parted by LF alone; its label is the first or the last field, after a tab or a
+/// blank. With two files the lines of the second are the labels of those of the first, or it is a .npy of labels. A
+/// table has a head line and quoted fields (RFC 4180). The vocabulary, the weights of TF-IDF and the length of
+/// sequences are those of the training part, and Dataset::text has them.
+///
+/// npy, csv, svmlight, text: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default
+/// 0.2) of every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0),
+/// both parts in file order. test_fraction=0 leaves the test part empty; with split=train both parts are all rows.
+/// Without labels, and test_fraction and seed, both parts are all rows.
+///
+/// images: a class is a folder of DIR, or of DIR/train and DIR/test (or val, validation), by the order of their names;
+/// where one picture has colours, grey ones get them too. Without such folders the test part is as for npy. idx,
+/// cifar10, cifar100, npy, images and glyphs: resize=N, crop=N and color=rgb|grey bring images into another form
+/// (images.hpp).
 ///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.
 ///
 /// Throws IoError for a missing or unreadable file, FormatError for a damaged one, both naming it; ValueError for a bad
 /// SPEC, listing what there is, before any file is read.
-TrainTest load(const std::string& spec, const Device& device);
+///
+/// csv, npy, svmlight: the columns are prepared by steps (preprocessing.hpp) that are fitted to the training part
+/// alone: with missing=impute what is missing is filled (impute=, indicators=); columns of texts (csv: those of
+/// `categories`, and those without a number) become columns of 0 and 1, one a category; then come the steps of
+/// prepare=. What was done is Dataset::preprocessing, and is told in `notes`. With `fitted`, which is that of a model,
+/// these options are not looked at: the columns that it names are taken out of the table, by their names, or where the
+/// table lacks some and has as many by their order, and prepared by it.
+///
+/// text: with `fitted` the encoder of a model is used in place of a new one, whatever the SPEC says of the encoding,
+/// which `notes` tell.
+TrainTest load(const std::string& spec, const Device& device, const FittedInputs& fitted = {});
 
 }  // namespace rtl::data

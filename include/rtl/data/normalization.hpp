@@ -11,17 +11,18 @@ namespace rtl::data {
 
 struct Dataset;
 
-/// none, half, imagenet and cifar are fixed numbers for u8 images, as (value * scale[c] + shift[c]) per channel;
+/// none, half, imagenet, lite and cifar are fixed numbers for u8 images, as (value * scale[c] + shift[c]) per channel;
 /// standardize has numbers fitted to the columns of f32 vectors. Vectors are used as they are by every other kind.
 enum class Normalization : std::uint8_t {
   none,         ///< images: v / 255
   half,         ///< (v / 255 - 0.5) / 0.5
   imagenet,     ///< (v / 255 - mean) / std, mean 0.485 0.456 0.406, std 0.229 0.224 0.225
+  lite,         ///< images: (v - 127) / 128, EfficientNet-Lite's
   cifar,        ///< mean 0.4914 0.4822 0.4465, std 0.2470 0.2435 0.2616
   standardize,  ///< vectors: (v - mean) / deviation of each column
   automatic     ///< to ask for: half for images, standardize for vectors
 };
-/// "none", "half", "imagenet", "cifar", "standardize", "auto". Parsing throws ValueError.
+/// "none", "half", "imagenet", "lite", "cifar", "standardize", "auto". Parsing throws ValueError.
 std::string to_string(Normalization normalization);
 Normalization parse_normalization(const std::string& text);
 
@@ -62,8 +63,8 @@ std::string to_string(const InputNormalization& normalization);
 /// What `asked` comes to for a training set: `automatic` is half for images and standardize for vectors; standardize
 /// gets each column's mean and population deviation over the rows, and 1 for the deviation of a constant column. Two
 /// passes in double on the host, row after row: the same numbers on every device, with any number of threads, and no
-/// digits lost to an offset. Throws ValueError for standardize on images, half, imagenet or cifar on vectors, vectors
-/// without a row, and values that are not finite.
+/// digits lost to an offset. Throws ValueError for standardize on images, half, imagenet, lite or cifar on vectors,
+/// vectors without a row, and values that are not finite.
 InputNormalization fit_normalization(const Dataset& train, Normalization asked = Normalization::automatic);
 
 /// (v - mean) / deviation for f32 inputs [N, p] on any device, rounded once from double to `dtype` (f32 or f64), on

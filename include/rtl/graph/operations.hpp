@@ -7,7 +7,7 @@
 // their gradients are f32 for bf16 activations (parameter_dtype), else of the activations' dtype. Products and
 // convolutions in bf16 multiply bf16 (f32 weights are rounded) and accumulate in f32; everything else calculates in f32
 // and rounds once. Losses, fused heads' weights and scatter_add_rows are f32 or f64. A bf16 value and an f32 value only
-// meet where this says so; elsewhere cast one of them. Gradients of gradients of batch norms are f32 or f64.
+// meet where this says so; elsewhere cast one of them. Gradients of gradients of norms are f32 or f64.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,11 @@
 #include <vector>
 
 #include "rtl/graph/graph.hpp"
+#include "rtl/kernels/attention.hpp"
 #include "rtl/kernels/conv.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/pool.hpp"
+#include "rtl/kernels/sequence.hpp"
 
 namespace rtl::graph {
 
@@ -41,8 +43,17 @@ Value sqrt(const Value& x);
 Value square(const Value& x);
 Value reciprocal(const Value& x);
 Value relu(const Value& x);
+/// min(max(x, 0), 6).
+Value relu6(const Value& x);
 Value sigmoid(const Value& x);
 Value tanh(const Value& x);
+/// x times the probability of a standard normal variable below x; gelu_tanh is its approximation by tanh.
+Value gelu(const Value& x);
+Value gelu_tanh(const Value& x);
+/// x sigmoid(x).
+Value silu(const Value& x);
+/// silu(gate) x.
+Value swiglu(const Value& gate, const Value& x);
 /// factor * x.
 Value scale(const Value& x, double factor);
 /// dy where y > 0, else 0: the gradient of y = relu(x).
@@ -95,7 +106,7 @@ Value linear(const Value& x, const Value& w, const Value& bias);
 
 // ---- images ----
 
-/// conv(x, w) + bias; bias [out] or not defined.
+/// conv(x, w) + bias; w [out, in / groups, height, width], bias [out] or not defined.
 Value conv2d(const Value& x, const Value& w, const Value& bias, const kernels::Conv2dOptions& options);
 /// Gradients of conv2d, themselves differentiable.
 Value conv2d_backward_data(const Value& dy, const Value& w, const Shape& x_shape,
@@ -128,6 +139,32 @@ Value flatten(const Value& x);
 /// Option-A shortcut to `channels` channels at half the resolution.
 Value shortcut_a(const Value& x, std::int64_t channels);
 
+/// Over the last axis with each row's statistics; gamma and beta [C] are parameters. See rtl/kernels/row_norm.hpp.
+Value layer_norm(const Value& x, const Value& gamma, const Value& beta, double epsilon = 1e-5);
+Value rms_norm(const Value& x, const Value& gamma, double epsilon = 1e-5);
+
+// ---- sequences of tokens (rtl/kernels/sequence.hpp) ----
+
+/// Rows of table [V, C] by ids i32 [..]: [.., C] of `dtype`. An id outside [0, V) gives zeros and has no gradient.
+Value embedding(const Value& table, const Value& ids, DType dtype);
+/// i32 [N]: how many ids i32 [N, T] there are in front of the padding, the first negative one. No gradient.
+Value sequence_lengths(const Value& ids);
+/// Means over the first `lengths` positions of x [N, T, C], or over all where lengths are not defined: [N, C], f32 from
+/// bf16.
+Value sequence_mean(const Value& x, const Value& lengths = {});
+/// Rotary positions on the first `heads` heads of x [N, T, H, head_size], the others as they are; no gradient goes to
+/// cosines and sines [at least T, head_size / 2], which are parameters.
+Value rotate_positions(const Value& x, const Value& cosines, const Value& sines, kernels::RotaryPairs pairs,
+                       std::int64_t heads, bool back = false);
+
+/// Multi-head attention, whose score matrix is never stored (rtl/kernels/attention.hpp): q [N, T, H, D], k and v [N, S,
+/// G, D], the result [N, T, H, D]. lengths i32 [N] of the keys, and counters of dropout, may be not defined.
+Value attention(const Value& q, const Value& k, const Value& v, const Value& lengths = {}, const Value& counters = {},
+                const kernels::AttentionOptions& options = {});
+/// The same for heads that lie in one tensor [N, T, H + 2 G, D]: `heads` of queries, then those of keys and of values.
+Value packed_attention(const Value& qkv, std::int64_t heads, const Value& lengths = {}, const Value& counters = {},
+                       const kernels::AttentionOptions& options = {});
+
 // ---- rows, losses, random numbers ----
 
 /// Over the last axis.
@@ -137,8 +174,8 @@ Value cross_entropy(const Value& logits, const Value& labels);
 /// The same for the labels of the rows of a batch, as gather_batch takes them from labels i32 [n].
 Value cross_entropy_batch(const Value& logits, const Value& labels, const Value& order, const Value& counters);
 
-/// out[i] = table[rows[i]], converted to `dtype`, f32, f64, bf16 or the table's: rows i32 or i64 [m]; table [n, ...] of
-/// f32, f64, bf16, f16, u8 or i32. A gradient only for tables of f32 and f64.
+/// out[i] = table[rows[i]], zeros where that is no row, converted to `dtype`, f32, f64, bf16 or the table's: rows i32
+/// or i64 [m]; table [n, ...] of f32, f64, bf16, f16, u8 or i32. A gradient only for tables of f32 and f64.
 Value gather_rows(const Value& table, const Value& rows, DType dtype);
 /// The same for u8 images [n, H, W, C]: out[..., c] = table[..., c] * scale[c] + shift[c]; scale and shift [C] are
 /// parameters. No gradient.
@@ -148,7 +185,7 @@ Value gather_images(const Value& table, const Value& rows, const Value& scale, c
 Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype);
 Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
                           const Value& scale, const Value& shift, DType dtype);
-/// table [rows, ...] of zeros, with values[i] added to row rows[i], in a fixed order.
+/// table [rows, ...] of zeros, with values[i] added to row rows[i], where there is one, in a fixed order.
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
 
 /// x, of which gradients see nothing; no copy.

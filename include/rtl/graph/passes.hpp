@@ -33,8 +33,8 @@ class FrozenWeights {
 
  private:
   std::mutex mutex_;
-  using FoldedKey = std::pair<std::vector<const Tensor*>, double>;                ///< operands, epsilon
-  using PreparedKey = std::tuple<const Tensor*, const Tensor*, int, int, DType>;  ///< w, bias, stride, padding, images
+  using FoldedKey = std::pair<std::vector<const Tensor*>, double>;                              ///< operands, epsilon
+  using PreparedKey = std::tuple<const Tensor*, const Tensor*, kernels::Conv2dOptions, DType>;  ///< w, bias, .., images
   std::map<FoldedKey, std::pair<std::vector<Storage>, Folded>> folded_;
   std::map<PreparedKey, std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedConv2d>>> prepared_;
 };

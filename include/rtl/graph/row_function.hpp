@@ -33,6 +33,7 @@ class RowFunction {
   struct Recorded {
     std::shared_ptr<const Plan> plan;
     Value x, y;
+    std::size_t weights = 0;  ///< bytes of what is the same for all rows
   };
   struct Worker {
     std::shared_ptr<Arena> arena;

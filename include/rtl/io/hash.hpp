@@ -10,8 +10,8 @@
 
 namespace rtl::io {
 
-/// XXH64 (Y. Collet's published specification, own implementation), streamed: the same value however the bytes are
-/// split over calls, on every machine. About one byte a third of a cycle.
+/// XXH64 (Y. Collet's specification, by the xxHash library), streamed: the same value however the bytes are split over
+/// calls, on every machine. About one byte a third of a cycle.
 class Hash64 {
  public:
   explicit Hash64(std::uint64_t seed = 0) noexcept;
@@ -24,11 +24,7 @@ class Hash64 {
   std::uint64_t value() const noexcept;
 
  private:
-  std::array<std::uint64_t, 4> lanes_;
-  std::array<std::byte, 32> pending_{};
-  std::size_t pending_size_ = 0;
-  std::uint64_t total_ = 0;
-  std::uint64_t seed_;
+  alignas(std::uint64_t) std::array<std::byte, 88> state_;  ///< xxHash's
 };
 
 /// XXH64 of a block of bytes.

@@ -6,8 +6,8 @@
 namespace rtl::kernels {
 
 /// out[i] = table[rows[i]] with conversion to out's dtype. table [n, ...] contiguous (f32, f64, bf16, f16, u8, i32),
-/// rows i64 or i32 [m], out [m, ...] (f32, f64 or bf16, or the table's dtype). The caller keeps row numbers in [0, n);
-/// ValueError if rows are asked of a table without any.
+/// rows i64 or i32 [m], out [m, ...] (f32, f64 or bf16, or the table's dtype). A number outside [0, n) gives a row of
+/// zeros: negative ones are the padding of sequences. ValueError if rows are asked of a table without any.
 ///
 /// With `counters` (rtl/kernels/step_state.hpp) rows [N] are those of a whole epoch, and the batch is the m of them
 /// from `begin` on, of which the caller sees that they are there. With out [R, m, ...] the same is done for R replicas
@@ -15,11 +15,13 @@ namespace rtl::kernels {
 void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters = {});
 
 /// Like gather_rows for u8 images [n, H, W, C] with normalisation: out[..., c] = table[..., c] * scale[c] + shift[c].
+/// The caller keeps row numbers in [0, n).
 /// out is f32, f64 or bf16 (calculated in f32, rounded once); scale and shift [C] have out's dtype, f32 with bf16.
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters = {});
 
-/// table[rows[i]] += values[i]; rows may repeat, the order of additions is fixed. f32, f64.
+/// table[rows[i]] += values[i]; rows may repeat, the order of additions is fixed; a number that is no row is passed
+/// over. f32, f64.
 void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table);
 
 }  // namespace rtl::kernels

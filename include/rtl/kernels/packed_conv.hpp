@@ -9,20 +9,21 @@
 
 namespace rtl::kernels {
 
-/// Packed weights are [out, height, width, in], of the dtype of the images: f32, f64, or bf16, whose parameters are
-/// f32. The results are, bit for bit, those of the functions of conv.hpp with unpacked weights; but the host gives
-/// these gradients of weights of bf16 images in f32, and packed ones in bf16, as CUDA makes both. All throw ShapeError,
-/// DTypeError, DeviceError.
+/// Packed weights are [out, height, width, in / groups], of the dtype of the images: f32, f64, or bf16, whose
+/// parameters are f32. The results are, bit for bit, those of the functions of conv.hpp with unpacked weights; but the
+/// host gives these gradients of weights of bf16 images in f32, and packed ones in bf16, as CUDA makes both. All throw
+/// ShapeError, DTypeError, DeviceError.
 class PackedConv2d {
  public:
-  /// packed[i] = weights[i], [out, in, height, width], in the other order and dtype; on CUDA 64 of them in a launch.
+  /// packed[i] = weights[i], [out, in / groups, height, width], in the other order and dtype; on CUDA 64 of them in a
+  /// launch.
   static void pack(const Device& device, std::span<const ConstView> weights, std::span<const View> packed);
   /// The other way round, for gradients.
   static void unpack(const Device& device, std::span<const ConstView> packed, std::span<const View> weights);
 
   /// As conv2d_forward, conv2d_backward_data and conv2d_backward_weights.
   static void forward(const Device& device, ConstView x, ConstView packed, ConstView bias, const Conv2dOptions& options,
-                      View y, bool relu = false);
+                      View y, Activation activation = Activation::none);
   static void backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
                             View dx);
   static void backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options,

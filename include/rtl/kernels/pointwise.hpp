@@ -9,9 +9,40 @@
 
 namespace rtl::kernels {
 
-enum class UnaryOp : std::uint8_t { copy, negate, absolute, exp, log, sqrt, square, reciprocal, relu, sigmoid, tanh };
-/// greater_equal gives 1 or 0 in the operands' dtype.
-enum class BinaryOp : std::uint8_t { add, subtract, multiply, divide, maximum, minimum, greater_equal };
+/// gelu is x times the probability of a standard normal variable below x (Hendrycks and Gimpel 2016), gelu_tanh the
+/// approximation x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), silu x sigmoid(x).
+enum class UnaryOp : std::uint8_t {
+  copy,
+  negate,
+  absolute,
+  exp,
+  log,
+  sqrt,
+  square,
+  reciprocal,
+  relu,
+  sigmoid,
+  tanh,
+  gelu,
+  gelu_tanh,
+  silu,
+  relu6
+};
+/// greater_equal gives 1 or 0 in the operands' dtype. The backward ones are of x and dy: dy f'(x). swiglu is silu(a) b
+/// (Shazeer 2020).
+enum class BinaryOp : std::uint8_t {
+  add,
+  subtract,
+  multiply,
+  divide,
+  maximum,
+  minimum,
+  greater_equal,
+  gelu_backward,
+  gelu_tanh_backward,
+  silu_backward,
+  swiglu
+};
 
 /// y = op(x). x broadcasts to y's shape. Throws ShapeError, DTypeError, DeviceError.
 void unary(const Device& device, UnaryOp op, ConstView x, View y);

@@ -1,5 +1,5 @@
-// Pooling of images [N, H, W, C], contiguous, f32, f64 or bf16 (summed in f32, rounded once), without padding.
-// Bandwidth bound. Deterministic.
+// Pooling of images [N, H, W, C], contiguous, f32, f64 or bf16 (summed in f32, rounded once). Bandwidth bound.
+// Deterministic.
 #pragma once
 
 #include "rtl/core/tensor.hpp"
@@ -9,10 +9,13 @@ namespace rtl::kernels {
 struct PoolOptions {
   int window = 2;  ///< height and width
   int stride = 2;
+  /// Positions on each side that windows reach beyond the image and that never are the largest; at most half a window.
+  /// Of max pooling only.
+  int padding = 0;
 };
 
-/// y [N, OH, OW, C], OH = floor((H - window) / stride) + 1; `winners` (i32, y's shape) keeps the position row * W +
-/// column of the (first) largest element of each window. NaN wins.
+/// y [N, OH, OW, C], OH = floor((H + 2 * padding - window) / stride) + 1; `winners` (i32, y's shape) keeps the position
+/// row * W + column of the (first) largest element of each window. NaN wins.
 void max_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y, View winners);
 
 /// dx = dy summed onto the winners, overwritten.
@@ -21,7 +24,7 @@ void max_pool_backward(const Device& device, ConstView dy, ConstView winners, co
 /// y = x at the winners: the transposed map of max_pool_backward.
 void max_pool_gather(const Device& device, ConstView x, ConstView winners, const PoolOptions& options, View y);
 
-/// Mean of each window.
+/// Mean of each window. Throws ValueError for a padding.
 void average_pool_forward(const Device& device, ConstView x, const PoolOptions& options, View y);
 void average_pool_backward(const Device& device, ConstView dy, const PoolOptions& options, View dx);
 

@@ -20,15 +20,16 @@ class KeptWeights;
 /// first call. The same result, bit for bit, as conv2d_forward with the same operands.
 class PreparedConv2d {
  public:
-  /// w [out, in, height, width], bias [out] or absent, for images of a dtype, by default w's: f32 or f64, or bf16 with
-  /// w and bias of f32. Throws ShapeError, DTypeError, DeviceError.
+  /// w [out, in / groups, height, width], bias [out] or absent, for images of a dtype, by default w's: f32 or f64, or
+  /// bf16 with w and bias of f32. Throws ShapeError, DTypeError, DeviceError.
   PreparedConv2d(const Device& device, ConstView w, ConstView bias, const Conv2dOptions& options,
                  std::optional<DType> images = std::nullopt);
 
-  /// y = [relu](conv(x, w) [+ bias] [+ residual]). On the host `device` may be another host device than that of the
+  /// y = activation(conv(x, w) [+ bias] [+ residual]). On the host `device` may be another host device than that of the
   /// constructor (for example one for each thread) and residual may be y itself. Throws as conv2d_forward, and
   /// DTypeError for images of another dtype than prepared for.
-  void forward(const Device& device, ConstView x, View y, bool relu = false, ConstView residual = {}) const;
+  void forward(const Device& device, ConstView x, View y, Activation activation = Activation::none,
+               ConstView residual = {}) const;
 
  private:
   Tensor w_, bias_;

@@ -10,7 +10,7 @@ namespace rtl::layers {
 /// How the shortcut bridges a change of shape.
 enum class Shortcut : std::uint8_t {
   subsample,  ///< "option A": every second pixel, zero channels before and behind; no parameters
-  projection  ///< "option B": 1x1 convolution and batch norm, named shortcut.0 and shortcut.1
+  projection  ///< "option B": 1x1 convolution and batch norm, named shortcut.0 and shortcut.1 unless said otherwise
 };
 
 struct BasicBlockOptions {
@@ -19,6 +19,7 @@ struct BasicBlockOptions {
   int stride = 1;
   Shortcut shortcut = Shortcut::subsample;
   Initialization initialization = Initialization::kaiming_normal;
+  std::string projection_name = "shortcut";  ///< torchvision's is "downsample"
 };
 
 /// Two 3x3 convolutions without bias, conv1 with the stride. Where neither channels nor resolution change the shortcut

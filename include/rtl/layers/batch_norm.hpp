@@ -10,6 +10,7 @@ struct BatchNormLayerOptions {
   double epsilon = 1e-5;
   double momentum = 0.1;  ///< share of the new batch in the running statistics
   bool relu = false;      ///< max(., 0) behind it
+  bool relu6 = false;     ///< min(max(., 0), 6) behind it
 };
 
 /// Training (context.training): statistics of the batch, and the running ones move. Evaluation: the running statistics,

@@ -14,11 +14,12 @@ std::uint64_t stream_of(std::string_view name) noexcept;
 
 /// How weights are drawn. Biases are always U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
 enum class Initialization : std::uint8_t {
-  uniform_fan_in,  ///< U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for linear and convolution layers
-  kaiming_normal   ///< N(0, 2 / fan_in) (He et al. 2015): akamaster's CIFAR ResNets
+  uniform_fan_in,         ///< U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for linear and convolution layers
+  kaiming_normal,         ///< N(0, 2 / fan_in) (He et al. 2015): akamaster's CIFAR ResNets
+  kaiming_normal_fan_out  ///< N(0, 2 / fan_out), fan_out being outputs times filter: torchvision's convolutions
 };
 
-/// Fills `weight` [out, in, ...]; fan_in is the product of all but the first extent.
+/// Fills `weight` [out, in, ...]; fan_in is the product of all but the first extent, fan_out of all but the second.
 void initialize_weight(Initialization initialization, std::uint64_t seed, std::string_view name, Tensor& weight);
 
 /// Fills with U(-1/sqrt(fan_in), 1/sqrt(fan_in)).

@@ -14,7 +14,7 @@ struct LinearOptions {
   Initialization initialization = Initialization::uniform_fan_in;
 };
 
-/// [N, inputs] to [N, outputs]: [relu](x weight^T + bias), weight [outputs, inputs], bias [outputs].
+/// [.., inputs] to [.., outputs]: [relu](x weight^T + bias), weight [outputs, inputs], bias [outputs].
 class Linear final : public Module {
  public:
   /// Throws ValueError for extents that are not positive.

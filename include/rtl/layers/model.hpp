@@ -60,6 +60,12 @@ struct Model {
   /// By what its head's tensors are called ("head.weight", "head.bias"); in checkpoints from elsewhere they may be
   /// called otherwise.
   std::string head = "head";
+  /// Tensors that published checkpoints may have and networks do without: words that their names begin with.
+  std::vector<std::string> spare = {};
+  /// Whether it takes tokens, of Architecture::vocabulary, or may.
+  bool tokens = false;
+  /// Of tokens, whether what stands behind a sequence's last one changes what it gives, so that all are of one length.
+  bool sees_padding = false;
   /// Of images, what published checkpoints expect; vectors are not normalised.
   data::Normalization images = data::Normalization::half;
   /// Builds the trunk and brings architecture.variant into its usual form, by which equal networks have equal variants.

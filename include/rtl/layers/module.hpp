@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rtl/core/precision.hpp"
 #include "rtl/graph/graph.hpp"
 
 namespace rtl::layers {
@@ -57,6 +58,11 @@ struct ForwardContext {
   /// Probability with which a channel of a batch norm that is trained is normalised by its running statistics instead
   /// of the batch's (StochNorm, Kou et al. 2020), drawn anew in each step; in [0, 1).
   double running_share = 0;
+  /// In which layers compute that are given no activations to go by: token ids become vectors of this.
+  Precision activations = Precision::f32;
+  /// i32 [N]: how many positions of each sequence are real, for attention and pooling; not defined: all. A Sequential
+  /// that is given token ids i32 [N, T] finds them (graph::sequence_lengths) and hands them to what is in it.
+  Value lengths = {};
 
   /// A parameter as a value of the graph, or what hooks put in its place; not defined for a parameter that is not.
   Value read(Graph& graph, const Parameter& parameter) const;

@@ -14,10 +14,12 @@ namespace rtl::layers {
 /// The text form, for command lines, is "paper_cnn:h2"; rtl/layers/models.hpp lists names and variants, and
 /// rtl/layers/model.hpp adds to them.
 struct Architecture {
-  std::string name;          ///< "paper_cnn"
-  std::string variant;       ///< size; empty for the default one
-  Shape input;               ///< of one sample: [H, W, C], or [features]
-  std::int64_t classes = 0;  ///< 0: a network without a head, until reset_head gives it one
+  std::string name;             ///< "paper_cnn"
+  std::string variant;          ///< size; empty for the default one
+  Shape input;                  ///< of one sample: [H, W, C], [features], or [T] of at most T tokens
+  std::int64_t classes = 0;     ///< 0: a network without a head, until reset_head gives it one
+  std::int64_t vocabulary = 0;  ///< of tokens, how many there are; 0: samples are no tokens
+  bool takes_tokens() const { return vocabulary > 0; }
   std::string to_string() const { return variant.empty() ? name : name + ":" + variant; }
   friend bool operator==(const Architecture& a, const Architecture& b) = default;
 };
@@ -27,13 +29,18 @@ class Network : public Module {
  public:
   virtual const Architecture& architecture() const = 0;
   virtual std::int64_t feature_count() const = 0;
-  /// Penultimate features [N, feature_count]. Dropout behind the features belongs to the head and is not applied here.
+  /// Penultimate features [N, feature_count]. x is [N, ...input]; of tokens i32 [N, T] with any T up to that of input,
+  /// and -1 behind the last token of a sequence does not change what it gives, unless Model::sees_padding. Dropout
+  /// behind the features belongs to the head and is not applied here.
   virtual Value features(const Value& x, const ForwardContext& context) = 0;
   /// Layers of the trunk whose outputs can be taken as features, from the inputs on: "conv1", "layer2.0".
   virtual std::vector<std::string> layer_names() const { return {}; }
-  /// Features [N, p] behind such a layer; maps [N, H, W, C] are averaged to [N, C]. What lies behind the layer is not
-  /// recorded. Throws ValueError for a name that is none, with those there are.
+  /// Features [N, p] behind such a layer; maps [N, H, W, C] are averaged to [N, C], sequences [N, T, C] over their real
+  /// positions. What lies behind the layer is not recorded. Throws ValueError for a name that is none, with those there
+  /// are.
   Value features_at(const std::string& layer, const Value& x, const ForwardContext& context);
+  /// The same without averaging.
+  Value output_of(const std::string& layer, const Value& x, const ForwardContext& context);
   /// Logits from features; applies the head's dropout when training. Throws ValueError without a head.
   virtual Value head(const Value& features, const ForwardContext& context) = 0;
   /// Dropout probability that `head` applies to the features while training.

@@ -8,7 +8,8 @@
 
 namespace rtl::layers {
 
-/// Runs its children in order. A child's parameters are called "<child's name>.<parameter>".
+/// Runs its children in order. A child's parameters are called "<child's name>.<parameter>". Of token ids it finds the
+/// sequences' lengths, for its children (ForwardContext::lengths).
 class Sequential final : public Module {
  public:
   /// Returns *this. Modules without parameters need no name. Throws ValueError for a null module, and where a tensor of
@@ -42,6 +43,11 @@ class Stateless : public Module {
 };
 
 class Relu final : public Stateless {
+ public:
+  Value forward(const Value& x, const ForwardContext& context) override;
+};
+
+class Relu6 final : public Stateless {
  public:
   Value forward(const Value& x, const ForwardContext& context) override;
 };

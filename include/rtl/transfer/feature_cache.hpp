@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 
 #include "rtl/data/dataset.hpp"
@@ -28,30 +29,52 @@ struct FeatureKey {
   friend bool operator==(const FeatureKey&, const FeatureKey&) = default;
 };
 
-/// Features [rows, columns], f32 or bf16, on the host, in memory of their own or in a mapped file. Read only, so
-/// several threads may use one.
+/// Features [rows, columns] on the host, in memory of their own or in a mapped file, and after the first gather to a
+/// CUDA device with room for them, there too. Read only, so several threads may use one.
+///
+/// What is stored may be rounded: f32 is exact; bf16 has a relative error of at most 2^-8 an element, f16 of 2^-11
+/// from 6e-5 to 65504 in magnitude, beyond which nothing is stored. u8 holds the number of one of 256 values from the
+/// least to the largest of each column, in equal steps: an error of at most 1/510 of the column's range (and f32's
+/// roundoff); columns that are constant are exact. It takes a quarter of f32's bytes and 8 bytes a column.
 class FeatureTable {
  public:
-  /// Copies `values` to the host if they are elsewhere.
+  /// As they are. Copies `values` (f32, bf16 or f16) to the host if they are elsewhere.
   explicit FeatureTable(Tensor values);
-  /// The values lie in `file`, at `offset`.
-  FeatureTable(io::MappedFile file, std::size_t offset, const Shape& shape, DType dtype);
+  /// Rounds f32 `values` to `storage`: f32, bf16, f16 or u8. Throws ValueError where f16 overflows and where u8 is
+  /// asked for numbers that are not finite, DTypeError for another storage.
+  static FeatureTable stored_as(Tensor values, DType storage);
+  /// The bytes of a table of that shape and storage lie in `file`, at `offset`, as bytes() gave them.
+  FeatureTable(io::MappedFile file, std::size_t offset, const Shape& shape, DType storage);
+  /// How many those are.
+  static std::size_t byte_count(std::int64_t rows, std::int64_t columns, DType storage);
 
-  /// Valid while the table lives.
+  /// What is stored, row-major: of u8 the numbers of the values. Valid while the table lives.
   ConstView view() const;
+  /// All that is stored: of u8, scale and shift of each column (f32) are in front of the numbers.
+  std::span<const std::byte> bytes() const;
   bool is_mapped() const noexcept { return file_ != nullptr; }
-  std::int64_t rows() const { return view().extent(0); }
-  std::int64_t columns() const { return view().extent(1); }
-  /// The chosen rows (all, in order, if null) as an f32 tensor on `device`. Throws ValueError for a row outside.
+  bool is_finite() const;
+  std::int64_t rows() const { return shape_[0]; }
+  std::int64_t columns() const { return shape_[1]; }
+  DType storage() const noexcept { return storage_; }
+  /// The chosen rows (all, in order, if null) as an f32 tensor on `device`: gathered, converted and scaled in one pass.
+  /// Throws ValueError for a row outside.
   Tensor gather(const std::vector<std::int64_t>* rows, const Device& device) const;
 
  private:
+  /// Copies of what is stored on CUDA devices, which gathers may ask for from several threads.
+  struct Resident;
+
+  FeatureTable(Tensor stored, const Shape& shape, DType storage);
+  std::shared_ptr<const Tensor> resident_on(const Device& device) const;
+
   Device host_;
-  Tensor values_;
+  Tensor stored_;  ///< u8, bytes(), or undefined where a file has them
   std::unique_ptr<io::MappedFile> file_;
   std::size_t offset_ = 0;
   Shape shape_;
-  DType dtype_ = DType::f32;
+  DType storage_ = DType::f32;
+  std::shared_ptr<Resident> resident_;
 };
 
 /// A file of the cache: 128 bytes of header (magic "RTLFEAT\1", version, key, hash of the values, hash of the header),
@@ -72,11 +95,12 @@ class FeatureCache {
 
   /// In memory only.
   explicit FeatureCache(DType storage = DType::f32);
-  /// Also in `folder`, which is made if need be. storage is f32 or bf16 (half the bytes, features rounded to 8 bits of
-  /// precision). Throws DTypeError for another, IoError if the folder cannot be made.
+  /// Also in `folder`, which is made if need be. storage is one of FeatureTable's: f32, bf16, f16 or u8. Throws
+  /// DTypeError for another, IoError if the folder cannot be made.
   explicit FeatureCache(std::string folder, DType storage = DType::f32);
 
-  /// Features of every sample of `dataset` by `source`. Throws what FrozenSource::features throws.
+  /// Features of every sample of `dataset` by `source`. Throws what FrozenSource::features and FeatureTable::stored_as
+  /// throw.
   std::shared_ptr<const FeatureTable> get(const FrozenSource& source, const data::Dataset& dataset);
   /// Where get() keeps an entry on disk; empty without a folder.
   std::string path_of(const FeatureKey& key) const;

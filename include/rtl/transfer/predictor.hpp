@@ -6,8 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "rtl/data/text_encoder.hpp"
 #include "rtl/transfer/feature_cache.hpp"
 #include "rtl/transfer/record.hpp"
 #include "rtl/transfer/source.hpp"
@@ -82,15 +84,22 @@ class Fitted {
     return record_.parameters > 0 ? record_.parameters : predictor_->state().parameter_count();
   }
   const TrainingRecord& training() const { return record_; }
+  /// How the inputs of its training rows were made of columns, which save() keeps; null where nothing is known. Data
+  /// that is loaded with it (data::load) has the same columns.
+  const std::shared_ptr<const data::Preprocessing>& preprocessing() const { return preprocessing_; }
+  void set_preprocessing(std::shared_ptr<const data::Preprocessing> fitted) { preprocessing_ = std::move(fitted); }
   /// The frozen sources that it looks at; none for scratch and fine-tune.
   std::vector<FrozenSource> sources() const { return predictor_->sources(); }
   Predictor& predictor() const { return *predictor_; }
+  /// What made the inputs of the texts that it was fitted to, which files keep; null where these were no texts.
+  const std::shared_ptr<const data::TextEncoder>& text() const { return text_; }
+  void set_text(std::shared_ptr<const data::TextEncoder> encoder) { text_ = std::move(encoder); }
 
   /// Outputs f32 [N, outputs] in evaluation mode: logits, or predictions in the target's units. Labels are not needed.
   /// Features come from `cache` if given. Throws ShapeError for samples of another shape than it was fitted to.
   Tensor outputs(const data::Dataset& dataset, FeatureCache* cache = nullptr) const;
   Tensor outputs(const data::Dataset& dataset, const FeatureLookup& features) const;
-  /// The same for bare inputs: u8 images [N, H, W, C] or f32 vectors [N, p].
+  /// The same for bare inputs: u8 images [N, H, W, C], f32 vectors [N, p] or i32 tokens [N, T].
   Tensor outputs(ConstView inputs) const;
   /// Contribution of h and of every source on `dataset`; one entry for probe, none for scratch and fine-tune.
   std::vector<BlockInfluence> block_influence(const data::Dataset& dataset, FeatureCache* cache = nullptr) const;
@@ -108,6 +117,8 @@ class Fitted {
   Task task_;
   std::unique_ptr<Predictor> predictor_;
   TrainingRecord record_;
+  std::shared_ptr<const data::Preprocessing> preprocessing_;
+  std::shared_ptr<const data::TextEncoder> text_;
 };
 
 }  // namespace rtl::transfer

@@ -9,13 +9,14 @@ namespace rtl::transfer {
 
 /// One of the outputs that a strategy weighs against each other on rows that were not trained on.
 struct ReadOut {
-  std::string name;        ///< "network with features", "network alone", "probe", ..
+  std::string name;        ///< "network with features", "network alone", "probe", "scratch", ..
   double weight = 0;       ///< its share of the prediction
   double temperature = 1;  ///< what its outputs are multiplied by
   /// Mean loss on the rows left out, as it is weighed: cross-entropy in nats, or the squared error of standardised
   /// targets. NaN where nothing was left out.
   double loss = 0;
-  /// The same minus that of the network alone, and the standard error of this mean over rows.
+  /// The same minus that of the one that all are compared with (the network alone, the head from scratch), whose own
+  /// is 0, and the standard error of this mean over rows.
   double difference = 0, standard_error = 0;
 };
 

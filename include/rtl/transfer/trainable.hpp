@@ -22,9 +22,10 @@ class BatchTargets {
  public:
   BatchTargets() = default;
   /// `table` holds those of all samples: labels i32 [n], or targets [n, outputs]; the batch is `rows` positions of
-  /// `order` (i64) from the counters' beginning of the batch on (rtl/kernels/step_state.hpp).
+  /// `order` (i64) from the counters' beginning of the batch on (rtl/kernels/step_state.hpp). `weights` f32 [m, 1] of
+  /// the batch's samples, whose mean over all samples is 1; not defined where all count alike.
   BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters, std::int64_t rows,
-               std::int64_t outputs);
+               std::int64_t outputs, const graph::Value& weights = {});
 
   /// False for a data set without labels.
   bool defined() const noexcept { return table_.defined(); }
@@ -32,8 +33,8 @@ class BatchTargets {
   std::int64_t rows() const noexcept { return rows_; }        ///< m
   std::int64_t outputs() const noexcept { return outputs_; }  ///< classes, or numbers of a real target
 
-  /// The usual loss of outputs [m, outputs]: the mean cross-entropy of logits, or the mean of the squared errors; a
-  /// scalar [1], f32 where outputs are bf16.
+  /// The usual loss of outputs [m, outputs]: the mean cross-entropy of logits, or the mean of the squared errors, each
+  /// sample's times its weight; a scalar [1], f32 where outputs are bf16.
   graph::Value loss(const graph::Value& outputs) const;
   /// 1 at each sample's class, else 0: f32 [m, outputs]. Throws ValueError for real targets.
   graph::Value one_hot() const;
@@ -41,7 +42,7 @@ class BatchTargets {
   graph::Value values() const;
 
  private:
-  graph::Value table_, order_, counters_;
+  graph::Value table_, order_, counters_, weights_;
   std::int64_t rows_ = 0;
   std::int64_t outputs_ = 0;
 };

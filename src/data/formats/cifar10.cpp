@@ -20,7 +20,9 @@ TrainTest load(const Spec& spec, const Device& host) {
 }  // namespace
 
 const Format& cifar10() {
-  static const Format format{{"cifar10", "DIR", 1, "images in the binary format of CIFAR-10", options::parts()}, load};
+  static const Format format{{"cifar10", "DIR", 1, "images in the binary format of CIFAR-10",
+                              options::together({options::images(), options::parts()})},
+                             load};
   return format;
 }
 

@@ -22,6 +22,7 @@ SpecKind kind() {
   return {"cifar100", "DIR", 1, "images in the binary format of CIFAR-100",
           options::together(
               {{options::choice("labels", {"fine", "coarse"}, "the 100 classes or the 20; fine if not given")},
+               options::images(),
                options::parts()})};
 }
 

@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "core/joined.hpp"
 #include "data/assemble.hpp"
+#include "data/column_parts.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
 #include "data/table_parts.hpp"
@@ -15,21 +15,17 @@ namespace {
 
 using namespace options;
 
-TrainTest load(const Spec& spec, const Device& host) {
+TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing* fitted) {
   CsvOptions csv = csv_options(spec);
-  std::vector<std::string> columns, notes;
+  ColumnParts columns(spec, fitted);
+  std::vector<std::string> notes;
   TrainTest parts = assemble_files(spec, [&](const std::string& path, Part) {
     const std::string file = decode_path(path);
-    const CsvTable table = read_csv(file, csv, host);
-    if (!columns.empty() && table.columns != columns) {
-      throw FormatError(file, fmt::format("has the columns {}, the training file {}", joined(table.columns, ", "),
-                                          joined(columns, ", ")));
-    }
-    columns = table.columns;
+    const CsvTable table = read_csv(file, columns.reading(file, csv, notes), host);
     csv.classes = table.classes;
     csv.header = table.header ? CsvHeader::present : CsvHeader::absent;
     add_notes(notes, file, table.notes);
-    Dataset samples{table_features(file, table, host), {}, 0, {}, ""};
+    Dataset samples{columns.add(table_columns(file, table), host), {}, 0, {}, ""};
     if (!csv.targets.empty()) {
       samples.targets = table_targets(file, table, host);
       samples.target_names = table.target_names;
@@ -38,11 +34,18 @@ TrainTest load(const Spec& spec, const Device& host) {
       samples.classes = static_cast<std::int64_t>(table.classes.size());
       samples.class_names = table.classes;
     }
+    if (!table.weights.empty()) samples.weights = table_weights(table, host);
     return samples;
   });
-  parts.columns = std::move(columns);
   parts.notes = std::move(notes);
+  columns.finish(parts, host);
   return parts;
+}
+
+TrainTest load(const Spec& spec, const Device& host) { return load_columns(spec, host, nullptr); }
+
+TrainTest load_prepared(const Spec& spec, const Device& host, const Preprocessing& fitted) {
+  return load_columns(spec, host, &fitted);
 }
 
 std::string fault(const Spec& spec) {
@@ -51,6 +54,9 @@ std::string fault(const Spec& spec) {
            "none";
   }
   std::string fault = fault_of_labels(spec, !spec.options.at("label").empty(), "label=COLUMN");
+  if (fault.empty() && spec.has("above") && (spec.text("target") == "real" || spec.options.at("label").empty())) {
+    fault = "above= makes classes of a label column, which is not asked for here";
+  }
   if (fault.empty()) fault = fault_of_test_part(spec);
   return fault.empty() ? fault_of_table(spec) : fault;
 }
@@ -58,11 +64,18 @@ std::string fault(const Spec& spec) {
 SpecKind kind() {
   return {
       "csv", "FILE", 1,
-      "a table: columns of numbers are the features, label= names the column of classes, or columns of real targets",
+      "a table: columns of numbers and of categories are the features, label= names the column of classes, or columns "
+      "of real targets",
       together({label_columns(),
                 target(),
-                {list("classes", "NAME", "the classes in order; those that occur if not given")},
+                {list("classes", "NAME", "the classes in order; those that occur if not given"),
+                 number("above", -most_whole, most_whole, "N",
+                        "makes two classes of a label column of numbers: those above N, and the others"),
+                 text("weights", "COLUMN",
+                      "the column that says how much each sample counts in training; all alike if "
+                      "not given")},
                 table(),
+                preparation(),
                 test_part(),
                 parts()})};
 }
@@ -70,7 +83,7 @@ SpecKind kind() {
 }  // namespace
 
 const Format& csv() {
-  static const Format format{kind(), load, fault};
+  static const Format format{kind(), load, fault, load_prepared};
   return format;
 }
 

@@ -40,6 +40,7 @@ SpecKind kind() {
                  whole("train", 1, samples, "training samples; 2000 if not given"),
                  whole("test", 1, samples, "test samples; 1000 if not given"),
                  whole("seed", 0, most_whole, "0 if not given")},
+                images(),
                 parts()})};
 }
 

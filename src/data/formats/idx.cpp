@@ -131,8 +131,9 @@ TrainTest load(const Spec& spec, const Device& host) {
 }
 
 SpecKind kind() {
-  return {"idx", "DIR", 1, "images in the format of MNIST",
-          together({{whole("classes", 1, 256, "the number of classes, where not all of them occur")}, parts()})};
+  return {
+      "idx", "DIR", 1, "images in the format of MNIST",
+      together({{whole("classes", 1, 256, "the number of classes, where not all of them occur")}, images(), parts()})};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "data/array_inputs.hpp"
 #include "data/array_labels.hpp"
 #include "data/assemble.hpp"
+#include "data/column_parts.hpp"
 #include "data/csv_scanner.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
@@ -87,9 +88,11 @@ std::optional<std::string> first_of(const io::NpzFile& file, std::initializer_li
 
 class PairLoader {
  public:
-  PairLoader(const Spec& spec, const Device& host)
+  PairLoader(const Spec& spec, const Device& host, const Preprocessing* fitted)
       : spec_(spec),
         host_(host),
+        prepared_(spec.has("prepare") || wants_imputation(spec) || (fitted != nullptr && !fitted->empty())),
+        column_parts_(spec, fitted),
         real_(wants_real_targets(spec)),
         table_(csv_options(spec)),
         classes_(spec.list("classes")) {
@@ -112,8 +115,8 @@ class PairLoader {
     TrainTest parts = own_test
                           ? assemble(spec_, [&](Part part) -> LoadedPart { return {read(part, part == Part::test)}; })
                           : assemble_files(spec_, [&](const std::string&, Part part) { return read(part, false); });
-    parts.columns = std::move(columns_);
     parts.notes = std::move(notes_);
+    column_parts_.finish(parts, host_);
     return parts;
   }
 
@@ -197,22 +200,18 @@ class PairLoader {
   }
 
   Inputs read_inputs(const Source& source) {
-    if (!source.table) {
-      std::vector<std::string> notes;
-      Tensor values =
-          array_inputs(source.name(), io::parse_npy(source.content(), source.name(), host_), layout_, notes);
-      add_notes(notes_, source.name(), notes);
-      const std::int64_t count = values.extent(0);
-      return {std::move(values), all_rows(count), count};
+    if (source.table) {
+      const CsvTable table = read_csv(source.file, column_parts_.reading(source.file, table_, notes_), host_);
+      add_notes(notes_, source.file, table.notes);
+      return {column_parts_.add(table_columns(source.file, table), host_), rows_of(table), total_of(table)};
     }
-    const CsvTable table = read_csv(source.file, table_, host_);
-    if (!columns_.empty() && table.columns != columns_) {
-      throw FormatError(source.file, fmt::format("has the columns {}, the training file {}",
-                                                 joined(table.columns, ", "), joined(columns_, ", ")));
-    }
-    columns_ = table.columns;
-    add_notes(notes_, source.file, table.notes);
-    return {table_features(source.file, table, host_), rows_of(table), total_of(table)};
+    std::vector<std::string> notes;
+    Tensor array = io::parse_npy(source.content(), source.name(), host_);
+    const std::int64_t count = array.rank() > 0 ? array.extent(0) : 0;
+    if (prepared_) return {column_parts_.add(array_columns(source.name(), array), host_), all_rows(count), count};
+    Tensor values = array_inputs(source.name(), std::move(array), layout_, notes);
+    add_notes(notes_, source.name(), notes);
+    return {std::move(values), all_rows(count), count};
   }
 
   Labels read_array(const Source& source) {
@@ -235,6 +234,8 @@ class PairLoader {
     CsvOptions options = table_;
     options.columns.clear();
     options.drop.clear();
+    options.categories.clear();
+    options.detect_categories = false;
     const std::size_t width = width_of(source.file, options);
     if (!spec_.has("label") && width > 1) {
       throw FormatError(source.file, fmt::format("has {} columns; say which one holds the {}: label=NAME (or its "
@@ -289,15 +290,20 @@ class PairLoader {
 
   const Spec& spec_;
   const Device& host_;
+  bool prepared_;  ///< arrays of vectors are columns, too
+  ColumnParts column_parts_;
   bool real_;
   CsvOptions table_;
   std::vector<std::string> classes_;
   ImageLayout layout_ = ImageLayout::detect;
-  std::vector<std::string> columns_;
   std::vector<std::string> notes_;
 };
 
-TrainTest load(const Spec& spec, const Device& host) { return PairLoader(spec, host).load(); }
+TrainTest load(const Spec& spec, const Device& host) { return PairLoader(spec, host, nullptr).load(); }
+
+TrainTest load_prepared(const Spec& spec, const Device& host, const Preprocessing& fitted) {
+  return PairLoader(spec, host, &fitted).load();
+}
 
 /// Whether files of npy: are two arrays, or an archive that holds both.
 bool hold_labels(const Spec& spec, const std::vector<SpecFile>& files) {
@@ -359,14 +365,16 @@ SpecKind kind() {
            label_columns(),
            target(),
            table(),
+           preparation(),
            test_part(),
+           images(),
            parts()})};
 }
 
 }  // namespace
 
 const Format& npy() {
-  static const Format format{kind(), load, fault};
+  static const Format format{kind(), load, fault, load_prepared};
   return format;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "data/assemble.hpp"
+#include "data/column_parts.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
 #include "data/table_parts.hpp"
@@ -55,7 +56,9 @@ Tensor svmlight_targets(const std::string& file, const SvmlightData& samples, co
   return Tensor::from(narrow, {static_cast<std::int64_t>(narrow.size()), 1}, host);
 }
 
-TrainTest load(const Spec& spec, const Device& host) {
+TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing* fitted) {
+  ColumnParts columns(spec, fitted);
+  const bool prepared = spec.has("prepare") || (fitted != nullptr && !fitted->empty());
   std::int64_t features = spec.whole("features", 0);
   constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
   const SvmlightOptions svmlight{.first_index = spec.whole("first_index", 1),
@@ -66,6 +69,12 @@ TrainTest load(const Spec& spec, const Device& host) {
     const std::string file = decode_path(path);
     SvmlightData samples = read_svmlight(file, features, svmlight, host);
     features = samples.features.extent(1);
+    if (prepared) {
+      ColumnTable table = columns_of(samples.features);
+      table.file = file;
+      table.lines = samples.lines;
+      samples.features = columns.add(std::move(table), host);
+    }
     if (wants_real_targets(spec)) {
       return Dataset{std::move(samples.features), {}, 0, {}, "", svmlight_targets(file, samples, host), {}};
     }
@@ -79,12 +88,20 @@ TrainTest load(const Spec& spec, const Device& host) {
                    static_cast<std::int64_t>(classes.size()), classes, ""};
   });
   parts.notes = std::move(notes);
+  columns.finish(parts, host);
   return parts;
 }
 
+TrainTest load(const Spec& spec, const Device& host) { return load_columns(spec, host, nullptr); }
+
+TrainTest load_prepared(const Spec& spec, const Device& host, const Preprocessing& fitted) {
+  return load_columns(spec, host, &fitted);
+}
+
 std::string fault(const Spec& spec) {
-  const std::string fault = fault_of_labels(spec, true, "");
-  return fault.empty() ? fault_of_test_part(spec) : fault;
+  std::string fault = fault_of_labels(spec, true, "");
+  if (fault.empty()) fault = fault_of_test_part(spec);
+  return fault.empty() ? fault_of_preparation(spec) : fault;
 }
 
 SpecKind kind() {
@@ -98,6 +115,7 @@ SpecKind kind() {
             choice("first_index", {"1", "0"}, "the first feature's index; 1 if not given"),
             whole("dense_mib", 1, 1 << 30, "the dense form may take N MiB; if not given 64, or 1,000 times the text")},
            target(),
+           preparation(),
            test_part(),
            parts()})};
 }
@@ -105,7 +123,7 @@ SpecKind kind() {
 }  // namespace
 
 const Format& svmlight() {
-  static const Format format{kind(), load, fault};
+  static const Format format{kind(), load, fault, load_prepared};
   return format;
 }
 

@@ -2,6 +2,7 @@
 #include "graph/operations/convolution.hpp"
 
 #include <array>
+#include <string>
 
 namespace rtl::graph {
 namespace {
@@ -13,14 +14,33 @@ void check_gradient_shape(std::string_view operation, const Shape& dy, const Sha
 }  // namespace
 
 Shape conv2d_shape(std::string_view operation, const Shape& x, const Shape& w, const kernels::Conv2dOptions& options) {
-  check_shape(x.rank() == 4 && w.rank() == 4 && w.count() > 0 && x[3] == w[1], operation,
-              "images are {}, weights {}; [N, H, W, in] and [out, in, height, width] are needed", x.to_string(),
-              w.to_string());
+  if (options.groups < 1)
+    throw ValueError(fmt::format("{}: {} groups; one at least is needed", operation, options.groups));
+  check_shape(
+      x.rank() == 4 && w.rank() == 4 && w.count() > 0 && x[3] == w[1] * options.groups && w[0] % options.groups == 0,
+      operation, "images are {}, weights {}; [N, H, W, in] and [out, in / {}, height, width] are needed", x.to_string(),
+      w.to_string(), options.groups);
   return {x[0], kernels::conv2d_extent(x[1], w[2], options), kernels::conv2d_extent(x[2], w[3], options), w[0]};
 }
 
 std::string describe(const kernels::Conv2dOptions& options) {
-  return fmt::format("stride {}, padding {}", options.stride, options.padding);
+  std::string text =
+      fmt::format("stride {}, padding {}", options.stride, options.same ? "same" : std::to_string(options.padding));
+  if (options.dilation != 1) text += fmt::format(", dilation {}", options.dilation);
+  if (options.groups != 1) text += fmt::format(", groups {}", options.groups);
+  return text;
+}
+
+std::string describe(kernels::Activation activation) {
+  switch (activation) {
+    case kernels::Activation::none:
+      break;
+    case kernels::Activation::relu:
+      return ", relu";
+    case kernels::Activation::relu6:
+      return ", relu6";
+  }
+  return {};
 }
 
 double conv2d_flops(std::int64_t outputs, const Shape& w) {

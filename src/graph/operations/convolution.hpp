@@ -9,6 +9,8 @@ namespace rtl::graph {
 Shape conv2d_shape(std::string_view operation, const Shape& x, const Shape& w, const kernels::Conv2dOptions& options);
 /// What plans print of the options.
 std::string describe(const kernels::Conv2dOptions& options);
+/// ", relu" for an activation, nothing for none.
+std::string describe(kernels::Activation activation);
 /// Multiplications and additions that give `outputs` elements, each from the pixels that a filter of w covers.
 double conv2d_flops(std::int64_t outputs, const Shape& w);
 

@@ -23,7 +23,16 @@ Value sign(const Value& x) {
 }
 Value one_minus(const Value& x) { return subtract(fill(x.graph(), 1, {1}, x.dtype()), x); }
 
+/// dy where 0 < y < 6.
+Value relu6_gradient(const Value& /*x*/, const Value& y, const Value& dy) {
+  return relu_backward(y, relu_backward(subtract(fill(y.graph(), 6, {1}, y.dtype()), y), dy));
+}
+
 using V = const Value&;
+Value gelu_backward(V x, V dy);
+Value gelu_tanh_backward(V x, V dy);
+Value silu_backward(V x, V dy);
+
 constexpr std::array unary_rows = {
     UnaryRow{UnaryOp::negate, "negate", [](V, V, V dy) { return negate(dy); }},
     UnaryRow{UnaryOp::absolute, "absolute", [](V x, V, V dy) { return multiply(dy, sign(x)); }},
@@ -34,7 +43,11 @@ constexpr std::array unary_rows = {
     UnaryRow{UnaryOp::reciprocal, "reciprocal", [](V, V y, V dy) { return negate(multiply(dy, square(y))); }},
     UnaryRow{UnaryOp::relu, "relu", [](V, V y, V dy) { return relu_backward(y, dy); }},
     UnaryRow{UnaryOp::sigmoid, "sigmoid", [](V, V y, V dy) { return multiply(dy, multiply(y, one_minus(y))); }},
+    UnaryRow{UnaryOp::relu6, "relu6", relu6_gradient},
     UnaryRow{UnaryOp::tanh, "tanh", [](V, V y, V dy) { return multiply(dy, one_minus(square(y))); }},
+    UnaryRow{UnaryOp::gelu, "gelu", [](V x, V, V dy) { return gelu_backward(x, dy); }},
+    UnaryRow{UnaryOp::gelu_tanh, "gelu_tanh", [](V x, V, V dy) { return gelu_tanh_backward(x, dy); }},
+    UnaryRow{UnaryOp::silu, "silu", [](V x, V, V dy) { return silu_backward(x, dy); }},
 };
 
 const UnaryRow& row_of(UnaryOp op) {
@@ -80,6 +93,30 @@ struct BinaryRow {
 };
 
 Value zero_like(V x) { return scale(x, 0); }
+Value plus_number(V x, double number) { return add(x, fill(x.graph(), number, {1}, x.dtype())); }
+
+/// f'' of exact GELU: (2 - x^2) times the normal density.
+Value gelu_curvature(V x) {
+  const Value density = scale(exp(scale(square(x), -0.5)), 0.3989422804014327);
+  return multiply(density, plus_number(negate(square(x)), 2));
+}
+
+/// f'' of silu: s (1 - s) (2 + x (1 - 2 s)), s = sigmoid(x).
+Value silu_curvature(V x) {
+  const Value s = sigmoid(x);
+  return multiply(multiply(s, one_minus(s)), plus_number(multiply(x, plus_number(scale(s, -2), 1)), 2));
+}
+
+/// f'' of GELU's tanh form, x sigmoid(u(x)): s (1 - s) (2 u' + x u'' + x u'^2 (1 - 2 s)).
+Value gelu_tanh_curvature(V x) {
+  constexpr double slope = 1.5957691216057308, cubic = 0.044715;
+  const Value s = sigmoid(multiply(scale(x, slope), plus_number(scale(square(x), cubic), 1)));
+  const Value first = scale(plus_number(scale(square(x), 3 * cubic), 1), slope);
+  const Value second = scale(x, 6 * cubic * slope);
+  const Value bend = multiply(square(first), plus_number(scale(s, -2), 1));
+  return multiply(multiply(s, one_minus(s)), add(scale(first, 2), multiply(x, add(second, bend))));
+}
+
 constexpr std::array binary_rows = {
     BinaryRow{BinaryOp::add, "add", [](V, V, V, V dy) { return dy; }, [](V, V, V, V dy) { return dy; }},
     BinaryRow{BinaryOp::subtract, "subtract", [](V, V, V, V dy) { return dy; },
@@ -94,6 +131,17 @@ constexpr std::array binary_rows = {
               [](V a, V b, V, V dy) { return multiply(dy, one_minus(greater_equal(b, a))); }},
     BinaryRow{BinaryOp::greater_equal, "greater_equal", [](V, V, V, V dy) { return zero_like(dy); },
               [](V, V, V, V dy) { return zero_like(dy); }},
+    BinaryRow{BinaryOp::gelu_backward, "gelu_backward",
+              [](V x, V g, V, V dy) { return multiply(multiply(dy, g), gelu_curvature(x)); },
+              [](V x, V, V, V dy) { return gelu_backward(x, dy); }},
+    BinaryRow{BinaryOp::gelu_tanh_backward, "gelu_tanh_backward",
+              [](V x, V g, V, V dy) { return multiply(multiply(dy, g), gelu_tanh_curvature(x)); },
+              [](V x, V, V, V dy) { return gelu_tanh_backward(x, dy); }},
+    BinaryRow{BinaryOp::silu_backward, "silu_backward",
+              [](V x, V g, V, V dy) { return multiply(multiply(dy, g), silu_curvature(x)); },
+              [](V x, V, V, V dy) { return silu_backward(x, dy); }},
+    BinaryRow{BinaryOp::swiglu, "swiglu", [](V gate, V x, V, V dy) { return silu_backward(gate, multiply(dy, x)); },
+              [](V gate, V, V, V dy) { return swiglu(gate, dy); }},
 };
 
 class Binary final : public Elementwise {
@@ -122,6 +170,10 @@ class Binary final : public Elementwise {
  private:
   const BinaryRow& row_;
 };
+
+Value gelu_backward(V x, V dy) { return record<Binary>({x, dy}, BinaryOp::gelu_backward); }
+Value gelu_tanh_backward(V x, V dy) { return record<Binary>({x, dy}, BinaryOp::gelu_tanh_backward); }
+Value silu_backward(V x, V dy) { return record<Binary>({x, dy}, BinaryOp::silu_backward); }
 
 class Scale final : public Elementwise {
  public:
@@ -207,9 +259,11 @@ bool is_add(const Operation& operation) {
   return binary != nullptr && binary->op() == BinaryOp::add;
 }
 
-bool is_relu(const Operation& operation) {
+std::optional<kernels::Activation> activation_of(const Operation& operation) {
   const auto* unary = dynamic_cast<const Unary*>(&operation);
-  return unary != nullptr && unary->op() == UnaryOp::relu;
+  if (unary != nullptr && unary->op() == UnaryOp::relu) return kernels::Activation::relu;
+  if (unary != nullptr && unary->op() == UnaryOp::relu6) return kernels::Activation::relu6;
+  return std::nullopt;
 }
 
 bool is_ones(const Operation& operation) {
@@ -235,8 +289,13 @@ Value sqrt(const Value& x) { return record<Unary>({x}, UnaryOp::sqrt); }
 Value square(const Value& x) { return record<Unary>({x}, UnaryOp::square); }
 Value reciprocal(const Value& x) { return record<Unary>({x}, UnaryOp::reciprocal); }
 Value relu(const Value& x) { return record<Unary>({x}, UnaryOp::relu); }
+Value relu6(const Value& x) { return record<Unary>({x}, UnaryOp::relu6); }
 Value sigmoid(const Value& x) { return record<Unary>({x}, UnaryOp::sigmoid); }
 Value tanh(const Value& x) { return record<Unary>({x}, UnaryOp::tanh); }
+Value gelu(const Value& x) { return record<Unary>({x}, UnaryOp::gelu); }
+Value gelu_tanh(const Value& x) { return record<Unary>({x}, UnaryOp::gelu_tanh); }
+Value silu(const Value& x) { return record<Unary>({x}, UnaryOp::silu); }
+Value swiglu(const Value& gate, const Value& x) { return record<Binary>({gate, x}, BinaryOp::swiglu); }
 
 Value scale(const Value& x, double factor) { return record<Scale>({x}, factor); }
 Value relu_backward(const Value& y, const Value& dy) { return record<ReluBackward>({y, dy}); }

@@ -7,6 +7,8 @@
 namespace rtl::graph {
 namespace {
 
+using kernels::Activation;
+
 double count_of(const Value& value) { return static_cast<double>(value.shape().count()); }
 
 /// Floating-point operations of what is fused behind a result of `count` elements.
@@ -29,9 +31,10 @@ std::string with_relu(std::string attributes, bool relu) {
 
 class FusedConv2d final : public Operation {
  public:
-  FusedConv2d(const kernels::Conv2dOptions& options, bool relu) : options_(options), relu_(relu) {}
+  FusedConv2d(const kernels::Conv2dOptions& options, Activation activation)
+      : options_(options), activation_(activation) {}
   std::string_view name() const noexcept override { return "fused_conv2d"; }
-  std::string attributes() const override { return with_relu(describe(options_), relu_); }
+  std::string attributes() const override { return describe(options_) + describe(activation_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_layer(name(), operands.first(3), 1);
     const Type y{conv2d_shape(name(), operands[0].shape(), operands[1].shape(), options_), operands[0].dtype()};
@@ -40,20 +43,21 @@ class FusedConv2d final : public Operation {
     return {y};
   }
   void run(const Call& call) const override {
-    kernels::conv2d_forward(call.device(), call.in(0), call.in(1), call.in(2), options_, call.out(0), relu_,
+    kernels::conv2d_forward(call.device(), call.in(0), call.in(1), call.in(2), options_, call.out(0), activation_,
                             call.in(3));
   }
   double flops(std::span<const Value> operands) const override {
     const Shape& w = operands[1].shape();
     const std::int64_t outputs = conv2d_shape(name(), operands[0].shape(), w, options_).count();
-    return conv2d_flops(outputs, w) + epilogue_flops(static_cast<double>(outputs), operands.subspan(2), relu_);
+    return conv2d_flops(outputs, w) +
+           epilogue_flops(static_cast<double>(outputs), operands.subspan(2), activation_ != Activation::none);
   }
   int launches() const noexcept override { return 3; }
-  FusedConvolution fused() const { return {options_, relu_}; }
+  FusedConvolution fused() const { return {options_, activation_}; }
 
  private:
   kernels::Conv2dOptions options_;
-  bool relu_;
+  Activation activation_;
 };
 
 class FusedLinear final : public Operation {
@@ -220,8 +224,8 @@ class AddRelu final : public Operation {
 
 }  // namespace
 
-std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options, bool relu) {
-  return std::make_shared<const FusedConv2d>(options, relu);
+std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options, Activation activation) {
+  return std::make_shared<const FusedConv2d>(options, activation);
 }
 std::optional<FusedConvolution> fused_convolution(const Operation& operation) {
   const auto* convolution = dynamic_cast<const FusedConv2d*>(&operation);

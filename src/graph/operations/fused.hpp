@@ -11,15 +11,16 @@
 
 namespace rtl::graph {
 
-/// [relu](conv(x, w) [+ bias] [+ residual]). Operands x, w, bias, residual. The bits are those of the plain chain, but
-/// for f64 on the host with bias and residual, which are added to each other first: two roundoffs of the largest
+/// activation(conv(x, w) [+ bias] [+ residual]). Operands x, w, bias, residual. The bits are those of the plain chain,
+/// but for f64 on the host with bias and residual, which are added to each other first: two roundoffs of the largest
 /// result.
-std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options, bool relu);
+std::shared_ptr<const Operation> make_fused_conv2d(const kernels::Conv2dOptions& options,
+                                                   kernels::Activation activation);
 
 /// What make_fused_conv2d was given; absent for any other operation.
 struct FusedConvolution {
   kernels::Conv2dOptions options;
-  bool relu = false;
+  kernels::Activation activation = kernels::Activation::none;
 };
 std::optional<FusedConvolution> fused_convolution(const Operation& operation);
 

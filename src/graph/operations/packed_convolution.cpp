@@ -63,7 +63,7 @@ std::vector<Type> PackedConvolution::infer(std::span<const Value> operands) cons
 }
 
 void PackedConvolution::run(const Call& call) const {
-  PackedConv2d::forward(call.device(), call.in(0), call.in(1), call.in(2), options_, call.out(0), relu_);
+  PackedConv2d::forward(call.device(), call.in(0), call.in(1), call.in(2), options_, call.out(0), activation_);
 }
 
 double PackedConvolution::flops(std::span<const Value> operands) const {

@@ -44,21 +44,22 @@ class UnpackWeights final : public TurnWeights {
   void run(const Call& call) const override;
 };
 
-/// [relu](conv(x, w) [+ bias]). Operands x, packed w, bias (may be absent).
+/// activation(conv(x, w) [+ bias]). Operands x, packed w, bias (may be absent).
 class PackedConvolution final : public Operation {
  public:
-  PackedConvolution(const kernels::Conv2dOptions& options, bool bias, bool relu)
-      : options_(options), bias_(bias), relu_(relu) {}
+  PackedConvolution(const kernels::Conv2dOptions& options, bool bias, kernels::Activation activation)
+      : options_(options), bias_(bias), activation_(activation) {}
   std::string_view name() const noexcept override { return "packed_conv2d"; }
-  std::string attributes() const override { return describe(options_) + (relu_ ? ", relu" : ""); }
+  std::string attributes() const override { return describe(options_) + describe(activation_); }
   std::vector<Type> infer(std::span<const Value> operands) const override;
   void run(const Call& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return bias_ || relu_ ? 2 : 1; }
+  int launches() const noexcept override { return bias_ || activation_ != kernels::Activation::none ? 2 : 1; }
 
  private:
   kernels::Conv2dOptions options_;
-  bool bias_, relu_;
+  bool bias_;
+  kernels::Activation activation_;
 };
 
 /// Operands dy, packed w.

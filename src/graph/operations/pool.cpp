@@ -1,6 +1,7 @@
 // Pooling and the other maps of images without weights: a table with a row for each.
 #include "rtl/kernels/pool.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "graph/operations/support.hpp"
@@ -38,13 +39,19 @@ Shape pooled_shape(std::string_view operation, const Shape& x, const PoolOptions
     throw ValueError(
         fmt::format("{}: window {} and stride {} must be positive", operation, options.window, options.stride));
   }
-  check_shape(x[1] >= options.window && x[2] >= options.window, operation, "a window of {} does not fit into {}",
-              options.window, x.to_string());
-  return {x[0], (x[1] - options.window) / options.stride + 1, (x[2] - options.window) / options.stride + 1, x[3]};
+  if (options.padding < 0 || 2 * options.padding > options.window) {
+    throw ValueError(fmt::format("{}: padding {} is not between 0 and half of the window {}", operation,
+                                 options.padding, options.window));
+  }
+  const std::int64_t height = x[1] + 2 * options.padding, width = x[2] + 2 * options.padding;
+  check_shape(std::min(x[1], x[2]) > 0 && height >= options.window && width >= options.window, operation,
+              "a window of {} does not fit into {}", options.window, x.to_string());
+  return {x[0], (height - options.window) / options.stride + 1, (width - options.window) / options.stride + 1, x[3]};
 }
 
 std::string describe(const PoolOptions& options) {
-  return fmt::format("window {}, stride {}", options.window, options.stride);
+  return fmt::format("window {}, stride {}", options.window, options.stride) +
+         (options.padding > 0 ? fmt::format(", padding {}", options.padding) : "");
 }
 
 Shape averaged_shape(const Shape& x, const MapOptions&) {
@@ -65,7 +72,10 @@ Shape shortcut_shape(const Shape& x, const MapOptions& options) {
   return {x[0], (x[1] + 1) / 2, (x[2] + 1) / 2, options.channels};
 }
 
-Shape average_shape(const Shape& x, const MapOptions& options) { return pooled_shape("average_pool", x, options.pool); }
+Shape average_shape(const Shape& x, const MapOptions& options) {
+  if (options.pool.padding != 0) throw ValueError("average_pool: means are taken without padding");
+  return pooled_shape("average_pool", x, options.pool);
+}
 
 using V = ConstView;
 using O = const MapOptions&;

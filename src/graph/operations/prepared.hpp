@@ -12,17 +12,21 @@ namespace rtl::graph {
 class PreparedConvolution final : public Operation {
  public:
   PreparedConvolution(std::shared_ptr<const kernels::PreparedConv2d> prepared, const Shape& w_shape,
-                      const kernels::Conv2dOptions& options, bool relu, bool on_host)
-      : prepared_(std::move(prepared)), w_shape_(w_shape), options_(options), relu_(relu), on_host_(on_host) {}
+                      const kernels::Conv2dOptions& options, kernels::Activation activation, bool on_host)
+      : prepared_(std::move(prepared)),
+        w_shape_(w_shape),
+        options_(options),
+        activation_(activation),
+        on_host_(on_host) {}
 
   std::string_view name() const noexcept override { return "prepared_conv2d"; }
-  std::string attributes() const override { return describe(options_) + (relu_ ? ", relu" : ""); }
+  std::string attributes() const override { return describe(options_) + describe(activation_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     return {{conv2d_shape(name(), operands[0].shape(), w_shape_, options_), operands[0].dtype()}};
   }
   void run(const Call& call) const override {
     const ConstView residual = call.operands().size() > 1 ? call.in(1) : ConstView();
-    prepared_->forward(call.device(), call.in(0), call.out(0), relu_, residual);
+    prepared_->forward(call.device(), call.in(0), call.out(0), activation_, residual);
   }
   /// On the host, where each element of the residual is read before the sum is written.
   bool may_overwrite(std::size_t, std::size_t operand) const override { return on_host_ && operand == 1; }
@@ -34,7 +38,8 @@ class PreparedConvolution final : public Operation {
   std::shared_ptr<const kernels::PreparedConv2d> prepared_;
   Shape w_shape_;
   kernels::Conv2dOptions options_;
-  bool relu_, on_host_;
+  kernels::Activation activation_;
+  bool on_host_;
 };
 
 }  // namespace rtl::graph

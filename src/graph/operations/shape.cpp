@@ -1,4 +1,5 @@
 // Reshape, permute, slice and concatenate.
+#include <algorithm>
 #include <array>
 
 #include "core/joined.hpp"
@@ -121,7 +122,8 @@ class Concatenate final : public Operation {
   std::string_view name() const noexcept override { return "concatenate"; }
   std::string attributes() const override { return fmt::format("axis {}", axis_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_activations(name(), operands);
+    const bool tokens = std::ranges::all_of(operands, [](const Value& part) { return part.dtype() == DType::i32; });
+    if (!tokens || axis_ != 0) check_activations(name(), operands);
     const Shape& first = operands[0].shape();
     std::int64_t extent = 0;
     for (const Value& part : operands) {
@@ -135,7 +137,12 @@ class Concatenate final : public Operation {
     std::int64_t begin = 0;
     for (std::size_t i = 0; i < call.operands().size(); ++i) {
       const std::int64_t end = begin + call.in(i).extent(axis_);
-      kernels::unary(call.device(), kernels::UnaryOp::copy, call.in(i), call.out(0).slice(axis_, begin, end));
+      const View part = call.out(0).slice(axis_, begin, end);
+      if (part.dtype() == DType::i32) {
+        copy_bytes(call.in(i), part);
+      } else {
+        kernels::unary(call.device(), kernels::UnaryOp::copy, call.in(i), part);
+      }
       begin = end;
     }
   }

@@ -10,6 +10,8 @@
 #include "kernels/backend/gemm.hpp"
 #include "kernels/cpu/blas_turn.hpp"
 #include "kernels/cpu/conv_onednn.hpp"
+#include "kernels/cpu/depthwise.hpp"
+#include "kernels/cpu/few_channels.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/prepared_conv.hpp"
 #include "kernels/cpu/threads.hpp"
@@ -22,53 +24,68 @@ namespace rtl::kernels::cpu {
 namespace {
 
 ConvShape shape_of(const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& options) {
-  return {x[0], x[1], x[2], x[3], y[1], y[2], y[3], w[2], w[3], options.stride, options.padding};
+  return {x[0],
+          x[1],
+          x[2],
+          x[3],
+          y[1],
+          y[2],
+          y[3],
+          w[2],
+          w[3],
+          options.stride,
+          options.dilation,
+          options.groups,
+          conv2d_padding(x[1], w[2], options),
+          conv2d_padding(x[2], w[3], options)};
 }
 
 /// The f64 convolutions, as matrix products with patches: row i of `patches` holds what output pixel i looks at, in the
-/// order kernel row, kernel column, channel, so that each piece of a row is contiguous in x.
+/// order kernel row, kernel column, channel, so that each piece of a row is contiguous in x. A group of channels is a
+/// convolution of its own.
 class PatchConvolution {
  public:
   PatchConvolution(const Device& device, const ConvShape& shape)
       : shape_(shape),
         pixels_(shape.out_height * shape.out_width),
-        width_(shape.kernel_height * shape.kernel_width * shape.channels),
+        channels_(shape.channels / shape.groups),
+        outputs_(shape.out_channels / shape.groups),
+        width_(shape.kernel_height * shape.kernel_width * channels_),
         images_a_chunk_(std::clamp<std::int64_t>(patch_budget / std::max<std::int64_t>(1, pixels_ * width_), 1,
                                                  std::max<std::int64_t>(1, shape.images))),
         patches_(device, images_a_chunk_ * pixels_ * width_),
         weights_(device, shape.out_channels * width_) {}
 
   void pack_weights(const double* w) {
-    for_each_weight([&](std::int64_t plain, std::int64_t packed) { weights()[packed] = w[plain]; });
+    for_each_weight([&](std::int64_t plain, std::int64_t packed) { weights_[packed] = w[plain]; });
   }
   void unpack_weights(double* w) {
-    for_each_weight([&](std::int64_t plain, std::int64_t packed) { w[plain] = weights()[packed]; });
+    for_each_weight([&](std::int64_t plain, std::int64_t packed) { w[plain] = weights_[packed]; });
   }
 
   void forward(const double* x, double beta, double* y) {
-    for_each_chunk([&](std::int64_t first, std::int64_t count) {
-      gather(x, first, count);
-      product(CblasNoTrans, CblasTrans, count * pixels_, shape_.out_channels, width_, patches(), width_, weights(),
-              width_, beta, y + first * pixels_ * shape_.out_channels, shape_.out_channels);
+    for_each_chunk([&](std::int64_t first, std::int64_t count, std::int64_t group) {
+      gather(x, first, count, group);
+      product(CblasNoTrans, CblasTrans, count * pixels_, outputs_, width_, patches(), width_, weights(group), width_,
+              beta, y + output_at(first, group), shape_.out_channels);
     });
   }
 
   void backward_data(const double* dy, double* dx) {
-    for_each_chunk([&](std::int64_t first, std::int64_t count) {
-      product(CblasNoTrans, CblasNoTrans, count * pixels_, width_, shape_.out_channels,
-              dy + first * pixels_ * shape_.out_channels, shape_.out_channels, weights(), width_, 0.0, patches(),
-              width_);
-      scatter(dx, first, count);
+    std::fill(dx, dx + shape_.images * shape_.height * shape_.width * shape_.channels, 0.0);
+    for_each_chunk([&](std::int64_t first, std::int64_t count, std::int64_t group) {
+      product(CblasNoTrans, CblasNoTrans, count * pixels_, width_, outputs_, dy + output_at(first, group),
+              shape_.out_channels, weights(group), width_, 0.0, patches(), width_);
+      scatter(dx, first, count, group);
     });
   }
 
   void backward_weights(const double* x, const double* dy) {
     std::fill(weights_.begin(), weights_.end(), 0.0);
-    for_each_chunk([&](std::int64_t first, std::int64_t count) {
-      gather(x, first, count);
-      product(CblasTrans, CblasNoTrans, shape_.out_channels, width_, count * pixels_,
-              dy + first * pixels_ * shape_.out_channels, shape_.out_channels, patches(), width_, 1.0, weights(),
-              width_);
+    for_each_chunk([&](std::int64_t first, std::int64_t count, std::int64_t group) {
+      gather(x, first, count, group);
+      product(CblasTrans, CblasNoTrans, outputs_, width_, count * pixels_, dy + output_at(first, group),
+              shape_.out_channels, patches(), width_, 1.0, weights(group), width_);
     });
   }
 
@@ -76,7 +93,10 @@ class PatchConvolution {
   static constexpr std::int64_t patch_budget = 1 << 20;  ///< elements of `patches_`: 8 MiB
 
   double* patches() { return patches_.data(); }
-  double* weights() { return weights_.data(); }
+  double* weights(std::int64_t group) { return weights_.data() + group * outputs_ * width_; }
+  std::int64_t output_at(std::int64_t image, std::int64_t group) const {
+    return image * pixels_ * shape_.out_channels + group * outputs_;
+  }
 
   static void product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, std::int64_t m, std::int64_t n, std::int64_t k,
                       const double* a, std::int64_t lda, const double* b, std::int64_t ldb, double beta, double* c,
@@ -89,7 +109,9 @@ class PatchConvolution {
   template <typename Body>
   void for_each_chunk(Body&& body) {
     for (std::int64_t first = 0; first < shape_.images; first += images_a_chunk_) {
-      body(first, std::min(images_a_chunk_, shape_.images - first));
+      for (std::int64_t group = 0; group < shape_.groups; ++group) {
+        body(first, std::min(images_a_chunk_, shape_.images - first), group);
+      }
     }
   }
 
@@ -97,9 +119,9 @@ class PatchConvolution {
   void for_each_weight(Body&& body) {
     const std::int64_t area = shape_.kernel_height * shape_.kernel_width;
     for (std::int64_t o = 0; o < shape_.out_channels; ++o) {
-      for (std::int64_t c = 0; c < shape_.channels; ++c) {
+      for (std::int64_t c = 0; c < channels_; ++c) {
         for (std::int64_t p = 0; p < area; ++p) {
-          body((o * shape_.channels + c) * area + p, o * width_ + p * shape_.channels + c);
+          body((o * channels_ + c) * area + p, o * width_ + p * channels_ + c);
         }
       }
     }
@@ -111,9 +133,9 @@ class PatchConvolution {
     for (std::int64_t row = 0; row < shape_.out_height; ++row) {
       for (std::int64_t column = 0; column < shape_.out_width; ++column) {
         for (std::int64_t i = 0; i < shape_.kernel_height; ++i) {
-          for (std::int64_t j = 0; j < shape_.kernel_width; ++j, patch += shape_.channels) {
-            const std::int64_t r = row * shape_.stride + i - shape_.padding;
-            const std::int64_t c = column * shape_.stride + j - shape_.padding;
+          for (std::int64_t j = 0; j < shape_.kernel_width; ++j, patch += channels_) {
+            const std::int64_t r = row * shape_.stride + i * shape_.dilation - shape_.padding_top;
+            const std::int64_t c = column * shape_.stride + j * shape_.dilation - shape_.padding_left;
             const bool inside = r >= 0 && r < shape_.height && c >= 0 && c < shape_.width;
             body(patch, inside ? (r * shape_.width + c) * shape_.channels : -1);
           }
@@ -122,13 +144,13 @@ class PatchConvolution {
     }
   }
 
-  void gather(const double* x, std::int64_t first, std::int64_t count) {
+  void gather(const double* x, std::int64_t first, std::int64_t count, std::int64_t group) {
     const std::int64_t image = shape_.height * shape_.width * shape_.channels;
-    const auto bytes = static_cast<std::size_t>(shape_.channels) * sizeof(double);
+    const auto bytes = static_cast<std::size_t>(channels_) * sizeof(double);
     double* rows = patches();
 #pragma omp parallel for schedule(static)
     for (std::int64_t n = 0; n < count; ++n) {
-      const double* from = x + (first + n) * image;
+      const double* from = x + (first + n) * image + group * channels_;
       for_each_piece(rows + n * pixels_ * width_, [&](double* piece, std::int64_t offset) {
         if (offset < 0) {
           std::memset(piece, 0, bytes);
@@ -139,27 +161,28 @@ class PatchConvolution {
     }
   }
 
-  void scatter(double* dx, std::int64_t first, std::int64_t count) {
+  /// Adds.
+  void scatter(double* dx, std::int64_t first, std::int64_t count, std::int64_t group) {
     const std::int64_t image = shape_.height * shape_.width * shape_.channels;
     double* rows = patches();
 #pragma omp parallel for schedule(static)
     for (std::int64_t n = 0; n < count; ++n) {
-      double* to = dx + (first + n) * image;
-      std::fill(to, to + image, 0.0);
+      double* to = dx + (first + n) * image + group * channels_;
       for_each_piece(rows + n * pixels_ * width_, [&](const double* piece, std::int64_t offset) {
         if (offset < 0) return;
-        for (std::int64_t c = 0; c < shape_.channels; ++c) to[offset + c] += piece[c];
+        for (std::int64_t c = 0; c < channels_; ++c) to[offset + c] += piece[c];
       });
     }
   }
 
   ConvShape shape_;
-  std::int64_t pixels_, width_, images_a_chunk_;
+  std::int64_t pixels_, channels_, outputs_;  ///< channels and outputs of a group
+  std::int64_t width_, images_a_chunk_;
   Scratch<double> patches_, weights_;
 };
 
 void forward_f64(const Device& device, const ConvShape& shape, const double* x, const double* w, const double* bias,
-                 bool relu, const double* residual, double* y) {
+                 Activation activation, const double* residual, double* y) {
   const std::int64_t rows = shape.images * shape.out_height * shape.out_width;
 #pragma omp parallel for schedule(static)
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -171,9 +194,12 @@ void forward_f64(const Device& device, const ConvShape& shape, const double* x, 
   PatchConvolution convolution(device, shape);
   convolution.pack_weights(w);
   convolution.forward(x, 1.0, y);
-  if (!relu) return;
+  if (activation == Activation::none) return;
+  const bool capped = activation == Activation::relu6;
 #pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < rows * shape.out_channels; ++i) y[i] = y[i] < 0.0 ? 0.0 : y[i];
+  for (std::int64_t i = 0; i < rows * shape.out_channels; ++i) {
+    y[i] = capped ? functors::Relu6()(y[i]) : functors::Relu()(y[i]);
+  }
 }
 
 /// With images of bf16, Winograd's f32 arithmetic competes with the direct form in bf16, where the processor has that.
@@ -187,7 +213,8 @@ bool winograd_serves(DType images, std::int64_t channels, std::int64_t out_chann
 }
 
 bool by_winograd(const ConvShape& s, DType images) {
-  return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.padding == 1 &&
+  return s.kernel_height == 3 && s.kernel_width == 3 && s.stride == 1 && s.dilation == 1 && s.groups == 1 &&
+         s.padding_top == 1 && s.padding_left == 1 && s.out_height == s.height && s.out_width == s.width &&
          winograd_serves(images, s.channels, s.out_channels) && winograd_pays(s.height, s.width);
 }
 
@@ -202,7 +229,7 @@ const T* given_or_null(const ConstView& view) {
 struct Forward {
   ConstView x, w, bias;
   View y;
-  bool relu;
+  Activation activation;
   ConstView residual;
   KeptWeights* kept;
 };
@@ -219,12 +246,33 @@ void with_transformed(const Device& device, const ConvShape& shape, const float*
   run(transformed.data());
 }
 
+bool is_direct(const ConvShape& shape) { return depthwise_fits(shape) || few_channels_fit(shape); }
+
+void pack_by_taps(const ConvShape& shape, const float* w, DType images, float* packed) {
+  const bool bf16 = images == DType::bf16;
+  if (!depthwise_fits(shape)) return few_channels_pack_weights(shape, w, bf16, packed);
+  depthwise_pack_weights(shape.channels, shape.kernel_height * shape.kernel_width, w, bf16, packed);
+}
+
+/// Convolutions with kernels of their own, whose weights are packed by taps: kept so, or packed for this call.
+template <typename T>
+void forward_direct(const Device& device, const ConvShape& shape, const Forward& f) {
+  const auto run = depthwise_fits(shape) ? depthwise_forward<T> : few_channels_forward<T>;
+  const DepthwiseEpilogue<T> epilogue{given_or_null<float>(f.bias), given_or_null<T>(f.residual), f.activation};
+  if (f.kept != nullptr && f.kept->transformed.defined()) {
+    return run(shape, f.x.data_as<T>(), f.kept->transformed.data_as<float>(), epilogue, f.y.data_as<T>());
+  }
+  const Scratch<float> packed(device, f.w.count());
+  pack_by_taps(shape, f.w.data_as<float>(), dtype_of<T>(), packed.data());
+  run(shape, f.x.data_as<T>(), packed.data(), epilogue, f.y.data_as<T>());
+}
+
 /// In f32, for what oneDNN does not compute in bf16.
 void forward_widened(const Device& device, const ConvShape& shape, const Forward& f) {
   const Widened x(device, f.x), w(device, f.w), y(device, f.y.shape());
   if (f.residual.given()) cpu::cast(device, f.residual, y.view());
-  onednn_forward<float>(device, shape, x.data(), w.data(), given_or_null<float>(f.bias), f.relu, f.residual.given(),
-                        y.data(), nullptr);
+  onednn_forward<float>(device, shape, x.data(), w.data(), given_or_null<float>(f.bias), f.activation,
+                        f.residual.given(), y.data(), nullptr);
   y.round_to(f.y);
 }
 
@@ -232,15 +280,16 @@ template <typename T>
 void forward_floating(const Device& device, const ConvShape& shape, const Forward& f) {
   const float* bias = given_or_null<float>(f.bias);
   T* y = f.y.data_as<T>();
+  if (is_direct(shape)) return forward_direct<T>(device, shape, f);
   if (by_winograd(shape, dtype_of<T>())) {
     return with_transformed<T>(device, shape, f.w.data_as<float>(), false, f.kept, [&](const float* transformed) {
       winograd_forward<T>(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
-                          f.x.data_as<T>(), transformed, {bias, given_or_null<T>(f.residual), f.relu}, y);
+                          f.x.data_as<T>(), transformed, {bias, given_or_null<T>(f.residual), f.activation}, y);
     });
   }
   if (f.residual.given() && f.residual.data() != y) std::memcpy(y, f.residual.data(), f.y.bytes());
-  if (onednn_forward<T>(device, shape, f.x.data_as<T>(), f.w.data_as<float>(), bias, f.relu, f.residual.given(), y,
-                        f.kept)) {
+  if (onednn_forward<T>(device, shape, f.x.data_as<T>(), f.w.data_as<float>(), bias, f.activation, f.residual.given(),
+                        y, f.kept)) {
     return;
   }
   if constexpr (std::is_same_v<T, bfloat16>) forward_widened(device, shape, f);
@@ -279,8 +328,8 @@ void forward_any(const Device& device, const Conv2dOptions& options, const Forwa
   functors::visit_activations(f.x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     if constexpr (std::is_same_v<T, double>) {
-      forward_f64(device, shape, f.x.data_as<double>(), f.w.data_as<double>(), given_or_null<double>(f.bias), f.relu,
-                  given_or_null<double>(f.residual), f.y.data_as<double>());
+      forward_f64(device, shape, f.x.data_as<double>(), f.w.data_as<double>(), given_or_null<double>(f.bias),
+                  f.activation, given_or_null<double>(f.residual), f.y.data_as<double>());
     } else {
       forward_floating<T>(device, shape, f);
     }
@@ -292,7 +341,18 @@ void forward_any(const Device& device, const Conv2dOptions& options, const Forwa
 std::shared_ptr<KeptWeights> keep_weights(const Device& device, ConstView w, const Conv2dOptions& options,
                                           DType images) {
   auto kept = std::make_shared<KeptWeights>(device);
-  const bool tiled = w.extent(2) == 3 && w.extent(3) == 3 && options.stride == 1 && options.padding == 1;
+  const ConvShape shape{.channels = w.extent(1) * options.groups,
+                        .out_channels = w.extent(0),
+                        .kernel_height = w.extent(2),
+                        .kernel_width = w.extent(3),
+                        .groups = options.groups};
+  if (is_direct(shape)) {
+    kept->transformed = Tensor({w.count()}, DType::f32, device);
+    pack_by_taps(shape, w.data_as<float>(), images, kept->transformed.data_as<float>());
+    return kept;
+  }
+  const bool tiled = w.extent(2) == 3 && w.extent(3) == 3 && options.stride == 1 && options.dilation == 1 &&
+                     options.groups == 1 && (options.padding == 1 || options.same);
   if (!tiled || !winograd_serves(images, w.extent(1), w.extent(0))) return kept;
   kept->transformed = Tensor({winograd_weight_count(w.extent(1), w.extent(0))}, DType::f32, device);
   const ThreadScope threads(device);
@@ -302,14 +362,14 @@ std::shared_ptr<KeptWeights> keep_weights(const Device& device, ConstView w, con
 }
 
 void conv2d_forward_kept(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
-                         View y, bool relu, ConstView residual, KeptWeights& kept) {
+                         View y, Activation activation, ConstView residual, KeptWeights& kept) {
   const ThreadScope threads(device);
-  forward_any(device, options, {x, w, bias, y, relu, residual, &kept});
+  forward_any(device, options, {x, w, bias, y, activation, residual, &kept});
 }
 
 void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
-                    View y, bool relu, ConstView residual) {
-  forward_any(device, options, {x, w, bias, y, relu, residual, nullptr});
+                    View y, Activation activation, ConstView residual) {
+  forward_any(device, options, {x, w, bias, y, activation, residual, nullptr});
 }
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {

@@ -23,13 +23,16 @@ enum class Pass : std::uint8_t { forward, backward_data, backward_weights };
 struct Key {
   Pass pass;
   memory::data_type images;
-  bool bias, relu, add_to_y;
+  bool bias;
+  Activation activation;
+  bool add_to_y;
   ConvShape shape;
   int threads = omp_get_max_threads();  ///< which a primitive is made for
   auto tied() const {
-    return std::tie(threads, pass, images, bias, relu, add_to_y, shape.images, shape.height, shape.width,
+    return std::tie(threads, pass, images, bias, activation, add_to_y, shape.images, shape.height, shape.width,
                     shape.channels, shape.out_height, shape.out_width, shape.out_channels, shape.kernel_height,
-                    shape.kernel_width, shape.stride, shape.padding);
+                    shape.kernel_width, shape.stride, shape.dilation, shape.groups, shape.padding_top,
+                    shape.padding_left);
   }
   friend bool operator<(const Key& a, const Key& b) { return a.tied() < b.tied(); }
 };
@@ -47,22 +50,27 @@ struct Plan {
 struct Descriptors {
   Descriptors(const ConvShape& s, memory::data_type images)
       : x({s.images, s.channels, s.height, s.width}, images, Tag::nhwc),
-        w({s.out_channels, s.channels, s.kernel_height, s.kernel_width}, images, Tag::any),
+        w(weights_of(s), images, Tag::any),
         dw(w.dims(), memory::data_type::f32, Tag::any),
-        plain_w(w.dims(), memory::data_type::f32, Tag::oihw),
+        plain_w(w.dims(), memory::data_type::f32, s.groups == 1 ? Tag::oihw : Tag::goihw),
         y({s.images, s.out_channels, s.out_height, s.out_width}, images, Tag::nhwc),
         bias({s.out_channels}, memory::data_type::f32, Tag::x),
         strides{s.stride, s.stride},
-        padding{s.padding, s.padding},
-        padding_end{end(s.out_height, s.stride, s.kernel_height, s.height, s.padding),
-                    end(s.out_width, s.stride, s.kernel_width, s.width, s.padding)} {}
+        dilations{s.dilation - 1, s.dilation - 1},
+        padding{s.padding_top, s.padding_left},
+        padding_end{end(s, s.out_height, s.kernel_height, s.height, s.padding_top),
+                    end(s, s.out_width, s.kernel_width, s.width, s.padding_left)} {}
+  static memory::dims weights_of(const ConvShape& s) {
+    if (s.groups == 1) return {s.out_channels, s.channels, s.kernel_height, s.kernel_width};
+    return {s.groups, s.out_channels / s.groups, s.channels / s.groups, s.kernel_height, s.kernel_width};
+  }
   /// Padding behind the last row that is used: oneDNN wants the extents to fit exactly.
-  static std::int64_t end(std::int64_t out, std::int64_t stride, std::int64_t kernel, std::int64_t in,
+  static std::int64_t end(const ConvShape& s, std::int64_t out, std::int64_t kernel, std::int64_t in,
                           std::int64_t padding) {
-    return (out - 1) * stride + kernel - in - padding;
+    return (out - 1) * s.stride + (kernel - 1) * s.dilation + 1 - in - padding;
   }
   memory::desc x, w, dw, plain_w, y, bias;
-  memory::dims strides, padding, padding_end;
+  memory::dims strides, dilations, padding, padding_end;
 };
 
 /// oneDNN 2.6's gradients of the weights in bf16 read memory that nobody wrote, and memory behind the images, where
@@ -92,11 +100,12 @@ class Plans {
   dnnl::convolution_forward::primitive_desc forward_descriptor(const Key& key, const Descriptors& d) const {
     const memory::desc none;
     const dnnl::convolution_forward::desc operation(dnnl::prop_kind::forward, dnnl::algorithm::convolution_direct, d.x,
-                                                    d.w, key.bias ? d.bias : none, d.y, d.strides, d.padding,
-                                                    d.padding_end);
+                                                    d.w, key.bias ? d.bias : none, d.y, d.strides, d.dilations,
+                                                    d.padding, d.padding_end);
     dnnl::post_ops after;
     if (key.add_to_y) after.append_sum(1.0F);
-    if (key.relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+    if (key.activation == Activation::relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+    if (key.activation == Activation::relu6) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, 0.0F, 6.0F);
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(after);
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -141,15 +150,15 @@ class Plans {
       finish(plan, forward, d.x, d.y, forward.weights_desc(), d, false);
     } else if (key.pass == Pass::backward_data) {
       const dnnl::convolution_backward_data::desc operation(dnnl::algorithm::convolution_direct, d.x, d.w, d.y,
-                                                            d.strides, d.padding, d.padding_end);
+                                                            d.strides, d.dilations, d.padding, d.padding_end);
       const dnnl::convolution_backward_data::primitive_desc descriptor(operation, attributes, onednn_.engine, forward);
       plan.convolution = dnnl::convolution_backward_data(descriptor);
       finish(plan, descriptor, d.y, d.x, descriptor.weights_desc(), d, false);
     } else {
       const memory::desc none;
       const dnnl::convolution_backward_weights::desc operation(dnnl::algorithm::convolution_direct, d.x, d.dw,
-                                                               key.bias ? d.bias : none, d.y, d.strides, d.padding,
-                                                               d.padding_end);
+                                                               key.bias ? d.bias : none, d.y, d.strides, d.dilations,
+                                                               d.padding, d.padding_end);
       const dnnl::convolution_backward_weights::primitive_desc descriptor(operation, attributes, onednn_.engine,
                                                                           forward);
       plan.convolution = dnnl::convolution_backward_weights(descriptor);
@@ -185,11 +194,11 @@ const memory& packed_weights(Plan& plan, const dnnl::stream& stream, const float
 
 template <typename T>
 bool onednn_forward(const Device& device, const ConvShape& shape, const T* x, const float* w, const float* bias,
-                    bool relu, bool add_to_y, T* y, KeptWeights* kept) {
+                    Activation activation, bool add_to_y, T* y, KeptWeights* kept) {
   return with_onednn("conv2d_forward", [&] {
     const ThreadScope threads(threads_worth(shape.operations()));
     const auto plans = Lender<Plans>::lend(device);
-    Plan& plan = plans->get({Pass::forward, onednn_type<T>(), bias != nullptr, relu, add_to_y, shape});
+    Plan& plan = plans->get({Pass::forward, onednn_type<T>(), bias != nullptr, activation, add_to_y, shape});
     if (!plan.convolution) return false;
     const memory& weights = packed_weights(plan, plans->stream(), w, kept);
     plan.images_in.set_data_handle(onednn_handle(x));
@@ -210,7 +219,7 @@ bool onednn_backward_data(const Device& device, const ConvShape& shape, const T*
   return with_onednn("conv2d_backward_data", [&] {
     const ThreadScope threads(threads_worth(shape.operations()));
     const auto plans = Lender<Plans>::lend(device);
-    Plan& plan = plans->get({Pass::backward_data, onednn_type<T>(), false, false, false, shape});
+    Plan& plan = plans->get({Pass::backward_data, onednn_type<T>(), false, Activation::none, false, shape});
     if (!plan.convolution) return false;
     const memory& weights = packed_weights(plan, plans->stream(), w, nullptr);
     plan.images_in.set_data_handle(onednn_handle(dy));
@@ -230,7 +239,8 @@ bool onednn_backward_weights(const Device& device, const ConvShape& shape, const
   return with_onednn("conv2d_backward_weights", [&] {
     const ThreadScope threads(threads_worth(shape.operations()));
     const auto plans = Lender<Plans>::lend(device);
-    Plan& plan = plans->get({Pass::backward_weights, onednn_type<T>(), dbias != nullptr, false, false, shape});
+    Plan& plan =
+        plans->get({Pass::backward_weights, onednn_type<T>(), dbias != nullptr, Activation::none, false, shape});
     if (!plan.convolution) return false;
     plan.images_in.set_data_handle(onednn_handle(x));
     plan.images_out.set_data_handle(onednn_handle(dy));
@@ -247,10 +257,10 @@ bool onednn_backward_weights(const Device& device, const ConvShape& shape, const
   });
 }
 
-template bool onednn_forward(const Device&, const ConvShape&, const float*, const float*, const float*, bool, bool,
-                             float*, KeptWeights*);
-template bool onednn_forward(const Device&, const ConvShape&, const bfloat16*, const float*, const float*, bool, bool,
-                             bfloat16*, KeptWeights*);
+template bool onednn_forward(const Device&, const ConvShape&, const float*, const float*, const float*, Activation,
+                             bool, float*, KeptWeights*);
+template bool onednn_forward(const Device&, const ConvShape&, const bfloat16*, const float*, const float*, Activation,
+                             bool, bfloat16*, KeptWeights*);
 template bool onednn_backward_data(const Device&, const ConvShape&, const float*, const float*, float*);
 template bool onednn_backward_data(const Device&, const ConvShape&, const bfloat16*, const float*, bfloat16*);
 template bool onednn_backward_weights(const Device&, const ConvShape&, const float*, const float*, float*, float*);

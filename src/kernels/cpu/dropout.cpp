@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "kernels/backend/dropout.hpp"
+#include "kernels/cpu/attention_rows.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/functors.hpp"
 #include "rtl/kernels/step_state.hpp"
@@ -94,6 +95,23 @@ void dropout_target(std::uint64_t seed, std::uint64_t stream, double probability
   });
 }
 
+/// x[i] by draw first + i; `first` need not begin a block.
+template <typename T>
+void drop_row_of(const DroppedRow& row, T* x, std::int64_t count) {
+  const functors::Dropout<T> f(row.seed, row.stream, row.probability);
+  const std::int64_t before = row.first % 4, last = before + count;
+  Bits bits;
+  for (std::int64_t at = 0; at < last; at += 4 * blocks) {
+    philox_blocks(row.seed, row.stream, static_cast<std::uint64_t>((row.first + at) / 4), bits);
+    const std::int64_t begin = at == 0 ? before : 0, end = std::min(last - at, 4 * blocks);
+    T* const values = x + (at - before);
+#pragma omp simd
+    for (std::int64_t i = begin; i < end; ++i) values[i] = f.apply(values[i], bits[static_cast<std::size_t>(i)]);
+  }
+}
+void drop_row_f32(const DroppedRow& row, float* x, std::int64_t count) { drop_row_of(row, x, count); }
+void drop_row_f64(const DroppedRow& row, double* x, std::int64_t count) { drop_row_of(row, x, count); }
+
 /// Draw i of 53 bits, as Philox::uniform_double makes it, of 2 * blocks that start with the first block.
 inline double wide_draw(const Bits& bits, std::int64_t i) {
   const std::uint64_t high = bits[static_cast<std::size_t>(2 * i)], low = bits[static_cast<std::size_t>(2 * i + 1)];
@@ -168,6 +186,16 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace rtl::kernels::cpu {
+
+HWY_EXPORT(drop_row_f32);
+HWY_EXPORT(drop_row_f64);
+
+void drop_row(const DroppedRow& row, float* x, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(drop_row_f32)(row, x, count);
+}
+void drop_row(const DroppedRow& row, double* x, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(drop_row_f64)(row, x, count);
+}
 namespace {
 
 HWY_EXPORT(dropout_target);

@@ -99,8 +99,11 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
   with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
     parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const std::byte* row = from + number(i) * length * element;
-        if (same) {
+        const std::int64_t chosen = number(i);
+        const std::byte* row = from + chosen * length * element;
+        if (chosen < 0 || chosen >= table.extent(0)) {
+          std::memset(to + i * length * out_element, 0, static_cast<std::size_t>(length * out_element));
+        } else if (same) {
           std::memcpy(to + i * length * element, row, static_cast<std::size_t>(length * element));
         } else {
           convert_elements(table.dtype(), row, out.dtype(), to + i * length * out_element, length);

@@ -7,14 +7,12 @@
 
 #include "kernels/backend/gemm.hpp"
 #include "kernels/cpu/blas_parts.hpp"
-#include "kernels/cpu/gemm_onednn.hpp"
-#include "kernels/cpu/gemm_problem.hpp"
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/products.hpp"
 #include "kernels/cpu/widened.hpp"
 #include "kernels/functors.hpp"
 
 namespace rtl::kernels::cpu {
-namespace {
 
 void multiply(const Problem<float>& p) {
   const dnnl_status_t status = dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, p.alpha,
@@ -34,17 +32,7 @@ void multiply(const Problem<double>& p) {
               static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c, static_cast<int>(p.ldc));
 }
 
-/// The products of one call, by the library of their type.
-template <typename T, typename Result>
-struct Products {
-  Products(const Device&, int) {}
-  void prepare(const Problem<T>&) const {}
-  void multiply(const Problem<T>& problem) const { cpu::multiply(problem); }
-};
-template <typename Result>
-struct Products<bfloat16, Result> : Bf16Products<Result> {
-  using Bf16Products<Result>::Bf16Products;
-};
+namespace {
 
 /// The threads share the products and, of each, parts of the larger side of its result. A product is cut as if it were
 /// alone, so that its bits do not depend on the batch.

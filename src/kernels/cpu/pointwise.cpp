@@ -20,6 +20,7 @@
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
 #include "kernels/cpu/bfloat16-inl.hpp"
+#include "kernels/cpu/activations-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -34,6 +35,7 @@ constexpr T exp_limit = sizeof(T) == 4 ? T{87} : T{706};
 template <typename F, class D, class V>
 auto exp_vector(F f, D d, V v) {
   using T = hn::TFromD<D>;
+  if constexpr (has_activation_vector<F, T>) return activation_vector(f, d, v);
   const auto one = hn::Set(d, T{1}), limit = hn::Set(d, exp_limit<T>);
   const auto magnitude = hn::Abs(v);
   auto y = v;
@@ -73,6 +75,31 @@ void exp_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, st
   }
 }
 
+/// y[i] = f(a[i], b[i]), by the vectors of an activation.
+template <typename F, typename T>
+void activation_row(F f, const T* a, std::int64_t step_a, const T* b, std::int64_t step_b, T* y, std::int64_t step_y,
+                    std::int64_t length) {
+  using A = Arithmetic<T>;
+  const hn::ScalableTag<A> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  if (step_a == 1 && step_b == 1 && step_y == 1) {
+    for (; i + lanes <= length; i += lanes) {
+      store(activation_vector(f, d, load(d, a + i), load(d, b + i)), d, y + i);
+    }
+  }
+  HWY_ALIGN A left[HWY_MAX_BYTES / sizeof(A)] = {}, right[HWY_MAX_BYTES / sizeof(A)] = {};
+  for (; i < length; i += lanes) {
+    const std::int64_t count = std::min(lanes, length - i);
+    for (std::int64_t lane = 0; lane < count; ++lane) {
+      left[lane] = functors::convert<A>(a[(i + lane) * step_a]);
+      right[lane] = functors::convert<A>(b[(i + lane) * step_b]);
+    }
+    store(activation_vector(f, d, load(d, left), load(d, right)), d, left);
+    for (std::int64_t lane = 0; lane < count; ++lane) y[(i + lane) * step_y] = functors::convert<T>(left[lane]);
+  }
+}
+
 inline std::uint32_t load_pair(const bfloat16* x, std::int64_t pair) {
   std::uint32_t bits;
   std::memcpy(&bits, x + 2 * pair, sizeof bits);
@@ -105,7 +132,8 @@ void pair_row(F f, bfloat16* y, std::int64_t length, const T*... x) {
 /// y[i] = f(x[i]); the common steps are constants so that the loops vectorise.
 template <typename F, typename T>
 void unary_row(F f, const T* x, std::int64_t step_x, T* y, std::int64_t step_y, std::int64_t length) {
-  constexpr bool made_of_exp = std::is_same_v<F, functors::Exp> || std::is_same_v<F, functors::Sigmoid>;
+  constexpr bool made_of_exp = std::is_same_v<F, functors::Exp> || std::is_same_v<F, functors::Sigmoid> ||
+                               has_activation_vector<F, Arithmetic<T> >;
   if constexpr (made_of_exp) {
     exp_row(f, x, step_x, y, step_y, length);
   } else if (step_x != 1 || step_y != 1) {
@@ -123,7 +151,9 @@ template <typename F, typename T>
 void binary_row(F f, const T* a, std::int64_t step_a, const T* b, std::int64_t step_b, T* y, std::int64_t step_y,
                 std::int64_t length) {
   const auto apply = functors::on_elements<T>(f);
-  if constexpr (std::is_same_v<T, bfloat16> && !functors::only_moves<F>) {
+  if constexpr (has_activation_vector<F, Arithmetic<T> >) {
+    return activation_row(f, a, step_a, b, step_b, y, step_y, length);
+  } else if constexpr (std::is_same_v<T, bfloat16> && !functors::only_moves<F>) {
     if (step_a == 1 && step_y == 1 && (step_b == 1 || step_b == 0)) {
       if (step_b == 1) return pair_row<functors::is_exact<F> >(f, y, length, a, b);
       const auto bound = [f, repeated = to_float(*b)](float x) { return f(x, repeated); };

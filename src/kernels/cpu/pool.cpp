@@ -20,7 +20,7 @@ namespace rtl::kernels::cpu {
 #define RTL_KERNELS_CPU_POOL_SHAPES
 /// Extents of a pooling: x [n, height, width, channels], y [n, out_height, out_width, channels].
 struct PoolShapes {
-  std::int64_t height, width, channels, out_height, out_width, window, stride;
+  std::int64_t height, width, channels, out_height, out_width, window, stride, padding;
 };
 #endif
 }  // namespace rtl::kernels::cpu
@@ -30,19 +30,23 @@ namespace rtl::kernels::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Largest elements of the window at `corner` for as many channels as d has lanes. NaN wins and stays.
+/// Largest elements of the window with the corner (top, left), which may lie outside, for as many channels as d has
+/// lanes. NaN wins and stays.
 template <class D, typename T>
-HWY_INLINE void max_window(D d, const PoolShapes& s, const T* image, std::int64_t corner, std::int64_t c, T* y,
-                           std::int32_t* winners) {
+HWY_INLINE void max_window(D d, const PoolShapes& s, const T* image, std::int64_t top, std::int64_t left,
+                           std::int64_t c, T* y, std::int32_t* winners) {
   // Positions are held in the width of the elements, so that one mask serves both.
   using Position = hwy::MakeSigned<Arithmetic<T> >;
   const hn::Rebind<Position, D> di;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  auto best = load(d, image + corner * s.channels + c);
-  auto winner = hn::Set(di, static_cast<Position>(corner));
-  for (std::int64_t row = 0; row < s.window; ++row) {
-    for (std::int64_t column = row == 0 ? 1 : 0; column < s.window; ++column) {
-      const std::int64_t position = corner + row * s.width + column;
+  const std::int64_t first_row = std::max<std::int64_t>(top, 0), last_row = std::min(top + s.window, s.height);
+  const std::int64_t first_column = std::max<std::int64_t>(left, 0), last_column = std::min(left + s.window, s.width);
+  const std::int64_t first = first_row * s.width + first_column;
+  auto best = load(d, image + first * s.channels + c);
+  auto winner = hn::Set(di, static_cast<Position>(first));
+  for (std::int64_t row = first_row; row < last_row; ++row) {
+    for (std::int64_t column = first_column + (row == first_row ? 1 : 0); column < last_column; ++column) {
+      const std::int64_t position = row * s.width + column;
       const auto x = load(d, image + position * s.channels + c);
       const auto wins = hn::AndNot(hn::IsNaN(best), hn::Not(hn::Le(x, best)));
       best = hn::IfThenElse(wins, x, best);
@@ -88,8 +92,8 @@ void scale_elements(const From* from, Arithmetic<To> scale, To* to, std::int64_t
   }
 }
 
-/// Calls f(d, image, corner of the window, first channel, place in the output) for the windows of output rows [begin,
-/// end), counted over all images, and for as many channels at a time as d has lanes.
+/// Calls f(d, image, top and left of the window, first channel, place in the output) for the windows of output rows
+/// [begin, end), counted over all images, and for as many channels at a time as d has lanes.
 template <typename T, typename F>
 HWY_INLINE void for_windows(const PoolShapes& s, const T* x, std::int64_t begin, std::int64_t end, const F& f) {
   const hn::ScalableTag<Arithmetic<T> > d;
@@ -97,13 +101,13 @@ HWY_INLINE void for_windows(const PoolShapes& s, const T* x, std::int64_t begin,
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t row = begin; row < end; ++row) {
     const T* image = x + row / s.out_height * s.height * s.width * s.channels;
-    const std::int64_t top = row % s.out_height * s.stride;
+    const std::int64_t top = row % s.out_height * s.stride - s.padding;
     for (std::int64_t column = 0; column < s.out_width; ++column) {
       const std::int64_t out = (row * s.out_width + column) * s.channels;
-      const std::int64_t corner = top * s.width + column * s.stride;
+      const std::int64_t left = column * s.stride - s.padding;
       std::int64_t c = 0;
-      for (; c + lanes <= s.channels; c += lanes) f(d, image, corner, c, out);
-      for (; c < s.channels; ++c) f(one, image, corner, c, out);
+      for (; c + lanes <= s.channels; c += lanes) f(d, image, top, left, c, out);
+      for (; c < s.channels; ++c) f(one, image, top, left, c, out);
     }
   }
 }
@@ -111,16 +115,16 @@ HWY_INLINE void for_windows(const PoolShapes& s, const T* x, std::int64_t begin,
 template <typename T>
 void max_rows(const PoolShapes& s, const T* x, T* y, std::int32_t* winners, std::int64_t begin, std::int64_t end) {
   for_windows(s, x, begin, end,
-              [&s, y, winners](auto d, const T* image, std::int64_t corner, std::int64_t c, std::int64_t out) {
-                max_window(d, s, image, corner, c, y + out, winners + out);
-              });
+              [&s, y, winners](auto d, const T* image, std::int64_t top, std::int64_t left, std::int64_t c,
+                               std::int64_t out) { max_window(d, s, image, top, left, c, y + out, winners + out); });
 }
 
 template <typename T>
 void average_rows(const PoolShapes& s, const T* x, T* y, std::int64_t begin, std::int64_t end) {
-  for_windows(s, x, begin, end, [&s, y](auto d, const T* image, std::int64_t corner, std::int64_t c, std::int64_t out) {
-    average_window(d, s, image, corner, c, y + out);
-  });
+  for_windows(s, x, begin, end,
+              [&s, y](auto d, const T* image, std::int64_t top, std::int64_t left, std::int64_t c, std::int64_t out) {
+                average_window(d, s, image, top * s.width + left, c, y + out);
+              });
 }
 
 /// Adds to a sum; one of bf16 is rounded, and is of one term.
@@ -308,10 +312,10 @@ HWY_EXPORT(global_target);
 HWY_EXPORT(global_backward_target);
 
 PoolShapes shapes_of(const Shape& x, const Shape& y, const PoolOptions& options) {
-  return {x[1], x[2], x[3], y[1], y[2], options.window, options.stride};
+  return {x[1], x[2], x[3], y[1], y[2], options.window, options.stride, options.padding};
 }
 
-PoolShapes global_shapes(const Shape& x) { return {x[1], x[2], x[3], 1, 1, 0, 0}; }
+PoolShapes global_shapes(const Shape& x) { return {x[1], x[2], x[3], 1, 1, 0, 0, 0}; }
 
 std::int64_t image_size(const Shape& x) { return x[1] * x[2] * x[3]; }
 

@@ -14,6 +14,6 @@ std::shared_ptr<KeptWeights> keep_weights(const Device& device, ConstView w, con
 
 /// conv2d_forward of images of f32 or bf16, with what is kept of w.
 void conv2d_forward_kept(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
-                         View y, bool relu, ConstView residual, KeptWeights& kept);
+                         View y, Activation activation, ConstView residual, KeptWeights& kept);
 
 }  // namespace rtl::kernels::cpu

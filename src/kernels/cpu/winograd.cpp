@@ -193,6 +193,7 @@ HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue<T>&
         for (int i = 0; i < size; ++i) column[i] = hn::Load(d, from + (i * size + j) * block.product_stride);
         transform_output(d, column, half[j]);
       }
+      const auto six = hn::Set(d, 6.0F);
       const auto bias = epilogue.bias != nullptr ? hn::LoadU(d, epilogue.bias + k) : hn::Zero(d);
 #pragma GCC unroll 4
       for (int i = 0; i < tile_size; ++i) {
@@ -209,7 +210,8 @@ HWY_INLINE void transform_outputs(const Block& block, const WinogradEpilogue<T>&
           auto value = hn::Add(done[j], bias);
           if (epilogue.residual != nullptr) value = hn::Add(value, load(d, epilogue.residual + offset));
           // The operand order makes NaN pass through the maximum.
-          if (epilogue.relu) value = hn::IfThenZeroElse(hn::Lt(value, hn::Zero(d)), value);
+          if (epilogue.activation != Activation::none) value = hn::IfThenZeroElse(hn::Lt(value, hn::Zero(d)), value);
+          if (epilogue.activation == Activation::relu6) value = hn::IfThenElse(hn::Gt(value, six), six, value);
           store(value, d, y + offset);
         }
       }

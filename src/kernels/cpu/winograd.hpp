@@ -9,6 +9,7 @@
 
 #include "rtl/core/device.hpp"
 #include "rtl/core/dtype.hpp"
+#include "rtl/kernels/conv.hpp"
 
 namespace rtl::kernels::cpu {
 
@@ -42,11 +43,11 @@ template <typename T>
 struct WinogradEpilogue {
   const float* bias = nullptr;  ///< [out_channels]
   const T* residual = nullptr;  ///< y's shape; may be y itself
-  bool relu = false;
+  Activation activation = Activation::none;
 };
 
-/// y = [relu](conv(x, w) [+ bias] [+ residual]). y must not overlap x. Uses the device's threads, which share the tiles
-/// evenly; the result does not depend on their number.
+/// y = activation(conv(x, w) [+ bias] [+ residual]). y must not overlap x. Uses the device's threads, which share the
+/// tiles evenly; the result does not depend on their number.
 template <typename T>
 void winograd_forward(const Device& device, const WinogradShape& shape, const T* x, const float* transformed,
                       const WinogradEpilogue<T>& epilogue, T* y);

@@ -4,6 +4,7 @@
 #include "kernels/backend/packed_conv.hpp"
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/grouped_convolution.hpp"
 #include "kernels/cuda/patch_convolution.hpp"
 #include "kernels/cuda/vendor/dnn.hpp"
 #include "kernels/functors.hpp"
@@ -53,11 +54,26 @@ class Aligned {
   View view_;
 };
 
+/// Whether as many zeros stand behind the axis as before it: "same" may want one more.
+bool symmetric(std::int64_t in, std::int64_t kernel, std::int64_t out, const Conv2dOptions& options) {
+  const std::int64_t padded = in + 2 * conv2d_padding(in, kernel, options);
+  const std::int64_t covered = (kernel - 1) * options.dilation + 1;
+  return padded >= covered && (padded - covered) / options.stride + 1 == out;
+}
+
+/// What is left to the vendor's library, if it has an algorithm. Of depthwise convolutions there is nothing to
+/// multiply.
+bool may_be_vendors(DType images, const Shape& x, const Shape& packed, const Shape& y, const Conv2dOptions& options) {
+  const bool depthwise = options.groups > 1 && options.groups == x[3] && packed[3] == 1;
+  return images != DType::f64 && !depthwise && symmetric(x[1], packed[1], y[1], options) &&
+         symmetric(x[2], packed[2], y[2], options);
+}
+
 // Each gives false, having computed nothing, where the vendor's library does not do it. Weights are packed.
 
 bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y) {
-  if (x.dtype() == DType::f64) return false;
+  if (!may_be_vendors(x.dtype(), x.shape(), w.shape(), y.shape(), options)) return false;
   const Aligned in(device, x), weights(device, w), out(device, y);
   in.load(x);
   weights.load(w);
@@ -68,7 +84,7 @@ bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w
 
 bool vendor_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           const View& dx) {
-  if (dy.dtype() == DType::f64) return false;
+  if (!may_be_vendors(dy.dtype(), dx.shape(), w.shape(), dy.shape(), options)) return false;
   const Aligned in(device, dy), weights(device, w), out(device, dx);
   in.load(dy);
   weights.load(w);
@@ -79,7 +95,7 @@ bool vendor_backward_data(const Device& device, const ConstView& dy, const Const
 
 bool vendor_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
                              const Conv2dOptions& options, const View& dw) {
-  if (x.dtype() == DType::f64) return false;
+  if (!may_be_vendors(x.dtype(), x.shape(), dw.shape(), dy.shape(), options)) return false;
   const Aligned images(device, x), gradients(device, dy), out(device, dw);
   images.load(x);
   gradients.load(dy);
@@ -88,10 +104,10 @@ bool vendor_backward_weights(const Device& device, const ConstView& x, const Con
   return true;
 }
 
-/// y = [relu](y [+ bias] [+ residual]).
+/// y = activation(y [+ bias] [+ residual]).
 template <int width, typename T, typename Parameter>
 __global__ void finish_convolution(std::int64_t count, std::int64_t channels, const Parameter* bias, const T* residual,
-                                   bool relu, T* y) {
+                                   Activation activation, T* y) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     auto value = load_pack<width>(y, i);
     Pack<Parameter, width> offset{};
@@ -101,7 +117,8 @@ __global__ void finish_convolution(std::int64_t count, std::int64_t channels, co
     for (int k = 0; k < width; ++k) {
       Parameter sum =
           functors::convert<Parameter>(value.value[k]) + offset.value[k] + functors::convert<Parameter>(added.value[k]);
-      if (relu) sum = functors::Relu()(sum);
+      if (activation == Activation::relu) sum = functors::Relu()(sum);
+      if (activation == Activation::relu6) sum = functors::Relu6()(sum);
       value.value[k] = functors::convert<T>(sum);
     }
     store_pack<width>(y, i, value);
@@ -109,7 +126,8 @@ __global__ void finish_convolution(std::int64_t count, std::int64_t channels, co
 }
 
 template <typename T>
-void finish(const Device& device, const ConstView& bias, const View& y, bool relu, const ConstView& residual) {
+void finish(const Device& device, const ConstView& bias, const View& y, Activation activation,
+            const ConstView& residual) {
   using Parameter = Arithmetic<T>;
   const Parameter* offset = bias.given() ? bias.data_as<Parameter>() : nullptr;
   const T* added = residual.given() ? residual.data_as<T>() : nullptr;
@@ -117,17 +135,19 @@ void finish(const Device& device, const ConstView& bias, const View& y, bool rel
   const auto start = [&](auto width) {
     const std::int64_t count = y.count() / width;
     launch(finish_convolution<width(), T, Parameter>, blocks_for(count), block_size, 0, activate(device), count,
-           channels / width, offset, added, relu, y.data_as<T>());
+           channels / width, offset, added, activation, y.data_as<T>());
   };
   with_pack_width<T>(channels, start, offset, added, y.data_as<T>());
 }
 
 void forward(const Device& device, const ConstView& x, const ConstView& packed, const ConstView& bias,
-             const Conv2dOptions& options, const View& y, bool relu, const ConstView& residual) {
-  if (!vendor_forward(device, x, packed, options, y)) patch_forward(device, x, packed, options, y);
-  if (!bias.given() && !residual.given() && !relu) return;
+             const Conv2dOptions& options, const View& y, Activation activation, const ConstView& residual) {
+  if (!vendor_forward(device, x, packed, options, y)) {
+    (options.groups == 1 ? patch_forward : grouped_forward)(device, x, packed, options, y);
+  }
+  if (!bias.given() && !residual.given() && activation == Activation::none) return;
   functors::visit_activations(y.dtype(),
-                              [&](auto element) { finish<decltype(element)>(device, bias, y, relu, residual); });
+                              [&](auto element) { finish<decltype(element)>(device, bias, y, activation, residual); });
 }
 
 void add_up_bias(const Device& device, const ConstView& dy, const View& dbias) {
@@ -137,14 +157,14 @@ void add_up_bias(const Device& device, const ConstView& dy, const View& dbias) {
 }  // namespace
 
 void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bias, const Conv2dOptions& options,
-                    View y, bool relu, ConstView residual) {
+                    View y, Activation activation, ConstView residual) {
   const PackedWeights packed(device, w, x.dtype());
-  forward(device, x, packed.view(), bias, options, y, relu, residual);
+  forward(device, x, packed.view(), bias, options, y, activation, residual);
 }
 
 void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
-                           const Conv2dOptions& options, View y, bool relu) {
-  forward(device, x, packed, bias, options, y, relu, {});
+                           const Conv2dOptions& options, View y, Activation activation) {
+  forward(device, x, packed, bias, options, y, activation, {});
 }
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
@@ -154,7 +174,8 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
 
 void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
                                  View dx) {
-  if (!vendor_backward_data(device, dy, packed, options, dx)) patch_backward_data(device, dy, packed, options, dx);
+  if (vendor_backward_data(device, dy, packed, options, dx)) return;
+  (options.groups == 1 ? patch_backward_data : grouped_backward_data)(device, dy, packed, options, dx);
 }
 
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,
@@ -171,7 +192,7 @@ void packed_conv2d_backward_weights(const Device& device, ConstView x, ConstView
     const bool rounds = packed.dtype() == DType::bf16;
     const Scratch<float> memory(device, rounds ? packed.count() : 0);
     const View sums = rounds ? View(memory.get(), DType::f32, packed.shape(), device) : packed;
-    patch_backward_weights(device, x, dy, options, sums);
+    (options.groups == 1 ? patch_backward_weights : grouped_backward_weights)(device, x, dy, options, sums);
     if (rounds) cuda::cast(device, sums, packed);
   }
   add_up_bias(device, dy, dbias);

@@ -16,25 +16,28 @@ std::int64_t row_length(const ConstView& table) {
   return length;
 }
 
-/// out[i] = table[rows[i]]; `length` counts the packs of a row.
+/// out[i] = table[rows[i]], or zeros for a number that is no row; `length` counts the packs of a row.
 template <int width, typename Out, typename T, typename Numbers>
-__global__ void gather(std::int64_t count, std::int64_t length, const T* table, const Numbers number, Out* out) {
+__global__ void gather(std::int64_t count, std::int64_t length, std::int64_t table_rows, const T* table,
+                       const Numbers number, Out* out) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
-    const std::int64_t row = i / length;
-    const Pack<T, width> in = load_pack<width>(table, number(row) * length + i - row * length);
-    Pack<Out, width> converted;
-    for (int k = 0; k < width; ++k) converted.value[k] = functors::convert<Out>(in.value[k]);
+    const std::int64_t row = i / length, chosen = number(row);
+    Pack<Out, width> converted{};
+    if (chosen >= 0 && chosen < table_rows) {
+      const Pack<T, width> in = load_pack<width>(table, chosen * length + i - row * length);
+      for (int k = 0; k < width; ++k) converted.value[k] = functors::convert<Out>(in.value[k]);
+    }
     store_pack<width>(out, i, converted);
   }
 }
 
 /// `rows` counts those of all replicas.
 template <int width, typename Out, typename T, typename Numbers>
-void launch_gather(const Device& device, std::int64_t rows, std::int64_t length, const T* table, const Numbers& number,
-                   Out* out) {
+void launch_gather(const Device& device, std::int64_t rows, std::int64_t length, std::int64_t table_rows,
+                   const T* table, const Numbers& number, Out* out) {
   const std::int64_t packs = length / width, count = rows * packs;
-  launch(gather<width, Out, T, Numbers>, blocks_for(count), block_size, 0, activate(device), count, packs, table,
-         number, out);
+  launch(gather<width, Out, T, Numbers>, blocks_for(count), block_size, 0, activate(device), count, packs, table_rows,
+         table, number, out);
 }
 
 /// Rows of one dtype are moved as bytes, in the largest units that fit.
@@ -45,11 +48,11 @@ void gather_bytes(const Device& device, const ConstView& table, const Numbers& n
   const auto* from = static_cast<const std::uint8_t*>(table.data());
   auto* to = static_cast<std::uint8_t*>(out.data());
   if (bytes % 16 == 0 && packs_aligned<16>(from, to)) {
-    launch_gather<16>(device, rows, bytes, from, number, to);
+    launch_gather<16>(device, rows, bytes, table.extent(0), from, number, to);
   } else if (bytes % 4 == 0 && packs_aligned<4>(from, to)) {
-    launch_gather<4>(device, rows, bytes, from, number, to);
+    launch_gather<4>(device, rows, bytes, table.extent(0), from, number, to);
   } else {
-    launch_gather<1>(device, rows, bytes, from, number, to);
+    launch_gather<1>(device, rows, bytes, table.extent(0), from, number, to);
   }
 }
 
@@ -64,12 +67,13 @@ __global__ void gather_pixels(std::int64_t count, std::int64_t length, std::int6
 }
 
 /// Sorting keys: the table row above the number of the values row, so that equal table rows stay in their order;
-/// behind the last, keys that are larger than all.
+/// what is no row becomes the one behind the table, and behind the last stand keys that are larger than all.
 template <typename Row>
-__global__ void make_keys(std::int64_t count, std::int64_t padded, int number_bits, const Row* rows,
-                          std::uint64_t* keys) {
+__global__ void make_keys(std::int64_t count, std::int64_t padded, std::int64_t table_rows, int number_bits,
+                          const Row* rows, std::uint64_t* keys) {
   for (std::int64_t i = grid_thread(); i < padded; i += grid_threads()) {
-    const auto row = i < count ? static_cast<std::uint64_t>(rows[i]) : 0;
+    const std::int64_t chosen = i < count ? static_cast<std::int64_t>(rows[i]) : 0;
+    const auto row = static_cast<std::uint64_t>(chosen >= 0 && chosen < table_rows ? chosen : table_rows);
     keys[i] = i < count ? row << number_bits | static_cast<std::uint64_t>(i) : ~std::uint64_t{0};
   }
 }
@@ -77,13 +81,14 @@ __global__ void make_keys(std::int64_t count, std::int64_t padded, int number_bi
 /// The thread of the first key of a table row, and of a column, adds all values that belong there, in their order. So
 /// no two threads write one element, and the sum does not depend on their schedule.
 template <typename T>
-__global__ void scatter_add(std::int64_t count, std::int64_t length, int number_bits, const T* values,
-                            const std::uint64_t* keys, T* table) {
+__global__ void scatter_add(std::int64_t count, std::int64_t length, std::int64_t table_rows, int number_bits,
+                            const T* values, const std::uint64_t* keys, T* table) {
   const std::uint64_t numbers = (std::uint64_t{1} << number_bits) - 1;
   for (std::int64_t i = grid_thread(); i < count * length; i += grid_threads()) {
     std::int64_t place = i / length;
     const std::int64_t column = i - place * length;
     const std::uint64_t row = keys[place] >> number_bits;
+    if (row >= static_cast<std::uint64_t>(table_rows)) continue;
     if (place > 0 && keys[place - 1] >> number_bits == row) continue;
     const std::int64_t at = static_cast<std::int64_t>(row) * length + column;
     T sum = table[at];
@@ -107,9 +112,9 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
         const T* from = table.data_as<T>();
         Out* to = out.data_as<Out>();
         if (length % 4 == 0 && packs_aligned<4>(from) && packs_aligned<4>(to)) {
-          launch_gather<4>(device, count, length, from, number, to);
+          launch_gather<4>(device, count, length, table.extent(0), from, number, to);
         } else {
-          launch_gather<1>(device, count, length, from, number, to);
+          launch_gather<1>(device, count, length, table.extent(0), from, number, to);
         }
       });
     });
@@ -136,15 +141,15 @@ void scatter_add_rows(const Device& device, ConstView values, ConstView rows, Vi
   const Scratch<std::uint64_t> keys(device, padded);
   const auto make = [&](const auto* numbers) {
     using Row = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
-    launch(make_keys<Row>, blocks_for(padded), block_size, 0, activate(device), count, padded, number_bits, numbers,
-           keys.get());
+    launch(make_keys<Row>, blocks_for(padded), block_size, 0, activate(device), count, padded, table.extent(0),
+           number_bits, numbers, keys.get());
   };
   rows.dtype() == DType::i32 ? make(rows.data_as<std::int32_t>()) : make(rows.data_as<std::int64_t>());
   sort_keys(device, keys.get(), padded);
   functors::visit_floating(table.dtype(), [&](auto element) {
     using T = decltype(element);
-    launch(scatter_add<T>, blocks_for(count * length), block_size, 0, activate(device), count, length, number_bits,
-           values.data_as<T>(), keys.get(), table.data_as<T>());
+    launch(scatter_add<T>, blocks_for(count * length), block_size, 0, activate(device), count, length, table.extent(0),
+           number_bits, values.data_as<T>(), keys.get(), table.data_as<T>());
   });
 }
 

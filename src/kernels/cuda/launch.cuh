@@ -14,6 +14,10 @@
 #if !RTL_CUDA_EMULATED
 // RTL_SHARED(float, tile, [32][33]) declares `float tile[32][33]` in shared memory.
 #define RTL_SHARED(type, name, extents) __shared__ type name extents
+// RTL_DYNAMIC_SHARED(float, tile) points to the launch's dynamic shared memory.
+#define RTL_DYNAMIC_SHARED(type, name)                                \
+  extern __shared__ __align__(16) unsigned char rtl_dynamic_shared[]; \
+  type* const name = reinterpret_cast<type*>(rtl_dynamic_shared)
 #endif
 
 namespace rtl::kernels::cuda {

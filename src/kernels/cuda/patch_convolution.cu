@@ -10,10 +10,12 @@ namespace {
 /// Extents of a convolution; `channels` counts packs of channels where a kernel moves packs.
 struct PatchShape {
   std::int64_t height, width, channels, out_height, out_width, kernel_height, kernel_width;
-  int stride, padding;
+  int stride, dilation;
+  std::int64_t padding_top, padding_left;
 };
 
-/// patches[image, row, column, i, j, channel] = x[image, row * stride + i - padding, ..., channel], 0 outside.
+/// patches[image, row, column, i, j, channel] = x[image, row * stride + i * dilation - padding, ..., channel], 0
+/// outside.
 template <int width, typename T>
 __global__ void gather_patches(std::int64_t count, const PatchShape shape, const T* x, T* patches) {
   for (std::int64_t at = grid_thread(); at < count; at += grid_threads()) {
@@ -24,8 +26,9 @@ __global__ void gather_patches(std::int64_t count, const PatchShape shape, const
     const std::int64_t out_column = rest % shape.out_width;
     rest /= shape.out_width;
     const std::int64_t image = rest / shape.out_height, out_row = rest - image * shape.out_height;
-    const std::int64_t row = out_row * shape.stride + tap / shape.kernel_width - shape.padding;
-    const std::int64_t column = out_column * shape.stride + tap % shape.kernel_width - shape.padding;
+    const std::int64_t row = out_row * shape.stride + tap / shape.kernel_width * shape.dilation - shape.padding_top;
+    const std::int64_t column =
+        out_column * shape.stride + tap % shape.kernel_width * shape.dilation - shape.padding_left;
     Pack<T, width> value{};
     if (row >= 0 && row < shape.height && column >= 0 && column < shape.width) {
       value = load_pack<width>(x, ((image * shape.height + row) * shape.width + column) * shape.channels + channel);
@@ -45,10 +48,11 @@ __global__ void sum_patches(std::int64_t count, const PatchShape shape, const Su
     const std::int64_t image = rest / shape.height, row = rest - image * shape.height;
     Pack<Sum, width> sum{};
     for (std::int64_t i = 0; i < shape.kernel_height; ++i) {
-      const std::int64_t from_row = row + shape.padding - i, out_row = from_row / shape.stride;
+      const std::int64_t from_row = row + shape.padding_top - i * shape.dilation, out_row = from_row / shape.stride;
       if (from_row < 0 || from_row != out_row * shape.stride || out_row >= shape.out_height) continue;
       for (std::int64_t j = 0; j < shape.kernel_width; ++j) {
-        const std::int64_t from_column = column + shape.padding - j, out_column = from_column / shape.stride;
+        const std::int64_t from_column = column + shape.padding_left - j * shape.dilation,
+                           out_column = from_column / shape.stride;
         if (from_column < 0 || from_column != out_column * shape.stride || out_column >= shape.out_width) continue;
         const std::int64_t pixel = (image * shape.out_height + out_row) * shape.out_width + out_column;
         const std::int64_t tap = (pixel * shape.kernel_height + i) * shape.kernel_width + j;
@@ -69,7 +73,17 @@ class PatchConvolution {
  public:
   PatchConvolution(const Device& device, const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& options)
       : device_(device),
-        shape_{x[1], x[2], x[3], y[1], y[2], w[1], w[2], options.stride, options.padding},
+        shape_{x[1],
+               x[2],
+               x[3],
+               y[1],
+               y[2],
+               w[1],
+               w[2],
+               options.stride,
+               options.dilation,
+               conv2d_padding(x[1], w[1], options),
+               conv2d_padding(x[2], w[2], options)},
         images_(x[0]),
         pixels_(y[1] * y[2]),
         length_(w[1] * w[2] * w[3]),

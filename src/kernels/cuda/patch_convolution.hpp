@@ -1,5 +1,6 @@
 // Convolution as matrix products with patches: for every output pixel the inputs that it looks at, side by side. Takes
 // the place of the vendor's convolutions where the vendor has none that will do. Weights are [out, height, width, in].
+// One group of channels only (others: grouped_convolution.hpp).
 // f32, f64 or bf16; with bf16 w is bf16, dw f32.
 // Deterministic; works through the images in pieces, so that the patches need at most 64 MiB (or one image's).
 #pragma once

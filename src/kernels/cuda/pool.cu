@@ -9,7 +9,7 @@ namespace {
 /// Extents of a pooling, and where element i of an [N, H, W, C] tensor lies in it.
 struct PoolShape {
   std::int64_t height, width, channels, out_height, out_width;
-  int window, stride;
+  int window, stride, padding;
 };
 
 struct Position {
@@ -22,7 +22,7 @@ __device__ Position position_of(std::int64_t i, std::int64_t height, std::int64_
 }
 
 PoolShape make_shape(const Shape& in, const Shape& out, const PoolOptions& options) {
-  return {in[1], in[2], in[3], out[1], out[2], options.window, options.stride};
+  return {in[1], in[2], in[3], out[1], out[2], options.window, options.stride, options.padding};
 }
 
 /// The windows [begin, end) along one axis that cover coordinate `at`.
@@ -37,12 +37,16 @@ __global__ void max_pool(std::int64_t count, const PoolShape shape, const T* x, 
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Position at = position_of(i, shape.out_height, shape.out_width, shape.channels);
     const T* image = x + at.image * shape.height * shape.width * shape.channels + at.channel;
-    const std::int64_t first = at.row * shape.stride * shape.width + at.column * shape.stride;
+    const std::int64_t top = at.row * shape.stride - shape.padding, left = at.column * shape.stride - shape.padding;
+    const std::int64_t first_row = top < 0 ? 0 : top, first_column = left < 0 ? 0 : left;
+    const std::int64_t last_row = top + shape.window < shape.height ? top + shape.window : shape.height;
+    const std::int64_t last_column = left + shape.window < shape.width ? left + shape.window : shape.width;
+    const std::int64_t first = first_row * shape.width + first_column;
     std::int64_t winner = first;
     auto best = functors::convert<Arithmetic<T>>(image[first * shape.channels]);
-    for (int row = 0; row < shape.window; ++row) {
-      for (int column = 0; column < shape.window; ++column) {
-        const std::int64_t pixel = first + row * shape.width + column;
+    for (std::int64_t row = first_row; row < last_row; ++row) {
+      for (std::int64_t column = first_column; column < last_column; ++column) {
+        const std::int64_t pixel = row * shape.width + column;
         const auto value = functors::convert<Arithmetic<T>>(image[pixel * shape.channels]);
         if (value > best || (value != value && best == best)) {
           best = value;
@@ -63,8 +67,8 @@ __global__ void pool_gradient(std::int64_t count, const PoolShape shape, const T
   const A share = largest_only ? A{1} : A{1} / static_cast<A>(shape.window * shape.window);
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Position at = position_of(i, shape.height, shape.width, shape.channels);
-    const Windows rows(at.row, shape.out_height, shape.window, shape.stride);
-    const Windows columns(at.column, shape.out_width, shape.window, shape.stride);
+    const Windows rows(at.row + shape.padding, shape.out_height, shape.window, shape.stride);
+    const Windows columns(at.column + shape.padding, shape.out_width, shape.window, shape.stride);
     A sum = 0;
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       for (std::int64_t column = columns.begin; column < columns.end; ++column) {

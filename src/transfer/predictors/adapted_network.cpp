@@ -21,7 +21,8 @@ void record_pass(layers::Network& network, const layers::Hooks& hooks) {
   std::vector<std::int64_t> extents{1};
   for (const std::int64_t extent : network.architecture().input.extents()) extents.push_back(extent);
   const Shape shape{std::span<const std::int64_t>(extents)};
-  network.features(graph.input("sample", shape, network.dtype()), {.hooks = &hooks});
+  const DType inputs = network.architecture().takes_tokens() ? DType::i32 : network.dtype();
+  network.features(graph.input("sample", shape, inputs), {.hooks = &hooks});
 }
 
 }  // namespace

@@ -204,7 +204,7 @@ Tensor FusedHead::encode_all(const data::Dataset& samples) {
   const detail::InputGather gather(*placed, normalization_, DType::f32, device());
   const Tensor order = detail::counting_rows(samples.size(), device());
   Tensor h({samples.size(), encoder_->feature_count()}, DType::f32, device());
-  graph::RowFunction encoder(device(), encoder_->architecture().input, DType::f32,
+  graph::RowFunction encoder(device(), samples.sample_shape(), gather.dtype(DType::f32),
                              [&](const graph::Value& x) { return encoder_->features(x, {}); });
   for (std::int64_t begin = 0; begin < samples.size(); begin += evaluation_batch) {
     const std::int64_t end = std::min(samples.size(), begin + evaluation_batch);

@@ -62,13 +62,15 @@ using Convolution =
 
 enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
 
-/// Everything that the choice of an algorithm depends on: x [N, H, W, C], w [out, height, width, in], y's extents.
+/// Everything that the choice of an algorithm depends on: x [N, H, W, C], w [out, height, width, in / groups], y's
+/// extents.
 struct Problem {
   Direction direction;
   DType dtype;
   bool tf32;
   std::array<int, 4> x, w, y;
-  int stride, padding;
+  int stride, dilation, groups;
+  std::array<int, 2> padding;  ///< rows, columns; the same on both sides
   auto operator<=>(const Problem&) const = default;
 };
 
@@ -86,9 +88,10 @@ class Plan {
     describe(y_, problem.y);
     RTL_CUDNN_CHECK(cudnnSetFilter4dDescriptor(w_.get(), type(), CUDNN_TENSOR_NHWC, problem.w[0], problem.w[3],
                                                problem.w[1], problem.w[2]));
-    RTL_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(convolution_.get(), problem.padding, problem.padding,
-                                                    problem.stride, problem.stride, 1, 1, CUDNN_CROSS_CORRELATION,
-                                                    CUDNN_DATA_FLOAT));
+    RTL_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(convolution_.get(), problem.padding[0], problem.padding[1],
+                                                    problem.stride, problem.stride, problem.dilation, problem.dilation,
+                                                    CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
+    RTL_CUDNN_CHECK(cudnnSetConvolutionGroupCount(convolution_.get(), problem.groups));
     RTL_CUDNN_CHECK(cudnnSetConvolutionMathType(convolution_.get(), math()));
     choose(handle);
   }
@@ -234,7 +237,10 @@ bool convolve(const Device& device, Direction direction, const Shape& x, const S
                   .w = {},
                   .y = {},
                   .stride = options.stride,
-                  .padding = options.padding};
+                  .dilation = options.dilation,
+                  .groups = options.groups,
+                  .padding = {static_cast<int>(conv2d_padding(x[1], w[1], options)),
+                              static_cast<int>(conv2d_padding(x[2], w[2], options))}};
   if (!narrow(x, problem.x) || !narrow(w, problem.w) || !narrow(y, problem.y)) return false;
   activate(device);
   auto& dnn = device.context().resource<Dnn>();

@@ -1,7 +1,8 @@
 // The convolutions that the vendor library makes: cuDNN (cudnn.cpp); in an EMULATED build a stand-in on the host
-// (tests/emulation/dnn.cpp). Images are [N, H, W, C], and here weights are [out, height, width, in]. All f32, or all
-// bf16 with products added in f32; in memory aligned to dnn_alignment, as some of the library's kernels want it. f32 is
-// multiplied in full precision unless TF32 is allowed ("rtl/core/tf32.hpp").
+// (tests/emulation/dnn.cpp). Images are [N, H, W, C], and here weights are [out, height, width, in / groups]. As many
+// zeros of padding stand behind each axis as before it. All f32, or all bf16 with products added in f32; in memory
+// aligned to dnn_alignment, as some of the library's kernels want it. f32 is multiplied in full precision unless TF32
+// is allowed ("rtl/core/tf32.hpp").
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,164 @@
+// Folders of pictures, one a class: DIR/CLASS/x.png, or DIR/train/CLASS/x.png and DIR/test/CLASS/y.jpg.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+#include "core/joined.hpp"
+#include "data/assemble.hpp"
+#include "data/format.hpp"
+#include "data/format_options.hpp"
+#include "rtl/core/error.hpp"
+#include "rtl/data/images.hpp"
+#include "rtl/io/image.hpp"
+
+namespace rtl::data::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Names of the folders in a folder, sorted; those that begin with a dot are none.
+std::vector<std::string> list_folders(const std::string& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  fs::directory_iterator entries(folder, error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    std::error_code unknown;
+    std::string name = entries->path().filename().string();
+    if (entries->is_directory(unknown) && !name.starts_with('.')) names.push_back(std::move(name));
+  }
+  if (error) throw IoError(folder, fmt::format("cannot be read as a folder: {}", error.message()));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool is_picture(const std::string& name) {
+  std::string ending = fs::path(name).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+/// The folder of a part, if there are folders for parts.
+std::optional<std::string> part_folder(const std::string& folder, Part part) {
+  const auto has = [&](const char* name) {
+    std::error_code unknown;
+    return fs::is_directory(folder + "/" + name, unknown);
+  };
+  if (!has("train")) return std::nullopt;
+  for (const char* test : {"test", "val", "validation"}) {
+    if (has(test)) return folder + "/" + (part == Part::train ? "train" : test);
+  }
+  return std::nullopt;
+}
+
+/// Pictures of one size, as they are put together.
+class Pictures {
+ public:
+  Pictures(const ImageOptions& options, const Device& host) : options_(options), host_(host) {}
+
+  void add(const std::string& file) {
+    const io::Image image = io::read_image(file);
+    Tensor pixels = prepared(Tensor::from(image.pixels, {1, image.height, image.width, image.channels}, host_),
+                             {.resize = options_.resize, .crop = options_.crop, .channels = options_.channels});
+    if (images_.empty()) {
+      first_ = file;
+    } else if (pixels.extent(1) != images_.front().extent(1) || pixels.extent(2) != images_.front().extent(2)) {
+      const Shape &size = pixels.shape(), &first = images_.front().shape();
+      throw FormatError(file, fmt::format("is {} by {} pixels, {} is {} by {}; resize=N makes them of one size",
+                                          size[2], size[1], first_, first[2], first[1]));
+    }
+    colour_ = colour_ || pixels.extent(3) == 3;
+    images_.push_back(std::move(pixels));
+  }
+
+  /// Grey ones become coloured where others are.
+  Tensor joined() {
+    const Shape& one = images_.front().shape();
+    const std::int64_t channels = colour_ ? 3 : 1, bytes = one[1] * one[2] * channels;
+    Tensor all({static_cast<std::int64_t>(images_.size()), one[1], one[2], channels}, DType::u8, host_);
+    std::uint8_t* to = all.data_as<std::uint8_t>();
+    for (Tensor& image : images_) {
+      image = with_channels(image, channels);
+      std::memcpy(to, image.data_as<std::uint8_t>(), static_cast<std::size_t>(bytes));
+      to += bytes;
+      image = Tensor();
+    }
+    return all;
+  }
+
+ private:
+  ImageOptions options_;
+  Device host_;
+  std::vector<Tensor> images_;
+  std::string first_;
+  bool colour_ = false;
+};
+
+/// All pictures of a folder of classes. `known` are the classes of the training part, empty while that is read.
+Dataset read_folder(const Spec& spec, const std::string& folder, const std::vector<std::string>& known,
+                    const Device& host) {
+  const std::vector<std::string> classes = known.empty() ? list_folders(folder) : known;
+  for (const std::string& name : list_folders(folder)) {
+    if (std::find(classes.begin(), classes.end(), name) != classes.end()) continue;
+    throw FormatError(folder, fmt::format("has a class '{}', which the training part has not; its classes are {}", name,
+                                          joined(classes, ", ")));
+  }
+  Pictures pictures(image_options(spec), host);
+  std::vector<std::int32_t> labels;
+  for (std::size_t label = 0; label < classes.size(); ++label) {
+    const std::string of_class = folder + "/" + classes[label];
+    if (!fs::is_directory(of_class)) continue;
+    for (const std::string& name : list_folder(of_class)) {
+      if (!is_picture(name)) continue;
+      pictures.add(of_class + "/" + name);
+      labels.push_back(static_cast<std::int32_t>(label));
+    }
+  }
+  if (labels.empty()) {
+    throw FormatError(folder, "has no picture; it needs a folder for each class, with .png, .jpg or .jpeg files");
+  }
+  Tensor images = pictures.joined();
+  const auto count = static_cast<std::int64_t>(labels.size());
+  return {std::move(images), Tensor::from(labels, {count}, host), static_cast<std::int64_t>(classes.size()), classes,
+          ""};
+}
+
+TrainTest load(const Spec& spec, const Device& host) {
+  const std::string folder = spec.file();
+  const auto train = part_folder(folder, Part::train);
+  if (!train) {
+    return assemble_files(spec, [&](const std::string& path, Part part) -> Dataset {
+      const std::string of_part = decode_path(path);
+      return read_folder(spec, of_part, list_folders(part == Part::test ? folder : of_part), host);
+    });
+  }
+  const std::vector<std::string> classes = list_folders(*train);
+  return assemble(
+      spec, [&](Part part) -> LoadedPart { return {read_folder(spec, *part_folder(folder, part), classes, host)}; });
+}
+
+std::string fault(const Spec& spec) {
+  const bool parted = spec.has("test_fraction") || spec.has("seed");
+  if (parted && part_folder(spec.file(), Part::train)) {
+    return "it has folders train and test; test_fraction and seed do not go with them";
+  }
+  return options::fault_of_test_part(spec);
+}
+
+SpecKind kind() {
+  return {"images", "DIR", 1, "PNG and JPEG files, a folder for each class, in DIR or in DIR/train and DIR/test",
+          options::together({options::images(), options::test_part(), options::parts()})};
+}
+
+}  // namespace
+
+const Format& images() {
+  static const Format format{kind(), load, fault};
+  return format;
+}
+
+}  // namespace rtl::data::formats

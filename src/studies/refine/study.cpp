@@ -1,0 +1,79 @@
+// Residual features beside frozen ones: Xu, Nakada, Zhang and Li (2025), arXiv 2505.11771 (REFINE).
+#include "studies/study.hpp"
+
+#include "studies/refine/parts.hpp"
+
+namespace rtl::studies::refine {
+namespace {
+
+class RefineRun final : public Run {
+ public:
+  std::vector<Option> options() override {
+    return {{.name = "--data",
+             .value = &runs_.data,
+             .help = "folder of the data sets; the part rate needs none",
+             .environment = "RTL_DATA"},
+            {.name = "--seeds",
+             .value = &runs_.seeds,
+             .help = "paired: 5, with --quick 3, unless stated",
+             .least = 2,
+             .most = 1000},
+            {.name = "--large",
+             .value = &runs_.large,
+             .help = "with --full: the paper's CNN on images of 32 x 32 and more of them, in bf16, about two hours"},
+            {.name = "--state",
+             .value = &runs_.state,
+             .help = "keep finished runs in this folder, and go on from those that are there"}};
+  }
+
+  Reproduction run(const RunOptions& options) override {
+    if (runs_.data.empty() && options.only != "rate") {
+      throw OptionError("refine needs --data DIR, or RTL_DATA in the environment; --only rate needs none");
+    }
+    Runs runs = runs_;
+    runs.large = runs_.large && options.full();
+    Reproduction result{.title = "Residual features beside frozen ones (REFINE)"};
+    result.protocol = {
+        {"seeds",
+         std::to_string(runs.seeds_for(options)) +
+             ", paired: strategies of one seed have the same rows, source, initial weights and order of batches; "
+             "rows and source are drawn anew for each"},
+        {"intervals",
+         "95 % t-intervals of paired differences over the seeds, on the same test images (other cells and reviews for "
+         "each seed)"},
+        {"published", "accuracies of the paper's code: one source, five target subsets, deviation over these"},
+        {"images", runs.large ? "32 x 32" : "CIFAR at 16 x 16, each pixel the mean of four"}};
+    const auto part = [&runs](void (*run_it)(Reproduction&, const RunOptions&, const Runs&)) {
+      return [&runs, run_it](Reproduction& all, const RunOptions& inner) { run_it(all, inner, runs); };
+    };
+    run_parts({{"shift", 25, part(shift)},
+               {"noise", 45, part(noise)},
+               {"confusion", 10, part(confusion)},
+               {"imbalance", 10, part(imbalance)},
+               {"encoder", 50, part(encoder)},
+               {"head", 25, part(head)},
+               {"sources", 50, part(sources)},
+               {"rate", 2, part(rate)},
+               {"multimodal", 5, part(multimodal)}},
+              options, result);
+    return result;
+  }
+
+ private:
+  Runs runs_;
+};
+
+}  // namespace
+
+const Study& study() {
+  static const Study one{
+      .name = "refine",
+      .summary = "Residual features beside frozen ones, REFINE (Xu et al. 2025)",
+      .parts = {"shift", "noise", "confusion", "imbalance", "encoder", "head", "sources", "rate", "multimodal"},
+      .quick = "small networks, few images, 3 seeds: under 3 minutes on two cores",
+      .full = "5 seeds: about 25 minutes of processor time",
+      .begin = [] { return std::make_unique<RefineRun>(); }};
+  return one;
+}
+
+}  // namespace rtl::studies::refine

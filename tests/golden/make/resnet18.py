@@ -1,0 +1,143 @@
+"""Writes tests/golden/trajectories/resnet18.safetensors: ResNet-18 at 32x32 in float64, by PyTorch.
+
+Nothing of rtl is used. Inputs and start weights are those of tests/support/golden.hpp: Philox draws, rounded to float32.
+Weights and gradients are stored as a weighted sum each.
+The rate is small: Adam's first steps are as long for a gradient of rounding errors as for any other, which in float32
+would soon lead elsewhere.
+
+    python -m venv VENV && VENV/bin/pip install numpy safetensors torch
+    VENV/bin/python tests/golden/make/resnet18.py tests/golden/trajectories
+"""
+
+import sys
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from torch import nn
+
+SEED, BATCH, CLASSES, STEPS = 6, 6, 5, 10
+
+
+def philox_uniform(seed, stream, count):
+    """Draws 0..count-1 of Philox 4x32-10 with this key and stream, in [0, 1), multiples of 2^-24."""
+    mask = np.uint64(0xFFFFFFFF)
+    index = np.arange((count + 3) // 4, dtype=np.uint64)
+    c0, c1 = index & mask, index >> np.uint64(32)
+    c2 = np.full_like(index, stream & 0xFFFFFFFF)
+    c3 = np.full_like(index, stream >> 32)
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0), p1 & mask, (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1), p0 & mask
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    words = np.stack([c0, c1, c2, c3], axis=1).reshape(-1)[:count]
+    return (words >> np.uint64(8)).astype(np.float64) * 2.0**-24
+
+
+class Draws:
+    """Tensors drawn one after another: number k comes from stream k."""
+
+    def __init__(self, seed):
+        self.seed, self.stream = seed, 0
+
+    def uniform(self, shape, low, high):
+        values = low + (high - low) * philox_uniform(self.seed, self.stream, int(np.prod(shape)))
+        self.stream += 1
+        return values.astype(np.float32).astype(np.float64).reshape(shape)
+
+    def weights(self, name, shape):
+        if len(shape) > 1:
+            bound = np.sqrt(6.0 / float(np.prod(shape[1:])))
+            return self.uniform(shape, -bound, bound)
+        if name.endswith(".weight") or name.endswith("running_var"):
+            return self.uniform(shape, 0.5, 1.5)
+        return self.uniform(shape, -0.5, 0.5)
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + shortcut)
+
+
+class ResNet18(nn.Module):
+    """As torchvision's."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        inputs = 64
+        for stage in range(4):
+            outputs = 64 << stage
+            blocks = [Block(inputs, outputs, 1 if stage == 0 else 2), Block(outputs, outputs, 1)]
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            inputs = outputs
+        self.fc = nn.Linear(512, classes)
+
+    def forward(self, x):
+        y = torch.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        y = self.layer4(self.layer3(self.layer2(self.layer1(y))))
+        return self.fc(y.mean((2, 3)))
+
+
+def sums(values, draws):
+    """The sum of the elements, weighted by draws in [-1, 1), and the sum of their squares."""
+    flat = values.detach().numpy().reshape(-1)
+    return np.array([draws.uniform((flat.size,), -1, 1) @ flat, flat @ flat])
+
+
+torch.manual_seed(0)
+draws = Draws(SEED)
+x = draws.uniform((BATCH, 32, 32, 3), -1, 1)
+labels = np.floor(philox_uniform(SEED, draws.stream, BATCH).astype(np.float32).astype(np.float64) * CLASSES).astype(np.int64)
+draws.stream += 1
+network = ResNet18(CLASSES).double()
+with torch.no_grad():
+    for name, parameter in network.named_parameters():
+        parameter.copy_(torch.from_numpy(draws.weights(name, tuple(parameter.shape))))
+    for name, buffer in network.named_buffers():
+        if not name.endswith("num_batches_tracked"):
+            buffer.copy_(torch.from_numpy(draws.weights(name, tuple(buffer.shape))))
+
+images, classes = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(labels)
+golden = {}
+network.eval()
+golden["first/logits"] = network(images).detach().numpy()
+network.train()
+optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, weight_decay=0.01)
+losses = []
+for step in range(STEPS):
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(network(images), classes)
+    loss.backward()
+    losses.append(loss.item())
+    if step == 0:
+        weights = Draws(SEED + 2)
+        for name, parameter in network.named_parameters():
+            golden["gradient/" + name] = sums(parameter.grad, weights)
+    optimizer.step()
+golden["losses"] = np.array(losses)
+weights = Draws(SEED + 2)
+for name, parameter in network.named_parameters():
+    golden["last/" + name] = sums(parameter, weights)
+for name, buffer in network.named_buffers():
+    if not name.endswith("num_batches_tracked"):
+        golden["last/" + name] = buffer.numpy().copy()
+network.eval()
+golden["last/logits"] = network(images).detach().numpy()
+print("losses", losses, "torch", torch.__version__)
+save_file({name: np.ascontiguousarray(value, dtype=np.float64) for name, value in golden.items()},
+          sys.argv[1] + "/resnet18.safetensors")
