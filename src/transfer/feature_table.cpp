@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::int64_t levels = 255;
 
+[[noreturn]] void refuse(const std::string& fault) { throw ValueError("FeatureTable: " + fault); }
+
 /// Scale and shift of each column, f32.
 std::size_t factor_bytes(std::int64_t columns, DType storage) {
   return storage == DType::u8 ? 2 * sizeof(float) * static_cast<std::size_t>(columns) : 0;
@@ -44,6 +46,9 @@ Tensor quantized(const ConstView& values, const Device& host) {
   }
   std::vector<double> steps_in(width);  // steps in one unit of the column
   for (std::size_t c = 0; c < width; ++c) {
+    if (!std::isfinite(largest[c] - least[c])) {
+      refuse(fmt::format("feature {} spans more than f32 can tell; it cannot be stored as u8", c));
+    }
     step[c] = static_cast<float>((static_cast<double>(largest[c]) - static_cast<double>(least[c])) / levels);
     steps_in[c] = step[c] > 0 ? 1 / static_cast<double>(step[c]) : 0;
   }
@@ -58,8 +63,6 @@ Tensor quantized(const ConstView& values, const Device& host) {
   }
   return bytes;
 }
-
-[[noreturn]] void refuse(const std::string& fault) { throw ValueError("FeatureTable: " + fault); }
 
 }  // namespace
 
