@@ -59,7 +59,7 @@ TEST(PatchConvolution, AgreesWithTheHost) {
 
     Tensor y(out, DType::f64, device), expected_y(out, DType::f64, host);
     cuda::patch_forward(device, x, weights, c.options, y);
-    cpu::conv2d_forward(host, host_x, host_w, {}, c.options, expected_y, false, {});
+    cpu::conv2d_forward(host, host_x, host_w, {}, c.options, expected_y, Activation::none, {});
     expect_close(y, expected_y);
 
     Tensor dx(c.images, DType::f64, device), expected_dx(c.images, DType::f64, host);
@@ -114,8 +114,8 @@ TEST(PatchConvolution, RoundsBf16Once) {
 
     Tensor y(out, DType::bf16, device), expected_y(out, DType::f64, host), y_scale(out, DType::f64, host);
     cuda::patch_forward(device, x, weights, c.options, y);
-    cpu::conv2d_forward(host, host_x, host_w, {}, c.options, expected_y, false, {});
-    cpu::conv2d_forward(host, large_x, large_w, {}, c.options, y_scale, false, {});
+    cpu::conv2d_forward(host, host_x, host_w, {}, c.options, expected_y, Activation::none, {});
+    cpu::conv2d_forward(host, large_x, large_w, {}, c.options, y_scale, Activation::none, {});
     expect_rounded(y, expected_y, y_scale, taps * static_cast<double>(c.weights[1]));
 
     Tensor dx(c.images, DType::bf16, device), expected_dx(c.images, DType::f64, host),
