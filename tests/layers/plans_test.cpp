@@ -39,6 +39,7 @@ struct Case {
   Shape input;  ///< with the samples
   /// Of inputs that are padded token ids [N, T]; 0: they are activations.
   std::int64_t vocabulary = 0;
+  bool on_host_only = false;  ///< of millions of parameters, made of blocks that are cases of their own
 };
 
 Case network(const Architecture& architecture, std::int64_t samples) {
@@ -47,6 +48,12 @@ Case network(const Architecture& architecture, std::int64_t samples) {
   return {architecture.to_string(),
           [architecture](const Construction& c) { return make_network(architecture, c.device, c.seed, c.dtype); },
           Shape(extents)};
+}
+
+Case large_network(const Architecture& architecture, std::int64_t samples) {
+  Case one = network(architecture, samples);
+  one.on_host_only = true;
+  return one;
 }
 
 Case tokens(const Architecture& architecture, std::int64_t samples, std::int64_t vocabulary) {
@@ -104,7 +111,7 @@ TransformerBlockOptions gated_block() {
 std::vector<Case> cases() {
   return {
       network({"resnet_cifar", "8", {8, 8, 3}, 4}, 3),
-      network({"resnet", "10", {17, 16, 3}, 4}, 2),
+      large_network({"resnet", "10", {17, 16, 3}, 4}, 2),
       network({"paper_demo", "h", {8, 8, 3}, 4}, 2),
       network({"paper_cnn", "4-4-8-16", {9, 8, 3}, 5}, 3),
       network({"mlp", "7-5", {9}, 4}, 5),
@@ -346,6 +353,7 @@ void check_all(const Mode& mode) {
   const std::uint64_t seed = test::fresh_seed();
   for (const Device& device : test::devices()) {
     for (const Case& one : cases()) {
+      if (one.on_host_only && device.kind() != DeviceKind::cpu) continue;
       SCOPED_TRACE(one.name + " on " + device.name() + ", seed " + std::to_string(seed));
       check(one, mode, device, seed);
     }

@@ -13,16 +13,16 @@
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/transfer/useless_source.hpp"
+#include "studies/transfer_table/pretrained.hpp"
 #include "studies/transfer_table/tables.hpp"
 
 namespace rtl::studies::transfer_table {
 namespace {
 
-constexpr std::uint64_t source_seed = 7;   ///< of a source's training
-constexpr std::uint64_t rows_seed = 11;    ///< which of a target's rows are for testing
-constexpr std::uint64_t stress_seed = 13;  ///< of permutations and noise
-constexpr std::int64_t most_test_rows = 700;
-constexpr std::int64_t most_pool_rows = 3000;  ///< that training rows are drawn from
+constexpr std::uint64_t source_seed = 7;       ///< of a source's training
+constexpr std::uint64_t rows_seed = 11;        ///< which of a target's rows are for testing
+constexpr std::uint64_t stress_seed = 13;      ///< of permutations and noise
+constexpr std::int64_t most_pool_rows = 3000;  ///< that training rows are drawn from, but for published sources
 constexpr std::int64_t source_steps = 1500;
 constexpr std::int64_t batch_size = 32;
 
@@ -72,7 +72,7 @@ struct Split {
 };
 
 /// Two fifths of the rows, but no more than 700, are for testing, or the rows that the domain has for it.
-Split split_of(const Domain& domain, const std::string& name) {
+Split split_of(const Domain& domain, const std::string& name, bool all_rows) {
   Split split;
   split.pool = RandomSequence(rows_seed, io::Hash64().add(name).value()).permutation(domain.training_rows);
   if (domain.training_rows < domain.rows) {
@@ -82,7 +82,7 @@ Split split_of(const Domain& domain, const std::string& name) {
     split.test.assign(split.pool.end() - count, split.pool.end());
     split.pool.resize(split.pool.size() - static_cast<std::size_t>(count));
   }
-  split.pool.resize(std::min(split.pool.size(), static_cast<std::size_t>(most_pool_rows)));
+  if (!all_rows) split.pool.resize(std::min(split.pool.size(), static_cast<std::size_t>(most_pool_rows)));
   return split;
 }
 
@@ -124,10 +124,6 @@ bool keeps_head(Stress stress) {
   return stress == Stress::none || stress == Stress::random_labels || stress == Stress::times_100;
 }
 
-std::string checkpoint_of(const std::string& folder, const Setting& setting) {
-  return fmt::format("{}/models/resnet{}_cifar10.safetensors", folder, setting.source == "ResNet-20" ? 20 : 56);
-}
-
 /// By its deviation; not where some columns are almost constant, rare words and pixels at an edge.
 bool scales_each_feature(const std::string& family) {
   return family != "amazon" && family != "office" && family != "digits";
@@ -147,25 +143,27 @@ transfer::TrainingOptions training_for(std::int64_t rows) {
 
 std::shared_ptr<const Table> Material::source_table(const Setting& setting) {
   if (setting.family == "cortex") {
-    return tables_.get("cortex source, " + setting.target, [&] { return cortex_source(folder_, setting.target); });
+    return tables_.get("cortex source, " + setting.target,
+                       [&] { return cortex_source(folders_.data, setting.target); });
   }
   return tables_.get(setting.family + ", " + setting.source,
-                     [&] { return read_table(folder_, setting.family, setting.source); });
+                     [&] { return read_table(folders_.data, setting.family, setting.source); });
 }
 
 std::shared_ptr<const Table> Material::target_table(const Setting& setting) {
-  return tables_.get(setting.family + ", " + setting.target, [&] {
-    if (setting.family == "cifar100") return cifar_table(folder_, setting.target);
-    if (setting.family == "cortex") return cortex_target(folder_, setting.target);
-    return read_table(folder_, setting.family, setting.target);
+  const std::string source =
+      setting.family == "pretrained-texts" ? ", " + setting.source : "";  // whose tokens they are
+  return tables_.get(setting.family + ", " + setting.target + source, [&] {
+    if (is_published(setting)) return published_target(folders_, setting);
+    if (setting.family == "cortex") return cortex_target(folders_.data, setting.target);
+    return read_table(folders_.data, setting.family, setting.target);
   });
 }
 
 std::vector<transfer::detail::Fact> Material::facts(const Setting& setting) {
   std::vector<transfer::detail::Fact> facts;
-  if (setting.family == "cifar100") {
-    const std::string path = checkpoint_of(folder_, setting);
-    const io::MappedFile file(path);
+  if (is_published(setting)) {
+    const io::MappedFile file(checkpoint_of(folders_, setting));
     facts.push_back(transfer::detail::content_fact("source's weights", io::hash64(file.bytes()), setting.source));
   } else {
     facts.push_back(domain_fact("source's data", source_table(setting)->domain));
@@ -174,68 +172,70 @@ std::vector<transfer::detail::Fact> Material::facts(const Setting& setting) {
   return facts;
 }
 
-transfer::FrozenSource Material::source_of(const Setting& setting, const SourceScaling& scaling) {
+transfer::FrozenSource Material::source_of(const Setting& setting, const SourceScaling* scaling, const Shape& sample) {
+  if (is_published(setting)) {
+    return *sources_.get(setting.source, [&] {
+      layers::LoadedNetwork loaded =
+          layers::load_network(checkpoint_of(folders_, setting), Device::cpu(1).separate(), {}, DType::f32,
+                               sample.rank() == 3 ? std::optional(sample) : std::nullopt);
+      return transfer::FrozenSource(std::move(loaded.network), loaded.normalization, setting.source);
+    });
+  }
   const bool random_labels = setting.stress == Stress::random_labels;
   const std::string name =
       fmt::format("{}, {}{}", setting.family, setting.source, random_labels ? ", random labels" : "");
   const std::string key = name + (setting.family == "cortex" ? setting.target : "");
-  return *sources_.get(key, [&] { return train_source(source_table(setting)->domain, scaling, random_labels, name); });
+  return *sources_.get(key, [&] { return train_source(source_table(setting)->domain, *scaling, random_labels, name); });
 }
 
 Prepared Material::prepare(const Setting& setting) {
   const std::shared_ptr<const Table> table = target_table(setting);
   const Domain& domain = table->domain;
-  const bool images = setting.family == "cifar100";  // coarse and fine have the same
-  const Split split = split_of(domain, setting.family + (images ? "" : ", " + setting.target));
+  const bool published = is_published(setting), cifar100 = setting.family == "cifar100";
+  // Coarse and fine labels of CIFAR-100 have the same rows.
+  const Split split = split_of(domain, setting.family + (cifar100 ? "" : ", " + setting.target), published);
   std::optional<SourceScaling> scaling;
-  if (!images) scaling.emplace(source_table(setting)->domain, scales_each_feature(setting.family));
+  if (!published) scaling.emplace(source_table(setting)->domain, scales_each_feature(setting.family));
+  const transfer::FrozenSource source =
+      source_of(setting, scaling ? &*scaling : nullptr, published ? table->network_inputs.sample_shape() : Shape());
   std::shared_ptr<const std::vector<float>> encoder(table, &table->encoder);
   if (table->components) {
     encoder = components_.get(setting.family + ", " + setting.target,
                               [&] { return principal_components(domain, table->encoder_columns); });
   }
+  const bool h_sees_columns = table->encoder_columns == 0;
   // As the source sees the parts, and as h does.
   data::TrainTest own, target;
   for (const bool test : {false, true}) {
     const std::vector<std::int64_t>& rows = test ? split.test : split.pool;
     const std::vector<float> columns =
-        images ? rows_of(domain.x, domain.features, rows) : narrowed(scaling->scaled(domain, rows));
+        published ? rows_of(domain.x, domain.features, rows) : narrowed(scaling->scaled(domain, rows));
     data::Dataset& part = test ? own.test : own.train;
     part = dataset_of(domain, rows, columns, setting.name());
-    if (table->encoder_columns == 0) continue;
-    (test ? target.test : target.train) =
-        dataset_of(domain, rows, rows_of(*encoder, table->encoder_columns, rows), setting.name());
-    if (images) {
-      const std::vector<std::uint8_t> bytes(columns.begin(), columns.end());
-      part.inputs = Tensor::from(bytes, {part.size(), 32, 32, 3}, Device::cpu(1));
-    }
+    if (!published && h_sees_columns) continue;
+    (test ? target.test : target.train) = dataset_of(
+        domain, rows, h_sees_columns ? columns : rows_of(*encoder, table->encoder_columns, rows), setting.name());
+    if (!published) continue;
+    data::Dataset seen = table->network_inputs.subset(rows);
+    part.inputs = std::move(seen.inputs);
+    part.vocabulary = seen.vocabulary;
   }
-  auto cache = std::make_shared<transfer::FeatureCache>();
-  std::optional<transfer::FrozenSource> source;
-  if (images) {
-    source = *sources_.get(setting.source, [&] {
-      layers::LoadedNetwork loaded = layers::load_network(checkpoint_of(folder_, setting), Device::cpu(1).separate());
-      return transfer::FrozenSource(std::move(loaded.network), loaded.normalization, setting.source);
-    });
+  Prepared prepared{.source = source, .features = std::make_shared<transfer::FeatureCache>()};
+  if (keeps_head(setting.stress) && setting.family != "pretrained-texts") prepared.head = source;
+  if (published || !h_sees_columns) {
+    const Device host = Device::cpu(1);
+    const Tensor train = features_.get(source, own.train)->gather(nullptr, host);
+    const Tensor test = features_.get(source, own.test)->gather(nullptr, host);
+    prepared.target = std::move(target);
+    prepared.source = transfer::FrozenSource::of_matrices(
+        source.name(), {{&prepared.target.train, train}, {&prepared.target.test, test}});
+    prepared.head_inputs = std::make_shared<const data::Dataset>(std::move(own.train));
+    if (table->components) prepared.normalization = data::Normalization::none;
   } else {
-    source = source_of(setting, *scaling);
+    prepared.target = std::move(own);
   }
-  std::optional<transfer::FrozenSource> head;
-  if (keeps_head(setting.stress)) head = source;
-  if (table->encoder_columns == 0) {
-    return {.target = std::move(own), .source = stressed(*source, setting.stress), .features = cache, .head = head};
-  }
-  const Device host = Device::cpu(1);
-  const Tensor train = features_.get(*source, own.train)->gather(nullptr, host);
-  const Tensor test = features_.get(*source, own.test)->gather(nullptr, host);
-  const auto features =
-      transfer::FrozenSource::of_matrices(source->name(), {{&target.train, train}, {&target.test, test}});
-  return {.target = std::move(target),
-          .source = stressed(features, setting.stress),
-          .features = cache,
-          .normalization = table->components ? data::Normalization::none : data::Normalization::standardize,
-          .head = head,
-          .head_inputs = std::make_shared<const data::Dataset>(std::move(own.train))};
+  prepared.source = stressed(prepared.source, setting.stress);
+  return prepared;
 }
 
 }  // namespace rtl::studies::transfer_table

@@ -26,7 +26,7 @@ inline constexpr const char* model_variant = "128-64";
 
 /// What a strategy is given: the target's rows to draw from and to test on, as h sees them, and the source.
 struct Prepared {
-  data::TrainTest target;
+  data::TrainTest target = {};
   transfer::FrozenSource source;
   std::shared_ptr<transfer::FeatureCache> features;
   /// Of h's inputs: principal components stay as they are, since standardised the last weigh as much as the first.
@@ -71,12 +71,19 @@ struct Table {
   std::int64_t encoder_columns = 0;
   /// `encoder` is empty: they are so many principal components of the columns, which take time.
   bool components = false;
+  /// What a published network sees of the rows instead of the columns: u8 images or i32 tokens.
+  data::Dataset network_inputs = {};
+};
+
+/// What is read from where.
+struct Folders {
+  std::string data;    ///< the data sets
+  std::string minilm;  ///< all-MiniLM-L6-v2; empty without it
 };
 
 class Material {
  public:
-  /// Reads from the folder of data sets.
-  explicit Material(std::string folder) : folder_(std::move(folder)) {}
+  explicit Material(Folders folders) : folders_(std::move(folders)) {}
 
   /// The facts of its data, which decide a setting's result.
   std::vector<transfer::detail::Fact> facts(const Setting& setting);
@@ -86,9 +93,9 @@ class Material {
  private:
   std::shared_ptr<const Table> source_table(const Setting& setting);
   std::shared_ptr<const Table> target_table(const Setting& setting);
-  transfer::FrozenSource source_of(const Setting& setting, const SourceScaling& scaling);
+  transfer::FrozenSource source_of(const Setting& setting, const SourceScaling* scaling, const Shape& sample);
 
-  std::string folder_;
+  Folders folders_;
   Lazy<Table> tables_;
   Lazy<std::vector<float>> components_;
   Lazy<transfer::FrozenSource> sources_;

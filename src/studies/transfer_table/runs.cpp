@@ -65,9 +65,9 @@ double work_of(const Setting& setting) {
 /// The work of all threads.
 class Runs {
  public:
-  Runs(const std::vector<Setting>& settings, const std::string& data, const OutcomeStore& store, int seeds,
+  Runs(const std::vector<Setting>& settings, const Folders& folders, const OutcomeStore& store, int seeds,
        const RunOptions& options)
-      : material_(data), store_(store), seeds_(seeds), options_(options) {
+      : material_(folders), store_(store), seeds_(seeds), options_(options) {
     for (const Setting& setting : settings) {
       outcomes_.push_back({setting, {}});
       all_work_ += work_of(setting);
@@ -221,9 +221,9 @@ void run_setting(const Prepared& prepared, const std::vector<std::string>& label
   }
 }
 
-std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const std::string& data,
+std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const Folders& folders,
                                   const OutcomeStore& store, int seeds, const RunOptions& options) {
-  return Runs(settings, data, store, seeds, options).run();
+  return Runs(settings, folders, store, seeds, options).run();
 }
 
 }  // namespace rtl::studies::transfer_table

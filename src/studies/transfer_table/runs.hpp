@@ -38,7 +38,7 @@ void run_setting(const Prepared& prepared, const std::vector<std::string>& label
 
 /// All settings in their order; so many run at a time, each on one thread, as the machine has cores. Results do not
 /// depend on how many that are.
-std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const std::string& data,
+std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const Folders& folders,
                                   const OutcomeStore& store, int seeds, const RunOptions& options);
 
 }  // namespace rtl::studies::transfer_table

@@ -59,6 +59,32 @@ void add_networks(std::vector<Setting>& all) {
   }
 }
 
+struct Target {
+  const char* name;
+  std::vector<std::int64_t> rows;
+};
+
+/// Larger networks that others have trained.
+void add_pretrained(std::vector<Setting>& all) {
+  static const std::vector<Target> images{{"cifar10", {50, 200, 1000, 4000}},
+                                          {"coarse", {300, 1000, 4000}},
+                                          {"fine", {1000, 4000}},
+                                          {"vehicles", {100}},
+                                          {"people", {100}},
+                                          {"fashion", {50, 400}}};
+  static const std::vector<Target> texts{
+      {"sst2", {50, 200, 1000, 4000}}, {"trec", {100, 500, 2000}}, {"spam", {100, 400}},
+      {"amazon", {60, 300}},           {"imdb", {60, 300}},        {"yelp", {60, 300}}};
+  const auto add = [&](const char* family, const char* source, const std::vector<Target>& targets) {
+    for (const Target& target : targets) {
+      for (const std::int64_t rows : target.rows) all.push_back({family, source, target.name, rows});
+    }
+  };
+  add("pretrained-images", "EfficientNet-Lite0", images);
+  add("pretrained-texts", "MiniLM", texts);
+  add("pretrained-texts", "stories260K", texts);
+}
+
 void add_useless(std::vector<Setting>& all) {
   const std::vector<Setting> targets{{"heart", "cleveland", "hungarian", 60}, {"wine-classes", "red", "white", 200},
                                      {"amazon", "books", "dvd", 400},         {"sentences", "imdb", "yelp", 300},
@@ -126,7 +152,8 @@ std::string Setting::name() const { return fmt::format("{}, {} rows", pair(), ro
 std::vector<std::string> groups() {
   std::vector<std::string> names;
   for (const Plan& plan : plans()) names.emplace_back(plan.family);
-  for (const char* name : {"cifar100", "cortex", "useless"}) names.emplace_back(name);
+  for (const char* name : {"cifar100", "cortex", "pretrained-images", "pretrained-texts", "useless"})
+    names.emplace_back(name);
   return names;
 }
 
@@ -134,6 +161,7 @@ std::vector<Setting> settings(bool quick) {
   std::vector<Setting> all;
   for (const Plan& plan : plans()) add_pairs(all, plan);
   add_networks(all);
+  add_pretrained(all);
   add_useless(all);
   keep_aside(all);
   if (quick) std::erase_if(all, [](const Setting& setting) { return !is_quick(setting); });

@@ -33,7 +33,8 @@ struct Setting {
   std::string name() const;
 };
 
-/// wine, wine-classes, heart, amazon, sentences, office, digits, cifar100, cortex, housing, useless.
+/// wine, wine-classes, heart, amazon, sentences, office, digits, cifar100, cortex, housing, pretrained-images,
+/// pretrained-texts, useless.
 std::vector<std::string> groups();
 
 /// All settings, or with `quick` a few of the small tables. A third of each group's pairs, rounded, is kept aside, with

@@ -7,7 +7,6 @@
 #include <cctype>
 #include <cmath>
 #include <numeric>
-#include <set>
 #include <sstream>
 #include <unordered_map>
 #include <utility>
@@ -20,10 +19,6 @@
 
 namespace rtl::studies::transfer_table {
 namespace {
-
-constexpr std::int64_t component_count = 64;
-/// Of what is drawn once for the table: which cells are the source's, which images are read.
-constexpr std::uint64_t tables_seed = 20261129;
 
 std::string text_of(const std::string& path) {
   const io::Bytes bytes = io::read_file_gz(path);
@@ -277,40 +272,6 @@ Table cortex_target(const std::string& folder, const std::string& target) {
     table.encoder_columns = static_cast<std::int64_t>(row.size());
     table.encoder.insert(table.encoder.end(), row.begin(), row.end());
   }
-  return table;
-}
-
-Table cifar_table(const std::string& folder, const std::string& target) {
-  static const std::unordered_map<std::string, std::set<std::int64_t>> parts{{"vehicles", {18, 19}}, {"people", {14}}};
-  const Device host = Device::cpu(1);
-  const std::string path = "cifar100:" + folder + "/images/cifar100?labels=";
-  const data::TrainTest coarse = data::load(path + "coarse", host), fine = data::load(path + "fine", host);
-  const auto part = parts.find(target);
-  Table table;
-  std::vector<std::int64_t> labels;
-  for (const bool test : {false, true}) {
-    const data::Dataset& images = test ? coarse.test : coarse.train;
-    const auto broad = domains::label_values(images.labels);
-    const auto narrow = domains::label_values((test ? fine.test : fine.train).labels);
-    const auto bytes = images.inputs.to_vector<std::uint8_t>();
-    const std::size_t pixels = bytes.size() / broad.size(), most = labels.size() + (test ? 700U : 2000U);
-    for (const std::int64_t i : RandomSequence(tables_seed, test ? 3 : 2).permutation(images.size())) {
-      const auto row = static_cast<std::size_t>(i);
-      if (labels.size() == most || (part != parts.end() && part->second.count(broad[row]) == 0)) continue;
-      labels.push_back(target == "coarse" ? broad[row] : narrow[row]);
-      const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(row * pixels);
-      table.domain.x.insert(table.domain.x.end(), first, first + static_cast<std::ptrdiff_t>(pixels));
-    }
-    if (!test) table.domain.training_rows = static_cast<std::int64_t>(labels.size());
-    table.domain.features = static_cast<std::int64_t>(pixels);
-  }
-  const std::set<std::int64_t> there(labels.begin(), labels.end());
-  for (std::int64_t& label : labels) label = std::distance(there.begin(), there.find(label));
-  table.domain.name = target;
-  table.domain.rows = table.domain.source_rows = static_cast<std::int64_t>(labels.size());
-  domains::set_classes(table.domain, labels, static_cast<std::int64_t>(there.size()));
-  table.encoder_columns = component_count;
-  table.components = true;
   return table;
 }
 
