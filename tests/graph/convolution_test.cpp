@@ -33,8 +33,8 @@ struct Geometry {
 };
 
 /// Calls visit(element of x, element of the weights, element of y) for every product of the convolution.
-void for_each_product(const Geometry& g,
-                      const std::function<void(std::size_t x, std::size_t w, std::size_t y)>& visit) {
+template <typename Visit>
+void for_each_product(const Geometry& g, const Visit& visit) {
   for (std::int64_t y = 0; y < g.n * g.oh() * g.ow() * g.out; ++y) {
     const std::int64_t o = y % g.out, column = y / g.out % g.ow(), row = y / g.out / g.ow() % g.oh();
     const std::int64_t image = y / g.out / g.ow() / g.oh();

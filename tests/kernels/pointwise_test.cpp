@@ -44,7 +44,8 @@ const UnaryFacts unary_facts[] = {
     {UnaryOp::sigmoid, "sigmoid", [](long double x) { return 1 / (1 + std::exp(-x)); }, -30, 30, 6},
     {UnaryOp::tanh, "tanh", [](long double x) { return std::tanh(x); }, -3, 3, 4},
     // The tails are exp of rounded numbers of some units.
-    {UnaryOp::gelu, "gelu", exact_gelu, -4, 6, 20},
+    // At -4 erfc multiplies the two roundings of its argument by 16.
+    {UnaryOp::gelu, "gelu", exact_gelu, -4, 6, 36},
     {UnaryOp::gelu_tanh, "gelu_tanh", exact_gelu_tanh, -3, 6, 32},
     {UnaryOp::silu, "silu", [](long double x) { return x * exact_sigmoid(x); }, -20, 20, 8},
     {UnaryOp::relu6, "relu6", [](long double x) { return x < 0   ? 0

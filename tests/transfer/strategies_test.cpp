@@ -265,6 +265,8 @@ TEST(Strategies, SavedModelsPredictTheSame) {
     const FrozenSource source = image_source(4, 3, device);
     StrategyOptions options = with_source_data(data);
     for (const FeatureScaling scaling : {FeatureScaling::raw, FeatureScaling::standardize}) {
+      // How a file is written does not depend on the device.
+      if (scaling == FeatureScaling::standardize && device.kind() != DeviceKind::cpu) continue;
       options.values["feature_scaling"] = to_string(scaling);
       for (const Strategy* strategy : testing::library_strategies()) {
         const StrategyInfo& info = strategy->info();
