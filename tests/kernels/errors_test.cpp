@@ -17,6 +17,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
+#include "rtl/kernels/sparse.hpp"
 #include "support/devices.hpp"
 
 namespace rtl::kernels {
@@ -294,6 +295,22 @@ const Fault training_faults[] = {
     {"gather_rows", "ValueError", "none",
      [](Operands& t) {
        gather_rows(t.device, t({0, 3}), t({2}, DType::i32), t({2, 3}));
+     }},
+    {"sparse_product", "DTypeError", "'columns'",
+     [](Operands& t) {
+       sparse_product(t.device, {t({3}, DType::i32), t({4}), t({4})}, t({5, 3}), t({2, 3}));
+     }},
+    {"sparse_product", "DTypeError", "f64",
+     [](Operands& t) {
+       sparse_product(t.device, {t({3}, DType::i32), t({4}, DType::i32), t({4}, DType::f64)}, t({5, 3}), t({2, 3}));
+     }},
+    {"sparse_product", "ShapeError", "[2, 3]",
+     [](Operands& t) {
+       sparse_product(t.device, {t({3}, DType::i32), t({4}, DType::i32), t({4})}, t({5, 3}), t({5, 3}));
+     }},
+    {"sparse_product", "ValueError", "m + 1",
+     [](Operands& t) {
+       sparse_product(t.device, {t({0}, DType::i32), t({4}, DType::i32), t({4})}, t({5, 3}), t({0, 3}));
      }},
     {"scatter_add_rows", "DTypeError", "f64",
      [](Operands& t) {
