@@ -22,6 +22,8 @@ rtl_native_library(dnnl dnnl oneapi/dnnl/dnnl.hpp "")
 rtl_native_library(openblas openblas cblas.h openblas-openmp)
 rtl_native_library(lapacke lapacke lapacke.h "")
 rtl_native_library(hwy hwy hwy/highway.h "")
+# libzip by name: its package file in Debian asks for programs that libzip-dev does not bring.
+rtl_native_library(zip zip zip.h "")
 # What a build may lack; with it RTL_HAS_NAME says whether it is there.
 function(rtl_optional_library name library header)
   string(TOUPPER RTL_${name} variable)
