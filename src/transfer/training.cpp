@@ -10,6 +10,7 @@
 
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
+#include "transfer/evaluation.hpp"
 #include "transfer/fit_group.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
@@ -236,19 +237,17 @@ Tensor predict(layers::Network& network, const data::Dataset& dataset, const dat
   check_input(network, dataset, "predict");
   if (batch_size < 1) throw ValueError("predict: batch_size must be positive");
   const Device device = network.device();
-  const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, network.dtype(), device);
-  const std::int64_t samples = dataset.size();
-  const Tensor rows = detail::counting_rows(samples, device);
-  Tensor out({samples, network.architecture().classes}, DType::f32, device);
   WholeNetwork model(network);
   detail::OutputsPlan plan(model, device, network.dtype());
-  for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
-    const std::int64_t end = std::min(samples, begin + batch_size);
-    const Tensor inputs = gather(rows.view().slice(0, begin, end));
-    kernels::cast(device, plan(inputs, {}), out.view().slice(0, begin, end));
-  }
-  return out;
+  return detail::evaluate({.samples = dataset,
+                           .normalization = normalization,
+                           .device = device,
+                           .parameters = network.dtype(),
+                           .activations = network.dtype(),
+                           .batch_size = batch_size},
+                          network.architecture().classes, [&](ConstView inputs, View out, std::int64_t) {
+                            kernels::cast(device, plan(inputs, {}), out);
+                          });
 }
 
 }  // namespace rtl::transfer
