@@ -9,7 +9,7 @@ namespace rtl::transfer::detail {
 
 Tensor evaluate(const Evaluation& evaluation, std::int64_t columns, const EvaluateRows& rows) {
   const Device& device = evaluation.device;
-  const PlacedDataset placed(evaluation.samples, device);
+  const ResidentDataset placed(evaluation.samples, device);
   std::optional<InputGather> gather;
   if (evaluation.reads_inputs) gather.emplace(*placed, evaluation.normalization, evaluation.parameters, device);
   const std::int64_t samples = evaluation.samples.size();

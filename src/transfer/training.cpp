@@ -102,20 +102,20 @@ class Trainings {
   }
 
   void add(const Replica& replica, const Device& device) {
-    const detail::PlacedTrainingData& target = place(replica, replica.data, device);
-    const detail::PlacedTrainingData* source =
+    const detail::ResidentTrainingData& target = place(replica, replica.data, device);
+    const detail::ResidentTrainingData* source =
         replica.data.source == nullptr ? nullptr : &place(replica, *replica.data.source, device);
     trainings_.emplace_back(replica, target, source, device);
   }
 
   /// What replicas have in common is placed once.
-  const detail::PlacedTrainingData& place(const Replica& replica, const TrainingData& data, const Device& device) {
+  const detail::ResidentTrainingData& place(const Replica& replica, const TrainingData& data, const Device& device) {
     const std::uint64_t normalization = data.normalization.hash();
-    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const detail::PlacedTrainingData& placed) {
+    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const detail::ResidentTrainingData& placed) {
       return placed.given == data.dataset && placed.normalization == normalization;
     });
     if (found != placed_.end()) return *found;
-    detail::PlacedTrainingData& made = placed_.emplace_back(data.dataset, normalization, device);
+    detail::ResidentTrainingData& made = placed_.emplace_back(data.dataset, normalization, device);
     if (replica.model->wants_inputs()) {
       const DType dtype = replica.model->state().parameters.front().value().dtype();
       made.inputs = std::make_shared<const detail::InputGather>(*made.dataset, data.normalization, dtype, device);
@@ -166,7 +166,7 @@ class Trainings {
     step.start_epoch(starts);
   }
 
-  std::list<detail::PlacedTrainingData> placed_;
+  std::list<detail::ResidentTrainingData> placed_;
   std::deque<detail::TrainingRun> trainings_;
   std::vector<std::int32_t> labels_, source_labels_;  ///< as the steps see them
   std::vector<float> targets_;
