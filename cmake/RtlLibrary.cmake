@@ -36,8 +36,8 @@ target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
     OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy rtl::zip)
 
-# Pictures: what is not there is reported by NotCompiled when it is needed.
-foreach(name png jpeg)
+# Pictures and HDF5: what is not there is reported by NotCompiled when it is needed.
+foreach(name png jpeg hdf5)
   string(TOUPPER ${name} upper)
   set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/${name}.cpp APPEND PROPERTY
     COMPILE_DEFINITIONS RTL_WITH_${upper}=${RTL_HAS_${upper}})
