@@ -23,8 +23,8 @@ install(FILES ${PROJECT_BINARY_DIR}/rtlConfig.cmake ${PROJECT_BINARY_DIR}/rtlCon
 
 # What a static link needs besides librtl.a, for pkg-config.
 set(RTL_PC_LIBS "")
-set(RTL_PC_NAMES dnnl lapacke openblas hwy)
-foreach(name png jpeg)
+set(RTL_PC_NAMES dnnl lapacke openblas hwy zip)
+foreach(name png jpeg hdf5)
   string(TOUPPER ${name} upper)
   if(RTL_HAS_${upper})
     list(APPEND RTL_PC_NAMES ${name})

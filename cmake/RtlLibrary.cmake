@@ -34,10 +34,10 @@ target_compile_definitions(rtl PRIVATE RTL_VERSION="${PROJECT_VERSION}" OMPI_SKI
 target_compile_options(rtl PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno -fno-trapping-math>)
 target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
-    OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
+    OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy rtl::zip)
 
-# Pictures: what is not there is reported by NotCompiled when it is needed.
-foreach(name png jpeg)
+# Pictures and HDF5: what is not there is reported by NotCompiled when it is needed.
+foreach(name png jpeg hdf5)
   string(TOUPPER ${name} upper)
   set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/${name}.cpp APPEND PROPERTY
     COMPILE_DEFINITIONS RTL_WITH_${upper}=${RTL_HAS_${upper}})

@@ -10,6 +10,7 @@
 
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
+#include "transfer/evaluation.hpp"
 #include "transfer/fit_group.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
@@ -101,20 +102,20 @@ class Trainings {
   }
 
   void add(const Replica& replica, const Device& device) {
-    const detail::PlacedTrainingData& target = place(replica, replica.data, device);
-    const detail::PlacedTrainingData* source =
+    const detail::ResidentTrainingData& target = place(replica, replica.data, device);
+    const detail::ResidentTrainingData* source =
         replica.data.source == nullptr ? nullptr : &place(replica, *replica.data.source, device);
     trainings_.emplace_back(replica, target, source, device);
   }
 
   /// What replicas have in common is placed once.
-  const detail::PlacedTrainingData& place(const Replica& replica, const TrainingData& data, const Device& device) {
+  const detail::ResidentTrainingData& place(const Replica& replica, const TrainingData& data, const Device& device) {
     const std::uint64_t normalization = data.normalization.hash();
-    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const detail::PlacedTrainingData& placed) {
+    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const detail::ResidentTrainingData& placed) {
       return placed.given == data.dataset && placed.normalization == normalization;
     });
     if (found != placed_.end()) return *found;
-    detail::PlacedTrainingData& made = placed_.emplace_back(data.dataset, normalization, device);
+    detail::ResidentTrainingData& made = placed_.emplace_back(data.dataset, normalization, device);
     if (replica.model->wants_inputs()) {
       const DType dtype = replica.model->state().parameters.front().value().dtype();
       made.inputs = std::make_shared<const detail::InputGather>(*made.dataset, data.normalization, dtype, device);
@@ -165,7 +166,7 @@ class Trainings {
     step.start_epoch(starts);
   }
 
-  std::list<detail::PlacedTrainingData> placed_;
+  std::list<detail::ResidentTrainingData> placed_;
   std::deque<detail::TrainingRun> trainings_;
   std::vector<std::int32_t> labels_, source_labels_;  ///< as the steps see them
   std::vector<float> targets_;
@@ -236,19 +237,17 @@ Tensor predict(layers::Network& network, const data::Dataset& dataset, const dat
   check_input(network, dataset, "predict");
   if (batch_size < 1) throw ValueError("predict: batch_size must be positive");
   const Device device = network.device();
-  const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, network.dtype(), device);
-  const std::int64_t samples = dataset.size();
-  const Tensor rows = detail::counting_rows(samples, device);
-  Tensor out({samples, network.architecture().classes}, DType::f32, device);
   WholeNetwork model(network);
   detail::OutputsPlan plan(model, device, network.dtype());
-  for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
-    const std::int64_t end = std::min(samples, begin + batch_size);
-    const Tensor inputs = gather(rows.view().slice(0, begin, end));
-    kernels::cast(device, plan(inputs, {}), out.view().slice(0, begin, end));
-  }
-  return out;
+  return detail::evaluate({.samples = dataset,
+                           .normalization = normalization,
+                           .device = device,
+                           .parameters = network.dtype(),
+                           .activations = network.dtype(),
+                           .batch_size = batch_size},
+                          network.architecture().classes, [&](ConstView inputs, View out, std::int64_t) {
+                            kernels::cast(device, plan(inputs, {}), out);
+                          });
 }
 
 }  // namespace rtl::transfer

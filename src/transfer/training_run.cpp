@@ -56,7 +56,7 @@ std::vector<std::int32_t> labels_of(const data::Dataset& dataset) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(const Replica& replica, const PlacedTrainingData& placed, const PlacedTrainingData* source,
+TrainingRun::TrainingRun(const Replica& replica, const ResidentTrainingData& placed, const ResidentTrainingData* source,
                          const Device& device)
     : model_(*replica.model),
       data_(replica.data),

@@ -20,12 +20,12 @@
 namespace rtl::transfer::detail {
 
 /// A data set where the device can read it, and its inputs as one normalisation has them.
-struct PlacedTrainingData {
-  PlacedTrainingData(const data::Dataset* from, std::uint64_t normalized, const Device& device)
+struct ResidentTrainingData {
+  ResidentTrainingData(const data::Dataset* from, std::uint64_t normalized, const Device& device)
       : given(from), normalization(normalized), dataset(*from, device) {}
   const data::Dataset* given;
   std::uint64_t normalization;  ///< its hash
-  PlacedDataset dataset;
+  ResidentDataset dataset;
   std::shared_ptr<const InputGather> inputs;  ///< null if the models want none
 };
 
@@ -33,7 +33,7 @@ struct PlacedTrainingData {
 class TrainingRun {
  public:
   /// `placed` is the data on `device`, and `source` that of TrainingData::source, or null.
-  TrainingRun(const Replica& replica, const PlacedTrainingData& placed, const PlacedTrainingData* source,
+  TrainingRun(const Replica& replica, const ResidentTrainingData& placed, const ResidentTrainingData* source,
               const Device& device);
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;

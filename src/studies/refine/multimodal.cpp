@@ -1,5 +1,5 @@
-// Cells of the mouse cortex: the source knows expression and cell types, the target is where a cell lies. Section 7 of
-// the digest of the paper's experiment with scGPT: what the source has never seen comes in by h.
+// Cells of the mouse cortex: the source knows expression and cell types, the target is where a cell lies. After the
+// experiment with scGPT of Xu, Nakada, Zhang and Li (REFINE, 2025): what the source has never seen comes in by h.
 #include <fmt/format.h>
 
 #include <algorithm>

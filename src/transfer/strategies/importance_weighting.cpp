@@ -106,9 +106,9 @@ Recipe fit(FitContext& context, Options options) {
   if (!whole) drawn = context.source_data().subset(weighted.rows);
   const data::Dataset& used = whole ? context.source_data() : *drawn;
   TrainingData source{&used, network->normalization(), {}};
-  source.features.push_back(context.keep(Tensor::from(weighted.weights, {used.size(), 1}, context.device())));
+  source.features.push_back(context.retain(Tensor::from(weighted.weights, {used.size(), 1}, context.device())));
   if (used.is_regression()) {
-    source.features.push_back(context.keep(
+    source.features.push_back(context.retain(
         Tensor::from(standardized_targets(context.task(), used), {used.size(), used.outputs()}, context.device())));
   }
   WeightedNetwork model(*network, options);
