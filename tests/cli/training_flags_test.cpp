@@ -111,11 +111,16 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0] << " " << change.back();
     seen.push_back(changed);
   }
-  EXPECT_EQ(losses({"--checkpoint-interval", "1"}), plain);
+  EXPECT_EQ(losses({"--checkpoint-interval", "1", "--weight-decay", "0.5"}), seen[6]);
+  const auto written = place.json("m.json").at("training");
+  EXPECT_EQ(written.at("weight_decay"), "0.5");
+  EXPECT_EQ(written.at("checkpoint_interval"), "1");
+  EXPECT_EQ(written.at("nesterov"), "no");
+  EXPECT_EQ(written.size(), transfer::describe_options<transfer::TrainingOptions>().size());
   const Outcome unknown =
       place.run({"pretrain", "--data", points, "--model", "mlp:4", "--out", "m", "--precision", "f8"});
   EXPECT_EQ(unknown.code, 2);
-  EXPECT_NE(unknown.errors.find("--precision: there is no precision \"f8\"; use f32 or bf16"), std::string::npos)
+  EXPECT_NE(unknown.errors.find("--precision: precision must be one of f32, bf16, not 'f8'"), std::string::npos)
       << unknown.errors;
 }
 

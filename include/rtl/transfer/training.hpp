@@ -12,6 +12,7 @@
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
+#include "rtl/transfer/options.hpp"
 #include "rtl/transfer/record.hpp"
 #include "rtl/transfer/trainable.hpp"
 
@@ -71,9 +72,12 @@ struct TrainingOptions {
   /// Asked after every epoch; true ends the training early, with the checkpoint (if any) in place.
   std::function<bool()> stop = {};
 
-  /// Throws ValueError for a number outside its range.
+  /// What a user may choose, each with its range and a line of help: flags, checks, hashes and files are made of it.
+  void visit(OptionVisitor& option);
+  /// Throws ValueError for a number outside its range, and for options that contradict each other.
   void validate() const;
-  /// Hash of everything that decides the result (not the checkpoint's place, not the callbacks).
+  /// Hash of everything that decides the result (not the checkpoints, not the callbacks). Throws ValueError for a value
+  /// that an enumeration does not have.
   std::uint64_t hash() const;
 };
 
