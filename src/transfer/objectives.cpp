@@ -17,8 +17,8 @@ Value log_softmax(const Value& x) {
   return graph::subtract(shifted, graph::broadcast(sum, x.shape()));
 }
 
-Value cross_entropy_of_each(const Value& logits, const Value& one_hot) {
-  return graph::negate(graph::sum(graph::multiply(one_hot, log_softmax(logits)), {.axes = {-1}}));
+Value cross_entropy_of_each(const Value& logits, const Value& shares) {
+  return graph::negate(graph::sum(graph::multiply(shares, log_softmax(logits)), {.axes = {-1}}));
 }
 
 Value distillation(const Value& student, const Value& teacher, double temperature) {

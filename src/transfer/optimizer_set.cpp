@@ -43,11 +43,20 @@ OptimizerSet::OptimizerSet(const TrainingOptions& options, Trainable& model) {
   if (entries_.empty()) throw ValueError("train: the model has no parameters");
   for (const Entry& entry : entries_) {
     if (entry.optimizer->rates().l2sp_strength > 0) entry.optimizer->start_from_here();
+    if (options.ema > 0) entry.optimizer->average_weights(options.ema);
   }
 }
 
 void OptimizerSet::set_learning_rate(double scheduled) {
   for (Entry& entry : entries_) entry.optimizer->set_learning_rate(entry.share * scheduled);
+}
+
+void OptimizerSet::set_warmup_steps(double steps) {
+  for (Entry& entry : entries_) entry.optimizer->set_warmup_steps(steps);
+}
+
+void OptimizerSet::take_evaluated_weights() const {
+  for (const Entry& entry : entries_) entry.optimizer->take_evaluated_weights();
 }
 
 std::vector<optim::Rates> OptimizerSet::rates() const {

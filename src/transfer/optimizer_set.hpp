@@ -19,6 +19,11 @@ class OptimizerSet {
   const optim::Optimizer& optimizer(std::size_t group) const { return *entries_.at(group).optimizer; }
   std::size_t objective(std::size_t group) const { return entries_.at(group).objective; }
 
+  /// Of the warm-up.
+  void set_warmup_steps(double steps);
+  /// Puts the averages in the place of the weights, where they are kept.
+  void take_evaluated_weights() const;
+
   /// What the schedule makes of TrainingOptions::learning_rate; groups with a rate of their own follow in proportion.
   void set_learning_rate(double scheduled);
   std::vector<optim::Rates> rates() const;

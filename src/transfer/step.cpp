@@ -33,6 +33,26 @@ std::vector<Storage> storages_of(const StepReplica& replica) {
   return all;
 }
 
+/// Scales all gradients by min(1, clip_norm / their common norm).
+void clip(double clip_norm, std::vector<std::vector<Value>>& gradients) {
+  Value squares;
+  for (const auto& group : gradients) {
+    for (const Value& gradient : group) {
+      if (!gradient.defined()) continue;
+      const Value own = graph::reshape(graph::sum(graph::square(gradient)), {1});
+      squares = squares.defined() ? graph::add(squares, own) : own;
+    }
+  }
+  if (!squares.defined()) return;
+  const auto number = [&](double value) { return graph::fill(squares.graph(), value, {1}, squares.dtype()); };
+  const Value factor = graph::minimum(number(1), graph::divide(number(clip_norm), graph::sqrt(squares)));
+  for (auto& group : gradients) {
+    for (Value& gradient : group) {
+      if (gradient.defined()) gradient = graph::multiply(gradient, factor);
+    }
+  }
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, const Device& device,
@@ -155,7 +175,8 @@ void TrainingStep::start_epoch(std::span<const EpochStart> starts) {
     counters.insert(counters.end(), counts.begin(), counts.end());
     for (std::size_t group = 0; group < rates_.size(); ++group) {
       const optim::Rates& own = start.rates.at(group);
-      const auto more = graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength);
+      const auto more =
+          graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength, own.warmup_steps);
       rates[group].insert(rates[group].end(), more.begin(), more.end());
     }
     for (const double number : start.numbers) numbers.push_back(static_cast<float>(number));
@@ -195,7 +216,8 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
                      counters,
                      count,
                      data.dataset->outputs(),
-                     weights};
+                     weights,
+                     replicas_.front().label_smoothing};
   }
   return batch;
 }
@@ -213,6 +235,7 @@ void TrainingStep::record_updates(const Value& counters, std::span<const Value> 
     }
     gradients.push_back(graph::gradients(objectives[objective], optimizers.optimizer(group).parameters(graph)));
   }
+  if (const double clip_norm = replicas_.front().clip_norm; clip_norm > 0) clip(clip_norm, gradients);
   for (std::size_t group = 0; group < optimizers.size(); ++group) {
     const graph::StepState::Values step{counters, graph.variable("rates", rates_[group].storage)};
     optimizers.optimizer(group).record(step, gradients[group]);

@@ -24,7 +24,9 @@ struct StepReplica {
   const InputGather* source_inputs = nullptr;  ///< of TrainingData::source
   const OptimizerSet* optimizers = nullptr;
   std::size_t numbers = 0;  ///< of Trainable::epoch_numbers
-  ConstView weights = {};   ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike
+  double clip_norm = 0;     ///< as TrainingOptions has it
+  double label_smoothing = 0;
+  ConstView weights = {};  ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike
 };
 
 /// What one replica's epoch begins with.

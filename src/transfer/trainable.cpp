@@ -9,16 +9,26 @@
 namespace rtl::transfer {
 
 BatchTargets::BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights)
-    : table_(table), order_(order), counters_(counters), weights_(weights), rows_(rows), outputs_(outputs) {}
+                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights, double smoothing)
+    : table_(table),
+      order_(order),
+      counters_(counters),
+      weights_(weights),
+      rows_(rows),
+      outputs_(outputs),
+      smoothing_(smoothing) {}
 
 bool BatchTargets::real() const { return table_.rank() == 2; }
 
 graph::Value BatchTargets::loss(const graph::Value& outputs) const {
   const graph::Value predicted = graph::cast(outputs, parameter_dtype(outputs.dtype()));
-  if (!real() && !weights_.defined()) return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  if (!real() && !weights_.defined() && smoothing_ == 0) {
+    return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  }
   if (!real()) {
-    const graph::Value each = objectives::cross_entropy_of_each(predicted, graph::cast(one_hot(), predicted.dtype()));
+    const graph::Value shares = graph::cast(class_shares(), predicted.dtype());
+    const graph::Value each = objectives::cross_entropy_of_each(predicted, shares);
+    if (!weights_.defined()) return graph::reshape(graph::mean(each), {1});
     return graph::mean(graph::multiply(each, graph::cast(graph::reshape(weights_, {rows_}), each.dtype())));
   }
   const graph::Value expected = graph::gather_batch(table_, order_, counters_, rows_, predicted.dtype());
@@ -28,8 +38,8 @@ graph::Value BatchTargets::loss(const graph::Value& outputs) const {
       graph::multiply(squares, graph::broadcast(graph::cast(weights_, squares.dtype()), squares.shape())));
 }
 
-graph::Value BatchTargets::one_hot() const {
-  if (real()) throw ValueError("BatchTargets::one_hot: the targets are real, not classes");
+graph::Value BatchTargets::class_shares() const {
+  if (real()) throw ValueError("BatchTargets::class_shares: the targets are real, not classes");
   graph::Graph& graph = table_.graph();
   std::vector<float> classes(static_cast<std::size_t>(outputs_));
   std::iota(classes.begin(), classes.end(), 0.0F);
@@ -39,11 +49,14 @@ graph::Value BatchTargets::one_hot() const {
   const graph::Value distance = graph::absolute(
       graph::subtract(graph::broadcast(graph::reshape(labels, {rows_, 1}), shape), graph::broadcast(columns, shape)));
   // Labels are whole numbers: the distance is 0 at the class, and at least 1 elsewhere.
-  return graph::relu(graph::subtract(graph::fill(graph, 1.0, shape, DType::f32), distance));
+  const graph::Value one_hot = graph::relu(graph::subtract(graph::fill(graph, 1.0, shape, DType::f32), distance));
+  if (smoothing_ == 0) return one_hot;
+  const double everywhere = smoothing_ / static_cast<double>(outputs_);
+  return graph::add(graph::scale(one_hot, 1 - smoothing_), graph::fill(graph, everywhere, shape, DType::f32));
 }
 
 graph::Value BatchTargets::values() const {
-  if (!real()) throw ValueError("BatchTargets::values: the targets are classes; use one_hot");
+  if (!real()) throw ValueError("BatchTargets::values: the targets are classes; use class_shares");
   return graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
 }
 

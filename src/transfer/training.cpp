@@ -93,9 +93,10 @@ class Trainings {
     const layers::ModuleState state = replica.model->state();
     if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
     check_features(state.parameters.front().value().device(), replica.data);
-    const double flips = replica.options.label_flips;
-    if (flips > 0 && replica.data.dataset->is_regression()) {
-      throw ValueError(fmt::format("train: label_flips is {}, but {} has real targets, not classes", flips,
+    for (const auto& [name, value] : {std::pair{"label_flips", replica.options.label_flips},
+                                      std::pair{"label_smoothing", replica.options.label_smoothing}}) {
+      if (value == 0 || !replica.data.dataset->is_regression()) continue;
+      throw ValueError(fmt::format("train: {} is {}, but {} has real targets, not classes", name, value,
                                    replica.data.dataset->name));
     }
   }
@@ -188,6 +189,9 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
   const std::pair<bool, const char*> rules[] = {
       {a.batch_size == b.batch_size, "the batch size"},
       {a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule"},
+      {a.clip_norm == b.clip_norm, "the clipping of gradients"},
+      {a.label_smoothing == b.label_smoothing, "the label smoothing"},
+      {a.ema == b.ema, "the average of the weights"},
       {a.precision == b.precision, "the precision"},
       {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},
       {first.data.dataset->size() == other.data.dataset->size(), "the number of samples"},

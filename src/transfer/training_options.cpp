@@ -44,9 +44,18 @@ void TrainingOptions::visit(OptionVisitor& option) {
   option("l2sp_strength", l2sp_strength, Range::at_least(0),
          "L2-SP: draws all weights to those that the training starts from; in a comparison only where these are a "
          "source's, in fine-tune and its like and in probe with the source's own head");
+  option("clip_norm", clip_norm, Range::at_least(0),
+         "largest norm of all gradients together, to which they are scaled down; 0: they are not");
+  option("label_smoothing", label_smoothing, Range::from_below(0, 1),
+         "share of a sample that cross-entropies spread over all classes");
+  option("ema", ema, Range::from_below(0, 1),
+         "decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: the last "
+         "weights are");
   option("schedule", schedule, choices_of(schedule_names), "how the learning rate changes from epoch to epoch");
   option("schedule_epochs", schedule_epochs, Range::at_least(1), "of step: epochs between two changes of the rate");
   option("schedule_factor", schedule_factor, Range::above(0), "of step: what the rate is multiplied by");
+  option("warmup_epochs", warmup_epochs, Range::at_least(0),
+         "epochs, or parts of one, in which the learning rate grows step by step to what the schedule says");
   option("precision", precision, {to_string(Precision::f32), to_string(Precision::bf16)},
          "arithmetic of training and of frozen sources; of bf16 weights and sums of products stay f32");
   option("label_flips", label_flips, Range::between(0, 1),

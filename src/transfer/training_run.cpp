@@ -83,6 +83,7 @@ TrainingRun::TrainingRun(const Replica& replica, const PlacedTrainingData& place
     source_labels_ = labels_of(*source_data_.dataset);
   }
   outcome_.record.parameters = optimizers_.elements();
+  optimizers_.set_warmup_steps(options_.warmup_epochs * static_cast<double>(sampler_.batches()));
   start_ = largest_weight(model_.state());
   sampler_.start_epoch(0);
 }
@@ -148,6 +149,7 @@ void TrainingRun::guarded(const std::function<void()>& work) {
 
 void TrainingRun::finish() {
   running_ = false;
+  optimizers_.take_evaluated_weights();
   outcome_.record.complete = epoch() == options_.epochs;
   if (outcome_.record.complete && !options_.checkpoint.empty()) remove_checkpoint();
   if (outcome_.record.complete) add_warnings();

@@ -45,6 +45,8 @@ class TrainingRun {
             source_inputs_.get(),
             &optimizers_,
             numbers_,
+            options_.clip_norm,
+            options_.label_smoothing,
             weights_.defined() ? weights_.view() : ConstView()};
   }
   DType activations() const { return activation_dtype(options_.precision, dtype_); }

@@ -25,11 +25,12 @@ class StepState {
 
   /// Copies a few numbers to the device, in the order of its work.
   void set_counters(std::uint64_t seed, std::int64_t step, std::int64_t begin, std::int64_t batch);
-  void set_rates(double learning_rate, double weight_decay, double l2sp_strength);
+  void set_rates(double learning_rate, double weight_decay, double l2sp_strength, double warmup_steps = 0);
   /// The same numbers as they lie in memory, for an owner who writes those of several replicas at once.
   static std::vector<std::int64_t> counters_of(std::uint64_t seed, std::int64_t step, std::int64_t begin,
                                                std::int64_t batch);
-  static std::vector<double> rates_of(double learning_rate, double weight_decay, double l2sp_strength);
+  static std::vector<double> rates_of(double learning_rate, double weight_decay, double l2sp_strength,
+                                      double warmup_steps = 0);
 
   const Storage& counters() const noexcept { return counters_; }
   const Storage& rates() const noexcept { return rates_; }

@@ -17,6 +17,7 @@ struct OptimizerSlot {
   View first;            ///< SGD: momentum buffer (absent without momentum); Adam: first moment
   View second = {};      ///< Adam: second moment
   ConstView start = {};  ///< L2-SP start point; absent: no pull for this tensor
+  View average = {};     ///< of the weights, see OptimizerState::average_decay; starts at the weights
 };
 
 /// The end of a training step, as `advance` makes it (step_state.hpp), of the counters that the optimizer step reads.
@@ -34,6 +35,10 @@ struct OptimizerState {
   ConstView counters;
   ConstView rates;
   std::int64_t replicas = 1;
+  /// Above 0: every slot has an average, and after the update average += (1 - d) * (w - average), with d =
+  /// min(average_decay, (1 + t) / (10 + t)) in step t, counted from 1, so that the start is soon forgotten (Polyak and
+  /// Juditsky 1992, in the form of TensorFlow's ExponentialMovingAverage).
+  double average_decay = 0;
   /// Where its counters are given, they are moved on behind the last parameter; on CUDA in the same launch where the
   /// parameters are one launch of the dtype of losses and loss.
   StepEnd end = {};

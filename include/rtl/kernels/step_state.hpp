@@ -22,7 +22,8 @@ struct Rates {
   static constexpr std::int64_t learning_rate = 0;
   static constexpr std::int64_t weight_decay = 1;
   static constexpr std::int64_t l2sp_strength = 2;
-  static constexpr std::int64_t spare = 3;
+  /// The learning rate of step t, counted from 1, is multiplied by min(1, t / warmup_steps); 0: by 1.
+  static constexpr std::int64_t warmup_steps = 3;
   static constexpr std::int64_t count = 4;
 };
 

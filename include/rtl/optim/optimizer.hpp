@@ -30,6 +30,7 @@ struct Rates {
   double learning_rate = 0.01;
   double weight_decay = 0;
   double l2sp_strength = 0;
+  double warmup_steps = 0;  ///< the rate of step t, from 1, is multiplied by min(1, t / warmup_steps); 0: by 1
 };
 
 class Optimizer {
@@ -41,9 +42,11 @@ class Optimizer {
   const Rates& rates() const noexcept { return rates_; }
   /// Takes effect when it is written to the step's state. Throws ValueError for a negative rate.
   void set_learning_rate(double learning_rate);
+  /// Throws ValueError for a negative number.
+  void set_warmup_steps(double steps);
   /// Writes the rates to where the recorded step reads them.
   void write_rates(graph::StepState& state) const {
-    state.set_rates(rates_.learning_rate, rates_.weight_decay, rates_.l2sp_strength);
+    state.set_rates(rates_.learning_rate, rates_.weight_decay, rates_.l2sp_strength, rates_.warmup_steps);
   }
 
   /// The parameters as variables of a graph, in order.
@@ -58,10 +61,16 @@ class Optimizer {
   /// The present weights of every parameter become its start point.
   void start_from_here();
 
-  /// Where moments and start points lie, parameter by parameter: of equal optimizers in equal order.
+  /// From the next `record` on the step keeps an exponential moving average of every parameter, which begins with the
+  /// present weights (kernels::OptimizerState::average_decay). Throws ValueError for a decay outside (0, 1).
+  void average_weights(double decay);
+  /// Puts what is to be evaluated in the place of the weights: the averages, where they are kept.
+  void take_evaluated_weights() const;
+
+  /// Where moments, averages and start points lie, parameter by parameter: of equal optimizers in equal order.
   std::vector<graph::Storage> storages() const;
-  /// Moments and start points, as tensors on the host. With the weights and the step's counters they decide all that
-  /// follows: loading them into a new optimizer of the same parameters continues bit for bit.
+  /// Moments, averages and start points, as tensors on the host. With the weights and the step's counters they decide
+  /// all that follows: loading them into a new optimizer of the same parameters continues bit for bit.
   std::vector<NamedTensor> state() const;
   /// Throws ValueError for a missing or unknown name, ShapeError or DTypeError for a tensor of another kind; then
   /// nothing is changed. Graphs that were recorded before see the new numbers.
@@ -75,18 +84,22 @@ class Optimizer {
   virtual void record_step(const graph::StepState::Values& step,
                            std::span<const graph::OptimizedParameter> parameters) const = 0;
   void check_not_negative(const char* option, double value) const;
+  double average_decay() const noexcept { return average_decay_; }
 
  private:
   struct Slot {
     NamedStorage parameter;
     std::vector<graph::Storage> moments;
-    graph::Storage start;
+    graph::Storage start, average;
   };
+  /// All that a slot keeps beside its parameter, by name.
+  std::vector<NamedStorage> kept(const Slot& slot) const;
 
   const char* name_;
   std::vector<Slot> slots_;
   std::vector<std::string> moment_names_;
   Rates rates_;
+  double average_decay_ = 0;
 };
 
 /// Stochastic gradient descent with momentum, Nesterov's form, weight decay.

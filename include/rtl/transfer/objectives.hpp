@@ -9,8 +9,8 @@ namespace rtl::transfer::objectives {
 /// Logarithm of the softmax over the last axis of x [m, C].
 graph::Value log_softmax(const graph::Value& x);
 
-/// -sum_c one_hot log softmax(logits): [m], of logits and one_hot [m, C].
-graph::Value cross_entropy_of_each(const graph::Value& logits, const graph::Value& one_hot);
+/// -sum_c shares_c log softmax(logits)_c: [m], of logits and how much of each class a sample is, [m, C].
+graph::Value cross_entropy_of_each(const graph::Value& logits, const graph::Value& shares);
 
 /// Mean over rows of KL(softmax(teacher / T) || softmax(student / T)), a scalar [1]; no gradient to the teacher
 /// (Hinton, Vinyals and Dean 2015, without their factor T^2). Logits [m, C].
