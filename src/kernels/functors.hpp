@@ -9,7 +9,6 @@
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/random.hpp"
-#include "rtl/kernels/optimizer_step.hpp"
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::kernels::functors {

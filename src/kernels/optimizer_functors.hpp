@@ -84,6 +84,60 @@ RTL_HOST_DEVICE AdamUpdate<T> update_of(const AdamRule& rule, const StepNumbers&
           static_cast<T>(numbers.rate(Rates::l2sp_strength))};
 }
 
+/// One element of a schedule-free AdamW step.
+template <typename T>
+struct ScheduleFreeUpdate {
+  T beta2, rest2;  ///< rest2 = 1 - beta2
+  T epsilon, weight_decay, l2sp_strength;
+  T rate;       ///< of z
+  T rate_of_y;  ///< rate * (1 - beta1 * (1 - share))
+  T share;      ///< c, of z in x
+  RTL_HOST_DEVICE void operator()(T& y, T g, T& z, T& v, T start) const {
+    g += l2sp_strength * (y - start);
+    v = beta2 * v + rest2 * g * g;
+    const T direction = g / (std::sqrt(v) + epsilon) + weight_decay * y;
+    y = y + share * (z - y) - rate_of_y * direction;
+    z -= rate * direction;
+  }
+};
+
+/// c of a step: its weight, (1 - beta2^t) min(1, t / warmup)^2, over the sum of all so far.
+RTL_HOST_DEVICE inline double schedule_free_share(const ScheduleFreeRule& rule, const StepNumbers& numbers) {
+  const std::int64_t step = numbers.counters[Counters::step];
+  const std::int64_t before = step - numbers.counters[Counters::batch];
+  const double warmup = numbers.rate(Rates::warmup_steps);
+  double power = std::pow(rule.beta2, static_cast<double>(before)), weight = 0, sum = numbers.rate(Rates::weight_sum);
+  std::int64_t t = before + 1;
+  // Behind the warm-up the weights of many steps are a geometric series.
+  if (constexpr std::int64_t many = 64; static_cast<double>(t) >= warmup && step - before > many) {
+    const double count = static_cast<double>(step - before);
+    sum += count - power * rule.beta2 * (1.0 - std::pow(rule.beta2, count)) / (1.0 - rule.beta2);
+    power = std::pow(rule.beta2, static_cast<double>(step));
+    t = step + 1;
+  }
+  for (; t <= step + 1; ++t) {
+    const double number = static_cast<double>(t), share = number < warmup ? number / warmup : 1.0;
+    power *= rule.beta2;
+    weight = (1.0 - power) * share * share;
+    sum += weight;
+  }
+  return weight / sum;
+}
+
+template <typename T>
+RTL_HOST_DEVICE ScheduleFreeUpdate<T> update_of(const ScheduleFreeRule& rule, const StepNumbers& numbers) {
+  const double rate = numbers.learning_rate() * std::sqrt(1.0 - std::pow(rule.beta2, numbers.number()));
+  const double share = schedule_free_share(rule, numbers);
+  return {static_cast<T>(rule.beta2),
+          static_cast<T>(1.0 - rule.beta2),
+          static_cast<T>(rule.epsilon),
+          static_cast<T>(numbers.rate(Rates::weight_decay)),
+          static_cast<T>(numbers.rate(Rates::l2sp_strength)),
+          static_cast<T>(rate),
+          static_cast<T>(rate * (1.0 - rule.beta1 * (1.0 - share))),
+          static_cast<T>(share)};
+}
+
 /// One element of the exponential moving average of the weights.
 template <typename T>
 struct AverageUpdate {

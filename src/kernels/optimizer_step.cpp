@@ -72,4 +72,14 @@ void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const
   RTL_DISPATCH(device, adam_step(device, slots, rule, state));
 }
 
+void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+                        const OptimizerState& state) {
+  check::value(rule.beta1 > 0 && rule.beta1 <= 1, "schedule_free_step",
+               [&] { return fmt::format("beta1 is {}; it must be in (0, 1]", rule.beta1); });
+  check::value(state.average_decay == 0, "schedule_free_step", "it has an average of its own, x, and takes no other");
+  check_state("schedule_free_step", device, state);
+  check_slots("schedule_free_step", device, slots, state, true, true);
+  RTL_DISPATCH(device, schedule_free_step(device, slots, rule, state));
+}
+
 }  // namespace rtl::kernels

@@ -122,8 +122,13 @@ void Optimizer::average_weights(double decay) {
 
 void Optimizer::take_evaluated_weights() const {
   for (const Slot& slot : slots_) {
-    if (slot.average.defined()) copy_bytes(slot.average.tensor(), slot.parameter.storage.tensor());
+    Tensor& weight = slot.parameter.storage.tensor();
+    slot.average.defined() ? copy_bytes(slot.average.tensor(), weight) : evaluate(weight, slot.moments);
   }
+}
+
+void Optimizer::start_at_weights(std::size_t moment) {
+  for (Slot& slot : slots_) copy_bytes(slot.parameter.storage.tensor(), slot.moments.at(moment).tensor());
 }
 
 std::vector<NamedStorage> Optimizer::kept(const Slot& slot) const {
@@ -193,6 +198,54 @@ Adam::Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kerne
 void Adam::record_step(const graph::StepState::Values& step,
                        std::span<const graph::OptimizedParameter> parameters) const {
   graph::record_adam_step(step.counters, step.rates, parameters, options_, average_decay());
+}
+
+ScheduleFreeAdamW::ScheduleFreeAdamW(std::vector<NamedStorage> parameters, const Rates& rates,
+                                     const kernels::ScheduleFreeRule& options)
+    : Optimizer("ScheduleFreeAdamW", std::move(parameters), {"base", "second_moment"}, rates), options_(options) {
+  check_not_negative("epsilon", options.epsilon);
+  if (!(options.beta1 > 0 && options.beta1 <= 1 && options.beta2 >= 0 && options.beta2 < 1)) {
+    throw ValueError(fmt::format("ScheduleFreeAdamW: betas {} and {}; they must be in (0, 1] and in [0, 1)",
+                                 options.beta1, options.beta2));
+  }
+  start_at_weights(0);
+}
+
+void ScheduleFreeAdamW::average_weights(double /*decay*/) {
+  throw ValueError(
+      "ScheduleFreeAdamW: it has an average of its own, and takes no exponential moving average beside it");
+}
+
+void ScheduleFreeAdamW::record_step(const graph::StepState::Values& step,
+                                    std::span<const graph::OptimizedParameter> parameters) const {
+  graph::record_schedule_free_step(step.counters, step.rates, parameters, options_);
+}
+
+double ScheduleFreeAdamW::weight_sum(std::int64_t steps) const {
+  double sum = 0, power = 1;
+  for (std::int64_t t = 1; t <= steps; ++t) {
+    const auto number = static_cast<double>(t);
+    const double share = number < rates().warmup_steps ? number / rates().warmup_steps : 1.0;
+    power *= options_.beta2;
+    sum += (1.0 - power) * share * share;
+  }
+  return sum;
+}
+
+/// x = y + (y - z) (1 - beta1) / beta1, calculated in double on the host: once a training.
+void ScheduleFreeAdamW::evaluate(Tensor& weight, const std::vector<graph::Storage>& moments) const {
+  const double factor = (1.0 - options_.beta1) / options_.beta1;
+  const auto put = [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> values = weight.to_vector<T>();
+    const std::vector<T> base = moments.front().tensor().to_vector<T>();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double y = values[i], z = base[i];
+      values[i] = static_cast<T>(y + (y - z) * factor);
+    }
+    copy_bytes(Tensor::from(values, weight.shape(), weight.device().host()), weight);
+  };
+  weight.dtype() == DType::f64 ? put(double{}) : put(float{});
 }
 
 }  // namespace rtl::optim

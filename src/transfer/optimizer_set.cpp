@@ -22,6 +22,9 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
         std::move(group.parameters), rates,
         kernels::SgdRule{.momentum = momentum, .nesterov = options.nesterov && momentum > 0});
   }
+  if (kind == OptimizerKind::schedule_free_adamw) {
+    return std::make_unique<optim::ScheduleFreeAdamW>(std::move(group.parameters), rates);
+  }
   return std::make_unique<optim::Adam>(std::move(group.parameters), rates,
                                        kernels::AdamRule{.decoupled = kind == OptimizerKind::adamw});
 }
@@ -53,6 +56,10 @@ void OptimizerSet::set_learning_rate(double scheduled) {
 
 void OptimizerSet::set_warmup_steps(double steps) {
   for (Entry& entry : entries_) entry.optimizer->set_warmup_steps(steps);
+}
+
+void OptimizerSet::start_epoch(std::int64_t steps) {
+  for (Entry& entry : entries_) entry.optimizer->start_epoch(steps);
 }
 
 void OptimizerSet::take_evaluated_weights() const {

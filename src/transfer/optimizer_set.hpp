@@ -21,7 +21,9 @@ class OptimizerSet {
 
   /// Of the warm-up.
   void set_warmup_steps(double steps);
-  /// Puts the averages in the place of the weights, where they are kept.
+  /// As optim::Optimizer::start_epoch.
+  void start_epoch(std::int64_t steps);
+  /// As optim::Optimizer::take_evaluated_weights.
   void take_evaluated_weights() const;
 
   /// What the schedule makes of TrainingOptions::learning_rate; groups with a rate of their own follow in proportion.

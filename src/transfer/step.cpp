@@ -175,8 +175,8 @@ void TrainingStep::start_epoch(std::span<const EpochStart> starts) {
     counters.insert(counters.end(), counts.begin(), counts.end());
     for (std::size_t group = 0; group < rates_.size(); ++group) {
       const optim::Rates& own = start.rates.at(group);
-      const auto more =
-          graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength, own.warmup_steps);
+      const auto more = graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength,
+                                                   own.warmup_steps, own.weight_sum);
       rates[group].insert(rates[group].end(), more.begin(), more.end());
     }
     for (const double number : start.numbers) numbers.push_back(static_cast<float>(number));

@@ -14,7 +14,7 @@
 namespace rtl::transfer {
 namespace {
 
-constexpr std::array<std::string_view, 3> optimizer_names{"sgd", "adam", "adamw"};
+constexpr std::array<std::string_view, 4> optimizer_names{"sgd", "adam", "adamw", "schedule-free-adamw"};
 constexpr std::array<std::string_view, 3> schedule_names{"constant", "step", "cosine"};
 
 Choices choices_of(std::span<const std::string_view> names) { return {names.begin(), names.end()}; }
@@ -67,6 +67,13 @@ void TrainingOptions::visit(OptionVisitor& option) {
 
 void TrainingOptions::validate() const {
   check_options(*this);
+  if (optimizer == OptimizerKind::schedule_free_adamw && schedule != ScheduleKind::constant) {
+    throw ValueError(fmt::format("schedule is {}: schedule-free-adamw needs constant; warmup_epochs goes with it",
+                                 to_string(schedule)));
+  }
+  if (optimizer == OptimizerKind::schedule_free_adamw && ema > 0) {
+    throw ValueError(fmt::format("ema is {}: schedule-free-adamw has an average of its own; leave one away", ema));
+  }
   if (nesterov && momentum == 0) throw ValueError("nesterov needs a momentum above 0");
 }
 

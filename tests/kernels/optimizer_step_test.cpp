@@ -19,7 +19,7 @@ using kernels::SgdRule;
 const std::vector<Shape> parameters = {{1}, {31, 33}, {0}, {33}, {1025}, {3, 3, 5, 7}, {20011}};
 
 struct StepRates {
-  double learning_rate, weight_decay = 0, l2sp_strength = 0, warmup_steps = 0;
+  double learning_rate, weight_decay = 0, l2sp_strength = 0, warmup_steps = 0, weight_sum = 0;
   /// Of step number `number`, from 1.
   long double at(std::int64_t number) const {
     const auto t = static_cast<long double>(number);
@@ -28,16 +28,18 @@ struct StepRates {
 };
 
 /// The step's counters and rates, last among the inputs.
-void add_state(KernelCase& c, const std::vector<std::int64_t>& steps, const std::vector<StepRates>& rates) {
+void add_state(KernelCase& c, const std::vector<std::int64_t>& steps, const std::vector<StepRates>& rates,
+               std::int64_t batch = 2) {
   Reals counters, numbers;
-  for (const std::int64_t step : steps) counters.insert(counters.end(), {7, static_cast<long double>(step), 128, 2});
+  for (const std::int64_t step : steps)
+    counters.insert(counters.end(), {7, static_cast<long double>(step), 128, static_cast<long double>(batch)});
   for (const StepRates& r : rates)
-    numbers.insert(numbers.end(), {r.learning_rate, r.weight_decay, r.l2sp_strength, r.warmup_steps});
-  const auto shape = [](std::size_t replicas) {
-    return replicas == 1 ? Shape{4} : Shape{static_cast<std::int64_t>(replicas), 4};
+    numbers.insert(numbers.end(), {r.learning_rate, r.weight_decay, r.l2sp_strength, r.warmup_steps, r.weight_sum});
+  const auto shape = [](std::size_t replicas, std::int64_t count) {
+    return replicas == 1 ? Shape{count} : Shape{static_cast<std::int64_t>(replicas), count};
   };
-  c.inputs.push_back({"counters", shape(steps.size()), counters, DType::i64});
-  c.inputs.push_back({"rates", shape(rates.size()), numbers, DType::f64});
+  c.inputs.push_back({"counters", shape(steps.size(), kernels::Counters::count), counters, DType::i64});
+  c.inputs.push_back({"rates", shape(rates.size(), kernels::Rates::count), numbers, DType::f64});
 }
 
 kernels::OptimizerState state_of(const std::vector<View>& in, double average_decay) {
@@ -76,7 +78,8 @@ std::vector<OptimizerSlot> slots_of(const std::vector<View>& in, const std::vect
 
 struct Element {
   long double w, g, first, second, start;
-  long double scale = 0;  ///< magnitudes that the weight's update adds up
+  long double scale = 0;        ///< magnitudes that the weight's update adds up
+  long double first_scale = 0;  ///< .. and the first moment's
   /// Moves an average toward the weight, in step number t from 1.
   void average(long double& average, double decay, std::int64_t t) const {
     const auto number = static_cast<long double>(t);
@@ -117,7 +120,8 @@ std::vector<Expected> stepped(const std::vector<Reals>& in, const std::vector<Re
       for (std::size_t state = 0; state < moments; ++state) {
         out[at + 1 + state].value.push_back(values[state]);
         // The second moment adds up squares.
-        out[at + 1 + state].scale.push_back(state == 0 ? magnitudes : e.second + magnitudes * magnitudes);
+        out[at + 1 + state].scale.push_back(state == 0 ? magnitudes + e.first_scale
+                                                       : e.second + magnitudes * magnitudes);
       }
     }
   }
@@ -207,9 +211,59 @@ const bool adam_registered = register_cases("adam_step", [](Random& random) {
   return cases;
 });
 
+/// The published algorithm, with x, which the kernel does not keep. Steps count from 0.
+void schedule_free_reference(Element& e, const kernels::ScheduleFreeRule& rule, const StepRates& rates,
+                             std::int64_t step) {
+  const Real beta1 = rule.beta1, beta2 = rule.beta2;
+  const auto rate = [&](std::int64_t t) { return rates.at(t) * std::sqrt(1 - std::pow(beta2, static_cast<Real>(t))); };
+  Real sum = 0;
+  for (std::int64_t t = 1; t <= step + 1; ++t) sum += rate(t) * rate(t);
+  const Real c = rate(step + 1) * rate(step + 1) / sum;
+  const Real y = e.w, g = e.g + rates.l2sp_strength * (e.w - e.start);
+  Real x = (y - (1 - beta1) * e.first) / beta1;
+  e.second = beta2 * e.second + (1 - beta2) * g * g;
+  const Real moved = rate(step + 1) * (g / (std::sqrt(e.second) + rule.epsilon) + rates.weight_decay * y);
+  e.first -= moved;
+  x = (1 - c) * x + c * e.first;
+  e.w = (1 - beta1) * e.first + beta1 * x;
+  e.scale = e.first_scale = std::fabs(moved);
+}
+
+const bool schedule_free_registered = register_cases("schedule_free_step", [](Random& random) {
+  std::vector<KernelCase> cases;
+  const auto add = [&](const std::string& label, const kernels::ScheduleFreeRule& rule, StepRates rates,
+                       std::int64_t step, std::int64_t batch, bool started) {
+    KernelCase c = step_case(2, true, random, 16);
+    c.label = label;
+    Real before = 0;
+    for (std::int64_t t = 1; t <= step - batch; ++t) {
+      const Real share = rates.at(t) / rates.learning_rate;
+      before += (1 - std::pow(static_cast<Real>(rule.beta2), static_cast<Real>(t))) * share * share;
+    }
+    rates.weight_sum = static_cast<double>(before);
+    add_state(c, {step}, {rates}, batch);
+    c.run = [=](const Device& device, auto& in, auto& out) {
+      kernels::schedule_free_step(device, slots_of(in, out, 2, started), rule, state_of(in, 0));
+    };
+    c.reference = [=](auto& in, auto& initial) {
+      return stepped(in, initial, 2, started, [&](Element& e) { schedule_free_reference(e, rule, rates, step); });
+    };
+    cases.push_back(c);
+  };
+  add("first", {}, {.learning_rate = 0.01}, 0, 0, false);
+  add("later", {.beta1 = 0.7, .beta2 = 0.95, .epsilon = 1e-6}, {.learning_rate = 0.01}, 16, 2, false);
+  add("decay", {}, {.learning_rate = 0.01, .weight_decay = 0.1}, 5, 5, false);
+  add("warmup", {}, {.learning_rate = 0.01, .weight_decay = 0.1, .warmup_steps = 9.5}, 7, 3, false);
+  add("behind_warmup", {}, {.learning_rate = 0.01, .warmup_steps = 6}, 11, 8, false);
+  add("many_batches", {.beta2 = 0.9}, {.learning_rate = 0.01, .warmup_steps = 6}, 107, 100, false);
+  add("l2sp", {}, {.learning_rate = 0.01, .l2sp_strength = 0.5}, 2, 1, true);
+  return cases;
+});
+
 /// Replicas in one launch, each with its own step and rates, against one launch for each.
 template <typename T, typename Rule>
 void expect_replicas_alone(const Device& device, const Rule& rule, bool own_start) {
+  const double decay = std::is_same_v<Rule, kernels::ScheduleFreeRule> ? 0 : 0.75;
   constexpr std::int64_t replicas = 3, size = 5001;
   Random random(11);
   const auto stored = [&](const Shape& shape, double low) {
@@ -223,24 +277,26 @@ void expect_replicas_alone(const Device& device, const Rule& rule, bool own_star
          average_alone = average.clone();
   const Tensor counters =
       Tensor::from(std::vector<std::int64_t>{1, 0, 0, 0, 1, 5, 0, 0, 1, 9, 0, 0}, {replicas, 4}, device);
-  const Tensor rates =
-      Tensor::from(std::vector<double>{0.1, 0, 0, 0, 0.2, 0.1, 0.3, 7, 0.05, 0.2, 0.1, 20}, {replicas, 4}, device);
+  const Tensor rates = Tensor::from(std::vector<double>{0.1, 0, 0, 0, 1, 0.2, 0.1, 0.3, 7, 2, 0.05, 0.2, 0.1, 20, 0},
+                                    {replicas, 5}, device);
   const auto step = [&](const OptimizerSlot& slot, const kernels::OptimizerState& state) {
     if constexpr (std::is_same_v<Rule, SgdRule>) {
       kernels::sgd_step(device, {&slot, 1}, rule, state);
+    } else if constexpr (std::is_same_v<Rule, kernels::ScheduleFreeRule>) {
+      kernels::schedule_free_step(device, {&slot, 1}, rule, state);
     } else {
       kernels::adam_step(device, {&slot, 1}, rule, state);
     }
   };
   step({w, gradient, first, second, start, average},
-       {.counters = counters, .rates = rates, .replicas = replicas, .average_decay = 0.75});
+       {.counters = counters, .rates = rates, .replicas = replicas, .average_decay = decay});
   const auto of = [](auto& tensor, std::int64_t replica) {
     return tensor.view().slice(0, replica, replica + 1).reshaped({tensor.shape()[-1]});
   };
   for (std::int64_t r = 0; r < replicas; ++r) {
     step({of(w_alone, r), of(gradient, r), of(first_alone, r), of(second_alone, r),
           own_start ? of(start, r) : ConstView(start), of(average_alone, r)},
-         {.counters = of(counters, r), .rates = of(rates, r), .average_decay = 0.75});
+         {.counters = of(counters, r), .rates = of(rates, r), .average_decay = decay});
   }
   EXPECT_EQ(w.template to_vector<T>(), w_alone.template to_vector<T>());
   EXPECT_EQ(first.template to_vector<T>(), first_alone.template to_vector<T>());
@@ -256,6 +312,7 @@ TEST(OptimizerStep, ReplicasInOneLaunchAreThoseOfSeparateLaunches) {
       expect_replicas_alone<double>(device, SgdRule{}, own_start);
       expect_replicas_alone<float>(device, AdamRule{}, own_start);
       expect_replicas_alone<double>(device, AdamRule{.decoupled = true}, own_start);
+      expect_replicas_alone<float>(device, kernels::ScheduleFreeRule{}, own_start);
     }
   }
 }

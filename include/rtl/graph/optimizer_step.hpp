@@ -28,5 +28,9 @@ void record_sgd_step(const Value& counters, const Value& rates, std::span<const 
                      const kernels::SgdRule& rule = {}, double average_decay = 0);
 void record_adam_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
                       const kernels::AdamRule& rule = {}, double average_decay = 0);
+/// `first` is a variable that starts at the weight (kernels::schedule_free_step); there is no average.
+void record_schedule_free_step(const Value& counters, const Value& rates,
+                               std::span<const OptimizedParameter> parameters,
+                               const kernels::ScheduleFreeRule& rule = {});
 
 }  // namespace rtl::graph

@@ -31,6 +31,7 @@ struct Rates {
   double weight_decay = 0;
   double l2sp_strength = 0;
   double warmup_steps = 0;  ///< the rate of step t, from 1, is multiplied by min(1, t / warmup_steps); 0: by 1
+  double weight_sum = 0;    ///< kernels::Rates::weight_sum, which `start_epoch` finds
 };
 
 class Optimizer {
@@ -44,9 +45,12 @@ class Optimizer {
   void set_learning_rate(double learning_rate);
   /// Throws ValueError for a negative number.
   void set_warmup_steps(double steps);
+  /// Before the first step of an epoch, with the number of steps made in all epochs before. O(steps).
+  void start_epoch(std::int64_t steps) { rates_.weight_sum = weight_sum(steps); }
   /// Writes the rates to where the recorded step reads them.
   void write_rates(graph::StepState& state) const {
-    state.set_rates(rates_.learning_rate, rates_.weight_decay, rates_.l2sp_strength, rates_.warmup_steps);
+    state.set_rates(rates_.learning_rate, rates_.weight_decay, rates_.l2sp_strength, rates_.warmup_steps,
+                    rates_.weight_sum);
   }
 
   /// The parameters as variables of a graph, in order.
@@ -62,9 +66,11 @@ class Optimizer {
   void start_from_here();
 
   /// From the next `record` on the step keeps an exponential moving average of every parameter, which begins with the
-  /// present weights (kernels::OptimizerState::average_decay). Throws ValueError for a decay outside (0, 1).
-  void average_weights(double decay);
-  /// Puts what is to be evaluated in the place of the weights: the averages, where they are kept.
+  /// present weights (kernels::OptimizerState::average_decay). Throws ValueError for a decay outside (0, 1), and in an
+  /// optimizer that has another average.
+  virtual void average_weights(double decay);
+  /// Puts what is to be evaluated in the place of the weights, at the end of a training: the averages, where they are
+  /// kept, or what the optimizer says.
   void take_evaluated_weights() const;
 
   /// Where moments, averages and start points lie, parameter by parameter: of equal optimizers in equal order.
@@ -85,6 +91,12 @@ class Optimizer {
                            std::span<const graph::OptimizedParameter> parameters) const = 0;
   void check_not_negative(const char* option, double value) const;
   double average_decay() const noexcept { return average_decay_; }
+  /// What `start_epoch` writes into the rates.
+  virtual double weight_sum(std::int64_t /*steps*/) const { return 0; }
+  /// Puts what is to be evaluated into a weight, which is that already by default.
+  virtual void evaluate(Tensor& /*weight*/, const std::vector<graph::Storage>& /*moments*/) const {}
+  /// One of the moments of every parameter is the present weight.
+  void start_at_weights(std::size_t moment);
 
  private:
   struct Slot {
@@ -124,6 +136,23 @@ class Adam final : public Optimizer {
   void record_step(const graph::StepState::Values& step,
                    std::span<const graph::OptimizedParameter> parameters) const override;
   kernels::AdamRule options_;
+};
+/// AdamW without a schedule (Defazio et al. 2024): kernels::schedule_free_step has the equations. While it trains the
+/// parameters hold y; take_evaluated_weights puts the average x in their place. The learning rate is to be the same in
+/// all steps, but for the warm-up.
+class ScheduleFreeAdamW final : public Optimizer {
+ public:
+  /// Throws ValueError for a beta1 outside (0, 1], a beta2 outside [0, 1) and negative options.
+  ScheduleFreeAdamW(std::vector<NamedStorage> parameters, const Rates& rates,
+                    const kernels::ScheduleFreeRule& options = {});
+  void average_weights(double decay) override;
+
+ private:
+  void record_step(const graph::StepState::Values& step,
+                   std::span<const graph::OptimizedParameter> parameters) const override;
+  double weight_sum(std::int64_t steps) const override;
+  void evaluate(Tensor& weight, const std::vector<graph::Storage>& moments) const override;
+  kernels::ScheduleFreeRule options_;
 };
 
 }  // namespace rtl::optim

@@ -13,7 +13,7 @@
 
 namespace rtl::transfer {
 
-enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
+enum class OptimizerKind : std::uint8_t { sgd, adam, adamw, schedule_free_adamw };
 std::string to_string(OptimizerKind kind);
 OptimizerKind parse_optimizer(const std::string& text);  ///< Throws ValueError, listing the names.
 

@@ -13,6 +13,7 @@ namespace {
 using kernels::AdamRule;
 using kernels::OptimizerSlot;
 using kernels::OptimizerState;
+using kernels::ScheduleFreeRule;
 using kernels::SgdRule;
 
 void check_rule(const SgdRule& rule) {
@@ -21,17 +22,40 @@ void check_rule(const SgdRule& rule) {
   }
   if (rule.nesterov && rule.momentum == 0) throw ValueError("sgd_step: Nesterov's form needs a momentum above 0");
 }
-void check_rule(const AdamRule& rule) {
-  for (const double beta : {rule.beta1, rule.beta2}) {
-    if (!(beta >= 0 && beta < 1)) throw ValueError(fmt::format("adam_step: a beta of {}; it must be in [0, 1)", beta));
+void check_second(const char* call, double beta2, double epsilon) {
+  if (!(beta2 >= 0 && beta2 < 1)) {
+    throw ValueError(fmt::format("{}: a beta of {}; it must be in [0, 1)", call, beta2));
   }
-  if (!(rule.epsilon >= 0)) {
-    throw ValueError(fmt::format("adam_step: an epsilon of {}; it must not be negative", rule.epsilon));
-  }
+  if (!(epsilon >= 0)) throw ValueError(fmt::format("{}: an epsilon of {}; it must not be negative", call, epsilon));
 }
+void check_rule(const AdamRule& rule) {
+  if (!(rule.beta1 >= 0 && rule.beta1 < 1)) {
+    throw ValueError(fmt::format("adam_step: a beta of {}; it must be in [0, 1)", rule.beta1));
+  }
+  check_second("adam_step", rule.beta2, rule.epsilon);
+}
+void check_rule(const ScheduleFreeRule& rule) {
+  if (!(rule.beta1 > 0 && rule.beta1 <= 1)) {
+    throw ValueError(fmt::format("schedule_free_step: beta1 is {}; it must be in (0, 1]", rule.beta1));
+  }
+  check_second("schedule_free_step", rule.beta2, rule.epsilon);
+}
+
+std::string text_of(const SgdRule& rule) {
+  return fmt::format("momentum {}{}", rule.momentum, rule.nesterov ? " nesterov" : "");
+}
+std::string text_of(const AdamRule& rule) {
+  return fmt::format("betas {} {}{}", rule.beta1, rule.beta2, rule.decoupled ? " decoupled" : "");
+}
+std::string text_of(const ScheduleFreeRule& rule) { return fmt::format("betas {} {}", rule.beta1, rule.beta2); }
+
+constexpr std::string_view name_of_step(const SgdRule&) { return "sgd_step"; }
+constexpr std::string_view name_of_step(const AdamRule&) { return "adam_step"; }
+constexpr std::string_view name_of_step(const ScheduleFreeRule&) { return "schedule_free_step"; }
 
 std::size_t moments_of(const SgdRule& rule) { return rule.momentum > 0 ? 1 : 0; }
 std::size_t moments_of(const AdamRule&) { return 2; }
+std::size_t moments_of(const ScheduleFreeRule&) { return 2; }
 
 void step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
           const OptimizerState& state) {
@@ -40,6 +64,10 @@ void step(const Device& device, std::span<const OptimizerSlot> slots, const SgdR
 void step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
           const OptimizerState& state) {
   kernels::adam_step(device, slots, rule, state);
+}
+void step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+          const OptimizerState& state) {
+  kernels::schedule_free_step(device, slots, rule, state);
 }
 
 /// Operands: counters, rates, then of each parameter weight, gradient, start and its moments, the last of which is its
@@ -58,17 +86,11 @@ class OptimizerStep final : public Operation {
   std::shared_ptr<const Operation> ending(std::int64_t batch_size) const {
     return std::make_shared<const OptimizerStep>(rule_, parameters_, average_decay_, batch_size);
   }
-  std::string_view name() const noexcept override { return is_sgd ? "sgd_step" : "adam_step"; }
+  std::string_view name() const noexcept override { return name_of_step(rule_); }
   std::string attributes() const override {
     std::string end = average_decay_ > 0 ? fmt::format(", averaged by {}", average_decay_) : "";
     if (advanced_) end += fmt::format(", advance by {}", *advanced_);
-    if constexpr (is_sgd) {
-      return fmt::format("{} parameters, momentum {}{}{}", parameters_, rule_.momentum,
-                         rule_.nesterov ? " nesterov" : "", end);
-    } else {
-      return fmt::format("{} parameters, betas {} {}{}{}", parameters_, rule_.beta1, rule_.beta2,
-                         rule_.decoupled ? " decoupled" : "", end);
-    }
+    return fmt::format("{} parameters, {}{}", parameters_, text_of(rule_), end);
   }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_rule(rule_);
@@ -203,6 +225,7 @@ void record_step(const char* name, const Value& counters, const Value& rates,
 std::shared_ptr<const Operation> make_ending_step(const Operation& step, std::int64_t batch_size) {
   if (const auto* sgd = dynamic_cast<const OptimizerStep<SgdRule>*>(&step)) return sgd->ending(batch_size);
   if (const auto* adam = dynamic_cast<const OptimizerStep<AdamRule>*>(&step)) return adam->ending(batch_size);
+  if (const auto* free = dynamic_cast<const OptimizerStep<ScheduleFreeRule>*>(&step)) return free->ending(batch_size);
   return nullptr;
 }
 
@@ -214,6 +237,11 @@ void record_sgd_step(const Value& counters, const Value& rates, std::span<const 
 void record_adam_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
                       const AdamRule& rule, double average_decay) {
   record_step("adam_step", counters, rates, parameters, rule, average_decay);
+}
+
+void record_schedule_free_step(const Value& counters, const Value& rates,
+                               std::span<const OptimizedParameter> parameters, const ScheduleFreeRule& rule) {
+  record_step("schedule_free_step", counters, rates, parameters, rule, 0);
 }
 
 }  // namespace rtl::graph

@@ -43,9 +43,10 @@ void update_range(functors::SgdUpdate<T> update, const OptimizerSlot& slot, std:
   }
 }
 
-template <typename T>
-void update_range(functors::AdamUpdate<T> update, const OptimizerSlot& slot, std::int64_t start_shift,
-                  std::int64_t begin, std::int64_t end) {
+/// Of rules with two moments.
+template <template <typename> typename Update, typename T>
+void update_range(Update<T> update, const OptimizerSlot& slot, std::int64_t start_shift, std::int64_t begin,
+                  std::int64_t end) {
   T* w = slot.weight.data_as<T>();
   const T* g = slot.gradient.data_as<T>();
   const T* start = slot.start.given() ? slot.start.data_as<T>() + start_shift : w;
@@ -85,6 +86,10 @@ void sgd_target(const SgdRule& rule, const Part& part, const OptimizerSlot& slot
 
 void adam_target(const AdamRule& rule, const Part& part, const OptimizerSlot& slot) { update_slot(rule, part, slot); }
 
+void schedule_free_target(const ScheduleFreeRule& rule, const Part& part, const OptimizerSlot& slot) {
+  update_slot(rule, part, slot);
+}
+
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -94,6 +99,7 @@ namespace {
 
 HWY_EXPORT(sgd_target);
 HWY_EXPORT(adam_target);
+HWY_EXPORT(schedule_free_target);
 
 /// Calls f(part, slot) on parts that together cover every element of every slot.
 template <typename F>
@@ -139,6 +145,14 @@ void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const
                const OptimizerState& state) {
   for_all_elements(slots, state, [&](const Part& part, const OptimizerSlot& slot) {
     HWY_DYNAMIC_DISPATCH(adam_target)(rule, part, slot);
+  });
+  end_step(device, state.end);
+}
+
+void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+                        const OptimizerState& state) {
+  for_all_elements(slots, state, [&](const Part& part, const OptimizerSlot& slot) {
+    HWY_DYNAMIC_DISPATCH(schedule_free_target)(rule, part, slot);
   });
   end_step(device, state.end);
 }

@@ -67,8 +67,9 @@ __device__ void update_element(const functors::SgdUpdate<T>& update, const Slots
   if (momentum != nullptr) momentum[at] = v;
 }
 
-template <typename T, typename Slots>
-__device__ void update_element(const functors::AdamUpdate<T>& update, const Slots& slots, int slot, std::int64_t at,
+/// Of rules with two moments.
+template <template <typename> typename Update, typename T, typename Slots>
+__device__ void update_element(const Update<T>& update, const Slots& slots, int slot, std::int64_t at,
                                std::int64_t start_at) {
   T w = slots.weight[slot][at];
   const T start = slots.start[slot] == nullptr ? w : slots.start[slot][start_at];
@@ -211,6 +212,11 @@ void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const 
 
 void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
                const OptimizerState& state) {
+  step_all_dtypes(device, slots, rule, state);
+}
+
+void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+                        const OptimizerState& state) {
   step_all_dtypes(device, slots, rule, state);
 }
 
