@@ -1,6 +1,7 @@
-// Optimizers with PyTorch's update rules, all parameters in one launch (rtl/kernels/optimizer_step.hpp has the
-// equations), with an optional L2-SP pull toward a start point (Li, Grandvalet and Davoine 2018). An optimizer owns
-// moments and start points and records its step in a graph; rates and step numbers are memory that the step reads.
+// Optimizers with PyTorch's update rules, and schedule-free AdamW, all parameters in one launch
+// (rtl/kernels/optimizer_step.hpp has the equations), with an optional L2-SP pull toward a start point (Li, Grandvalet
+// and Davoine 2018). An optimizer owns moments, averages and start points and records its step in a graph; rates and
+// step numbers are memory that the step reads.
 #pragma once
 
 #include <cstdint>
