@@ -101,41 +101,49 @@ struct ScheduleFreeUpdate {
   }
 };
 
-/// c of a step: its weight, (1 - beta2^t) min(1, t / warmup)^2, over the sum of all so far.
-RTL_HOST_DEVICE inline double schedule_free_share(const ScheduleFreeRule& rule, const StepNumbers& numbers) {
-  const std::int64_t step = numbers.counters[Counters::step];
-  const std::int64_t before = step - numbers.counters[Counters::batch];
-  const double warmup = numbers.rate(Rates::warmup_steps);
-  double power = std::pow(rule.beta2, static_cast<double>(before)), weight = 0, sum = numbers.rate(Rates::weight_sum);
+/// What a schedule-free step depends on: 1 - beta2^t, and c, the step's weight (1 - beta2^t) min(1, t / warmup)^2 over
+/// the sum of all so far.
+struct ScheduleFreeNumbers {
+  double rest, share;
+};
+
+RTL_HOST_DEVICE inline ScheduleFreeNumbers schedule_free_numbers(const ScheduleFreeRule& rule,
+                                                                 const StepNumbers& numbers) {
+  const std::int64_t step = numbers.counters[Counters::step], before = step - numbers.counters[Counters::batch];
+  const double warmup = numbers.rate(Rates::warmup_steps), beta = rule.beta2;
+  // 1 - beta2^t without cancellation.
+  const auto rest_of = [&](std::int64_t t) {
+    return t == 0 ? 0.0 : -std::expm1(static_cast<double>(t) * std::log(beta));
+  };
+  double rest = rest_of(before), weight = 0, sum = numbers.rate(Rates::weight_sum);
   std::int64_t t = before + 1;
   // Behind the warm-up the weights of many steps are a geometric series.
   if (constexpr std::int64_t many = 64; static_cast<double>(t) >= warmup && step - before > many) {
-    const double count = static_cast<double>(step - before);
-    sum += count - power * rule.beta2 * (1.0 - std::pow(rule.beta2, count)) / (1.0 - rule.beta2);
-    power = std::pow(rule.beta2, static_cast<double>(step));
+    sum += static_cast<double>(step - before) - (1.0 - rest) * beta * rest_of(step - before) / (1.0 - beta);
+    rest = rest_of(step);
     t = step + 1;
   }
   for (; t <= step + 1; ++t) {
     const double number = static_cast<double>(t), share = number < warmup ? number / warmup : 1.0;
-    power *= rule.beta2;
-    weight = (1.0 - power) * share * share;
+    rest = (1.0 - beta) + beta * rest;
+    weight = rest * share * share;
     sum += weight;
   }
-  return weight / sum;
+  return {rest, weight / sum};
 }
 
 template <typename T>
 RTL_HOST_DEVICE ScheduleFreeUpdate<T> update_of(const ScheduleFreeRule& rule, const StepNumbers& numbers) {
-  const double rate = numbers.learning_rate() * std::sqrt(1.0 - std::pow(rule.beta2, numbers.number()));
-  const double share = schedule_free_share(rule, numbers);
+  const ScheduleFreeNumbers own = schedule_free_numbers(rule, numbers);
+  const double rate = numbers.learning_rate() * std::sqrt(own.rest);
   return {static_cast<T>(rule.beta2),
           static_cast<T>(1.0 - rule.beta2),
           static_cast<T>(rule.epsilon),
           static_cast<T>(numbers.rate(Rates::weight_decay)),
           static_cast<T>(numbers.rate(Rates::l2sp_strength)),
           static_cast<T>(rate),
-          static_cast<T>(rate * (1.0 - rule.beta1 * (1.0 - share))),
-          static_cast<T>(share)};
+          static_cast<T>(rate * (1.0 - rule.beta1 * (1.0 - own.share))),
+          static_cast<T>(own.share)};
 }
 
 /// One element of the exponential moving average of the weights.

@@ -222,12 +222,12 @@ void ScheduleFreeAdamW::record_step(const graph::StepState::Values& step,
 }
 
 double ScheduleFreeAdamW::weight_sum(std::int64_t steps) const {
-  double sum = 0, power = 1;
+  double sum = 0, rest = 0;
   for (std::int64_t t = 1; t <= steps; ++t) {
     const auto number = static_cast<double>(t);
     const double share = number < rates().warmup_steps ? number / rates().warmup_steps : 1.0;
-    power *= options_.beta2;
-    sum += (1.0 - power) * share * share;
+    rest = (1.0 - options_.beta2) + options_.beta2 * rest;
+    sum += rest * share * share;
   }
   return sum;
 }

@@ -211,20 +211,29 @@ const bool adam_registered = register_cases("adam_step", [](Random& random) {
   return cases;
 });
 
-/// The published algorithm, with x, which the kernel does not keep. Steps count from 0.
+/// Rate and c of a step of the published algorithm; steps count from 0.
+struct FreeStep {
+  Real rate, share;
+  FreeStep(const kernels::ScheduleFreeRule& rule, const StepRates& rates, std::int64_t step) : rate(0), share(0) {
+    Real sum = 0;
+    for (std::int64_t t = 1; t <= step + 1; ++t) {
+      rate = rates.at(t) * std::sqrt(1 - std::pow(static_cast<Real>(rule.beta2), static_cast<Real>(t)));
+      sum += rate * rate;
+    }
+    share = rate * rate / sum;
+  }
+};
+
+/// With x, which the kernel does not keep.
 void schedule_free_reference(Element& e, const kernels::ScheduleFreeRule& rule, const StepRates& rates,
-                             std::int64_t step) {
+                             const FreeStep& step) {
   const Real beta1 = rule.beta1, beta2 = rule.beta2;
-  const auto rate = [&](std::int64_t t) { return rates.at(t) * std::sqrt(1 - std::pow(beta2, static_cast<Real>(t))); };
-  Real sum = 0;
-  for (std::int64_t t = 1; t <= step + 1; ++t) sum += rate(t) * rate(t);
-  const Real c = rate(step + 1) * rate(step + 1) / sum;
   const Real y = e.w, g = e.g + rates.l2sp_strength * (e.w - e.start);
   Real x = (y - (1 - beta1) * e.first) / beta1;
   e.second = beta2 * e.second + (1 - beta2) * g * g;
-  const Real moved = rate(step + 1) * (g / (std::sqrt(e.second) + rule.epsilon) + rates.weight_decay * y);
+  const Real moved = step.rate * (g / (std::sqrt(e.second) + rule.epsilon) + rates.weight_decay * y);
   e.first -= moved;
-  x = (1 - c) * x + c * e.first;
+  x = (1 - step.share) * x + step.share * e.first;
   e.w = (1 - beta1) * e.first + beta1 * x;
   e.scale = e.first_scale = std::fabs(moved);
 }
@@ -245,8 +254,9 @@ const bool schedule_free_registered = register_cases("schedule_free_step", [](Ra
     c.run = [=](const Device& device, auto& in, auto& out) {
       kernels::schedule_free_step(device, slots_of(in, out, 2, started), rule, state_of(in, 0));
     };
+    const FreeStep numbers(rule, rates, step);
     c.reference = [=](auto& in, auto& initial) {
-      return stepped(in, initial, 2, started, [&](Element& e) { schedule_free_reference(e, rule, rates, step); });
+      return stepped(in, initial, 2, started, [&](Element& e) { schedule_free_reference(e, rule, rates, numbers); });
     };
     cases.push_back(c);
   };
