@@ -48,6 +48,8 @@ void TrainingOptions::visit(OptionVisitor& option) {
          "largest norm of all gradients together, to which they are scaled down; 0: they are not");
   option("label_smoothing", label_smoothing, Range::from_below(0, 1),
          "share of a sample that cross-entropies spread over all classes");
+  option("mixup", mixup, Range::at_least(0),
+         "alpha of mixup, which mixes samples of a batch by a share from Beta(alpha, alpha); 0: it does not");
   option("ema", ema, Range::from_below(0, 1),
          "decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: the last "
          "weights are");

@@ -110,6 +110,7 @@ EpochStart TrainingRun::start_epoch() {
     optimizers_.set_learning_rate(schedule_(epoch()));
     optimizers_.start_epoch(epoch() * sampler_.batches());
     sampler_.start_epoch(epoch());
+    if (options_.mixup > 0) mixture_ = draw_mixture(sampler_, options_.mixup, options_.seed);
     if (options_.label_flips > 0 && (options_.flip_each_epoch || !flipped_)) {
       const data::LabelFlips flips{options_.label_flips, options_.flip_seed.value_or(options_.seed),
                                    options_.flip_each_epoch};

@@ -30,7 +30,7 @@ void write_points(const Workplace& place) {
 Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
-                                l2sp_strength, clip_norm, label_smoothing, ema, schedule, schedule_epochs,
+                                l2sp_strength, clip_norm, label_smoothing, mixup, ema, schedule, schedule_epochs,
                                 schedule_factor, warmup_epochs, precision, label_flips, flip_each_epoch, flip_seed,
                                 checkpoint, checkpoint_interval, resume, progress, notice, stop] = options;
   return {"--epochs",
@@ -44,6 +44,7 @@ Words training_flags() {
           "--l2sp-strength",
           "--clip-norm",
           "--label-smoothing",
+          "--mixup",
           "--ema",
           "--schedule",
           "--schedule-epochs",
@@ -110,6 +111,7 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
                            {"--optimizer", "schedule-free-adamw"},
                            {"--clip-norm", "0.1"},
                            {"--label-smoothing", "0.2"},
+                           {"--mixup", "0.4"},
                            {"--warmup-epochs", "2.5"},
                            {"--precision", "bf16"},
                            {"--seed", "9"}};
@@ -169,7 +171,7 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
        {Words{"--head-start", "pretrained"}, Words{"--probe-dropout", "0.5"}, Words{"--feature-storage", "bf16"},
         Words{"--feature-storage", "f16"}, Words{"--feature-storage", "int8"}, Words{"--precision", "bf16"},
         Words{"--head-start", "pretrained", "--l2sp-strength", "3"}, Words{"--clip-norm", "0.1"},
-        Words{"--label-smoothing", "0.2"}, Words{"--warmup-epochs", "2"},
+        Words{"--label-smoothing", "0.2"}, Words{"--mixup", "0.4"}, Words{"--warmup-epochs", "2"},
         Words{"--optimizer", "schedule-free-adamw"}}) {
     const auto changed = losses(change);
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0];

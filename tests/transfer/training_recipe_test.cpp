@@ -6,11 +6,13 @@
 #include <cmath>
 #include <deque>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "rtl/transfer/metrics.hpp"
 #include "rtl/transfer/training.hpp"
 #include "support/devices.hpp"
+#include "transfer/mixup.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -25,7 +27,7 @@ constexpr std::int64_t samples = 40, features = 5, classes = 3;
 /// Weights [classes, features], then biases.
 struct Regression {
   Numbers inputs;
-  std::vector<std::int32_t> labels;
+  Numbers shares;  ///< of the classes in each sample
   Numbers weights;
 
   /// Mean cross-entropy; its gradient is put into `gradient`.
@@ -43,8 +45,8 @@ struct Regression {
       }
       for (std::int64_t c = 0; c < classes; ++c) {
         const double log_p = logits[static_cast<std::size_t>(c)] - std::log(sum);
-        const bool own = labels[static_cast<std::size_t>(i)] == c;
-        const double share = smoothing / classes + (own ? 1 - smoothing : 0);
+        const double own = shares[static_cast<std::size_t>(i * classes + c)];
+        const double share = smoothing / classes + (1 - smoothing) * own;
         total -= share * log_p;
         const double slope = (std::exp(log_p) - share) / samples;
         for (std::int64_t j = 0; j < features; ++j) {
@@ -55,6 +57,24 @@ struct Regression {
     }
     return total / samples;
   }
+  /// The samples of an epoch's order, each mixed with its partner.
+  Regression mixed(const detail::Mixture& mixture, std::span<const std::int64_t> order) const {
+    Regression made = *this;
+    for (std::size_t k = 0; k < order.size(); ++k) {
+      const double share = mixture.shares[k];
+      const auto mix = [&](const Numbers& from, Numbers& to, std::int64_t width) {
+        for (std::int64_t j = 0; j < width; ++j) {
+          const auto own = static_cast<std::size_t>(order[k] * width + j);
+          const auto other = static_cast<std::size_t>(mixture.partners[k] * width + j);
+          to[k * static_cast<std::size_t>(width) + static_cast<std::size_t>(j)] =
+              share * from[own] + (1 - share) * from[other];
+        }
+      };
+      mix(inputs, made.inputs, features);
+      mix(shares, made.shares, classes);
+    }
+    return made;
+  }
   double weight(std::int64_t c, std::int64_t j) const { return weights[static_cast<std::size_t>(c * features + j)]; }
   double input(std::int64_t i, std::int64_t j) const { return inputs[static_cast<std::size_t>(i * features + j)]; }
 };
@@ -63,8 +83,15 @@ struct Regression {
 Numbers reference(Regression model, const TrainingOptions& options, Numbers& losses) {
   Numbers average = model.weights, x = average, z = average, v(average.size()), gradient;
   double weight_sum = 0;
+  data::BatchSampler sampler(samples, options.batch_size, options.seed);
   for (std::int64_t t = 1; t <= options.epochs; ++t) {
-    losses.push_back(model.loss(options.label_smoothing, gradient));
+    sampler.start_epoch(t - 1);
+    const auto seen = [&] {
+      return options.mixup > 0
+                 ? model.mixed(detail::draw_mixture(sampler, options.mixup, options.seed), sampler.order())
+                 : model;
+    };
+    losses.push_back(seen().loss(options.label_smoothing, gradient));
     double norm = 0;
     for (const double g : gradient) norm += g * g;
     norm = std::sqrt(norm);
@@ -109,6 +136,7 @@ const Change changes[] = {[](TrainingOptions&) {},
                           [](TrainingOptions& options) { options.label_smoothing = 0.3; },
                           [](TrainingOptions& options) { options.warmup_epochs = 4.5; },
                           [](TrainingOptions& options) { options.ema = 0.6; },
+                          [](TrainingOptions& options) { options.mixup = 0.4; },
                           [](TrainingOptions& options) {
                             options.optimizer = OptimizerKind::schedule_free_adamw;
                             options.learning_rate = 0.05;
@@ -117,6 +145,7 @@ const Change changes[] = {[](TrainingOptions&) {},
                           },
                           [](TrainingOptions& options) {
                             options.clip_norm = 0.1;
+                            options.mixup = 2;
                             options.label_smoothing = 0.1;
                             options.warmup_epochs = 2;
                             options.ema = 0.9;
@@ -131,8 +160,12 @@ TEST(TrainingRecipe, IsThatOfSoftmaxRegressionInDouble) {
       SCOPED_TRACE(device.name() + ", change " + std::to_string(i));
       const auto network = testing::make("mlp", "none", {features}, classes, 1, device);
       const auto numbers = [](const auto& values) { return Numbers(values.begin(), values.end()); };
-      Regression model{numbers(data.inputs.to_vector<float>()), data.labels.to_vector<std::int32_t>(),
+      Regression model{numbers(data.inputs.to_vector<float>()), Numbers(samples * classes),
                        numbers(testing::values_of(network->state()))};
+      std::size_t row = 0;
+      for (const std::int32_t label : data.labels.to_vector<std::int32_t>()) {
+        model.shares[classes * row++ + static_cast<std::size_t>(label)] = 1;
+      }
       TrainingOptions options = plain();
       changes[i](options);
       const TrainingRecord record = train(*network, data, Normalization::none, options);
@@ -149,6 +182,38 @@ TEST(TrainingRecipe, IsThatOfSoftmaxRegressionInDouble) {
       }
       seen.push_back(found);
     }
+  }
+}
+
+TEST(TrainingRecipe, MixupDrawsSharesFromBeta) {
+  for (const double alpha : {0.01, 0.2, 1.0, 5.0}) {
+    SCOPED_TRACE(alpha);
+    data::BatchSampler sampler(4099, 2, 3);
+    const detail::Mixture first = detail::draw_mixture(sampler, alpha, 3);
+    EXPECT_EQ(first.partners, detail::draw_mixture(sampler, alpha, 3).partners);
+    EXPECT_EQ(first.shares, detail::draw_mixture(sampler, alpha, 3).shares);
+    EXPECT_NE(first.shares, detail::draw_mixture(sampler, alpha, 4).shares);
+    double sum = 0, squares = 0;
+    for (std::int64_t i = 0; i < sampler.batches(); ++i) {
+      const auto batch = sampler.batch(i);
+      const auto at = static_cast<std::size_t>(2 * i);
+      EXPECT_EQ(first.partners[at], batch[batch.size() - 1]);
+      if (batch.size() == 2) {
+        EXPECT_EQ(first.partners[at + 1], batch[0]);
+        EXPECT_EQ(first.shares[at + 1], first.shares[at]);
+      }
+      const double share = first.shares[at];
+      ASSERT_TRUE(share >= 0 && share <= 1) << share;
+      sum += share;
+      squares += share * share;
+    }
+    const auto count = static_cast<double>(sampler.batches());
+    const double mean = sum / count, variance = squares / count - mean * mean;
+    // Five deviations of a mean of 2050 draws; a variance of numbers in [0, 1] has a deviation of at most 1/4 of one.
+    EXPECT_NEAR(mean, 0.5, 5 * std::sqrt(0.25 / (2 * alpha + 1) / count));
+    EXPECT_NEAR(variance, 0.25 / (2 * alpha + 1), 5 * 0.25 / std::sqrt(count));
+    sampler.start_epoch(1);
+    EXPECT_NE(first.shares, detail::draw_mixture(sampler, alpha, 3).shares);
   }
 }
 
@@ -235,6 +300,7 @@ TEST(TrainingRecipe, RefusesBadOptions) {
       {[](auto& o) { o.clip_norm = -1; }, "clip_norm must be a number of at least 0"},
       {[](auto& o) { o.label_smoothing = 1; }, "label_smoothing must be a number in [0, 1)"},
       {[](auto& o) { o.ema = 1; }, "ema must be a number in [0, 1)"},
+      {[](auto& o) { o.mixup = -0.1; }, "mixup must be a number of at least 0"},
       {[](auto& o) { o.warmup_epochs = NAN; }, "warmup_epochs must be a number of at least 0"},
       {[](auto& o) {
          o.optimizer = OptimizerKind::schedule_free_adamw;
@@ -247,10 +313,14 @@ TEST(TrainingRecipe, RefusesBadOptions) {
        },
        "an average of its own"}};
   for (const auto& [change, text] : faults) EXPECT_NE(message(change).find(text), std::string::npos) << text;
-  data.targets = Tensor::zeros({samples, classes}, DType::f32, device);
+  std::vector<float> targets(samples * classes);
+  for (std::size_t i = 0; i < targets.size(); ++i) targets[i] = std::sin(static_cast<float>(i));
+  data.targets = Tensor::from(targets, {samples, classes}, device);
   data.labels = Tensor();
   data.classes = 0;
-  EXPECT_NE(message([](auto& o) { o.label_smoothing = 0.1; }).find("has real targets"), std::string::npos);
+  const std::string refusal = message([](auto& o) { o.label_smoothing = 0.1; });
+  EXPECT_NE(refusal.find("has real targets"), std::string::npos) << refusal;
+  EXPECT_EQ(message([](auto& o) { o.mixup = 1; }), "");  // real targets are mixed too
 }
 
 }  // namespace

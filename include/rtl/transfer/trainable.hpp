@@ -28,6 +28,10 @@ class BatchTargets {
   BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters, std::int64_t rows,
                std::int64_t outputs, const graph::Value& weights = {}, double smoothing = 0);
 
+  /// Mixup: each sample is `shares`, f32 [m, 1], of itself, and the rest of it of the one at its place in `order`,
+  /// which is like the constructor's.
+  void mix(const graph::Value& order, const graph::Value& shares);
+
   /// False for a data set without labels.
   bool defined() const noexcept { return table_.defined(); }
   bool real() const;                                          ///< real targets, no classes
@@ -37,14 +41,18 @@ class BatchTargets {
   /// The usual loss of outputs [m, outputs]: the mean cross-entropy of logits, or the mean of the squared errors, each
   /// sample's times its weight; a scalar [1], f32 where outputs are bf16.
   graph::Value loss(const graph::Value& outputs) const;
-  /// How much each sample is of each class, f32 [m, outputs]: 1 of its own, but for label smoothing. Throws ValueError
-  /// for real targets.
+  /// How much each sample is of each class, f32 [m, outputs]: 1 of its own, but for label smoothing and mixup. Throws
+  /// ValueError for real targets.
   graph::Value class_shares() const;
   /// Standardised targets f32 [m, outputs]. Throws ValueError for classes.
   graph::Value values() const;
 
  private:
+  graph::Value one_hot(const graph::Value& order) const;
+  graph::Value mixed(const graph::Value& own, const graph::Value& other) const;
+
   graph::Value table_, order_, counters_, weights_;
+  graph::Value mixed_order_, shares_;  ///< of mixup; not defined without
   std::int64_t rows_ = 0;
   std::int64_t outputs_ = 0;
   double smoothing_ = 0;

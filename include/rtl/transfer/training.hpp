@@ -53,6 +53,11 @@ struct TrainingOptions {
   /// e of label smoothing: cross-entropies take a sample's class as 1 - e + e/C of a class, and each other as e/C
   /// (Szegedy et al. 2016).
   double label_smoothing = 0;
+  /// alpha of mixup (Zhang et al. 2018): each sample of a batch is mixed with the one behind it in the batch, the last
+  /// with the first, in shares s and 1 - s with s drawn from Beta(alpha, alpha) for each batch, by seed and epoch; so
+  /// are its features, its weight and its target, which for classes gives s CE(y1) + (1 - s) CE(y2). A second data set
+  /// is not mixed. 0: none. Not for tokens.
+  double mixup = 0;
   /// Decay of an exponential moving average of the trained parameters, which starts at the weights at the call and
   /// stands in their place at the end (kernels::OptimizerState::average_decay); 0: none. Running statistics of batch
   /// norm are those of the training.
@@ -124,7 +129,8 @@ class TrainingDiverged : public Error {
 /// its dropout masks from (seed, t). A step is recorded and planned once, and allocates nothing. The same arguments
 /// give the same bytes on the same device with the same number of threads. Nothing is copied to the host within an
 /// epoch but the losses at its end. Throws ValueError for an empty data set, one class, fewer samples than classes or
-/// NaN in the features, and for label flips or label smoothing with real targets, TrainingDiverged for a loss or, at a
+/// NaN in the features, and for label flips or label smoothing with real targets, for mixup
+/// of tokens, TrainingDiverged for a loss or, at a
 /// checkpoint or the end, a weight or an output that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
@@ -143,12 +149,12 @@ struct ReplicaTraining {
 
 /// Trains models of one architecture at once, as replicas of one plan (docs/graph.md): each ends with the bytes that
 /// `train` alone would give it, writes and resumes the same checkpoints and calls its own callbacks, after each epoch
-/// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, warm-up, weight decay, L2-SP
-/// strength and start, and epochs may differ; a replica that diverges, stops or has had its epochs keeps what it has,
-/// and the others go on. Tables that all replicas share (the same memory) are not copied. Throws ValueError for
-/// replicas that differ in batch size, optimizer, momentum, clipping, label smoothing, average, precision, number of
-/// samples, tensors of the models, kind of normalisation, or in whether there is an L2-SP penalty; else what `train`
-/// throws, except for TrainingDiverged. The models must record the same operations.
+/// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, warm-up, alpha of mixup,
+/// weight decay, L2-SP strength and start, and epochs may differ; a replica that diverges, stops or has had its epochs
+/// keeps what it has, and the others go on. Tables that all replicas share (the same memory) are not copied. Throws
+/// ValueError for replicas that differ in batch size, optimizer, momentum, clipping, label smoothing, average,
+/// precision, number of samples, tensors of the models, kind of normalisation, or in whether there is mixup or an L2-SP
+/// penalty; else what `train` throws, except for TrainingDiverged. The models must record the same operations.
 std::vector<ReplicaTraining> train_replicas(std::span<const Replica> replicas);
 
 /// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs
