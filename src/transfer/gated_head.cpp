@@ -36,10 +36,10 @@ std::vector<ParameterGroup> GatedHead::groups() {
 }
 
 std::vector<Value> GatedHead::objectives(const TrainingBatch& batch, const layers::ForwardContext& context) {
-  const Value logits = graph::cast(outputs(batch, context), DType::f32), labels = batch.targets.one_hot();
+  const Value logits = graph::cast(outputs(batch, context), DType::f32), labels = batch.targets.class_shares();
   Half source, target{logits, labels};
   if (batch.source) {
-    source = {graph::cast(outputs(*batch.source, context), DType::f32), batch.source->targets.one_hot()};
+    source = {graph::cast(outputs(*batch.source, context), DType::f32), batch.source->targets.class_shares()};
   } else {  // a batch of one sample stands for both
     const std::int64_t rows = batch.targets.rows(), half = std::max<std::int64_t>(rows / 2, 1);
     source = {graph::slice(logits, 0, 0, half), graph::slice(labels, 0, 0, half)};

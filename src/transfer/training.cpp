@@ -94,9 +94,14 @@ class Trainings {
     const layers::ModuleState state = replica.model->state();
     if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
     check_features(state.parameters.front().value().device(), replica.data);
-    const double flips = replica.options.label_flips;
-    if (flips > 0 && replica.data.dataset->is_regression()) {
-      throw ValueError(fmt::format("train: label_flips is {}, but {} has real targets, not classes", flips,
+    if (replica.options.mixup > 0 && replica.data.dataset->has_tokens()) {
+      throw ValueError(fmt::format("train: mixup is {}, but {} has tokens, which cannot be mixed",
+                                   replica.options.mixup, replica.data.dataset->name));
+    }
+    for (const auto& [name, value] : {std::pair{"label_flips", replica.options.label_flips},
+                                      std::pair{"label_smoothing", replica.options.label_smoothing}}) {
+      if (value == 0 || !replica.data.dataset->is_regression()) continue;
+      throw ValueError(fmt::format("train: {} is {}, but {} has real targets, not classes", name, value,
                                    replica.data.dataset->name));
     }
   }
@@ -148,17 +153,22 @@ class Trainings {
     std::vector<std::int64_t> orders, source_orders;
     std::vector<std::int32_t> labels, source_labels;
     std::vector<float> targets;
+    detail::Mixture mixtures;
     for (detail::TrainingRun& training : trainings_) {
       starts.push_back(training.start_epoch());
       orders.insert(orders.end(), training.sampler().order().begin(), training.sampler().order().end());
       labels.insert(labels.end(), training.labels().begin(), training.labels().end());
       targets.insert(targets.end(), training.targets().begin(), training.targets().end());
+      const detail::Mixture& own = training.mixture();
+      mixtures.partners.insert(mixtures.partners.end(), own.partners.begin(), own.partners.end());
+      mixtures.shares.insert(mixtures.shares.end(), own.shares.begin(), own.shares.end());
       if (!training.has_source()) continue;
       const std::vector<std::int64_t> beside = training.source_order();
       source_orders.insert(source_orders.end(), beside.begin(), beside.end());
       source_labels.insert(source_labels.end(), training.source_labels().begin(), training.source_labels().end());
     }
     step.set_order(orders);
+    if (!mixtures.shares.empty()) step.set_mixture(mixtures);
     if (!source_orders.empty()) step.set_source_order(source_orders);
     if (source_labels != source_labels_) step.set_source_labels(source_labels_ = std::move(source_labels));
     if (labels != labels_) step.set_labels(labels_ = std::move(labels));
@@ -189,6 +199,10 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
   const std::pair<bool, const char*> rules[] = {
       {a.batch_size == b.batch_size, "the batch size"},
       {a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule"},
+      {a.clip_norm == b.clip_norm, "the clipping of gradients"},
+      {a.label_smoothing == b.label_smoothing, "the label smoothing"},
+      {(a.mixup > 0) == (b.mixup > 0), "whether there is mixup"},
+      {a.ema == b.ema, "the average of the weights"},
       {a.precision == b.precision, "the precision"},
       {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},
       {first.data.dataset->size() == other.data.dataset->size(), "the number of samples"},

@@ -49,7 +49,7 @@ struct Fault {
 
 constexpr auto no = Transpose::no;
 
-OptimizerState state_of(Operands& t) { return {.counters = t({4}, DType::i64), .rates = t({4}, DType::f64)}; }
+OptimizerState state_of(Operands& t) { return {.counters = t({4}, DType::i64), .rates = t({5}, DType::f64)}; }
 
 const Fault pointwise_faults[] = {
     {"unary", "DeviceError", "missing", [](Operands& t) { unary(t.device, UnaryOp::relu, {}, t({2})); }},
@@ -336,9 +336,29 @@ const Fault training_faults[] = {
        sgd_step(t.device, {&slot, 1}, {}, state);
      }},
     {"adam_step", "DTypeError", "'rates'",
-     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({4}, DType::i64), .rates = t({4})}); }},
+     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({4}, DType::i64), .rates = t({5})}); }},
     {"adam_step", "ShapeError", "'counters'",
-     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({3}, DType::i64), .rates = t({4}, DType::f64)}); }},
+     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({3}, DType::i64), .rates = t({5}, DType::f64)}); }},
+    {"adam_step", "DeviceError", "'average' is missing",
+     [](Operands& t) {
+       const OptimizerSlot slot{t({2}), t({2}), t({2}), t({2})};
+       OptimizerState state = state_of(t);
+       state.average_decay = 0.5;
+       adam_step(t.device, {&slot, 1}, {}, state);
+     }},
+    {"adam_step", "ValueError", "the decay of the average is 1",
+     [](Operands& t) {
+       OptimizerState state = state_of(t);
+       state.average_decay = 1;
+       adam_step(t.device, {}, {}, state);
+     }},
+    {"schedule_free_step", "ValueError", "beta1 is 0",
+     [](Operands& t) { schedule_free_step(t.device, {}, {.beta1 = 0}, state_of(t)); }},
+    {"schedule_free_step", "ShapeError", "'second'",
+     [](Operands& t) {
+       const OptimizerSlot slot{t({2}), t({2}), t({2}), t({3})};
+       schedule_free_step(t.device, {&slot, 1}, {}, state_of(t));
+     }},
     {"advance", "ShapeError", "'loss'", [](Operands& t) { advance(t.device, t({4}, DType::i64), t({5}), t({2}), 64); }},
     {"advance", "DTypeError", "'counters'",
      [](Operands& t) { advance(t.device, t({4}, DType::i32), t({5}), t({1}), 64); }},

@@ -58,7 +58,7 @@ class WeightedNetwork final : public Trainable {
  private:
   /// Of each of the source's samples [m].
   static Value losses(const LabelledBatch& batch, const Value& outputs) {
-    if (batch.features.size() == 1) return objectives::cross_entropy_of_each(outputs, batch.targets.one_hot());
+    if (batch.features.size() == 1) return objectives::cross_entropy_of_each(outputs, batch.targets.class_shares());
     const Value wanted = graph::cast(batch.features.back(), DType::f32);
     return graph::mean(graph::square(graph::subtract(outputs, wanted)), {.axes = {1}});
   }
