@@ -47,7 +47,7 @@ class Features {
     std::vector<double> gathered;
     for (const std::int64_t row : rows) {
       const auto begin = values_.begin() + row * columns_;
-      gathered.insert(taken.end(), begin, begin + columns_);
+      gathered.insert(gathered.end(), begin, begin + columns_);
     }
     return Tensor::from(gathered, {static_cast<std::int64_t>(rows.size()), columns_}, device_);
   }
