@@ -40,8 +40,6 @@ function(rtl_optional_library name library header suffix)
 endfunction()
 rtl_optional_library(png png png.h "")
 rtl_optional_library(jpeg jpeg jpeglib.h "")
-# The serial variant of Debian, beside which there may be one with MPI.
-rtl_optional_library(hdf5 hdf5 hdf5.h hdf5/serial)
 
 if(TARGET CUDA::cudart)
   cmake_path(GET CUDAToolkit_LIBRARY_DIR PARENT_PATH rtl_cuda_root)

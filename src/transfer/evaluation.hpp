@@ -13,7 +13,7 @@ namespace rtl::transfer::detail {
 struct Evaluation {
   const data::Dataset& samples;
   const data::InputNormalization& normalization;  ///< of images and vectors, fitted
-  Device device = Device::cpu();
+  Device device;
   DType parameters = DType::f32;   ///< dtype in which inputs are normalised
   DType activations = DType::f32;  ///< dtype of the batches of images and vectors; tokens are i32
   std::int64_t batch_size = 256;

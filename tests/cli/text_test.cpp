@@ -59,7 +59,8 @@ TEST(TextCommands, ShowTheWordsThatAreWeighed) {
   const Outcome data = place.run({"inspect", spec, "--json", "facts.json"});
   expect_fine(data);
   // Of four texts two have each word: ln(5 / 3) + 1.
-  const auto& words = place.json("facts.json")["most_frequent"];
+  const auto facts = place.json("facts.json");
+  const auto& words = facts["most_frequent"];
   ASSERT_EQ(words.size(), 3U);
   EXPECT_EQ(words[0]["entry"], "good");
   EXPECT_EQ(words[1]["entry"], "bad");
