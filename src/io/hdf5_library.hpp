@@ -12,6 +12,7 @@
 #define H5OPEN
 
 /// What is called of it, by the names of this version's interface.
+// clang-format off
 #define RTL_HDF5_FUNCTIONS(X)                                                                                          \
   X(H5Aclose)                                                                                                          \
   X(H5Aexists_by_name)                                                                                                 \
@@ -23,6 +24,7 @@
                       X(H5Sget_simple_extent_type) X(H5Sis_simple) X(H5Tclose) X(H5Tcopy) X(H5Tget_class)              \
                           X(H5Tget_cset) X(H5Tget_sign) X(H5Tget_size) X(H5Tget_strpad) X(H5Tis_variable_str)          \
                               X(H5Tset_cset) X(H5Tset_size)
+// clang-format on
 
 namespace rtl::io {
 
