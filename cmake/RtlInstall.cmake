@@ -23,7 +23,7 @@ install(FILES ${PROJECT_BINARY_DIR}/rtlConfig.cmake ${PROJECT_BINARY_DIR}/rtlCon
 
 # What a static link needs besides librtl.a, for pkg-config.
 set(RTL_PC_LIBS "")
-set(RTL_PC_NAMES dnnl lapacke openblas hwy)
+set(RTL_PC_NAMES dnnl lapacke openblas hwy zip)
 foreach(name png jpeg)
   string(TOUPPER ${name} upper)
   if(RTL_HAS_${upper})

@@ -34,7 +34,7 @@ target_compile_definitions(rtl PRIVATE RTL_VERSION="${PROJECT_VERSION}" OMPI_SKI
 target_compile_options(rtl PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-math-errno -fno-trapping-math>)
 target_link_libraries(rtl
   PRIVATE $<BUILD_INTERFACE:rtl_options> fmt::fmt $<BUILD_INTERFACE:nlohmann_json::nlohmann_json> ZLIB::ZLIB
-    OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy)
+    OpenMP::OpenMP_CXX rtl::dnnl rtl::lapacke rtl::openblas rtl::hwy rtl::zip)
 
 # Pictures: what is not there is reported by NotCompiled when it is needed.
 foreach(name png jpeg)
@@ -47,6 +47,25 @@ foreach(name png jpeg)
     message(STATUS "rtl: lib${name} was not found; this build reads no ${upper} files")
   endif()
 endforeach()
+
+# HDF5, by Debian's serial variant, beside which there may be one with MPI. It is loaded when it is needed, by its soname.
+find_library(RTL_HDF5_LIBRARY hdf5 PATH_SUFFIXES hdf5/serial)
+find_path(RTL_HDF5_INCLUDE_DIR hdf5.h PATH_SUFFIXES hdf5/serial)
+mark_as_advanced(RTL_HDF5_LIBRARY RTL_HDF5_INCLUDE_DIR)
+if(RTL_HDF5_LIBRARY AND RTL_HDF5_INCLUDE_DIR)
+  file(REAL_PATH ${RTL_HDF5_LIBRARY} file)
+  cmake_path(GET file FILENAME file)
+  string(REGEX REPLACE "(\\.so\\.[0-9]+).*" "\\1" file ${file})
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/hdf5.cpp ${PROJECT_SOURCE_DIR}/src/io/hdf5_library.cpp
+    APPEND PROPERTY COMPILE_DEFINITIONS RTL_WITH_HDF5=1 RTL_HDF5_LIBRARY="${file}")
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/hdf5.cpp ${PROJECT_SOURCE_DIR}/src/io/hdf5_library.cpp
+    APPEND PROPERTY INCLUDE_DIRECTORIES ${RTL_HDF5_INCLUDE_DIR})
+  target_link_libraries(rtl PRIVATE ${CMAKE_DL_LIBS})
+else()
+  set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/io/hdf5.cpp ${PROJECT_SOURCE_DIR}/src/io/hdf5_library.cpp
+    APPEND PROPERTY COMPILE_DEFINITIONS RTL_WITH_HDF5=0)
+  message(STATUS "rtl: libhdf5 was not found; this build reads no HDF5 files")
+endif()
 
 # The arithmetic is in kernels, solvers and theory; elsewhere unrolled loops only make the library larger, and in builds
 # with sanitizers optimising takes longer than it saves.

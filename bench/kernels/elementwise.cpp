@@ -81,6 +81,8 @@ void add_elementwise_kernels(const Device& device, KernelCases& cases) {
                    [=] { kernels::sgd_step(device, slots(), {.momentum = 0.9}, state()); }});
   cases.push_back(
       {"adam_step", "32768x128", 12 * count, 7 * bytes, [=] { kernels::adam_step(device, slots(), {}, state()); }});
+  cases.push_back({"schedule_free_step", "32768x128", 14 * count, 7 * bytes,
+                   [=] { kernels::schedule_free_step(device, slots(), {}, state()); }});
   const Shared losses = shared_zeros({1}, DType::f64, device);
   const Shared advanced = shared_zeros({kernels::Counters::count}, DType::i64, device);
   cases.push_back({"advance", "with a copy of the counters", 0, 112, [=] {

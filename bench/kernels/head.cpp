@@ -6,6 +6,7 @@
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
+#include "rtl/kernels/sparse.hpp"
 
 namespace rtl::bench {
 namespace {
@@ -47,6 +48,23 @@ void add_gathers(const Device& device, KernelCases& cases) {
                    [=] { kernels::gather_images(device, *pictures, *chosen, *scale, *scale, *narrow_batch); }});
 }
 
+/// Sums over ten neighbours of each of 5000 nodes.
+void add_sparse(const Device& device, KernelCases& cases) {
+  constexpr std::int64_t nodes = 5000, each = 10;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Shared x = shared_values({nodes, 64}, dtype, device), y = shared_zeros({nodes, 64}, dtype, device);
+    std::vector<std::int32_t> begins;
+    for (std::int64_t i = 0; i <= nodes; ++i) begins.push_back(static_cast<std::int32_t>(each * i));
+    const auto offsets = std::make_shared<Tensor>(Tensor::from(begins, {nodes + 1}, device));
+    const auto columns = std::make_shared<Tensor>(random_integers(nodes * each, nodes, device, 5));
+    const Shared values = shared_values({nodes * each}, device);
+    cases.push_back({"sparse_product", dtype == DType::f32 ? "10 of 5000x64" : "10 of 5000x64 bf16",
+                     2.0 * nodes * each * 64, 2 * static_cast<double>(x->bytes()) + 8.0 * nodes * each, [=] {
+                       kernels::sparse_product(device, {*offsets, *columns, *values}, *x, *y);
+                     }});
+  }
+}
+
 void add_fusion(const Device& device, KernelCases& cases) {
   constexpr std::int64_t n = 512, inner = 512, source = 64, classes = 100;
   const Shared h = shared_values({n, inner}, device);
@@ -71,6 +89,7 @@ void add_fusion(const Device& device, KernelCases& cases) {
 
 void add_head_kernels(const Device& device, KernelCases& cases) {
   add_gathers(device, cases);
+  add_sparse(device, cases);
   add_fusion(device, cases);
   const Shared logits = shared_values({4096, 100}, device);
   const Shared probabilities = shared_zeros(logits->shape(), DType::f32, device);

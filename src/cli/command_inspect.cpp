@@ -16,8 +16,10 @@
 #include "cli/json_report.hpp"
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
+#include "data/text_vocabulary.hpp"
 #include "io/json.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/text_encoder.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/file_kind.hpp"
 #include "rtl/io/npy.hpp"
@@ -153,6 +155,29 @@ void add_array(Json& json, const std::string& name, const io::Bytes& content, co
 
 bool is_npy(const std::string& name) { return name.ends_with(".npy") || name.ends_with(".npy.gz"); }
 
+/// What makes inputs of texts, and the most frequent words of those that count them.
+void add_encoder(Json& json, const data::TextEncoder& encoder) {
+  constexpr std::size_t shown = 10;
+  json["encoding"] = encoder.describe();
+  if (!encoder.counts_words()) return;
+  json["most_frequent"] = Json::array();
+  for (const data::WeightedEntry& entry : data::most_frequent_entries(encoder, shown)) {
+    json["most_frequent"].push_back({{"entry", entry.entry}, {"weight", entry.weight}});
+  }
+}
+
+void print_encoder(const Json& json) {
+  if (!json.contains("encoding")) return;
+  fmt::print("texts as {}\n", printable(json["encoding"].get<std::string>()));
+  if (!json.contains("most_frequent")) return;
+  std::string entries;
+  for (const Json& entry : json["most_frequent"]) {
+    entries += fmt::format("{}{} x {:.3f}", entries.empty() ? "" : ", ", printable(entry["entry"].get<std::string>()),
+                           entry["weight"].get<double>());
+  }
+  fmt::print("most frequent, with weights: {}\n", entries);
+}
+
 Json inspect_file(const std::string& path) {
   const Device host = Device::cpu();
   Json json = {{"rtl", RTL_VERSION}, {"file", path}, {"values", std::int64_t{0}}, {"tensors", Json::array()}};
@@ -164,6 +189,9 @@ Json inspect_file(const std::string& path) {
     if (const auto inputs = file.metadata().find(data::preprocessing_key); inputs != file.metadata().end()) {
       const data::Preprocessing prepared = data::Preprocessing::parse(path, inputs->second);
       json["inputs"] = {{"columns", prepared.input_names()}, {"steps", prepared.describe()}};
+    }
+    if (const auto texts = file.metadata().find(data::text_encoder_key); texts != file.metadata().end()) {
+      add_encoder(json, *data::TextEncoder::parse(path, texts->second));
     }
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
     for (const auto& unread : file.unread()) add_unread(json, unread);
@@ -234,9 +262,10 @@ void print_file(const Json& json) {
       fmt::print("inputs: {}\n", printable(step.get<std::string>()));
     }
   }
+  print_encoder(json);
   if (json.contains("metadata")) {
     for (const auto& [key, value] : json["metadata"].items()) {
-      if (key == data::preprocessing_key) continue;
+      if (key == data::preprocessing_key || key == data::text_encoder_key) continue;
       fmt::print("{}: {}\n", printable(key), shortened(printable(value.get<std::string>())));
     }
   }
@@ -288,7 +317,7 @@ Json inspect_data(const std::string& spec) {
                {"train", describe_part(parts.train)},
                {"test", describe_part(parts.test)}};
   if (parts.train.is_regression()) json["outputs"] = parts.train.outputs();
-  if (parts.train.text != nullptr) json["encoding"] = parts.train.text->describe();
+  if (parts.train.text != nullptr) add_encoder(json, *parts.train.text);
   if (parts.train.has_labels()) {
     json["classes"] = parts.train.classes;
     json["class_names"] = parts.train.class_names;
@@ -348,7 +377,7 @@ void print_data(const Json& json) {
   if (classes) print_classes(json);
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
-  if (json.contains("encoding")) fmt::print("texts as {}\n", json["encoding"].get<std::string>());
+  print_encoder(json);
   print_columns(json["columns"].get<std::vector<std::string>>());
   for (const auto& note : json["notes"]) fmt::print("note: {}\n", printable(note.get<std::string>()));
 }

@@ -122,17 +122,11 @@ std::string join(const std::vector<std::string>& parts) {
   return text;
 }
 
+/// Every option, for people.
 std::string describe(const transfer::TrainingOptions& training) {
-  std::string text = fmt::format("{}, learning rate {}, momentum {}{}, weight decay {}, {} schedule",
-                                 transfer::to_string(training.optimizer), training.learning_rate, training.momentum,
-                                 training.nesterov ? " (Nesterov's)" : "", training.weight_decay,
-                                 transfer::to_string(training.schedule));
-  if (training.schedule == transfer::ScheduleKind::step) {
-    text += fmt::format(" (times {} after every {} epochs)", training.schedule_factor, training.schedule_epochs);
-  }
-  if (training.l2sp_strength > 0) text += fmt::format(", L2-SP {}", training.l2sp_strength);
-  if (training.precision != Precision::f32) text += ", in " + to_string(training.precision);
-  return text + fmt::format(", {} epochs, batches of {}", training.epochs, training.batch_size);
+  std::string text = transfer::to_text(transfer::option_values(training));
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
 }
 
 Protocol describe_protocol(const transfer::Comparison& comparison, const std::vector<transfer::FrozenSource>& sources,
@@ -351,6 +345,7 @@ void run(const Arguments& arguments) {
   }
   Json json = to_json(comparison);
   json["precision"] = to_string(options.training.precision);
+  json["training"] = transfer::option_values(options.training);
   json["stress"] = arguments.stress.texts;
   json["out"] = arguments.out.empty() ? Json() : Json(arguments.out);
   write_json(arguments.json, json);

@@ -8,6 +8,8 @@
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/number_checks.hpp"
+#include "cli/strategy_list.hpp"
+#include "core/joined.hpp"
 
 namespace rtl::cli {
 
@@ -25,8 +27,8 @@ Device DeviceArguments::open() const {
   }
 }
 
-CLI::Option* add_precision(CLI::App& command, std::string& precision, const std::string& what) {
-  return command
+void add_precision(CLI::App& command, std::string& precision, const std::string& what) {
+  command
       .add_option("--precision", precision,
                   "arithmetic " + what + ": f32, or bf16, whose weights and sums of products stay f32")
       ->capture_default_str();
@@ -40,42 +42,47 @@ Precision parsed_precision(const std::string& precision) {
   }
 }
 
-void TrainingArguments::add_to(CLI::App& command) {
+namespace {
+
+/// A flag of an option that options are described with, which puts its value into `options`.
+void add_flag_of(CLI::App& command, const transfer::OptionInfo& info, transfer::TrainingOptions& options) {
+  const std::string flag = flag_of(info.name);
+  const auto put = [&options, flag, name = info.name](const std::string& value) {
+    try {
+      transfer::fill_options(options, {{name, value}});
+    } catch (const ValueError& error) {
+      throw CLI::ValidationError(flag, error.what());
+    }
+  };
   const std::string group = "Training";
-  command.add_option("--epochs", options.epochs, "passes over the training samples")
-      ->capture_default_str()
+  if (info.choices == std::vector<std::string>{"no", "yes"}) {
+    command
+        .add_flag_callback(
+            flag, [put] { put("yes"); }, info.help)
+        ->group(group);
+    return;
+  }
+  std::string help = info.help;
+  if (!info.choices.empty()) help += ": " + joined(info.choices, ", ");
+  if (!info.range.empty()) help += "; " + info.range;
+  command.add_option_function<std::string>(flag, put, help)
+      ->default_str(info.default_value)
+      ->type_name(info.range.empty() ? "TEXT" : "NUMBER")
       ->group(group);
-  command.add_option("--batch-size", options.batch_size, "samples a step")->capture_default_str()->group(group);
-  command.add_option("--learning-rate", options.learning_rate, "of the optimizer")->capture_default_str()->group(group);
-  command.add_option("--momentum", options.momentum, "of sgd")->capture_default_str()->group(group);
-  command.add_option("--optimizer", optimizer, "sgd, adam or adamw")->capture_default_str()->group(group);
-  command.add_flag("--nesterov", options.nesterov, "Nesterov's momentum, for sgd")->group(group);
-  command.add_option("--weight-decay", options.weight_decay, "of the optimizer")->capture_default_str()->group(group);
-  command
-      .add_option("--l2sp-strength", options.l2sp_strength,
-                  "L2-SP: draws all weights to those that the training starts from; in a comparison only where these "
-                  "are a source's, in fine-tune and its like and in probe with the source's own head")
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--schedule", schedule, "constant, step or cosine")->capture_default_str()->group(group);
-  command.add_option("--schedule-epochs", options.schedule_epochs, "of step: epochs between two changes of the rate")
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--schedule-factor", options.schedule_factor, "of step: what the rate is multiplied by")
-      ->capture_default_str()
-      ->group(group);
-  add_precision(command, precision, "of training and of frozen sources")->group(group);
+}
+
+}  // namespace
+
+void TrainingArguments::add_to(CLI::App& command) {
+  for (const transfer::OptionInfo& info : transfer::describe_options<transfer::TrainingOptions>()) {
+    add_flag_of(command, info, options);
+  }
   command
       .add_option("--normalize", normalization,
                   "inputs of the trained network: half, imagenet, lite, cifar or none for images, standardize (by the "
                   "training rows) or none for vectors; auto: half, or standardize")
       ->capture_default_str()
-      ->group(group);
-  command
-      .add_option("--checkpoint-interval", options.checkpoint_interval,
-                  "epochs after which an unfinished training is kept, where it is")
-      ->capture_default_str()
-      ->group(group);
+      ->group("Training");
   const std::string protocol = "Protocol";
   command
       .add_option(
@@ -86,27 +93,17 @@ void TrainingArguments::add_to(CLI::App& command) {
   command.add_option("--train-offset", train_offset, "leave out the first N training samples")
       ->check(at_least(0))
       ->group(protocol);
-  command
-      .add_option("--label-flips", options.label_flips,
-                  "probability with which a training label becomes another class, each equally likely")
-      ->check(CLI::Range(0.0, 1.0))
-      ->group(protocol);
-  command.add_flag("--flip-each-epoch", options.flip_each_epoch, "draw the label flips anew in every epoch")
-      ->group(protocol);
 }
 
 transfer::TrainingOptions TrainingArguments::training() const {
   try {
-    transfer::TrainingOptions all = options;
-    all.optimizer = transfer::parse_optimizer(optimizer);
-    all.schedule = transfer::parse_schedule(schedule);
-    all.precision = parsed_precision(precision);
-    all.stop = interrupted;
-    all.validate();
-    return all;
+    options.validate();
   } catch (const ValueError& error) {
     throw UsageError(error.what());
   }
+  transfer::TrainingOptions all = options;
+  all.stop = interrupted;
+  return all;
 }
 
 data::Normalization TrainingArguments::parsed_normalization(const data::Dataset& train) const {

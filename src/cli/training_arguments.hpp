@@ -22,22 +22,20 @@ struct DeviceArguments {
 };
 
 /// Adds --precision, read by parsed_precision.
-CLI::Option* add_precision(CLI::App& command, std::string& precision, const std::string& what);
+void add_precision(CLI::App& command, std::string& precision, const std::string& what);
 /// Throws UsageError for an unknown name.
 Precision parsed_precision(const std::string& precision);
 
-/// --epochs, --batch-size, ... The defaults are those of transfer::TrainingOptions.
+/// A flag for each option that transfer::TrainingOptions describes, --normalize and which samples are taken. To stay
+/// where it is after add_to.
 struct TrainingArguments {
   transfer::TrainingOptions options;
-  std::string optimizer = "sgd";
-  std::string schedule = "constant";
   std::string normalization = "auto";
-  std::string precision = "f32";
   std::int64_t train_limit = 0;
   std::int64_t train_offset = 0;
 
   void add_to(CLI::App& command);
-  /// options with the named members filled in. Throws UsageError for values outside their range.
+  /// options, which end with Ctrl-C. Throws UsageError for those that contradict each other.
   transfer::TrainingOptions training() const;
   /// Throws UsageError for an unknown name.
   data::Normalization parsed_normalization() const;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "data/array_inputs.hpp"
 #include "rtl/core/error.hpp"
@@ -61,31 +62,32 @@ std::vector<std::string> number_labels(const std::string& file, const Tensor& va
   return labels;
 }
 
-}  // namespace
-
-LabelTexts array_labels(const std::string& file, std::span<const std::byte> content, const Device& host,
-                        std::vector<std::string>& notes) {
-  LabelTexts texts;
-  texts.file = file;
-  texts.place = "sample";
-  if (io::npy_holds_text(content, file)) {
-    io::TextArray array = io::parse_npy_text(content, file);
-    if (!is_column(array.shape)) fail_shape(file, "text " + array.shape.to_string());
-    texts.labels = std::move(array.values);
-  } else {
-    texts.labels = number_labels(file, io::parse_npy(content, file, host), notes);
-  }
-  if (texts.labels.empty()) throw FormatError(file, "holds no sample");
+LabelTexts samples_of(const std::string& file, std::vector<std::string> labels) {
+  if (labels.empty()) throw FormatError(file, "holds no sample");
+  LabelTexts texts{file, std::move(labels), {}, "sample"};
   texts.places.resize(texts.labels.size());
   std::iota(texts.places.begin(), texts.places.end(), 0);
   return texts;
 }
 
-Tensor array_targets(const std::string& file, std::span<const std::byte> content, const Device& host) {
-  if (io::npy_holds_text(content, file)) {
-    throw FormatError(file, "holds text; real targets are numbers, and texts are classes (target=class)");
-  }
-  const Tensor values = io::parse_npy(content, file, host);
+}  // namespace
+
+LabelTexts array_labels(const std::string& file, const Tensor& values, std::vector<std::string>& notes) {
+  return samples_of(file, number_labels(file, values, notes));
+}
+
+LabelTexts array_labels(const std::string& file, io::TextArray texts) {
+  if (!is_column(texts.shape)) fail_shape(file, "text " + texts.shape.to_string());
+  return samples_of(file, std::move(texts.values));
+}
+
+LabelTexts array_labels(const std::string& file, std::span<const std::byte> content, const Device& host,
+                        std::vector<std::string>& notes) {
+  if (io::npy_holds_text(content, file)) return array_labels(file, io::parse_npy_text(content, file));
+  return array_labels(file, io::parse_npy(content, file, host), notes);
+}
+
+Tensor array_targets(const std::string& file, const Tensor& values, const Device& host) {
   if (values.rank() < 1 || values.rank() > 2) {
     throw FormatError(file, fmt::format("holds {} {}; real targets are [N] or [N, outputs]", name_of(values.dtype()),
                                         values.shape().to_string()));
@@ -93,6 +95,13 @@ Tensor array_targets(const std::string& file, std::span<const std::byte> content
   if (values.count() == 0) throw FormatError(file, fmt::format("holds no value: {}", values.shape().to_string()));
   return finite_matrix(file, array_numbers(values), {values.extent(0), values.count() / values.extent(0)}, "target",
                        host);
+}
+
+Tensor array_targets(const std::string& file, std::span<const std::byte> content, const Device& host) {
+  if (io::npy_holds_text(content, file)) {
+    throw FormatError(file, "holds text; real targets are numbers, and texts are classes (target=class)");
+  }
+  return array_targets(file, io::parse_npy(content, file, host), host);
 }
 
 }  // namespace rtl::data

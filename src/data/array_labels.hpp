@@ -6,9 +6,15 @@
 #include <vector>
 
 #include "data/text_table.hpp"
-#include "rtl/io/file.hpp"
+#include "rtl/io/npy.hpp"
 
 namespace rtl::data {
+
+/// Labels as below, of arrays that were read.
+LabelTexts array_labels(const std::string& file, const Tensor& values, std::vector<std::string>& notes);
+LabelTexts array_labels(const std::string& file, io::TextArray texts);
+/// Targets likewise.
+Tensor array_targets(const std::string& file, const Tensor& values, const Device& host);
 
 /// The labels of a .npy file in memory: text, or numbers of any dtype, [N] or [N, 1]; numbers are written shortest, so
 /// that 3 and 3.0 are one label. Rows [N, K] of zeros with a single one are the labels 0 .. K-1; a note says so. Throws

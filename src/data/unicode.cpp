@@ -19,12 +19,12 @@ bool contains(const std::vector<Range>& ranges, char32_t code) {
 }
 
 /// A code point in front of `text`, and how many bytes it takes; 0 bytes for what is no UTF-8.
-struct Taken {
+struct CodePoint {
   char32_t code = replacement;
   std::size_t bytes = 0;
 };
 
-Taken take(std::string_view text) {
+CodePoint first_code_point(std::string_view text) {
   const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char first = byte(0);
   if (first < 0x80) return {first, 1};
@@ -80,13 +80,13 @@ std::vector<Base> decoded_bases(std::span<const std::int32_t> numbers) {
 void check_utf8(const std::string& file, std::string_view text, std::int64_t line) {
   std::size_t line_begin = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const Taken taken = take(text.substr(at));
-    if (taken.bytes == 0) {
+    const CodePoint point = first_code_point(text.substr(at));
+    if (point.bytes == 0) {
       throw FormatError(file, fmt::format("line {}, byte {}: 0x{:02X} is no UTF-8; save the text as UTF-8", line,
                                           at - line_begin + 1, static_cast<unsigned char>(text[at])));
     }
-    at += taken.bytes;
-    if (taken.code != '\n') continue;
+    at += point.bytes;
+    if (point.code != '\n') continue;
     ++line;
     line_begin = at;
   }
@@ -96,9 +96,9 @@ std::u32string decode(std::string_view text) {
   std::u32string codes;
   codes.reserve(text.size());
   while (!text.empty()) {
-    const Taken taken = take(text);
-    codes.push_back(taken.code);
-    text.remove_prefix(std::max<std::size_t>(taken.bytes, 1));
+    const CodePoint point = first_code_point(text);
+    codes.push_back(point.code);
+    text.remove_prefix(std::max<std::size_t>(point.bytes, 1));
   }
   return codes;
 }

@@ -24,11 +24,14 @@ std::vector<std::int64_t> StepState::counters_of(std::uint64_t seed, std::int64_
   return values;
 }
 
-std::vector<double> StepState::rates_of(double learning_rate, double weight_decay, double l2sp_strength) {
+std::vector<double> StepState::rates_of(double learning_rate, double weight_decay, double l2sp_strength,
+                                        double warmup_steps, double weight_sum) {
   std::vector<double> values(kernels::Rates::count);
   values[kernels::Rates::learning_rate] = learning_rate;
   values[kernels::Rates::weight_decay] = weight_decay;
   values[kernels::Rates::l2sp_strength] = l2sp_strength;
+  values[kernels::Rates::warmup_steps] = warmup_steps;
+  values[kernels::Rates::weight_sum] = weight_sum;
   return values;
 }
 
@@ -37,9 +40,11 @@ void StepState::set_counters(std::uint64_t seed, std::int64_t step, std::int64_t
   copy_bytes(Tensor::from(counters_of(seed, step, begin, batch), tensor.shape(), tensor.device().host()), tensor);
 }
 
-void StepState::set_rates(double learning_rate, double weight_decay, double l2sp_strength) {
+void StepState::set_rates(double learning_rate, double weight_decay, double l2sp_strength, double warmup_steps,
+                          double weight_sum) {
   Tensor& tensor = rates_.tensor();
-  copy_bytes(Tensor::from(rates_of(learning_rate, weight_decay, l2sp_strength), tensor.shape(), tensor.device().host()),
+  copy_bytes(Tensor::from(rates_of(learning_rate, weight_decay, l2sp_strength, warmup_steps, weight_sum),
+                          tensor.shape(), tensor.device().host()),
              tensor);
 }
 

@@ -134,7 +134,7 @@ Tensor parse_npy(std::span<const std::byte> bytes, const std::string& name, cons
 
 Tensor read_npy(const std::string& path, const Device& device) { return parse_npy(read_file_gz(path), path, device); }
 
-Bytes encode_npy(ConstView values) {
+Bytes npy_prefix(ConstView values) {
   if (!values.given() || !values.is_contiguous()) {
     throw ShapeError(
         fmt::format("encode_npy: the view is {}; give a contiguous tensor", values.given() ? "strided" : "missing"));
@@ -150,15 +150,21 @@ Bytes encode_npy(ConstView values) {
   header.append(alignment - 1 - (before + header.size()) % alignment, ' ');
   header += '\n';
   const auto length = static_cast<std::uint16_t>(header.size());
-  Bytes content(before + header.size() + values.bytes());
-  std::memcpy(content.data(), magic.data(), magic.size());
-  content[magic.size()] = std::byte{1};
-  std::memcpy(content.data() + magic.size() + 2, &length, 2);
-  std::memcpy(content.data() + before, header.data(), header.size());
+  Bytes prefix(before + header.size());
+  std::memcpy(prefix.data(), magic.data(), magic.size());
+  prefix[magic.size()] = std::byte{1};
+  std::memcpy(prefix.data() + magic.size() + 2, &length, 2);
+  std::memcpy(prefix.data() + before, header.data(), header.size());
+  return prefix;
+}
+
+Bytes encode_npy(ConstView values) {
+  Bytes content = npy_prefix(values);
+  const std::size_t before = content.size();
+  content.resize(before + values.bytes());
   if (values.bytes() > 0) {
-    std::byte* to = content.data() + before + header.size();
     const Device host = Device::cpu(1);
-    copy_bytes(values, View(to, values.dtype(), values.shape(), host));
+    copy_bytes(values, View(content.data() + before, values.dtype(), values.shape(), host));
   }
   return content;
 }

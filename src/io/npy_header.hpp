@@ -8,6 +8,7 @@
 
 #include "rtl/core/shape.hpp"
 #include "rtl/core/tensor.hpp"
+#include "rtl/io/file.hpp"
 
 namespace rtl::io {
 
@@ -29,6 +30,10 @@ void check_npy_size(const NpyContent& content, std::size_t bytes, const std::str
 
 /// Bytes of an element of numbers. Throws FormatError for other types.
 std::size_t npy_element_bytes(const NpyContent& content, const std::string& name);
+
+/// What stands before the values of a .npy file: magic, version and header. Throws ShapeError for a strided view and
+/// DTypeError for bf16.
+Bytes npy_prefix(ConstView values);
 
 /// The values as parse_npy gives them.
 Tensor npy_values(const NpyContent& content, const std::string& name, const Device& device);

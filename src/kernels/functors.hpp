@@ -9,7 +9,6 @@
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/random.hpp"
-#include "rtl/kernels/optimizer_step.hpp"
 #include "rtl/kernels/pointwise.hpp"
 
 namespace rtl::kernels::functors {
@@ -302,74 +301,6 @@ struct Normal {
     return std::fma(deviation, radius * (i == even ? std::cos(angle) : std::sin(angle)), mean);
   }
 };
-
-/// The numbers of one replica that an optimizer step depends on.
-struct StepNumbers {
-  const std::int64_t* counters;
-  const double* rates;
-  RTL_HOST_DEVICE double rate(std::int64_t which) const { return rates[which]; }
-  /// Number of this step, from 1.
-  RTL_HOST_DEVICE double number() const { return static_cast<double>(counters[Counters::step] + 1); }
-};
-
-/// One element of an SGD step: see sgd_step in "rtl/kernels/optimizer_step.hpp".
-template <typename T>
-struct SgdUpdate {
-  T learning_rate, momentum, weight_decay, l2sp_strength;
-  bool nesterov;
-  /// `start` is w itself where there is no start point; `v` is passed through without momentum.
-  RTL_HOST_DEVICE void operator()(T& w, T g, T& v, T start) const {
-    g += weight_decay * w + l2sp_strength * (w - start);
-    if (momentum != T{0}) {
-      v = momentum * v + g;
-      g = nesterov ? g + momentum * v : v;
-    }
-    w -= learning_rate * g;
-  }
-};
-
-/// One element of an Adam or AdamW step.
-template <typename T>
-struct AdamUpdate {
-  T step_size;        ///< learning_rate / (1 - beta1^step)
-  T beta1, rest1;     ///< rest1 = 1 - beta1
-  T beta2, rest2;     ///< rest2 = 1 - beta2
-  T root_correction;  ///< sqrt(1 - beta2^step)
-  T epsilon;
-  T weight_decay;  ///< coupled: into the gradient; 0 for AdamW
-  T shrink;        ///< AdamW: 1 - learning_rate * weight_decay; else 1
-  T l2sp_strength;
-  RTL_HOST_DEVICE void operator()(T& w, T g, T& m, T& v, T start) const {
-    g += weight_decay * w + l2sp_strength * (w - start);
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * g * g;
-    w = shrink * w - step_size * m / (std::sqrt(v) / root_correction + epsilon);
-  }
-};
-
-template <typename T>
-RTL_HOST_DEVICE SgdUpdate<T> update_of(const SgdRule& rule, const StepNumbers& numbers) {
-  return {static_cast<T>(numbers.rate(Rates::learning_rate)), static_cast<T>(rule.momentum),
-          static_cast<T>(numbers.rate(Rates::weight_decay)), static_cast<T>(numbers.rate(Rates::l2sp_strength)),
-          rule.nesterov};
-}
-
-template <typename T>
-RTL_HOST_DEVICE AdamUpdate<T> update_of(const AdamRule& rule, const StepNumbers& numbers) {
-  const double learning_rate = numbers.rate(Rates::learning_rate), decay = numbers.rate(Rates::weight_decay);
-  const double correction1 = 1.0 - std::pow(rule.beta1, numbers.number());
-  const double correction2 = 1.0 - std::pow(rule.beta2, numbers.number());
-  return {static_cast<T>(learning_rate / correction1),
-          static_cast<T>(rule.beta1),
-          static_cast<T>(1.0 - rule.beta1),
-          static_cast<T>(rule.beta2),
-          static_cast<T>(1.0 - rule.beta2),
-          static_cast<T>(std::sqrt(correction2)),
-          static_cast<T>(rule.epsilon),
-          static_cast<T>(rule.decoupled ? 0.0 : decay),
-          static_cast<T>(rule.decoupled ? 1.0 - learning_rate * decay : 1.0),
-          static_cast<T>(numbers.rate(Rates::l2sp_strength))};
-}
 
 /// Calls f(functor of op).
 template <typename F>

@@ -65,11 +65,12 @@ void ridge_path_errors(const Device& device, const RidgePathRows& rows, View lef
   check::on_device(call, device,
                    {{"targets", rows.targets, check::optional},
                     {"mixing", rows.mixing, check::optional},
-                    {"taken", rows.taken, check::optional},
+                    {"intercept_leverage", rows.intercept_leverage, check::optional},
                     {"left_out", left_out},
                     {"residual", residual}});
   const DType dtype = rows.basis.dtype();
-  const check::Named optional[] = {{"targets", rows.targets}, {"mixing", rows.mixing}, {"taken", rows.taken}};
+  const check::Named optional[] = {
+      {"targets", rows.targets}, {"mixing", rows.mixing}, {"intercept_leverage", rows.intercept_leverage}};
   for (const check::Named& named : optional) {
     check::dtype(call, named, dtype);
     check::contiguous(call, {named});
@@ -87,7 +88,7 @@ void ridge_path_errors(const Device& device, const RidgePathRows& rows, View lef
   check::shape(call, {"targets", rows.targets}, {batch, k, n});
   check::shape(call, {"filters", rows.filters}, {batch, s, r});
   check::shape(call, {"mixing", rows.mixing}, {batch, penalties, s});
-  check::shape(call, {"taken", rows.taken}, {batch, n});
+  check::shape(call, {"intercept_leverage", rows.intercept_leverage}, {batch, n});
   for (const check::Named& named : {check::Named{"left_out", left_out}, {"residual", residual}}) {
     check::dtype(call, named, DType::f64);
     check::shape(call, named, {batch, penalties, k});

@@ -38,12 +38,13 @@ Optimizer::Optimizer(const char* name, std::vector<NamedStorage> parameters, std
   check_not_negative("learning_rate", rates.learning_rate);
   check_not_negative("weight_decay", rates.weight_decay);
   check_not_negative("l2sp_strength", rates.l2sp_strength);
+  check_not_negative("warmup_steps", rates.warmup_steps);
   for (NamedStorage& parameter : parameters) {
     const auto same = [&](const Slot& slot) { return slot.parameter.name == parameter.name; };
     if (std::any_of(slots_.begin(), slots_.end(), same)) {
       throw ValueError(fmt::format("{}: two parameters are called '{}'", name, parameter.name));
     }
-    Slot slot{std::move(parameter), {}, {}};
+    Slot slot{std::move(parameter), {}, {}, {}};
     const Tensor& weight = slot.parameter.storage.tensor();
     while (slot.moments.size() < moment_names_.size()) {
       slot.moments.emplace_back(Tensor::zeros(weight.shape(), weight.dtype(), weight.device()));
@@ -59,6 +60,11 @@ void Optimizer::check_not_negative(const char* option, double value) const {
 void Optimizer::set_learning_rate(double learning_rate) {
   check_not_negative("learning_rate", learning_rate);
   rates_.learning_rate = learning_rate;
+}
+
+void Optimizer::set_warmup_steps(double steps) {
+  check_not_negative("warmup_steps", steps);
+  rates_.warmup_steps = steps;
 }
 
 std::vector<graph::Value> Optimizer::parameters(graph::Graph& graph) const {
@@ -85,7 +91,9 @@ void Optimizer::record(const graph::StepState::Values& step, std::span<const gra
          .gradient = gradients[i],
          .first = moment(0),
          .second = moment(1),
-         .start = slot.start.defined() ? graph.variable("start/" + slot.parameter.name, slot.start) : graph::Value()});
+         .start = slot.start.defined() ? graph.variable("start/" + slot.parameter.name, slot.start) : graph::Value(),
+         .average =
+             slot.average.defined() ? graph.variable("average/" + slot.parameter.name, slot.average) : graph::Value()});
   }
   if (!optimized.empty()) record_step(step, optimized);
 }
@@ -104,11 +112,39 @@ void Optimizer::start_from_here() {
   for (Slot& slot : slots_) slot.start = graph::Storage(slot.parameter.storage.tensor().clone());
 }
 
+void Optimizer::average_weights(double decay) {
+  if (!(decay > 0 && decay < 1)) {
+    throw ValueError(fmt::format("{}: a decay of the average of {}; it must be in (0, 1)", name_, decay));
+  }
+  average_decay_ = decay;
+  for (Slot& slot : slots_) slot.average = graph::Storage(slot.parameter.storage.tensor().clone());
+}
+
+void Optimizer::take_evaluated_weights() const {
+  for (const Slot& slot : slots_) {
+    Tensor& weight = slot.parameter.storage.tensor();
+    slot.average.defined() ? copy_bytes(slot.average.tensor(), weight) : evaluate(weight, slot.moments);
+  }
+}
+
+void Optimizer::start_at_weights(std::size_t moment) {
+  for (Slot& slot : slots_) copy_bytes(slot.parameter.storage.tensor(), slot.moments.at(moment).tensor());
+}
+
+std::vector<NamedStorage> Optimizer::kept(const Slot& slot) const {
+  std::vector<NamedStorage> all;
+  for (std::size_t i = 0; i < slot.moments.size(); ++i) {
+    all.push_back({moment_names_[i] + "/" + slot.parameter.name, slot.moments[i]});
+  }
+  if (slot.start.defined()) all.push_back({"start/" + slot.parameter.name, slot.start});
+  if (slot.average.defined()) all.push_back({"average/" + slot.parameter.name, slot.average});
+  return all;
+}
+
 std::vector<graph::Storage> Optimizer::storages() const {
   std::vector<graph::Storage> all;
   for (const Slot& slot : slots_) {
-    all.insert(all.end(), slot.moments.begin(), slot.moments.end());
-    if (slot.start.defined()) all.push_back(slot.start);
+    for (NamedStorage& own : kept(slot)) all.push_back(std::move(own.storage));
   }
   return all;
 }
@@ -117,10 +153,7 @@ std::vector<NamedTensor> Optimizer::state() const {
   const Device host = slots_.front().parameter.storage.device().host();
   std::vector<NamedTensor> state;
   for (const Slot& slot : slots_) {
-    for (std::size_t i = 0; i < slot.moments.size(); ++i) {
-      state.push_back({moment_names_[i] + "/" + slot.parameter.name, slot.moments[i].tensor().to(host)});
-    }
-    if (slot.start.defined()) state.push_back({"start/" + slot.parameter.name, slot.start.tensor().to(host)});
+    for (const NamedStorage& own : kept(slot)) state.push_back({own.name, own.storage.tensor().to(host)});
   }
   return state;
 }
@@ -128,16 +161,12 @@ std::vector<NamedTensor> Optimizer::state() const {
 void Optimizer::load_state(const std::vector<NamedTensor>& state) {
   std::vector<std::pair<const Tensor*, graph::Storage>> ready;
   for (const Slot& slot : slots_) {
-    const auto take = [&](const std::string& name, const graph::Storage& target) {
-      const Tensor* found = find(state, name);
-      if (found == nullptr) throw ValueError(fmt::format("{}: '{}' is missing in the state", name_, name));
-      check_like(name, *found, slot.parameter.storage);
-      ready.emplace_back(found, target);
-    };
-    for (std::size_t i = 0; i < slot.moments.size(); ++i) {
-      take(moment_names_[i] + "/" + slot.parameter.name, slot.moments[i]);
+    for (const NamedStorage& own : kept(slot)) {
+      const Tensor* found = find(state, own.name);
+      if (found == nullptr) throw ValueError(fmt::format("{}: '{}' is missing in the state", name_, own.name));
+      check_like(own.name, *found, slot.parameter.storage);
+      ready.emplace_back(found, own.storage);
     }
-    if (slot.start.defined()) take("start/" + slot.parameter.name, slot.start);
   }
   if (ready.size() != state.size()) {
     throw ValueError(fmt::format("{}: {} of the {} tensors of the state belong to no parameter of this optimizer",
@@ -154,7 +183,7 @@ Sgd::Sgd(std::vector<NamedStorage> parameters, const Rates& rates, const kernels
 
 void Sgd::record_step(const graph::StepState::Values& step,
                       std::span<const graph::OptimizedParameter> parameters) const {
-  graph::record_sgd_step(step.counters, step.rates, parameters, options_);
+  graph::record_sgd_step(step.counters, step.rates, parameters, options_, average_decay());
 }
 
 Adam::Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kernels::AdamRule& options)
@@ -168,7 +197,55 @@ Adam::Adam(std::vector<NamedStorage> parameters, const Rates& rates, const kerne
 
 void Adam::record_step(const graph::StepState::Values& step,
                        std::span<const graph::OptimizedParameter> parameters) const {
-  graph::record_adam_step(step.counters, step.rates, parameters, options_);
+  graph::record_adam_step(step.counters, step.rates, parameters, options_, average_decay());
+}
+
+ScheduleFreeAdamW::ScheduleFreeAdamW(std::vector<NamedStorage> parameters, const Rates& rates,
+                                     const kernels::ScheduleFreeRule& options)
+    : Optimizer("ScheduleFreeAdamW", std::move(parameters), {"base", "second_moment"}, rates), options_(options) {
+  check_not_negative("epsilon", options.epsilon);
+  if (!(options.beta1 > 0 && options.beta1 <= 1 && options.beta2 >= 0 && options.beta2 < 1)) {
+    throw ValueError(fmt::format("ScheduleFreeAdamW: betas {} and {}; they must be in (0, 1] and in [0, 1)",
+                                 options.beta1, options.beta2));
+  }
+  start_at_weights(0);
+}
+
+void ScheduleFreeAdamW::average_weights(double /*decay*/) {
+  throw ValueError(
+      "ScheduleFreeAdamW: it has an average of its own, and takes no exponential moving average beside it");
+}
+
+void ScheduleFreeAdamW::record_step(const graph::StepState::Values& step,
+                                    std::span<const graph::OptimizedParameter> parameters) const {
+  graph::record_schedule_free_step(step.counters, step.rates, parameters, options_);
+}
+
+double ScheduleFreeAdamW::weight_sum(std::int64_t steps) const {
+  double sum = 0, rest = 0;
+  for (std::int64_t t = 1; t <= steps; ++t) {
+    const auto number = static_cast<double>(t);
+    const double share = number < rates().warmup_steps ? number / rates().warmup_steps : 1.0;
+    rest = (1.0 - options_.beta2) + options_.beta2 * rest;
+    sum += rest * share * share;
+  }
+  return sum;
+}
+
+/// x = y + (y - z) (1 - beta1) / beta1, calculated in double on the host: once a training.
+void ScheduleFreeAdamW::evaluate(Tensor& weight, const std::vector<graph::Storage>& moments) const {
+  const double factor = (1.0 - options_.beta1) / options_.beta1;
+  const auto put = [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> values = weight.to_vector<T>();
+    const std::vector<T> base = moments.front().tensor().to_vector<T>();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double y = values[i], z = base[i];
+      values[i] = static_cast<T>(y + (y - z) * factor);
+    }
+    copy_bytes(Tensor::from(values, weight.shape(), weight.device().host()), weight);
+  };
+  weight.dtype() == DType::f64 ? put(double{}) : put(float{});
 }
 
 }  // namespace rtl::optim

@@ -205,16 +205,17 @@ class Group {
     const Shape sums{e_.heads, static_cast<std::int64_t>(count), e_.k};
     Tensor left_out = Tensor::zeros(sums, DType::f64, device_), residual = Tensor::zeros(sums, DType::f64, device_);
     const Tensor on_device = Tensor::from(filters, {e_.heads, static_cast<std::int64_t>(count), e_.order()}, device_);
-    Tensor targets({e_.heads, e_.k, e_.n}, DType::f64, device_), taken({e_.heads, e_.n}, DType::f64, device_);
+    Tensor targets({e_.heads, e_.k, e_.n}, DType::f64, device_),
+        intercept_leverage({e_.heads, e_.n}, DType::f64, device_);
     kernels::RidgePathRows path;
     path.basis = e_.primal() ? basis_.view() : vectors_.view();
     path.rotated = rotated_;
     path.filters = on_device;
     if (e_.primal()) {
       kernels::unary(device_, UnaryOp::copy, y_.view().permuted({0, 2, 1}), targets);
-      kernels::fill(device_, intercept_ ? 1 / rows : 0.0, taken);
+      kernels::fill(device_, intercept_ ? 1 / rows : 0.0, intercept_leverage);
       path.targets = targets;
-      path.taken = taken;
+      path.intercept_leverage = intercept_leverage;
     }
     kernels::ridge_path_errors(device_, path, left_out, residual);
     const std::vector<double> outside = left_out.to_vector<double>(), inside = residual.to_vector<double>();

@@ -42,7 +42,7 @@ class PivotedQr {
       if (norms_[largest] <= tolerance * first) break;
       if (rank_ == most) return false;
       std::swap(order_[rank_], order_[largest]);
-      take(norms_[largest]);
+      select(norms_[largest]);
     }
     return true;
   }
@@ -50,7 +50,7 @@ class PivotedQr {
   const std::vector<std::size_t>& order() const { return order_; }
   std::size_t rank() const { return rank_; }
 
-  /// The coefficients of column order()[rank() + i] in the taken ones: the solution of a triangular system.
+  /// The coefficients of column order()[rank() + i] in the selected ones: the solution of a triangular system.
   std::vector<double> combination(std::size_t i) const {
     std::vector<double> solution(rank_);
     for (std::size_t row = rank_; row-- > 0;) {
@@ -74,7 +74,7 @@ class PivotedQr {
   }
 
   /// Makes column order_[rank_] a unit vector and takes its direction out of those behind it.
-  void take(double norm) {
+  void select(double norm) {
     double* unit = column(order_[rank_]);
     factors_.resize((rank_ + 1) * count_, 0.0);
     double* row = factors_.data() + rank_ * count_;

@@ -105,9 +105,8 @@ Dense right_sides(const RatioProblem& problem, std::int64_t count) {
   return right;
 }
 
-/// The mean over i of r(d_i)^2 / 2 - r(n_i), r being fitted without the i-th rows d_i and n_i. Without d_i, H becomes
-/// (n H - x x') / (n - 1), whose inverse is that of B = H + penalty (n - 1) / n I, changed by one rank; without n_i, h
-/// becomes (m h - y) / (m - 1).
+/// The mean over i of r(d_i)^2 / 2 - r(n_i), r being fitted without the i-th rows d_i and n_i: docs/theory.md, "Density
+/// ratios without a row".
 double left_out_score(const RatioProblem& problem, double penalty) {
   const auto m = static_cast<double>(problem.numerator.rows()), n = static_cast<double>(problem.denominator.rows());
   const std::int64_t count = std::min(problem.numerator.rows(), problem.denominator.rows());

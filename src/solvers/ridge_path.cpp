@@ -162,7 +162,7 @@ struct RidgePath::State {
   }
 
   /// The intercept's leverage of rows [begin, end), where the components do not show it.
-  std::vector<double> taken(std::int64_t begin, std::int64_t end) const {
+  std::vector<double> intercept_leverage(std::int64_t begin, std::int64_t end) const {
     if (!rows.has_intercept() || spectrum.form == SpectrumForm::complement) return {};
     std::vector<double> shares;
     for (std::int64_t i = begin; i < end; ++i) shares.push_back(rows.weight(i) / static_cast<double>(rows.rows()));
@@ -192,10 +192,12 @@ struct RidgePath::State {
     PathScorer scorer(rows.device(), spectrum, basis, penalties, in_f64 ? DType::f64 : rows.arithmetic());
     if (in_f64) {
       const Tensor targets = spectrum.form == SpectrumForm::singular ? rows.all_targets() : Tensor();
-      scorer.add_components(spectrum.left, targets.defined() ? targets.view() : ConstView(), taken(0, rows.rows()));
+      scorer.add_components(spectrum.left, targets.defined() ? targets.view() : ConstView(),
+                            intercept_leverage(0, rows.rows()));
     } else {
-      for_each_block(
-          [&](std::int64_t begin, std::int64_t end, ConstView block) { scorer.add_rows(block, taken(begin, end)); });
+      for_each_block([&](std::int64_t begin, std::int64_t end, ConstView block) {
+        scorer.add_rows(block, intercept_leverage(begin, end));
+      });
     }
     set_sums(scores, scorer.sums(), basis);
     return scores;
@@ -304,7 +306,7 @@ struct RidgePath::State {
       kernels::unary(device, kernels::UnaryOp::square, basis, squares);
       kernels::gemm(device, Transpose::no, Transpose::no, 1.0, filters, squares, 0.0, shares);
       const std::vector<double> share = shares.to_vector<double>(), error = errors.to_vector<double>();
-      const std::vector<double> intercept_share = taken(begin, end);
+      const std::vector<double> intercept_share = intercept_leverage(begin, end);
       for (std::int64_t i = begin; i < end; ++i) {
         const auto at = static_cast<std::size_t>(i - begin);
         const double own = intercept_share.empty() ? 0.0 : intercept_share[at];

@@ -90,25 +90,26 @@ PathScorer::PathScorer(const Device& device, const Spectrum& spectrum, const Sco
   residual_ = Tensor::zeros({1, count, outputs_}, DType::f64, device);
 }
 
-void PathScorer::add_rows(ConstView block, const std::vector<double>& taken) {
+void PathScorer::add_rows(ConstView block, const std::vector<double>& intercept_leverage) {
   const std::int64_t m = block.extent(0), p = block.extent(1) - outputs_;
   Tensor basis({spectrum_.components(), m}, arithmetic_, device_), targets({outputs_, m}, arithmetic_, device_);
   kernels::gemm(device_, kernels::Transpose::no, kernels::Transpose::yes, 1.0,
                 right_.defined() ? right_.view() : spectrum_.right.view(), block.slice(1, 0, p), 0.0, basis);
   kernels::unary(device_, kernels::UnaryOp::copy, block.slice(1, p, p + outputs_).permuted({1, 0}), targets);
-  add_components(basis, targets, taken);
+  add_components(basis, targets, intercept_leverage);
 }
 
-void PathScorer::add_components(ConstView left, ConstView targets, const std::vector<double>& taken) {
+void PathScorer::add_components(ConstView left, ConstView targets, const std::vector<double>& intercept_leverage) {
   const std::int64_t m = left.extent(1);
-  const Tensor share = taken.empty() ? Tensor() : narrowed(device_, taken, {1, m}, arithmetic_);
+  const Tensor share =
+      intercept_leverage.empty() ? Tensor() : narrowed(device_, intercept_leverage, {1, m}, arithmetic_);
   kernels::RidgePathRows rows;
   rows.basis = left.reshaped({1, left.extent(0), m});
   if (targets.given()) rows.targets = targets.reshaped({1, outputs_, m});
   rows.rotated = rotated_;
   rows.filters = filters_;
   if (mixing_.defined()) rows.mixing = mixing_;
-  if (share.defined()) rows.taken = share;
+  if (share.defined()) rows.intercept_leverage = share;
   kernels::ridge_path_errors(device_, rows, left_out_, residual_);
 }
 

@@ -30,11 +30,11 @@ class PathScorer {
  public:
   PathScorer(const Device& device, const Spectrum& spectrum, const ScoreBasis& basis, std::span<const double> penalties,
              DType arithmetic);
-  /// Rows of the gram form: `block` [m, p + k] as RidgeRows::prepare leaves it; `taken` is the intercept's leverage of
-  /// each row (empty: none).
-  void add_rows(ConstView block, const std::vector<double>& taken);
+  /// Rows of the gram form: `block` [m, p + k] as RidgeRows::prepare leaves it; `intercept_leverage` is
+  /// each row's (empty: none).
+  void add_rows(ConstView block, const std::vector<double>& intercept_leverage);
   /// Rows of the other forms: left [components, m] and targets [k, m] (not given in the complement form).
-  void add_components(ConstView left, ConstView targets, const std::vector<double>& taken);
+  void add_components(ConstView left, ConstView targets, const std::vector<double>& intercept_leverage);
   PathSums sums() const;
 
   /// What adding rows changes; putting it back undoes that.

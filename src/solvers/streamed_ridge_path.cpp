@@ -208,9 +208,10 @@ void StreamedRidgePath::LeaveOneOut::add(ConstView x, ConstView y, ConstView wei
       block.check_finite();
       throw ValueError(fmt::format("{}: products of entries overflow; scale the columns of x and y down", call));
     }
-    std::vector<double> taken;
-    for (std::int64_t i = begin; path.intercept && i < end; ++i) taken.push_back(block.weight_of(i) / path.weight);
-    state_->scorer.add_rows(part, taken);
+    std::vector<double> intercept_leverage;
+    for (std::int64_t i = begin; path.intercept && i < end; ++i)
+      intercept_leverage.push_back(block.weight_of(i) / path.weight);
+    state_->scorer.add_rows(part, intercept_leverage);
   };
   PathScorer::Sums before = state_->scorer.snapshot();
   try {

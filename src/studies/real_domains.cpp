@@ -239,7 +239,7 @@ std::vector<double> SourceScaling::scaled(const Domain& domain, std::span<const 
   return values;
 }
 
-std::vector<bool> kept_aside(const std::vector<std::string>& names, int seed) {
+std::vector<bool> held_out(const std::vector<std::string>& names, int seed) {
   // FNV-1a.
   const auto hash_of = [](const std::string& text) {
     std::uint64_t hash = 0xcbf29ce484222325U;

@@ -68,6 +68,6 @@ class SourceScaling {
 };
 
 /// A third of the names, rounded, that is kept aside while rules are made: those whose hashes with the seed are least.
-std::vector<bool> kept_aside(const std::vector<std::string>& names, int seed);
+std::vector<bool> held_out(const std::vector<std::string>& names, int seed);
 
 }  // namespace rtl::studies

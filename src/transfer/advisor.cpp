@@ -154,16 +154,16 @@ class Examination {
     result.value = gy / gg;
     for (std::size_t i = 0; i < g.size(); ++i) residual += std::pow(y[i] - result.value * g[i], 2);
     result.saved = (2 * gy - gg) / static_cast<double>(g.size());
-    const std::int64_t rows = columns_.rows - taken();
+    const std::int64_t rows = columns_.rows - intercept_rows();
     if (rows < 2) return result;
     result.standard_error = std::sqrt(residual / static_cast<double>(rows * columns_.outputs - 1) / gg);
     return result;
   }
 
   /// Rows that the intercept takes.
-  std::int64_t taken() const { return columns_.intercept ? 1 : 0; }
+  std::int64_t intercept_rows() const { return columns_.intercept ? 1 : 0; }
   Paired difference(const std::vector<double>& a, const std::vector<double>& b) const {
-    return paired_difference(a, b, taken());
+    return paired_difference(a, b, intercept_rows());
   }
   std::vector<double> optimal_penalties() const {
     std::vector<double> penalties;
@@ -335,10 +335,10 @@ class Examination {
 
   void decide(AdvisorReport& report) const {
     const std::vector<double>& scratch = judged_.front().row_squares;
-    const Weighing weighing(options_.rule, taken());
+    const Weighing weighing(options_.rule, intercept_rows());
     report.weights = transfer_weights(judged_, optimal_penalties(), weighing);
     const std::vector<double> transferred = row_squares(blended_residuals(judged_, report.weights), columns_.outputs);
-    report.judged = columns_.rows - taken() >= 2;
+    report.judged = columns_.rows - intercept_rows() >= 2;
     if (report.judged) report.trust = weighing.of_transfer(scratch, transferred, options_.favour);
     for (double& weight : report.weights) weight *= report.trust;
     report.weights[0] = 1 - report.trust;

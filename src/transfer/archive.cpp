@@ -49,7 +49,7 @@ void ArchiveWriter::tensor(std::string_view name, const Tensor& tensor) {
   contents_->views.emplace_back(name_of(name), tensor.view());
 }
 
-void ArchiveWriter::keep(std::string_view name, Tensor tensor) {
+void ArchiveWriter::store(std::string_view name, Tensor tensor) {
   contents_->kept.push_back(std::move(tensor));
   this->tensor(name, contents_->kept.back());
 }

@@ -346,14 +346,14 @@ class Runs {
       if (!ended) continue;
       RunResult result = result_of(outcome, target, runs[i].training, seconds);
       result.peak_memory_bytes = static_cast<std::int64_t>(taken);
-      keep_fitted(jobs_[pending[i]], outcome, result);
-      keep(pending[i], std::move(result), runs[i].training);
+      save_fitted(jobs_[pending[i]], outcome, result);
+      store_result(pending[i], std::move(result), runs[i].training);
     }
     if (!complete) throw Interrupted("compare: stopped before all runs were finished");
   }
 
   /// Before the result, which tells the file's content.
-  void keep_fitted(const Job& job, const FitOutcome& outcome, RunResult& result) {
+  void save_fitted(const Job& job, const FitOutcome& outcome, RunResult& result) {
     if (options_.fitted_folder.empty()) return;
     const std::lock_guard lock(mutex_);  // the sources, whose weights are written, share a device
     const std::string path = fitted_path(job);
@@ -366,7 +366,7 @@ class Runs {
     std::filesystem::remove(path, ignored);
   }
 
-  void keep(std::size_t job, RunResult result, const TrainingOptions& training) {
+  void store_result(std::size_t job, RunResult result, const TrainingOptions& training) {
     std::error_code ignored;
     if (!result.divergence.empty()) std::filesystem::remove(training.checkpoint, ignored);
     store_.store(choices_[jobs_[job].strategy].label, training.seed, result);

@@ -33,7 +33,7 @@ class Samples {
     std::vector<std::int64_t> chosen;
     for (std::int64_t i = 0; i < count; ++i) chosen.push_back(i * samples.size() / count);
     const data::Dataset part = samples.subset(chosen);
-    const PlacedDataset placed(part, device);
+    const ResidentDataset placed(part, device);
     inputs_ = InputGather(*placed, model.normalization(), DType::f32, device)(counting_rows(count, device));
     const RowTargets own = targets.subset(chosen);
     targets_ = own.task.regression ? own.columns(device) : Tensor::from(own.labels, {count}, device);

@@ -76,7 +76,7 @@ FitContext::Blocks FitContext::blocks(FeatureScaling scaling, double scale) {
   }
   Blocks result;
   for (const FrozenBlock& block : made.blocks) result.blocks.push_back(block.clone());
-  for (Tensor& block : made.features) result.features.push_back(whole ? block.view() : keep(std::move(block)));
+  for (Tensor& block : made.features) result.features.push_back(whole ? block.view() : retain(std::move(block)));
   return result;
 }
 

@@ -48,7 +48,7 @@ const data::Dataset& FitContext::source_data() const {
 
 void FitContext::warn(const std::string& sentence) { add_warning(record_, sentence); }
 
-ConstView FitContext::keep(Tensor tensor) {
+ConstView FitContext::retain(Tensor tensor) {
   kept_.push_back(std::move(tensor));
   return kept_.back().view();
 }

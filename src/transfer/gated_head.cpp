@@ -36,10 +36,10 @@ std::vector<ParameterGroup> GatedHead::groups() {
 }
 
 std::vector<Value> GatedHead::objectives(const TrainingBatch& batch, const layers::ForwardContext& context) {
-  const Value logits = graph::cast(outputs(batch, context), DType::f32), labels = batch.targets.one_hot();
+  const Value logits = graph::cast(outputs(batch, context), DType::f32), labels = batch.targets.class_shares();
   Half source, target{logits, labels};
   if (batch.source) {
-    source = {graph::cast(outputs(*batch.source, context), DType::f32), batch.source->targets.one_hot()};
+    source = {graph::cast(outputs(*batch.source, context), DType::f32), batch.source->targets.class_shares()};
   } else {  // a batch of one sample stands for both
     const std::int64_t rows = batch.targets.rows(), half = std::max<std::int64_t>(rows / 2, 1);
     source = {graph::slice(logits, 0, 0, half), graph::slice(labels, 0, 0, half)};
@@ -73,9 +73,9 @@ Value GatedHead::four_losses(const Half& source, const Half& target, double weig
 }
 
 Recipe fit_gated(FitContext& context, std::unique_ptr<GatedHead> model, SourceHalf source_half) {
-  TrainingData data{&context.train(), {}, {context.keep(context.features(0))}}, source;
+  TrainingData data{&context.train(), {}, {context.retain(context.features(0))}}, source;
   if (source_half == SourceHalf::samples) {
-    source = {&context.source_data(), {}, {context.keep(context.source_data_features(0))}};
+    source = {&context.source_data(), {}, {context.retain(context.source_data_features(0))}};
     data.source = &source;
   }
   co_await context.train(*model, data, context.training());

@@ -1,7 +1,10 @@
 #include "rtl/transfer/objectives.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "rtl/core/error.hpp"
 #include "transfer/smallest_eigenvectors.hpp"
 
 namespace rtl::transfer::objectives {
@@ -17,8 +20,8 @@ Value log_softmax(const Value& x) {
   return graph::subtract(shifted, graph::broadcast(sum, x.shape()));
 }
 
-Value cross_entropy_of_each(const Value& logits, const Value& one_hot) {
-  return graph::negate(graph::sum(graph::multiply(one_hot, log_softmax(logits)), {.axes = {-1}}));
+Value cross_entropy_of_each(const Value& logits, const Value& shares) {
+  return graph::negate(graph::sum(graph::multiply(shares, log_softmax(logits)), {.axes = {-1}}));
 }
 
 Value distillation(const Value& student, const Value& teacher, double temperature) {
@@ -28,12 +31,47 @@ Value distillation(const Value& student, const Value& teacher, double temperatur
   return graph::mean(graph::sum(divergence, {.axes = {-1}}));
 }
 
-/// log(1 + exp(z)) - z y, without overflow: max(z, 0) + log(1 + exp(-|z|)) - z y.
+namespace {
+
+/// log(1 + exp(z)) without overflow, and without a kink at 0: m + log(exp(-m) + exp(z - m)) with m = max(z, 0), whose
+/// derivative is the sigmoid whatever m is.
+Value softplus(const Value& z) {
+  const Value m = graph::stop_gradient(graph::relu(z));
+  const Value sum = graph::add(graph::exp(graph::negate(m)), graph::exp(graph::subtract(z, m)));
+  return graph::add(m, graph::log(sum));
+}
+
+void check_alike(const char* call, const Value& x, const Value& y) {
+  if (x.shape() != y.shape()) {
+    throw ShapeError(
+        fmt::format("{}: {} and {}; one shape is needed", call, x.shape().to_string(), y.shape().to_string()));
+  }
+  if (x.dtype() != y.dtype()) {
+    throw DTypeError(fmt::format("{}: {} and {}; one dtype is needed", call, name_of(x.dtype()), name_of(y.dtype())));
+  }
+}
+
+}  // namespace
+
+/// softplus(z) - z y.
 Value binary_cross_entropy(const Value& logits, bool label) {
-  const Value ones = graph::fill(logits.graph(), 1.0, logits.shape(), logits.dtype());
-  const Value tail = graph::log(graph::add(ones, graph::exp(graph::negate(graph::absolute(logits)))));
-  const Value loss = graph::add(graph::relu(logits), tail);
+  const Value loss = softplus(logits);
   return graph::mean(label ? graph::subtract(loss, logits) : loss);
+}
+
+Value binary_cross_entropy(const Value& logits, const Value& labels) {
+  check_alike("binary_cross_entropy", logits, labels);
+  return graph::reshape(graph::mean(graph::subtract(softplus(logits), graph::multiply(logits, labels))), {1});
+}
+
+/// With q = min(|r|, delta): q^2 / 2 + delta (|r| - q).
+Value huber(const Value& predicted, const Value& wanted, double delta) {
+  check_alike("huber", predicted, wanted);
+  if (!(delta > 0)) throw ValueError(fmt::format("huber: delta is {}; it must be above 0", delta));
+  const Value size = graph::absolute(graph::subtract(predicted, wanted));
+  const Value near = graph::minimum(size, graph::fill(size.graph(), delta, size.shape(), size.dtype()));
+  const Value far = graph::scale(graph::subtract(size, near), delta);
+  return graph::reshape(graph::mean(graph::add(graph::scale(graph::square(near), 0.5), far)), {1});
 }
 
 namespace {

@@ -22,6 +22,9 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainingOptions& options,
         std::move(group.parameters), rates,
         kernels::SgdRule{.momentum = momentum, .nesterov = options.nesterov && momentum > 0});
   }
+  if (kind == OptimizerKind::schedule_free_adamw) {
+    return std::make_unique<optim::ScheduleFreeAdamW>(std::move(group.parameters), rates);
+  }
   return std::make_unique<optim::Adam>(std::move(group.parameters), rates,
                                        kernels::AdamRule{.decoupled = kind == OptimizerKind::adamw});
 }
@@ -43,11 +46,24 @@ OptimizerSet::OptimizerSet(const TrainingOptions& options, Trainable& model) {
   if (entries_.empty()) throw ValueError("train: the model has no parameters");
   for (const Entry& entry : entries_) {
     if (entry.optimizer->rates().l2sp_strength > 0) entry.optimizer->start_from_here();
+    if (options.ema > 0) entry.optimizer->average_weights(options.ema);
   }
 }
 
 void OptimizerSet::set_learning_rate(double scheduled) {
   for (Entry& entry : entries_) entry.optimizer->set_learning_rate(entry.share * scheduled);
+}
+
+void OptimizerSet::set_warmup_steps(double steps) {
+  for (Entry& entry : entries_) entry.optimizer->set_warmup_steps(steps);
+}
+
+void OptimizerSet::start_epoch(std::int64_t steps) {
+  for (Entry& entry : entries_) entry.optimizer->start_epoch(steps);
+}
+
+void OptimizerSet::take_evaluated_weights() const {
+  for (const Entry& entry : entries_) entry.optimizer->take_evaluated_weights();
 }
 
 std::vector<optim::Rates> OptimizerSet::rates() const {

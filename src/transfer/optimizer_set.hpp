@@ -19,6 +19,13 @@ class OptimizerSet {
   const optim::Optimizer& optimizer(std::size_t group) const { return *entries_.at(group).optimizer; }
   std::size_t objective(std::size_t group) const { return entries_.at(group).objective; }
 
+  /// Of the warm-up.
+  void set_warmup_steps(double steps);
+  /// As optim::Optimizer::start_epoch.
+  void start_epoch(std::int64_t steps);
+  /// As optim::Optimizer::take_evaluated_weights.
+  void take_evaluated_weights() const;
+
   /// What the schedule makes of TrainingOptions::learning_rate; groups with a rate of their own follow in proportion.
   void set_learning_rate(double scheduled);
   std::vector<optim::Rates> rates() const;

@@ -34,6 +34,11 @@ class Filler final : public OptionVisitor {
   const OptionValues& values_;
 };
 
+/// A value is possible if it could have been read.
+class Checker final : public OptionVisitor {
+  void see(const OptionInfo& /*info*/, const Access& access) override { access.set(access.get()); }
+};
+
 class Describer final : public OptionVisitor {
  public:
   std::vector<OptionInfo> all;
@@ -90,6 +95,9 @@ void OptionVisitor::operator()(const char* name, std::string& value, const char*
 }
 
 void OptionVisitor::choose(const char* name, std::size_t& index, const Choices& choices, const char* help) {
+  if (index >= choices.size()) {
+    throw ValueError(fmt::format("{} must be one of {}, not value {}", name, joined(choices, ", "), index));
+  }
   const auto set = [&](const std::string& given) {
     const auto found = std::find(choices.begin(), choices.end(), given);
     if (found == choices.end()) {
@@ -111,6 +119,11 @@ namespace detail {
 void fill_options(const std::function<void(OptionVisitor&)>& visit, const OptionValues& values) {
   Filler filler(values);
   visit(filler);
+}
+
+void check_options(const std::function<void(OptionVisitor&)>& visit) {
+  Checker checker;
+  visit(checker);
 }
 
 std::vector<OptionInfo> describe_options(const std::function<void(OptionVisitor&)>& visit) {

@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <optional>
+#include <vector>
 
 #include "rtl/graph/passes.hpp"
-#include "transfer/place.hpp"
+#include "transfer/evaluation.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -42,22 +41,16 @@ ConstView OutputsPlan::operator()(ConstView inputs, std::span<const ConstView> f
 
 Tensor outputs_of(Trainable& model, const data::Dataset& samples, const data::InputNormalization& normalization,
                   const std::vector<Tensor>& features, std::int64_t outputs, const Device& device) {
-  constexpr std::int64_t batch = 256;
-  const PlacedDataset placed(samples, device);
-  std::optional<InputGather> gather;
-  if (model.wants_inputs()) gather.emplace(*placed, normalization, DType::f32, device);
-  const Tensor order = counting_rows(samples.size(), device);
-  Tensor out({samples.size(), outputs}, DType::f32, device);
   OutputsPlan plan(model, device, DType::f32);
-  for (std::int64_t begin = 0; begin < samples.size(); begin += batch) {
-    const std::int64_t end = std::min(samples.size(), begin + batch);
-    Tensor inputs;
-    if (gather) inputs = (*gather)(order.view().slice(0, begin, end));
-    std::vector<ConstView> parts;
-    for (const Tensor& table : features) parts.push_back(table.view().slice(0, begin, end));
-    copy_bytes(plan(gather ? ConstView(inputs) : ConstView(), parts), out.view().slice(0, begin, end));
-  }
-  return out;
+  return evaluate(
+      {.samples = samples, .normalization = normalization, .device = device, .reads_inputs = model.wants_inputs()},
+      outputs, [&](ConstView inputs, View out, std::int64_t begin) {
+        std::vector<ConstView> parts;
+        for (const Tensor& table : features) {
+          parts.push_back(table.view().slice(0, begin, begin + out.extent(0)));
+        }
+        copy_bytes(plan(inputs, parts), out);
+      });
 }
 
 }  // namespace rtl::transfer::detail

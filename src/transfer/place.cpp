@@ -46,7 +46,7 @@ data::Dataset copy_to(const data::Dataset& dataset, const Device& device) {
   return copy;
 }
 
-PlacedDataset::PlacedDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {
+ResidentDataset::ResidentDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {
   if (can_read(device, dataset.inputs.device())) return;
   copy_ = copy_to(dataset, device);
   dataset_ = &copy_;

@@ -25,11 +25,11 @@ bool check_tokens(const char* call, const data::Dataset& samples, const layers::
 data::Dataset copy_to(const data::Dataset& dataset, const Device& device);
 
 /// A view of a data set for work on one device: the set itself where the device can read it, else a copy there.
-class PlacedDataset {
+class ResidentDataset {
  public:
-  PlacedDataset(const data::Dataset& dataset, const Device& device);
-  PlacedDataset(const PlacedDataset&) = delete;
-  PlacedDataset& operator=(const PlacedDataset&) = delete;
+  ResidentDataset(const data::Dataset& dataset, const Device& device);
+  ResidentDataset(const ResidentDataset&) = delete;
+  ResidentDataset& operator=(const ResidentDataset&) = delete;
   const data::Dataset& operator*() const { return *dataset_; }
   const data::Dataset* operator->() const { return dataset_; }
 

@@ -48,7 +48,7 @@ class BatchStatistics {
  private:
   layers::Network& network_;
   Device device_;
-  PlacedDataset placed_;
+  ResidentDataset placed_;
   InputGather gather_;
   Tensor rows_;
   std::vector<layers::NamedBuffer> buffers_;

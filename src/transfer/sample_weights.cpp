@@ -43,13 +43,13 @@ class Features {
       values_[i] = (values_[i] - means[column]) / deviations[column];
     }
   }
-  Tensor take(const Rows& rows) const {
-    std::vector<double> taken;
+  Tensor gather(const Rows& rows) const {
+    std::vector<double> gathered;
     for (const std::int64_t row : rows) {
       const auto begin = values_.begin() + row * columns_;
-      taken.insert(taken.end(), begin, begin + columns_);
+      gathered.insert(gathered.end(), begin, begin + columns_);
     }
-    return Tensor::from(taken, {static_cast<std::int64_t>(rows.size()), columns_}, device_);
+    return Tensor::from(gathered, {static_cast<std::int64_t>(rows.size()), columns_}, device_);
   }
   Tensor all() const {
     return Tensor::from(values_, {static_cast<std::int64_t>(values_.size()) / columns_, columns_}, device_);
@@ -113,7 +113,7 @@ SampleWeights sample_weights(const Tensor& source, const Tensor& target, const S
   const Rows target_rows = drawn_rows(target.extent(0), most, options.seed, "importance weights, target");
   Features denominator(source), numerator(target);
   standardize(denominator, source_rows, numerator, target_rows);
-  const Tensor below = denominator.take(source_rows), above = numerator.take(target_rows);
+  const Tensor below = denominator.gather(source_rows), above = numerator.gather(target_rows);
   if (matching) {
     // To a thousandth: more digits of a weight change nothing.
     const auto matched = solvers::match_means(below, above, {.largest = options.largest, .precision = 1e-3});

@@ -14,6 +14,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/frozen_network.hpp"
 #include "rtl/layers/model.hpp"
+#include "transfer/evaluation.hpp"
 #include "transfer/place.hpp"
 
 namespace rtl::transfer {
@@ -205,19 +206,18 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   }
   if (batch_size < 1) throw ValueError("FrozenSource: batch_size must be positive");
   const std::lock_guard lock(mutex);
-  const std::int64_t rows = dataset.size();
-  Tensor out({rows, columns}, DType::f32, device);
+  Tensor out;
   if (tokens) {
+    out = Tensor({dataset.size(), columns}, DType::f32, device);
     run_sequences(dataset, batch_size, out, method);
   } else {
-    const detail::PlacedDataset placed(dataset, device);
-    const detail::InputGather gather(*placed, normalization, DType::f32, device);
-    const Tensor all_rows = detail::counting_rows(rows, device);
-    for (std::int64_t begin = 0; begin < rows; begin += batch_size) {
-      const std::int64_t end = std::min(rows, begin + batch_size);
-      const Tensor inputs = gather(all_rows.view().slice(0, begin, end), activation_dtype(precision, DType::f32));
-      (frozen.get()->*method)(inputs, out.view().slice(0, begin, end));
-    }
+    out = detail::evaluate(
+        {.samples = dataset,
+         .normalization = normalization,
+         .device = device,
+         .activations = activation_dtype(precision, DType::f32),
+         .batch_size = batch_size},
+        columns, [&](ConstView inputs, View features, std::int64_t) { (frozen.get()->*method)(inputs, features); });
   }
   if (!kernels::all_finite(device, out)) {
     throw ValueError(

@@ -33,6 +33,35 @@ std::vector<Storage> storages_of(const StepReplica& replica) {
   return all;
 }
 
+/// share own + (1 - share) other, sample by sample; shares f32 [m, 1].
+Value mixed(const Value& own, const Value& other, const Value& shares) {
+  std::vector<std::int64_t> extents(static_cast<std::size_t>(own.rank()), 1);
+  extents.front() = own.extent(0);
+  const Shape each{std::span<const std::int64_t>(extents)};
+  const Value share = graph::broadcast(graph::reshape(graph::cast(shares, own.dtype()), each), own.shape());
+  return graph::add(other, graph::multiply(share, graph::subtract(own, other)));
+}
+
+/// Scales all gradients by min(1, clip_norm / their common norm).
+void clip(double clip_norm, std::vector<std::vector<Value>>& gradients) {
+  Value squares;
+  for (const auto& group : gradients) {
+    for (const Value& gradient : group) {
+      if (!gradient.defined()) continue;
+      const Value own = graph::reshape(graph::sum(graph::square(gradient)), {1});
+      squares = squares.defined() ? graph::add(squares, own) : own;
+    }
+  }
+  if (!squares.defined()) return;
+  const auto number = [&](double value) { return graph::fill(squares.graph(), value, {1}, squares.dtype()); };
+  const Value factor = graph::minimum(number(1), graph::divide(number(clip_norm), graph::sqrt(squares)));
+  for (auto& group : gradients) {
+    for (Value& gradient : group) {
+      if (gradient.defined()) gradient = graph::multiply(gradient, factor);
+    }
+  }
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, const Device& device,
@@ -53,6 +82,10 @@ TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batch
   }
   if (first.numbers > 0) {
     numbers_ = leaf({Storage(Tensor::zeros({static_cast<std::int64_t>(first.numbers)}, DType::f32, device))});
+  }
+  if (first.mixed) {
+    partners_ = leaf({Storage(Tensor({samples}, DType::i64, device))});
+    shares_ = leaf({Storage(Tensor({samples, 1}, DType::f32, device))});
   }
   if (first.data->source != nullptr) {
     const data::Dataset& source = *first.data->source->dataset;
@@ -87,7 +120,7 @@ TrainingStep::Leaf TrainingStep::targets_leaf(const data::Dataset& dataset) cons
 /// Those that the steps read and their owner writes.
 std::vector<TrainingStep::Leaf*> TrainingStep::leaves() {
   std::vector<Leaf*> all{&counters_, &order_, &targets_, &losses_};
-  for (Leaf* leaf : {&source_order_, &source_labels_, &numbers_}) {
+  for (Leaf* leaf : {&source_order_, &source_labels_, &numbers_, &partners_, &shares_}) {
     if (leaf->storage.defined()) all.push_back(leaf);
   }
   for (Leaf& leaf : rates_) all.push_back(&leaf);
@@ -155,7 +188,8 @@ void TrainingStep::start_epoch(std::span<const EpochStart> starts) {
     counters.insert(counters.end(), counts.begin(), counts.end());
     for (std::size_t group = 0; group < rates_.size(); ++group) {
       const optim::Rates& own = start.rates.at(group);
-      const auto more = graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength);
+      const auto more = graph::StepState::rates_of(own.learning_rate, own.weight_decay, own.l2sp_strength,
+                                                   own.warmup_steps, own.weight_sum);
       rates[group].insert(rates[group].end(), more.begin(), more.end());
     }
     for (const double number : start.numbers) numbers.push_back(static_cast<float>(number));
@@ -172,12 +206,11 @@ std::vector<double> TrainingStep::losses() const {
   return {values.begin(), values.end()};
 }
 
-/// The tables of one data set, at the next rows of its order.
-LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source, const Value& order,
-                                   const Value& counters, std::int64_t count) const {
-  LabelledBatch batch;
+/// The tables of one data set, at the next rows of an order.
+Batch TrainingStep::gather_inputs(const std::vector<Value>& tables, bool source, const Value& order,
+                                  const Value& counters, std::int64_t count) const {
+  Batch batch;
   const InputGather* inputs = source ? replicas_.front().source_inputs : replicas_.front().inputs;
-  const bool weighted = weighted_ && !source;
   for (std::size_t i = 0; i < tables.size() - (weighted_ ? 1 : 0); ++i) {
     if (tables_[i].source != source) continue;
     if (inputs != nullptr && !batch.inputs.defined()) {
@@ -186,16 +219,41 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
       batch.features.push_back(graph::gather_batch(tables[i], order, counters, count, activations_));
     }
   }
+  return batch;
+}
+
+LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source, const Value& order,
+                                   const Value& counters, std::int64_t count) const {
+  LabelledBatch batch{gather_inputs(tables, source, order, counters, count), {}};
+  graph::Graph& graph = order.graph();
+  const auto weights_at = [&](const Value& rows) {
+    return graph::gather_batch(tables.back(), rows, counters, count, DType::f32);
+  };
+  Value weights = weighted_ && !source ? weights_at(order) : Value();
+  Value partners, shares;
+  if (!source && partners_.storage.defined()) {
+    partners = graph.variable("partners", partners_.storage);
+    const Value all = graph.variable("shares", shares_.storage);
+    const Value positions = graph.constant("positions", counting_rows(all.extent(0), device_));
+    shares = graph::gather_batch(all, positions, counters, count, DType::f32);
+    const Batch other = gather_inputs(tables, source, partners, counters, count);
+    if (batch.inputs.defined()) batch.inputs = mixed(batch.inputs, other.inputs, shares);
+    for (std::size_t k = 0; k < other.features.size(); ++k) {
+      batch.features[k] = mixed(batch.features[k], other.features[k], shares);
+    }
+    if (weights.defined()) weights = mixed(weights, weights_at(partners), shares);
+  }
   const Leaf& targets = source ? source_labels_ : targets_;
   if (targets.storage.defined()) {
     const TrainingData& data = source ? *replicas_.front().data->source : *replicas_.front().data;
-    const Value weights = weighted ? graph::gather_batch(tables.back(), order, counters, count, DType::f32) : Value();
-    batch.targets = {order.graph().variable(source ? "source labels" : "labels", targets.storage),
+    batch.targets = {graph.variable(source ? "source labels" : "labels", targets.storage),
                      order,
                      counters,
                      count,
                      data.dataset->outputs(),
-                     weights};
+                     weights,
+                     replicas_.front().label_smoothing};
+    if (shares.defined()) batch.targets.mix(partners, shares);
   }
   return batch;
 }
@@ -213,6 +271,7 @@ void TrainingStep::record_updates(const Value& counters, std::span<const Value> 
     }
     gradients.push_back(graph::gradients(objectives[objective], optimizers.optimizer(group).parameters(graph)));
   }
+  if (const double clip_norm = replicas_.front().clip_norm; clip_norm > 0) clip(clip_norm, gradients);
   for (std::size_t group = 0; group < optimizers.size(); ++group) {
     const graph::StepState::Values step{counters, graph.variable("rates", rates_[group].storage)};
     optimizers.optimizer(group).record(step, gradients[group]);

@@ -11,6 +11,7 @@
 #include "rtl/graph/plan.hpp"
 #include "rtl/graph/step_state.hpp"
 #include "rtl/transfer/training.hpp"
+#include "transfer/mixup.hpp"
 #include "transfer/optimizer_set.hpp"
 #include "transfer/place.hpp"
 
@@ -24,7 +25,10 @@ struct StepReplica {
   const InputGather* source_inputs = nullptr;  ///< of TrainingData::source
   const OptimizerSet* optimizers = nullptr;
   std::size_t numbers = 0;  ///< of Trainable::epoch_numbers
-  ConstView weights = {};   ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike
+  double clip_norm = 0;     ///< as TrainingOptions has it
+  double label_smoothing = 0;
+  bool mixed = false;      ///< by mixup
+  ConstView weights = {};  ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike
 };
 
 /// What one replica's epoch begins with.
@@ -52,6 +56,11 @@ class TrainingStep {
 
   /// The order of the samples, one replica's behind the other's, in all epochs to come.
   void set_order(const std::vector<std::int64_t>& orders) { write(order_, orders); }
+  /// Whom the samples of that order are mixed with, one replica's behind the other's.
+  void set_mixture(const Mixture& mixtures) {
+    write(partners_, mixtures.partners);
+    write(shares_, mixtures.shares);
+  }
   /// Of all samples, in the data set's order, replica by replica.
   void set_labels(const std::vector<std::int32_t>& labels) { write(targets_, labels); }
   void set_targets(const std::vector<float>& targets) { write(targets_, targets); }
@@ -98,6 +107,8 @@ class TrainingStep {
   std::vector<graph::Value> record(graph::Graph& graph, std::int64_t count) const;
   LabelledBatch gather(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
                        const graph::Value& counters, std::int64_t count) const;
+  Batch gather_inputs(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
+                      const graph::Value& counters, std::int64_t count) const;
   void record_updates(const graph::Value& counters, std::span<const graph::Value> objectives) const;
   std::unique_ptr<graph::Execution> make_execution(std::int64_t count);
 
@@ -107,9 +118,9 @@ class TrainingStep {
   std::shared_ptr<graph::Arena> arena_;
   graph::StepState state_;
   Leaf counters_, order_, targets_, losses_;
-  Leaf source_order_, source_labels_, numbers_;  ///< without memory where there are none
-  std::vector<Leaf> rates_;                      ///< of each parameter group
-  std::vector<Leaf> kept_;                       ///< of models and optimizers, where there are several
+  Leaf source_order_, source_labels_, numbers_, partners_, shares_;  ///< without memory where there are none
+  std::vector<Leaf> rates_;                                          ///< of each parameter group
+  std::vector<Leaf> kept_;  ///< of models and optimizers, where there are several
   std::vector<Table> tables_;
   bool weighted_ = false;                                                 ///< the last table is the samples' weights
   std::map<std::int64_t, std::unique_ptr<graph::Execution>> executions_;  ///< by samples

@@ -9,32 +9,51 @@
 namespace rtl::transfer {
 
 BatchTargets::BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights)
-    : table_(table), order_(order), counters_(counters), weights_(weights), rows_(rows), outputs_(outputs) {}
+                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights, double smoothing)
+    : table_(table),
+      order_(order),
+      counters_(counters),
+      weights_(weights),
+      rows_(rows),
+      outputs_(outputs),
+      smoothing_(smoothing) {}
 
 bool BatchTargets::real() const { return table_.rank() == 2; }
 
 graph::Value BatchTargets::loss(const graph::Value& outputs) const {
   const graph::Value predicted = graph::cast(outputs, parameter_dtype(outputs.dtype()));
-  if (!real() && !weights_.defined()) return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  if (!real() && !weights_.defined() && smoothing_ == 0 && !shares_.defined()) {
+    return graph::cross_entropy_batch(predicted, table_, order_, counters_);
+  }
   if (!real()) {
-    const graph::Value each = objectives::cross_entropy_of_each(predicted, graph::cast(one_hot(), predicted.dtype()));
+    const graph::Value shares = graph::cast(class_shares(), predicted.dtype());
+    const graph::Value each = objectives::cross_entropy_of_each(predicted, shares);
+    if (!weights_.defined()) return graph::reshape(graph::mean(each), {1});
     return graph::mean(graph::multiply(each, graph::cast(graph::reshape(weights_, {rows_}), each.dtype())));
   }
-  const graph::Value expected = graph::gather_batch(table_, order_, counters_, rows_, predicted.dtype());
+  const graph::Value expected = graph::cast(values(), predicted.dtype());
   const graph::Value squares = graph::square(graph::subtract(predicted, expected));
   if (!weights_.defined()) return graph::mean(squares);
   return graph::mean(
       graph::multiply(squares, graph::broadcast(graph::cast(weights_, squares.dtype()), squares.shape())));
 }
 
-graph::Value BatchTargets::one_hot() const {
-  if (real()) throw ValueError("BatchTargets::one_hot: the targets are real, not classes");
+void BatchTargets::mix(const graph::Value& order, const graph::Value& shares) {
+  mixed_order_ = order;
+  shares_ = shares;
+}
+
+/// shares own + (1 - shares) other, of values f32 [m, outputs].
+graph::Value BatchTargets::mixed(const graph::Value& own, const graph::Value& other) const {
+  return graph::add(other, graph::multiply(graph::broadcast(shares_, own.shape()), graph::subtract(own, other)));
+}
+
+graph::Value BatchTargets::one_hot(const graph::Value& order) const {
   graph::Graph& graph = table_.graph();
   std::vector<float> classes(static_cast<std::size_t>(outputs_));
   std::iota(classes.begin(), classes.end(), 0.0F);
   const graph::Value columns = graph.constant("classes", Tensor::from(classes, {1, outputs_}, graph.device()));
-  const graph::Value labels = graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
+  const graph::Value labels = graph::gather_batch(table_, order, counters_, rows_, DType::f32);
   const Shape shape{rows_, outputs_};
   const graph::Value distance = graph::absolute(
       graph::subtract(graph::broadcast(graph::reshape(labels, {rows_, 1}), shape), graph::broadcast(columns, shape)));
@@ -42,9 +61,21 @@ graph::Value BatchTargets::one_hot() const {
   return graph::relu(graph::subtract(graph::fill(graph, 1.0, shape, DType::f32), distance));
 }
 
+graph::Value BatchTargets::class_shares() const {
+  if (real()) throw ValueError("BatchTargets::class_shares: the targets are real, not classes");
+  graph::Value shares = one_hot(order_);
+  if (shares_.defined()) shares = mixed(shares, one_hot(mixed_order_));
+  if (smoothing_ == 0) return shares;
+  const double everywhere = smoothing_ / static_cast<double>(outputs_);
+  return graph::add(graph::scale(shares, 1 - smoothing_),
+                    graph::fill(shares.graph(), everywhere, shares.shape(), DType::f32));
+}
+
 graph::Value BatchTargets::values() const {
-  if (!real()) throw ValueError("BatchTargets::values: the targets are classes; use one_hot");
-  return graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
+  if (!real()) throw ValueError("BatchTargets::values: the targets are classes; use class_shares");
+  const graph::Value own = graph::gather_batch(table_, order_, counters_, rows_, DType::f32);
+  if (!shares_.defined()) return own;
+  return mixed(own, graph::gather_batch(table_, mixed_order_, counters_, rows_, DType::f32));
 }
 
 std::vector<optim::NamedStorage> trainable_parameters(const layers::ModuleState& state) {

@@ -10,6 +10,7 @@
 
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
+#include "transfer/evaluation.hpp"
 #include "transfer/fit_group.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
@@ -93,28 +94,33 @@ class Trainings {
     const layers::ModuleState state = replica.model->state();
     if (state.parameters.empty()) throw ValueError("train: the model has no parameters");
     check_features(state.parameters.front().value().device(), replica.data);
-    const double flips = replica.options.label_flips;
-    if (flips > 0 && replica.data.dataset->is_regression()) {
-      throw ValueError(fmt::format("train: label_flips is {}, but {} has real targets, not classes", flips,
+    if (replica.options.mixup > 0 && replica.data.dataset->has_tokens()) {
+      throw ValueError(fmt::format("train: mixup is {}, but {} has tokens, which cannot be mixed",
+                                   replica.options.mixup, replica.data.dataset->name));
+    }
+    for (const auto& [name, value] : {std::pair{"label_flips", replica.options.label_flips},
+                                      std::pair{"label_smoothing", replica.options.label_smoothing}}) {
+      if (value == 0 || !replica.data.dataset->is_regression()) continue;
+      throw ValueError(fmt::format("train: {} is {}, but {} has real targets, not classes", name, value,
                                    replica.data.dataset->name));
     }
   }
 
   void add(const Replica& replica, const Device& device) {
-    const detail::PlacedTrainingData& target = place(replica, replica.data, device);
-    const detail::PlacedTrainingData* source =
+    const detail::ResidentTrainingData& target = place(replica, replica.data, device);
+    const detail::ResidentTrainingData* source =
         replica.data.source == nullptr ? nullptr : &place(replica, *replica.data.source, device);
     trainings_.emplace_back(replica, target, source, device);
   }
 
   /// What replicas have in common is placed once.
-  const detail::PlacedTrainingData& place(const Replica& replica, const TrainingData& data, const Device& device) {
+  const detail::ResidentTrainingData& place(const Replica& replica, const TrainingData& data, const Device& device) {
     const std::uint64_t normalization = data.normalization.hash();
-    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const detail::PlacedTrainingData& placed) {
+    const auto found = std::find_if(placed_.begin(), placed_.end(), [&](const detail::ResidentTrainingData& placed) {
       return placed.given == data.dataset && placed.normalization == normalization;
     });
     if (found != placed_.end()) return *found;
-    detail::PlacedTrainingData& made = placed_.emplace_back(data.dataset, normalization, device);
+    detail::ResidentTrainingData& made = placed_.emplace_back(data.dataset, normalization, device);
     if (replica.model->wants_inputs()) {
       const DType dtype = replica.model->state().parameters.front().value().dtype();
       made.inputs = std::make_shared<const detail::InputGather>(*made.dataset, data.normalization, dtype, device);
@@ -147,17 +153,22 @@ class Trainings {
     std::vector<std::int64_t> orders, source_orders;
     std::vector<std::int32_t> labels, source_labels;
     std::vector<float> targets;
+    detail::Mixture mixtures;
     for (detail::TrainingRun& training : trainings_) {
       starts.push_back(training.start_epoch());
       orders.insert(orders.end(), training.sampler().order().begin(), training.sampler().order().end());
       labels.insert(labels.end(), training.labels().begin(), training.labels().end());
       targets.insert(targets.end(), training.targets().begin(), training.targets().end());
+      const detail::Mixture& own = training.mixture();
+      mixtures.partners.insert(mixtures.partners.end(), own.partners.begin(), own.partners.end());
+      mixtures.shares.insert(mixtures.shares.end(), own.shares.begin(), own.shares.end());
       if (!training.has_source()) continue;
       const std::vector<std::int64_t> beside = training.source_order();
       source_orders.insert(source_orders.end(), beside.begin(), beside.end());
       source_labels.insert(source_labels.end(), training.source_labels().begin(), training.source_labels().end());
     }
     step.set_order(orders);
+    if (!mixtures.shares.empty()) step.set_mixture(mixtures);
     if (!source_orders.empty()) step.set_source_order(source_orders);
     if (source_labels != source_labels_) step.set_source_labels(source_labels_ = std::move(source_labels));
     if (labels != labels_) step.set_labels(labels_ = std::move(labels));
@@ -165,7 +176,7 @@ class Trainings {
     step.start_epoch(starts);
   }
 
-  std::list<detail::PlacedTrainingData> placed_;
+  std::list<detail::ResidentTrainingData> placed_;
   std::deque<detail::TrainingRun> trainings_;
   std::vector<std::int32_t> labels_, source_labels_;  ///< as the steps see them
   std::vector<float> targets_;
@@ -188,6 +199,10 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
   const std::pair<bool, const char*> rules[] = {
       {a.batch_size == b.batch_size, "the batch size"},
       {a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule"},
+      {a.clip_norm == b.clip_norm, "the clipping of gradients"},
+      {a.label_smoothing == b.label_smoothing, "the label smoothing"},
+      {(a.mixup > 0) == (b.mixup > 0), "whether there is mixup"},
+      {a.ema == b.ema, "the average of the weights"},
       {a.precision == b.precision, "the precision"},
       {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},
       {first.data.dataset->size() == other.data.dataset->size(), "the number of samples"},
@@ -236,19 +251,17 @@ Tensor predict(layers::Network& network, const data::Dataset& dataset, const dat
   check_input(network, dataset, "predict");
   if (batch_size < 1) throw ValueError("predict: batch_size must be positive");
   const Device device = network.device();
-  const detail::PlacedDataset placed(dataset, device);
-  const detail::InputGather gather(*placed, normalization, network.dtype(), device);
-  const std::int64_t samples = dataset.size();
-  const Tensor rows = detail::counting_rows(samples, device);
-  Tensor out({samples, network.architecture().classes}, DType::f32, device);
   WholeNetwork model(network);
   detail::OutputsPlan plan(model, device, network.dtype());
-  for (std::int64_t begin = 0; begin < samples; begin += batch_size) {
-    const std::int64_t end = std::min(samples, begin + batch_size);
-    const Tensor inputs = gather(rows.view().slice(0, begin, end));
-    kernels::cast(device, plan(inputs, {}), out.view().slice(0, begin, end));
-  }
-  return out;
+  return detail::evaluate({.samples = dataset,
+                           .normalization = normalization,
+                           .device = device,
+                           .parameters = network.dtype(),
+                           .activations = network.dtype(),
+                           .batch_size = batch_size},
+                          network.architecture().classes, [&](ConstView inputs, View out, std::int64_t) {
+                            kernels::cast(device, plan(inputs, {}), out);
+                          });
 }
 
 }  // namespace rtl::transfer

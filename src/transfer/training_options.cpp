@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "rtl/io/hash.hpp"
 #include "rtl/transfer/training.hpp"
@@ -12,12 +14,13 @@
 namespace rtl::transfer {
 namespace {
 
-constexpr std::array<std::string_view, 3> optimizer_names{"sgd", "adam", "adamw"};
+constexpr std::array<std::string_view, 4> optimizer_names{"sgd", "adam", "adamw", "schedule-free-adamw"};
 constexpr std::array<std::string_view, 3> schedule_names{"constant", "step", "cosine"};
 
-void require(bool fine, std::string_view rule, double value) {
-  if (!fine) throw ValueError(fmt::format("TrainingOptions: {}, not {}", rule, value));
-}
+Choices choices_of(std::span<const std::string_view> names) { return {names.begin(), names.end()}; }
+
+/// The option that decides nothing: state files are the same whatever it is.
+const char* const checkpoint_interval_name = "checkpoint_interval";
 
 }  // namespace
 
@@ -30,41 +33,63 @@ ScheduleKind parse_schedule(const std::string& text) {
   return detail::parse_name<ScheduleKind>(schedule_names, text, "schedule");
 }
 
+void TrainingOptions::visit(OptionVisitor& option) {
+  option("epochs", epochs, Range::at_least(0), "passes over the training samples");
+  option("batch_size", batch_size, Range::at_least(1), "samples a step");
+  option("learning_rate", learning_rate, Range::above(0), "of the optimizer");
+  option("momentum", momentum, Range::from_below(0, 1), "of sgd");
+  option("nesterov", nesterov, "Nesterov's momentum, for sgd");
+  option("optimizer", optimizer, choices_of(optimizer_names), "what makes steps of gradients");
+  option("weight_decay", weight_decay, Range::at_least(0), "of the optimizer");
+  option("l2sp_strength", l2sp_strength, Range::at_least(0),
+         "L2-SP: draws all weights to those that the training starts from; in a comparison only where these are a "
+         "source's, in fine-tune and its like and in probe with the source's own head");
+  option("clip_norm", clip_norm, Range::at_least(0),
+         "largest norm of all gradients together, to which they are scaled down; 0: they are not");
+  option("label_smoothing", label_smoothing, Range::from_below(0, 1),
+         "share of a sample that cross-entropies spread over all classes");
+  option("mixup", mixup, Range::at_least(0),
+         "alpha of mixup, which mixes samples of a batch by a share from Beta(alpha, alpha); 0: it does not");
+  option("ema", ema, Range::from_below(0, 1),
+         "decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: the last "
+         "weights are");
+  option("schedule", schedule, choices_of(schedule_names), "how the learning rate changes from epoch to epoch");
+  option("schedule_epochs", schedule_epochs, Range::at_least(1), "of step: epochs between two changes of the rate");
+  option("schedule_factor", schedule_factor, Range::above(0), "of step: what the rate is multiplied by");
+  option("warmup_epochs", warmup_epochs, Range::at_least(0),
+         "epochs, or parts of one, in which the learning rate grows step by step to what the schedule says");
+  option("precision", precision, {to_string(Precision::f32), to_string(Precision::bf16)},
+         "arithmetic of training and of frozen sources; of bf16 weights and sums of products stay f32");
+  option("label_flips", label_flips, Range::between(0, 1),
+         "probability with which a training label becomes another class, each equally likely");
+  option("flip_each_epoch", flip_each_epoch, "draw the label flips anew in every epoch");
+  option(checkpoint_interval_name, checkpoint_interval, Range::at_least(1),
+         "epochs after which an unfinished training is kept, where it is");
+}
+
 void TrainingOptions::validate() const {
-  require(epochs >= 0, "epochs must not be negative", static_cast<double>(epochs));
-  require(batch_size >= 1, "batch_size must be positive", static_cast<double>(batch_size));
-  require(std::isfinite(learning_rate) && learning_rate > 0, "learning_rate must be positive", learning_rate);
-  require(momentum >= 0 && momentum < 1, "momentum must be in [0, 1)", momentum);
-  require(!nesterov || momentum > 0, "nesterov needs a positive momentum", momentum);
-  require(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay must not be negative", weight_decay);
-  require(std::isfinite(l2sp_strength) && l2sp_strength >= 0, "l2sp_strength must not be negative", l2sp_strength);
-  require(schedule_epochs >= 1, "schedule_epochs must be positive", static_cast<double>(schedule_epochs));
-  require(std::isfinite(schedule_factor) && schedule_factor > 0, "schedule_factor must be positive", schedule_factor);
-  require(label_flips >= 0 && label_flips <= 1, "label_flips is a probability", label_flips);
-  require(checkpoint_interval >= 1, "checkpoint_interval must be positive", static_cast<double>(checkpoint_interval));
+  check_options(*this);
+  if (optimizer == OptimizerKind::schedule_free_adamw && schedule != ScheduleKind::constant) {
+    throw ValueError(fmt::format("schedule is {}: schedule-free-adamw needs constant; warmup_epochs goes with it",
+                                 to_string(schedule)));
+  }
+  if (optimizer == OptimizerKind::schedule_free_adamw && ema > 0) {
+    throw ValueError(fmt::format("ema is {}: schedule-free-adamw has an average of its own; leave one away", ema));
+  }
+  if (nesterov && momentum == 0) throw ValueError("nesterov needs a momentum above 0");
 }
 
 namespace detail {
 
 Facts facts_of(const TrainingOptions& options) {
-  const auto text = [](const auto& value) { return fmt::format("{}", value); };
-  Facts facts{{"epochs", text(options.epochs)},
-              {"batch size", text(options.batch_size)},
-              {"learning rate", text(options.learning_rate)},
-              {"momentum", text(options.momentum)},
-              {"nesterov", text(options.nesterov)},
-              {"optimizer", to_string(options.optimizer)},
-              {"weight decay", text(options.weight_decay)},
-              {"L2-SP strength", text(options.l2sp_strength)},
-              {"schedule", to_string(options.schedule)}};
-  if (options.schedule == ScheduleKind::step) {
-    facts.push_back({"schedule's period", text(options.schedule_epochs)});
-    facts.push_back({"schedule's factor", text(options.schedule_factor)});
+  Facts facts;
+  for (auto& [name, value] : option_values(options)) {
+    if (name == checkpoint_interval_name) continue;
+    std::string words = name;
+    std::replace(words.begin(), words.end(), '_', ' ');
+    facts.push_back({std::move(words), value});
   }
-  if (options.precision != Precision::f32) facts.push_back({"precision", to_string(options.precision)});
-  facts.push_back({"label flips", text(options.label_flips)});
-  facts.push_back({"label flips of each epoch", text(options.flip_each_epoch)});
-  if (options.flip_seed) facts.push_back({"seed of label flips", text(*options.flip_seed)});
+  if (options.flip_seed) facts.push_back({"seed of label flips", fmt::format("{}", *options.flip_seed)});
   return facts;
 }
 

@@ -56,7 +56,7 @@ std::vector<std::int32_t> labels_of(const data::Dataset& dataset) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(const Replica& replica, const PlacedTrainingData& placed, const PlacedTrainingData* source,
+TrainingRun::TrainingRun(const Replica& replica, const ResidentTrainingData& placed, const ResidentTrainingData* source,
                          const Device& device)
     : model_(*replica.model),
       data_(replica.data),
@@ -83,6 +83,7 @@ TrainingRun::TrainingRun(const Replica& replica, const PlacedTrainingData& place
     source_labels_ = labels_of(*source_data_.dataset);
   }
   outcome_.record.parameters = optimizers_.elements();
+  optimizers_.set_warmup_steps(options_.warmup_epochs * static_cast<double>(sampler_.batches()));
   start_ = largest_weight(model_.state());
   sampler_.start_epoch(0);
 }
@@ -107,7 +108,9 @@ void TrainingRun::prepare() {
 EpochStart TrainingRun::start_epoch() {
   if (running_) {
     optimizers_.set_learning_rate(schedule_(epoch()));
+    optimizers_.start_epoch(epoch() * sampler_.batches());
     sampler_.start_epoch(epoch());
+    if (options_.mixup > 0) mixture_ = draw_mixture(sampler_, options_.mixup, options_.seed);
     if (options_.label_flips > 0 && (options_.flip_each_epoch || !flipped_)) {
       const data::LabelFlips flips{options_.label_flips, options_.flip_seed.value_or(options_.seed),
                                    options_.flip_each_epoch};
@@ -148,6 +151,7 @@ void TrainingRun::guarded(const std::function<void()>& work) {
 
 void TrainingRun::finish() {
   running_ = false;
+  optimizers_.take_evaluated_weights();
   outcome_.record.complete = epoch() == options_.epochs;
   if (outcome_.record.complete && !options_.checkpoint.empty()) remove_checkpoint();
   if (outcome_.record.complete) add_warnings();

@@ -11,6 +11,7 @@
 #include "rtl/data/sampler.hpp"
 #include "rtl/optim/schedule.hpp"
 #include "transfer/learning.hpp"
+#include "transfer/mixup.hpp"
 #include "transfer/optimizer_set.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
@@ -20,12 +21,12 @@
 namespace rtl::transfer::detail {
 
 /// A data set where the device can read it, and its inputs as one normalisation has them.
-struct PlacedTrainingData {
-  PlacedTrainingData(const data::Dataset* from, std::uint64_t normalized, const Device& device)
+struct ResidentTrainingData {
+  ResidentTrainingData(const data::Dataset* from, std::uint64_t normalized, const Device& device)
       : given(from), normalization(normalized), dataset(*from, device) {}
   const data::Dataset* given;
   std::uint64_t normalization;  ///< its hash
-  PlacedDataset dataset;
+  ResidentDataset dataset;
   std::shared_ptr<const InputGather> inputs;  ///< null if the models want none
 };
 
@@ -33,7 +34,7 @@ struct PlacedTrainingData {
 class TrainingRun {
  public:
   /// `placed` is the data on `device`, and `source` that of TrainingData::source, or null.
-  TrainingRun(const Replica& replica, const PlacedTrainingData& placed, const PlacedTrainingData* source,
+  TrainingRun(const Replica& replica, const ResidentTrainingData& placed, const ResidentTrainingData* source,
               const Device& device);
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
@@ -45,6 +46,9 @@ class TrainingRun {
             source_inputs_.get(),
             &optimizers_,
             numbers_,
+            options_.clip_norm,
+            options_.label_smoothing,
+            options_.mixup > 0,
             weights_.defined() ? weights_.view() : ConstView()};
   }
   DType activations() const { return activation_dtype(options_.precision, dtype_); }
@@ -57,6 +61,9 @@ class TrainingRun {
   const std::vector<std::int32_t>& source_labels() const { return source_labels_; }
   /// Rows of the source that stand beside the present epoch's.
   std::vector<std::int64_t> source_order() const;
+
+  /// Of the present epoch; of none without mixup.
+  const Mixture& mixture() const { return mixture_; }
 
   /// Finds the state that it goes on from.
   void prepare();
@@ -101,6 +108,7 @@ class TrainingRun {
   std::vector<std::int32_t> labels_;
   std::vector<float> targets_;
   Tensor weights_;  ///< f32 [n, 1], of mean 1; not defined where all count alike
+  Mixture mixture_;
   bool flipped_ = false;
   bool running_ = true;
   Clock::time_point begin_ = Clock::now();

@@ -49,7 +49,7 @@ TEST(Report, StatesTheProtocol) {
   ASSERT_EQ(place.run(small_transfer({"--html", "report.html", "--label-flips", "0.25", "--flip-each-epoch"})).code, 0);
   const std::string html = place.read("report.html");
   for (const char* fact : {"rtl transfer --source source.safetensors", "1 to 2", "60 for training", "30 for the test",
-                           "paper_cnn:2-2-2-8", "learning rate 0.01", "batches of 16", "0.25, drawn anew", "cpu"}) {
+                           "paper_cnn:2-2-2-8", "learning rate 0.01", "batch size 16", "0.25, drawn anew", "cpu"}) {
     EXPECT_NE(html.find(fact), std::string::npos) << fact;
   }
 }

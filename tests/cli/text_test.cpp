@@ -48,7 +48,30 @@ TEST(TextCommands, TakeTexts) {
   }
   const Outcome inspected = place.run({"inspect", "source.safetensors"});
   expect_fine(inspected);
-  EXPECT_NE(inspected.output.find("rtl.text"), std::string::npos);
+  EXPECT_NE(inspected.output.find("texts as tokens of a vocabulary of 11"), std::string::npos) << inspected.output;
+  EXPECT_EQ(inspected.output.find("most frequent"), std::string::npos) << inspected.output;
+}
+
+TEST(TextCommands, ShowTheWordsThatAreWeighed) {
+  const Workplace place;
+  place.write("train.txt", "1 good good film\n0 bad film\n1 good\n0 bad\n");
+  const std::string spec = "text:train.txt?split=train&test_fraction=0&encode=tfidf";
+  const Outcome data = place.run({"inspect", spec, "--json", "facts.json"});
+  expect_fine(data);
+  // Of four texts two have each word: ln(5 / 3) + 1.
+  const auto facts = place.json("facts.json");
+  const auto& words = facts["most_frequent"];
+  ASSERT_EQ(words.size(), 3U);
+  EXPECT_EQ(words[0]["entry"], "good");
+  EXPECT_EQ(words[1]["entry"], "bad");
+  EXPECT_NEAR(words[0]["weight"].get<double>(), 1.5108256, 1e-6);
+  const std::string shown = "most frequent, with weights: good x 1.511, bad x 1.511, film x 1.511";
+  EXPECT_NE(data.output.find(shown), std::string::npos) << data.output;
+  expect_fine(
+      place.run({"pretrain", "--data", spec, "--model", "mlp:none", "--epochs", "2", "--out", "words.safetensors"}));
+  const Outcome model = place.run({"inspect", "words.safetensors"});
+  expect_fine(model);
+  EXPECT_NE(model.output.find(shown), std::string::npos) << model.output;
 }
 
 TEST(TextCommands, SayWhatIsWrong) {

@@ -30,9 +30,9 @@ void write_points(const Workplace& place) {
 Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
-                                l2sp_strength, schedule, schedule_epochs, schedule_factor, precision, label_flips,
-                                flip_each_epoch, flip_seed, checkpoint, checkpoint_interval, resume, progress, notice,
-                                stop] = options;
+                                l2sp_strength, clip_norm, label_smoothing, mixup, ema, schedule, schedule_epochs,
+                                schedule_factor, warmup_epochs, precision, label_flips, flip_each_epoch, flip_seed,
+                                checkpoint, checkpoint_interval, resume, progress, notice, stop] = options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -42,9 +42,14 @@ Words training_flags() {
           "--optimizer",
           "--weight-decay",
           "--l2sp-strength",
+          "--clip-norm",
+          "--label-smoothing",
+          "--mixup",
+          "--ema",
           "--schedule",
           "--schedule-epochs",
           "--schedule-factor",
+          "--warmup-epochs",
           "--precision",
           "--label-flips",
           "--flip-each-epoch",
@@ -103,6 +108,11 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
                            {"--weight-decay", "0.5"},
                            {"--momentum", "0.5"},
                            {"--optimizer", "adamw"},
+                           {"--optimizer", "schedule-free-adamw"},
+                           {"--clip-norm", "0.1"},
+                           {"--label-smoothing", "0.2"},
+                           {"--mixup", "0.4"},
+                           {"--warmup-epochs", "2.5"},
                            {"--precision", "bf16"},
                            {"--seed", "9"}};
   std::vector<std::vector<double>> seen{plain};
@@ -111,12 +121,41 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0] << " " << change.back();
     seen.push_back(changed);
   }
-  EXPECT_EQ(losses({"--checkpoint-interval", "1"}), plain);
+  EXPECT_EQ(losses({"--checkpoint-interval", "1", "--weight-decay", "0.5"}), seen[6]);
+  const auto written = place.json("m.json").at("training");
+  EXPECT_EQ(written.at("weight_decay"), "0.5");
+  EXPECT_EQ(written.at("checkpoint_interval"), "1");
+  EXPECT_EQ(written.at("nesterov"), "no");
+  EXPECT_EQ(written.size(), transfer::describe_options<transfer::TrainingOptions>().size());
+  // What an average changes is not the losses of training, but the weights that are kept.
+  EXPECT_EQ(losses({"--ema", "0.9"}), plain);
+  const std::string averaged = place.read("m");
+  EXPECT_EQ(losses({}), plain);
+  EXPECT_NE(place.read("m"), averaged);
   const Outcome unknown =
       place.run({"pretrain", "--data", points, "--model", "mlp:4", "--out", "m", "--precision", "f8"});
   EXPECT_EQ(unknown.code, 2);
-  EXPECT_NE(unknown.errors.find("--precision: there is no precision \"f8\"; use f32 or bf16"), std::string::npos)
+  EXPECT_NE(unknown.errors.find("--precision: precision must be one of f32, bf16, not 'f8'"), std::string::npos)
       << unknown.errors;
+}
+
+TEST(TrainingFlags, BadValuesAreNamed) {
+  const Workplace place;
+  write_points(place);
+  const std::pair<Words, const char*> faults[] = {
+      {{"--clip-norm", "-1"}, "--clip-norm: clip_norm must be a number of at least 0, not '-1'"},
+      {{"--label-smoothing", "1"}, "--label-smoothing: label_smoothing must be a number in [0, 1), not '1'"},
+      {{"--ema", "x"}, "--ema: ema must be a number in [0, 1), not 'x'"},
+      {{"--warmup-epochs", "-1"}, "--warmup-epochs: warmup_epochs must be a number of at least 0, not '-1'"},
+      {{"--optimizer", "schedule-free-adamw", "--schedule", "step"}, "schedule-free-adamw needs constant"},
+      {{"--optimizer", "schedule-free-adamw", "--ema", "0.9"}, "an average of its own"}};
+  for (const auto& [flags, text] : faults) {
+    Words arguments{"pretrain", "--data", points, "--model", "mlp:4", "--out", "n"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Outcome outcome = place.run(arguments);
+    EXPECT_EQ(outcome.code, 2) << text;
+    EXPECT_NE(outcome.errors.find(text), std::string::npos) << outcome.errors;
+  }
 }
 
 TEST(TrainingFlags, EachOfTransferChangesTheResult) {
@@ -136,7 +175,9 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
   for (const Words& change :
        {Words{"--head-start", "pretrained"}, Words{"--probe-dropout", "0.5"}, Words{"--feature-storage", "bf16"},
         Words{"--feature-storage", "f16"}, Words{"--feature-storage", "int8"}, Words{"--precision", "bf16"},
-        Words{"--head-start", "pretrained", "--l2sp-strength", "3"}}) {
+        Words{"--head-start", "pretrained", "--l2sp-strength", "3"}, Words{"--clip-norm", "0.1"},
+        Words{"--label-smoothing", "0.2"}, Words{"--mixup", "0.4"}, Words{"--warmup-epochs", "2"},
+        Words{"--optimizer", "schedule-free-adamw"}}) {
     const auto changed = losses(change);
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0];
     seen.push_back(changed);

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "data/make_files.hpp"
-#include "data/nearest_neighbours.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/data/csv.hpp"
@@ -232,28 +231,6 @@ TEST(Columns, ManyNumbersAsClassesAreTold) {
   for (int i = 0; i < 600; ++i) text += fmt::format("{},{}\n", i, 1000 + i % 150);
   const TrainTest parts = load("csv:" + folder.write("t.csv", text) + "?label=value", host());
   EXPECT_TRUE(noted(parts.notes, "150 classes that are all numbers")) << parts.notes.size();
-}
-
-TEST(NearestNeighbours, AreTheNearestAndTiesGoByNumber) {
-  const std::vector<double> line = {0, 1, 2, 10, 1};
-  EXPECT_EQ(nearest_neighbours(line, 1, 2), (std::vector<std::int32_t>{1, 4, 4, 0, 1, 4, 2, 1, 1, 0}));
-  RandomSequence random(test::seed(), 4);
-  std::vector<double> points(3 * 57);
-  for (double& value : points) value = random.normal();
-  const std::vector<std::int32_t> found = nearest_neighbours(points, 3, 5);
-  const auto distance = [&](std::size_t a, std::size_t b) {
-    double sum = 0;
-    for (std::size_t c = 0; c < 3; ++c) sum += std::pow(points[3 * a + c] - points[3 * b + c], 2);
-    return sum;
-  };
-  for (std::size_t row = 0; row < 57; ++row) {
-    const double farthest = distance(row, static_cast<std::size_t>(found[row * 5 + 4]));
-    int nearer = 0;
-    for (std::size_t other = 0; other < 57; ++other) nearer += other != row && distance(row, other) < farthest ? 1 : 0;
-    EXPECT_EQ(nearer, 4);
-  }
-  EXPECT_EQ(neighbour_means(std::vector<double>{1, 2, 3}, 1, std::vector<std::int32_t>{1, 2, 0, 2, 0, 1}, 2),
-            (std::vector<double>{2.5, 2, 1.5}));
 }
 
 /// Six cells on a line, two genes.

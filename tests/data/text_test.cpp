@@ -132,6 +132,28 @@ TEST(Text, FitsToTheTrainingPartAlone) {
   EXPECT_EQ(tfidf[2], 0);
 }
 
+/// Golden values of scikit-learn 1.9's TfidfVectorizer(ngram_range=(1, 2)), columns by frequency and then by name.
+TEST(Text, TfidfIsThatOfScikitLearn) {
+  const Texts train = {"good film and good story", "dull film", "moving story and dull ending", "good good good"};
+  const Texts test = {"good ending and dull unseen film", "unseen", "story film story film"};
+  const auto encoder = TextEncoder::fit({.encoding = TextEncoding::tfidf, .words = {.ngrams = 2}}, train);
+  const std::vector<float> film = {0.54564456F, 0.27282228F, 0, 0.27282228F, 0, 0.27282228F,
+                                   0,           0.34604047F, 0, 0,           0, 0.34604047F,
+                                   0.34604047F, 0.34604047F, 0, 0,           0};
+  const std::vector<float> unseen = {0.37222485F, 0.37222485F, 0.37222485F, 0.37222485F, 0, 0, 0.47212003F, 0, 0,
+                                     0,           0.47212003F, 0,           0,           0, 0, 0,           0};
+  ASSERT_EQ(encoder->width(), 17);
+  const std::vector<float> fitted = encoder->encode(train, Device::cpu()).to_vector<float>();
+  const std::vector<float> found = encoder->encode(test, Device::cpu()).to_vector<float>();
+  for (std::size_t i = 0; i < 17; ++i) {
+    EXPECT_NEAR(fitted[i], film[i], 1e-7) << i;
+    EXPECT_NEAR(fitted[3 * 17 + i], i == 0 ? 0.76360151 : i == 4 ? 0.64568780 : 0, 1e-7) << i;
+    EXPECT_NEAR(found[i], unseen[i], 1e-7) << i;
+    EXPECT_EQ(found[17 + i], 0) << "no word is known";
+    EXPECT_NEAR(found[2 * 17 + i], i == 3 || i == 5 ? std::sqrt(0.5) : 0, 1e-7) << i;
+  }
+}
+
 TEST(Text, ReadsWithAnEncoderThatWasFittedBefore) {
   const TemporaryFolder folder;
   folder.write("train.txt", std::string("1 good film\n0 bad film\n1 good\n"));

@@ -230,6 +230,7 @@ void add_rows(Cases& cases, const Device& d, DType t) {
   const auto loss = std::make_shared<Tensor>(drawn({1}, t, d));
   cases.push_back({"sgd_step", [=] { kernels::sgd_step(d, slot(), {.momentum = 0.9}, {*counters, *rates}); }});
   cases.push_back({"adam_step", [=] { kernels::adam_step(d, slot(), {}, {*counters, *rates}); }});
+  cases.push_back({"schedule_free_step", [=] { kernels::schedule_free_step(d, slot(), {}, {*counters, *rates}); }});
   const auto first = std::make_shared<Tensor>(Tensor::zeros({kernels::Counters::count}, DType::i64, d));
   cases.push_back({"dropout of counters", [=] { kernels::dropout(d, *x, 0.5, 4, *first, *y); }});
   cases.push_back({"gather_rows of counters", [=] { kernels::gather_rows(d, *x, *rows, *y, *first); }});

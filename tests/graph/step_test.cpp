@@ -46,7 +46,7 @@ struct Start {
     }
     for (std::int64_t r = 0; r < replicas; ++r) {
       const double own = 0.01 * static_cast<double>(r + 1);
-      rates.insert(rates.end(), {own, 3 * own, 20 * own, 0});
+      rates.insert(rates.end(), {own, 3 * own, 20 * own, 0, 0});
     }
   }
   Start one(std::int64_t replica) const {
@@ -233,7 +233,7 @@ TEST(OptimizerSteps, OfReplicasAreOneLaunch) {
     replicated.push_back(graph->variable("v", Storage(Tensor::zeros(shape, dtype, graph->device()))));
     return replicated.back();
   };
-  const Value counters = variable({4}, DType::i64), rates = variable({4}, DType::f64);
+  const Value counters = variable({4}, DType::i64), rates = variable({Rates::count}, DType::f64);
   std::vector<OptimizedParameter> parameters;
   for (const Shape& shape : shapes) {
     OptimizedParameter parameter{variable(shape, DType::f32), variable(shape, DType::f32), variable(shape, DType::f32)};
@@ -251,7 +251,8 @@ TEST(OptimizerSteps, OfReplicasAreOneLaunch) {
 TEST(OptimizerSteps, ChangeMoreParametersThanFitOneLaunch) {
   const auto graph = std::make_shared<Graph>(Device::cpu(1));
   const Value counters = graph->variable("counters", Storage(Tensor::zeros({4}, DType::i64, graph->device())));
-  const Value rates = graph->variable("rates", Storage(Tensor::from(Numbers{0.5, 0, 0, 0}, {4}, graph->device())));
+  const Value rates =
+      graph->variable("rates", Storage(Tensor::from(Numbers{0.5, 0, 0, 0, 0}, {Rates::count}, graph->device())));
   std::vector<OptimizedParameter> parameters;
   std::vector<Storage> weights;
   for (std::size_t i = 0; i < 300; ++i) {
@@ -272,7 +273,7 @@ TEST(OptimizerSteps, RefuseWhatDoesNotBelongTogether) {
   const auto variable = [&](const Shape& shape, DType dtype) {
     return graph.variable("v", Storage(Tensor::zeros(shape, dtype, graph.device())));
   };
-  const Value counters = variable({4}, DType::i64), rates = variable({4}, DType::f64);
+  const Value counters = variable({4}, DType::i64), rates = variable({Rates::count}, DType::f64);
   const Value w = variable({3}, DType::f32), g = variable({3}, DType::f32), m = variable({3}, DType::f32);
   const auto sgd = [&](const OptimizedParameter& parameter, const SgdRule& rule = {}) {
     record_sgd_step(counters, rates, {&parameter, 1}, rule);
@@ -285,6 +286,10 @@ TEST(OptimizerSteps, RefuseWhatDoesNotBelongTogether) {
   EXPECT_THROW(sgd({.weight = w, .gradient = variable({3}, DType::f64)}), DTypeError);
   const OptimizedParameter adam{.weight = w, .gradient = g, .first = m, .second = variable({3}, DType::f32)};
   EXPECT_THROW(record_adam_step(counters, rates, {&adam, 1}, {.beta1 = 1}), ValueError);
+  EXPECT_THROW(record_adam_step(counters, rates, {&adam, 1}, {}, 0.9), ValueError);  // an average is missing
+  EXPECT_THROW(record_adam_step(counters, rates, {&adam, 1}, {}, 1.0), ValueError);
+  EXPECT_THROW(record_schedule_free_step(counters, rates, {&adam, 1}, {.beta1 = 0}), ValueError);
+  EXPECT_THROW(record_schedule_free_step(counters, rates, {&adam, 1}, {.beta2 = 1}), ValueError);
   EXPECT_THROW(record_adam_step(counters, counters, {&adam, 1}), DTypeError);
   EXPECT_THROW(record_adam_step(rates, rates, {&adam, 1}), DTypeError);
   EXPECT_THROW(advance(counters, w, g, 1), ShapeError);

@@ -41,7 +41,7 @@ struct Problem {
     assign(order, random.below({replicas, samples}, samples));
     for (std::int64_t r = 0; r < replicas; ++r) {
       counters.insert(counters.end(), {100 + r, 5 * r, 0, 0});
-      rates.insert(rates.end(), {0.1 * static_cast<double>(r + 1), 0.01 * static_cast<double>(r), 0, 0});
+      rates.insert(rates.end(), {0.1 * static_cast<double>(r + 1), 0.01 * static_cast<double>(r), 0, 0, 0});
     }
   }
 };
@@ -56,7 +56,7 @@ class Step {
   explicit Step(const Device& device) : graph_(std::make_shared<Graph>(device)) {
     const Problem problem;
     counters_ = variable({4}, DType::i64);
-    rates_ = variable({4}, DType::f64);
+    rates_ = variable({kernels::Rates::count}, DType::f64);
     weights_ = variable({classes, width}, DType::f64);
     moments_ = variable({classes, width}, DType::f64);
     losses_ = variable({batches}, DType::f64);
@@ -155,7 +155,7 @@ Outcome reference(std::size_t replica) {
   const auto begin = problem.weights.begin() + static_cast<std::ptrdiff_t>(replica * classes * width);
   Outcome outcome{Numbers(begin, begin + classes * width), {}, {}};
   Numbers velocity(classes * width);
-  const double* rates = problem.rates.data() + 4 * replica;
+  const double* rates = problem.rates.data() + kernels::Rates::count * replica;
   for (std::int64_t step = 0; step < batches; ++step) {
     const Numbers x = batch_of(problem, replica, step);
     Numbers gradient(classes * width);

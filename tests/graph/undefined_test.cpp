@@ -9,6 +9,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
+#include "rtl/graph/sparse.hpp"
 
 namespace rtl::graph {
 namespace {
@@ -24,6 +25,8 @@ TEST(Undefined, NoOperationTakesAValueThatHoldsNothing) {
   const std::vector<FusionInput> no_features{{none}}, features{{some}};
   const std::vector<Value> no_parts{some, none};
   const int order[] = {1, 0};
+  const SparseMatrix matrix(2, std::vector<std::int32_t>{0, 1}, std::vector<std::int32_t>{1}, std::vector<double>{3},
+                            DType::f32, Device::cpu(1));
   const std::vector<std::pair<std::string, std::function<void()>>> calls{
       {"add", [&] { add(none, some); }},
       {"add to", [&] { add(some, none); }},
@@ -90,6 +93,7 @@ TEST(Undefined, NoOperationTakesAValueThatHoldsNothing) {
       {"gather_rows", [&] { gather_rows(none, labels, DType::f32); }},
       {"gather_rows rows", [&] { gather_rows(some, none, DType::f32); }},
       {"scatter_add_rows", [&] { scatter_add_rows(none, labels, 4); }},
+      {"sparse_product", [&] { sparse_product(matrix, none); }},
       {"residual_fusion", [&] { residual_fusion(no_features, some, {}); }},
       {"residual_fusion of nothing", [&] { residual_fusion({}, some, {}); }},
       {"residual_fusion weight", [&] { residual_fusion(features, none, {}); }},

@@ -41,7 +41,7 @@ TEST(GoldenFiles, Npy) {
 
 TEST(GoldenFiles, Npz) {
   const Device device = Device::cpu();
-  for (const char* name : {"files/stored.npz", "files/deflated.npz"}) {
+  for (const char* name : {"files/stored.npz", "files/deflated.npz", "files/zip64.npz"}) {
     const NpzFile file(test::golden_file(name));
     EXPECT_EQ(file.names(), (std::vector<std::string>{"weights", "labels", "one"})) << name;
     const Tensor weights = file.load("weights", device);

@@ -9,6 +9,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/core/random.hpp"
 #include "support/devices.hpp"
+#include "support/golden.hpp"
 #include "support/gzip.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -266,6 +267,37 @@ TEST(Npz, FindsEveryFlippedByteOfItsMembers) {
       EXPECT_THROW(NpzFile(folder.write("cut.npz", valid.substr(0, size))), FormatError) << size;
     }
   }
+}
+
+TEST(Npz, BytesDependOnTheArgumentsAlone) {
+  const TemporaryFolder folder;
+  const Tensor a = Tensor::from(std::vector<float>{1, 2, 3}, {3}, Device::cpu());
+  for (const bool compress : {false, true}) {
+    write_npz(folder / "one.npz", {{"a", a}, {"b", a}}, compress);
+    const std::string first = content_of(folder / "one.npz");
+    ASSERT_EQ(first.substr(0, 4), "PK\3\4");
+    EXPECT_EQ(first.substr(10, 4), std::string("\0\0\x21\0", 4)) << "midnight of 1 January 1980";
+    write_npz(folder / "two.npz", {{"a", a}, {"b", a}}, compress);
+    EXPECT_EQ(content_of(folder / "two.npz"), first);
+  }
+}
+
+TEST(Npz, RefusesPromisesThatNoFileKeeps) {
+  const TemporaryFolder folder;
+  const std::string valid = content_of(test::golden_file("files/zip64.npz"));
+  const std::size_t end = valid.rfind("PK\6\6");
+  ASSERT_NE(end, std::string::npos);
+  for (const std::size_t field : {24u, 32u, 40u, 48u}) {  // two counts of entries, the directory's bytes and place
+    std::string hostile = valid;
+    hostile.replace(end + field, 8, "\xf0\xff\xff\xff\xff\xff\xff\x7f", 8);
+    EXPECT_THROW(NpzFile(folder.write("hostile.npz", hostile)), FormatError) << field;
+  }
+  const std::size_t entry = valid.find("PK\1\2");
+  const std::size_t sizes = valid.find(std::string("\1\0", 2), entry + 46);  // the zip64 field of the first member
+  std::string hostile = valid;
+  hostile.replace(sizes + 4, 8, "\0\0\0\0\0\x10\0\0", 8);
+  const NpzFile file(folder.write("hostile.npz", hostile));
+  EXPECT_THROW((void)file.content(file.names().front()), FormatError);
 }
 
 TEST(Npz, RandomDamageNeverCrashes) {

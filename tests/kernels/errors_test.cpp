@@ -17,6 +17,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
+#include "rtl/kernels/sparse.hpp"
 #include "support/devices.hpp"
 
 namespace rtl::kernels {
@@ -48,7 +49,7 @@ struct Fault {
 
 constexpr auto no = Transpose::no;
 
-OptimizerState state_of(Operands& t) { return {.counters = t({4}, DType::i64), .rates = t({4}, DType::f64)}; }
+OptimizerState state_of(Operands& t) { return {.counters = t({4}, DType::i64), .rates = t({5}, DType::f64)}; }
 
 const Fault pointwise_faults[] = {
     {"unary", "DeviceError", "missing", [](Operands& t) { unary(t.device, UnaryOp::relu, {}, t({2})); }},
@@ -295,6 +296,22 @@ const Fault training_faults[] = {
      [](Operands& t) {
        gather_rows(t.device, t({0, 3}), t({2}, DType::i32), t({2, 3}));
      }},
+    {"sparse_product", "DTypeError", "'columns'",
+     [](Operands& t) {
+       sparse_product(t.device, {t({3}, DType::i32), t({4}), t({4})}, t({5, 3}), t({2, 3}));
+     }},
+    {"sparse_product", "DTypeError", "f64",
+     [](Operands& t) {
+       sparse_product(t.device, {t({3}, DType::i32), t({4}, DType::i32), t({4}, DType::f64)}, t({5, 3}), t({2, 3}));
+     }},
+    {"sparse_product", "ShapeError", "[2, 3]",
+     [](Operands& t) {
+       sparse_product(t.device, {t({3}, DType::i32), t({4}, DType::i32), t({4})}, t({5, 3}), t({5, 3}));
+     }},
+    {"sparse_product", "ValueError", "m + 1",
+     [](Operands& t) {
+       sparse_product(t.device, {t({0}, DType::i32), t({4}, DType::i32), t({4})}, t({5, 3}), t({0, 3}));
+     }},
     {"scatter_add_rows", "DTypeError", "f64",
      [](Operands& t) {
        scatter_add_rows(t.device, t({2, 3}, DType::f64), t({2}, DType::i32), t({4, 3}));
@@ -319,9 +336,29 @@ const Fault training_faults[] = {
        sgd_step(t.device, {&slot, 1}, {}, state);
      }},
     {"adam_step", "DTypeError", "'rates'",
-     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({4}, DType::i64), .rates = t({4})}); }},
+     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({4}, DType::i64), .rates = t({5})}); }},
     {"adam_step", "ShapeError", "'counters'",
-     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({3}, DType::i64), .rates = t({4}, DType::f64)}); }},
+     [](Operands& t) { adam_step(t.device, {}, {}, {.counters = t({3}, DType::i64), .rates = t({5}, DType::f64)}); }},
+    {"adam_step", "DeviceError", "'average' is missing",
+     [](Operands& t) {
+       const OptimizerSlot slot{t({2}), t({2}), t({2}), t({2})};
+       OptimizerState state = state_of(t);
+       state.average_decay = 0.5;
+       adam_step(t.device, {&slot, 1}, {}, state);
+     }},
+    {"adam_step", "ValueError", "the decay of the average is 1",
+     [](Operands& t) {
+       OptimizerState state = state_of(t);
+       state.average_decay = 1;
+       adam_step(t.device, {}, {}, state);
+     }},
+    {"schedule_free_step", "ValueError", "beta1 is 0",
+     [](Operands& t) { schedule_free_step(t.device, {}, {.beta1 = 0}, state_of(t)); }},
+    {"schedule_free_step", "ShapeError", "'second'",
+     [](Operands& t) {
+       const OptimizerSlot slot{t({2}), t({2}), t({2}), t({3})};
+       schedule_free_step(t.device, {&slot, 1}, {}, state_of(t));
+     }},
     {"advance", "ShapeError", "'loss'", [](Operands& t) { advance(t.device, t({4}, DType::i64), t({5}), t({2}), 64); }},
     {"advance", "DTypeError", "'counters'",
      [](Operands& t) { advance(t.device, t({4}, DType::i32), t({5}), t({1}), 64); }},

@@ -94,16 +94,17 @@ const bool center_registered = register_cases("center_rows", [](Random& random) 
 struct Path {
   std::int64_t batch, n, r, k, filters;
   std::int64_t penalties = 0;  ///< 0: no mixing
-  bool complement = false, taken = false;
+  bool complement = false, intercept_leverage = false;
 };
 
 std::string label_of(const Path& p, DType dtype) {
   return fmt::format("b{}_n{}_r{}_k{}_s{}{}{}{}_{}", p.batch, p.n, p.r, p.k, p.filters,
                      p.penalties > 0 ? fmt::format("_mixed{}", p.penalties) : "", p.complement ? "_complement" : "",
-                     p.taken ? "_taken" : "", std::string(rtl::name_of(dtype)));
+                     p.intercept_leverage ? "_leverage" : "", std::string(rtl::name_of(dtype)));
 }
 
-/// Basis, targets, rotated, filters, mixing, taken: what the sums are made of, in the order of the case's inputs.
+/// Basis, targets, rotated, filters, mixing, intercept_leverage: what the sums are made of, in the order of the case's
+/// inputs.
 class PathReference {
  public:
   PathReference(const Path& path, const std::vector<Reals>& in)
@@ -145,11 +146,11 @@ class PathReference {
       share += basis * basis * filter;
       share_scale += basis * basis * filter_scale;
     }
-    const long double taken = p_.taken ? at(5, b * p_.n + i) : 0;
+    const long double leverage = p_.intercept_leverage ? at(5, b * p_.n + i) : 0;
     const long double target = p_.complement ? 0 : at(1, (b * p_.k + o) * p_.n + i);
     const long double error = p_.complement ? part : target - part;
-    const long double margin = p_.complement ? share - taken : 1 - taken - share;
-    const long double error_scale = std::fabs(target) + part_scale, margin_scale = 1 + taken + share_scale;
+    const long double margin = p_.complement ? share - leverage : 1 - leverage - share;
+    const long double error_scale = std::fabs(target) + part_scale, margin_scale = 1 + leverage + share_scale;
     left_out.value[where] += error * error / (margin * margin);
     left_out.scale[where] += std::fabs(error / (margin * margin)) * error_scale +
                              std::fabs(error * error / (margin * margin * margin)) * margin_scale;
@@ -181,7 +182,7 @@ KernelCase path_case(const Path& p, DType dtype, Random& random) {
               {"rotated", {p.batch, p.r, p.k}, random.normal({p.batch, p.r, p.k})},
               {"filters", {p.batch, p.filters, p.r}, random.uniform({p.batch, p.filters, p.r}, low, high)},
               {"mixing", {p.batch, penalties, p.filters}, mixing},
-              {"taken", {p.batch, p.n}, random.uniform({p.batch, p.n}, 0, p.complement ? 0.01 : 0.2)}};
+              {"intercept_leverage", {p.batch, p.n}, random.uniform({p.batch, p.n}, 0, p.complement ? 0.01 : 0.2)}};
   const Shape out{p.batch, penalties, p.k};
   const double roundoffs =
       (32 + 8 * std::sqrt(static_cast<double>(p.r + p.filters))) * (dtype == DType::f32 ? f32_in_f64 : 1);
@@ -194,7 +195,7 @@ KernelCase path_case(const Path& p, DType dtype, Random& random) {
     rows.rotated = in[2];
     rows.filters = in[3];
     if (p.penalties > 0) rows.mixing = in[4];
-    if (p.taken) rows.taken = in[5];
+    if (p.intercept_leverage) rows.intercept_leverage = in[5];
     kernels::ridge_path_errors(device, rows, out[0], out[1]);
   };
   c.reference = [p](auto& in, auto& initial) { return PathReference(p, in).sums(initial); };

@@ -17,6 +17,7 @@
 #include "rtl/layers/basic_block.hpp"
 #include "rtl/layers/bottleneck.hpp"
 #include "rtl/layers/dense_block.hpp"
+#include "rtl/layers/graph_convolution.hpp"
 #include "rtl/layers/group_norm.hpp"
 #include "rtl/layers/inverted_residual.hpp"
 #include "rtl/layers/linear.hpp"
@@ -100,6 +101,30 @@ std::unique_ptr<Module> frozen_trunk(const Construction& c) {
   return whole;
 }
 
+/// Nine nodes on a line, of three numbers each.
+GraphNodes line_of_nodes() {
+  std::vector<double> places(9);
+  GraphNodes nodes{.columns = 3};
+  for (std::size_t i = 0; i < 27; ++i) nodes.features.push_back(static_cast<float>(i % 5) - 1.5F);
+  for (std::size_t i = 0; i < 9; ++i) places[i] = static_cast<double>(i * i);
+  nodes.graph = data::neighbour_graph(data::nearest_neighbours(places, 1, 2), 2, data::GraphNormalization::symmetric);
+  return nodes;
+}
+
+Case graph_encoder(const char* name, const std::vector<std::int64_t>& widths) {
+  return {name,
+          [widths](const Construction& c) { return std::make_unique<GraphEncoder>(line_of_nodes(), widths, c); },
+          {6, 1},
+          9};
+}
+
+std::unique_ptr<Module> graph_convolution(const Construction& c) {
+  const data::NeighbourGraph graph = line_of_nodes().graph;
+  return std::make_unique<GraphConvolution>(
+      LinearOptions{.inputs = 4, .outputs = 5, .relu = true},
+      graph::SparseMatrix(9, graph.offsets, graph.neighbours, graph.weights, c.dtype, c.device), c);
+}
+
 TransformerBlockOptions gated_block() {
   return {.attention = {.width = 8, .heads = 2, .key_heads = 1, .causal = true, .rotary = RotaryOptions{}},
           .hidden = 10,
@@ -158,6 +183,9 @@ std::vector<Case> cases() {
       tokens({"bert", "1-8-2-12-11-pooler", {6}, 3}, 3, 11),
       tokens({"llama", "2-8-4-2-12-11", {6}, 3}, 3, 11),
       tokens({"text_bag", "5-4", {6}, 3, 11}, 3, 11),
+      {"graph convolution", graph_convolution, {9, 4}},
+      graph_encoder("graph encoder of one layer", {4}),
+      graph_encoder("graph encoder", {5, 4, 3}),
       {"frozen trunk", frozen_trunk, {3, 8, 8, 3}}};
 }
 
@@ -224,7 +252,8 @@ Tensor inputs_of(const Case& one, const Mode& mode, test::RandomTensors& random,
     return x;
   }
   std::vector<std::int32_t> ids = random.i32(one.input.count(), one.vocabulary, device).to_vector<std::int32_t>();
-  const std::vector<std::int32_t> cut = random.i32(one.input[0], one.input[1] - 1, device).to_vector<std::int32_t>();
+  const std::int64_t most = std::max<std::int64_t>(1, one.input[1] - 1);
+  const std::vector<std::int32_t> cut = random.i32(one.input[0], most, device).to_vector<std::int32_t>();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto length = static_cast<std::size_t>(one.input[1]), n = i / length;
     if (i % length >= length - static_cast<std::size_t>(cut[n])) ids[i] = -1;

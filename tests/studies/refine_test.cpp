@@ -226,7 +226,7 @@ TEST(Refine, SeesWhereCellsLie) {
   write_cells(folder, 600);
   const Reproduction found = run_part_on(folder, "multimodal");
   ASSERT_EQ(found.tables.size(), 2U);
-  EXPECT_EQ(found.tables[0].rows.size(), 2U * 2 * 7);
+  EXPECT_EQ(found.tables[0].rows.size(), 2U * (7 + 6));
   // Expression says nothing of regions, places all.
   const auto above = [&](const std::string& name) {
     for (const studies::Claim& claim : found.claims) {
@@ -245,6 +245,8 @@ TEST(Refine, SeesWhereCellsLie) {
   };
   EXPECT_GT(mean("300 labels, h sees places", "REFINE"), mean("300 labels, h sees places", "LinearProbe") + 15);
   EXPECT_GT(mean("300 labels, h sees places", "safe"), mean("300 labels, h sees places", "LinearProbe") + 15);
+  // The graph has expression alone, so it says nothing either.
+  EXPECT_LT(mean("300 labels, h sees the graph", "h alone"), mean("300 labels, h sees places", "h alone") - 15);
 }
 
 TEST(Refine, AsksForDataAndStops) {

@@ -227,7 +227,7 @@ TEST(Ia3, ScalesRowsOfWeightsAndBiases) {
 
 /// Outputs with the hooks in place.
 std::vector<float> hooked_outputs(detail::HookedNetwork& model, const data::Dataset& data, const Device& device) {
-  const detail::PlacedDataset placed(data, device);
+  const detail::ResidentDataset placed(data, device);
   const detail::InputGather gather(*placed, data::Normalization::half, DType::f32, device);
   const Tensor inputs = gather(detail::counting_rows(data.size(), device));
   detail::OutputsPlan plan(model, device, DType::f32);

@@ -128,10 +128,84 @@ TEST(Objectives, BinaryCrossEntropyDoesNotOverflow) {
       const Numbers slope = gradient(device, z, {7, 1}, loss);
       for (std::size_t i = 0; i < z.size(); ++i) {
         const double sigmoid = 1 / (1 + std::exp(-z[i]));
-        // At zero the slope of max(z, 0) and of |z| are those of the operations; their sum is the derivative there.
-        EXPECT_NEAR(slope[i], (sigmoid - (label ? 1 : 0)) / 7, z[i] == 0 ? 0.5 / 7 + 1e-12 : 1e-12) << z[i];
+        EXPECT_NEAR(slope[i], (sigmoid - (label ? 1 : 0)) / 7, 1e-12) << z[i];
       }
     }
+  }
+}
+
+/// The second operand of a loss, in the dtype of the first.
+Value beside(const Value& x, const Numbers& numbers, const Device& device) {
+  return x.graph().constant("y", x.dtype() == DType::f64 ? Tensor::from(numbers, x.shape(), device)
+                                                         : Tensor::from(narrowed(numbers), x.shape(), device));
+}
+
+/// Value and gradient of a mean over elements, of which `element` gives both.
+void expect_mean(const Device& device, const Numbers& x, const Numbers& y, const Shape& shape,
+                 const std::function<Value(const Value&, const Value&)>& loss,
+                 const std::function<std::pair<double, double>(double, double)>& element) {
+  const auto count = static_cast<double>(x.size());
+  const auto of = [&](const Value& value) { return loss(value, beside(value, y, device)); };
+  double wanted = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) wanted += element(x[i], y[i]).first / count;
+  const Numbers found = run(device, x, shape, of);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_NEAR(found.front(), wanted, 1e-5 * (1 + wanted));
+  const Numbers slope = gradient(device, x, shape, of);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(slope[i], element(x[i], y[i]).second / count, 1e-12) << x[i] << ", " << y[i];
+    const double up = element(x[i] + 1e-6, y[i]).first, down = element(x[i] - 1e-6, y[i]).first;
+    EXPECT_NEAR(slope[i] * count, (up - down) / 2e-6, 1e-6 * (1 + std::fabs(x[i])));
+  }
+}
+
+TEST(Objectives, BinaryCrossEntropyOfLabelsOfEachElement) {
+  for (const Device& device : testing::devices()) {
+    for (const Shape& shape : {Shape{1, 1}, Shape{31, 3}, Shape{7, 1}, Shape{5}}) {
+      const auto count = static_cast<std::size_t>(shape.count());
+      Numbers z = normal_numbers(count, count, 4), labels(count);
+      for (std::size_t i = 0; i < count; ++i) labels[i] = i % 3 == 2 ? 0.25 : static_cast<double>(i % 2);
+      z.front() = 0;
+      if (count > 5) z[1] = 90, z[2] = -90;
+      const auto loss = [](const Value& a, const Value& b) { return objectives::binary_cross_entropy(a, b); };
+      expect_mean(device, z, labels, shape, loss, [](double logit, double label) {
+        const double value = std::max(logit, 0.0) + std::log1p(std::exp(-std::fabs(logit))) - logit * label;
+        return std::pair(value, 1 / (1 + std::exp(-logit)) - label);
+      });
+    }
+  }
+}
+
+TEST(Objectives, HuberIsSquareNearAndStraightFar) {
+  for (const Device& device : testing::devices()) {
+    for (const double delta : {0.5, 1.0, 3.0}) {
+      const Shape shape{11, 3};
+      const Numbers x = normal_numbers(8, 33, 3);
+      Numbers y = normal_numbers(9, 33, 1);
+      y[0] = x[0];
+      y[1] = x[1] - delta;
+      const auto loss = [delta](const Value& a, const Value& b) { return objectives::huber(a, b, delta); };
+      expect_mean(device, x, y, shape, loss, [delta](double predicted, double wanted) {
+        const double r = predicted - wanted;
+        if (std::fabs(r) <= delta) return std::pair(r * r / 2, r);
+        return std::pair(delta * (std::fabs(r) - delta / 2), r > 0 ? delta : -delta);
+      });
+    }
+  }
+}
+
+TEST(Objectives, RefuseWhatDoesNotBelongTogether) {
+  const Device device = Device::cpu(1);
+  graph::Graph graph(device);
+  const auto zeros = [&](const Shape& shape, DType dtype) {
+    return graph.variable("x", graph::Storage(Tensor::zeros(shape, dtype, device)));
+  };
+  const Value x = zeros({2, 3}, DType::f32);
+  EXPECT_THROW(objectives::binary_cross_entropy(x, zeros({3, 2}, DType::f32)), ShapeError);
+  EXPECT_THROW(objectives::binary_cross_entropy(x, zeros({2, 3}, DType::f64)), DTypeError);
+  EXPECT_THROW(objectives::huber(x, zeros({2}, DType::f32)), ShapeError);
+  for (const double delta : {0.0, -1.0, std::nan("")}) {
+    EXPECT_THROW(objectives::huber(x, zeros({2, 3}, DType::f32), delta), ValueError);
   }
 }
 

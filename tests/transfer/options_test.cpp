@@ -70,6 +70,20 @@ TEST(Options, SayWhatIsWrong) {
   }
 }
 
+TEST(Options, AreCheckedWhereTheyStand) {
+  Sample sample;
+  check_options(sample);
+  fill_options(sample, {{"count", "9"}, {"another", "1"}});
+  EXPECT_EQ(sample.count, 9);
+  EXPECT_EQ(sample.rate, 0.5);
+  sample.rate = 1;
+  EXPECT_THROW(check_options(sample), ValueError);
+  sample.rate = 0;
+  sample.colour = static_cast<Colour>(2);
+  EXPECT_THROW(check_options(sample), ValueError);
+  EXPECT_THROW(option_values(sample), ValueError);
+}
+
 TEST(Options, AreDescribed) {
   const std::vector<OptionInfo> all = describe_options<Sample>();
   ASSERT_EQ(all.size(), 5U);

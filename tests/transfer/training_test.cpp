@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 
 #include "rtl/transfer/metrics.hpp"
 #include "support/devices.hpp"
@@ -280,6 +282,28 @@ TEST(Training, ValuesThatAnEnumerationDoesNotHaveAreErrors) {
   EXPECT_THROW((void)options.hash(), ValueError);
 }
 
+TEST(Training, HashIsOfWhatDecidesTheResult) {
+  const TrainingOptions plain;
+  std::set<std::uint64_t> hashes{plain.hash()};
+  // Another value of each option, of its choices or in every range that there is.
+  for (const OptionInfo& info : describe_options<TrainingOptions>()) {
+    TrainingOptions other;
+    const std::string number = info.range.ends_with(")") ? "0.5" : "1";
+    fill_options(other, {{info.name, info.choices.empty() ? number : info.choices.back()}});
+    EXPECT_EQ(hashes.insert(other.hash()).second, info.name != "checkpoint_interval") << info.name;
+  }
+  for (const auto& change : {+[](TrainingOptions& options) { options.seed = 1; },
+                             +[](TrainingOptions& options) { options.flip_seed = 0; }}) {
+    TrainingOptions other;
+    change(other);
+    EXPECT_TRUE(hashes.insert(other.hash()).second);
+  }
+  TrainingOptions elsewhere;
+  elsewhere.checkpoint = "x";
+  elsewhere.resume = true;
+  EXPECT_EQ(elsewhere.hash(), plain.hash());
+}
+
 TEST(Training, BadArgumentsAreNamed) {
   const Device device = Device::cpu(1);
   data::Dataset data = testing::make_vectors(2, 30, 5, 3, 1.0, device);
@@ -294,6 +318,8 @@ TEST(Training, BadArgumentsAreNamed) {
   EXPECT_THROW(attempt([](auto& options) { options.momentum = 1; }), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.label_flips = 1.5; }), ValueError);
   EXPECT_THROW(attempt([](auto& options) { options.epochs = -1; }), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.weight_decay = NAN; }), ValueError);
+  EXPECT_THROW(attempt([](auto& options) { options.nesterov = true, options.momentum = 0; }), ValueError);
   EXPECT_THROW(parse_optimizer("sdg"), ValueError);
   EXPECT_EQ(parse_schedule("cosine"), ScheduleKind::cosine);
   const auto wide = testing::make("mlp", "4", {6}, 3, 1, device);

@@ -25,6 +25,7 @@ struct FittedInputs {
 /// | cells:DIR | single cells: log-normalised counts, coordinates, means over neighbours as f32 vectors; labels |
 /// | cifar10:DIR | data_batch_1..5.bin, test_batch.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | cifar100:DIR | train.bin, test.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
+/// | hdf5:FILE | arrays of an HDF5 file, AnnData's included: as npy, sparse matrices made dense; labels |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
@@ -32,9 +33,8 @@ struct FittedInputs {
 /// | text:FILE[,LABELS] | texts (text_encoder.hpp) as i32 tokens [N, T] or f32 vectors [N, p], and their labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
-/// Files may be plain or .gz. Class names come from classes.txt, batches.meta.txt, fine_classes.txt,
-/// fine_label_names.txt, coarse_classes.txt or coarse_label_names.txt, where present. idx labels must be 0 .. K-1
-/// with each occurring, unless classes=N says how many there are.
+/// Files but HDF5 may be .gz. Class names: classes.txt, batches.meta.txt, (fine|coarse)_classes.txt or
+/// _label_names.txt. idx labels must be 0 .. K-1 with each occurring, unless classes=N says how many there are.
 ///
 /// npy: inputs are numbers of any type. Images are whole numbers from 0 to 255, or k / 255 in floating point; of four
 /// axes the channels are the second or the last, whichever is 1, 3 or 4, and if both or none are, layout=nhwc|nchw must

@@ -1,4 +1,4 @@
-// What a recorded training step reads and changes from one run to the next: counters i64 [4] and rates f64 [4], whose
+// What a recorded training step reads and changes from one run to the next: counters i64 [4] and rates f64 [5], whose
 // positions rtl/kernels/step_state.hpp names. They are variables of the graph, so a step is recorded, planned and
 // captured once, and its owner writes learning rates, or the begin of an epoch, into their memory between runs.
 #pragma once
@@ -25,11 +25,13 @@ class StepState {
 
   /// Copies a few numbers to the device, in the order of its work.
   void set_counters(std::uint64_t seed, std::int64_t step, std::int64_t begin, std::int64_t batch);
-  void set_rates(double learning_rate, double weight_decay, double l2sp_strength);
+  void set_rates(double learning_rate, double weight_decay, double l2sp_strength, double warmup_steps = 0,
+                 double weight_sum = 0);
   /// The same numbers as they lie in memory, for an owner who writes those of several replicas at once.
   static std::vector<std::int64_t> counters_of(std::uint64_t seed, std::int64_t step, std::int64_t begin,
                                                std::int64_t batch);
-  static std::vector<double> rates_of(double learning_rate, double weight_decay, double l2sp_strength);
+  static std::vector<double> rates_of(double learning_rate, double weight_decay, double l2sp_strength,
+                                      double warmup_steps = 0, double weight_sum = 0);
 
   const Storage& counters() const noexcept { return counters_; }
   const Storage& rates() const noexcept { return rates_; }

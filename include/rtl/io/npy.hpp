@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,40 +38,37 @@ Bytes encode_npy(ConstView values);
 /// encode_npy into a file, written beside and renamed. Throws IoError.
 void write_npy(const std::string& path, ConstView values);
 
-/// A .npz archive: a zip file of .npy members, stored or deflated. Members' checksums are verified when loaded.
+/// A .npz archive: a zip file of .npy members, stored or deflated, zip64 included. Members' checksums are verified when
+/// loaded. The file is mapped; a member is unpacked straight from the map. Any number of threads may use one object,
+/// one of them at a time reads.
 class NpzFile {
  public:
   /// Throws IoError if the file cannot be read, FormatError if it is no zip archive, is damaged, or uses what NumPy
-  /// does not write (encryption, other compression methods, archives of several files, members of 4 GiB and more).
+  /// does not write (encryption, archives of several files, members that are no .npy).
   explicit NpzFile(const std::string& path);
+  NpzFile(const NpzFile&) = delete;
+  NpzFile& operator=(const NpzFile&) = delete;
+  ~NpzFile();
   const std::string& path() const noexcept { return file_.path(); }
   /// Names without ".npy", in the archive's order.
   std::vector<std::string> names() const;
   bool contains(const std::string& name) const noexcept;
-  /// Throws FormatError if there is no such member (listing those there are) or it is damaged.
+  /// Throws FormatError if there is no such member (listing those there are), it is damaged, or it is neither stored
+  /// nor deflated.
   Tensor load(const std::string& name, const Device& device) const;
   /// The member's .npy file, checked. Throws FormatError likewise.
   Bytes content(const std::string& name) const;
 
  private:
-  struct Member {
-    std::string name;
-    std::uint16_t method = 0;
-    std::uint32_t checksum = 0;
-    std::size_t offset = 0;      ///< of the local header
-    std::size_t compressed = 0;  ///< bytes in the archive
-    std::size_t size = 0;        ///< bytes of the .npy
-  };
-  void read_directory();
-  std::span<const std::byte> member_bytes(const Member& member) const;
-
+  struct Archive;
   MappedFile file_;
-  std::vector<Member> members_;
+  std::unique_ptr<Archive> archive_;
 };
 
-/// Writes a .npz archive beside its target and renames it. The bytes depend on the arguments alone (no time stamps).
-/// Throws ValueError for a name that is given twice or empty, arrays of 2 GiB and archives of 3.75 GiB or more;
-/// DTypeError for bf16; IoError.
+/// Writes a .npz archive beside its target and renames it; arrays of 4 GiB and more make it zip64. The bytes depend on
+/// the arguments and the version of libzip alone (no time stamps). Holds in memory, beside the arrays, one member as
+/// the archive has it, and a copy of an array that is on a device. Throws ValueError for a name that is given twice,
+/// empty or longer than 65531 characters; DTypeError for bf16; ShapeError for a strided view; IoError.
 void write_npz(const std::string& path, const std::vector<std::pair<std::string, ConstView>>& arrays,
                bool compress = false);
 

@@ -17,6 +17,7 @@ struct OptimizerSlot {
   View first;            ///< SGD: momentum buffer (absent without momentum); Adam: first moment
   View second = {};      ///< Adam: second moment
   ConstView start = {};  ///< L2-SP start point; absent: no pull for this tensor
+  View average = {};     ///< of the weights, see OptimizerState::average_decay; starts at the weights
 };
 
 /// The end of a training step, as `advance` makes it (step_state.hpp), of the counters that the optimizer step reads.
@@ -27,13 +28,17 @@ struct StepEnd {
   std::int64_t batch_size = 0;
 };
 
-/// What changes from step to step, in memory of the device: counters i64 [4] and rates f64 [4], see step_state.hpp.
+/// What changes from step to step, in memory of the device: counters i64 [4] and rates f64 [5], see step_state.hpp.
 /// With `replicas` above 1, views of slots have a leading axis of that extent, and one launch does all replicas;
 /// counters, rates and start points then have one too, or are shared.
 struct OptimizerState {
   ConstView counters;
   ConstView rates;
   std::int64_t replicas = 1;
+  /// Above 0: every slot has an average, and after the update average += (1 - d) * (w - average), with d =
+  /// min(average_decay, (1 + t) / (10 + t)) in step t, counted from 1, so that the start is soon forgotten (Polyak and
+  /// Juditsky 1992, in the form of TensorFlow's ExponentialMovingAverage).
+  double average_decay = 0;
   /// Where its counters are given, they are moved on behind the last parameter; on CUDA in the same launch where the
   /// parameters are one launch of the dtype of losses and loss.
   StepEnd end = {};
@@ -60,5 +65,21 @@ struct AdamRule {
 /// The step's number in the bias corrections is counters[step] + 1.
 void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
                const OptimizerState& state);
+
+struct ScheduleFreeRule {
+  double beta1 = 0.9;  ///< in (0, 1]
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+/// A step of AdamW without a schedule (Defazio et al. 2024, "The Road Less Scheduled", algorithm 1). `weight` holds y,
+/// at which gradients are taken, `first` z, which starts at the weights, `second` v, which starts at zero. In step t,
+/// counted from 1, with rate = learning_rate sqrt(1 - beta2^t) min(1, t / warmup_steps): v = beta2 v + (1 - beta2) g^2;
+/// z -= rate (g / (sqrt(v) + epsilon) + weight_decay y); c = rate^2 / (sum of the squared rates of steps 1 to t);
+/// x = (1 - c) x + c z; y = (1 - beta1) z + beta1 x. What is to be evaluated, x = (y - (1 - beta1) z) / beta1, is not
+/// kept. The learning rate is the same in all steps; those of this epoch (counters[batch] + 1) are added up here, the
+/// earlier ones are Rates::weight_sum. Takes no average.
+void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+                        const OptimizerState& state);
 
 }  // namespace rtl::kernels

@@ -25,14 +25,14 @@ struct RidgePathRows {
   ConstView rotated;  ///< [batch, r, k]
   ConstView filters;  ///< [batch, s, r]
   ConstView mixing;   ///< [batch, L, s]: the filter of penalty l is sum_s mixing[l, s] filters[s, :]; absent: L = s
-  ConstView taken;    ///< [batch, n]: leverage that the components do not show (the intercept's); absent: 0
+  ConstView intercept_leverage;  ///< [batch, n]: leverage that the components do not show; absent: 0
 };
 
 /// For each problem, row i, penalty l and output o, with g_lj the filter of penalty l at component j:
 ///
 ///   part  = sum_j basis[j, i] rotated[j, o] g_lj            share = sum_j basis[j, i]^2 g_lj
-///   error = targets[o, i] - part,  margin = 1 - taken[i] - share      (with targets)
-///   error = part,                  margin = share - taken[i]          (the complement form, without)
+///   error = targets[o, i] - part,  margin = 1 - intercept_leverage[i] - share  (with targets)
+///   error = part,                  margin = share - intercept_leverage[i]      (the complement form, without)
 ///   left_out[l, o] += (error / margin)^2,   residual[l, o] += error^2
 ///
 /// Primal ridge: basis = (X V)', rotated = V'X'R, g_lj = 1 / (e_j + n penalty_l); from singular vectors U: basis = U',

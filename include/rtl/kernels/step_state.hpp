@@ -22,8 +22,11 @@ struct Rates {
   static constexpr std::int64_t learning_rate = 0;
   static constexpr std::int64_t weight_decay = 1;
   static constexpr std::int64_t l2sp_strength = 2;
-  static constexpr std::int64_t spare = 3;
-  static constexpr std::int64_t count = 4;
+  /// The learning rate of step t, counted from 1, is multiplied by min(1, t / warmup_steps); 0: by 1.
+  static constexpr std::int64_t warmup_steps = 3;
+  /// Of schedule-free AdamW, the sum over the steps before this epoch of (1 - beta2^t) min(1, t / warmup_steps)^2.
+  static constexpr std::int64_t weight_sum = 4;
+  static constexpr std::int64_t count = 5;
 };
 
 /// The end of a step, in one launch: losses[batch] = loss, then batch and step grow by 1 and begin by `batch_size`.

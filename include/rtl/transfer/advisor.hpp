@@ -28,11 +28,9 @@ std::string to_string(CentreKind kind);
 
 enum class AdvisorRule : std::uint8_t {
   /// Of two models the second gets the weight Phi(z (1 - 0.6 d) + what is believed beforehand), z being the mean of the
-  /// paired differences of squared leave-one-out errors over its standard error: with many rows the normal
-  /// approximation's probability that it is the better one. d = 1 / (1 + (n / 40)^4): few rows know their standard
-  /// error
-  /// badly, and their z counts for less. Errors that are more than a factor of four apart (two centres: a thousand) are
-  /// no matter of noise; there the factor counts, too.
+  /// paired differences of squared leave-one-out errors over its standard error, d = 1 / (1 + (n / 40)^4):
+  /// docs/solvers.md
+  /// derives it. Errors that are more than a factor of four apart (two centres: a thousand) count by the factor, too.
   average,
   choose,  ///< the weight is 1 if the mean difference is positive, otherwise 0
 };
@@ -108,17 +106,10 @@ struct AdvisorReport {
 
 /// Examines and fits when made; what it returns afterwards is the resulting linear model.
 ///
-/// Models are weighed two by two, and what needs less of the target has the benefit of the doubt:
-/// 1. the model of the best single source at tauS against the scaled centre's, which has two standard errors against it
-/// (the mixed centre's stands alone); another tau0 replaces both only if clearly better;
-/// 2. the best source as it is with the target's intercept against that with its own, 0.6 in favour of its own, and z
-///    counting whole;
-/// 3. the first against the second, 0.8 in favour of the second;
-/// 4. scratch against all of these, `favour` in favour of them.
-/// The first three beliefs fade with d as the rows become many.
-/// Where the rows are too few to judge, scratch is taken. A source whose predictions for the target's rows do not vary
-/// is not offered as it is. The result is the weighted average of the candidates' coefficients. Measured on real data
-/// in docs/results/linear-transfer.md.
+/// Models are weighed two by two, and what needs less of the target has the benefit of the doubt: docs/solvers.md,
+/// "Should I transfer?", has the order, the beliefs and why. Where the rows are too few to judge, scratch is taken. A
+/// source whose predictions for the target's rows do not vary is not offered as it is. The result is the weighted
+/// average of the candidates' coefficients. Measured on real data in docs/results/linear-transfer.md.
 ///
 /// Cost: one factorisation of the target, whose outputs are the k targets and each candidate's predictions, m columns
 /// together; n r m FLOP for each tau1 (r = min(n, p)), and n (sum of k_s)^2 for a mixing matrix.

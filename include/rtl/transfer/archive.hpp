@@ -28,7 +28,7 @@ class ArchiveWriter {
   /// The tensor has to outlive the archive.
   void tensor(std::string_view name, const Tensor& tensor);
   /// Takes the tensor over.
-  void keep(std::string_view name, Tensor tensor);
+  void store(std::string_view name, Tensor tensor);
   /// As parts called `name`: architecture, weights and statistics; the normalisation of its inputs.
   void network(std::string_view name, layers::Network& network, const data::InputNormalization& normalization);
   /// Of features alone only their name and number: whoever loads the predictor gives them.

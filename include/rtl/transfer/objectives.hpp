@@ -9,8 +9,8 @@ namespace rtl::transfer::objectives {
 /// Logarithm of the softmax over the last axis of x [m, C].
 graph::Value log_softmax(const graph::Value& x);
 
-/// -sum_c one_hot log softmax(logits): [m], of logits and one_hot [m, C].
-graph::Value cross_entropy_of_each(const graph::Value& logits, const graph::Value& one_hot);
+/// -sum_c shares_c log softmax(logits)_c: [m], of logits and how much of each class a sample is, [m, C].
+graph::Value cross_entropy_of_each(const graph::Value& logits, const graph::Value& shares);
 
 /// Mean over rows of KL(softmax(teacher / T) || softmax(student / T)), a scalar [1]; no gradient to the teacher
 /// (Hinton, Vinyals and Dean 2015, without their factor T^2). Logits [m, C].
@@ -18,6 +18,15 @@ graph::Value distillation(const graph::Value& student, const graph::Value& teach
 
 /// Mean binary cross-entropy of sigmoid(logits) and one label, 0 or 1, for all: a scalar [1].
 graph::Value binary_cross_entropy(const graph::Value& logits, bool label);
+/// Mean over all elements of -(y log sigmoid(z) + (1 - y) log(1 - sigmoid(z))), of logits z and labels y in [0, 1] of
+/// one shape, each label for itself (several labels of a sample, or two classes as one logit): a scalar [1]. Finite for
+/// every finite logit; gradients flow to both. Throws ShapeError for different shapes, DTypeError for different dtypes.
+graph::Value binary_cross_entropy(const graph::Value& logits, const graph::Value& labels);
+
+/// Mean over all elements of the Huber loss of r = predicted - wanted, of one shape: r^2 / 2 where |r| <= delta, else
+/// delta (|r| - delta / 2) (Huber 1964): a scalar [1]. Its first derivative is continuous. Throws ValueError for a
+/// delta that is not above 0, ShapeError and DTypeError as above.
+graph::Value huber(const graph::Value& predicted, const graph::Value& wanted, double delta = 1);
 
 /// The squared distance of the covariances of features [m, d] and [n, d], over 4 d^2; covariances divide by the number
 /// of rows less one, and are 0 of one row (Sun and Saenko 2016). A scalar [1]. O((m + n) d^2).

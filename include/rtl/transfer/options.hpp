@@ -43,7 +43,7 @@ struct Range {
 struct OptionInfo {
   std::string name;
   std::string default_value;
-  std::vector<std::string> choices;  ///< of an enumeration or a switch; else empty
+  std::vector<std::string> choices;  ///< of an enumeration or a switch (no, yes); else empty
   std::string range;                 ///< of a number
   std::string help;
 };
@@ -80,16 +80,27 @@ class OptionVisitor {
 
 namespace detail {
 void fill_options(const std::function<void(OptionVisitor&)>& visit, const OptionValues& values);
+void check_options(const std::function<void(OptionVisitor&)>& visit);
 std::vector<OptionInfo> describe_options(const std::function<void(OptionVisitor&)>& visit);
 OptionValues values_of_options(const std::function<void(OptionVisitor&)>& visit);
 }  // namespace detail
 
-/// An options struct with what `values` says of it; names that it does not have are left to others. Throws ValueError,
+/// Puts what `values` says into an options struct; names that it does not have are left to others. Throws ValueError,
 /// naming option, value and what is possible.
+template <typename Options>
+void fill_options(Options& options, const OptionValues& values) {
+  detail::fill_options([&](OptionVisitor& visitor) { options.visit(visitor); }, values);
+}
+/// Throws ValueError for a member outside its range, naming option, value and what is possible.
+template <typename Options>
+void check_options(Options options) {
+  detail::check_options([&](OptionVisitor& visitor) { options.visit(visitor); });
+}
+/// A new options struct with what `values` says of it, as fill_options.
 template <typename Options>
 Options read_options(const OptionValues& values) {
   Options options;
-  detail::fill_options([&](OptionVisitor& visitor) { options.visit(visitor); }, values);
+  fill_options(options, values);
   return options;
 }
 template <typename Options>

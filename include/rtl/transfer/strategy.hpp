@@ -125,8 +125,8 @@ class FitContext {
     std::vector<ConstView> features;
   };
   Blocks blocks(FeatureScaling scaling, double scale);
-  /// Keeps a tensor for as long as the fit lasts.
-  ConstView keep(Tensor tensor);
+  /// Takes over a tensor for as long as the fit lasts.
+  ConstView retain(Tensor tensor);
 
   /// What `co_await` of a training gives; throws TrainingDiverged, into the recipe, where it diverged.
   class TrainingRequest;

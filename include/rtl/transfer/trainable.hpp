@@ -13,7 +13,7 @@
 
 namespace rtl::transfer {
 
-enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
+enum class OptimizerKind : std::uint8_t { sgd, adam, adamw, schedule_free_adamw };
 std::string to_string(OptimizerKind kind);
 OptimizerKind parse_optimizer(const std::string& text);  ///< Throws ValueError, listing the names.
 
@@ -23,9 +23,14 @@ class BatchTargets {
   BatchTargets() = default;
   /// `table` holds those of all samples: labels i32 [n], or targets [n, outputs]; the batch is `rows` positions of
   /// `order` (i64) from the counters' beginning of the batch on (rtl/kernels/step_state.hpp). `weights` f32 [m, 1] of
-  /// the batch's samples, whose mean over all samples is 1; not defined where all count alike.
+  /// the batch's samples, whose mean over all samples is 1; not defined where all count alike. `smoothing` of labels,
+  /// as TrainingOptions::label_smoothing.
   BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters, std::int64_t rows,
-               std::int64_t outputs, const graph::Value& weights = {});
+               std::int64_t outputs, const graph::Value& weights = {}, double smoothing = 0);
+
+  /// Mixup: each sample is `shares`, f32 [m, 1], of itself, and the rest of it of the one at its place in `order`,
+  /// which is like the constructor's.
+  void mix(const graph::Value& order, const graph::Value& shares);
 
   /// False for a data set without labels.
   bool defined() const noexcept { return table_.defined(); }
@@ -36,15 +41,21 @@ class BatchTargets {
   /// The usual loss of outputs [m, outputs]: the mean cross-entropy of logits, or the mean of the squared errors, each
   /// sample's times its weight; a scalar [1], f32 where outputs are bf16.
   graph::Value loss(const graph::Value& outputs) const;
-  /// 1 at each sample's class, else 0: f32 [m, outputs]. Throws ValueError for real targets.
-  graph::Value one_hot() const;
+  /// How much each sample is of each class, f32 [m, outputs]: 1 of its own, but for label smoothing and mixup. Throws
+  /// ValueError for real targets.
+  graph::Value class_shares() const;
   /// Standardised targets f32 [m, outputs]. Throws ValueError for classes.
   graph::Value values() const;
 
  private:
+  graph::Value one_hot(const graph::Value& order) const;
+  graph::Value mixed(const graph::Value& own, const graph::Value& other) const;
+
   graph::Value table_, order_, counters_, weights_;
+  graph::Value mixed_order_, shares_;  ///< of mixup; not defined without
   std::int64_t rows_ = 0;
   std::int64_t outputs_ = 0;
+  double smoothing_ = 0;
 };
 
 /// Samples as a model sees them.

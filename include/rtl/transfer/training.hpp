@@ -12,6 +12,7 @@
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
+#include "rtl/transfer/options.hpp"
 #include "rtl/transfer/record.hpp"
 #include "rtl/transfer/trainable.hpp"
 
@@ -46,9 +47,26 @@ struct TrainingOptions {
   /// L2-SP: (l2sp_strength / 2) * ||w - start||^2 is added to the loss, start being the weights at the call. Strategies
   /// that do not start at weights of a source ignore it (strategies.hpp).
   double l2sp_strength = 0;
+  /// The gradients of all trained parameters are scaled down together where their Euclidean norm is above this
+  /// (Pascanu, Mikolov and Bengio 2013); 0: never.
+  double clip_norm = 0;
+  /// e of label smoothing: cross-entropies take a sample's class as 1 - e + e/C of a class, and each other as e/C
+  /// (Szegedy et al. 2016).
+  double label_smoothing = 0;
+  /// alpha of mixup (Zhang et al. 2018): each sample of a batch is mixed with the one behind it in the batch, the last
+  /// with the first, in shares s and 1 - s with s drawn from Beta(alpha, alpha) for each batch, by seed and epoch; so
+  /// are its features, its weight and its target, which for classes gives s CE(y1) + (1 - s) CE(y2). A second data set
+  /// is not mixed. 0: none. Not for tokens.
+  double mixup = 0;
+  /// Decay of an exponential moving average of the trained parameters, which starts at the weights at the call and
+  /// stands in their place at the end (kernels::OptimizerState::average_decay); 0: none. Running statistics of batch
+  /// norm are those of the training.
+  double ema = 0;
   ScheduleKind schedule = ScheduleKind::constant;
   std::int64_t schedule_epochs = 10;
   double schedule_factor = 0.1;
+  /// So many epochs, or parts of one, the learning rate grows in proportion to the step, up to what the schedule says.
+  double warmup_epochs = 0;
   /// Of forward and backward passes; trained weights are f32 in both, and evaluated in f32.
   Precision precision = Precision::f32;
   double label_flips = 0;        ///< probability with which a training label becomes another one
@@ -71,9 +89,12 @@ struct TrainingOptions {
   /// Asked after every epoch; true ends the training early, with the checkpoint (if any) in place.
   std::function<bool()> stop = {};
 
-  /// Throws ValueError for a number outside its range.
+  /// What a user may choose, each with its range and a line of help: flags, checks, hashes and files are made of it.
+  void visit(OptionVisitor& option);
+  /// Throws ValueError for a number outside its range, and for options that contradict each other.
   void validate() const;
-  /// Hash of everything that decides the result (not the checkpoint's place, not the callbacks).
+  /// Hash of everything that decides the result (not the checkpoints, not the callbacks). Throws ValueError for a value
+  /// that an enumeration does not have.
   std::uint64_t hash() const;
 };
 
@@ -108,8 +129,9 @@ class TrainingDiverged : public Error {
 /// its dropout masks from (seed, t). A step is recorded and planned once, and allocates nothing. The same arguments
 /// give the same bytes on the same device with the same number of threads. Nothing is copied to the host within an
 /// epoch but the losses at its end. Throws ValueError for an empty data set, one class, fewer samples than classes or
-/// NaN in the features, TrainingDiverged for a loss or, at a checkpoint or the end, a weight or an output that is not
-/// finite.
+/// NaN in the features, and for label flips or label smoothing with real targets, for mixup
+/// of tokens, TrainingDiverged for a loss or, at a
+/// checkpoint or the end, a weight or an output that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
 /// One of several trainings at once.
@@ -127,12 +149,12 @@ struct ReplicaTraining {
 
 /// Trains models of one architecture at once, as replicas of one plan (docs/graph.md): each ends with the bytes that
 /// `train` alone would give it, writes and resumes the same checkpoints and calls its own callbacks, after each epoch
-/// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, weight decay, L2-SP strength
-/// and start, and epochs may differ; a replica that diverges, stops or has had its epochs keeps what it has, and the
-/// others go on. Tables that all replicas share (the same memory) are not copied. Throws ValueError for replicas that
-/// differ in batch size, optimizer, momentum, precision, number of samples, tensors of the models, kind of
-/// normalisation, or in whether there is an L2-SP penalty; else what `train` throws, except for TrainingDiverged. The
-/// models must record the same operations.
+/// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, warm-up, alpha of mixup,
+/// weight decay, L2-SP strength and start, and epochs may differ; a replica that diverges, stops or has had its epochs
+/// keeps what it has, and the others go on. Tables that all replicas share (the same memory) are not copied. Throws
+/// ValueError for replicas that differ in batch size, optimizer, momentum, clipping, label smoothing, average,
+/// precision, number of samples, tensors of the models, kind of normalisation, or in whether there is mixup or an L2-SP
+/// penalty; else what `train` throws, except for TrainingDiverged. The models must record the same operations.
 std::vector<ReplicaTraining> train_replicas(std::span<const Replica> replicas);
 
 /// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs

@@ -12,9 +12,9 @@
 #include "data/column_parts.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
-#include "data/nearest_neighbours.hpp"
 #include "data/table_parts.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/data/neighbour_graph.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/npy.hpp"
 

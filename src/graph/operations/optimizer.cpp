@@ -13,6 +13,7 @@ namespace {
 using kernels::AdamRule;
 using kernels::OptimizerSlot;
 using kernels::OptimizerState;
+using kernels::ScheduleFreeRule;
 using kernels::SgdRule;
 
 void check_rule(const SgdRule& rule) {
@@ -21,17 +22,40 @@ void check_rule(const SgdRule& rule) {
   }
   if (rule.nesterov && rule.momentum == 0) throw ValueError("sgd_step: Nesterov's form needs a momentum above 0");
 }
-void check_rule(const AdamRule& rule) {
-  for (const double beta : {rule.beta1, rule.beta2}) {
-    if (!(beta >= 0 && beta < 1)) throw ValueError(fmt::format("adam_step: a beta of {}; it must be in [0, 1)", beta));
+void check_second(const char* call, double beta2, double epsilon) {
+  if (!(beta2 >= 0 && beta2 < 1)) {
+    throw ValueError(fmt::format("{}: a beta of {}; it must be in [0, 1)", call, beta2));
   }
-  if (!(rule.epsilon >= 0)) {
-    throw ValueError(fmt::format("adam_step: an epsilon of {}; it must not be negative", rule.epsilon));
-  }
+  if (!(epsilon >= 0)) throw ValueError(fmt::format("{}: an epsilon of {}; it must not be negative", call, epsilon));
 }
+void check_rule(const AdamRule& rule) {
+  if (!(rule.beta1 >= 0 && rule.beta1 < 1)) {
+    throw ValueError(fmt::format("adam_step: a beta of {}; it must be in [0, 1)", rule.beta1));
+  }
+  check_second("adam_step", rule.beta2, rule.epsilon);
+}
+void check_rule(const ScheduleFreeRule& rule) {
+  if (!(rule.beta1 > 0 && rule.beta1 <= 1)) {
+    throw ValueError(fmt::format("schedule_free_step: beta1 is {}; it must be in (0, 1]", rule.beta1));
+  }
+  check_second("schedule_free_step", rule.beta2, rule.epsilon);
+}
+
+std::string text_of(const SgdRule& rule) {
+  return fmt::format("momentum {}{}", rule.momentum, rule.nesterov ? " nesterov" : "");
+}
+std::string text_of(const AdamRule& rule) {
+  return fmt::format("betas {} {}{}", rule.beta1, rule.beta2, rule.decoupled ? " decoupled" : "");
+}
+std::string text_of(const ScheduleFreeRule& rule) { return fmt::format("betas {} {}", rule.beta1, rule.beta2); }
+
+constexpr std::string_view name_of_step(const SgdRule&) { return "sgd_step"; }
+constexpr std::string_view name_of_step(const AdamRule&) { return "adam_step"; }
+constexpr std::string_view name_of_step(const ScheduleFreeRule&) { return "schedule_free_step"; }
 
 std::size_t moments_of(const SgdRule& rule) { return rule.momentum > 0 ? 1 : 0; }
 std::size_t moments_of(const AdamRule&) { return 2; }
+std::size_t moments_of(const ScheduleFreeRule&) { return 2; }
 
 void step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
           const OptimizerState& state) {
@@ -41,31 +65,38 @@ void step(const Device& device, std::span<const OptimizerSlot> slots, const Adam
           const OptimizerState& state) {
   kernels::adam_step(device, slots, rule, state);
 }
+void step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+          const OptimizerState& state) {
+  kernels::schedule_free_step(device, slots, rule, state);
+}
 
-/// Operands: counters, rates, then of each parameter weight, gradient, start and its moments. Results: of each
-/// parameter the weight and its moments, in place. With the size of the batch the step ends here: then operands losses
-/// and loss, and results counters and losses, stand behind the others.
+/// Operands: counters, rates, then of each parameter weight, gradient, start and its moments, the last of which is its
+/// average where there is one. Results: of each parameter the weight and its moments, in place. With the size of the
+/// batch the step ends here: then operands losses and loss, and results counters and losses, stand behind the others.
 template <typename Rule>
 class OptimizerStep final : public Operation {
  public:
-  OptimizerStep(const Rule& rule, std::size_t parameters, std::optional<std::int64_t> advanced = std::nullopt)
-      : rule_(rule), moments_(moments_of(rule)), parameters_(parameters), advanced_(advanced) {}
+  OptimizerStep(const Rule& rule, std::size_t parameters, double average_decay,
+                std::optional<std::int64_t> advanced = std::nullopt)
+      : rule_(rule),
+        moments_(moments_of(rule) + (average_decay > 0 ? 1 : 0)),
+        parameters_(parameters),
+        average_decay_(average_decay),
+        advanced_(advanced) {}
   std::shared_ptr<const Operation> ending(std::int64_t batch_size) const {
-    return std::make_shared<const OptimizerStep>(rule_, parameters_, batch_size);
+    return std::make_shared<const OptimizerStep>(rule_, parameters_, average_decay_, batch_size);
   }
-  std::string_view name() const noexcept override { return is_sgd ? "sgd_step" : "adam_step"; }
+  std::string_view name() const noexcept override { return name_of_step(rule_); }
   std::string attributes() const override {
-    const std::string end = advanced_ ? fmt::format(", advance by {}", *advanced_) : "";
-    if constexpr (is_sgd) {
-      return fmt::format("{} parameters, momentum {}{}{}", parameters_, rule_.momentum,
-                         rule_.nesterov ? " nesterov" : "", end);
-    } else {
-      return fmt::format("{} parameters, betas {} {}{}{}", parameters_, rule_.beta1, rule_.beta2,
-                         rule_.decoupled ? " decoupled" : "", end);
-    }
+    std::string end = average_decay_ > 0 ? fmt::format(", averaged by {}", average_decay_) : "";
+    if (advanced_) end += fmt::format(", advance by {}", *advanced_);
+    return fmt::format("{} parameters, {}{}", parameters_, text_of(rule_), end);
   }
   std::vector<Type> infer(std::span<const Value> operands) const override {
     check_rule(rule_);
+    if (!(average_decay_ >= 0 && average_decay_ < 1)) {
+      throw ValueError(fmt::format("{}: a decay of the average of {}; it must be in [0, 1)", name(), average_decay_));
+    }
     check_counters(name(), operands[0]);
     check_rates(operands[1]);
     std::vector<Type> types;
@@ -74,7 +105,7 @@ class OptimizerStep final : public Operation {
       check_floating(name(), own);
       for (const Value& value : own) {
         check_shape(!value.defined() || value.shape() == own[0].shape(), name(),
-                    "a weight is {}, its gradient, moment or start point {}", own[0].shape().to_string(),
+                    "a weight is {}, its gradient, moment, average or start point {}", own[0].shape().to_string(),
                     value.defined() ? value.shape().to_string() : "");
       }
       types.insert(types.end(), 1 + moments_, own[0].type());
@@ -135,7 +166,9 @@ class OptimizerStep final : public Operation {
 
   template <std::size_t capacity>
   void run_parts(const Call& call, std::int64_t replicas) const {
-    OptimizerState state{.counters = call.in(0), .rates = call.in(1), .replicas = replicas, .end = {}};
+    OptimizerState state{
+        .counters = call.in(0), .rates = call.in(1), .replicas = replicas, .average_decay = average_decay_, .end = {}};
+    const std::size_t own = moments_of(rule_);
     std::array<OptimizerSlot, capacity> slots;
     for (std::size_t first = 0; first < parameters_; first += capacity) {
       const std::size_t count = std::min(capacity, parameters_ - first);
@@ -143,9 +176,10 @@ class OptimizerStep final : public Operation {
         const std::size_t in = place(first + i), out = (first + i) * (1 + moments_);
         slots[i] = {.weight = call.out(out),
                     .gradient = call.in(in + 1),
-                    .first = moments_ > 0 ? call.out(out + 1) : View(),
-                    .second = moments_ > 1 ? call.out(out + 2) : View(),
-                    .start = call.in(in + start)};
+                    .first = own > 0 ? call.out(out + 1) : View(),
+                    .second = own > 1 ? call.out(out + 2) : View(),
+                    .start = call.in(in + start),
+                    .average = moments_ > own ? call.out(out + moments_) : View()};
       }
       if (advanced_ && first + count == parameters_) {
         const std::size_t in = place(parameters_), out = parameters_ * (1 + moments_);
@@ -156,13 +190,14 @@ class OptimizerStep final : public Operation {
   }
 
   Rule rule_;
-  std::size_t moments_, parameters_;
+  std::size_t moments_, parameters_;  ///< moments with the average
+  double average_decay_;
   std::optional<std::int64_t> advanced_;
 };
 
 template <typename Rule>
 void record_step(const char* name, const Value& counters, const Value& rates,
-                 std::span<const OptimizedParameter> parameters, const Rule& rule) {
+                 std::span<const OptimizedParameter> parameters, const Rule& rule, double average_decay) {
   const std::size_t moments = moments_of(rule);
   std::vector<Value> operands = {counters, rates};
   std::size_t changed = 0;
@@ -171,13 +206,18 @@ void record_step(const char* name, const Value& counters, const Value& rates,
     if (parameter.first.defined() != (moments > 0) || parameter.second.defined() != (moments > 1)) {
       throw ValueError(fmt::format("{}: {} moments of each parameter are needed, others are given", name, moments));
     }
+    if (parameter.average.defined() != (average_decay > 0)) {
+      throw ValueError(fmt::format("{}: an average of each parameter is needed with a decay above 0, which is {}", name,
+                                   average_decay));
+    }
     operands.insert(operands.end(), {parameter.weight, parameter.gradient, parameter.start});
     if (moments > 0) operands.push_back(parameter.first);
     if (moments > 1) operands.push_back(parameter.second);
+    if (average_decay > 0) operands.push_back(parameter.average);
     ++changed;
   }
   if (changed == 0) throw ValueError(fmt::format("{}: no parameter has a gradient; there is nothing to train", name));
-  operands[2].graph().add(std::make_shared<const OptimizerStep<Rule>>(rule, changed), operands);
+  operands[2].graph().add(std::make_shared<const OptimizerStep<Rule>>(rule, changed, average_decay), operands);
 }
 
 }  // namespace
@@ -185,17 +225,23 @@ void record_step(const char* name, const Value& counters, const Value& rates,
 std::shared_ptr<const Operation> make_ending_step(const Operation& step, std::int64_t batch_size) {
   if (const auto* sgd = dynamic_cast<const OptimizerStep<SgdRule>*>(&step)) return sgd->ending(batch_size);
   if (const auto* adam = dynamic_cast<const OptimizerStep<AdamRule>*>(&step)) return adam->ending(batch_size);
+  if (const auto* free = dynamic_cast<const OptimizerStep<ScheduleFreeRule>*>(&step)) return free->ending(batch_size);
   return nullptr;
 }
 
 void record_sgd_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
-                     const SgdRule& rule) {
-  record_step("sgd_step", counters, rates, parameters, rule);
+                     const SgdRule& rule, double average_decay) {
+  record_step("sgd_step", counters, rates, parameters, rule, average_decay);
 }
 
 void record_adam_step(const Value& counters, const Value& rates, std::span<const OptimizedParameter> parameters,
-                      const AdamRule& rule) {
-  record_step("adam_step", counters, rates, parameters, rule);
+                      const AdamRule& rule, double average_decay) {
+  record_step("adam_step", counters, rates, parameters, rule, average_decay);
+}
+
+void record_schedule_free_step(const Value& counters, const Value& rates,
+                               std::span<const OptimizedParameter> parameters, const ScheduleFreeRule& rule) {
+  record_step("schedule_free_step", counters, rates, parameters, rule, 0);
 }
 
 }  // namespace rtl::graph

@@ -10,5 +10,7 @@ RTL_DECLARE_BACKENDS(void sgd_step(const Device& device, std::span<const Optimiz
                                    const OptimizerState& state))
 RTL_DECLARE_BACKENDS(void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
                                     const OptimizerState& state))
+RTL_DECLARE_BACKENDS(void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots,
+                                             const ScheduleFreeRule& rule, const OptimizerState& state))
 
 }  // namespace rtl::kernels

@@ -1,11 +1,14 @@
 // Optimizer steps on the host: all parameters are one range that the threads share, so small tensors cost nothing
 // extra.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/backend/optimizer_step.hpp"
 #include "kernels/backend/step_state.hpp"
+#include "kernels/cpu/optimizer_part.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/optimizer_functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/optimizer_step.cpp"
@@ -40,9 +43,10 @@ void update_range(functors::SgdUpdate<T> update, const OptimizerSlot& slot, std:
   }
 }
 
-template <typename T>
-void update_range(functors::AdamUpdate<T> update, const OptimizerSlot& slot, std::int64_t start_shift,
-                  std::int64_t begin, std::int64_t end) {
+/// Of rules with two moments.
+template <template <typename> typename Update, typename T>
+void update_range(Update<T> update, const OptimizerSlot& slot, std::int64_t start_shift, std::int64_t begin,
+                  std::int64_t end) {
   T* w = slot.weight.data_as<T>();
   const T* g = slot.gradient.data_as<T>();
   const T* start = slot.start.given() ? slot.start.data_as<T>() + start_shift : w;
@@ -52,22 +56,38 @@ void update_range(functors::AdamUpdate<T> update, const OptimizerSlot& slot, std
   for (std::int64_t i = begin; i < end; ++i) update(w[i], g[i], m[i], v[i], start[i]);
 }
 
+template <typename T>
+void average_range(functors::AverageUpdate<T> update, const OptimizerSlot& slot, std::int64_t begin, std::int64_t end) {
+  const T* w = slot.weight.data_as<T>();
+  T* average = slot.average.data_as<T>();
+#pragma omp simd
+  for (std::int64_t i = begin; i < end; ++i) update(average[i], w[i]);
+}
+
+/// Weights that are averaged are read again while they are in the cache.
+constexpr std::int64_t averaged_at_once = 4096;
+
 template <typename Rule>
-void update_slot(const Rule& rule, const functors::StepNumbers& numbers, const OptimizerSlot& slot,
-                 std::int64_t start_shift, std::int64_t begin, std::int64_t end) {
+void update_slot(const Rule& rule, const Part& part, const OptimizerSlot& slot) {
   functors::visit_floating(slot.weight.dtype(), [&](auto zero) {
-    update_range(functors::update_of<decltype(zero)>(rule, numbers), slot, start_shift, begin, end);
+    using T = decltype(zero);
+    const auto update = functors::update_of<T>(rule, part.numbers);
+    if (part.average_decay == 0) return update_range(update, slot, part.start_shift, part.begin, part.end);
+    const auto average = functors::average_of<T>(part.average_decay, part.numbers);
+    for (std::int64_t begin = part.begin; begin < part.end; begin += averaged_at_once) {
+      const std::int64_t end = std::min(part.end, begin + averaged_at_once);
+      update_range(update, slot, part.start_shift, begin, end);
+      average_range(average, slot, begin, end);
+    }
   });
 }
 
-void sgd_target(const SgdRule& rule, const functors::StepNumbers& numbers, const OptimizerSlot& slot,
-                std::int64_t start_shift, std::int64_t begin, std::int64_t end) {
-  update_slot(rule, numbers, slot, start_shift, begin, end);
-}
+void sgd_target(const SgdRule& rule, const Part& part, const OptimizerSlot& slot) { update_slot(rule, part, slot); }
 
-void adam_target(const AdamRule& rule, const functors::StepNumbers& numbers, const OptimizerSlot& slot,
-                 std::int64_t start_shift, std::int64_t begin, std::int64_t end) {
-  update_slot(rule, numbers, slot, start_shift, begin, end);
+void adam_target(const AdamRule& rule, const Part& part, const OptimizerSlot& slot) { update_slot(rule, part, slot); }
+
+void schedule_free_target(const ScheduleFreeRule& rule, const Part& part, const OptimizerSlot& slot) {
+  update_slot(rule, part, slot);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -79,9 +99,9 @@ namespace {
 
 HWY_EXPORT(sgd_target);
 HWY_EXPORT(adam_target);
+HWY_EXPORT(schedule_free_target);
 
-/// Calls f(numbers of the replica, slot, shift of the start point, begin, end) on parts, each of one replica, that
-/// together cover every element of every slot.
+/// Calls f(part, slot) on parts that together cover every element of every slot.
 template <typename F>
 void for_all_elements(std::span<const OptimizerSlot> slots, const OptimizerState& state, const F& f) {
   const auto* counters = state.counters.data_as<std::int64_t>();
@@ -99,7 +119,7 @@ void for_all_elements(std::span<const OptimizerSlot> slots, const OptimizerState
         const functors::StepNumbers numbers{counters + (own_counters ? replica * Counters::count : 0),
                                             rates + (own_rates ? replica * Rates::count : 0)};
         const bool shared = slot.start.given() && slot.start.count() != count;
-        f(numbers, slot, shared ? -replica * size : 0, from, to);
+        f(Part{numbers, shared ? -replica * size : 0, from, to, state.average_decay}, slot);
         from = to;
       }
       offset += count;
@@ -115,21 +135,25 @@ void end_step(const Device& device, const StepEnd& end) {
 
 void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule,
               const OptimizerState& state) {
-  for_all_elements(slots, state,
-                   [&](const functors::StepNumbers& numbers, const OptimizerSlot& slot, std::int64_t start_shift,
-                       std::int64_t begin, std::int64_t end) {
-                     HWY_DYNAMIC_DISPATCH(sgd_target)(rule, numbers, slot, start_shift, begin, end);
-                   });
+  for_all_elements(slots, state, [&](const Part& part, const OptimizerSlot& slot) {
+    HWY_DYNAMIC_DISPATCH(sgd_target)(rule, part, slot);
+  });
   end_step(device, state.end);
 }
 
 void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
                const OptimizerState& state) {
-  for_all_elements(slots, state,
-                   [&](const functors::StepNumbers& numbers, const OptimizerSlot& slot, std::int64_t start_shift,
-                       std::int64_t begin, std::int64_t end) {
-                     HWY_DYNAMIC_DISPATCH(adam_target)(rule, numbers, slot, start_shift, begin, end);
-                   });
+  for_all_elements(slots, state, [&](const Part& part, const OptimizerSlot& slot) {
+    HWY_DYNAMIC_DISPATCH(adam_target)(rule, part, slot);
+  });
+  end_step(device, state.end);
+}
+
+void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+                        const OptimizerState& state) {
+  for_all_elements(slots, state, [&](const Part& part, const OptimizerSlot& slot) {
+    HWY_DYNAMIC_DISPATCH(schedule_free_target)(rule, part, slot);
+  });
   end_step(device, state.end);
 }
 

@@ -86,8 +86,9 @@ void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const 
 template <typename T>
 struct Problem {
   std::int64_t n, r, k, s, penalties;
-  const T *basis, *targets, *filters, *mixing, *taken;  // targets, mixing and taken may be null
-  std::vector<T> scaled;                                // [s, k, r]: rotated times filters
+  // Targets, mixing and intercept_leverage may be null.
+  const T *basis, *targets, *filters, *mixing, *intercept_leverage;
+  std::vector<T> scaled;  // [s, k, r]: rotated times filters
 
   Problem(const RidgePathRows& rows, std::int64_t index)
       : n(rows.basis.extent(2)),
@@ -99,7 +100,7 @@ struct Problem {
         targets(at(rows.targets, index)),
         filters(at(rows.filters, index)),
         mixing(at(rows.mixing, index)),
-        taken(at(rows.taken, index)),
+        intercept_leverage(at(rows.intercept_leverage, index)),
         scaled(static_cast<std::size_t>(s * k * r)) {
     const T* rotated = at(rows.rotated, index);
     for (std::int64_t f = 0; f < s; ++f) {
@@ -162,7 +163,8 @@ class Scorer {
     T* inverse = inverse_.data();
     const T sign = p_.targets != nullptr ? T(-1) : T(1), all = p_.targets != nullptr ? T(1) : T(0);
     for (std::int64_t i = 0; i < m; ++i) {
-      const T margin = all + sign * share[i] - (p_.taken != nullptr ? p_.taken[begin + i] : T(0));
+      const T margin =
+          all + sign * share[i] - (p_.intercept_leverage != nullptr ? p_.intercept_leverage[begin + i] : T(0));
       inverse[i] = margin > least ? T(1) / margin : infinity;
     }
   }

@@ -52,7 +52,7 @@ HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, c
   constexpr int size = winograd_size;
   const std::int64_t row_stride = s.width * s.channels;
   const T* corner = x + ((tile.image * s.height + tile.row - 1) * s.width + tile.column - 1) * s.channels;
-  const auto inside = [&](int i, int j) {
+  const auto in_bounds = [&](int i, int j) {
     return tile.row - 1 + i >= 0 && tile.row - 1 + i < s.height && tile.column - 1 + j >= 0 &&
            tile.column - 1 + j < s.width;
   };
@@ -63,7 +63,7 @@ HWY_INLINE void transform_input_tile(const WinogradShape& s, const Tile& tile, c
       hn::Vec<decltype(d)> column[size];
 #pragma GCC unroll 6
       for (int i = 0; i < size; ++i) {
-        column[i] = kInterior || inside(i, j) ? load(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
+        column[i] = kInterior || in_bounds(i, j) ? load(d, corner + i * row_stride + j * s.channels + c) : hn::Zero(d);
       }
       transform_input(d, column, half[j]);
     }

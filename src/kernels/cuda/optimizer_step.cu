@@ -7,7 +7,7 @@
 #include "core/cuda/context.hpp"
 #include "kernels/advance_replica.hpp"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/functors.hpp"
+#include "kernels/optimizer_functors.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
@@ -21,6 +21,7 @@ struct Table {
   const T* gradient[capacity];
   T* first[capacity];
   T* second[capacity];
+  T* average[capacity];
   const T* start[capacity];
   bool start_is_shared[capacity];
   std::int64_t count[capacity];
@@ -28,9 +29,10 @@ struct Table {
 };
 
 constexpr std::int64_t chunk = 4 * block_size;
-// Two sizes of table: most networks fit the first, and a large parameter makes every launch a little slower.
+// Two sizes of table: most networks fit the first, and a large parameter makes every launch a little slower. The larger
+// one stays below the 32,764 bytes that the parameters of a kernel may have.
 constexpr int small_capacity = 64;
-constexpr int large_capacity = 512;
+constexpr int large_capacity = 448;
 
 /// Where a replica finds its numbers: steps are 0 where replicas share them.
 struct Numbers {
@@ -65,8 +67,9 @@ __device__ void update_element(const functors::SgdUpdate<T>& update, const Slots
   if (momentum != nullptr) momentum[at] = v;
 }
 
-template <typename T, typename Slots>
-__device__ void update_element(const functors::AdamUpdate<T>& update, const Slots& slots, int slot, std::int64_t at,
+/// Of rules with two moments.
+template <template <typename> typename Update, typename T, typename Slots>
+__device__ void update_element(const Update<T>& update, const Slots& slots, int slot, std::int64_t at,
                                std::int64_t start_at) {
   T w = slots.weight[slot][at];
   const T start = slots.start[slot] == nullptr ? w : slots.start[slot][start_at];
@@ -80,14 +83,19 @@ __device__ void update_element(const functors::AdamUpdate<T>& update, const Slot
 /// A block works on one chunk of one tensor, found by bisection, of replica blockIdx.y. Its first thread derives the
 /// factors from the step's numbers, in f64, and counts the block: that of the last one moves the numbers on.
 template <typename T, int capacity, typename Rule>
-__global__ void __launch_bounds__(block_size, 2)
-    step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule, Numbers numbers, Ending<T> ending) {
+__global__ void __launch_bounds__(block_size, 2) step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule,
+                                                          Numbers numbers, double average_decay, Ending<T> ending) {
   using Update = decltype(functors::update_of<T>(rule, functors::StepNumbers()));
   RTL_SHARED(Update, shared, [1]);
+  RTL_SHARED(functors::AverageUpdate<T>, shared_average, [1]);
   const std::int64_t replica = blockIdx.y;
-  if (threadIdx.x == 0) shared[0] = functors::update_of<T>(rule, numbers.of(replica));
+  if (threadIdx.x == 0) {
+    shared[0] = functors::update_of<T>(rule, numbers.of(replica));
+    shared_average[0] = functors::average_of<T>(average_decay, numbers.of(replica));
+  }
   __syncthreads();
   const Update update = shared[0];
+  const functors::AverageUpdate<T> average_update = shared_average[0];
   int low = 0, high = slots.slots;
   while (high - low > 1) {
     const int middle = (low + high) / 2;
@@ -103,6 +111,9 @@ __global__ void __launch_bounds__(block_size, 2)
   const std::int64_t start_before = slots.start_is_shared[low] ? 0 : before;
   for (std::int64_t i = begin + threadIdx.x; i < end; i += block_size) {
     update_element(update, slots, low, before + i, start_before + i);
+    if (T* average = slots.average[low]; average != nullptr) {
+      average_update(average[before + i], slots.weight[low][before + i]);
+    }
   }
   if (ending.tickets == nullptr || threadIdx.x != 0) return;
   __threadfence();
@@ -131,6 +142,7 @@ void step_some(const Device& device, std::span<const OptimizerSlot> slots, const
     table.gradient[i] = slot.gradient.data_as<T>();
     table.first[i] = pointer_of<T>(slot.first);
     table.second[i] = pointer_of<T>(slot.second);
+    table.average[i] = state.average_decay > 0 ? slot.average.data_as<T>() : nullptr;
     table.start[i] = slot.start.given() ? slot.start.data_as<T>() : nullptr;
     table.start_is_shared[i] = slot.start.given() && slot.start.rank() != slot.weight.rank();
     table.count[i] = count;
@@ -141,7 +153,7 @@ void step_some(const Device& device, std::span<const OptimizerSlot> slots, const
   const Numbers numbers{state.counters.data_as<std::int64_t>(), state.rates.data_as<double>(),
                         state.counters.rank() == 2 ? Counters::count : 0, state.rates.rank() == 2 ? Rates::count : 0};
   launch(step_all<T, capacity, Rule>, dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(state.replicas)),
-         block_size, 0, activate(device), table, rule, numbers, ending);
+         block_size, 0, activate(device), table, rule, numbers, state.average_decay, ending);
 }
 
 template <typename T, typename Rule>
@@ -200,6 +212,11 @@ void sgd_step(const Device& device, std::span<const OptimizerSlot> slots, const 
 
 void adam_step(const Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule,
                const OptimizerState& state) {
+  step_all_dtypes(device, slots, rule, state);
+}
+
+void schedule_free_step(const Device& device, std::span<const OptimizerSlot> slots, const ScheduleFreeRule& rule,
+                        const OptimizerState& state) {
   step_all_dtypes(device, slots, rule, state);
 }
 

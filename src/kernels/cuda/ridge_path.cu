@@ -47,8 +47,9 @@ constexpr int lines = 8, rows_per_lane = tile_rows / warp_size, filters_per_line
 template <typename T>
 struct PathTables {
   std::int64_t n, r, k, filters, penalties, splits;
-  const T *basis, *targets, *rotated, *filter, *mixing, *taken;  // targets, mixing and taken may be null
-  double *left_out, *residual;                                   // [batch, splits, L, k], added to
+  // Targets, mixing and intercept_leverage may be null.
+  const T *basis, *targets, *rotated, *filter, *mixing, *intercept_leverage;
+  double *left_out, *residual;  // [batch, splits, L, k], added to
 };
 
 template <typename T>
@@ -110,10 +111,10 @@ __device__ void add_errors(const PathTables<T>& t, std::int64_t problem, std::in
   for (int a = 0; a < rows_per_lane; ++a) {
     const std::int64_t row = first_row + static_cast<std::int64_t>(threadIdx.x) + a * warp_size;
     if (row >= t.n) continue;
-    const T taken = t.taken != nullptr ? t.taken[problem * t.n + row] : T(0);
+    const T leverage = t.intercept_leverage != nullptr ? t.intercept_leverage[problem * t.n + row] : T(0);
     const bool complement = t.targets == nullptr;
     const T error = complement ? part[a] : t.targets[(problem * t.k + output) * t.n + row] - part[a];
-    const T margin = complement ? share[a] - taken : T(1) - share[a] - taken;
+    const T margin = complement ? share[a] - leverage : T(1) - share[a] - leverage;
     const double left = static_cast<double>(error / margin);
     outside += margin > least ? left * left : std::numeric_limits<double>::infinity();
     inside += static_cast<double>(error) * static_cast<double>(error);
@@ -161,7 +162,7 @@ template <typename T>
 using Kept = T[tile_filters][tile_rows];
 
 template <typename T>
-__device__ void keep(const T (&sum)[rows_per_lane][filters_per_line], Kept<T>& kept) {
+__device__ void store_tile(const T (&sum)[rows_per_lane][filters_per_line], Kept<T>& kept) {
 #pragma unroll
   for (int b = 0; b < filters_per_line; ++b) {
 #pragma unroll
@@ -183,10 +184,10 @@ __global__ void __launch_bounds__(warp_size* lines, 2) mixed_path(const PathTabl
   for (std::int64_t first_row = split * tile_rows; first_row < t.n; first_row += t.splits * tile_rows) {
     T sum[rows_per_lane][filters_per_line];
     multiply(t, problem, first_row, std::int64_t{0}, std::int64_t{-1}, tiles[0], sum);
-    keep(sum, shares);
+    store_tile(sum, shares);
     for (std::int64_t output = 0; output < t.k; ++output) {
       multiply(t, problem, first_row, std::int64_t{0}, output, tiles[0], sum);
-      keep(sum, parts);
+      store_tile(sum, parts);
       __syncthreads();
       for (std::int64_t penalty = threadIdx.y; penalty < t.penalties; penalty += lines) {
         const T* mixing = t.mixing + (problem * t.penalties + penalty) * t.filters;
@@ -264,7 +265,7 @@ void errors_typed(const Device& device, const RidgePathRows& rows, double* left_
                   rows.rotated.data_as<T>(),
                   rows.filters.data_as<T>(),
                   optional<T>(rows.mixing),
-                  optional<T>(rows.taken),
+                  optional<T>(rows.intercept_leverage),
                   left_out,
                   residual};
   t.splits = splits_for(batch, t.n);

@@ -158,9 +158,9 @@ class Replicate {
         {.name = "paper_cnn", .variant = widths, .input = samples.sample_shape(), .classes = samples.classes}, device_,
         seed);
     std::vector<FrozenSource> stages;
-    const auto keep = [&] { stages.emplace_back(layers::clone(*network, device_), data::Normalization::cifar); };
+    const auto store_stage = [&] { stages.emplace_back(layers::clone(*network, device_), data::Normalization::cifar); };
     if (stops.empty()) {
-      keep();
+      store_stage();
       return stages;
     }
     transfer::TrainingOptions training;
@@ -170,7 +170,7 @@ class Replicate {
     training.seed = seed;
     training.progress = [&](const transfer::Progress& progress) {
       for (const int stop : stops) {
-        if (stop == progress.epoch) keep();
+        if (stop == progress.epoch) store_stage();
       }
     };
     training.stop = options_.stop;

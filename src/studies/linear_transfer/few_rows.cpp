@@ -59,7 +59,7 @@ std::vector<std::string> parts_of(const Family& family) {
         fmt::format("{}/{}/{}", family.name, family.domains[pair.source].name, family.domains[pair.target].name));
   }
   std::vector<std::string> parts;
-  for (const bool kept : kept_aside(names, seed)) parts.emplace_back(kept ? "first check" : "pilot");
+  for (const bool kept : held_out(names, seed)) parts.emplace_back(kept ? "first check" : "pilot");
   return parts;
 }
 

@@ -98,7 +98,7 @@ void add_useless(std::vector<Setting>& all) {
   }
 }
 
-void keep_aside(std::vector<Setting>& all) {
+void hold_out(std::vector<Setting>& all) {
   for (const std::string& group : groups()) {
     std::vector<std::string> pairs;
     for (const Setting& setting : all) {
@@ -106,7 +106,7 @@ void keep_aside(std::vector<Setting>& all) {
         pairs.push_back(setting.pair());
       }
     }
-    const std::vector<bool> kept = kept_aside(pairs, kept_seed);
+    const std::vector<bool> kept = held_out(pairs, kept_seed);
     for (Setting& setting : all) {
       const auto at = std::find(pairs.begin(), pairs.end(), setting.pair());
       if (at != pairs.end()) setting.kept = kept[static_cast<std::size_t>(at - pairs.begin())];
@@ -163,7 +163,7 @@ std::vector<Setting> settings(bool quick) {
   add_networks(all);
   add_pretrained(all);
   add_useless(all);
-  keep_aside(all);
+  hold_out(all);
   if (quick) std::erase_if(all, [](const Setting& setting) { return !is_quick(setting); });
   return all;
 }

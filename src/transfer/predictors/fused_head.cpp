@@ -16,6 +16,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/initialization.hpp"
 #include "rtl/transfer/archive.hpp"
+#include "transfer/evaluation.hpp"
 #include "transfer/features.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
@@ -24,8 +25,6 @@
 namespace rtl::transfer {
 
 namespace {
-
-constexpr std::int64_t evaluation_batch = 256;
 
 /// Root mean square over rows of the rows' norms.
 double row_norm(const Tensor& block) {
@@ -200,17 +199,12 @@ Tensor FusedHead::predict(const data::Dataset& samples, const FeatureLookup& fea
 
 /// h of every sample.
 Tensor FusedHead::encode_all(const data::Dataset& samples) {
-  const detail::PlacedDataset placed(samples, device());
-  const detail::InputGather gather(*placed, normalization_, DType::f32, device());
-  const Tensor order = detail::counting_rows(samples.size(), device());
-  Tensor h({samples.size(), encoder_->feature_count()}, DType::f32, device());
-  graph::RowFunction encoder(device(), samples.sample_shape(), gather.dtype(DType::f32),
+  const DType dtype = samples.has_tokens() ? DType::i32 : DType::f32;
+  graph::RowFunction encoder(device(), samples.sample_shape(), dtype,
                              [&](const graph::Value& x) { return encoder_->features(x, {}); });
-  for (std::int64_t begin = 0; begin < samples.size(); begin += evaluation_batch) {
-    const std::int64_t end = std::min(samples.size(), begin + evaluation_batch);
-    encoder(gather(order.view().slice(0, begin, end)), h.view().slice(0, begin, end));
-  }
-  return h;
+  return detail::evaluate({.samples = samples, .normalization = normalization_, .device = device()},
+                          encoder_->feature_count(),
+                          [&](ConstView inputs, View out, std::int64_t) { encoder(inputs, out); });
 }
 
 std::vector<Tensor> FusedHead::products(const std::vector<const Tensor*>& blocks) const {

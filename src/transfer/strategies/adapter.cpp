@@ -47,7 +47,7 @@ Recipe fit_on_features(FitContext& context, Options options) {
       copy_bytes(from.parameters[i].value(), to.parameters[i].value());
     }
   }
-  const std::vector<ConstView> frozen{context.keep(context.features(0))};
+  const std::vector<ConstView> frozen{context.retain(context.features(0))};
   co_await context.train(*model, data::InputNormalization(), frozen);
   co_return model;
 }

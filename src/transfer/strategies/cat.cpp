@@ -101,7 +101,7 @@ Recipe fit(FitContext& context, Options options) {
     const FrozenSource& source = member->blocks().front().source;
     Tensor raw = source.features(context.train()).to(context.device());
     blocks.push_back(FrozenBlock::fit(source, raw, options.member_scaling, 1));
-    features.push_back(context.keep(blocks.back().scaled(std::move(raw))));
+    features.push_back(context.retain(blocks.back().scaled(std::move(raw))));
   }
   auto head = std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks),
                                           context.task().outputs, context.device(), context.seed());

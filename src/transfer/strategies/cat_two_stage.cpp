@@ -30,7 +30,7 @@ Recipe fit(FitContext& context, Options options) {
     const FrozenSource& source = context.sources()[k];
     members.push_back(detail::frozen(*copies[k], source.name(), source.precision()));
     const FrozenSource& tuned = members.back()->blocks().front().source;
-    features.push_back(context.keep(tuned.features(context.train()).to(context.device())));
+    features.push_back(context.retain(tuned.features(context.train()).to(context.device())));
   }
   auto head = detail::mean_of(members);
   TrainingOptions joint = context.training();

@@ -148,14 +148,14 @@ Recipe fit(FitContext& context, Options options) {
   std::vector<ConstView> taught;
   if (own_heads(context, options.teachers)) {
     for (const FrozenSource& source : context.sources()) {
-      taught.push_back(context.keep(source.logits(context.train()).to(context.device())));
+      taught.push_back(context.retain(source.logits(context.train()).to(context.device())));
     }
   } else {
     FitContext::Blocks given = context.blocks(FeatureScaling::standardize, 1);
     const auto probes = detail::probes_of(context, std::move(given.blocks));
     co_await context.train_all(detail::trainings_of(context, probes, given.features));
     const FeatureLookup raw = context.lookup();
-    for (const auto& probe : probes) taught.push_back(context.keep(probe->predict(context.train(), raw)));
+    for (const auto& probe : probes) taught.push_back(context.retain(probe->predict(context.train(), raw)));
   }
   auto network = std::make_unique<NetworkPredictor>(context.new_network(), context.fitted_normalization());
   Student student(*network, taught.size(), options, context.seed());

@@ -58,7 +58,7 @@ class WeightedNetwork final : public Trainable {
  private:
   /// Of each of the source's samples [m].
   static Value losses(const LabelledBatch& batch, const Value& outputs) {
-    if (batch.features.size() == 1) return objectives::cross_entropy_of_each(outputs, batch.targets.one_hot());
+    if (batch.features.size() == 1) return objectives::cross_entropy_of_each(outputs, batch.targets.class_shares());
     const Value wanted = graph::cast(batch.features.back(), DType::f32);
     return graph::mean(graph::square(graph::subtract(outputs, wanted)), {.axes = {1}});
   }
@@ -106,9 +106,9 @@ Recipe fit(FitContext& context, Options options) {
   if (!whole) drawn = context.source_data().subset(weighted.rows);
   const data::Dataset& used = whole ? context.source_data() : *drawn;
   TrainingData source{&used, network->normalization(), {}};
-  source.features.push_back(context.keep(Tensor::from(weighted.weights, {used.size(), 1}, context.device())));
+  source.features.push_back(context.retain(Tensor::from(weighted.weights, {used.size(), 1}, context.device())));
   if (used.is_regression()) {
-    source.features.push_back(context.keep(
+    source.features.push_back(context.retain(
         Tensor::from(standardized_targets(context.task(), used), {used.size(), used.outputs()}, context.device())));
   }
   WeightedNetwork model(*network, options);

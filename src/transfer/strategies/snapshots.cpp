@@ -36,7 +36,9 @@ Recipe fit(FitContext& context, Options options) {
   for (std::int64_t k = 0; k < cycles; ++k) {
     TrainingOptions cycle = context.training();
     cycle.epochs = epochs / cycles + (k < epochs % cycles ? 1 : 0);
-    cycle.schedule = options.snapshot_rate == Rate::cyclic ? ScheduleKind::cosine : ScheduleKind::constant;
+    // Schedule-free AdamW averages instead of lowering its rate.
+    const bool lowered = options.snapshot_rate == Rate::cyclic && cycle.optimizer != OptimizerKind::schedule_free_adamw;
+    cycle.schedule = lowered ? ScheduleKind::cosine : ScheduleKind::constant;
     if (k > 0) cycle.seed = mix(context.seed(), static_cast<std::uint64_t>(k));
     co_await context.train(*model, data, cycle);
     snapshots.push_back(

@@ -5,6 +5,7 @@
 """
 
 import sys
+import zipfile
 
 import ml_dtypes
 import numpy as np
@@ -21,6 +22,9 @@ def main():
     arrays = {"weights": np.zeros((40, 25)), "labels": numbers, "one": np.float32(2.5)}
     np.savez(f"{folder}/stored.npz", **arrays)
     np.savez_compressed(f"{folder}/deflated.npz", **arrays)
+    limit, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, 0  # as if all were larger than 4 GiB
+    np.savez(f"{folder}/zip64.npz", **arrays)
+    zipfile.ZIP64_LIMIT = limit
     eighths = numbers / 8
     save_file({
         "wide": eighths.reshape(4, 6),

@@ -1,0 +1,271 @@
+// HDF5 files: inputs and labels (or real targets) by their paths in the file, and AnnData's (.h5ad) way to store
+// sparse matrices and categories.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "data/array_inputs.hpp"
+#include "data/array_labels.hpp"
+#include "data/assemble.hpp"
+#include "data/column_parts.hpp"
+#include "data/format.hpp"
+#include "data/format_options.hpp"
+#include "data/table_parts.hpp"
+#include "data/text_table.hpp"
+#include "io/hdf5.hpp"
+#include "rtl/core/error.hpp"
+
+namespace rtl::data::formats {
+namespace {
+
+using namespace options;
+
+std::string label_of(const io::Hdf5File& file, const std::string& path) { return file.path() + ":" + path; }
+
+std::vector<std::int64_t> whole_numbers(const io::Hdf5File& file, const std::string& path) {
+  const Tensor values = file.numbers(path);
+  if (values.rank() != 1 || (values.dtype() != DType::i64 && values.dtype() != DType::u8)) {
+    throw FormatError(label_of(file, path), fmt::format("holds {} {}, not whole numbers [N]", name_of(values.dtype()),
+                                                        values.shape().to_string()));
+  }
+  if (values.dtype() == DType::i64) return values.to_vector<std::int64_t>();
+  const auto bytes = values.to_vector<std::uint8_t>();
+  return {bytes.begin(), bytes.end()};
+}
+
+/// A group `data`, `indices`, `indptr`, of rows, as f32 [N, p].
+Tensor sparse_rows(const io::Hdf5File& file, const std::string& path, const Device& host) {
+  const std::string label = label_of(file, path);
+  const auto fail = [&](const std::string& fault) { throw FormatError(label, fault); };
+  const std::string encoding =
+      file.text_attribute(path, "encoding-type") + file.text_attribute(path, "h5sparse_format");
+  if (encoding.starts_with("csc")) fail("is a sparse matrix by columns; store it by rows: X.tocsr()");
+  std::vector<std::int64_t> shape = file.whole_attribute(path, "shape");
+  if (shape.empty()) shape = file.whole_attribute(path, "h5sparse_shape");
+  const std::vector<std::int64_t> begins = whole_numbers(file, path + "/indptr");
+  const std::vector<std::int64_t> columns = whole_numbers(file, path + "/indices");
+  const Tensor stored = file.numbers(path + "/data");
+  if (shape.size() != 2 || shape[0] < 0 || shape[1] < 0) fail("has no attribute 'shape' of two numbers");
+  const auto count = static_cast<std::int64_t>(columns.size());
+  if (std::cmp_not_equal(begins.size(), shape[0] + 1) || begins.front() != 0 || begins.back() != count ||
+      !std::ranges::is_sorted(begins) || stored.rank() != 1 || stored.count() != count)
+    fail(fmt::format("is no sparse matrix of {} rows: indptr, indices and data do not agree", shape[0]));
+  constexpr std::int64_t most_times = 1040;  // larger than its file: fewer entries than that hold nothing
+  if (shape[0] > 0 && shape[1] > static_cast<std::int64_t>(file.bytes()) * most_times / shape[0])
+    fail(fmt::format("promises {} x {} numbers, more than its entries make likely", shape[0], shape[1]));
+  Tensor dense = Tensor::zeros({shape[0], shape[1]}, DType::f32, host);
+  auto* to = dense.data_as<float>();
+  const std::vector<double> values = array_numbers(stored);
+  for (std::int64_t row = 0; row < shape[0]; ++row, to += shape[1]) {
+    for (std::int64_t i = begins[static_cast<std::size_t>(row)]; i < begins[static_cast<std::size_t>(row) + 1]; ++i) {
+      const std::int64_t column = columns[static_cast<std::size_t>(i)];
+      if (column < 0 || column >= shape[1]) fail(fmt::format("row {} has column {} of {}", row, column, shape[1]));
+      to[column] += static_cast<float>(values[static_cast<std::size_t>(i)]);
+    }
+  }
+  return dense;
+}
+
+/// A group `codes`, `categories`.
+io::TextArray categories(const io::Hdf5File& file, const std::string& codes_path, const std::string& names_path) {
+  std::vector<std::string> notes;
+  const LabelTexts names = file.holds_text(names_path)
+                               ? array_labels(label_of(file, names_path), file.text(names_path))
+                               : array_labels(label_of(file, names_path), file.numbers(names_path), notes);
+  io::TextArray texts;
+  for (const std::int64_t code : whole_numbers(file, codes_path)) {
+    if (code < 0 || std::cmp_greater_equal(code, names.labels.size())) {
+      throw FormatError(label_of(file, codes_path),
+                        fmt::format("sample {}: the code {} is {} of the {} categories", texts.values.size(), code,
+                                    code == -1 ? "a missing value, none" : "none", names.labels.size()));
+    }
+    texts.values.push_back(names.labels[static_cast<std::size_t>(code)]);
+  }
+  texts.shape = {static_cast<std::int64_t>(texts.values.size())};
+  return texts;
+}
+
+class Hdf5Loader {
+ public:
+  Hdf5Loader(const Spec& spec, const Device& host, const Preprocessing* fitted)
+      : spec_(spec),
+        host_(host),
+        prepared_(spec.has("prepare") || (fitted != nullptr && !fitted->empty())),
+        column_parts_(spec, fitted),
+        real_(wants_real_targets(spec)),
+        classes_(spec.list("classes")) {
+    if (spec.has("layout")) layout_ = spec.text("layout") == "nchw" ? ImageLayout::nchw : ImageLayout::nhwc;
+  }
+
+  TrainTest load() {
+    TrainTest parts = assemble_files(spec_, [&](const std::string& path, Part) { return read(decode_path(path)); });
+    parts.notes = std::move(notes_);
+    column_parts_.finish(parts, host_);
+    return parts;
+  }
+
+ private:
+  Dataset read(const std::string& path) {
+    const io::Hdf5File file(path);
+    Dataset samples;
+    Tensor values = inputs_of(file);
+    const std::string label = label_of(file, spec_.text("inputs", "X"));
+    const std::int64_t rows = values.rank() > 0 ? values.extent(0) : 0;
+    if (prepared_) {
+      samples.inputs = column_parts_.add(array_columns(label, values), host_);
+    } else {
+      std::vector<std::string> notes;
+      samples.inputs = array_inputs(label, std::move(values), layout_, notes);
+      add_notes(notes_, label, notes);
+    }
+    const std::string targets = targets_path(file);
+    if (targets.empty()) return samples;
+    const std::int64_t answers = real_ ? read_targets(file, targets, samples) : read_labels(file, targets, samples);
+    if (answers != rows) {
+      throw FormatError(label_of(file, targets), fmt::format("has {} {} for {} samples in {}", answers,
+                                                             real_ ? "targets" : "labels", rows, label));
+    }
+    return samples;
+  }
+
+  /// One array, or several of vectors side by side.
+  Tensor inputs_of(const io::Hdf5File& file) const {
+    std::vector<std::string> paths = spec_.list("inputs");
+    if (paths.empty()) paths = {"X"};
+    if (!spec_.has("inputs") && !file.has_dataset("X") && !file.has_group("X")) {
+      throw FormatError(file.path(),
+                        fmt::format("say which array holds the inputs: inputs=PATH; it has {}", file.contents()));
+    }
+    std::vector<Tensor> arrays;
+    for (const std::string& path : paths) {
+      const bool sparse = file.has_group(path) && file.has_dataset(path + "/indptr");
+      arrays.push_back(sparse ? sparse_rows(file, path, host_) : file.numbers(path));
+    }
+    if (arrays.size() == 1) return std::move(arrays.front());
+    return side_by_side(file, paths, arrays);
+  }
+
+  Tensor side_by_side(const io::Hdf5File& file, const std::vector<std::string>& paths,
+                      const std::vector<Tensor>& arrays) const {
+    std::int64_t width = 0;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      if (arrays[i].rank() != 2 || arrays[i].extent(0) != arrays.front().extent(0)) {
+        throw FormatError(label_of(file, paths[i]),
+                          fmt::format("holds {}; several inputs are vectors [N, p] of equally many samples",
+                                      arrays[i].shape().to_string()));
+      }
+      width += arrays[i].extent(1);
+    }
+    const std::int64_t rows = arrays.front().extent(0);
+    std::vector<double> all(static_cast<std::size_t>(rows * width));
+    std::int64_t first = 0;
+    for (const Tensor& array : arrays) {
+      const std::vector<double> values = array_numbers(array);
+      const std::int64_t columns = array.extent(1);
+      for (std::int64_t row = 0; row < rows; ++row) {
+        std::copy_n(values.begin() + row * columns, columns, all.begin() + row * width + first);
+      }
+      first += columns;
+    }
+    return Tensor::from(all, {rows, width}, host_);
+  }
+
+  /// Empty if there are none.
+  std::string targets_path(const io::Hdf5File& file) const {
+    if (spec_.has("targets")) return spec_.text("targets");
+    if (file.has_dataset("y")) return "y";
+    throw FormatError(file.path(), fmt::format("say which array holds the {}: targets=PATH, or targets= if there are "
+                                               "none; it has {}",
+                                               real_ ? "targets" : "labels", file.contents()));
+  }
+
+  std::int64_t read_targets(const io::Hdf5File& file, const std::string& path, Dataset& samples) const {
+    if (file.has_group(path) || file.holds_text(path)) {
+      throw FormatError(label_of(file, path), "holds no numbers; texts and categories are classes (target=class)");
+    }
+    samples.targets = array_targets(label_of(file, path), file.numbers(path), host_);
+    return samples.targets.extent(0);
+  }
+
+  LabelTexts labels_of(const io::Hdf5File& file, const std::string& path) {
+    const std::string label = label_of(file, path);
+    if (file.has_group(path)) return array_labels(label, categories(file, path + "/codes", path + "/categories"));
+    // AnnData before 0.8 has the codes in the column's place.
+    const std::size_t slash = path.find_last_of('/');
+    if (slash != std::string::npos) {
+      const std::string names = path.substr(0, slash) + "/__categories" + path.substr(slash);
+      if (file.has_dataset(names)) return array_labels(label, categories(file, path, names));
+    }
+    if (file.has_dataset(path) && file.holds_text(path)) return array_labels(label, file.text(path));
+    std::vector<std::string> notes;
+    LabelTexts texts = array_labels(label, file.numbers(path), notes);
+    add_notes(notes_, label, notes);
+    return texts;
+  }
+
+  std::int64_t read_labels(const io::Hdf5File& file, const std::string& path, Dataset& samples) {
+    const EncodedLabels encoded = encode_labels(labels_of(file, path), classes_, CsvLabels::detect);
+    classes_ = encoded.classes;
+    add_notes(notes_, label_of(file, path), encoded.notes);
+    samples.labels = Tensor::from(encoded.labels, {static_cast<std::int64_t>(encoded.labels.size())}, host_);
+    samples.classes = static_cast<std::int64_t>(classes_.size());
+    samples.class_names = classes_;
+    return samples.labels.count();
+  }
+
+  const Spec& spec_;
+  const Device& host_;
+  bool prepared_;  ///< vectors are columns
+  ColumnParts column_parts_;
+  bool real_;
+  std::vector<std::string> classes_;
+  ImageLayout layout_ = ImageLayout::detect;
+  std::vector<std::string> notes_;
+};
+
+TrainTest load(const Spec& spec, const Device& host) { return Hdf5Loader(spec, host, nullptr).load(); }
+
+TrainTest load_prepared(const Spec& spec, const Device& host, const Preprocessing& fitted) {
+  return Hdf5Loader(spec, host, &fitted).load();
+}
+
+std::string fault(const Spec& spec) {
+  const bool labels = !spec.has("targets") || !spec.text("targets").empty();
+  std::string fault = fault_of_labels(spec, labels, "targets=PATH");
+  if (fault.empty()) fault = fault_of_test_part(spec);
+  return fault.empty() ? fault_of_preparation(spec) : fault;
+}
+
+SpecKind kind() {
+  return {
+      "hdf5", "FILE", 1,
+      "vectors or images, and labels or real targets, of an HDF5 file; AnnData (.h5ad) with its sparse matrices and "
+      "categories",
+      together(
+          {{list("inputs", "PATH",
+                 "the array of inputs in the file, X if not given; several of vectors, such as X,obsm/spatial, "
+                 "stand side by side"),
+            text("targets", "PATH",
+                 "the array of labels or targets, or a column such as obs/celltype; y if not given, and none "
+                 "if empty",
+                 true),
+            list("classes", "NAME", "the classes in order; those that occur if not given"),
+            choice("layout", {"nhwc", "nchw"}, "the axes of images; found out, where only one fits, if not given")},
+           target(),
+           preparation(),
+           test_part(),
+           images(),
+           parts()})};
+}
+
+}  // namespace
+
+const Format& hdf5() {
+  static const Format format{kind(), load, fault, load_prepared};
+  return format;
+}
+
+}  // namespace rtl::data::formats
