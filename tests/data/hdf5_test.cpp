@@ -53,7 +53,7 @@ class Hdf5 : public testing::Test {
       (void)io::Hdf5File(file("arrays.h5"));
     } catch (const NotCompiled& error) {
       EXPECT_TRUE(has(error.what(), "libhdf5-dev"));
-      GTEST_SKIP() << "a build without libhdf5";
+      GTEST_SKIP() << "NOT TESTED without libhdf5";
     }
   }
 };
