@@ -13,6 +13,7 @@
 #include "kernels/cpu/depthwise.hpp"
 #include "kernels/cpu/few_channels.hpp"
 #include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/prepared_conv.hpp"
 #include "kernels/cpu/threads.hpp"
 #include "kernels/cpu/widened.hpp"
@@ -276,6 +277,24 @@ void forward_widened(const Device& device, const ConvShape& shape, const Forward
   y.round_to(f.y);
 }
 
+/// A convolution, then its residual and activation: the bits of the three operations one after the other.
+void forward_then_add(const Device& device, const ConvShape& shape, const Forward& f) {
+  const std::int64_t count = f.y.count();
+  const Scratch<float> sums(device, count);
+  onednn_forward<float>(device, shape, f.x.data_as<float>(), f.w.data_as<float>(), given_or_null<float>(f.bias),
+                        Activation::none, false, sums.data(), f.kept);
+  const float* residual = f.residual.data_as<float>();
+  float* y = f.y.data_as<float>();
+  const auto add = [&](const auto& activation) {
+    parallel_ranges(count, elements_per_thread, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) y[i] = activation(sums[i] + residual[i]);
+    });
+  };
+  if (f.activation == Activation::relu) return add(functors::Relu());
+  if (f.activation == Activation::relu6) return add(functors::Relu6());
+  add([](float value) { return value; });
+}
+
 template <typename T>
 void forward_floating(const Device& device, const ConvShape& shape, const Forward& f) {
   const float* bias = given_or_null<float>(f.bias);
@@ -286,6 +305,9 @@ void forward_floating(const Device& device, const ConvShape& shape, const Forwar
       winograd_forward<T>(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
                           f.x.data_as<T>(), transformed, {bias, given_or_null<T>(f.residual), f.activation}, y);
     });
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (f.residual.given() && !adds_to_finished_sums()) return forward_then_add(device, shape, f);
   }
   if (f.residual.given() && f.residual.data() != y) std::memcpy(y, f.residual.data(), f.y.bytes());
   if (onednn_forward<T>(device, shape, f.x.data_as<T>(), f.w.data_as<float>(), bias, f.activation, f.residual.given(),

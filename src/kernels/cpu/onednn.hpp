@@ -20,11 +20,21 @@ struct OneDnn {
   dnnl::stream stream;
 };
 
+/// Whether oneDNN has instructions that `isa` names.
+inline bool has(dnnl::cpu_isa isa) {
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & static_cast<unsigned>(isa)) ==
+         static_cast<unsigned>(isa);
+}
+
 /// Whether the processor multiplies bf16. Elsewhere oneDNN has no bf16, or emulates it at a third of its speed in f32.
 inline bool multiplies_bf16() {
-  static const bool does =
-      (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16)) ==
-      static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  static const bool does = has(dnnl::cpu_isa::avx512_core_bf16);
+  return does;
+}
+
+/// Whether oneDNN's convolutions add what y holds to the finished sum. Below AVX-512 their sums begin with it.
+inline bool adds_to_finished_sums() {
+  static const bool does = has(dnnl::cpu_isa::avx512_core);
   return does;
 }
 
