@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
+#include "core/upload.hpp"
 #include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/reduce.hpp"
@@ -62,6 +64,10 @@ Tensor quantized(const ConstView& values, const Device& host) {
     }
   }
   return bytes;
+}
+
+Tensor numbers_of(const std::vector<std::int64_t>* rows, std::int64_t count, const Device& device) {
+  return rows ? Tensor::from(*rows, {count}, device) : detail::counting_rows(count, device);
 }
 
 }  // namespace
@@ -139,13 +145,27 @@ std::shared_ptr<const Tensor> FeatureTable::resident_on(const Device& device) co
     const auto all = bytes();
     const Shape shape{static_cast<std::int64_t>(all.size())};
     Tensor there(shape, DType::u8, device);
-    copy_bytes(ConstView(all.data(), DType::u8, shape, host_), there);
+    rtl::detail::upload(
+        device, there.view().data(), all.size(), 1,
+        [&](std::byte* to, std::size_t begin, std::size_t count) { std::memcpy(to, all.data() + begin, count); });
     copy = std::make_shared<const Tensor>(std::move(there));
   } catch (const OutOfMemory&) {
     copy = nullptr;  // rows are gathered on the host then
   }
   resident_->copies.emplace_back(device, copy);
   return copy;
+}
+
+void FeatureTable::gather_into(const void* stored, ConstView rows, View out) const {
+  const auto* const data = static_cast<const std::byte*>(stored);
+  const Device device = Device::of(*out.context());
+  const ConstView table(data + factor_bytes(columns(), storage_), storage_, shape_, device);
+  if (storage_ != DType::u8) return kernels::gather_rows(device, table, rows, out);
+  const ConstView scale(data, DType::f32, {columns()}, device);
+  const ConstView shift(data + sizeof(float) * static_cast<std::size_t>(columns()), DType::f32, {columns()}, device);
+  const Shape pixels{this->rows(), 1, 1, columns()};
+  kernels::gather_images(device, table.reshaped(pixels), rows, scale, shift,
+                         out.reshaped(pixels.with(0, out.extent(0))));
 }
 
 Tensor FeatureTable::gather(const std::vector<std::int64_t>* rows, const Device& device) const {
@@ -156,23 +176,24 @@ Tensor FeatureTable::gather(const std::vector<std::int64_t>* rows, const Device&
       throw ValueError(fmt::format("FeatureTable::gather: row {} of {} rows", row, this->rows()));
     }
   }
+  Tensor out({count, columns()}, DType::f32, device);
   const std::shared_ptr<const Tensor> resident = device.is_cuda() ? resident_on(device) : nullptr;
-  const Device worker = device.is_cuda() && !resident ? Device::cpu(1).separate() : device;
-  const auto* const data = resident ? static_cast<const std::byte*>(resident->view().data()) : bytes().data();
-  const Device& at = resident ? device : host_;
-  const ConstView table(data + factor_bytes(columns(), storage_), storage_, shape_, at);
-  Tensor out({count, columns()}, DType::f32, worker);
-  const Tensor numbers = rows ? Tensor::from(*rows, {count}, worker) : detail::counting_rows(count, worker);
-  if (storage_ == DType::u8) {
-    const ConstView scale(data, DType::f32, {columns()}, at);
-    const ConstView shift(data + sizeof(float) * static_cast<std::size_t>(columns()), DType::f32, {columns()}, at);
-    const Shape pixels{this->rows(), 1, 1, columns()};
-    kernels::gather_images(worker, table.reshaped(pixels), numbers, scale, shift,
-                           out.view().reshaped(pixels.with(0, count)));
-  } else {
-    kernels::gather_rows(worker, table, numbers, out);
+  if (resident) {
+    const Tensor numbers = numbers_of(rows, count, device);
+    gather_into(resident->view().data(), numbers, out);
+    return out;
   }
-  return device.is_cuda() && !resident ? out.to(device) : std::move(out);
+  const Device worker = device.is_cuda() ? Device::cpu(1).separate() : device;
+  const Tensor numbers = numbers_of(rows, count, worker);
+  const std::size_t row_bytes = sizeof(float) * static_cast<std::size_t>(columns());
+  rtl::detail::upload(device, out.view().data(), out.view().bytes(), row_bytes,
+                      [&](std::byte* to, std::size_t begin, std::size_t bytes) {
+                        const auto first = static_cast<std::int64_t>(begin / row_bytes);
+                        const auto some = static_cast<std::int64_t>(bytes / row_bytes);
+                        gather_into(this->bytes().data(), numbers.view().slice(0, first, first + some),
+                                    View(to, DType::f32, {some, columns()}, worker));
+                      });
+  return out;
 }
 
 }  // namespace rtl::transfer

@@ -2,6 +2,7 @@
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -125,6 +126,37 @@ TEST_F(Capture, RefusesCopiesFromAndToPageableMemoryAndWaitingCopies) {
   expect_refused(cudaErrorStreamCaptureUnsupported,
                  [&] { return cudaMemcpyAsync(host.data(), a, 4, cudaMemcpyDeviceToHost, stream_); });
   expect_refused(cudaErrorStreamCaptureImplicit, [&] { return cudaMemcpy(host.data(), a, 4, cudaMemcpyDeviceToHost); });
+}
+
+/// Copies from page-locked memory wait, so that a host which does not wait before it writes there again is found out.
+TEST_F(Capture, CopiesFromPageLockedMemoryAreMadeWhenTheyMustBe) {
+  auto* a = a_.data_as<std::int32_t>();
+  void* memory = nullptr;
+  ASSERT_EQ(cudaHostAlloc(&memory, count * sizeof *a, cudaHostAllocDefault), cudaSuccess);
+  auto* const host = static_cast<std::int32_t*>(memory);
+  cudaEvent_t copied = nullptr;
+  ASSERT_EQ(cudaEventCreateWithFlags(&copied, cudaEventDisableTiming), cudaSuccess);
+  const auto copy_of = [&](std::int32_t value) {
+    std::fill(host, host + count, value);
+    EXPECT_EQ(cudaMemcpyAsync(a, host, count * sizeof *a, cudaMemcpyHostToDevice, stream_), cudaSuccess);
+    EXPECT_EQ(cudaEventRecord(copied, stream_), cudaSuccess);
+  };
+  copy_of(1);
+  EXPECT_EQ(a_.to_vector<std::int32_t>(), all(0)) << "nobody has waited yet";
+  std::fill(host, host + count, 2);
+  EXPECT_EQ(cudaEventSynchronize(copied), cudaSuccess);
+  EXPECT_EQ(a_.to_vector<std::int32_t>(), all(2)) << "the host wrote too early";
+  copy_of(3);
+  queue_addition(1, a_);
+  EXPECT_EQ(a_.to_vector<std::int32_t>(), all(4)) << "what is queued behind the copy sees it";
+  copy_of(5);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  EXPECT_EQ(a_.to_vector<std::int32_t>(), all(5));
+  copy_of(6);
+  EXPECT_EQ(cudaFreeHost(memory), cudaSuccess);
+  EXPECT_EQ(a_.to_vector<std::int32_t>(), all(6)) << "memory is freed behind the copy from it";
+  EXPECT_EQ(cudaFreeHost(memory), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaEventDestroy(copied), cudaSuccess);
 }
 
 TEST_F(Capture, RefusesWorkInOtherStreams) {

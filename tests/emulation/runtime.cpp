@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <map>
@@ -24,6 +25,10 @@ struct CUstream_st {
 };
 struct CUgraph_st {
   Recording work;
+};
+struct CUevent_st {
+  cudaStream_t stream = nullptr;
+  std::size_t last = 0;  ///< the number of the last copy that the event is behind
 };
 struct CUgraphExec_st {
   Recording work;
@@ -115,6 +120,76 @@ DeviceMemory& device_memory() {
   return instance;
 }
 
+/// Page-locked memory, and the copies from it that are still to be made, in the order in which they were queued.
+class LateCopies {
+ public:
+  void* allocate(std::size_t bytes) {
+    void* memory = std::malloc(bytes);
+    const std::lock_guard lock(mutex_);
+    if (memory != nullptr) locked_[static_cast<const std::byte*>(memory)] = bytes;
+    return memory;
+  }
+  bool deallocate(void* memory) {
+    make_until(nullptr, last());
+    const std::lock_guard lock(mutex_);
+    if (locked_.erase(static_cast<const std::byte*>(memory)) == 0) return false;
+    std::free(memory);
+    return true;
+  }
+  bool is_locked(const void* at) const {
+    const std::lock_guard lock(mutex_);
+    const auto* byte = static_cast<const std::byte*>(at);
+    auto found = locked_.upper_bound(byte);
+    if (found == locked_.begin()) return false;
+    --found;
+    return byte < found->first + found->second;
+  }
+  void queue(cudaStream_t stream, void* to, const void* from, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    copies_.push_back({stream, ++last_, to, from, bytes});
+    waiting_ = copies_.size();
+  }
+  std::size_t last() const {
+    const std::lock_guard lock(mutex_);
+    return last_;
+  }
+  /// Makes those of the stream, or of all streams, up to number `last`.
+  void make_until(cudaStream_t stream, std::size_t last) {
+    if (waiting_ == 0) return;
+    const std::lock_guard lock(mutex_);
+    const emulation::DeviceAccess access;
+    std::erase_if(copies_, [&](const Copy& copy) {
+      if ((stream != nullptr && copy.stream != stream) || copy.number > last) return false;
+      std::memcpy(copy.to, copy.from, copy.bytes);
+      return true;
+    });
+    waiting_ = copies_.size();
+  }
+  void make_all(cudaStream_t stream) {
+    if (waiting_ > 0) make_until(stream, last());
+  }
+
+ private:
+  struct Copy {
+    cudaStream_t stream;
+    std::size_t number;
+    void* to;
+    const void* from;
+    std::size_t bytes;
+  };
+
+  mutable std::mutex mutex_;
+  std::map<const std::byte*, std::size_t> locked_;
+  std::vector<Copy> copies_;
+  std::size_t last_ = 0;
+  std::atomic<std::size_t> waiting_ = 0;
+};
+
+LateCopies& late_copies() {
+  static LateCopies& instance = *new LateCopies;
+  return instance;
+}
+
 struct ErrorText {
   cudaError_t error;
   const char* name;
@@ -187,7 +262,9 @@ cudaError_t cudaSetDevice(int index) { return remember(index == 0 ? cudaSuccess 
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   if (index != 0) return remember(cudaErrorInvalidDevice);
-  *properties = {"emulator (kernels run on the host)", std::size_t{4} << 30, 0, 0};
+  const char* limit = std::getenv("RTL_EMULATED_MEMORY");
+  const std::size_t bytes = limit != nullptr ? std::strtoull(limit, nullptr, 10) : std::size_t{4} << 30;
+  *properties = {"emulator (kernels run on the host)", bytes, 0, 0};
   return cudaSuccess;
 }
 
@@ -197,18 +274,26 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  late_copies().make_all(stream);
   delete stream;
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream == nullptr && captured_here != nullptr) return spoil(cudaErrorStreamCaptureImplicit);
-  if (!is_capturing(stream)) return cudaSuccess;
+  if (!is_capturing(stream)) {
+    late_copies().make_all(stream);
+    return cudaSuccess;
+  }
   stream->spoiled = true;
   return remember(cudaErrorStreamCaptureUnsupported);
 }
 
-cudaError_t cudaDeviceSynchronize() { return captures > 0 ? spoil(cudaErrorStreamCaptureUnsupported) : cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() {
+  if (captures > 0) return spoil(cudaErrorStreamCaptureUnsupported);
+  late_copies().make_all(nullptr);
+  return cudaSuccess;
+}
 
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   std::swap(*mode, capture_mode);
@@ -273,7 +358,42 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
 
 cudaError_t cudaFree(void* pointer) {
   if (memory_refused()) return spoil(cudaErrorStreamCaptureUnsupported);
+  late_copies().make_all(nullptr);
   device_memory().deallocate(pointer);
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
+  *pointer = nullptr;
+  if (memory_refused()) return spoil(cudaErrorStreamCaptureUnsupported);
+  *pointer = late_copies().allocate(bytes);
+  return *pointer != nullptr ? cudaSuccess : remember(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaFreeHost(void* pointer) {
+  if (memory_refused()) return spoil(cudaErrorStreamCaptureUnsupported);
+  return late_copies().deallocate(pointer) ? cudaSuccess : remember(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (is_capturing(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
+  *event = {stream, late_copies().last()};
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (captured_here != nullptr) return spoil(cudaErrorStreamCaptureUnsupported);
+  if (event->stream != nullptr) late_copies().make_until(event->stream, event->last);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
   return cudaSuccess;
 }
 
@@ -284,6 +404,11 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (is_capturing(stream) && kind != cudaMemcpyDeviceToDevice) return spoil(cudaErrorStreamCaptureUnsupported);
+  if (kind == cudaMemcpyHostToDevice && stream != nullptr && late_copies().is_locked(from)) {
+    cudaError_t error = cudaSuccess;
+    if (emulation::admit(stream, error) == emulation::Admission::now) late_copies().queue(stream, to, from, bytes);
+    return error;
+  }
   return emulation::submit(stream, [=] {
     const emulation::DeviceAccess access;
     if (bytes > 0) std::memmove(to, from, bytes);
@@ -309,6 +434,7 @@ Admission admit(cudaStream_t stream, cudaError_t& error) {
   }
   if (captured_here == nullptr) {
     ++starts;
+    late_copies().make_all(stream);
     return Admission::now;
   }
   error = spoil(stream == nullptr ? cudaErrorStreamCaptureImplicit : cudaErrorStreamCaptureIsolation);

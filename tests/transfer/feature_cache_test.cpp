@@ -123,6 +123,26 @@ TEST_F(FeatureCacheTest, EveryStorageKeepsItsBoundAndItsBytes) {
   }
 }
 
+/// A device without room for the table gets the chosen rows, made on the host.
+TEST(FeatureTable, GathersForADeviceThatHasNoRoomForAll) {
+  if (Device::cuda_count() == 0) GTEST_SKIP() << "no CUDA device: the host has all";
+  constexpr std::int64_t count = 30011, width = 67;  // 8 MB
+  std::vector<float> values(count * width);
+  RandomSequence random(3, 4);
+  for (float& value : values) value = static_cast<float>(random.uniform());
+  std::vector<std::int64_t> rows(19997);  // more than one piece
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int64_t>(i * 7919) % count;
+  for (const DType storage : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
+    const FeatureTable table = FeatureTable::stored_as(Tensor::from(values, {count, width}, Device::cpu(1)), storage);
+    const std::vector<float> expected = table.gather(&rows, Device::cpu(1)).to_vector<float>();
+    const std::size_t room = expected.size() * sizeof(float) + table.bytes().size() - 1000;
+    ASSERT_EQ(setenv("RTL_EMULATED_MEMORY", std::to_string(room).c_str(), 1), 0);
+    const Device small = Device::cuda(0).separate();
+    unsetenv("RTL_EMULATED_MEMORY");
+    EXPECT_EQ(table.gather(&rows, small).to_vector<float>(), expected) << name_of(storage);
+  }
+}
+
 TEST(FeatureTable, StoresConstantColumnsExactlyAndSaysWhatItCannotStore) {
   const Device device = Device::cpu(1);
   const auto stored = [&](std::vector<float> values, DType storage) {

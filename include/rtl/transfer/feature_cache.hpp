@@ -30,7 +30,8 @@ struct FeatureKey {
 };
 
 /// Features [rows, columns] on the host, in memory of their own or in a mapped file, and after the first gather to a
-/// CUDA device with room for them, there too. Read only, so several threads may use one.
+/// CUDA device with room for them, there too; a device without room is sent the chosen rows alone, one piece from
+/// page-locked memory while the next is gathered. Read only, so several threads may use one.
 ///
 /// What is stored may be rounded: f32 is exact; bf16 has a relative error of at most 2^-8 an element, f16 of 2^-11
 /// from 6e-5 to 65504 in magnitude, beyond which nothing is stored. u8 holds the number of one of 256 values from the
@@ -67,6 +68,8 @@ class FeatureTable {
 
   FeatureTable(Tensor stored, const Shape& shape, DType storage);
   std::shared_ptr<const Tensor> resident_on(const Device& device) const;
+  /// Of `stored`, which is bytes() on the device of `out`.
+  void gather_into(const void* stored, ConstView rows, View out) const;
 
   Device host_;
   Tensor stored_;  ///< u8, bytes(), or undefined where a file has them

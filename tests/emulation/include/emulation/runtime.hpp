@@ -2,8 +2,10 @@
 // floating format), so that reads of uninitialised values show, and locked while no kernel runs and no copy is made, so
 // that a host that touches it crashes as it would with a GPU. Streams do their work at once, or record it while they
 // are captured; then the calls that CUDA forbids a capturing thread (a thread is in cudaStreamCaptureModeThreadLocal
-// unless it exchanges that) give CUDA's errors and spoil the capture. There is one device, and no host memory is
-// page-locked. Events and host functions do not exist here, so code that uses them does not compile.
+// unless it exchanges that) give CUDA's errors and spoil the capture. Copies from page-locked memory are made as late
+// as CUDA may make them: when the stream's next work is queued, or somebody waits for the stream or for an event behind
+// the copy; so a host that overwrites that memory too early shows. There is one device; RTL_EMULATED_MEMORY limits its
+// bytes. Host functions do not exist here, so code that uses them does not compile.
 #pragma once
 
 #include <cstddef>
@@ -43,6 +45,10 @@ enum cudaStreamCaptureMode {
   cudaStreamCaptureModeRelaxed = 2,
 };
 
+using cudaEvent_t = struct CUevent_st*;
+constexpr unsigned cudaEventDisableTiming = 2;
+constexpr unsigned cudaHostAllocDefault = 0;
+
 const char* cudaGetErrorName(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError();
@@ -62,6 +68,12 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes);
 cudaError_t cudaFree(void* pointer);
+cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned flags);
+cudaError_t cudaFreeHost(void* pointer);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream);

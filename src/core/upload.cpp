@@ -1,0 +1,20 @@
+#include "core/upload.hpp"
+
+#include "rtl/core/error.hpp"
+#if RTL_WITH_CUDA
+#include "core/cuda/upload.hpp"
+#endif
+
+namespace rtl::detail {
+
+void upload(const Device& device, void* to, std::size_t bytes, std::size_t granule, const FillPiece& fill) {
+  if (bytes == 0) return;
+  if (!device.is_cuda()) return fill(static_cast<std::byte*>(to), 0, bytes);
+#if RTL_WITH_CUDA
+  device.context().resource<Uploader>().upload(static_cast<std::byte*>(to), bytes, granule, fill);
+#else
+  throw NotCompiled("upload: this build has no CUDA");
+#endif
+}
+
+}  // namespace rtl::detail
