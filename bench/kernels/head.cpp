@@ -1,4 +1,6 @@
 // What a head on cached features needs: row gathers, fused blocks of features, softmax and loss.
+#include <fmt/format.h>
+
 #include <array>
 
 #include "kernels.hpp"
@@ -48,6 +50,40 @@ void add_gathers(const Device& device, KernelCases& cases) {
                    [=] { kernels::gather_images(device, *pictures, *chosen, *scale, *scale, *narrow_batch); }});
 }
 
+/// Batches of an epoch over a table far larger than the caches, and copies of as many rows that lie side by side: the
+/// batch stays in the cache, the table does not.
+void add_epochs(const Device& device, KernelCases& cases) {
+  constexpr std::int64_t all = 131072, some = 2048, width = 512;
+  const auto picked = std::make_shared<Tensor>(random_integers(all, all, device, 6));
+  const auto batch = std::make_shared<std::int64_t>(0);
+  const auto next = [=](ConstView rows) {
+    *batch = (*batch + 1) % (all / some);
+    return rows.slice(0, *batch * some, (*batch + 1) * some);
+  };
+  const Shared table = shared_values({all, width}, device), out = shared_zeros({some, width}, DType::f32, device);
+  const Shared narrow = shared_zeros(out->shape(), DType::bf16, device);
+  const auto bytes = static_cast<double>(out->bytes());
+  cases.push_back({"gather_rows", "epoch of 131072x512, rows in order", 0, 2 * bytes,
+                   [=] { copy_bytes(next(table->view()), out->view()); }});
+  for (const Shared& to : {out, narrow}) {
+    for (const DType storage : {DType::f32, DType::bf16, DType::f16}) {
+      if (to == narrow && storage == DType::f16) continue;
+      const Shared stored = storage == DType::f32 ? table : shared_zeros(table->shape(), storage, device);
+      cases.push_back({"gather_rows",
+                       fmt::format("epoch of 131072x512 {} to {}", name_of(storage), name_of(to->dtype())), 0,
+                       bytes / 4 * static_cast<double>(size_of(storage) + size_of(to->dtype())),
+                       [=] { kernels::gather_rows(device, *stored, next(picked->view()), *to); }});
+    }
+  }
+  const Shared numbers = shared_zeros({all, 1, 1, width}, DType::u8, device);
+  const Shared factors = shared_values({width}, device);
+  cases.push_back(
+      {"gather_images", "epoch of 131072x512 u8 features", 2 * static_cast<double>(out->count()), 1.25 * bytes, [=] {
+         kernels::gather_images(device, *numbers, next(picked->view()), *factors, *factors,
+                                out->view().reshaped({some, 1, 1, width}));
+       }});
+}
+
 /// Sums over ten neighbours of each of 5000 nodes.
 void add_sparse(const Device& device, KernelCases& cases) {
   constexpr std::int64_t nodes = 5000, each = 10;
@@ -89,6 +125,7 @@ void add_fusion(const Device& device, KernelCases& cases) {
 
 void add_head_kernels(const Device& device, KernelCases& cases) {
   add_gathers(device, cases);
+  add_epochs(device, cases);
   add_sparse(device, cases);
   add_fusion(device, cases);
   const Shared logits = shared_values({4096, 100}, device);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <omp.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 
 #include <algorithm>
@@ -63,12 +64,19 @@ class CpuContext final : public Context {
   }
 
  private:
+  static constexpr std::size_t huge_page = std::size_t{2} << 20, large = 8 * huge_page;
+
   std::size_t system_memory() const noexcept override {
     static const std::size_t most = machine_memory();
     return most;
   }
   void* system_allocate(std::size_t bytes) override {
-    return memory_left(bytes) ? std::aligned_alloc(64, bytes) : nullptr;
+    if (!memory_left(bytes)) return nullptr;
+    if (bytes < large) return std::aligned_alloc(64, bytes);
+    // Rows that are gathered from all over a large table would mostly wait for the addresses of 4 KiB pages.
+    void* memory = std::aligned_alloc(huge_page, bytes);
+    if (memory != nullptr) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+    return memory;
   }
   void system_free(void* pointer) noexcept override { std::free(pointer); }
 };

@@ -66,10 +66,39 @@ namespace {
 
 HWY_EXPORT(scale_bytes_target);
 
+/// Asks for rows before they are read: rows of a batch lie anywhere in a table, and what a processor fetches on its own
+/// is what follows. Without it an epoch over a table beyond the caches runs at less than half of the speed of a copy.
+class RowPrefetch {
+ public:
+  RowPrefetch(const void* table, std::int64_t rows, std::int64_t row_bytes)
+      : table_(static_cast<const std::byte*>(table)),
+        rows_(rows),
+        row_bytes_(row_bytes),
+        fetched_(rows * row_bytes < cached ? 0 : std::min(row_bytes, most)),
+        ahead_(std::clamp<std::int64_t>(distance / std::max<std::int64_t>(1, row_bytes), 1, 16)) {}
+
+  /// Row i of `number`'s is about to be read, of `end` rows in all.
+  // Not inlined, a function that only prefetches is taken for one without effect.
+  template <typename Numbers>
+  [[gnu::always_inline]] void before(const Numbers& number, std::int64_t i, std::int64_t end) const {
+    if (fetched_ == 0 || i + ahead_ >= end) return;
+    const std::int64_t row = number(i + ahead_);
+    if (row < 0 || row >= rows_) return;
+    const std::byte* const from = table_ + row * row_bytes_;
+    for (std::int64_t at = 0; at < fetched_; at += line) __builtin_prefetch(from + at);
+  }
+
+ private:
+  static constexpr std::int64_t line = 64, distance = 4096, most = 4096, cached = std::int64_t{8} << 20;
+
+  const std::byte* table_;
+  std::int64_t rows_, row_bytes_, fetched_, ahead_;
+};
+
 /// A is float or double, in which the scaled bytes are calculated.
 template <typename A, typename Numbers>
-void gather_scaled(const Device& device, const std::uint8_t* table, const Numbers& number, ConstView scale,
-                   ConstView shift, View out) {
+void gather_scaled(const Device& device, const std::uint8_t* table, std::int64_t all, const Numbers& number,
+                   ConstView scale, ConstView shift, View out) {
   // Repeating the few channels' factors makes loops long enough for vectors.
   constexpr std::int64_t wanted = 192;
   const std::int64_t channels = out.extent(-1), period = channels * std::max<std::int64_t>(1, wanted / channels);
@@ -79,8 +108,10 @@ void gather_scaled(const Device& device, const std::uint8_t* table, const Number
     shifts[i] = shift.data_as<A>()[i % channels];
   }
   const std::int64_t length = out.extent(-3) * out.extent(-2) * channels, rows = out.count() / length;
+  const RowPrefetch prefetch(table, all, length);
   parallel_ranges(rows, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
+      prefetch.before(number, i, end);
       HWY_DYNAMIC_DISPATCH(scale_bytes_target)
       (table + number(i) * length, scales.data(), shifts.data(), period, out, i * length, length);
     }
@@ -96,9 +127,11 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
   auto* to = static_cast<std::byte*>(out.data());
   const auto out_element = static_cast<std::int64_t>(size_of(out.dtype()));
   const bool same = table.dtype() == out.dtype();
+  const RowPrefetch prefetch(from, table.extent(0), length * element);
   with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
     parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
+        prefetch.before(number, i, end);
         const std::int64_t chosen = number(i);
         const std::byte* row = from + chosen * length * element;
         if (chosen < 0 || chosen >= table.extent(0)) {
@@ -117,7 +150,7 @@ void gather_images(const Device& device, ConstView table, ConstView rows, ConstV
                    ConstView counters) {
   functors::visit_floating(scale.dtype(), [&](auto zero) {
     with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
-      gather_scaled<decltype(zero)>(device, table.data_as<std::uint8_t>(), number, scale, shift, out);
+      gather_scaled<decltype(zero)>(device, table.data_as<std::uint8_t>(), table.extent(0), number, scale, shift, out);
     });
   });
 }
