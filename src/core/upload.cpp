@@ -7,7 +7,8 @@
 
 namespace rtl::detail {
 
-void upload(const Device& device, void* to, std::size_t bytes, std::size_t granule, const FillPiece& fill) {
+void upload(const Device& device, void* to, std::size_t bytes, [[maybe_unused]] std::size_t granule,
+            const FillPiece& fill) {
   if (bytes == 0) return;
   if (!device.is_cuda()) return fill(static_cast<std::byte*>(to), 0, bytes);
 #if RTL_WITH_CUDA
