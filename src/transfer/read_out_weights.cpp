@@ -258,18 +258,24 @@ std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<LeftOutOutp
 double calibrated_temperature(std::span<const double> base, const std::vector<double>& scores,
                               std::span<const std::int32_t> labels, double highest) {
   const std::size_t classes = base.size(), rows = labels.size();
-  // First and second derivative of the mean cross-entropy, which is convex in T.
+  std::vector<double> doubt(classes, 2);
+  for (const std::int32_t label : labels) doubt[static_cast<std::size_t>(label)] += 1;
+  for (double& share : doubt) share = 1 / share;
+  // First and second derivative of the sum of cross-entropies, which is convex in T.
   const auto derivatives = [&](double t) {
     double first = 0, second = 0;
     std::vector<double> p(classes);
     for (std::size_t i = 0; i < rows; ++i) {
       const double* s = scores.data() + i * classes;
-      double largest = -INFINITY, sum = 0, mean = 0, square = 0;
+      const auto own = static_cast<std::size_t>(labels[i]);
+      const double others = classes > 1 ? doubt[own] / static_cast<double>(classes - 1) : 0;
+      double largest = -INFINITY, sum = 0, mean = 0, square = 0, wanted = (1 - doubt[own] - others) * s[own];
+      for (std::size_t c = 0; c < classes; ++c) wanted += others * s[c];
       for (std::size_t c = 0; c < classes; ++c) largest = std::max(largest, p[c] = base[c] + t * s[c]);
       for (std::size_t c = 0; c < classes; ++c) sum += p[c] = std::exp(p[c] - largest);
       for (std::size_t c = 0; c < classes; ++c) mean += p[c] / sum * s[c];
       for (std::size_t c = 0; c < classes; ++c) square += p[c] / sum * (s[c] - mean) * (s[c] - mean);
-      first += mean - s[static_cast<std::size_t>(labels[i])];
+      first += mean - wanted;
       second += square;
     }
     return std::pair(first, second);

@@ -48,7 +48,9 @@ std::vector<bool> failed_parts(const RowTargets& rows, const std::vector<float>&
 /// above, and its loss beside that of the second.
 std::vector<ReadOut> weigh(const RowTargets& rows, const std::vector<LeftOutOutputs>& outputs, const WeightRule& rule);
 
-/// The T in [0, highest] with the smallest mean cross-entropy of the logits base [C] + T scores [n, C].
+/// The T in [0, highest] with the smallest mean cross-entropy of the logits base [C] + T scores [n, C], where a class
+/// with m rows is believed of each with (m + 1) / (m + 2) only, and the others share the rest (Platt 1999): else scores
+/// that separate the rows would have no T, and those that nearly do one that new rows pay for.
 double calibrated_temperature(std::span<const double> base, const std::vector<double>& scores,
                               std::span<const std::int32_t> labels, double highest);
 

@@ -1,5 +1,6 @@
 #include "transfer/ridge_head.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "rtl/kernels/pointwise.hpp"
@@ -25,6 +26,21 @@ std::vector<double> priors(const RowTargets& targets) {
   }
   for (double& share : shares) share /= total;
   return shares;
+}
+
+/// Of logits base + temperature scores [n, classes].
+double mean_cross_entropy(const std::vector<double>& base, const std::vector<double>& scores,
+                          const std::vector<std::int32_t>& labels, double temperature) {
+  const std::size_t classes = base.size();
+  double sum = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto logit = [&](std::size_t c) { return base[c] + temperature * scores[i * classes + c]; };
+    double largest = -INFINITY, all = 0;
+    for (std::size_t c = 0; c < classes; ++c) largest = std::max(largest, logit(c));
+    for (std::size_t c = 0; c < classes; ++c) all += std::exp(logit(c) - largest);
+    sum += largest + std::log(all) - logit(static_cast<std::size_t>(labels[i]));
+  }
+  return sum / static_cast<double>(labels.size());
 }
 
 }  // namespace
@@ -61,8 +77,7 @@ Tensor side_by_side(const std::vector<Tensor>& features) {
   return all;
 }
 
-std::unique_ptr<FusedHead> calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features,
-                                            const RowTargets& targets) {
+CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features, const RowTargets& targets) {
   const Device& device = features.device();
   const Tensor y = targets.columns(device);
   std::vector<double> grid = solvers::logarithmic_penalties(lowest_alpha, highest_alpha, penalties);
@@ -72,18 +87,23 @@ std::unique_ptr<FusedHead> calibrated_probe(std::vector<FrozenBlock> blocks, con
                                 {.sample_weights = weights.defined() ? weights.view() : ConstView()});
   const double best = path.best_penalty();
   const solvers::RidgeFit fit = path.fit(best);
-  if (targets.task.regression) return ridge_head(std::move(blocks), fit);
+  std::vector<double> scores = path.leave_one_out_residuals(best).to_vector<double>();
+  if (targets.task.regression) {
+    double squares = 0;
+    for (const double residual : scores) squares += residual * residual;
+    return {ridge_head(std::move(blocks), fit), squares / static_cast<double>(scores.size())};
+  }
   HeadScale scale;
   scale.shift = priors(targets);
   for (const double share : scale.shift) scale.base.push_back(std::log(share));
   const std::vector<float> own = y.to_vector<float>();
-  std::vector<double> scores = path.leave_one_out_residuals(best).to_vector<double>();
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const double score = own[i] - scores[i];
     scores[i] = (std::isfinite(score) ? score : 0) - scale.shift[i % scale.shift.size()];
   }
   scale.temperature = calibrated_temperature(scale.base, scores, targets.labels, highest_temperature);
-  return ridge_head(std::move(blocks), fit, &scale);
+  const double loss = mean_cross_entropy(scale.base, scores, targets.labels, scale.temperature);
+  return {ridge_head(std::move(blocks), fit, &scale), loss};
 }
 
 }  // namespace rtl::transfer::detail

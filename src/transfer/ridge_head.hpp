@@ -24,7 +24,10 @@ Tensor side_by_side(const std::vector<Tensor>& features);
 /// A probe in closed form whose outputs can stand beside those of networks: ridge regression on `features` [n, sum of
 /// p_k], which are the blocks', its penalty by exact leave-one-out; of classes, logits log prior + T (score - prior),
 /// T being that of the smallest leave-one-out cross-entropy: a source of no use gives the prior.
-std::unique_ptr<FusedHead> calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features,
-                                            const RowTargets& targets);
+struct CalibratedProbe {
+  std::unique_ptr<FusedHead> head;
+  double loss = 0;  ///< leave-one-out cross-entropy; of real targets, mean squared error
+};
+CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features, const RowTargets& targets);
 
 }  // namespace rtl::transfer::detail

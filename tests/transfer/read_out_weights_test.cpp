@@ -96,13 +96,19 @@ TEST(CalibratedTemperature, NoValueOfAGridIsBetter) {
       scores.push_back(0.3 * random.normal() + (c == static_cast<std::size_t>(labels.back()) ? 0.4 : 0.0));
     }
   }
+  std::vector<double> count(classes);
+  for (const std::int32_t label : labels) count[static_cast<std::size_t>(label)] += 1;
   const auto loss = [&](double t) {
     double sum = 0;
     for (std::size_t i = 0; i < rows; ++i) {
       double all = 0;
       for (std::size_t c = 0; c < classes; ++c) all += std::exp(base[c] + t * scores[i * classes + c]);
       const auto own = static_cast<std::size_t>(labels[i]);
-      sum += std::log(all) - base[own] - t * scores[i * classes + own];
+      const double belief = (count[own] + 1) / (count[own] + 2);
+      for (std::size_t c = 0; c < classes; ++c) {
+        const double wanted = c == own ? belief : (1 - belief) / static_cast<double>(classes - 1);
+        sum += wanted * (std::log(all) - base[c] - t * scores[i * classes + c]);
+      }
     }
     return sum;
   };
@@ -112,6 +118,20 @@ TEST(CalibratedTemperature, NoValueOfAGridIsBetter) {
   std::vector<double> opposite = scores;
   for (double& score : opposite) score = -score;
   EXPECT_EQ(calibrated_temperature(base, opposite, labels, 1000), 0);
+}
+
+/// Platt's rule for two classes of m rows each, told apart by a score of 1: the logit's distance is log (m + 1).
+TEST(CalibratedTemperature, IsFiniteWhereTheScoresSeparateTheRows) {
+  const std::vector<double> base{std::log(0.5), std::log(0.5)};
+  for (const int each : {1, 10, 100}) {
+    std::vector<double> scores;
+    std::vector<std::int32_t> labels;
+    for (int i = 0; i < 2 * each; ++i) {
+      labels.push_back(i % 2);
+      scores.insert(scores.end(), {i % 2 == 0 ? 0.5 : -0.5, i % 2 == 0 ? -0.5 : 0.5});
+    }
+    EXPECT_NEAR(calibrated_temperature(base, scores, labels, 1000), std::log(each + 1.0), 1e-6);
+  }
 }
 
 TEST(Weigh, LossesDifferencesAndTemperatures) {

@@ -121,6 +121,54 @@ TEST(Safe, TrustsAUsefulSourceAndNoNoise) {
   EXPECT_GT(trust(useful, 1), 0.5);
 }
 
+/// One class in ten: a probe that was weighed without its bias would seem worse than the shares of the classes.
+TEST(Safe, AProbeOfUnequalClassesIsWeighedAsItPredicts) {
+  const Device device = Device::cpu(1);
+  const data::Dataset all = testing::make_vectors(3, 1200, 6, 2, 2, device);
+  const std::vector<std::int32_t> labels = all.labels.to_vector<std::int32_t>();
+  std::vector<std::int64_t> rows;
+  std::int64_t rare = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] == 0 ? rows.size() < 400 : rare < 40) {
+      rows.push_back(static_cast<std::int64_t>(i));
+      rare += labels[i];
+    }
+  }
+  const data::Dataset data = all.subset(rows);
+  const FrozenSource source =
+      FrozenSource::of_features("as they are", 6, [](const data::Dataset& dataset) { return dataset.inputs.clone(); });
+  const ReadOut probe = fit("safe", {source}, data, quick(20), small_options()).training().read_outs.at(2);
+  const double share = static_cast<double>(rare) / static_cast<double>(rows.size());
+  EXPECT_LT(probe.loss, 0.7 * -(share * std::log(share) + (1 - share) * std::log(1 - share)));
+  EXPECT_EQ(probe.temperature, 1);
+}
+
+/// Three columns that tell the classes apart among hundreds of small ones that do not: in one scale ridge regression
+/// leaves these alone.
+TEST(Safe, ItsProbeKeepsTheScalesOfFeaturesWhereTheyTellMore) {
+  const Device device = Device::cpu(1);
+  const data::Dataset data = testing::make_vectors(5, 80, 6, 3, 2, device);
+  const auto source = [](double scale) {
+    return FrozenSource::of_features("features", 303, [scale](const data::Dataset& dataset) {
+      const std::vector<float> x = dataset.inputs.to_vector<float>();
+      RandomSequence random(9, 1);
+      std::vector<float> values;
+      for (std::size_t i = 0; i < x.size(); i += 6) {
+        values.insert(values.end(), {x[i], x[i + 1], x[i + 2]});
+        for (int k = 0; k < 300; ++k) values.push_back(static_cast<float>(scale * random.normal()));
+      }
+      return Tensor::from(values, {dataset.size(), 303}, Device::cpu(1));
+    });
+  };
+  const auto factors = [&](double scale) {
+    const Fitted fitted = fit("safe", {source(scale)}, data, quick(), small_options());
+    return read_outs_of(fitted).probes().front()->blocks().front().factor.to_vector<float>();
+  };
+  const std::vector<float> small = factors(0.05), large = factors(20);
+  EXPECT_EQ(small.front(), small.back()) << "one factor for all";
+  EXPECT_GT(large.front(), 5 * large.back()) << "each its own: large columns of noise would drown the others";
+}
+
 TEST(Safe, SeesFlippedLabelsAsTheyAre) {
   const Device device = Device::cpu(1);
   const data::Dataset data = testing::make_vectors(1, 40, 5, 2, 1.5, device);
@@ -200,6 +248,50 @@ TEST(Safe, AComparisonTellsItsWeights) {
     EXPECT_GT(found[1].loss, 0);
     EXPECT_NEAR(found[0].weight + found[1].weight + found[2].weight, 1, 1e-9);
     EXPECT_TRUE(std::isnan(comparison.strategies.at(2).read_outs.at(0).loss));
+  }
+}
+
+TEST(FusedHead, ItsPartsAddUpToWhatItPredicts) {
+  for (const Device& device : testing::devices()) {
+    const data::Dataset data = testing::make_vectors(1, 17, 5, 3, 1.5, device);
+    const FrozenSource source = vector_source(5, 3, device);
+    const FeatureLookup features = [&](const FrozenSource& of) {
+      return std::make_shared<const FeatureTable>(of.features(data));
+    };
+    const Tensor raw = source.features(data);
+    RandomSequence random(2, 3);
+    for (const bool with_encoder : {false, true}) {
+      std::vector<FrozenBlock> blocks;
+      blocks.push_back(FrozenBlock::fit(source, raw, FeatureScaling::standardize, 1));
+      auto encoder = with_encoder ? testing::make("mlp", "7", {5}, 4, 8, device) : nullptr;
+      FusedHead head(std::move(encoder), {}, std::move(blocks), 3, device, 4);
+      std::vector<float> bias;
+      for (int c = 0; c < 3; ++c) bias.push_back(static_cast<float>(2 + random.normal()));
+      copy_bytes(Tensor::from(bias, {3}, device), head.bias());
+      const std::vector<Tensor> parts = head.shares(data, head.scaled_features(features));
+      ASSERT_EQ(parts.size(), with_encoder ? 2U : 1U);
+      std::vector<double> sum(17 * 3);
+      for (const Tensor& part : parts) {
+        const std::vector<float> values = part.to_vector<float>();
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += values[i];
+      }
+      const std::vector<float> predicted = head.predict(data, features).to_vector<float>();
+      for (std::size_t i = 0; i < sum.size(); ++i) EXPECT_NEAR(predicted[i], sum[i], 1e-5);
+    }
+  }
+}
+
+TEST(FusedHead, CentredFeaturesHaveOneFactor) {
+  for (const Device& device : testing::devices()) {
+    const Tensor features = Tensor::from(std::vector<float>{1, 10, 3, 30, 5, 50, 7, 70}, {4, 2}, device);
+    const FrozenBlock block = FrozenBlock::fit_centred(noise_source(2, 1), features);
+    const std::vector<float> found = block.scaled(features.clone()).to_vector<float>();
+    const double scale = std::sqrt((5 + 500) / 2.0);  // the variances are 5 and 500
+    const std::vector<double> centred{-3, -30, -1, -10, 1, 10, 3, 30};
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], centred[i] / scale, 1e-6);
+    const Tensor constant = Tensor::from(std::vector<float>(8, 3.0F), {4, 2}, device);
+    const FrozenBlock none = FrozenBlock::fit_centred(noise_source(2, 1), constant);
+    for (const float value : none.scaled(constant.clone()).to_vector<float>()) EXPECT_EQ(value, 0.0F);
   }
 }
 

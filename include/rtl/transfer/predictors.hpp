@@ -57,6 +57,9 @@ struct FrozenBlock {
   /// what lies more than `clip` deviations from the mean is clipped (raw features are not).
   static FrozenBlock fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
                          double clip = std::numeric_limits<double>::infinity());
+  /// (f - mean) / s per feature, s^2 being the mean of the features' variances: what a feature is worth stays in its
+  /// deviation.
+  static FrozenBlock fit_centred(const FrozenSource& source, const Tensor& features);
   /// Of raw features f32 [m, p], which are taken over.
   Tensor scaled(Tensor features) const;
   FrozenBlock clone() const;
@@ -88,8 +91,9 @@ class FusedHead final : public Predictor, public Trainable {
   std::string kind() const override { return "fused_head"; }
   std::int64_t outputs_count() const override { return bias_.value().count(); }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
-  /// What each part contributes to the outputs, f32 [N, outputs] each: W_h h + b if there is an encoder, then W_k f_k
-  /// of each block, `scaled` being its features as the head sees them (FrozenBlock::scaled). h is computed once.
+  /// What each part contributes to the outputs, f32 [N, outputs] each: W_h h if there is an encoder, then W_k f_k of
+  /// each block, `scaled` being its features as the head sees them (FrozenBlock::scaled); b is in the first. h is
+  /// computed once.
   std::vector<Tensor> shares(const data::Dataset& samples, const std::vector<Tensor>& scaled);
   /// Of the samples.
   std::vector<Tensor> scaled_features(const FeatureLookup& features) const;
@@ -107,7 +111,7 @@ class FusedHead final : public Predictor, public Trainable {
   const Device& device() const { return bias_.value().device(); }
   std::vector<graph::FusionInput> parts(const Batch& batch, const layers::ForwardContext& context);
   Tensor encode_all(const data::Dataset& samples);
-  /// Of each block of columns of the head with its weights; the bias is in the first where that is the encoder's.
+  /// Of each block of columns of the head with its weights; the bias is in the first.
   std::vector<Tensor> products(const std::vector<const Tensor*>& blocks) const;
 
   std::unique_ptr<layers::Network> encoder_;

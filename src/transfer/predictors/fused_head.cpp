@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -71,16 +72,26 @@ Tensor drawn_bias(std::int64_t outputs, std::int64_t columns, const Device& devi
 
 }  // namespace
 
+namespace {
+
+/// Mean and variance of each column.
+std::pair<std::vector<double>, std::vector<double>> moments(const Tensor& features) {
+  const Device& device = features.device();
+  const std::int64_t columns = features.extent(1);
+  Tensor mean({columns}, DType::f64, device), variance({columns}, DType::f64, device);
+  kernels::column_moments(device, features, mean, variance);
+  return {mean.to_vector<double>(), variance.to_vector<double>()};
+}
+
+}  // namespace
+
 FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
                              double clip) {
   FrozenBlock block{source};
   if (scaling == FeatureScaling::raw) return block;
   const Device& device = features.device();
   const std::int64_t columns = features.extent(1);
-  Tensor mean({columns}, DType::f64, device);
-  Tensor variance({columns}, DType::f64, device);
-  kernels::column_moments(device, features, mean, variance);
-  const std::vector<double> means = mean.to_vector<double>(), variances = variance.to_vector<double>();
+  const auto [means, variances] = moments(features);
   const double target = scaling == FeatureScaling::balance ? scale / std::sqrt(static_cast<double>(columns)) : 1.0;
   std::vector<float> shift, factor;
   for (std::size_t i = 0; i < means.size(); ++i) {
@@ -91,6 +102,18 @@ FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features,
   block.shift = Tensor::from(shift, {columns}, device);
   block.factor = Tensor::from(factor, {columns}, device);
   block.bound = clip * target;
+  return block;
+}
+
+FrozenBlock FrozenBlock::fit_centred(const FrozenSource& source, const Tensor& features) {
+  const auto [means, variances] = moments(features);
+  const double variance =
+      std::accumulate(variances.begin(), variances.end(), 0.0) / static_cast<double>(variances.size());
+  const auto factor = static_cast<float>(variance > 0 ? 1 / std::sqrt(variance) : 0);
+  FrozenBlock block{source};
+  const Shape shape{features.extent(1)};
+  block.shift = Tensor::from(std::vector<float>(means.begin(), means.end()), shape, features.device());
+  block.factor = Tensor::from(std::vector<float>(means.size(), factor), shape, features.device());
   return block;
 }
 
@@ -211,7 +234,7 @@ std::vector<Tensor> FusedHead::products(const std::vector<const Tensor*>& blocks
   std::vector<Tensor> products;
   std::int64_t column = 0;
   for (const Tensor* block : blocks) {
-    const bool with_bias = encoder_ && column == 0;
+    const bool with_bias = column == 0;
     Tensor product({block->extent(0), outputs_count()}, DType::f32, device());
     if (with_bias) kernels::unary(device(), kernels::UnaryOp::copy, bias(), product);
     const ConstView own = weight().view().slice(1, column, column + block->extent(1));

@@ -137,23 +137,14 @@ class SafeFit {
 
   /// That on all sources and, if `each`, one on each where there are several, fitted to these rows.
   std::vector<std::unique_ptr<FusedHead>> probes(const Rows& rows, bool each) const {
-    std::vector<std::unique_ptr<FusedHead>> probes;
-    std::vector<FrozenBlock> blocks;
-    std::vector<Tensor> features;
+    std::vector<std::size_t> all(raw_.size());
+    std::iota(all.begin(), all.end(), 0);
     const Tensor order = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, context_.device());
     const detail::RowTargets targets = targets_.subset(rows);
-    for (std::size_t k = 0; k < raw_.size(); ++k) {
-      Tensor raw = gathered(k, order);
-      blocks.push_back(FrozenBlock::fit(context_.sources()[k], raw, FeatureScaling::standardize, 1, options_.clip));
-      features.push_back(blocks.back().scaled(std::move(raw)));
-    }
+    std::vector<std::unique_ptr<FusedHead>> probes;
+    probes.push_back(probe(all, order, targets));
     const bool several = raw_.size() > 1 && raw_.size() <= most_own_probes;
-    for (std::size_t k = 0; each && several && k < raw_.size(); ++k) {
-      std::vector<FrozenBlock> own;
-      own.push_back(blocks[k].clone());
-      probes.push_back(detail::calibrated_probe(std::move(own), features[k], targets));
-    }
-    probes.insert(probes.begin(), detail::calibrated_probe(std::move(blocks), detail::side_by_side(features), targets));
+    for (std::size_t k = 0; each && several && k < raw_.size(); ++k) probes.push_back(probe({k}, order, targets));
     return probes;
   }
   std::vector<std::unique_ptr<FusedHead>> probes_of_all(bool each) const { return probes(others({}), each); }
@@ -307,6 +298,30 @@ class SafeFit {
     };
     training.epochs = scaled(training.epochs);
     training.schedule_epochs = scaled(training.schedule_epochs);
+  }
+
+  /// Of these sources' features, standardised and clipped; of classes, if their exact leave-one-out loss is smaller,
+  /// all in one scale: where most of the features tell little, what they are worth may be in their deviations.
+  std::unique_ptr<FusedHead> probe(const std::vector<std::size_t>& sources, const Tensor& order,
+                                   const detail::RowTargets& targets) const {
+    const auto fitted = [&](bool standardized) {
+      std::vector<FrozenBlock> blocks;
+      std::vector<Tensor> features;
+      for (const std::size_t k : sources) {
+        Tensor raw = gathered(k, order);
+        const FrozenSource& source = context_.sources()[k];
+        blocks.push_back(standardized ? FrozenBlock::fit(source, raw, FeatureScaling::standardize, 1, options_.clip)
+                                      : FrozenBlock::fit_centred(source, raw));
+        features.push_back(blocks.back().scaled(std::move(raw)));
+      }
+      return detail::calibrated_probe(std::move(blocks), detail::side_by_side(features), targets);
+    };
+    detail::CalibratedProbe best = fitted(true);
+    if (!targets.task.regression) {
+      detail::CalibratedProbe centred = fitted(false);
+      if (centred.loss < best.loss) best = std::move(centred);
+    }
+    return std::move(best.head);
   }
 
   Tensor gathered(std::size_t source, const Tensor& rows) const {
