@@ -85,13 +85,29 @@ InputNormalization fitted_columns(std::vector<double> mean, std::vector<double> 
   return fitted;
 }
 
+void check_finite(const Dataset& train, const HostEntries& rows) {
+  const std::string fault = rows.find_not_finite();
+  if (!fault.empty()) throw ValueError(fmt::format("data set '{}': {}", train.name, fault));
+}
+
+/// Scales alone. Standardised, columns that few rows have would get values of tens there, and count most.
+InputNormalization fit_largest(const Dataset& train) {
+  const HostEntries rows(train.sparse);
+  check_finite(train, rows);
+  const auto width = static_cast<std::size_t>(train.sparse.width());
+  std::vector<double> largest(width);
+  for (std::size_t e = 0; e < rows.values.size(); ++e) {
+    double& own = largest[static_cast<std::size_t>(rows.columns[e])];
+    own = std::max(own, std::fabs(static_cast<double>(rows.values[e])));
+  }
+  std::replace(largest.begin(), largest.end(), 0.0, 1.0);
+  return {std::vector<double>(width), std::move(largest)};
+}
+
 /// As fit_columns; what has no entry adds to each column's sums at once.
 InputNormalization fit_sparse_columns(const Dataset& train) {
-  train.check();
   const HostEntries rows(train.sparse);
-  if (const std::string fault = rows.find_not_finite(); !fault.empty()) {
-    throw ValueError(fmt::format("data set '{}': {}", train.name, fault));
-  }
+  check_finite(train, rows);
   const auto width = static_cast<std::size_t>(train.sparse.width());
   const auto count = static_cast<double>(train.size());
   std::vector<double> mean(width), squares(width), rest(width), entries(width);
@@ -317,7 +333,7 @@ InputNormalization fit_normalization(const Dataset& train, Normalization asked) 
     throw ValueError(fmt::format("data set '{}': it has vectors, which take standardize or none; {} is for images",
                                  train.name, to_string(asked)));
   }
-  if (train.is_sparse()) return fit_sparse_columns(train);
+  if (train.is_sparse()) return asked == Normalization::automatic ? fit_largest(train) : fit_sparse_columns(train);
   if (train.inputs.rank() != 2 || train.inputs.dtype() != DType::f32 || train.inputs.count() == 0) {
     throw ValueError(fmt::format("data set '{}': {} {} are no rows to standardise; f32 vectors [N, p] are needed",
                                  train.name, name_of(train.inputs.dtype()), train.inputs.shape().to_string()));

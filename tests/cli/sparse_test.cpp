@@ -74,7 +74,8 @@ TEST(SparseCommands, SayWhatCannotBe) {
   const Outcome tokens = place.run({"inspect", "text:wide.svmlight?sparse=yes"});
   EXPECT_NE(tokens.code, 0);
   EXPECT_NE(tokens.errors.find("sparse=yes is for encode=bag and encode=tfidf"), std::string::npos) << tokens.errors;
-  const Outcome matrix = place.run({"ridge", "--features", "wide.svmlight?sparse=yes", "--targets", "wide.svmlight"});
+  const Outcome matrix =
+      place.run({"ridge", "--features", "wide.svmlight?sparse=yes", "--targets", "wide.svmlight", "--penalties", "1"});
   EXPECT_NE(matrix.code, 0);
   EXPECT_NE(matrix.errors.find("has no option 'sparse'"), std::string::npos) << matrix.errors;
 }

@@ -143,8 +143,11 @@ TEST(SparseDatasets, AreTheDenseOnesOtherwise) {
       Tensor from_dense({4, 23}, dtype, device), from_sparse({4, 23}, dtype, device);
       gather_inputs(dense, rows, {}, from_dense);
       gather_inputs(sparse, rows, {}, from_sparse);
-      if (dtype == DType::f32) EXPECT_EQ(from_sparse.to_vector<float>(), from_dense.to_vector<float>());
-      if (dtype == DType::f64) EXPECT_EQ(from_sparse.to_vector<double>(), from_dense.to_vector<double>());
+      if (dtype == DType::f32) {
+        EXPECT_EQ(from_sparse.to_vector<float>(), from_dense.to_vector<float>());
+      } else {
+        EXPECT_EQ(from_sparse.to_vector<double>(), from_dense.to_vector<double>());
+      }
     }
     EXPECT_EQ(dense_values(with_input_noise(sparse, 0.5, 3)), dense_values(with_input_noise(dense, 0.5, 3)));
     EXPECT_EQ(dense_values(stressed(sparse, {.few = 11, .confusion = 0.3, .seed = 5})),
@@ -195,7 +198,8 @@ TEST(SparseDatasets, AreStandardisedByTheNumbersOfTheDenseOnes) {
       values[static_cast<std::size_t>(row * width + 3)] = static_cast<float>(1e6 + (row % 3));  // no zero
     }
     const Dataset dense = labelled(Tensor::from(values, {rows, width}, device)), sparse = sparse_of(dense);
-    const InputNormalization wanted = fit_normalization(dense), fitted = fit_normalization(sparse);
+    const InputNormalization wanted = fit_normalization(dense);
+    const InputNormalization fitted = fit_normalization(sparse, Normalization::standardize);
     EXPECT_EQ(fitted.kind, Normalization::standardize);
     EXPECT_EQ(fitted.constant_columns, wanted.constant_columns);
     ASSERT_GE(fitted.constant_columns.size(), 2U);
@@ -220,6 +224,21 @@ TEST(SparseDatasets, AreStandardisedByTheNumbersOfTheDenseOnes) {
   }
 }
 
+TEST(SparseDatasets, AreScaledAndNotCentredUnlessThatIsAskedFor) {
+  for (const Device& device : test::devices()) {
+    const Values values = {0, -8, 0, 0.5F, 2, 0, 0, 0, 0, 4, 0, 0.25F};
+    const Dataset sparse = sparse_of(labelled(Tensor::from(values, {3, 4}, device)));
+    const InputNormalization scaled = fit_normalization(sparse);
+    EXPECT_EQ(scaled.kind, Normalization::standardize);
+    EXPECT_EQ(scaled.mean, (std::vector<double>{0, 0, 0, 0}));
+    EXPECT_EQ(scaled.deviation, (std::vector<double>{2, 8, 1, 0.5})) << "a column of zeros keeps them";
+    EXPECT_TRUE(scaled.constant_columns.empty());
+    const StandardizedEntries entries = standardized(sparse.sparse, scaled, DType::f32, device);
+    EXPECT_EQ(entries.background.to_vector<float>(), (Values{0, 0, 0, 0}));
+    EXPECT_EQ(entries.values.to_vector<float>(), (Values{-1, 1, 1, 0.5F, 0.5F}));
+  }
+}
+
 /// 900 samples of 20,000 features, ten of them not zero: 69 MiB dense.
 std::string wide_file(const TemporaryFolder& folder) {
   RandomSequence random(test::seed(), 5);
@@ -241,6 +260,7 @@ TEST(SparseSvmlight, StaysSoWhereThatPays) {
     const TrainTest parts = load(wide + form + "&test_fraction=0.3", Device::cpu());
     EXPECT_TRUE(parts.train.is_sparse() && parts.test.is_sparse());
     EXPECT_EQ(parts.train_rows, dense.train_rows);
+    EXPECT_EQ(parts.notes.size(), std::string(form).empty() ? 1U : 0U) << "what was not asked for is told";
     EXPECT_EQ(dense_values(parts.train), dense_values(dense.train));
     EXPECT_EQ(dense_values(parts.test), dense_values(dense.test));
     EXPECT_EQ(parts.test.labels.to_vector<std::int32_t>(), dense.test.labels.to_vector<std::int32_t>());

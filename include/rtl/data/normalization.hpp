@@ -61,12 +61,12 @@ struct InputNormalization {
 };
 std::string to_string(const InputNormalization& normalization);
 
-/// What `asked` comes to for a training set: `automatic` is half for images and standardize for vectors; standardize
-/// gets each column's mean and population deviation over the rows, and 1 for the deviation of a constant column. Two
-/// passes in double on the host, row after row: the same numbers on every device, with any number of threads, and no
-/// digits lost to an offset. Of sparse rows the numbers are those of the dense ones but for rounding, in time and
-/// memory of entries and columns. Throws ValueError for standardize on images, half, imagenet, lite or cifar on
-/// vectors, vectors without a row, and values that are not finite.
+/// What `asked` comes to for a training set: `automatic` is half for images, standardize for vectors, and of sparse
+/// rows standardize with means of 0 and each column's largest magnitude as its deviation; else standardize gets the
+/// mean and population deviation over the rows, and 1 for the deviation of a constant column. Two passes in double on
+/// the host: the same numbers on every device, and no digits lost to an offset; of sparse rows those of the dense ones
+/// but for rounding. Throws ValueError for standardize on images, half, imagenet, lite or cifar on vectors, vectors
+/// without a row, and values that are not finite.
 InputNormalization fit_normalization(const Dataset& train, Normalization asked = Normalization::automatic);
 
 /// (v - mean) / deviation for f32 inputs [N, p] on any device, rounded once from double to `dtype` (f32 or f64), on

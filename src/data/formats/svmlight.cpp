@@ -56,6 +56,13 @@ Tensor svmlight_targets(const std::string& file, const SvmlightData& samples, co
   return Tensor::from(narrow, {static_cast<std::int64_t>(narrow.size()), 1}, host);
 }
 
+std::string sparse_note(const std::string& file, const SparseRows& rows) {
+  return fmt::format(
+      "{}: {} rows of {} features are kept without their zeros (sparse=no: dense); unless normalisation is "
+      "asked for, columns are scaled by their largest value, not centred",
+      file, rows.rows(), rows.width());
+}
+
 TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing* fitted) {
   ColumnParts columns(spec, fitted);
   const bool prepared = spec.has("prepare") || (fitted != nullptr && !fitted->empty());
@@ -71,6 +78,7 @@ TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing
     SvmlightData samples = read_svmlight(file, features, svmlight, host);
     Dataset part;
     part.sparse = std::move(samples.sparse);
+    if (part.is_sparse() && !spec.has("sparse")) notes.push_back(sparse_note(file, part.sparse));
     features = part.is_sparse() ? part.sparse.width() : samples.features.extent(1);
     if (prepared) {
       ColumnTable table = columns_of(samples.features);
