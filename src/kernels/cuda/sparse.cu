@@ -55,7 +55,7 @@ __global__ void fill_rows(std::int64_t items, std::int64_t tiles, std::int64_t p
                           const T* background, const Numbers number, Out* out) {
   for (std::int64_t item = blockIdx.x; item < items; item += gridDim.x) {
     const std::int64_t row = item / tiles, first = (item - row * tiles) * packs_of_tile;
-    const std::int64_t last = min(first + packs_of_tile, packs);
+    const std::int64_t last = first + packs_of_tile < packs ? first + packs_of_tile : packs;
     const std::int64_t chosen = number(row);
     const bool there = chosen >= 0 && chosen < table_rows;
     for (std::int64_t i = first + threadIdx.x; i < last; i += blockDim.x) {
