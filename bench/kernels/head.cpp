@@ -101,6 +101,37 @@ void add_sparse(const Device& device, KernelCases& cases) {
   }
 }
 
+/// A batch of texts: a hundred words each of a hundred thousand.
+void add_sparse_gathers(const Device& device, KernelCases& cases) {
+  constexpr std::int64_t texts = 20000, words = 100, columns = 100000, batch = 256;
+  std::vector<std::int64_t> begins;
+  std::vector<std::int32_t> places;
+  for (std::int64_t i = 0; i < texts; ++i) {
+    begins.push_back(words * i);
+    for (std::int64_t k = 0; k < words; ++k) {
+      places.push_back(static_cast<std::int32_t>(k * (columns / words) + (i * 7919 + k * 104729) % (columns / words)));
+    }
+  }
+  begins.push_back(words * texts);
+  const auto offsets = std::make_shared<Tensor>(Tensor::from(begins, {texts + 1}, device));
+  const auto entries = std::make_shared<Tensor>(Tensor::from(places, {texts * words}, device));
+  const Shared values = shared_values({texts * words}, device), background = shared_values({columns}, device);
+  const auto picked = std::make_shared<Tensor>(random_integers(batch, texts, device, 6));
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Shared out = shared_zeros({batch, columns}, dtype, device);
+    const auto moved = static_cast<double>(out->bytes()) + 8.0 * batch * words;
+    const char* const size =
+        dtype == DType::f32 ? "256 of 20000x100000, 100 entries" : "256 of 20000x100000, 100 entries, bf16";
+    cases.push_back({"gather_sparse_rows", size, 0, moved, [=] {
+                       kernels::gather_sparse_rows(device, {*offsets, *entries, *values}, {}, *picked, *out);
+                     }});
+    if (dtype == DType::bf16) continue;
+    cases.push_back({"gather_sparse_rows", "256 of 20000x100000, standardised", 0, moved, [=] {
+                       kernels::gather_sparse_rows(device, {*offsets, *entries, *values}, *background, *picked, *out);
+                     }});
+  }
+}
+
 void add_fusion(const Device& device, KernelCases& cases) {
   constexpr std::int64_t n = 512, inner = 512, source = 64, classes = 100;
   const Shared h = shared_values({n, inner}, device);
@@ -127,6 +158,7 @@ void add_head_kernels(const Device& device, KernelCases& cases) {
   add_gathers(device, cases);
   add_epochs(device, cases);
   add_sparse(device, cases);
+  add_sparse_gathers(device, cases);
   add_fusion(device, cases);
   const Shared logits = shared_values({4096, 100}, device);
   const Shared probabilities = shared_zeros(logits->shape(), DType::f32, device);

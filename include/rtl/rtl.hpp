@@ -21,6 +21,7 @@
 #include "rtl/data/normalization.hpp"
 #include "rtl/data/preprocessing.hpp"
 #include "rtl/data/sampler.hpp"
+#include "rtl/data/sparse_rows.hpp"
 #include "rtl/data/spec.hpp"
 #include "rtl/data/split.hpp"
 #include "rtl/data/stress.hpp"

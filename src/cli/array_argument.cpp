@@ -61,7 +61,7 @@ std::string escaped(const std::string& path) {
 /// Options that part data sets or count classes mean nothing here.
 bool is_for_matrices(const std::string& kind, const std::string& option) {
   if (kind == "npy") return option == "limit" || option == "offset";  // one array, without labels beside it
-  for (const char* name : {"split", "test", "test_fraction", "seed"}) {
+  for (const char* name : {"split", "test", "test_fraction", "seed", "sparse"}) {
     if (option == name) return false;
   }
   return (option != "classes" && option != "target" && option != "prepare") || kind == "csv";

@@ -69,6 +69,22 @@ ValueStatistics statistics_of(const Tensor& tensor) {
   return result;
 }
 
+/// Of all elements, zeros included, which come at once.
+ValueStatistics statistics_of(const data::SparseRows& rows) {
+  ValueStatistics result = statistics_of<float>(rows.values());
+  const double count = rows.dense_bytes() / sizeof(float);
+  const double there = static_cast<double>(rows.entries() - result.not_finite), absent = count - rows.entries();
+  if (there == 0) return {0, 0, 0, 0, result.not_finite};
+  if (absent == 0) return result;
+  const double mean = result.mean * there / (there + absent);
+  const double squares = there * (result.deviation * result.deviation + (result.mean - mean) * (result.mean - mean));
+  result.deviation = std::sqrt((squares + absent * mean * mean) / (there + absent));
+  result.mean = mean;
+  result.low = std::min(result.low, 0.0);
+  result.high = std::max(result.high, 0.0);
+  return result;
+}
+
 ValueStatistics statistics_of(const Tensor& tensor) {
   switch (tensor.dtype()) {
     case DType::f32:
@@ -89,16 +105,19 @@ ValueStatistics statistics_of(const Tensor& tensor) {
   return {};
 }
 
-Json describe_tensor(const std::string& name, const Tensor& tensor) {
-  const auto statistics = statistics_of(tensor);
+Json describe(const std::string& name, DType dtype, const Shape& shape, const ValueStatistics& statistics) {
   return {{"name", name},
-          {"dtype", std::string(name_of(tensor.dtype()))},
-          {"shape", std::vector<std::int64_t>(tensor.shape().extents().begin(), tensor.shape().extents().end())},
+          {"dtype", std::string(name_of(dtype))},
+          {"shape", std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end())},
           {"mean", statistics.mean},
           {"std", statistics.deviation},
           {"min", statistics.low},
           {"max", statistics.high},
           {"not_finite", statistics.not_finite}};
+}
+
+Json describe_tensor(const std::string& name, const Tensor& tensor) {
+  return describe(name, tensor.dtype(), tensor.shape(), statistics_of(tensor));
 }
 
 void add_tensor(Json& json, const std::string& name, const Tensor& tensor) {
@@ -291,8 +310,11 @@ Json describe_targets(const data::Dataset& part) {
 
 Json describe_part(const data::Dataset& part) {
   const Shape sample = part.sample_shape();
-  Json inputs = describe_tensor("inputs", part.inputs);
+  Json inputs = part.is_sparse() ? describe("inputs", DType::f32, {part.sparse.rows(), part.sparse.width()},
+                                            statistics_of(part.sparse))
+                                 : describe_tensor("inputs", part.inputs);
   inputs.erase("name");
+  if (part.is_sparse()) inputs["not_zero"] = part.sparse.entries();
   Json json = {{"samples", part.size()},
                {"sample_shape", std::vector<std::int64_t>(sample.extents().begin(), sample.extents().end())},
                {"inputs", inputs}};
@@ -375,6 +397,11 @@ void print_data(const Json& json) {
   }
   fmt::print("{}\n", table.to_string());
   if (classes) print_classes(json);
+  for (const char* part : {"train", "test"}) {
+    const Json& inputs = json[part]["inputs"];
+    if (!inputs.contains("not_zero")) continue;
+    fmt::print("{}: sparse rows, {} elements are not zero\n", part, grouped(inputs["not_zero"].get<std::int64_t>()));
+  }
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
   print_encoder(json);

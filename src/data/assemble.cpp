@@ -103,6 +103,11 @@ Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end)
     return part;
   };
   Dataset part = dataset.without_tensors();
+  if (dataset.is_sparse()) {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(end - begin));
+    std::iota(rows.begin(), rows.end(), begin);
+    part.sparse = dataset.sparse.subset(rows);
+  }
   part.inputs = copied(dataset.inputs);
   part.labels = copied(dataset.labels);
   part.targets = copied(dataset.targets);

@@ -9,6 +9,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/kernels/gather.hpp"
+#include "rtl/kernels/sparse.hpp"
 
 namespace rtl::data {
 namespace {
@@ -36,6 +37,7 @@ Tensor rows_of(const Tensor& tensor, const Tensor& rows) {
 }  // namespace
 
 Shape Dataset::sample_shape() const {
+  if (is_sparse()) return {sparse.width()};
   if (inputs.rank() < 1) throw ShapeError(fmt::format("data set '{}': the inputs have no sample axis", name));
   return Shape(inputs.shape().extents().subspan(1));
 }
@@ -47,8 +49,9 @@ Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
       throw ValueError(fmt::format("Dataset::subset: row {} is outside the {} samples of '{}'", row, size(), name));
     }
   }
-  const Tensor chosen = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, inputs.device());
+  const Tensor chosen = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, device());
   Dataset part = without_tensors();
+  if (is_sparse()) part.sparse = sparse.subset(rows);
   part.inputs = rows_of(inputs, chosen);
   part.labels = rows_of(labels, chosen);
   part.targets = rows_of(targets, chosen);
@@ -62,17 +65,32 @@ Dataset Dataset::clone() const {
   copy.labels = labels.clone();
   copy.targets = targets.clone();
   copy.weights = weights.clone();
+  copy.sparse = sparse.clone();
+  return copy;
+}
+
+Dataset Dataset::to(const Device& device) const {
+  Dataset copy = without_tensors();
+  copy.inputs = inputs.to(device);
+  copy.labels = labels.to(device);
+  copy.targets = targets.to(device);
+  copy.weights = weights.to(device);
+  copy.sparse = sparse.to(device);
   return copy;
 }
 
 Dataset Dataset::without_tensors() const {
-  return {{}, {}, classes, class_names, name, {}, target_names, preprocessing, {}, vocabulary, text};
+  return {{}, {}, classes, class_names, name, {}, target_names, preprocessing, {}, vocabulary, text, {}};
 }
 
 void Dataset::fail(const std::string& fault) const { throw ValueError(fmt::format("data set '{}': {}", name, fault)); }
 
-void Dataset::check() const {
-  if (size() == 0) fail("there is no sample");
+void Dataset::check_inputs() const {
+  if (is_sparse()) {
+    if (inputs.defined()) fail("there are both dense inputs and sparse ones; it is one or the other");
+    if (vocabulary > 0) fail("there is a vocabulary, but there are no tokens");
+    return;
+  }
   const bool fits =
       has_images() ? inputs.dtype() == DType::u8 : (inputs.dtype() == DType::f32 || has_tokens()) && inputs.rank() == 2;
   if (!fits) {
@@ -84,6 +102,11 @@ void Dataset::check() const {
                       : "there is a vocabulary, but there are no tokens");
   }
   if (inputs.count() == 0) fail(fmt::format("the samples are empty: {}", inputs.shape().to_string()));
+}
+
+void Dataset::check() const {
+  if (size() == 0) fail("there is no sample");
+  check_inputs();
   if (has_labels() && is_regression()) fail("there are both labels and real targets; it is one or the other");
   if (has_labels() && (labels.dtype() != DType::i32 || labels.shape() != Shape{size()})) {
     fail(fmt::format("the labels are {} {} for {} samples; they must be i32 [{}], or absent where none are needed",
@@ -110,11 +133,12 @@ void Dataset::validate(bool for_training) const {
         "there are neither labels nor targets, and they are needed here: a SPEC names them by csv:FILE?label=COLUMN "
         "or npy:X.npy,Y.npy, and with target=real for regression");
   }
-  if (inputs.dtype() == DType::f32) {
-    const std::string fault = find_not_finite(inputs, "feature");
+  if (has_tokens()) {
+    validate_tokens();
+  } else if (!has_images()) {
+    const std::string fault = is_sparse() ? HostEntries(sparse).find_not_finite() : find_not_finite(inputs, "feature");
     if (!fault.empty()) fail(fault);
   }
-  if (has_tokens()) validate_tokens();
   mean_one_weights();
   is_regression() ? validate_targets(for_training) : validate_labels(for_training);
 }
@@ -184,6 +208,11 @@ void Dataset::validate_targets(bool for_training) const {
 
 std::uint64_t Dataset::input_hash() const {
   io::Hash64 hash;
+  if (is_sparse()) {
+    const HostEntries all(sparse);
+    hash.add("sparse f32").add(static_cast<std::uint64_t>(size())).add(static_cast<std::uint64_t>(sparse.width()));
+    return hash.add(std::as_bytes(all.offsets)).add(std::as_bytes(all.columns)).add(std::as_bytes(all.values)).value();
+  }
   hash.add(name_of(inputs.dtype()));
   for (const std::int64_t extent : inputs.shape().extents()) hash.add(static_cast<std::uint64_t>(extent));
   const Tensor host = inputs.device().is_cuda() ? inputs.to(inputs.device().host()) : Tensor();
@@ -193,8 +222,10 @@ std::uint64_t Dataset::input_hash() const {
 
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out) {
   dataset.check();
-  const Device& device = dataset.inputs.device();
-  if (dataset.inputs.dtype() == DType::u8) {
+  const Device& device = dataset.device();
+  if (dataset.is_sparse()) {
+    kernels::gather_sparse_rows(device, dataset.sparse.view(), {}, rows, out);
+  } else if (dataset.inputs.dtype() == DType::u8) {
     kernels::gather_images(device, dataset.inputs, rows, scaling.scale, scaling.shift, out);
   } else {
     kernels::gather_rows(device, dataset.inputs, rows, out);

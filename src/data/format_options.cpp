@@ -124,6 +124,13 @@ Options table() {
   return together({fields, gaps()});
 }
 
+Options sparse() {
+  return {
+      choice("sparse", {"auto", "yes", "no"},
+             "whether rows are kept without their zeros; if not given (auto) where they would take more than 64 MiB "
+             "dense, and nine tenths of that are zeros")};
+}
+
 Options preparation() {
   const std::string help =
       "what is done with the columns, one after the other: log1p, rows[:SUM], standardize, pca:K; fitted to the "

@@ -35,6 +35,9 @@ Options label_columns();
 /// tables by csv_options.
 Options table();
 
+/// sparse: of formats whose vectors may be sparse rows.
+Options sparse();
+
 /// prepare: of formats whose inputs may be columns, prepared by ColumnParts.
 Options preparation();
 

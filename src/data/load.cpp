@@ -20,12 +20,7 @@ void prepare_images(const Spec& spec, Dataset& dataset) {
 }
 
 Dataset moved(Dataset dataset, const Device& device) {
-  if (!device.is_cuda()) return dataset;
-  dataset.inputs = dataset.inputs.to(device);
-  dataset.labels = dataset.labels.to(device);
-  dataset.targets = dataset.targets.to(device);
-  dataset.weights = dataset.weights.to(device);
-  return dataset;
+  return device.is_cuda() ? dataset.to(device) : std::move(dataset);
 }
 
 TrainTest load_parts(const Format& format, const Spec& spec, const Device& host, const FittedInputs& fitted) {

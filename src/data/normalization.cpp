@@ -78,6 +78,72 @@ void check_finite(const Dataset& train, const HostRows& rows) {
                                i / rows.columns, i % rows.columns, *bad));
 }
 
+InputNormalization fitted_columns(std::vector<double> mean, std::vector<double> deviation,
+                                  std::vector<std::int64_t> constant) {
+  InputNormalization fitted(std::move(mean), std::move(deviation));
+  fitted.constant_columns = std::move(constant);
+  return fitted;
+}
+
+void check_finite(const Dataset& train, const HostEntries& rows) {
+  const std::string fault = rows.find_not_finite();
+  if (!fault.empty()) throw ValueError(fmt::format("data set '{}': {}", train.name, fault));
+}
+
+/// Scales alone. Standardised, columns that few rows have would get values of tens there, and count most.
+InputNormalization fit_largest(const Dataset& train) {
+  const HostEntries rows(train.sparse);
+  check_finite(train, rows);
+  const auto width = static_cast<std::size_t>(train.sparse.width());
+  std::vector<double> largest(width);
+  for (std::size_t e = 0; e < rows.values.size(); ++e) {
+    double& own = largest[static_cast<std::size_t>(rows.columns[e])];
+    own = std::max(own, std::fabs(static_cast<double>(rows.values[e])));
+  }
+  std::replace(largest.begin(), largest.end(), 0.0, 1.0);
+  return {std::vector<double>(width), std::move(largest)};
+}
+
+/// As fit_columns; what has no entry adds to each column's sums at once.
+InputNormalization fit_sparse_columns(const Dataset& train) {
+  const HostEntries rows(train.sparse);
+  check_finite(train, rows);
+  const auto width = static_cast<std::size_t>(train.sparse.width());
+  const auto count = static_cast<double>(train.size());
+  std::vector<double> mean(width), squares(width), rest(width), entries(width);
+  std::vector<float> first(width);
+  std::vector<char> varies(width);
+  for (std::size_t e = 0; e < rows.values.size(); ++e) {
+    const auto column = static_cast<std::size_t>(rows.columns[e]);
+    if (entries[column] == 0) first[column] = rows.values[e];
+    varies[column] |= static_cast<char>(rows.values[e] != first[column]);
+    mean[column] += static_cast<double>(rows.values[e]);
+    entries[column] += 1;
+  }
+  for (double& sum : mean) sum /= count;
+  for (std::size_t e = 0; e < rows.values.size(); ++e) {
+    const auto column = static_cast<std::size_t>(rows.columns[e]);
+    const double difference = static_cast<double>(rows.values[e]) - mean[column];
+    squares[column] += difference * difference;
+    rest[column] += difference;
+  }
+  std::vector<double> deviation(width, 1.0);
+  std::vector<std::int64_t> constant;
+  for (std::size_t column = 0; column < width; ++column) {
+    const double absent = count - entries[column];
+    if (varies[column] == 0 && (absent == 0 || first[column] == 0)) {
+      mean[column] = static_cast<double>(first[column]);
+      constant.push_back(static_cast<std::int64_t>(column));
+      continue;
+    }
+    squares[column] += absent * mean[column] * mean[column];
+    rest[column] -= absent * mean[column];
+    deviation[column] = std::sqrt((squares[column] - rest[column] * rest[column] / count) / count);
+    mean[column] += rest[column] / count;
+  }
+  return fitted_columns(std::move(mean), std::move(deviation), std::move(constant));
+}
+
 InputNormalization fit_columns(const Dataset& train) {
   const HostRows rows(train.inputs);
   check_finite(train, rows);
@@ -113,9 +179,16 @@ InputNormalization fit_columns(const Dataset& train) {
     deviation[column] = std::sqrt(variance);
     mean[column] += rest[column] / count;
   }
-  InputNormalization fitted(std::move(mean), std::move(deviation));
-  fitted.constant_columns = std::move(constant);
-  return fitted;
+  return fitted_columns(std::move(mean), std::move(deviation), std::move(constant));
+}
+
+void check_finite(const InputNormalization& normalization, std::size_t row, std::size_t column, float value,
+                  double result) {
+  if (std::isfinite(result)) return;
+  throw ValueError(
+      fmt::format("sample {}, feature {} is {}, which standardised (mean {:.6g}, deviation {:.6g}) is "
+                  "no finite number; remove or impute it, or leave the column out",
+                  row, column, value, normalization.mean[column], normalization.deviation[column]));
 }
 
 template <typename T>
@@ -132,13 +205,43 @@ Tensor standardized_as(const HostRows& rows, const InputNormalization& normaliza
   const auto bad = std::find_if(values.begin(), values.end(), [](T value) { return !std::isfinite(value); });
   if (bad != values.end()) {
     const auto i = static_cast<std::size_t>(bad - values.begin());
-    throw ValueError(
-        fmt::format("sample {}, feature {} is {}, which standardised (mean {:.6g}, deviation {:.6g}) is "
-                    "no finite number; remove or impute it, or leave the column out",
-                    i / rows.columns, i % rows.columns, rows.values[i], normalization.mean[i % rows.columns],
-                    normalization.deviation[i % rows.columns]));
+    check_finite(normalization, i / rows.columns, i % rows.columns, rows.values[i], static_cast<double>(*bad));
   }
   return Tensor::from(values, shape, device);
+}
+
+template <typename T>
+StandardizedEntries entries_as(const HostEntries& rows, const InputNormalization& normalization, const Device& device) {
+  const auto apply = [&](float value, std::size_t row, std::size_t column) {
+    const double centred = static_cast<double>(value) - normalization.mean[column];
+    const auto result = static_cast<T>(centred / normalization.deviation[column]);
+    check_finite(normalization, row, column, value, static_cast<double>(result));
+    return result;
+  };
+  std::vector<T> values, background;
+  values.reserve(rows.values.size());
+  for (std::size_t row = 0; row + 1 < rows.offsets.size(); ++row) {
+    while (std::cmp_less(values.size(), rows.offsets[row + 1])) {
+      const std::size_t e = values.size();
+      values.push_back(apply(rows.values[e], row, static_cast<std::size_t>(rows.columns[e])));
+    }
+  }
+  for (std::size_t column = 0; column < normalization.mean.size(); ++column) background.push_back(apply(0, 0, column));
+  const auto count = [](const std::vector<T>& list) { return Shape{static_cast<std::int64_t>(list.size())}; };
+  return {Tensor::from(values, count(values), device), Tensor::from(background, count(background), device)};
+}
+
+/// What `standardized` takes and gives, whatever form the vectors have.
+void check_standardized(const InputNormalization& normalization, DType from, const Shape& inputs, DType to) {
+  if (from != DType::f32 || (to != DType::f32 && to != DType::f64)) {
+    throw DTypeError(
+        fmt::format("standardized: from {} to {}; it takes f32 and gives f32 or f64", name_of(from), name_of(to)));
+  }
+  const auto columns = static_cast<std::int64_t>(normalization.mean.size());
+  if (inputs.rank() == 2 && inputs[1] == columns) return;
+  throw ShapeError(
+      fmt::format("standardized: inputs {} for the numbers of {} columns; give the columns that they were fitted to",
+                  inputs.to_string(), columns));
 }
 
 }  // namespace
@@ -230,6 +333,7 @@ InputNormalization fit_normalization(const Dataset& train, Normalization asked) 
     throw ValueError(fmt::format("data set '{}': it has vectors, which take standardize or none; {} is for images",
                                  train.name, to_string(asked)));
   }
+  if (train.is_sparse()) return asked == Normalization::automatic ? fit_largest(train) : fit_sparse_columns(train);
   if (train.inputs.rank() != 2 || train.inputs.dtype() != DType::f32 || train.inputs.count() == 0) {
     throw ValueError(fmt::format("data set '{}': {} {} are no rows to standardise; f32 vectors [N, p] are needed",
                                  train.name, name_of(train.inputs.dtype()), train.inputs.shape().to_string()));
@@ -238,20 +342,18 @@ InputNormalization fit_normalization(const Dataset& train, Normalization asked) 
 }
 
 Tensor standardized(const Tensor& inputs, const InputNormalization& normalization, DType dtype, const Device& device) {
-  if (inputs.dtype() != DType::f32 || (dtype != DType::f32 && dtype != DType::f64)) {
-    throw DTypeError(fmt::format("standardized: from {} to {}; it takes f32 and gives f32 or f64",
-                                 name_of(inputs.dtype()), name_of(dtype)));
-  }
-  const auto columns = static_cast<std::int64_t>(normalization.mean.size());
-  if (inputs.rank() != 2 || inputs.extent(1) != columns) {
-    throw ShapeError(
-        fmt::format("standardized: inputs {} for the numbers of {} columns; give the columns that they "
-                    "were fitted to",
-                    inputs.shape().to_string(), columns));
-  }
+  check_standardized(normalization, inputs.dtype(), inputs.shape(), dtype);
   const HostRows rows(inputs);
   if (dtype == DType::f64) return standardized_as<double>(rows, normalization, inputs.shape(), device);
   return standardized_as<float>(rows, normalization, inputs.shape(), device);
+}
+
+StandardizedEntries standardized(const SparseRows& rows, const InputNormalization& normalization, DType dtype,
+                                 const Device& device) {
+  check_standardized(normalization, DType::f32, {rows.rows(), rows.width()}, dtype);
+  const HostEntries entries(rows);
+  return dtype == DType::f64 ? entries_as<double>(entries, normalization, device)
+                             : entries_as<float>(entries, normalization, device);
 }
 
 }  // namespace rtl::data

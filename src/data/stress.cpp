@@ -209,7 +209,11 @@ Dataset with_input_noise(const Dataset& dataset, double deviation, std::uint64_t
   }
   Dataset changed = dataset.clone();
   RandomSequence random(seed, noise_stream);
-  const Tensor& inputs = dataset.inputs;
+  if (dataset.is_sparse()) {  // noise falls on every element
+    changed.inputs = dataset.sparse.dense("with_input_noise: noise needs");
+    changed.sparse = {};
+  }
+  const Tensor& inputs = dataset.is_sparse() ? changed.inputs : dataset.inputs;
   if (dataset.has_images()) {
     changed.inputs =
         Tensor::from(noisy(inputs.to_vector<std::uint8_t>(), deviation, random), inputs.shape(), inputs.device());

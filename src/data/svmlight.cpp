@@ -18,11 +18,17 @@ namespace {
 
 constexpr std::int64_t most_features = std::int64_t{1} << 31;
 
-/// Collects the stored values of all lines, for the dense form's width may show in the last one only.
+constexpr std::int64_t batch_rows = 256;
+
+/// Collects the entries of all lines, for the width may show in the last one only.
 class SvmlightParser {
  public:
   SvmlightParser(const std::string& file, std::int64_t features, const SvmlightOptions& options)
-      : file_(file), features_(features), first_index_(options.first_index), limit_(options.dense_limit) {}
+      : file_(file),
+        features_(features),
+        first_index_(options.first_index),
+        limit_(options.dense_limit),
+        form_(options.sparse) {}
 
   void parse(std::string_view text) {
     constexpr std::int64_t least = std::int64_t{64} << 20, multiple = 1000;
@@ -42,32 +48,30 @@ class SvmlightParser {
     const std::int64_t width = features_ > 0 ? features_ : widest_;
     if (width == 0) throw FormatError(file_, "holds no feature");
     const auto rows = static_cast<std::int64_t>(targets_.size());
-    check_size(rows, width);
-    Tensor dense = Tensor::zeros({rows, width}, DType::f32, host);
-    float* row = dense.data_as<float>();
-    std::size_t at = 0;
-    for (const std::size_t end : ends_) {
-      for (; at < end; ++at) row[stored_[at].column] = stored_[at].value;
-      row += width;
+    SparseRows sparse(width, offsets_, columns_, values_, host);
+    const bool stays = stays_sparse(form_, sparse);
+    check_size(rows, width, stays);
+    SvmlightData read{{}, {}, Tensor::from(targets_, {rows}, host), std::move(lines_)};
+    if (stays) {
+      read.sparse = std::move(sparse);
+    } else {
+      read.features = sparse.dense("read_svmlight: makes", static_cast<double>(limit_));
     }
-    return {std::move(dense), Tensor::from(targets_, {rows}, host), std::move(lines_)};
+    return read;
   }
 
  private:
-  struct Stored {
-    std::uint32_t column;
-    float value;
-  };
-
-  void check_size(std::int64_t rows, std::int64_t width) const {
-    const double bytes = static_cast<double>(rows) * static_cast<double>(width) * sizeof(float);
+  void check_size(std::int64_t rows, std::int64_t width, bool sparse) const {
+    const std::int64_t together = sparse ? std::min(rows, batch_rows) : rows;
+    const double bytes = static_cast<double>(together) * static_cast<double>(width) * sizeof(float);
     if (bytes <= static_cast<double>(limit_)) return;
     constexpr double mebibyte = 1 << 20;
     throw FormatError(
         file_,
-        fmt::format("{} samples of {} features{} would take {:.0f} MiB in dense form, where {:.0f} are allowed; "
+        fmt::format("{}{} samples of {} features{} would take {:.0f} MiB in dense form, where {:.0f} are allowed; "
                     "if the indices are right, dense_mib={:.0f} allows it, and features=N refuses larger ones",
-                    rows, width, features_ > 0 ? "" : fmt::format(" (line {} has the largest index)", widest_line_),
+                    together < rows ? "a batch of " : "", together, width,
+                    features_ > 0 ? "" : fmt::format(" (line {} has the largest index)", widest_line_),
                     bytes / mebibyte, static_cast<double>(limit_) / mebibyte, std::ceil(bytes / mebibyte)));
   }
 
@@ -114,10 +118,12 @@ class SvmlightParser {
       const std::string_view text = word.substr(colon + 1);
       const auto value = static_cast<float>(finite(text, "value"));
       if (!std::isfinite(value)) fail(fmt::format("the value {} is too large for float32", shown(text)));
-      stored_.push_back({static_cast<std::uint32_t>(column), value});
+      if (value == 0 && !std::signbit(value)) continue;
+      columns_.push_back(static_cast<std::int32_t>(column));
+      values_.push_back(value);
     }
     if (last >= widest_) widest_ = last + 1, widest_line_ = line_;
-    ends_.push_back(stored_.size());
+    offsets_.push_back(static_cast<std::int64_t>(values_.size()));
   }
 
   std::int64_t parse_index(std::string_view text) const {
@@ -139,14 +145,16 @@ class SvmlightParser {
   const std::string& file_;
   std::int64_t features_;
   std::int64_t first_index_;
-  std::int64_t limit_;  ///< bytes of the dense result
+  std::int64_t limit_;  ///< bytes of what is dense
+  SparseForm form_;
   std::int64_t line_ = 0;
   std::int64_t widest_ = 0;
   std::int64_t widest_line_ = 0;
   std::vector<double> targets_;
   std::vector<std::int64_t> lines_;
-  std::vector<std::size_t> ends_;  ///< behind each sample's values in stored_
-  std::vector<Stored> stored_;
+  std::vector<std::int64_t> offsets_{0};
+  std::vector<std::int32_t> columns_;
+  std::vector<float> values_;
 };
 
 }  // namespace

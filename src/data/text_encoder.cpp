@@ -128,10 +128,11 @@ std::string TextEncoder::describe() const {
 Tensor TextEncoder::encode(std::span<const std::string> texts, const Device& host) const {
   const auto rows = static_cast<std::int64_t>(texts.size());
   if (rows > 0 && width() > most_bytes / static_cast<std::int64_t>(sizeof(float)) / rows) {
-    throw ValueError(
-        fmt::format("{} texts of {} columns take more than {} GiB; features=N keeps the N most frequent words", rows,
-                    width(), most_bytes >> 30));
+    throw ValueError(fmt::format("{} texts of {} columns take more than {} GiB; words=N keeps the N most frequent{}",
+                                 rows, width(), most_bytes >> 30,
+                                 counts_words() ? ", and sparse=yes keeps what is not zero" : ""));
   }
+  if (counts_words()) return encode_sparse(texts, host).dense("TextEncoder: makes");
   const auto columns = static_cast<std::size_t>(width());
   if (encoding_ == TextEncoding::tokens) {
     std::vector<std::int32_t> values(texts.size() * columns, -1);
@@ -144,24 +145,48 @@ Tensor TextEncoder::encode(std::span<const std::string> texts, const Device& hos
   Tensor encoded = Tensor::zeros({rows, width()}, DType::f32, host);
   float* const values = encoded.data_as<float>();
   for (std::size_t row = 0; row < texts.size(); ++row) {
-    const std::span<float> out(values + row * columns, columns);
-    encoding_ == TextEncoding::glove ? add_mean_vector(texts[row], out) : add_counts(texts[row], out);
+    add_mean_vector(texts[row], std::span<float>(values + row * columns, columns));
   }
   return encoded;
 }
 
-void TextEncoder::add_counts(const std::string& text, std::span<float> row) const {
-  for (const std::int32_t token : tokenizer_->encode(text)) {
-    if (token > 0) row[static_cast<std::size_t>(token - 1)] += 1;
+SparseRows TextEncoder::encode_sparse(std::span<const std::string> texts, const Device& host) const {
+  if (!counts_words()) {
+    throw ValueError(fmt::format("texts: {} are not sparse; bag and tfidf are", to_string(encoding_)));
+  }
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> columns;
+  std::vector<float> values;
+  for (const std::string& text : texts) {
+    add_counts(text, columns, values);
+    offsets.push_back(static_cast<std::int64_t>(values.size()));
+  }
+  return {width(), offsets, columns, values, host};
+}
+
+/// Adds the entries of a text, their columns ascending.
+void TextEncoder::add_counts(const std::string& text, std::vector<std::int32_t>& columns,
+                             std::vector<float>& values) const {
+  std::vector<std::int32_t> tokens = tokenizer_->encode(text);
+  std::sort(tokens.begin(), tokens.end());
+  const std::size_t begin = columns.size();
+  for (const std::int32_t token : tokens) {
+    if (token <= 0) continue;
+    if (columns.size() > begin && columns.back() == token - 1) {
+      values.back() += 1;
+    } else {
+      columns.push_back(token - 1);
+      values.push_back(1);
+    }
   }
   if (weights_.empty()) return;
   double squares = 0;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    row[i] *= weights_[i];
-    squares += static_cast<double>(row[i]) * row[i];
+  for (std::size_t i = begin; i < values.size(); ++i) {
+    values[i] *= weights_[static_cast<std::size_t>(columns[i])];
+    squares += static_cast<double>(values[i]) * values[i];
   }
   if (squares == 0) return;
-  for (float& value : row) value = static_cast<float>(value / std::sqrt(squares));
+  for (std::size_t i = begin; i < values.size(); ++i) values[i] = static_cast<float>(values[i] / std::sqrt(squares));
 }
 
 void TextEncoder::add_mean_vector(const std::string& text, std::span<float> row) const {

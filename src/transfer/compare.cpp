@@ -70,7 +70,7 @@ class Runs {
         target_(target),
         options_(options),
         choices_(parse_choices(options, sources, target.train)),
-        base_(options.strategy.device.value_or(target.train.inputs.device())) {
+        base_(options.strategy.device.value_or(target.train.device())) {
     for (std::int64_t i = 0; i < options.seeds; ++i)
       seeds_.push_back(options.first_seed + static_cast<std::uint64_t>(i));
     for (std::size_t seed = 0; seed < seeds_.size(); ++seed) {
@@ -211,7 +211,7 @@ class Runs {
   /// Each worker has data of its own, since a device serves one thread at a time.
   data::TrainTest copy_target(const Device& device) {
     const std::lock_guard lock(mutex_);
-    return {detail::copy_to(target_.train, device), detail::copy_to(target_.test, device)};
+    return {target_.train.to(device), target_.test.to(device)};
   }
 
   void work(const Device& device) {
@@ -463,7 +463,7 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
   comparison.feature_seconds = runs.find_features();
   runs.run_all();
   comparison.target = target.train.name;
-  comparison.device = options.strategy.device.value_or(target.train.inputs.device()).name();
+  comparison.device = options.strategy.device.value_or(target.train.device()).name();
   for (const FrozenSource& source : sources) comparison.sources.push_back(source.name());
   comparison.seeds = runs.seeds();
   comparison.train_samples = options.train_samples > 0 ? options.train_samples : target.train.size();

@@ -126,7 +126,7 @@ std::vector<std::optional<TrainingDiverged>> FitContext::EachRequest::await_resu
 FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>& sources, const Tables& tables,
                    std::span<const FitContext::Inputs> inputs, const StrategyOptions& options)
     : choice_(choice),
-      shared_(std::make_shared<FitContext::Shared>(options.device.value_or(inputs.front().train.inputs.device()))) {
+      shared_(std::make_shared<FitContext::Shared>(options.device.value_or(inputs.front().train.device()))) {
   const data::Dataset& first = inputs.front().train;
   StrategyOptions asked = options;
   asked.values = choice.values;

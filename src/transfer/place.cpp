@@ -8,6 +8,7 @@
 
 #include "rtl/graph/operations.hpp"
 #include "rtl/kernels/gather.hpp"
+#include "rtl/kernels/sparse.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -37,18 +38,9 @@ bool check_tokens(const char* call, const data::Dataset& samples, const layers::
   return true;
 }
 
-data::Dataset copy_to(const data::Dataset& dataset, const Device& device) {
-  data::Dataset copy = dataset.without_tensors();
-  copy.inputs = dataset.inputs.to(device);
-  copy.labels = dataset.labels.to(device);
-  copy.targets = dataset.targets.to(device);
-  copy.weights = dataset.weights.to(device);
-  return copy;
-}
-
 ResidentDataset::ResidentDataset(const data::Dataset& dataset, const Device& device) : dataset_(&dataset) {
-  if (can_read(device, dataset.inputs.device())) return;
-  copy_ = copy_to(dataset, device);
+  if (can_read(device, dataset.device())) return;
+  copy_ = dataset.to(device);
   dataset_ = &copy_;
 }
 
@@ -75,7 +67,13 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
     shift_ = graph::Storage(std::move(scaling.shift));
   } else if (normalization.kind == data::Normalization::standardize) {
     try {
-      standardized_ = data::standardized(dataset.inputs, normalization, dtype, device);
+      if (dataset.is_sparse()) {
+        data::StandardizedEntries entries = data::standardized(dataset.sparse, normalization, dtype, device);
+        standardized_ = std::move(entries.values);
+        background_ = std::move(entries.background);
+      } else {
+        standardized_ = data::standardized(dataset.inputs, normalization, dtype, device);
+      }
     } catch (const ValueError& error) {
       throw ValueError(fmt::format("data set '{}': {}", dataset.name, error.what()));
     }
@@ -83,19 +81,45 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
 }
 
 Tensor InputGather::operator()(ConstView rows, DType activations) const {
-  Tensor out(dataset_.inputs.shape().with(0, rows.count()), dtype(activations), device_);
-  if (dataset_.has_images()) {
+  const Shape shape = dataset_.is_sparse() ? Shape{rows.count(), dataset_.sparse.width()}
+                                           : dataset_.inputs.shape().with(0, rows.count());
+  Tensor out(shape, dtype(activations), device_);
+  if (dataset_.is_sparse()) {
+    kernels::gather_sparse_rows(device_, entries(), background(), rows, out);
+  } else if (dataset_.has_images()) {
     kernels::gather_images(device_, dataset_.inputs, rows, scale_.tensor(), shift_.tensor(), out);
   } else {
-    kernels::gather_rows(device_, table(), rows, out);
+    kernels::gather_rows(device_, standardized_.defined() ? standardized_ : dataset_.inputs, rows, out);
   }
   return out;
 }
 
-ConstView InputGather::table() const { return standardized_.defined() ? standardized_ : dataset_.inputs; }
+kernels::SparseRows InputGather::entries() const {
+  kernels::SparseRows all = dataset_.sparse.view();
+  if (standardized_.defined()) all.values = standardized_;
+  return all;
+}
 
-graph::Value InputGather::record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                                 std::int64_t count, DType activations) const {
+ConstView InputGather::background() const { return background_.defined() ? background_.view() : ConstView(); }
+
+std::vector<GatherTable> InputGather::tables() const {
+  if (!dataset_.is_sparse()) return {{"inputs", standardized_.defined() ? standardized_ : dataset_.inputs}};
+  const kernels::SparseRows all = entries();
+  std::vector<GatherTable> tables{{"offsets of inputs", all.offsets},
+                                  {"columns of inputs", all.columns, true},
+                                  {"entries of inputs", all.values, true}};
+  if (background_.defined()) tables.push_back({"inputs without an entry", background_});
+  return tables;
+}
+
+graph::Value InputGather::record(std::span<const graph::Value> tables, const graph::Value& order,
+                                 const graph::Value& counters, std::int64_t count, DType activations) const {
+  const graph::Value& table = tables.front();
+  if (dataset_.is_sparse()) {
+    return graph::gather_sparse_batch(
+        {table, tables[1], tables[2], background_.defined() ? tables[3] : graph::Value(), dataset_.sparse.width()},
+        order, counters, count, activations);
+  }
   if (!dataset_.has_images()) {
     return graph::gather_batch(table, order, counters, count, dtype(activations));
   }

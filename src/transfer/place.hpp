@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/dataset.hpp"
@@ -20,9 +22,6 @@ inline bool can_read(const Device& device, const Device& other) {
 /// name of `call`, where one of the two is of tokens and the other is not, ShapeError for sequences that are too long
 /// or of another vocabulary. Shapes of other samples are for the caller to check.
 bool check_tokens(const char* call, const data::Dataset& samples, const layers::Architecture& architecture);
-
-/// A copy on another device.
-data::Dataset copy_to(const data::Dataset& dataset, const Device& device);
 
 /// A view of a data set for work on one device: the set itself where the device can read it, else a copy there.
 class ResidentDataset {
@@ -49,11 +48,20 @@ class HostBytes {
   const Tensor* tensor_;
 };
 
+/// Memory that inputs are gathered from.
+struct GatherTable {
+  std::string name;
+  ConstView memory;
+  bool ragged =
+      false;  ///< of the entries of sparse rows, of which data sets of equally many samples have their own number
+};
+
 /// The network inputs of `rows` (i64, on `device`): normalised images or vectors, or tokens as they are. Works on
 /// `device` alone, so several threads may gather from one data set.
 class InputGather {
  public:
-  /// `dtype` is that of parameters. Vectors that are standardised are so once, in a copy. Throws ValueError for
+  /// `dtype` is that of parameters. Vectors that are standardised are so once, in a copy, which of sparse ones is as
+  /// sparse. Throws ValueError for
   /// `automatic`, which nothing was fitted for, for standardize on images, and as data::standardized.
   InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
               const Device& device);
@@ -64,19 +72,23 @@ class InputGather {
   /// Of what is gathered: `activations`, or that of tokens.
   DType dtype(DType activations) const { return dataset_.has_tokens() ? DType::i32 : activations; }
 
-  /// What is gathered from.
-  ConstView table() const;
-  /// `table`, an input of a graph, is that. Records the inputs of `count` positions of `order` (i64), from the
+  /// What is gathered from: one table, or the parts of sparse rows.
+  std::vector<GatherTable> tables() const;
+  /// `tables`, inputs of a graph, are those. Records the inputs of `count` positions of `order` (i64), from the
   /// counters' beginning of the batch on.
-  graph::Value record(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
+  graph::Value record(std::span<const graph::Value> tables, const graph::Value& order, const graph::Value& counters,
                       std::int64_t count, DType activations) const;
 
  private:
+  kernels::SparseRows entries() const;  ///< as the normalisation has them
+  ConstView background() const;
+
   const data::Dataset& dataset_;
   DType dtype_;
   Device device_;
   graph::Storage scale_, shift_;  ///< of images
-  Tensor standardized_;
+  Tensor standardized_;           ///< of vectors, or of the entries of sparse ones ..
+  Tensor background_;             ///< .. which are this elsewhere
 };
 
 /// 0 .. count-1 as i64 on `device`.

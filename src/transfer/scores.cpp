@@ -306,7 +306,7 @@ double transrate(ConstView features, ConstView labels, std::int64_t classes, dou
 
 Transferability transferability(const FrozenSource& source, const data::Dataset& train, FeatureCache* cache) {
   train.validate(false);
-  const Tensor features = detail::find_tables({source}, train, cache).front()->gather(nullptr, train.inputs.device());
+  const Tensor features = detail::find_tables({source}, train, cache).front()->gather(nullptr, train.device());
   Transferability found;
   if (train.is_regression()) {
     found.log_me = log_me_regression(features, train.targets);

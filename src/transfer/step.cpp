@@ -127,38 +127,54 @@ std::vector<TrainingStep::Leaf*> TrainingStep::leaves() {
   return all;
 }
 
-TrainingStep::Table TrainingStep::table(std::string name, bool source, const std::vector<ConstView>& each) const {
-  Table made{std::move(name), source, each.front(), each.front(), {}};
-  for (const ConstView& other : each) {
-    if (other.shape() == made.one.shape() && other.dtype() == made.one.dtype()) continue;
-    throw ValueError(fmt::format("train: replicas differ in {}: {} and {}", made.name, made.one.shape().to_string(),
-                                 other.shape().to_string()));
+/// Ragged tables get the length of the longest.
+TrainingStep::Table TrainingStep::table(bool source, const std::vector<GatherTable>& each) const {
+  const GatherTable& first = each.front();
+  Table made{source ? "source " + first.name : first.name, source, first.memory, first.memory, {}};
+  Shape shape = first.memory.shape();
+  bool same = true;
+  for (const GatherTable& other : each) {
+    const Shape& own = other.memory.shape();
+    same = same && other.memory.data() == first.memory.data();
+    if (first.ragged && own[0] > shape[0]) shape = own;
+    if ((own == shape || first.ragged) && other.memory.dtype() == first.memory.dtype()) continue;
+    throw ValueError(
+        fmt::format("train: replicas differ in {}: {} and {}", made.name, shape.to_string(), own.to_string()));
   }
-  const auto same = [&](const ConstView& other) { return other.data() == made.one.data(); };
-  if (std::all_of(each.begin(), each.end(), same)) return made;
+  if (same) return made;
   made.all =
-      Tensor(graph::stacked(static_cast<std::int64_t>(each.size()), made.one.shape()), made.one.dtype(), device_);
-  for (std::size_t r = 0; r < each.size(); ++r) copy_bytes(each[r], of_replica(made.all, r, made.one.shape()));
+      Tensor::zeros(graph::stacked(static_cast<std::int64_t>(each.size()), shape), first.memory.dtype(), device_);
+  for (std::size_t r = 0; r < each.size(); ++r) {
+    copy_bytes(each[r].memory, of_replica(made.all, r, shape).slice(0, 0, each[r].memory.extent(0)));
+  }
+  made.one = of_replica(made.all, 0, shape);
   made.memory = made.all.view();
   return made;
 }
 
 void TrainingStep::find_tables() {
-  const auto find = [&](std::string name, bool source, const auto& table_of) {
-    std::vector<ConstView> each;
-    for (const StepReplica& replica : replicas_) each.push_back(table_of(replica));
-    tables_.push_back(table(std::move(name), source, each));
+  const auto find_all = [&](bool source, const auto& tables_of) {
+    std::vector<std::vector<GatherTable>> all;
+    for (const StepReplica& replica : replicas_) all.push_back(tables_of(replica));
+    for (std::size_t k = 0; k < all.front().size(); ++k) {
+      std::vector<GatherTable> each;
+      for (const std::vector<GatherTable>& own : all) each.push_back(own.at(k));
+      tables_.push_back(table(source, each));
+    }
+  };
+  const auto find = [&](const std::string& name, bool source, const auto& table_of) {
+    find_all(source, [&](const StepReplica& r) { return std::vector<GatherTable>{{name, table_of(r)}}; });
   };
   const StepReplica& first = replicas_.front();
-  if (first.inputs != nullptr) find("inputs", false, [](const StepReplica& r) { return r.inputs->table(); });
+  if (first.inputs != nullptr) find_all(false, [](const StepReplica& r) { return r.inputs->tables(); });
   for (std::size_t k = 0; k < first.data->features.size(); ++k) {
     find(fmt::format("frozen features {}", k + 1), false, [k](const StepReplica& r) { return r.data->features.at(k); });
   }
   if (first.source_inputs != nullptr) {
-    find("source inputs", true, [](const StepReplica& r) { return r.source_inputs->table(); });
+    find_all(true, [](const StepReplica& r) { return r.source_inputs->tables(); });
   }
   for (std::size_t k = 0; first.data->source != nullptr && k < first.data->source->features.size(); ++k) {
-    find(fmt::format("frozen features {} of the source data", k + 1), true,
+    find(fmt::format("frozen features {}", k + 1), true,
          [k](const StepReplica& r) { return r.data->source->features.at(k); });
   }
   weighted_ = first.weights.data() != nullptr;
@@ -214,7 +230,9 @@ Batch TrainingStep::gather_inputs(const std::vector<Value>& tables, bool source,
   for (std::size_t i = 0; i < tables.size() - (weighted_ ? 1 : 0); ++i) {
     if (tables_[i].source != source) continue;
     if (inputs != nullptr && !batch.inputs.defined()) {
-      batch.inputs = inputs->record(tables[i], order, counters, count, activations_);
+      const std::size_t parts = inputs->tables().size();
+      batch.inputs = inputs->record(std::span(tables).subspan(i, parts), order, counters, count, activations_);
+      i += parts - 1;
     } else {
       batch.features.push_back(graph::gather_batch(tables[i], order, counters, count, activations_));
     }

@@ -96,7 +96,7 @@ class TrainingStep {
   Leaf leaf(std::vector<graph::Storage> owners) const;
   Leaf targets_leaf(const data::Dataset& dataset) const;
   std::vector<Leaf*> leaves();
-  Table table(std::string name, bool source, const std::vector<ConstView>& each) const;
+  Table table(bool source, const std::vector<GatherTable>& each) const;
   template <typename T>
   void write(Leaf& leaf, const std::vector<T>& values) {
     Tensor& memory = leaf.all.defined() ? leaf.all : leaf.storage.tensor();

@@ -43,8 +43,9 @@ bool alike_state(const layers::ModuleState& x, const layers::ModuleState& y) {
 }
 
 bool alike_data(const TrainingData& x, const TrainingData& y) {
-  return x.dataset->size() == y.dataset->size() && x.features.size() == y.features.size() &&
-         x.dataset->has_labels() == y.dataset->has_labels() && x.dataset->outputs() == y.dataset->outputs();
+  return x.dataset->size() == y.dataset->size() && x.dataset->is_sparse() == y.dataset->is_sparse() &&
+         x.features.size() == y.features.size() && x.dataset->has_labels() == y.dataset->has_labels() &&
+         x.dataset->outputs() == y.dataset->outputs();
 }
 
 /// Trainings that make their steps together.
@@ -206,6 +207,7 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
       {a.precision == b.precision, "the precision"},
       {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},
       {first.data.dataset->size() == other.data.dataset->size(), "the number of samples"},
+      {first.data.dataset->is_sparse() == other.data.dataset->is_sparse(), "whether the inputs are sparse"},
       {first.data.features.size() == other.data.features.size(), "the number of frozen features"},
       {first.data.normalization.kind == other.data.normalization.kind, "the normalisation of the inputs"},
       {(p == nullptr) == (q == nullptr) && (p == nullptr || alike_data(*p, *q)), "the second data set"},

@@ -29,6 +29,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
+#include "rtl/kernels/sparse.hpp"
 #include "rtl/kernels/step_state.hpp"
 #include "support/devices.hpp"
 #include "support/random.hpp"
@@ -215,6 +216,12 @@ void add_rows(Cases& cases, const Device& d, DType t) {
                    }});
   cases.push_back({"argmax_rows", [=] { kernels::argmax_rows(d, *x, *rows); }});
   cases.push_back({"gather_rows", [=] { kernels::gather_rows(d, *x, *rows, *y); }});
+  const auto begins = std::make_shared<Tensor>(Tensor::zeros({31}, DType::i64, d));
+  const auto places = std::make_shared<Tensor>(Tensor::zeros({30}, DType::i32, d));
+  const auto entries = std::make_shared<Tensor>(Tensor::zeros({30}, t, d));
+  cases.push_back({"gather_sparse_rows", [=] {
+                     kernels::gather_sparse_rows(d, {*begins, *places, *entries}, {}, *rows, *y);
+                   }});
   cases.push_back({"scatter_add_rows", [=] { kernels::scatter_add_rows(d, *x, *rows, *y); }});
   cases.push_back({"dropout", [=] { kernels::dropout(d, *x, 0.5, 3, 4, *y); }});
   cases.push_back({"fill", [=] { kernels::fill(d, 0.0, *y); }});

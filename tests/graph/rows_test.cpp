@@ -134,6 +134,55 @@ TEST(Rows, GathersOfAPlanWithReplicasAreOneLaunch) {
   EXPECT_EQ(plan.facts().launches, 2);
 }
 
+/// Rows 1 and 3 of four have entries; `length` columns.
+struct SparseParts {
+  static constexpr std::int64_t width = 7;
+  std::vector<std::int64_t> offsets = {0, 0, 2, 2, 5};
+  std::vector<std::int32_t> columns = {1, 6, 0, 2, 3};
+  std::vector<float> values = {1, -2, 3, 0.5F, 4}, background = {9, 8, 7, 6, 5, 4, 3};
+  float at(std::int64_t row, std::int64_t column, bool filled) const {
+    for (auto e = static_cast<std::size_t>(offsets[static_cast<std::size_t>(row)]);
+         e < static_cast<std::size_t>(offsets[static_cast<std::size_t>(row) + 1]); ++e) {
+      if (columns[e] == column) return values[e];
+    }
+    return filled ? background[static_cast<std::size_t>(column)] : 0;
+  }
+};
+
+TEST(Rows, SparseBatchesAreDense) {
+  const SparseParts parts;
+  for (const Device& device : devices()) {
+    for (const bool filled : {false, true}) {
+      const auto graph = std::make_shared<Graph>(device);
+      const auto constant = [&](const char* name, const auto& values) {
+        return graph->constant(name, Tensor::from(values, {static_cast<std::int64_t>(values.size())}, device));
+      };
+      const SparseTable table{constant("offsets", parts.offsets), constant("columns", parts.columns),
+                              constant("values", parts.values),
+                              filled ? constant("background", parts.background) : Value(), SparseParts::width};
+      const Rows orders = {3, 1, 0, 2, 1, 0, 1, 3, 2, 0, 3, 1}, states = {1, 2, 0, 3, 1, 2, 1, 3};
+      const Value order = graph->input("order", {6}, DType::i64), counters = graph->input("counters", {4}, DType::i64);
+      const Value batch = gather_sparse_batch(table, order, counters, 4, DType::f64);
+      EXPECT_EQ(batch.shape(), (Shape{4, 7}));
+      Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{batch},
+                                                       PlanOptions{.replicas = 2, .replicated = {order, counters}}));
+      EXPECT_EQ(execution.plan().facts().launches, 1);
+      const Tensor both = Tensor::from(orders, {2, 6}, device), begins = Tensor::from(states, {2, 4}, device);
+      execution.bind(order, both.view());
+      execution.bind(counters, begins.view());
+      execution.run();
+      Tensor host({2, 4, 7}, DType::f64, Device::cpu());
+      copy_bytes(execution.view(batch), host);
+      const std::vector<double> got = host.to_vector<double>();
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        const std::size_t replica = i / 28, place = i / 7 % 4 + (replica == 0 ? 0 : 1);
+        const std::int64_t row = orders[6 * replica + place];
+        EXPECT_EQ(got[i], static_cast<double>(parts.at(row, static_cast<std::int64_t>(i % 7), filled))) << i;
+      }
+    }
+  }
+}
+
 TEST(Rows, DropoutDrawsFromSeedNameAndStep) {
   constexpr std::uint64_t name = 0x1234567;
   constexpr double probability = 0.4;
@@ -202,6 +251,18 @@ TEST(Rows, FaultsNameShapesAndTypes) {
   EXPECT_THROW(gather_batch(table, order, x, 2, DType::f32), DTypeError);
   EXPECT_THROW(gather_batch(table, order, Value(), 2, DType::f32), ValueError);
   EXPECT_THROW(gather_images(table, order, x, x, DType::f32), DTypeError);
+  const Value offsets = graph.input("offsets", {4}, DType::i64), columns = graph.input("columns", {4}, DType::i32);
+  const auto sparse = [&](const SparseTable& from, std::int64_t count, DType dtype) {
+    return gather_sparse_batch(from, order, counters, count, dtype);
+  };
+  EXPECT_EQ(sparse({offsets, columns, x, {}, 9}, 2, DType::bf16).shape(), (Shape{2, 9}));
+  EXPECT_THROW(sparse({columns, columns, x, {}, 9}, 2, DType::f32), DTypeError);
+  EXPECT_THROW(sparse({offsets, offsets, x, {}, 9}, 2, DType::f32), DTypeError);
+  EXPECT_THROW(sparse({offsets, columns, columns, {}, 9}, 2, DType::f32), DTypeError);
+  EXPECT_THROW(sparse({offsets, columns, x, {}, 9}, 2, DType::u8), DTypeError);
+  EXPECT_THROW(sparse({offsets, columns, x, x, 9}, 2, DType::f32), ShapeError);
+  EXPECT_THROW(sparse({offsets, columns, x, {}, 0}, 2, DType::f32), ShapeError);
+  EXPECT_THROW(sparse({offsets, columns, x, {}, 9}, 6, DType::f32), ShapeError);
   EXPECT_THROW(scatter_add_rows(table, graph.input("rows", {4}, DType::i32), 9), ShapeError);
   EXPECT_THROW(dropout(x, 1.0, 1, counters), ValueError);
   EXPECT_THROW(dropout(x, 0.5, 1, graph.input("short", {2}, DType::i64)), ShapeError);

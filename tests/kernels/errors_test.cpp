@@ -296,6 +296,36 @@ const Fault training_faults[] = {
      [](Operands& t) {
        gather_rows(t.device, t({0, 3}), t({2}, DType::i32), t({2, 3}));
      }},
+    {"gather_sparse_rows", "DTypeError", "'offsets' is i32, but i64",
+     [](Operands& t) {
+       gather_sparse_rows(t.device, {t({3}, DType::i32), t({4}, DType::i32), t({4})}, {}, t({2}, DType::i64),
+                          t({2, 3}));
+     }},
+    {"gather_sparse_rows", "DTypeError", "'background' is f64, but f32",
+     [](Operands& t) {
+       gather_sparse_rows(t.device, {t({3}, DType::i64), t({4}, DType::i32), t({4})}, t({3}, DType::f64),
+                          t({2}, DType::i64), t({2, 3}));
+     }},
+    {"gather_sparse_rows", "ShapeError", "'background' is [4], but [3]",
+     [](Operands& t) {
+       gather_sparse_rows(t.device, {t({3}, DType::i64), t({4}, DType::i32), t({4})}, t({4}), t({2}, DType::i64),
+                          t({2, 3}));
+     }},
+    {"gather_sparse_rows", "ShapeError", "'out' is [3, 3], but [2, 3]",
+     [](Operands& t) {
+       gather_sparse_rows(t.device, {t({3}, DType::i64), t({4}, DType::i32), t({4})}, {}, t({2}, DType::i64),
+                          t({3, 3}));
+     }},
+    {"gather_sparse_rows", "ValueError", "has none",
+     [](Operands& t) {
+       gather_sparse_rows(t.device, {t({1}, DType::i64), t({0}, DType::i32), t({0})}, {}, t({2}, DType::i64),
+                          t({2, 3}));
+     }},
+    {"gather_sparse_rows", "DTypeError", "'out' is u8",
+     [](Operands& t) {
+       gather_sparse_rows(t.device, {t({3}, DType::i64), t({4}, DType::i32), t({4})}, {}, t({2}, DType::i64),
+                          t({2, 3}, DType::u8));
+     }},
     {"sparse_product", "DTypeError", "'columns'",
      [](Operands& t) {
        sparse_product(t.device, {t({3}, DType::i32), t({4}), t({4})}, t({5, 3}), t({2, 3}));

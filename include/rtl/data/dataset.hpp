@@ -10,16 +10,18 @@
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/normalization.hpp"
 #include "rtl/data/preprocessing.hpp"
+#include "rtl/data/sparse_rows.hpp"
 
 namespace rtl::data {
 
 class TextEncoder;
 
 /// Samples and, where there are any, what is to be predicted from them. Inputs are u8 images [N, H, W, C], f32 vectors
-/// [N, p], or i32 tokens [N, T] in [0, vocabulary), sequences that are filled up at their ends with -1. For
-/// classification `labels` are i32 [N] in [0, classes); for regression `targets` are f32 [N, outputs], `classes` is 0,
-/// and there are no labels. A data set without either serves whatever needs none (features, logits, predictions); the
-/// rest throws ValueError.
+/// [N, p], or i32 tokens [N, T] in [0, vocabulary), sequences that are filled up at their ends with -1. Vectors of
+/// which most elements are zero may be `sparse` in place of `inputs`: memory goes with what is not zero, batches are
+/// made dense as they are taken, and everything gives the same as for the dense vectors. For classification `labels`
+/// are i32 [N] in [0, classes); for regression `targets` are f32 [N, outputs], `classes` is 0, and there are no labels.
+/// A data set without either serves whatever needs none (features, logits, predictions); the rest throws ValueError.
 struct Dataset {
   Tensor inputs;
   Tensor labels;
@@ -37,8 +39,13 @@ struct Dataset {
   std::int64_t vocabulary = 0;  ///< of tokens; 0 of other inputs
   /// What has made the inputs of texts; null if something else has.
   std::shared_ptr<const TextEncoder> text = nullptr;
+  SparseRows sparse = {};  ///< vectors [N, p], `inputs` being undefined then
 
-  std::int64_t size() const { return inputs.rank() > 0 ? inputs.extent(0) : 0; }
+  std::int64_t size() const { return is_sparse() ? sparse.rows() : inputs.rank() > 0 ? inputs.extent(0) : 0; }
+  bool is_sparse() const { return sparse.defined(); }
+  /// Where the inputs are. Throws DeviceError if there are none.
+  const Device& device() const { return is_sparse() ? sparse.device() : inputs.device(); }
+  std::size_t input_bytes() const { return is_sparse() ? sparse.bytes() : inputs.bytes(); }
   bool has_labels() const { return labels.defined(); }
   bool is_regression() const { return targets.defined(); }
   /// Whether there is something to be predicted: labels or real targets.
@@ -52,12 +59,14 @@ struct Dataset {
   /// The rows in the given order (they may repeat). Throws ValueError for a row outside.
   Dataset subset(std::span<const std::int64_t> rows) const;
   Dataset clone() const;
+  /// A copy on another device.
+  Dataset to(const Device& device) const;
   /// All but inputs, labels, targets and weights.
   Dataset without_tensors() const;
   /// The weights, of mean 1; empty where all samples count alike. Throws ValueError for weights below 0, that are not
   /// finite, or all 0.
   std::vector<float> mean_one_weights() const;
-  /// Throws ValueError unless there are samples in one of the three forms, with i32 labels, one for each, or f32
+  /// Throws ValueError unless there are samples in one of the forms, with i32 labels, one for each, or f32
   /// targets, a row for each, or neither, and with f32 weights, one for each, or none. Looks at shapes and dtypes
   /// alone; every call that takes a data set begins with it.
   void check() const;
@@ -66,10 +75,12 @@ struct Dataset {
   /// least two occur and there are at least as many samples as classes, of targets there are two samples and no output
   /// that is the same in all of them.
   void validate(bool for_training) const;
-  /// Hash of the inputs' bytes and shape (not of labels or targets): the data part of a feature cache's key.
+  /// Hash of the inputs' bytes and shape (not of labels or targets): the data part of a feature cache's key. Sparse
+  /// rows have another than the same vectors that are dense.
   std::uint64_t input_hash() const;
 
  private:
+  void check_inputs() const;
   void validate_tokens() const;
   void validate_labels(bool for_training) const;
   void validate_targets(bool for_training) const;
@@ -90,8 +101,8 @@ struct TrainTest {
 };
 
 /// Writes the network inputs of `rows` (i64 [m], in range) to out [m, ...sample], f32 or f64, on the data set's device:
-/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); f32 vectors and
-/// i32 tokens, for which out is i32, are gathered as they are.
+/// gathers and normalises in one pass. For u8 images `scaling` has out's dtype (DTypeError otherwise); f32 vectors,
+/// sparse ones too, and i32 tokens, for which out is i32, are gathered as they are.
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out);
 
 }  // namespace rtl::data

@@ -28,7 +28,7 @@ struct FittedInputs {
 /// | hdf5:FILE | arrays of an HDF5 file, AnnData's included: as npy, sparse matrices made dense; labels |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
-/// | svmlight:FILE | sparse text (svmlight.hpp) as dense f32 vectors [N, p]; its targets are the labels |
+/// | svmlight:FILE | sparse text (svmlight.hpp) as f32 vectors [N, p]; its targets are the labels |
 /// | images:DIR | PNG and JPEG files (images.hpp, rtl/io/image.hpp) of one size, u8 images [N, H, W, C] |
 /// | text:FILE[,LABELS] | texts (text_encoder.hpp) as i32 tokens [N, T] or f32 vectors [N, p], and their labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
@@ -79,6 +79,9 @@ struct FittedInputs {
 /// prepare=. What was done is Dataset::preprocessing, and is told in `notes`. With `fitted`, which is that of a model,
 /// these options are not looked at: the columns that it names are taken out of the table, by their names, or where the
 /// table lacks some and has as many by their order, and prepared by it.
+///
+/// svmlight, text with bag and tfidf: the vectors are sparse rows (Dataset::sparse) with sparse=yes, and without
+/// sparse=no where stays_sparse says so. The steps of prepare= need them dense, and make them so.
 ///
 /// text: with `fitted` the encoder of a model is used in place of a new one, whatever the SPEC says of the encoding,
 /// which `notes` tell.

@@ -10,6 +10,7 @@
 namespace rtl::data {
 
 struct Dataset;
+class SparseRows;
 
 /// none, half, imagenet, lite and cifar are fixed numbers for u8 images, as (value * scale[c] + shift[c]) per channel;
 /// standardize has numbers fitted to the columns of f32 vectors. Vectors are used as they are by every other kind.
@@ -60,16 +61,26 @@ struct InputNormalization {
 };
 std::string to_string(const InputNormalization& normalization);
 
-/// What `asked` comes to for a training set: `automatic` is half for images and standardize for vectors; standardize
-/// gets each column's mean and population deviation over the rows, and 1 for the deviation of a constant column. Two
-/// passes in double on the host, row after row: the same numbers on every device, with any number of threads, and no
-/// digits lost to an offset. Throws ValueError for standardize on images, half, imagenet, lite or cifar on vectors,
-/// vectors without a row, and values that are not finite.
+/// What `asked` comes to for a training set: `automatic` is half for images, standardize for vectors, and of sparse
+/// rows standardize with means of 0 and each column's largest magnitude as its deviation; else standardize gets the
+/// mean and population deviation over the rows, and 1 for the deviation of a constant column. Two passes in double on
+/// the host: the same numbers on every device, and no digits lost to an offset; of sparse rows those of the dense ones
+/// but for rounding. Throws ValueError for standardize on images, half, imagenet, lite or cifar on vectors, vectors
+/// without a row, and values that are not finite.
 InputNormalization fit_normalization(const Dataset& train, Normalization asked = Normalization::automatic);
 
 /// (v - mean) / deviation for f32 inputs [N, p] on any device, rounded once from double to `dtype` (f32 or f64), on
 /// `device`. Throws ShapeError for another number of columns, ValueError, naming sample and column, for a result that
 /// is not finite.
 Tensor standardized(const Tensor& inputs, const InputNormalization& normalization, DType dtype, const Device& device);
+
+/// The same of sparse rows, which stay so: the values of their entries, and what each column is where there is no entry
+/// (the background of kernels::gather_sparse_rows). Throws as above.
+struct StandardizedEntries {
+  Tensor values;      ///< [entries]
+  Tensor background;  ///< [p]
+};
+StandardizedEntries standardized(const SparseRows& rows, const InputNormalization& normalization, DType dtype,
+                                 const Device& device);
 
 }  // namespace rtl::data

@@ -44,8 +44,8 @@ std::vector<std::int64_t> stratified_subset(std::span<const std::int32_t> labels
 
 /// Normal noise on every input: of vectors, `deviation` times the population deviation of the column; of images, as if
 /// they were scaled to [-1, 1], that is 127.5 times `deviation`, rounded and cut off at 0 and 255 (the published noise
-/// is added to floating-point images). Throws ValueError for a deviation that is negative or not finite, and for
-/// tokens.
+/// is added to floating-point images). Sparse rows become dense. Throws ValueError for a deviation that is negative or
+/// not finite, for tokens, and for sparse rows that take more than 4 GiB dense.
 Dataset with_input_noise(const Dataset& dataset, double deviation, std::uint64_t seed);
 
 /// Several at once, in this order.

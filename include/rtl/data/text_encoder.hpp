@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/data/sparse_rows.hpp"
 #include "rtl/data/tokenizer.hpp"
 
 namespace rtl::data {
@@ -55,6 +56,8 @@ class TextEncoder {
 
   /// Throws ValueError for a result of more than 4 GiB.
   Tensor encode(std::span<const std::string> texts, const Device& host) const;
+  /// Of bag and tfidf the same without zeros, of any width. Throws ValueError for other encodings.
+  SparseRows encode_sparse(std::span<const std::string> texts, const Device& host) const;
 
   /// JSON, UTF-8, that parse() makes an equal encoder of.
   std::string to_text() const;
@@ -65,7 +68,7 @@ class TextEncoder {
   TextEncoder() = default;
   void fit_length(std::span<const std::string> texts);
   void fit_idf(std::span<const std::string> texts);
-  void add_counts(const std::string& text, std::span<float> row) const;
+  void add_counts(const std::string& text, std::vector<std::int32_t>& columns, std::vector<float>& values) const;
   void add_mean_vector(const std::string& text, std::span<float> row) const;
 
   TextEncoding encoding_ = TextEncoding::tokens;

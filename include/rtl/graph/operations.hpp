@@ -185,6 +185,14 @@ Value gather_images(const Value& table, const Value& rows, const Value& scale, c
 Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype);
 Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
                           const Value& scale, const Value& shift, DType dtype);
+/// A table of sparse rows, as kernels::gather_sparse_rows takes it.
+struct SparseTable {
+  Value offsets, columns, values, background;  ///< background may be undefined: zeros
+  std::int64_t width = 0;
+};
+/// gather_batch of sparse rows, made dense: [count, width] of `dtype`, f32, f64 or bf16. No gradient.
+Value gather_sparse_batch(const SparseTable& table, const Value& order, const Value& counters, std::int64_t count,
+                          DType dtype);
 /// table [rows, ...] of zeros, with values[i] added to row rows[i], where there is one, in a fixed order.
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
 

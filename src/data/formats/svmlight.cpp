@@ -56,27 +56,40 @@ Tensor svmlight_targets(const std::string& file, const SvmlightData& samples, co
   return Tensor::from(narrow, {static_cast<std::int64_t>(narrow.size()), 1}, host);
 }
 
+std::string sparse_note(const std::string& file, const SparseRows& rows) {
+  return fmt::format(
+      "{}: {} rows of {} features are kept without their zeros (sparse=no: dense); unless normalisation is "
+      "asked for, columns are scaled by their largest value, not centred",
+      file, rows.rows(), rows.width());
+}
+
 TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing* fitted) {
   ColumnParts columns(spec, fitted);
   const bool prepared = spec.has("prepare") || (fitted != nullptr && !fitted->empty());
   std::int64_t features = spec.whole("features", 0);
   constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
   const SvmlightOptions svmlight{.first_index = spec.whole("first_index", 1),
-                                 .dense_limit = spec.whole("dense_mib", 0) * mebibyte};
+                                 .dense_limit = spec.whole("dense_mib", 0) * mebibyte,
+                                 .sparse = prepared ? SparseForm::no : parse_sparse_form(spec.text("sparse", "auto"))};
   std::vector<std::string> classes = spec.list("classes"), notes;
   for (std::string& name : classes) name = number_name(name);
   TrainTest parts = assemble_files(spec, [&](const std::string& path, Part) {
     const std::string file = decode_path(path);
     SvmlightData samples = read_svmlight(file, features, svmlight, host);
-    features = samples.features.extent(1);
+    Dataset part;
+    part.sparse = std::move(samples.sparse);
+    if (part.is_sparse() && !spec.has("sparse")) notes.push_back(sparse_note(file, part.sparse));
+    features = part.is_sparse() ? part.sparse.width() : samples.features.extent(1);
     if (prepared) {
       ColumnTable table = columns_of(samples.features);
       table.file = file;
       table.lines = samples.lines;
       samples.features = columns.add(std::move(table), host);
     }
+    part.inputs = std::move(samples.features);
     if (wants_real_targets(spec)) {
-      return Dataset{std::move(samples.features), {}, 0, {}, "", svmlight_targets(file, samples, host), {}};
+      part.targets = svmlight_targets(file, samples, host);
+      return part;
     }
     const bool forced = spec.text("target") == "class";
     EncodedLabels encoded =
@@ -84,8 +97,10 @@ TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing
     classes = encoded.classes;
     add_notes(notes, file, encoded.notes);
     const auto count = static_cast<std::int64_t>(encoded.labels.size());
-    return Dataset{std::move(samples.features), Tensor::from(encoded.labels, {count}, host),
-                   static_cast<std::int64_t>(classes.size()), classes, ""};
+    part.labels = Tensor::from(encoded.labels, {count}, host);
+    part.classes = static_cast<std::int64_t>(classes.size());
+    part.class_names = classes;
+    return part;
   });
   parts.notes = std::move(notes);
   columns.finish(parts, host);
@@ -101,6 +116,9 @@ TrainTest load_prepared(const Spec& spec, const Device& host, const Preprocessin
 std::string fault(const Spec& spec) {
   std::string fault = fault_of_labels(spec, true, "");
   if (fault.empty()) fault = fault_of_test_part(spec);
+  if (fault.empty() && spec.text("sparse") == "yes" && spec.has("prepare")) {
+    fault = "prepare= needs dense columns, which sparse=yes does not make; standardising is part of training";
+  }
   return fault.empty() ? fault_of_preparation(spec) : fault;
 }
 
@@ -113,7 +131,10 @@ SpecKind kind() {
           {{list("classes", "NUMBER", "the classes in order; those that occur if not given"),
             whole("features", 1, widest, "how many there are; as many as the largest index needs if not given"),
             choice("first_index", {"1", "0"}, "the first feature's index; 1 if not given"),
-            whole("dense_mib", 1, 1 << 30, "the dense form may take N MiB; if not given 64, or 1,000 times the text")},
+            whole("dense_mib", 1, 1 << 30,
+                  "what is made dense, all rows or of sparse ones a batch of 256, may take N MiB; if not given 64, or "
+                  "1,000 times the text")},
+           sparse(),
            target(),
            preparation(),
            test_part(),

@@ -53,7 +53,11 @@ class Loader {
     tell(*encoder, given);
     for (auto [part, texts] : {std::pair{&parts.train, &train}, {&parts.test, &test}}) {
       if (part->size() == 0 && texts->empty() && part->inputs.rank() == 0) continue;
-      part->inputs = encoder->encode(*texts, host_);
+      if (encoder->counts_words()) {
+        set_counts(encoder->encode_sparse(*texts, host_), *part);
+      } else {
+        part->inputs = encoder->encode(*texts, host_);
+      }
       part->vocabulary = encoder->vocabulary();
       part->text = encoder;
     }
@@ -62,6 +66,15 @@ class Loader {
   }
 
  private:
+  void set_counts(SparseRows counts, Dataset& part) const {
+    part.inputs = {};
+    if (stays_sparse(parse_sparse_form(spec_.text("sparse", "auto")), counts)) {
+      part.sparse = std::move(counts);
+    } else {
+      part.inputs = counts.dense("text: sparse=no makes");
+    }
+  }
+
   std::string content(const std::string& file) const {
     const io::Bytes bytes = io::read_file_gz(file);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -186,6 +199,9 @@ std::string fault(const Spec& spec) {
   const std::string encode = spec.text("encode");
   if (encode == "glove" && !spec.has("vectors")) return "encode=glove needs the vectors of words: vectors=FILE";
   if (!encode.empty() && encode != "glove" && spec.has("vectors")) return "vectors= are for encode=glove";
+  if (spec.text("sparse") == "yes" && encode != "bag" && encode != "tfidf") {
+    return "sparse=yes is for encode=bag and encode=tfidf";
+  }
   if (!encode.empty() && encode != "tokens" && spec.has("tokenizer")) return "tokenizer= is for encode=tokens";
   const bool labels = spec.text("label") != "none";
   if (spec.files().size() < 2 && !labels) return fault_of_labels(spec, false, "label=first or label=last");
@@ -224,6 +240,7 @@ SpecKind kind() {
             choice("separator", {"tab", "blank"}, "what parts label and text; found out if not given"),
             text("text", "COLUMN", "the file is a table (.csv, .tsv) with a head line, and this the column of texts"),
             list("classes", "NAME", "the classes in order; those that occur if not given")},
+           sparse(),
            target(),
            test_part(),
            parts()})};

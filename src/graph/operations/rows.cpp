@@ -3,6 +3,7 @@
 
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/gather.hpp"
+#include "rtl/kernels/sparse.hpp"
 
 namespace rtl::graph {
 namespace {
@@ -22,15 +23,18 @@ class Gather : public Operation {
   }
 
  protected:
-  Shape infer_shape(std::span<const Value> operands) const {
-    const Value &table = operands[0], &rows = operands[1];
-    check_shape(table.rank() >= 1, name(), "the table is a scalar and has no rows");
+  std::int64_t infer_count(std::span<const Value> operands) const {
+    const Value& rows = operands[1];
     check_row_numbers(name(), rows);
-    if (count_ >= 0) {
-      check_counters(name(), operands[2]);
-      check_shape(count_ <= rows.extent(0), name(), "a batch of {} rows from an order of {}", count_, rows.extent(0));
-    }
-    const std::int64_t count = count_ < 0 ? rows.extent(0) : count_;
+    if (count_ < 0) return rows.extent(0);
+    check_counters(name(), operands[2]);
+    check_shape(count_ <= rows.extent(0), name(), "a batch of {} rows from an order of {}", count_, rows.extent(0));
+    return count_;
+  }
+  Shape infer_shape(std::span<const Value> operands) const {
+    const Value& table = operands[0];
+    check_shape(table.rank() >= 1, name(), "the table is a scalar and has no rows");
+    const std::int64_t count = infer_count(operands);
     check_shape(table.extent(0) > 0 || count == 0, name(), "{} rows of a table {}, which has none", count,
                 table.shape().to_string());
     return table.shape().with(0, count);
@@ -95,6 +99,44 @@ class GatherImages final : public Gather {
   DType dtype_;
 };
 
+/// Operands: offsets, order, counters, columns, values, background or nothing.
+class GatherSparse final : public Gather {
+ public:
+  GatherSparse(std::int64_t count, std::int64_t width, DType dtype) : Gather(count), width_(width), dtype_(dtype) {}
+  std::string_view name() const noexcept override { return "gather_sparse_batch"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    const Value &offsets = operands[0], &columns = operands[3], &values = operands[4], &background = operands[5];
+    if (!is_arithmetic(dtype_) && dtype_ != DType::bf16) {
+      throw DTypeError(fmt::format("{}: to {}; f32, f64 or bf16 is needed", name(), name_of(dtype_)));
+    }
+    check_floating(name(), std::array{values, background});
+    if (!offsets.defined() || !columns.defined()) {
+      throw ValueError(fmt::format("{}: offsets and columns are needed", name()));
+    }
+    if (offsets.dtype() != DType::i64 || columns.dtype() != DType::i32) {
+      throw DTypeError(fmt::format("{}: offsets {} and columns {}; i64 and i32 are needed", name(),
+                                   offsets.type().to_string(), columns.type().to_string()));
+    }
+    check_shape(offsets.rank() == 1 && offsets.extent(0) > 0, name(), "offsets {}; n rows have [n + 1]",
+                offsets.shape().to_string());
+    check_shape(values.rank() == 1 && columns.shape() == values.shape(), name(), "columns {} for values {}",
+                columns.shape().to_string(), values.shape().to_string());
+    check_shape(width_ > 0 && (!background.defined() || background.shape() == Shape{width_}), name(),
+                "a background for {} columns is not of them", width_);
+    const std::int64_t count = infer_count(operands);
+    check_shape(offsets.extent(0) > 1 || count == 0, name(), "{} rows of a table that has none", count);
+    return {{{count, width_}, dtype_}};
+  }
+  void run(const Call& call) const override {
+    kernels::gather_sparse_rows(call.device(), {call.in(0), call.in(3), call.in(4)}, call.in(5), call.in(1),
+                                call.out(0), call.in(2));
+  }
+
+ private:
+  std::int64_t width_;
+  DType dtype_;
+};
+
 class ScatterAddRows final : public Operation {
  public:
   explicit ScatterAddRows(std::int64_t table_rows) : table_rows_(table_rows) {}
@@ -150,6 +192,12 @@ Value gather_batch_images(const Value& table, const Value& order, const Value& c
                           const Value& scale, const Value& shift, DType dtype) {
   return record<GatherImages>({table, order, counters, scale, shift}, checked_count("gather_batch_images", count),
                               dtype);
+}
+
+Value gather_sparse_batch(const SparseTable& table, const Value& order, const Value& counters, std::int64_t count,
+                          DType dtype) {
+  return record<GatherSparse>({table.offsets, order, counters, table.columns, table.values, table.background},
+                              checked_count("gather_sparse_batch", count), table.width, dtype);
 }
 
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows) {

@@ -7,5 +7,7 @@
 namespace rtl::kernels {
 
 RTL_DECLARE_BACKENDS(void sparse_product(const Device& device, const SparseRows& a, ConstView x, View y))
+RTL_DECLARE_BACKENDS(void gather_sparse_rows(const Device& device, const SparseRows& table, ConstView background,
+                                             ConstView rows, View out, ConstView counters))
 
 }  // namespace rtl::kernels

@@ -1,9 +1,12 @@
-// Sparse products on the host: pieces of a row's columns stay in registers while its entries are added up.
+// Sparse matrices on the host. Of products, pieces of a row's columns stay in registers while its entries are added up.
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/backend/sparse.hpp"
+#include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/row_numbers.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/sparse.cpp"
@@ -76,6 +79,39 @@ void sparse_product(const Device&, const SparseRows& a, ConstView x, View y) {
       HWY_DYNAMIC_DISPATCH(multiply_row_target)
       (a, i - replica * results, x.dtype(), from + replica * rows * row_bytes, rows, columns, to + i * row_bytes);
     }
+  });
+}
+
+void gather_sparse_rows(const Device&, const SparseRows& table, ConstView background, ConstView rows, View out,
+                        ConstView counters) {
+  const std::int64_t width = out.extent(-1), table_rows = table.offsets.extent(0) - 1;
+  const auto row_bytes = width * static_cast<std::int64_t>(size_of(out.dtype()));
+  const auto* offsets = table.offsets.data_as<std::int64_t>();
+  const auto* columns = table.columns.data_as<std::int32_t>();
+  auto* to = static_cast<std::byte*>(out.data());
+  const auto fill = [&](std::int64_t i, std::int64_t chosen, auto stored, auto element) {
+    using Out = decltype(element);
+    const bool there = chosen >= 0 && chosen < table_rows;
+    if (there && background.given()) {
+      convert_elements(background.dtype(), background.data(), out.dtype(), to + i * row_bytes, width);
+    } else {
+      std::memset(to + i * row_bytes, 0, static_cast<std::size_t>(row_bytes));
+    }
+    if (!there) return;
+    const auto* values = table.values.data_as<decltype(stored)>();
+    Out* const row = out.data_as<Out>() + i * width;
+    for (std::int64_t e = offsets[chosen]; e < offsets[chosen + 1]; ++e) {
+      if (columns[e] >= 0 && columns[e] < width) row[columns[e]] = functors::convert<Out>(values[e]);
+    }
+  };
+  functors::visit_floating(table.values.dtype(), [&](auto stored) {
+    functors::visit_activations(out.dtype(), [&](auto element) {
+      with_row_numbers(rows, counters, out.extent(-2), [&](const auto& number) {
+        parallel_ranges(out.count() / width, grain_of(width), [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) fill(i, number(i), stored, element);
+        });
+      });
+    });
   });
 }
 

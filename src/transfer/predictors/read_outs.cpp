@@ -66,7 +66,7 @@ ReadOuts::ReadOuts(bool regression, std::vector<std::unique_ptr<FusedHead>> netw
 Tensor ReadOuts::predict(const data::Dataset& samples, const FeatureLookup& features) {
   detail::Mixture mixture(regression_, outputs_count());
   const double share = 1.0 / static_cast<double>(networks_.size());
-  Device device = samples.inputs.device();
+  Device device = samples.device();
   for (const auto& network : networks_) {
     std::vector<Tensor> shares = network->shares(samples, network->scaled_features(features));
     Tensor& sum = shares.front();

@@ -41,7 +41,7 @@ Stack::Stack(bool regression, std::vector<StackMember> members)
 
 Tensor Stack::predict(const data::Dataset& samples, const FeatureLookup& features) {
   detail::Mixture mixture(regression_, outputs_count());
-  Device device = samples.inputs.device();
+  Device device = samples.device();
   for (const StackMember& member : members_) {
     const Tensor outputs = member.predictor->predict(samples, features);
     mixture.add(outputs.to_vector<float>(), member.weight, member.temperature);
