@@ -50,6 +50,11 @@ void TrainingOptions::visit(OptionVisitor& option) {
          "share of a sample that cross-entropies spread over all classes");
   option("mixup", mixup, Range::at_least(0),
          "alpha of mixup, which mixes samples of a batch by a share from Beta(alpha, alpha); 0: it does not");
+  option(
+      "augment", augment, &to_string, &parse_augmentation,
+      "none, or what happens to images while a network trains, with commas between: crop=P (random, of the image with "
+      "P black pixels around it), resized_crop=S (random, of S to all of the area, enlarged), flip (left to right), "
+      "brightness=B (times 1 - B to 1 + B), cutout=N (zeros in a square of N pixels)");
   option("ema", ema, Range::from_below(0, 1),
          "decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: the last "
          "weights are");

@@ -30,9 +30,10 @@ void write_points(const Workplace& place) {
 Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
-                                l2sp_strength, clip_norm, label_smoothing, mixup, ema, schedule, schedule_epochs,
-                                schedule_factor, warmup_epochs, precision, label_flips, flip_each_epoch, flip_seed,
-                                checkpoint, checkpoint_interval, resume, progress, notice, stop] = options;
+                                l2sp_strength, clip_norm, label_smoothing, mixup, augment, ema, schedule,
+                                schedule_epochs, schedule_factor, warmup_epochs, precision, label_flips,
+                                flip_each_epoch, flip_seed, checkpoint, checkpoint_interval, resume, progress, notice,
+                                stop] = options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -45,6 +46,7 @@ Words training_flags() {
           "--clip-norm",
           "--label-smoothing",
           "--mixup",
+          "--augment",
           "--ema",
           "--schedule",
           "--schedule-epochs",

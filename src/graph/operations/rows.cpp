@@ -66,7 +66,7 @@ class GatherRows final : public Gather {
   DType dtype_;
 };
 
-class GatherImages final : public Gather {
+class GatherImages : public Gather {
  public:
   GatherImages(std::int64_t count, DType dtype) : Gather(count), dtype_(dtype) {}
   std::string_view name() const noexcept override { return whole() ? "gather_images" : "gather_batch_images"; }
@@ -93,6 +93,28 @@ class GatherImages final : public Gather {
 
  private:
   DType dtype_;
+};
+
+class GatherAugmentedImages final : public GatherImages {
+ public:
+  GatherAugmentedImages(std::int64_t count, DType dtype, const kernels::ImageAugmentation& augmentation,
+                        std::uint64_t stream)
+      : GatherImages(count, dtype), augmentation_(augmentation), stream_(stream) {}
+  std::string_view name() const noexcept override { return "gather_augmented_images"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    std::vector<Type> types = GatherImages::infer(operands);
+    const std::string fault = augmentation_.fault(operands[0].extent(1), operands[0].extent(2));
+    if (!fault.empty()) throw ValueError(fmt::format("{}: {}", name(), fault));
+    return types;
+  }
+  void run(const Call& call) const override {
+    kernels::gather_augmented_images(call.device(), call.in(0), call.in(1), call.in(3), call.in(4), augmentation_,
+                                     stream_, call.in(2), call.out(0));
+  }
+
+ private:
+  kernels::ImageAugmentation augmentation_;
+  std::uint64_t stream_;
 };
 
 class ScatterAddRows final : public Operation {
@@ -150,6 +172,13 @@ Value gather_batch_images(const Value& table, const Value& order, const Value& c
                           const Value& scale, const Value& shift, DType dtype) {
   return record<GatherImages>({table, order, counters, scale, shift}, checked_count("gather_batch_images", count),
                               dtype);
+}
+
+Value gather_augmented_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
+                              const Value& scale, const Value& shift, DType dtype,
+                              const kernels::ImageAugmentation& augmentation, std::uint64_t name) {
+  const std::int64_t checked = checked_count("gather_augmented_images", count);
+  return record<GatherAugmentedImages>({table, order, counters, scale, shift}, checked, dtype, augmentation, name);
 }
 
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows) {

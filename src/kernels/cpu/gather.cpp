@@ -5,89 +5,10 @@
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
-#include "kernels/cpu/workspace.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/row_numbers.hpp"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/gather.cpp"
-#include "kernels/cpu/targets.hpp"
-// clang-format off
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-#include "kernels/cpu/bfloat16-inl.hpp"
-// clang-format on
-
-HWY_BEFORE_NAMESPACE();
-namespace rtl::kernels::cpu::HWY_NAMESPACE {
-
-/// to[i] = from[i] * scale[i % period] + shift[i % period].
-template <typename T>
-void scale_bytes(const std::uint8_t* from, const T* scale, const T* shift, std::int64_t period, T* to,
-                 std::int64_t count) {
-  for (std::int64_t at = 0; at < count; at += period) {
-    const std::int64_t length = at + period < count ? period : count - at;
-#pragma omp simd
-    for (std::int64_t i = 0; i < length; ++i) to[at + i] = static_cast<T>(from[at + i]) * scale[i] + shift[i];
-  }
-}
-
-/// The same, rounded to bf16: by pieces in f32.
-void scale_bytes(const std::uint8_t* from, const float* scale, const float* shift, std::int64_t period, bfloat16* to,
-                 std::int64_t count) {
-  constexpr std::int64_t most = 256;
-  float piece[most];
-  for (std::int64_t at = 0; at < count; at += period) {
-    const std::int64_t length = std::min(period, count - at);
-    for (std::int64_t i = 0; i < length; i += most) {
-      const std::int64_t width = std::min(most, length - i);
-      scale_bytes(from + at + i, scale + i, shift + i, width, piece, width);
-      narrow(piece, to + at + i, width);
-    }
-  }
-}
-
-/// Element `at` of `to` is the first; scale and shift are of the dtype of its parameters.
-void scale_bytes_target(const std::uint8_t* from, const void* scale, const void* shift, std::int64_t period, View to,
-                        std::int64_t at, std::int64_t count) {
-  functors::visit_activations(to.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    using A = Arithmetic<T>;
-    scale_bytes(from, static_cast<const A*>(scale), static_cast<const A*>(shift), period, to.data_as<T>() + at, count);
-  });
-}
-
-}  // namespace rtl::kernels::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace rtl::kernels::cpu {
-namespace {
-
-HWY_EXPORT(scale_bytes_target);
-
-/// A is float or double, in which the scaled bytes are calculated.
-template <typename A, typename Numbers>
-void gather_scaled(const Device& device, const std::uint8_t* table, const Numbers& number, ConstView scale,
-                   ConstView shift, View out) {
-  // Repeating the few channels' factors makes loops long enough for vectors.
-  constexpr std::int64_t wanted = 192;
-  const std::int64_t channels = out.extent(-1), period = channels * std::max<std::int64_t>(1, wanted / channels);
-  const Scratch<A> scales(device, period), shifts(device, period);
-  for (std::int64_t i = 0; i < period; ++i) {
-    scales[i] = scale.data_as<A>()[i % channels];
-    shifts[i] = shift.data_as<A>()[i % channels];
-  }
-  const std::int64_t length = out.extent(-3) * out.extent(-2) * channels, rows = out.count() / length;
-  parallel_ranges(rows, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      HWY_DYNAMIC_DISPATCH(scale_bytes_target)
-      (table + number(i) * length, scales.data(), shifts.data(), period, out, i * length, length);
-    }
-  });
-}
-
-}  // namespace
 
 void gather_rows(const Device&, ConstView table, ConstView rows, View out, ConstView counters) {
   const std::int64_t length = table.count() / table.extent(0), count = out.count() / length;
@@ -109,15 +30,6 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
           convert_elements(table.dtype(), row, out.dtype(), to + i * length * out_element, length);
         }
       }
-    });
-  });
-}
-
-void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
-                   ConstView counters) {
-  functors::visit_floating(scale.dtype(), [&](auto zero) {
-    with_row_numbers(rows, counters, out.extent(-4), [&](const auto& number) {
-      gather_scaled<decltype(zero)>(device, table.data_as<std::uint8_t>(), number, scale, shift, out);
     });
   });
 }
@@ -144,4 +56,3 @@ void scatter_add_rows(const Device&, ConstView values, ConstView rows, View tabl
 }
 
 }  // namespace rtl::kernels::cpu
-#endif  // HWY_ONCE
