@@ -115,6 +115,7 @@
 #include "rtl/transfer/archive.hpp"
 #include "rtl/transfer/compare.hpp"
 #include "rtl/transfer/feature_cache.hpp"
+#include "rtl/transfer/loss.hpp"
 #include "rtl/transfer/metrics.hpp"
 #include "rtl/transfer/objectives.hpp"
 #include "rtl/transfer/options.hpp"

@@ -253,7 +253,8 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
                      count,
                      data.dataset->outputs(),
                      weights,
-                     replicas_.front().label_smoothing};
+                     replicas_.front().label_smoothing,
+                     replicas_.front().loss};
     if (shares.defined()) batch.targets.mix(partners, shares);
   }
   return batch;

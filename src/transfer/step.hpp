@@ -27,6 +27,7 @@ struct StepReplica {
   std::size_t numbers = 0;  ///< of Trainable::epoch_numbers
   double clip_norm = 0;     ///< as TrainingOptions has it
   double label_smoothing = 0;
+  Loss loss = {};
   bool mixed = false;                            ///< by mixup
   kernels::ImageAugmentation augmentation = {};  ///< as TrainingOptions has it
   ConstView weights = {};  ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike

@@ -33,6 +33,13 @@ void check_features(const Device& device, const TrainingData& data) {
   }
 }
 
+void check_loss(const Loss& loss, const data::Dataset& dataset) {
+  const bool real = dataset.is_regression();
+  if (loss.suits(real)) return;
+  throw ValueError(fmt::format("train: loss is {}, but {} has {}, which take {}", to_string(loss.kind), dataset.name,
+                               real ? "real targets" : "classes", real ? "squared or huber" : "cross-entropy or bce"));
+}
+
 void check_augmentation(const kernels::ImageAugmentation& augmentation, const data::Dataset& dataset) {
   if (!augmentation.any()) return;
   if (!dataset.has_images()) {
@@ -108,6 +115,7 @@ class Trainings {
       throw ValueError(fmt::format("train: mixup is {}, but {} has tokens, which cannot be mixed",
                                    replica.options.mixup, replica.data.dataset->name));
     }
+    check_loss(replica.options.loss, *replica.data.dataset);
     check_augmentation(replica.options.augment, *replica.data.dataset);
     for (const auto& [name, value] : {std::pair{"label_flips", replica.options.label_flips},
                                       std::pair{"label_smoothing", replica.options.label_smoothing}}) {
@@ -211,6 +219,7 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
       {a.batch_size == b.batch_size, "the batch size"},
       {a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule"},
       {a.clip_norm == b.clip_norm, "the clipping of gradients"},
+      {a.loss == b.loss, "the loss"},
       {a.label_smoothing == b.label_smoothing, "the label smoothing"},
       {(a.mixup > 0) == (b.mixup > 0), "whether there is mixup"},
       {a.augment == b.augment, "the augmentation"},

@@ -46,6 +46,14 @@ void TrainingOptions::visit(OptionVisitor& option) {
          "source's, in fine-tune and its like and in probe with the source's own head");
   option("clip_norm", clip_norm, Range::at_least(0),
          "largest norm of all gradients together, to which they are scaled down; 0: they are not");
+  option(
+      "loss", loss.kind,
+      {to_string(LossKind::automatic), to_string(LossKind::cross_entropy), to_string(LossKind::bce),
+       to_string(LossKind::squared), to_string(LossKind::huber)},
+      "what is minimised: of classes cross-entropy, or bce, for each class against all others; of real targets squared "
+      "or huber; auto: the first of either");
+  option("huber_delta", loss.huber_delta, Range::above(0),
+         "of huber: the error, in deviations of the targets, from which on the loss grows in proportion to it");
   option("label_smoothing", label_smoothing, Range::from_below(0, 1),
          "share of a sample that cross-entropies spread over all classes");
   option("mixup", mixup, Range::at_least(0),

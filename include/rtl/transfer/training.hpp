@@ -57,8 +57,11 @@ struct TrainingOptions {
   /// The gradients of all trained parameters are scaled down together where their Euclidean norm is above this
   /// (Pascanu, Mikolov and Bengio 2013); 0: never.
   double clip_norm = 0;
-  /// e of label smoothing: cross-entropies take a sample's class as 1 - e + e/C of a class, and each other as e/C
-  /// (Szegedy et al. 2016).
+  /// Of classes cross_entropy, or bce: each class as a question of its own, the mean over the classes; of real targets,
+  /// which are standardised, squared, or huber with its delta. Automatic: the first of either.
+  Loss loss = {};
+  /// e of label smoothing: cross-entropies, bce too, take a sample's class as 1 - e + e/C of a class, and each other as
+  /// e/C (Szegedy et al. 2016).
   double label_smoothing = 0;
   /// alpha of mixup (Zhang et al. 2018): each sample of a batch is mixed with the one behind it in the batch, the last
   /// with the first, in shares s and 1 - s with s drawn from Beta(alpha, alpha) for each batch, by seed and epoch; so
@@ -136,12 +139,12 @@ class TrainingDiverged : public Error {
   double learning_rate_;
 };
 
-/// Minimises the mean cross-entropy. Epoch e visits the samples in the order of data::BatchSampler(size,
+/// Minimises the mean of TrainingOptions::loss. Epoch e visits the samples in the order of data::BatchSampler(size,
 /// batch_size, seed); in networks with batch norm a last batch of one sample joins the one before it; step t draws its
 /// dropout masks from (seed, t). A step is recorded and planned once, and allocates nothing. The same arguments give
 /// the same bytes on the same device with the same number of threads. Nothing is copied to the host within an epoch but
 /// the losses at its end. Throws ValueError for an empty data set, one class, fewer samples than classes or NaN in the
-/// features, for label flips or label smoothing with real targets, for mixup of
+/// features, for a loss of the other kind of targets, label flips or label smoothing with real targets, for mixup of
 /// tokens, and for augmentation of what are no images, or too small ones; TrainingDiverged for a loss or, at a
 /// checkpoint or the end, a weight or an output that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
@@ -164,7 +167,7 @@ struct ReplicaTraining {
 /// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, warm-up, alpha of mixup,
 /// weight decay, L2-SP strength and start, and epochs may differ; a replica that diverges, stops or has had its epochs
 /// keeps what it has, and the others go on. Tables that all replicas share (the same memory) are not copied. Throws
-/// ValueError for replicas that differ in batch size, optimizer, momentum, clipping, label smoothing,
+/// ValueError for replicas that differ in batch size, optimizer, momentum, clipping, loss, label smoothing,
 /// augmentation, average, precision, number of samples, tensors of the models, kind of normalisation, or in whether
 /// there is mixup or an L2-SP penalty; else what `train` throws, except for TrainingDiverged. The models must record
 /// the same operations.
