@@ -276,6 +276,12 @@ TEST(Losses, AreThoseOfEveryStrategy) {
     EXPECT_NE(one_for_each.training().losses, usual.training().losses);
     EXPECT_GT(evaluate(one_for_each, data).accuracy, 0.7);
   }
+  // The source's samples alone.
+  options.values["source_share"] = "1";
+  const auto losses = [&](LossKind kind) {
+    return fit("importance-weighting", {source}, data, with_loss(kind, 3), options).training().losses;
+  };
+  EXPECT_NE(losses(LossKind::bce), losses(LossKind::automatic));
 }
 
 TEST(Losses, HuberDoesNotFollowOutliers) {
