@@ -9,9 +9,33 @@
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
 #include "rtl/kernels/sparse.hpp"
+#include "rtl/kernels/step_state.hpp"
 
 namespace rtl::bench {
 namespace {
+
+/// The usual changes of small images, beside gather_images of the same sizes.
+void add_augmented(const Device& device, KernelCases& cases, const Shared& pictures, const Shared& chosen) {
+  const Shared scale = shared_values({3}, device);
+  const Shared counters = shared_zeros({kernels::Counters::count}, DType::i64, device);
+  const std::pair<const char*, kernels::ImageAugmentation> changes[] = {
+      {"flip crop=4", {.crop = 4, .flip = true}},
+      {"flip crop=4 cutout=8", {.crop = 4, .flip = true, .cutout = 8}},
+      {"flip resized_crop=0.5", {.resized_crop = 0.5, .flip = true}}};
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Shared batch = shared_zeros({512, 32, 32, 3}, dtype, device);
+    for (const auto& [name, augmentation] : changes) {
+      cases.push_back({"gather_augmented_images",
+                       std::string("512 of 5000x32x32x3 ") + name + (dtype == DType::bf16 ? " bf16" : ""),
+                       2 * static_cast<double>(batch->count()),
+                       static_cast<double>(batch->bytes()) + static_cast<double>(batch->count()),
+                       [=, augmentation = augmentation] {
+                         kernels::gather_augmented_images(device, *pictures, *chosen, *scale, *scale, augmentation, 1,
+                                                          *counters, *batch);
+                       }});
+    }
+  }
+}
 
 void add_gathers(const Device& device, KernelCases& cases) {
   const Shared table = shared_values({50000, 64}, device);
@@ -48,6 +72,7 @@ void add_gathers(const Device& device, KernelCases& cases) {
   cases.push_back({"gather_images", "512 of 5000x32x32x3 bf16", 2 * static_cast<double>(batch->count()),
                    0.75 * static_cast<double>(batch->bytes()),
                    [=] { kernels::gather_images(device, *pictures, *chosen, *scale, *scale, *narrow_batch); }});
+  add_augmented(device, cases, pictures, chosen);
 }
 
 /// Batches of an epoch over a table far larger than the caches, and copies of as many rows that lie side by side: the

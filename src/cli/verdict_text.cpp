@@ -80,6 +80,14 @@ void note_l2sp(const transfer::Comparison& comparison, std::vector<std::string>&
                   free.size() == 1 ? "starts" : "start"));
 }
 
+void note_augmentation(const transfer::Comparison& comparison, std::vector<std::string>& notes) {
+  if (!comparison.augment.any() || comparison.sources.empty()) return;
+  notes.push_back(
+      fmt::format("Images are augmented ({}) on their way into networks that are trained; what frozen sources say of "
+                  "samples is of the images as they are.",
+                  transfer::to_string(comparison.augment)));
+}
+
 std::string expectation_on_new_samples(const transfer::StrategyResult& result) {
   switch (result.verdict_new_samples) {
     case transfer::Verdict::helps:
@@ -216,6 +224,7 @@ std::vector<std::string> describe_notes(const transfer::Comparison& comparison) 
   }
   note_scratch(comparison, notes);
   note_l2sp(comparison, notes);
+  note_augmentation(comparison, notes);
   for (const auto& result : comparison.strategies) {
     note_predictions(result, comparison, notes);
     for (const auto& warning : result.warnings) {

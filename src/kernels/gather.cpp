@@ -1,5 +1,7 @@
 #include "rtl/kernels/gather.hpp"
 
+#include <algorithm>
+
 #include "kernels/backend/gather.hpp"
 #include "kernels/check.hpp"
 #include "kernels/dispatch.hpp"
@@ -33,7 +35,31 @@ void check_gather(const char* call, const Device& device, ConstView table, Const
   check_not_empty(call, {"table", table}, count > 0);
 }
 
+void check_images(const char* call, const Device& device, ConstView table, ConstView rows, ConstView scale,
+                  ConstView shift, View out, ConstView counters) {
+  check_gather(call, device, table, rows, counters, out);
+  check::dtype(call, {"table", table}, DType::u8);
+  check::rank(call, {"table", table}, 4);
+  check::dense_layer_operands(call, device, {{"out", out}}, {{"scale", scale}, {"shift", shift}});
+  check::shapes(call, {{"scale", scale}, {"shift", shift}}, {table.extent(3)});
+}
+
 }  // namespace
+
+std::string ImageAugmentation::fault(std::int64_t height, std::int64_t width) const {
+  const auto share = [](double value) { return value >= 0 && value <= 1; };
+  const std::int64_t side = std::min(height, width);
+  if (!share(resized_crop)) return fmt::format("resized_crop is {}, but must be in [0, 1]", resized_crop);
+  if (!share(brightness)) return fmt::format("brightness is {}, but must be in [0, 1]", brightness);
+  if (crop < 0 || (crop > 0 && crop >= side)) {
+    return fmt::format("crop is {}, but must be below {} for images of {} x {}", crop, side, height, width);
+  }
+  if (cutout < 0 || cutout > side) {
+    return fmt::format("cutout is {}, but must be at most {} for images of {} x {}", cutout, side, height, width);
+  }
+  if (crop > 0 && resized_crop > 0) return "crop and resized_crop exclude each other";
+  return {};
+}
 
 void gather_rows(const Device& device, ConstView table, ConstView rows, View out, ConstView counters) {
   check_gather("gather_rows", device, table, rows, counters, out);
@@ -44,14 +70,20 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
 
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters) {
-  constexpr auto call = "gather_images";
-  check_gather(call, device, table, rows, counters, out);
-  check::dtype(call, {"table", table}, DType::u8);
-  check::rank(call, {"table", table}, 4);
-  check::dense_layer_operands(call, device, {{"out", out}}, {{"scale", scale}, {"shift", shift}});
-  check::shapes(call, {{"scale", scale}, {"shift", shift}}, {table.extent(3)});
+  check_images("gather_images", device, table, rows, scale, shift, out, counters);
   if (out.count() == 0) return;
   RTL_DISPATCH(device, gather_images(device, table, rows, scale, shift, out, counters));
+}
+
+void gather_augmented_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift,
+                             const ImageAugmentation& augmentation, std::uint64_t name, ConstView counters, View out) {
+  constexpr auto call = "gather_augmented_images";
+  check::on_device(call, device, {{"counters", counters}});
+  check_images(call, device, table, rows, scale, shift, out, counters);
+  const std::string fault = augmentation.fault(table.extent(1), table.extent(2));
+  check::value(fault.empty(), call, fault);
+  if (out.count() == 0) return;
+  RTL_DISPATCH(device, gather_augmented_images(device, table, rows, scale, shift, augmentation, name, counters, out));
 }
 
 void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table) {

@@ -475,6 +475,7 @@ Comparison compare(const std::vector<FrozenSource>& sources, const data::TrainTe
       comparison.regression ? std::vector<std::int32_t>() : target.test.labels.to_vector<std::int32_t>();
   detail::summarize_runs(comparison, runs.by_strategy(), labels);
   comparison.l2sp_strength = options.training.l2sp_strength;
+  comparison.augment = options.training.augment;
   for (std::size_t i = 0; i < comparison.strategies.size(); ++i) {
     const StrategyChoice& choice = runs.choices()[i];
     comparison.strategies[i].l2sp =

@@ -10,6 +10,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/plan.hpp"
+#include "rtl/transfer/objectives.hpp"
 #include "rtl/transfer/task.hpp"
 #include "transfer/place.hpp"
 
@@ -27,7 +28,9 @@ Shape shape_of_samples(const layers::Network& network, std::int64_t count) {
 /// Some samples of a data set on a device, and the loss of outputs for them.
 class Samples {
  public:
-  Samples(const NetworkPredictor& model, const data::Dataset& samples, const RowTargets& targets, std::int64_t rows) {
+  Samples(const NetworkPredictor& model, const data::Dataset& samples, const RowTargets& targets, const Loss& loss,
+          std::int64_t rows)
+      : loss_(loss.of(targets.task.regression)) {
     const Device device = model.network().device();
     const std::int64_t count = std::min(rows, samples.size());
     std::vector<std::int64_t> chosen;
@@ -36,17 +39,19 @@ class Samples {
     const ResidentDataset placed(part, device);
     inputs_ = InputGather(*placed, model.normalization(), DType::f32, device)(counting_rows(count, device));
     const RowTargets own = targets.subset(chosen);
-    targets_ = own.task.regression ? own.columns(device) : Tensor::from(own.labels, {count}, device);
+    const bool labels = loss_.kind == LossKind::cross_entropy;
+    targets_ = labels ? Tensor::from(own.labels, {count}, device) : own.columns(device);
   }
 
   const Tensor& inputs() const { return inputs_; }
   Value loss(const Value& outputs) const {
     const Value targets = outputs.graph().constant("targets", targets_.clone());
-    if (targets_.dtype() == DType::i32) return graph::cross_entropy(outputs, targets);
-    return graph::mean(graph::square(graph::subtract(outputs, targets)));
+    if (loss_.kind == LossKind::cross_entropy) return graph::cross_entropy(outputs, targets);
+    return graph::reshape(graph::mean(objectives::loss_of_each(loss_, outputs, targets)), {1});
   }
 
  private:
+  Loss loss_;
   Tensor inputs_, targets_;
 };
 
@@ -134,9 +139,9 @@ Value features_and_maps(layers::Network& network, const Value& x, const std::vec
 
 std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data::Dataset& samples,
                                       const RowTargets& targets, const std::vector<std::string>& layers,
-                                      std::int64_t rows, double temperature) {
+                                      std::int64_t rows, double temperature, const Loss& loss) {
   const Device device = model.network().device();
-  const Samples chosen(model, samples, targets, rows);
+  const Samples chosen(model, samples, targets, loss, rows);
   const auto graph = std::make_shared<graph::Graph>(device);
   const Value x = graph->input("inputs", chosen.inputs().shape(), chosen.inputs().dtype());
   Maps maps;

@@ -25,6 +25,6 @@ graph::Value features_and_maps(layers::Network& network, const graph::Value& x, 
 /// channels (DELTA, Li et al. 2019, and its published code). Every channel takes a pass through what lies behind it.
 std::vector<Tensor> channel_attention(const NetworkPredictor& model, const data::Dataset& samples,
                                       const RowTargets& targets, const std::vector<std::string>& layers,
-                                      std::int64_t rows, double temperature);
+                                      std::int64_t rows, double temperature, const Loss& loss = {});
 
 }  // namespace rtl::transfer::detail

@@ -46,9 +46,9 @@ std::vector<Value> GatedHead::objectives(const TrainingBatch& batch, const layer
     target = {graph::slice(logits, 0, rows - half, rows), graph::slice(labels, 0, rows - half, rows)};
   }
   const Value gate = discriminator_.gate(source.logits, source.labels, context);
-  const Value gated = graph::multiply(gate, objectives::cross_entropy_of_each(source.logits, source.labels));
+  const Value gated = graph::multiply(gate, batch.targets.loss_of_each(source.logits, source.labels));
   const Value classes =
-      graph::add(graph::mean(gated), graph::mean(objectives::cross_entropy_of_each(target.logits, target.labels)));
+      graph::add(graph::mean(gated), graph::mean(batch.targets.loss_of_each(target.logits, target.labels)));
   const auto still = [](const Half& half) { return Half{graph::stop_gradient(half.logits), half.labels}; };
   const Value aligned = alignment(source, target, batch, context);
   const Value told = four_losses(still(source), still(target), 0.25, marginal_target(), "discriminator", context);

@@ -21,20 +21,34 @@ double largest_of(const Tensor& tensor) {
   return largest;
 }
 
+double loss_of_error(double error, const Loss& loss) {
+  if (loss.kind != LossKind::huber) return error * error;
+  const double size = std::fabs(error), delta = loss.huber_delta;
+  return size <= delta ? size * size / 2 : delta * (size - delta / 2);
+}
+
 }  // namespace
+
+/// Of logits z and a label: log sum exp z - z_label, or the mean of log(1 + exp z) - z where it is the label's.
+double LearningCheck::loss_of_row(const double* logits, std::size_t label) const {
+  const double *end = logits + outputs_, largest = *std::max_element(logits, end);
+  double sum = 0;
+  if (loss_of_.kind == LossKind::bce) {
+    for (const double* z = logits; z != end; ++z) sum += std::max(*z, 0.0) + std::log1p(std::exp(-std::fabs(*z)));
+    return (sum - logits[label]) / static_cast<double>(outputs_);
+  }
+  for (const double* z = logits; z != end; ++z) sum += std::exp(*z - largest);
+  return std::log(sum) + largest - logits[label];
+}
 
 void LearningCheck::add(const std::vector<double>& logits, const std::int32_t* labels) {
   for (std::size_t row = 0; row < logits.size() / outputs_; ++row) {
     const double* values = logits.data() + row * outputs_;
     const auto best = static_cast<std::size_t>(std::max_element(values, values + outputs_) - values);
-    double sum = 0;
-    for (std::size_t c = 0; c < outputs_; ++c) {
-      finite_ = finite_ && std::isfinite(values[c]);
-      sum += std::exp(values[c] - values[best]);
-    }
+    finite_ = finite_ && std::all_of(values, values + outputs_, [](double value) { return std::isfinite(value); });
     if (samples_ == 0) predicted_ = best;
     constant_ = constant_ && best == predicted_;
-    loss_ += std::log(sum) + values[best] - values[static_cast<std::size_t>(labels[row])];
+    loss_ += loss_of_row(values, static_cast<std::size_t>(labels[row]));
     ++samples_;
   }
 }
@@ -42,29 +56,30 @@ void LearningCheck::add(const std::vector<double>& logits, const std::int32_t* l
 void LearningCheck::add(const std::vector<double>& predictions, const float* targets) {
   if (first_.empty()) first_.assign(predictions.begin(), predictions.begin() + static_cast<std::ptrdiff_t>(outputs_));
   for (std::size_t i = 0; i < predictions.size(); ++i) {
-    const double error = predictions[i] - static_cast<double>(targets[i]);
     finite_ = finite_ && std::isfinite(predictions[i]);
     constant_ = constant_ && predictions[i] == first_[i % outputs_];
-    loss_ += error * error / static_cast<double>(outputs_);
+    loss_ += loss_of_error(predictions[i] - static_cast<double>(targets[i]), loss_of_) / static_cast<double>(outputs_);
   }
   samples_ += static_cast<std::int64_t>(predictions.size() / outputs_);
 }
 
-double mean_square(const std::vector<float>& targets) {
+double loss_of_mean(const std::vector<float>& targets, const Loss& loss) {
   double sum = 0;
-  for (const float target : targets) sum += static_cast<double>(target) * static_cast<double>(target);
+  for (const float target : targets) sum += loss_of_error(static_cast<double>(target), loss);
   return sum / static_cast<double>(targets.size());
 }
 
-double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t classes) {
+double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t classes, const Loss& loss) {
   std::vector<double> counts(static_cast<std::size_t>(classes));
   for (const std::int32_t label : labels) ++counts[static_cast<std::size_t>(label)];
-  double loss = 0;
-  const auto samples = static_cast<double>(labels.size());
+  const auto entropy = [](double share) { return share > 0 ? -share * std::log(share) : 0; };
+  double sum = 0;
   for (const double count : counts) {
-    if (count > 0) loss -= count / samples * std::log(count / samples);
+    const double share = count / static_cast<double>(labels.size());
+    sum += entropy(share);
+    if (loss.kind == LossKind::bce) sum += entropy(1 - share);
   }
-  return loss;
+  return loss.kind == LossKind::bce ? sum / static_cast<double>(classes) : sum;
 }
 
 LargestWeight largest_weight(const layers::ModuleState& state) {

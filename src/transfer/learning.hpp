@@ -7,14 +7,15 @@
 
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/module.hpp"
+#include "rtl/transfer/loss.hpp"
 
 namespace rtl::transfer::detail {
 
 /// A model's evaluation on its training samples, batch by batch.
 class LearningCheck {
  public:
-  /// Classes, or numbers of a real target.
-  explicit LearningCheck(std::int64_t outputs) : outputs_(static_cast<std::size_t>(outputs)) {}
+  /// Classes, or numbers of a real target; the loss is one for them.
+  LearningCheck(std::int64_t outputs, const Loss& loss) : outputs_(static_cast<std::size_t>(outputs)), loss_of_(loss) {}
   /// logits [m, outputs] row by row, and the labels of those samples ..
   void add(const std::vector<double>& logits, const std::int32_t* labels);
   /// .. or standardised predictions, and the targets [m, outputs].
@@ -27,7 +28,10 @@ class LearningCheck {
   double mean_loss() const { return loss_ / static_cast<double>(samples_); }
 
  private:
+  double loss_of_row(const double* logits, std::size_t label) const;
+
   std::size_t outputs_;
+  Loss loss_of_;
   std::int64_t samples_ = 0;
   std::size_t predicted_ = 0;
   std::vector<double> first_;
@@ -36,11 +40,10 @@ class LearningCheck {
   double loss_ = 0;
 };
 
-/// Mean square of standardised targets: the loss of predicting their mean.
-double mean_square(const std::vector<float>& targets);
-
-/// Mean cross-entropy of giving each class its share of the labels: what can be had without looking at the inputs.
-double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t classes);
+/// Mean loss of predicting the mean of standardised targets, squared or huber: what can be had without the inputs ..
+double loss_of_mean(const std::vector<float>& targets, const Loss& loss);
+/// .. and that of giving each class its share of the labels, cross_entropy or bce.
+double loss_of_shares(const std::vector<std::int32_t>& labels, std::int64_t classes, const Loss& loss);
 
 /// The parameter with the element of largest magnitude.
 struct LargestWeight {

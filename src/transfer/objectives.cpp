@@ -51,27 +51,54 @@ void check_alike(const char* call, const Value& x, const Value& y) {
   }
 }
 
+/// softplus(z) - z y.
+Value cross_entropies(const Value& logits, const Value& labels) {
+  check_alike("binary_cross_entropy", logits, labels);
+  return graph::subtract(softplus(logits), graph::multiply(logits, labels));
+}
+
+/// With q = min(|r|, delta): q^2 / 2 + delta (|r| - q).
+Value hubers(const Value& predicted, const Value& wanted, double delta) {
+  check_alike("huber", predicted, wanted);
+  if (!(delta > 0)) throw ValueError(fmt::format("huber: delta is {}; it must be above 0", delta));
+  const Value size = graph::absolute(graph::subtract(predicted, wanted));
+  const Value near = graph::minimum(size, graph::fill(size.graph(), delta, size.shape(), size.dtype()));
+  const Value far = graph::scale(graph::subtract(size, near), delta);
+  return graph::add(graph::scale(graph::square(near), 0.5), far);
+}
+
 }  // namespace
 
-/// softplus(z) - z y.
+Value loss_of_each(const Loss& loss, const Value& outputs, const Value& wanted) {
+  const auto mean = [](const Value& elements) { return graph::mean(elements, {.axes = {-1}}); };
+  switch (loss.kind) {
+    case LossKind::cross_entropy:
+      check_alike("loss_of_each", outputs, wanted);
+      return cross_entropy_of_each(outputs, wanted);
+    case LossKind::bce:
+      return mean(cross_entropies(outputs, wanted));
+    case LossKind::squared:
+      check_alike("loss_of_each", outputs, wanted);
+      return mean(graph::square(graph::subtract(outputs, wanted)));
+    case LossKind::huber:
+      return mean(hubers(outputs, wanted, loss.huber_delta));
+    case LossKind::automatic:
+      break;
+  }
+  throw ValueError(fmt::format("loss_of_each: the loss is {}", to_string(loss.kind)));
+}
+
 Value binary_cross_entropy(const Value& logits, bool label) {
   const Value loss = softplus(logits);
   return graph::mean(label ? graph::subtract(loss, logits) : loss);
 }
 
 Value binary_cross_entropy(const Value& logits, const Value& labels) {
-  check_alike("binary_cross_entropy", logits, labels);
-  return graph::reshape(graph::mean(graph::subtract(softplus(logits), graph::multiply(logits, labels))), {1});
+  return graph::reshape(graph::mean(cross_entropies(logits, labels)), {1});
 }
 
-/// With q = min(|r|, delta): q^2 / 2 + delta (|r| - q).
 Value huber(const Value& predicted, const Value& wanted, double delta) {
-  check_alike("huber", predicted, wanted);
-  if (!(delta > 0)) throw ValueError(fmt::format("huber: delta is {}; it must be above 0", delta));
-  const Value size = graph::absolute(graph::subtract(predicted, wanted));
-  const Value near = graph::minimum(size, graph::fill(size.graph(), delta, size.shape(), size.dtype()));
-  const Value far = graph::scale(graph::subtract(size, near), delta);
-  return graph::reshape(graph::mean(graph::add(graph::scale(graph::square(near), 0.5), far)), {1});
+  return graph::reshape(graph::mean(hubers(predicted, wanted, delta)), {1});
 }
 
 namespace {

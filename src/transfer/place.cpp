@@ -9,6 +9,7 @@
 #include "rtl/graph/operations.hpp"
 #include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/sparse.hpp"
+#include "rtl/layers/initialization.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -124,8 +125,17 @@ graph::Value InputGather::record(std::span<const graph::Value> tables, const gra
     return graph::gather_batch(table, order, counters, count, dtype(activations));
   }
   graph::Graph& graph = table.graph();
-  return graph::gather_batch_images(table, order, counters, count, graph.constant("channel scale", scale_),
-                                    graph.constant("channel shift", shift_), activations);
+  return graph::gather_batch_images(table, order, counters, count, scale(graph), shift(graph), activations);
+}
+
+graph::Value InputGather::record_augmented(std::span<const graph::Value> tables, const graph::Value& order,
+                                           const graph::Value& counters, std::int64_t count, DType activations,
+                                           const kernels::ImageAugmentation& augmentation,
+                                           const std::string& name) const {
+  if (!augmentation.any()) return record(tables, order, counters, count, activations);
+  graph::Graph& graph = tables.front().graph();
+  return graph::gather_augmented_images(tables.front(), order, counters, count, scale(graph), shift(graph), activations,
+                                        augmentation, layers::stream_of(name));
 }
 
 Tensor counting_rows(std::int64_t count, const Device& device) {

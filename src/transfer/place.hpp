@@ -9,6 +9,7 @@
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/graph/graph.hpp"
+#include "rtl/kernels/image_augmentation.hpp"
 #include "rtl/layers/network.hpp"
 
 namespace rtl::transfer::detail {
@@ -78,6 +79,10 @@ class InputGather {
   /// counters' beginning of the batch on.
   graph::Value record(std::span<const graph::Value> tables, const graph::Value& order, const graph::Value& counters,
                       std::int64_t count, DType activations) const;
+  /// The same of images, with what the counters and `name` draw happening to them.
+  graph::Value record_augmented(std::span<const graph::Value> tables, const graph::Value& order,
+                                const graph::Value& counters, std::int64_t count, DType activations,
+                                const kernels::ImageAugmentation& augmentation, const std::string& name) const;
 
  private:
   kernels::SparseRows entries() const;  ///< as the normalisation has them
@@ -86,6 +91,9 @@ class InputGather {
   const data::Dataset& dataset_;
   DType dtype_;
   Device device_;
+  graph::Value scale(graph::Graph& graph) const { return graph.constant("channel scale", scale_); }
+  graph::Value shift(graph::Graph& graph) const { return graph.constant("channel shift", shift_); }
+
   graph::Storage scale_, shift_;  ///< of images
   Tensor standardized_;           ///< of vectors, or of the entries of sparse ones ..
   Tensor background_;             ///< .. which are this elsewhere

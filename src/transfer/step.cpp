@@ -224,14 +224,15 @@ std::vector<double> TrainingStep::losses() const {
 
 /// The tables of one data set, at the next rows of an order.
 Batch TrainingStep::gather_inputs(const std::vector<Value>& tables, bool source, const Value& order,
-                                  const Value& counters, std::int64_t count) const {
+                                  const Value& counters, std::int64_t count, const std::string& augmentation) const {
   Batch batch;
   const InputGather* inputs = source ? replicas_.front().source_inputs : replicas_.front().inputs;
   for (std::size_t i = 0; i < tables.size() - (weighted_ ? 1 : 0); ++i) {
     if (tables_[i].source != source) continue;
     if (inputs != nullptr && !batch.inputs.defined()) {
       const std::size_t parts = inputs->tables().size();
-      batch.inputs = inputs->record(std::span(tables).subspan(i, parts), order, counters, count, activations_);
+      batch.inputs = inputs->record_augmented(std::span(tables).subspan(i, parts), order, counters, count, activations_,
+                                              replicas_.front().augmentation, augmentation);
       i += parts - 1;
     } else {
       batch.features.push_back(graph::gather_batch(tables[i], order, counters, count, activations_));
@@ -242,7 +243,7 @@ Batch TrainingStep::gather_inputs(const std::vector<Value>& tables, bool source,
 
 LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source, const Value& order,
                                    const Value& counters, std::int64_t count) const {
-  LabelledBatch batch{gather_inputs(tables, source, order, counters, count), {}};
+  LabelledBatch batch{gather_inputs(tables, source, order, counters, count, source ? "source images" : "images"), {}};
   graph::Graph& graph = order.graph();
   const auto weights_at = [&](const Value& rows) {
     return graph::gather_batch(tables.back(), rows, counters, count, DType::f32);
@@ -254,7 +255,7 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
     const Value all = graph.variable("shares", shares_.storage);
     const Value positions = graph.constant("positions", counting_rows(all.extent(0), device_));
     shares = graph::gather_batch(all, positions, counters, count, DType::f32);
-    const Batch other = gather_inputs(tables, source, partners, counters, count);
+    const Batch other = gather_inputs(tables, source, partners, counters, count, "mixed images");
     if (batch.inputs.defined()) batch.inputs = mixed(batch.inputs, other.inputs, shares);
     for (std::size_t k = 0; k < other.features.size(); ++k) {
       batch.features[k] = mixed(batch.features[k], other.features[k], shares);
@@ -270,7 +271,8 @@ LabelledBatch TrainingStep::gather(const std::vector<Value>& tables, bool source
                      count,
                      data.dataset->outputs(),
                      weights,
-                     replicas_.front().label_smoothing};
+                     replicas_.front().label_smoothing,
+                     replicas_.front().loss};
     if (shares.defined()) batch.targets.mix(partners, shares);
   }
   return batch;

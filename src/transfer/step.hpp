@@ -27,7 +27,9 @@ struct StepReplica {
   std::size_t numbers = 0;  ///< of Trainable::epoch_numbers
   double clip_norm = 0;     ///< as TrainingOptions has it
   double label_smoothing = 0;
-  bool mixed = false;      ///< by mixup
+  Loss loss = {};
+  bool mixed = false;                            ///< by mixup
+  kernels::ImageAugmentation augmentation = {};  ///< as TrainingOptions has it
   ConstView weights = {};  ///< f32 [n, 1] of all samples, of mean 1; not defined where all count alike
 };
 
@@ -107,8 +109,9 @@ class TrainingStep {
   std::vector<graph::Value> record(graph::Graph& graph, std::int64_t count) const;
   LabelledBatch gather(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
                        const graph::Value& counters, std::int64_t count) const;
+  /// `augmentation` names what is drawn for the images.
   Batch gather_inputs(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
-                      const graph::Value& counters, std::int64_t count) const;
+                      const graph::Value& counters, std::int64_t count, const std::string& augmentation) const;
   void record_updates(const graph::Value& counters, std::span<const graph::Value> objectives) const;
   std::unique_ptr<graph::Execution> make_execution(std::int64_t count);
 

@@ -9,33 +9,39 @@
 namespace rtl::transfer {
 
 BatchTargets::BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters,
-                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights, double smoothing)
+                           std::int64_t rows, std::int64_t outputs, const graph::Value& weights, double smoothing,
+                           const Loss& loss)
     : table_(table),
       order_(order),
       counters_(counters),
       weights_(weights),
       rows_(rows),
       outputs_(outputs),
-      smoothing_(smoothing) {}
+      smoothing_(smoothing),
+      loss_(loss.of(table.rank() == 2)) {}
 
 bool BatchTargets::real() const { return table_.rank() == 2; }
 
 graph::Value BatchTargets::loss(const graph::Value& outputs) const {
   const graph::Value predicted = graph::cast(outputs, parameter_dtype(outputs.dtype()));
-  if (!real() && !weights_.defined() && smoothing_ == 0 && !shares_.defined()) {
+  const bool plain = !weights_.defined() && smoothing_ == 0 && !shares_.defined();
+  if (plain && loss_.kind == LossKind::cross_entropy) {
     return graph::cross_entropy_batch(predicted, table_, order_, counters_);
   }
-  if (!real()) {
-    const graph::Value shares = graph::cast(class_shares(), predicted.dtype());
-    const graph::Value each = objectives::cross_entropy_of_each(predicted, shares);
-    if (!weights_.defined()) return graph::reshape(graph::mean(each), {1});
-    return graph::mean(graph::multiply(each, graph::cast(graph::reshape(weights_, {rows_}), each.dtype())));
+  const graph::Value wanted = graph::cast(real() ? values() : class_shares(), predicted.dtype());
+  if (loss_.kind == LossKind::squared) {
+    const graph::Value squares = graph::square(graph::subtract(predicted, wanted));
+    if (!weights_.defined()) return graph::mean(squares);
+    return graph::mean(
+        graph::multiply(squares, graph::broadcast(graph::cast(weights_, squares.dtype()), squares.shape())));
   }
-  const graph::Value expected = graph::cast(values(), predicted.dtype());
-  const graph::Value squares = graph::square(graph::subtract(predicted, expected));
-  if (!weights_.defined()) return graph::mean(squares);
-  return graph::mean(
-      graph::multiply(squares, graph::broadcast(graph::cast(weights_, squares.dtype()), squares.shape())));
+  const graph::Value each = loss_of_each(predicted, wanted);
+  if (!weights_.defined()) return graph::reshape(graph::mean(each), {1});
+  return graph::mean(graph::multiply(each, graph::cast(graph::reshape(weights_, {rows_}), each.dtype())));
+}
+
+graph::Value BatchTargets::loss_of_each(const graph::Value& outputs, const graph::Value& wanted) const {
+  return objectives::loss_of_each(loss_, outputs, wanted);
 }
 
 void BatchTargets::mix(const graph::Value& order, const graph::Value& shares) {

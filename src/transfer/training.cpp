@@ -33,6 +33,23 @@ void check_features(const Device& device, const TrainingData& data) {
   }
 }
 
+void check_loss(const Loss& loss, const data::Dataset& dataset) {
+  const bool real = dataset.is_regression();
+  if (loss.suits(real)) return;
+  throw ValueError(fmt::format("train: loss is {}, but {} has {}, which take {}", to_string(loss.kind), dataset.name,
+                               real ? "real targets" : "classes", real ? "squared or huber" : "cross-entropy or bce"));
+}
+
+void check_augmentation(const kernels::ImageAugmentation& augmentation, const data::Dataset& dataset) {
+  if (!augmentation.any()) return;
+  if (!dataset.has_images()) {
+    throw ValueError(fmt::format("train: augment is {}, but {} has {}; only images can be augmented",
+                                 to_string(augmentation), dataset.name, dataset.has_tokens() ? "tokens" : "vectors"));
+  }
+  const std::string fault = augmentation.fault(dataset.inputs.extent(1), dataset.inputs.extent(2));
+  if (!fault.empty()) throw ValueError(fmt::format("train: augment is {}: {}", to_string(augmentation), fault));
+}
+
 bool alike_state(const layers::ModuleState& x, const layers::ModuleState& y) {
   const auto alike = [](const layers::NamedParameter& p, const layers::NamedParameter& q) {
     return p.name == q.name && p.value().shape() == q.value().shape() && p.value().dtype() == q.value().dtype() &&
@@ -99,6 +116,8 @@ class Trainings {
       throw ValueError(fmt::format("train: mixup is {}, but {} has tokens, which cannot be mixed",
                                    replica.options.mixup, replica.data.dataset->name));
     }
+    check_loss(replica.options.loss, *replica.data.dataset);
+    check_augmentation(replica.options.augment, *replica.data.dataset);
     for (const auto& [name, value] : {std::pair{"label_flips", replica.options.label_flips},
                                       std::pair{"label_smoothing", replica.options.label_smoothing}}) {
       if (value == 0 || !replica.data.dataset->is_regression()) continue;
@@ -201,8 +220,10 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
       {a.batch_size == b.batch_size, "the batch size"},
       {a.optimizer == b.optimizer && a.momentum == b.momentum && a.nesterov == b.nesterov, "the optimizer's rule"},
       {a.clip_norm == b.clip_norm, "the clipping of gradients"},
+      {a.loss == b.loss, "the loss"},
       {a.label_smoothing == b.label_smoothing, "the label smoothing"},
       {(a.mixup > 0) == (b.mixup > 0), "whether there is mixup"},
+      {a.augment == b.augment, "the augmentation"},
       {a.ema == b.ema, "the average of the weights"},
       {a.precision == b.precision, "the precision"},
       {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},

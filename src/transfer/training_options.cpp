@@ -46,10 +46,23 @@ void TrainingOptions::visit(OptionVisitor& option) {
          "source's, in fine-tune and its like and in probe with the source's own head");
   option("clip_norm", clip_norm, Range::at_least(0),
          "largest norm of all gradients together, to which they are scaled down; 0: they are not");
+  option(
+      "loss", loss.kind,
+      {to_string(LossKind::automatic), to_string(LossKind::cross_entropy), to_string(LossKind::bce),
+       to_string(LossKind::squared), to_string(LossKind::huber)},
+      "what is minimised: of classes cross-entropy, or bce, for each class against all others; of real targets squared "
+      "or huber; auto: the first of either");
+  option("huber_delta", loss.huber_delta, Range::above(0),
+         "of huber: the error, in deviations of the targets, from which on the loss grows in proportion to it");
   option("label_smoothing", label_smoothing, Range::from_below(0, 1),
          "share of a sample that cross-entropies spread over all classes");
   option("mixup", mixup, Range::at_least(0),
          "alpha of mixup, which mixes samples of a batch by a share from Beta(alpha, alpha); 0: it does not");
+  option(
+      "augment", augment, &to_string, &parse_augmentation,
+      "none, or what happens to images while a network trains, with commas between: crop=P (random, of the image with "
+      "P black pixels around it), resized_crop=S (random, of S to all of the area, enlarged), flip (left to right), "
+      "brightness=B (times 1 - B to 1 + B), cutout=N (zeros in a square of N pixels)");
   option("ema", ema, Range::from_below(0, 1),
          "decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: the last "
          "weights are");

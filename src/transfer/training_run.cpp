@@ -166,7 +166,9 @@ void TrainingRun::warn(std::string note) {
 void TrainingRun::add_warnings() {
   warn(describe_constant_columns(data_.normalization));
   if (epoch() == 0) return;
-  const double baseline = targets_.empty() ? loss_of_shares(labels_, data_.dataset->classes) : mean_square(targets_);
+  const Loss loss = options_.loss.of(!targets_.empty());
+  const double baseline =
+      targets_.empty() ? loss_of_shares(labels_, data_.dataset->classes, loss) : loss_of_mean(targets_, loss);
   const LearningCheck check = evaluate(baseline);
   if (check.constant()) warn(describe_constant_prediction(*data_.dataset, check.predicted()));
   if (doubtful(baseline)) warn(describe_nothing_learned(check.mean_loss(), baseline));
@@ -179,7 +181,7 @@ bool TrainingRun::doubtful(double baseline) const { return outcome_.record.losse
 /// On the training samples: all of them where there is doubt, else until two predictions differ.
 LearningCheck TrainingRun::evaluate(double baseline) {
   OutputsPlan plan(model_, device_, dtype_);
-  LearningCheck check(data_.dataset->outputs());
+  LearningCheck check(data_.dataset->outputs(), options_.loss.of(!targets_.empty()));
   const std::int64_t samples = data_.dataset->size();
   const Tensor rows = counting_rows(samples, device_);
   for (std::int64_t begin = 0; begin < samples && (check.constant() || doubtful(baseline));) {

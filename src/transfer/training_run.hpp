@@ -48,7 +48,9 @@ class TrainingRun {
             numbers_,
             options_.clip_norm,
             options_.label_smoothing,
+            options_.loss,
             options_.mixup > 0,
+            options_.augment,
             weights_.defined() ? weights_.view() : ConstView()};
   }
   DType activations() const { return activation_dtype(options_.precision, dtype_); }

@@ -30,9 +30,10 @@ void write_points(const Workplace& place) {
 Words training_flags() {
   const transfer::TrainingOptions options;
   [[maybe_unused]] const auto& [epochs, batch_size, seed, learning_rate, momentum, nesterov, optimizer, weight_decay,
-                                l2sp_strength, clip_norm, label_smoothing, mixup, ema, schedule, schedule_epochs,
-                                schedule_factor, warmup_epochs, precision, label_flips, flip_each_epoch, flip_seed,
-                                checkpoint, checkpoint_interval, resume, progress, notice, stop] = options;
+                                l2sp_strength, clip_norm, loss, label_smoothing, mixup, augment, ema, schedule,
+                                schedule_epochs, schedule_factor, warmup_epochs, precision, label_flips,
+                                flip_each_epoch, flip_seed, checkpoint, checkpoint_interval, resume, progress, notice,
+                                stop] = options;
   return {"--epochs",
           "--batch-size",
           "--seed",  // and --first-seed
@@ -43,8 +44,10 @@ Words training_flags() {
           "--weight-decay",
           "--l2sp-strength",
           "--clip-norm",
+          "--loss",  // and --huber-delta
           "--label-smoothing",
           "--mixup",
+          "--augment",
           "--ema",
           "--schedule",
           "--schedule-epochs",
@@ -110,6 +113,8 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
                            {"--optimizer", "adamw"},
                            {"--optimizer", "schedule-free-adamw"},
                            {"--clip-norm", "0.1"},
+                           {"--loss", "bce"},
+                           {"--loss", "bce", "--label-smoothing", "0.2"},
                            {"--label-smoothing", "0.2"},
                            {"--mixup", "0.4"},
                            {"--warmup-epochs", "2.5"},
@@ -139,12 +144,43 @@ TEST(TrainingFlags, EachOfPretrainChangesTheResult) {
       << unknown.errors;
 }
 
+TEST(TrainingFlags, LossesAreForTheirTargets) {
+  const Workplace place;
+  write_points(place);
+  const std::string real = "csv:points.csv?label=small&target=real&drop=kind";
+  const auto run = [&](const std::string& data, const Words& more) {
+    Words arguments{"pretrain", "--data", data,        "--model", "mlp:4",  "--epochs", "4",
+                    "--out",    "m",      "--threads", "1",       "--json", "m.json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return place.run(arguments);
+  };
+  std::vector<std::vector<double>> seen;
+  for (const Words& more : {Words{}, Words{"--loss", "huber"}, Words{"--loss", "huber", "--huber-delta", "0.3"}}) {
+    const Outcome outcome = run(real, more);
+    ASSERT_EQ(outcome.code, 0) << outcome.errors;
+    seen.push_back(place.json("m.json").at("losses").get<std::vector<double>>());
+  }
+  EXPECT_NE(seen[0], seen[1]);
+  EXPECT_NE(seen[1], seen[2]);
+  EXPECT_EQ(place.json("m.json").at("training").at("loss"), "huber");
+  EXPECT_EQ(place.json("m.json").at("training").at("huber_delta"), "0.3");
+  ASSERT_EQ(run(real, {"--loss", "squared"}).code, 0);
+  EXPECT_EQ(place.json("m.json").at("losses").get<std::vector<double>>(), seen[0]);
+  const Outcome wrong = run(real, {"--loss", "bce"}), other = run(points, {"--loss", "huber"});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.errors.find("has real targets, which take squared or huber"), std::string::npos) << wrong.errors;
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.errors.find("has classes, which take cross-entropy or bce"), std::string::npos) << other.errors;
+}
+
 TEST(TrainingFlags, BadValuesAreNamed) {
   const Workplace place;
   write_points(place);
   const std::pair<Words, const char*> faults[] = {
       {{"--clip-norm", "-1"}, "--clip-norm: clip_norm must be a number of at least 0, not '-1'"},
       {{"--label-smoothing", "1"}, "--label-smoothing: label_smoothing must be a number in [0, 1), not '1'"},
+      {{"--loss", "hinge"}, "--loss: loss must be one of auto, cross-entropy, bce, squared, huber, not 'hinge'"},
+      {{"--huber-delta", "0"}, "--huber-delta: huber_delta must be a number above 0, not '0'"},
       {{"--ema", "x"}, "--ema: ema must be a number in [0, 1), not 'x'"},
       {{"--warmup-epochs", "-1"}, "--warmup-epochs: warmup_epochs must be a number of at least 0, not '-1'"},
       {{"--optimizer", "schedule-free-adamw", "--schedule", "step"}, "schedule-free-adamw needs constant"},
@@ -177,7 +213,7 @@ TEST(TrainingFlags, EachOfTransferChangesTheResult) {
         Words{"--feature-storage", "f16"}, Words{"--feature-storage", "int8"}, Words{"--precision", "bf16"},
         Words{"--head-start", "pretrained", "--l2sp-strength", "3"}, Words{"--clip-norm", "0.1"},
         Words{"--label-smoothing", "0.2"}, Words{"--mixup", "0.4"}, Words{"--warmup-epochs", "2"},
-        Words{"--optimizer", "schedule-free-adamw"}}) {
+        Words{"--loss", "bce"}, Words{"--optimizer", "schedule-free-adamw"}}) {
     const auto changed = losses(change);
     for (const auto& other : seen) EXPECT_NE(changed, other) << change[0];
     seen.push_back(changed);

@@ -60,7 +60,7 @@ TEST(Rows, GatherAndScatter) {
 struct Batch {
   static constexpr std::int64_t table_rows = 11, length = 7, epoch = 31, count = 9;
   std::shared_ptr<Graph> graph;
-  Value order, counters, batch, images;
+  Value order, counters, batch, images, augmented;
   Tensor table, pictures;
 
   explicit Batch(const Device& device) : graph(std::make_shared<Graph>(device)) {
@@ -75,11 +75,14 @@ struct Batch {
     order = graph->input("order", {epoch}, DType::i64);
     counters = graph->input("counters", {kernels::Counters::count}, DType::i64);
     batch = gather_batch(graph->constant("table", table.clone()), order, counters, count, DType::f64);
-    images = gather_batch_images(graph->constant("pictures", pictures.clone()), order, counters, count,
-                                 graph->constant("scale", draw({3})), graph->constant("shift", draw({3})), DType::f32);
+    const Value table_of_images = graph->constant("pictures", pictures.clone());
+    const Value scale = graph->constant("scale", draw({3})), shift = graph->constant("shift", draw({3}));
+    images = gather_batch_images(table_of_images, order, counters, count, scale, shift, DType::f32);
+    augmented = gather_augmented_images(table_of_images, order, counters, count, scale, shift, DType::f32,
+                                        {.crop = 1, .flip = true, .brightness = 0.5}, 77);
   }
-  std::array<std::vector<double>, 2> run(const Tensor& orders, const Tensor& states, const PlanOptions& options) const {
-    Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{batch, images}, options));
+  std::array<std::vector<double>, 3> run(const Tensor& orders, const Tensor& states, const PlanOptions& options) const {
+    Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{batch, images, augmented}, options));
     execution.bind(order, orders.view());
     execution.bind(counters, states.view());
     execution.run();
@@ -91,7 +94,7 @@ struct Batch {
       const std::vector<float> values = host.to_vector<float>();
       return std::vector<double>(values.begin(), values.end());
     };
-    return {numbers(batch), numbers(images)};
+    return {numbers(batch), numbers(images), numbers(augmented)};
   }
 };
 
@@ -102,7 +105,7 @@ TEST(Rows, BatchesStartWhereTheCountersSay) {
   const Rows orders(drawn.begin(), drawn.end());
   const std::array<std::int64_t, replicas> begins = {0, 13, Batch::epoch - Batch::count};
   Rows states;
-  for (const std::int64_t begin : begins) states.insert(states.end(), {1, 2, begin, 3});
+  for (const std::int64_t begin : begins) states.insert(states.end(), {1, 2 + begin, begin, 3});
   for (const Device& device : devices()) {
     SCOPED_TRACE(device.name());
     const Batch batch(device);
@@ -119,7 +122,8 @@ TEST(Rows, BatchesStartWhereTheCountersSay) {
         const std::int64_t at = order[static_cast<std::size_t>(row)] * Batch::length;
         ASSERT_EQ(alone[0][i], table[static_cast<std::size_t>(at) + i % Batch::length]) << "replica " << r;
       }
-      for (std::size_t result = 0; result < 2; ++result) {
+      EXPECT_NE(alone[1], alone[2]);
+      for (std::size_t result = 0; result < 3; ++result) {
         const auto size = static_cast<std::ptrdiff_t>(alone[result].size());
         const auto begin = together[result].begin() + r * size;
         EXPECT_EQ(std::vector<double>(begin, begin + size), alone[result]) << "replica " << r;
@@ -130,8 +134,9 @@ TEST(Rows, BatchesStartWhereTheCountersSay) {
 
 TEST(Rows, GathersOfAPlanWithReplicasAreOneLaunch) {
   const Batch batch(Device::cpu(1));
-  const Plan plan(batch.graph, {batch.batch, batch.images}, {.replicas = 5, .replicated = {batch.counters}});
-  EXPECT_EQ(plan.facts().launches, 2);
+  const Plan plan(batch.graph, {batch.batch, batch.images, batch.augmented},
+                  {.replicas = 5, .replicated = {batch.counters}});
+  EXPECT_EQ(plan.facts().launches, 3);
 }
 
 /// Rows 1 and 3 of four have entries; `length` columns.
@@ -263,6 +268,14 @@ TEST(Rows, FaultsNameShapesAndTypes) {
   EXPECT_THROW(sparse({offsets, columns, x, x, 9}, 2, DType::f32), ShapeError);
   EXPECT_THROW(sparse({offsets, columns, x, {}, 0}, 2, DType::f32), ShapeError);
   EXPECT_THROW(sparse({offsets, columns, x, {}, 9}, 6, DType::f32), ShapeError);
+  const Value images = graph.input("images", {5, 4, 6, 1}, DType::u8), one = graph.input("one", {1}, DType::f32);
+  const auto augmented = [&](std::int64_t count, const Value& states, const kernels::ImageAugmentation& augmentation) {
+    return gather_augmented_images(images, order, states, count, one, one, DType::f32, augmentation, 1);
+  };
+  EXPECT_EQ(augmented(2, counters, {.crop = 3}).shape(), (Shape{2, 4, 6, 1}));
+  EXPECT_THROW(augmented(2, counters, {.crop = 4}), ValueError);
+  EXPECT_THROW(augmented(6, counters, {}), ShapeError);
+  EXPECT_THROW(augmented(2, x, {}), DTypeError);
   EXPECT_THROW(scatter_add_rows(table, graph.input("rows", {4}, DType::i32), 9), ShapeError);
   EXPECT_THROW(dropout(x, 1.0, 1, counters), ValueError);
   EXPECT_THROW(dropout(x, 0.5, 1, graph.input("short", {2}, DType::i64)), ShapeError);

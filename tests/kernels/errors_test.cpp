@@ -218,6 +218,16 @@ const Fault image_faults[] = {
      [](Operands& t) {
        gather_images(t.device, t({2, 4, 4, 3}), t({1}, DType::i64), t({3}), t({3}), t({1, 4, 4, 3}));
      }},
+    {"gather_augmented_images", "DeviceError", "'counters' is missing",
+     [](Operands& t) {
+       gather_augmented_images(t.device, t({2, 4, 4, 3}, DType::u8), t({1}, DType::i64), t({3}), t({3}), {}, 1, {},
+                               t({1, 4, 4, 3}));
+     }},
+    {"gather_augmented_images", "ValueError", "crop is 4, but must be below 4",
+     [](Operands& t) {
+       gather_augmented_images(t.device, t({2, 4, 4, 3}, DType::u8), t({1}, DType::i64), t({3}), t({3}), {.crop = 4}, 1,
+                               t({4}, DType::i64), t({1, 4, 4, 3}));
+     }},
 };
 
 const Fault norm_faults[] = {

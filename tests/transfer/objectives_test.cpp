@@ -204,6 +204,12 @@ TEST(Objectives, RefuseWhatDoesNotBelongTogether) {
   EXPECT_THROW(objectives::binary_cross_entropy(x, zeros({3, 2}, DType::f32)), ShapeError);
   EXPECT_THROW(objectives::binary_cross_entropy(x, zeros({2, 3}, DType::f64)), DTypeError);
   EXPECT_THROW(objectives::huber(x, zeros({2}, DType::f32)), ShapeError);
+  for (const LossKind kind : {LossKind::cross_entropy, LossKind::bce, LossKind::squared, LossKind::huber}) {
+    EXPECT_EQ(objectives::loss_of_each({kind}, x, zeros({2, 3}, DType::f32)).shape(), Shape{2});
+    EXPECT_THROW(objectives::loss_of_each({kind}, x, zeros({3, 2}, DType::f32)), ShapeError);
+    EXPECT_THROW(objectives::loss_of_each({kind}, x, zeros({2, 3}, DType::f64)), DTypeError);
+  }
+  EXPECT_THROW(objectives::loss_of_each({}, x, zeros({2, 3}, DType::f32)), ValueError);
   for (const double delta : {0.0, -1.0, std::nan("")}) {
     EXPECT_THROW(objectives::huber(x, zeros({2, 3}, DType::f32), delta), ValueError);
   }

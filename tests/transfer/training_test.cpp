@@ -288,8 +288,9 @@ TEST(Training, HashIsOfWhatDecidesTheResult) {
   // Another value of each option, of its choices or in every range that there is.
   for (const OptionInfo& info : describe_options<TrainingOptions>()) {
     TrainingOptions other;
-    const std::string number = info.range.ends_with(")") ? "0.5" : "1";
-    fill_options(other, {{info.name, info.choices.empty() ? number : info.choices.back()}});
+    const std::string number = info.range.ends_with(")") ? "0.5" : info.default_value == "1" ? "2" : "1";
+    const std::string text = info.name == "augment" ? "flip" : number;
+    fill_options(other, {{info.name, info.choices.empty() ? text : info.choices.back()}});
     EXPECT_EQ(hashes.insert(other.hash()).second, info.name != "checkpoint_interval") << info.name;
   }
   for (const auto& change : {+[](TrainingOptions& options) { options.seed = 1; },

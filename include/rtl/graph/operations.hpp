@@ -17,6 +17,7 @@
 #include "rtl/graph/graph.hpp"
 #include "rtl/kernels/attention.hpp"
 #include "rtl/kernels/conv.hpp"
+#include "rtl/kernels/image_augmentation.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/pool.hpp"
 #include "rtl/kernels/sequence.hpp"
@@ -193,6 +194,12 @@ struct SparseTable {
 /// gather_batch of sparse rows, made dense: [count, width] of `dtype`, f32, f64 or bf16. No gradient.
 Value gather_sparse_batch(const SparseTable& table, const Value& order, const Value& counters, std::int64_t count,
                           DType dtype);
+/// gather_batch_images of images that are changed at random, each by what is drawn for its place in the batch from the
+/// counters' seed and, made of `name` (a hash) and their step, a stream (rtl/kernels/gather.hpp). No gradient. Throws
+/// ValueError for what ImageAugmentation::fault finds.
+Value gather_augmented_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
+                              const Value& scale, const Value& shift, DType dtype,
+                              const kernels::ImageAugmentation& augmentation, std::uint64_t name);
 /// table [rows, ...] of zeros, with values[i] added to row rows[i], where there is one, in a fixed order.
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows);
 

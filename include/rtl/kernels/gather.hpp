@@ -1,7 +1,10 @@
 // Row gather: how mini-batches leave a data set or a feature cache.
 #pragma once
 
+#include <cstdint>
+
 #include "rtl/core/tensor.hpp"
+#include "rtl/kernels/image_augmentation.hpp"
 
 namespace rtl::kernels {
 
@@ -19,6 +22,13 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
 /// out is f32, f64 or bf16 (calculated in f32, rounded once); scale and shift [C] have out's dtype, f32 with bf16.
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters = {});
+
+/// gather_images of images that are changed at random: what becomes of position i of a batch is drawn from the blocks
+/// 2 i and 2 i + 1 of Philox(counters[seed], mix(name, counters[step])), whatever lies there, so it is the same on
+/// every device, for each of R replicas and alone. Each kind of change has draws of its own: one more leaves the others
+/// as they are. Counters are needed. Throws ValueError for what ImageAugmentation::fault finds.
+void gather_augmented_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift,
+                             const ImageAugmentation& augmentation, std::uint64_t name, ConstView counters, View out);
 
 /// table[rows[i]] += values[i]; rows may repeat, the order of additions is fixed; a number that is no row is passed
 /// over. f32, f64.

@@ -10,7 +10,7 @@ namespace rtl::kernels {
 
 /// Positions in a tensor of counters, i64 [Counters::count].
 struct Counters {
-  static constexpr std::int64_t seed = 0;   ///< of dropout
+  static constexpr std::int64_t seed = 0;   ///< of dropout and augmentation
   static constexpr std::int64_t step = 1;   ///< steps done, over all epochs
   static constexpr std::int64_t begin = 2;  ///< where the batch starts in the epoch's order of rows
   static constexpr std::int64_t batch = 3;  ///< number of the batch in the epoch

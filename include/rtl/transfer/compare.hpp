@@ -137,8 +137,9 @@ struct Comparison {
   std::int64_t train_samples = 0;
   std::int64_t test_samples = 0;
   double confidence = 0.95;
-  double l2sp_strength = 0;    ///< as asked for; see StrategyResult::l2sp
-  double feature_seconds = 0;  ///< to compute or read the frozen features of both parts
+  double l2sp_strength = 0;                 ///< as asked for; see StrategyResult::l2sp
+  kernels::ImageAugmentation augment = {};  ///< TrainingOptions::augment
+  double feature_seconds = 0;               ///< to compute or read the frozen features of both parts
   ScratchCheck scratch;
   std::vector<StrategyResult> strategies;  ///< scratch first, its difference zero and undecided
 

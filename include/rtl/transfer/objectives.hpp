@@ -3,8 +3,14 @@
 #pragma once
 
 #include "rtl/graph/operations.hpp"
+#include "rtl/transfer/loss.hpp"
 
 namespace rtl::transfer::objectives {
+
+/// The loss of each sample [m], of outputs [m, outputs] and what they should be, of the same shape: shares of classes,
+/// or real values. cross_entropy as below, the others the mean over the outputs: bce of classes, each for itself
+/// against all others, (o - w)^2, huber as below. `loss` is not automatic. Throws ShapeError, DTypeError, ValueError.
+graph::Value loss_of_each(const Loss& loss, const graph::Value& outputs, const graph::Value& wanted);
 
 /// Logarithm of the softmax over the last axis of x [m, C].
 graph::Value log_softmax(const graph::Value& x);

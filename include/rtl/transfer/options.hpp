@@ -59,6 +59,13 @@ class OptionVisitor {
   void operator()(const char* name, std::int64_t& value, const Range& range, const char* help);
   void operator()(const char* name, bool& value, const char* help);
   void operator()(const char* name, std::string& value, const char* help);
+  /// A value with a text of its own form, of which `read` throws ValueError, naming it, for what it cannot be.
+  template <typename Value>
+  void operator()(const char* name, Value& value, std::string (*write)(const Value&), Value (*read)(const std::string&),
+                  const char* help) {
+    see({name, write(value), {}, {}, help},
+        {[&] { return write(value); }, [&](const std::string& given) { value = read(given); }});
+  }
   template <typename Enumeration>
   void operator()(const char* name, Enumeration& value, const Choices& choices, const char* help) {
     auto index = static_cast<std::size_t>(value);

@@ -10,6 +10,7 @@
 #include "rtl/graph/graph.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
+#include "rtl/transfer/loss.hpp"
 
 namespace rtl::transfer {
 
@@ -24,9 +25,9 @@ class BatchTargets {
   /// `table` holds those of all samples: labels i32 [n], or targets [n, outputs]; the batch is `rows` positions of
   /// `order` (i64) from the counters' beginning of the batch on (rtl/kernels/step_state.hpp). `weights` f32 [m, 1] of
   /// the batch's samples, whose mean over all samples is 1; not defined where all count alike. `smoothing` of labels,
-  /// as TrainingOptions::label_smoothing.
+  /// as TrainingOptions::label_smoothing. `loss` is one for these targets.
   BatchTargets(const graph::Value& table, const graph::Value& order, const graph::Value& counters, std::int64_t rows,
-               std::int64_t outputs, const graph::Value& weights = {}, double smoothing = 0);
+               std::int64_t outputs, const graph::Value& weights = {}, double smoothing = 0, const Loss& loss = {});
 
   /// Mixup: each sample is `shares`, f32 [m, 1], of itself, and the rest of it of the one at its place in `order`,
   /// which is like the constructor's.
@@ -38,9 +39,11 @@ class BatchTargets {
   std::int64_t rows() const noexcept { return rows_; }        ///< m
   std::int64_t outputs() const noexcept { return outputs_; }  ///< classes, or numbers of a real target
 
-  /// The usual loss of outputs [m, outputs]: the mean cross-entropy of logits, or the mean of the squared errors, each
-  /// sample's times its weight; a scalar [1], f32 where outputs are bf16.
+  /// The training's loss of outputs [m, outputs], the mean over the samples of loss_of_each, each sample's times its
+  /// weight; a scalar [1], f32 where outputs are bf16.
   graph::Value loss(const graph::Value& outputs) const;
+  /// The same loss of other samples, without weights: objectives::loss_of_each.
+  graph::Value loss_of_each(const graph::Value& outputs, const graph::Value& wanted) const;
   /// How much each sample is of each class, f32 [m, outputs]: 1 of its own, but for label smoothing and mixup. Throws
   /// ValueError for real targets.
   graph::Value class_shares() const;
@@ -56,6 +59,7 @@ class BatchTargets {
   std::int64_t rows_ = 0;
   std::int64_t outputs_ = 0;
   double smoothing_ = 0;
+  Loss loss_;
 };
 
 /// Samples as a model sees them.

@@ -11,6 +11,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
+#include "rtl/kernels/image_augmentation.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/transfer/options.hpp"
 #include "rtl/transfer/record.hpp"
@@ -23,6 +24,11 @@ namespace rtl::transfer {
 enum class ScheduleKind : std::uint8_t { constant, step, cosine };
 std::string to_string(ScheduleKind kind);
 ScheduleKind parse_schedule(const std::string& text);  ///< Throws ValueError, listing the names.
+
+/// "crop=4,flip", by the members' names, those that do nothing left out; "none".
+std::string to_string(const kernels::ImageAugmentation& augmentation);
+/// Of parts in any order, with commas between. Throws ValueError, saying what is possible.
+kernels::ImageAugmentation parse_augmentation(const std::string& text);
 
 /// What a progress callback is told, once an epoch.
 struct Progress {
@@ -37,7 +43,8 @@ struct Progress {
 struct TrainingOptions {
   std::int64_t epochs = 30;
   std::int64_t batch_size = 64;
-  /// Draws initial weights (by tensor name), shuffles (by epoch), dropout masks (by step) and label flips.
+  /// Draws initial weights (by tensor name), shuffles (by epoch), dropout masks and augmentation (by step) and label
+  /// flips.
   std::uint64_t seed = 0;
   double learning_rate = 0.01;
   double momentum = 0.9;  ///< SGD only
@@ -50,14 +57,22 @@ struct TrainingOptions {
   /// The gradients of all trained parameters are scaled down together where their Euclidean norm is above this
   /// (Pascanu, Mikolov and Bengio 2013); 0: never.
   double clip_norm = 0;
-  /// e of label smoothing: cross-entropies take a sample's class as 1 - e + e/C of a class, and each other as e/C
-  /// (Szegedy et al. 2016).
+  /// Of classes cross_entropy, or bce: each class as a question of its own, the mean over the classes; of real targets,
+  /// which are standardised, squared, or huber with its delta. Automatic: the first of either.
+  Loss loss = {};
+  /// e of label smoothing: cross-entropies, bce too, take a sample's class as 1 - e + e/C of a class, and each other as
+  /// e/C (Szegedy et al. 2016).
   double label_smoothing = 0;
   /// alpha of mixup (Zhang et al. 2018): each sample of a batch is mixed with the one behind it in the batch, the last
   /// with the first, in shares s and 1 - s with s drawn from Beta(alpha, alpha) for each batch, by seed and epoch; so
   /// are its features, its weight and its target, which for classes gives s CE(y1) + (1 - s) CE(y2). A second data set
   /// is not mixed. 0: none. Not for tokens.
   double mixup = 0;
+  /// What happens to images on their way into a batch, drawn by seed, step and place in the batch; to those of a second
+  /// data set too, and apart to those that mixup adds. Models see it that take the inputs; frozen features, and all
+  /// that was computed of the samples before, stay those of the samples as they are, and so do evaluations. Images
+  /// only.
+  kernels::ImageAugmentation augment = {};
   /// Decay of an exponential moving average of the trained parameters, which starts at the weights at the call and
   /// stands in their place at the end (kernels::OptimizerState::average_decay); 0: none. Running statistics of batch
   /// norm are those of the training.
@@ -124,13 +139,13 @@ class TrainingDiverged : public Error {
   double learning_rate_;
 };
 
-/// Minimises the mean cross-entropy. Epoch e visits the samples in the order of data::BatchSampler(size, batch_size,
-/// seed); in networks with batch norm a last batch of one sample joins the one before it; step t draws
-/// its dropout masks from (seed, t). A step is recorded and planned once, and allocates nothing. The same arguments
-/// give the same bytes on the same device with the same number of threads. Nothing is copied to the host within an
-/// epoch but the losses at its end. Throws ValueError for an empty data set, one class, fewer samples than classes or
-/// NaN in the features, and for label flips or label smoothing with real targets, for mixup
-/// of tokens, TrainingDiverged for a loss or, at a
+/// Minimises the mean of TrainingOptions::loss. Epoch e visits the samples in the order of data::BatchSampler(size,
+/// batch_size, seed); in networks with batch norm a last batch of one sample joins the one before it; step t draws its
+/// dropout masks from (seed, t). A step is recorded and planned once, and allocates nothing. The same arguments give
+/// the same bytes on the same device with the same number of threads. Nothing is copied to the host within an epoch but
+/// the losses at its end. Throws ValueError for an empty data set, one class, fewer samples than classes or NaN in the
+/// features, for a loss of the other kind of targets, label flips or label smoothing with real targets, for mixup of
+/// tokens, and for augmentation of what are no images, or too small ones; TrainingDiverged for a loss or, at a
 /// checkpoint or the end, a weight or an output that is not finite.
 TrainingRecord train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
 
@@ -152,9 +167,10 @@ struct ReplicaTraining {
 /// of all. Seeds, initial weights, rows, labels and their flips, learning rate, schedule, warm-up, alpha of mixup,
 /// weight decay, L2-SP strength and start, and epochs may differ; a replica that diverges, stops or has had its epochs
 /// keeps what it has, and the others go on. Tables that all replicas share (the same memory) are not copied. Throws
-/// ValueError for replicas that differ in batch size, optimizer, momentum, clipping, label smoothing, average,
-/// precision, number of samples, tensors of the models, kind of normalisation, or in whether there is mixup or an L2-SP
-/// penalty; else what `train` throws, except for TrainingDiverged. The models must record the same operations.
+/// ValueError for replicas that differ in batch size, optimizer, momentum, clipping, loss, label smoothing,
+/// augmentation, average, precision, number of samples, tensors of the models, kind of normalisation, or in whether
+/// there is mixup or an L2-SP penalty; else what `train` throws, except for TrainingDiverged. The models must record
+/// the same operations.
 std::vector<ReplicaTraining> train_replicas(std::span<const Replica> replicas);
 
 /// Pretraining: trains a whole network, head included. `normalization` comes from data::fit_normalization; it belongs

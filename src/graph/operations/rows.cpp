@@ -70,7 +70,7 @@ class GatherRows final : public Gather {
   DType dtype_;
 };
 
-class GatherImages final : public Gather {
+class GatherImages : public Gather {
  public:
   GatherImages(std::int64_t count, DType dtype) : Gather(count), dtype_(dtype) {}
   std::string_view name() const noexcept override { return whole() ? "gather_images" : "gather_batch_images"; }
@@ -137,6 +137,28 @@ class GatherSparse final : public Gather {
   DType dtype_;
 };
 
+class GatherAugmentedImages final : public GatherImages {
+ public:
+  GatherAugmentedImages(std::int64_t count, DType dtype, const kernels::ImageAugmentation& augmentation,
+                        std::uint64_t stream)
+      : GatherImages(count, dtype), augmentation_(augmentation), stream_(stream) {}
+  std::string_view name() const noexcept override { return "gather_augmented_images"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    std::vector<Type> types = GatherImages::infer(operands);
+    const std::string fault = augmentation_.fault(operands[0].extent(1), operands[0].extent(2));
+    if (!fault.empty()) throw ValueError(fmt::format("{}: {}", name(), fault));
+    return types;
+  }
+  void run(const Call& call) const override {
+    kernels::gather_augmented_images(call.device(), call.in(0), call.in(1), call.in(3), call.in(4), augmentation_,
+                                     stream_, call.in(2), call.out(0));
+  }
+
+ private:
+  kernels::ImageAugmentation augmentation_;
+  std::uint64_t stream_;
+};
+
 class ScatterAddRows final : public Operation {
  public:
   explicit ScatterAddRows(std::int64_t table_rows) : table_rows_(table_rows) {}
@@ -198,6 +220,13 @@ Value gather_sparse_batch(const SparseTable& table, const Value& order, const Va
                           DType dtype) {
   return record<GatherSparse>({table.offsets, order, counters, table.columns, table.values, table.background},
                               checked_count("gather_sparse_batch", count), table.width, dtype);
+}
+
+Value gather_augmented_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
+                              const Value& scale, const Value& shift, DType dtype,
+                              const kernels::ImageAugmentation& augmentation, std::uint64_t name) {
+  const std::int64_t checked = checked_count("gather_augmented_images", count);
+  return record<GatherAugmentedImages>({table, order, counters, scale, shift}, checked, dtype, augmentation, name);
 }
 
 Value scatter_add_rows(const Value& values, const Value& rows, std::int64_t table_rows) {

@@ -10,6 +10,10 @@ RTL_DECLARE_BACKENDS(void gather_rows(const Device& device, ConstView table, Con
                                       ConstView counters))
 RTL_DECLARE_BACKENDS(void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale,
                                         ConstView shift, View out, ConstView counters))
+RTL_DECLARE_BACKENDS(void gather_augmented_images(const Device& device, ConstView table, ConstView rows,
+                                                  ConstView scale, ConstView shift,
+                                                  const ImageAugmentation& augmentation, std::uint64_t name,
+                                                  ConstView counters, View out))
 RTL_DECLARE_BACKENDS(void scatter_add_rows(const Device& device, ConstView values, ConstView rows, View table))
 
 }  // namespace rtl::kernels

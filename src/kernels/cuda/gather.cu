@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "kernels/augmented_image.hpp"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/sort_keys.hpp"
 #include "kernels/functors.hpp"
@@ -63,6 +64,28 @@ __global__ void gather_pixels(std::int64_t count, std::int64_t length, std::int6
     const std::int64_t row = i / length, at = i - row * length, channel = at % channels;
     const auto value = static_cast<Arithmetic<T>>(table[number(row) * length + at]);
     out[i] = functors::convert<T>(value * scale[channel] + shift[channel]);
+  }
+}
+
+/// A row of blocks for each image, whose draws one thread makes for all; a thread has whole pixels.
+template <typename T, typename Numbers>
+__global__ void gather_augmented(const __grid_constant__ AugmentationDraws draws, std::int64_t channels,
+                                 const std::uint8_t* table, const Numbers number, const Arithmetic<T>* scale,
+                                 const Arithmetic<T>* shift, T* out) {
+  RTL_SHARED(AugmentedImage, drawn, [1]);
+  const std::int64_t row = blockIdx.x, pixels = draws.height * draws.width, length = pixels * channels;
+  if (threadIdx.x == 0) drawn[0] = draws(row);
+  __syncthreads();
+  const AugmentedImage own = drawn[0];
+  const std::uint8_t* image = table + number(row) * length;
+  for (std::int64_t i = std::int64_t{blockIdx.y} * blockDim.x + threadIdx.x; i < pixels;
+       i += std::int64_t{gridDim.y} * blockDim.x) {
+    const std::int64_t y = i / draws.width, x = i - y * draws.width;
+    const bool cut = own.cut(y, x);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto value = static_cast<Arithmetic<T>>(own.byte(image, channels, y, x, c));
+      out[row * length + i * channels + c] = functors::convert<T>(cut ? Arithmetic<T>{0} : value * scale[c] + shift[c]);
+    }
   }
 }
 
@@ -130,6 +153,24 @@ void gather_images(const Device& device, ConstView table, ConstView rows, ConstV
       launch(gather_pixels<T, Numbers>, blocks_for(out.count()), block_size, 0, activate(device), out.count(),
              row_length(table), table.extent(3), table.data_as<std::uint8_t>(), number, scale.data_as<Arithmetic<T>>(),
              shift.data_as<Arithmetic<T>>(), out.data_as<T>());
+    });
+  });
+}
+
+void gather_augmented_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift,
+                             const ImageAugmentation& augmentation, std::uint64_t name, ConstView counters, View out) {
+  constexpr std::int64_t most_blocks = 1024;
+  const AugmentationDraws draws = draws_of(augmentation, name, counters, out);
+  const std::int64_t pixels = draws.height * draws.width, images = out.count() / (pixels * out.extent(-1));
+  const dim3 grid(static_cast<unsigned>(images),
+                  static_cast<unsigned>(std::min(ceil_divide(pixels, block_size), most_blocks)));
+  functors::visit_activations(out.dtype(), [&](auto element) {
+    with_row_numbers(rows, counters, draws.count, [&](const auto& number) {
+      using T = decltype(element);
+      using Numbers = std::remove_cvref_t<decltype(number)>;
+      launch(gather_augmented<T, Numbers>, grid, block_size, 0, activate(device), draws, out.extent(-1),
+             table.data_as<std::uint8_t>(), number, scale.data_as<Arithmetic<T>>(), shift.data_as<Arithmetic<T>>(),
+             out.data_as<T>());
     });
   });
 }

@@ -53,6 +53,7 @@ TrainingOptions pretraining(const FitContext& context, const Options& options, s
   training.epochs = options.pretraining_epochs / options.members;
   training.seed = seed;
   training.label_flips = 0;  // those of the target
+  if (!training.loss.suits(context.source_data().is_regression())) training.loss = {};
   if (options.pretraining_rate > 0) training.learning_rate = options.pretraining_rate;
   return training;
 }

@@ -126,7 +126,8 @@ Recipe fit(FitContext& context, Options options) {
     const auto measured = context.copy_of(context.source(), options.head_start);
     take_head(probe, measured->network());
     kept.set_attention(detail::channel_attention(*measured, context.train(), detail::RowTargets::of(context), layers,
-                                                 options.attention_samples, options.attention_temperature));
+                                                 options.attention_samples, options.attention_temperature,
+                                                 context.training().loss));
   }
   co_await context.train(kept, model->normalization());
   co_return model;

@@ -47,7 +47,7 @@ class WeightedNetwork final : public Trainable {
     const Value both[] = {batch.inputs, batch.source->inputs};
     const Value outputs = network_.network().forward(graph::concatenate(both, 0), context);
     const std::int64_t rows = batch.inputs.extent(0), all = outputs.extent(0);
-    const Value each = losses(*batch.source, graph::cast(graph::slice(outputs, 0, rows, all), DType::f32));
+    const Value each = losses(batch, graph::cast(graph::slice(outputs, 0, rows, all), DType::f32));
     const Value weights = graph::reshape(graph::cast(batch.source->features.front(), DType::f32), {all - rows});
     const Value source = graph::reshape(graph::mean(graph::multiply(weights, each)), {1});
     const Value target = batch.targets.loss(graph::slice(outputs, 0, 0, rows));
@@ -57,10 +57,10 @@ class WeightedNetwork final : public Trainable {
 
  private:
   /// Of each of the source's samples [m].
-  static Value losses(const LabelledBatch& batch, const Value& outputs) {
-    if (batch.features.size() == 1) return objectives::cross_entropy_of_each(outputs, batch.targets.class_shares());
-    const Value wanted = graph::cast(batch.features.back(), DType::f32);
-    return graph::mean(graph::square(graph::subtract(outputs, wanted)), {.axes = {1}});
+  static Value losses(const TrainingBatch& batch, const Value& outputs) {
+    const LabelledBatch& source = *batch.source;
+    return batch.targets.loss_of_each(outputs, batch.targets.real() ? graph::cast(source.features.back(), DType::f32)
+                                                                    : source.targets.class_shares());
   }
 
   NetworkPredictor& network_;
