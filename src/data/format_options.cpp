@@ -115,13 +115,15 @@ Options gaps() {
 }  // namespace
 
 Options table() {
-  const Options fields = {
-      list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
-      list("drop", "COLUMN", "columns to leave out; they may hold text"),
-      choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
-      choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
-      choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given")};
+  const Options fields = {list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
+                          list("drop", "COLUMN", "columns to leave out; they may hold text"),
+                          choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
+                          choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given")};
   return together({fields, gaps()});
+}
+
+Options delimiter() {
+  return {choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields")};
 }
 
 Options preparation() {

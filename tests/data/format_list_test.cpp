@@ -74,13 +74,6 @@ TEST(FormatList, DescribesEveryOption) {
   }
 }
 
-/// A SPEC of a kind with a value for one of its options.
-std::string spec_with(const SpecKind& kind, const SpecOption& option, const std::string& value) {
-  const std::string file = kind.files == 0 ? "" : kind.files == 2 ? "x.npy,y.npy" : "file";
-  const std::string label = kind.name == "csv" && option.name != "label" ? "label=a&" : "";
-  return kind.name + ":" + file + "?" + label + option.name + "=" + value;
-}
-
 std::string value_of(const SpecOption& option) {
   switch (option.type) {
     case SpecValue::choice:
@@ -97,6 +90,16 @@ std::string value_of(const SpecOption& option) {
   return {};
 }
 
+/// A SPEC of a kind with a value for one of its options, and those that it must have.
+std::string spec_with(const SpecKind& kind, const SpecOption& option, const std::string& value) {
+  const std::string file = kind.files == 0 ? "" : kind.files == 2 ? "x.npy,y.npy" : "file";
+  std::string text = kind.name + ":" + file + "?" + option.name + "=" + value;
+  for (const SpecOption& other : kind.options) {
+    if (!other.required.empty() && other.name != option.name) text += "&" + other.name + "=" + value_of(other);
+  }
+  return text;
+}
+
 TEST(FormatList, ParsesWhatItDescribes) {
   for (const Format* format : formats::all()) {
     for (const SpecOption& option : format->kind.options) {
@@ -111,6 +114,11 @@ TEST(FormatList, ParsesWhatItDescribes) {
       }
     }
     EXPECT_THROW((void)Spec::parse(spec_with(format->kind, {.name = "nothing"}, "1")), ValueError);
+    const std::string file = format->kind.files == 0 ? "" : "file";
+    for (const SpecOption& option : format->kind.options) {
+      if (option.required.empty()) continue;
+      EXPECT_THROW(check_data_set(Spec::parse(format->kind.name + ":" + file)), ValueError) << option.name;
+    }
   }
   EXPECT_THROW((void)format_of(Spec{.kind = "nothing", .path = {}, .options = {}}), ValueError);
 }
@@ -141,7 +149,7 @@ TEST(FormatList, DescribesSharedOptionsOnce) {
     }
   }
   for (const auto& group : {options::parts(), options::test_part(), options::target(), options::label_columns(),
-                            options::table(), options::preparation()}) {
+                            options::table(), options::delimiter(), options::preparation()}) {
     for (const SpecOption& shared : group) {
       const std::string form = shared.name + "=" + shared.values();
       if (form == "seed=N") continue;  // of glyphs it draws the images
