@@ -31,10 +31,14 @@ TEST(FormatList, HasEveryFile) {
   for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(spec_kinds()[i].name, kinds[i]);
 }
 
-TEST(FormatList, IsWhatTheHeaderTells) {
+TEST(FormatList, IsWhatTheHeaderAndTheReadmeTell) {
   const std::string header = test::content_of(test::source_folder() + "/include/rtl/data/load.hpp");
+  const std::string readme = test::content_of(test::source_folder() + "/README.md");
   for (const Format* format : formats::all()) {
-    EXPECT_NE(header.find("/// | " + format->kind.form() + " | "), std::string::npos) << format->kind.form();
+    EXPECT_NE(header.find("/// | " + format->kind.form() + " | "), std::string::npos)
+        << "include/rtl/data/load.hpp should have a row of " << format->kind.form();
+    EXPECT_NE(readme.find("`" + format->kind.name + ":"), std::string::npos)
+        << "README.md should name " << format->kind.form() << " among the SPECs";
   }
 }
 
