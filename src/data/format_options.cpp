@@ -84,7 +84,7 @@ Options target() {
 Options label_columns() {
   return {list("label", "COLUMN",
                "the column of the classes, or the columns of real targets, by name or number; #1 is the first in any "
-               "case; of csv empty where there is none",
+               "case; of csv and fixed empty where there is none",
                true),
           choice("labels", {"detect", "text", "number"},
                  "how labels are told apart: as texts (detect refuses fractions), or as numbers, so that 3 and 3.0 are "

@@ -87,7 +87,7 @@ std::string value_of(const SpecOption& option) {
       return fmt::format("{}", static_cast<std::int64_t>(option.least));
     case SpecValue::text:
     case SpecValue::list:
-      return option.name == "prepare" ? "log1p" : "name";
+      return option.name == "prepare" ? "log1p" : option.name == "fields" ? "1-2,name:3" : "name";
     case SpecValue::files:
       return "other,file";
   }
