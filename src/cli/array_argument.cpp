@@ -31,7 +31,9 @@ struct Ending {
 constexpr Ending endings[] = {{".npy", "npy"},      {".csv", "csv"},           {".tsv", "csv"},
                               {".tab", "csv"},      {".svmlight", "svmlight"}, {".libsvm", "svmlight"},
                               {".svm", "svmlight"}, {".data", "csv"}};
-constexpr const char* kinds[] = {"npy", "csv", "svmlight"};
+constexpr const char* kinds[] = {"csv", "fixed", "npy", "svmlight"};
+
+bool is_table(const std::string& kind) { return kind == "csv" || kind == "fixed"; }
 
 bool exists(const std::string& path) {
   std::error_code error;
@@ -64,7 +66,7 @@ bool is_for_matrices(const std::string& kind, const std::string& option) {
   for (const char* name : {"split", "test", "test_fraction", "seed", "sparse"}) {
     if (option == name) return false;
   }
-  return (option != "classes" && option != "target" && option != "prepare") || kind == "csv";
+  return (option != "classes" && option != "target" && option != "prepare") || is_table(kind);
 }
 
 /// Throws UsageError for an option that a matrix of this kind does not have, listing those it has.
@@ -95,7 +97,10 @@ data::Spec parse_spec(const std::string& option, const std::string& text) {
     throw UsageError(fmt::format("{}: '{}' names no file; it is {}:FILE", option, text, name));
   }
   try {
-    return data::Spec::parse(text);
+    data::Spec spec = data::Spec::parse(text);
+    if (spec.kind == "fixed" && !spec.has("fields")) data::check_data_set(spec);  // says what they are
+    if (is_table(spec.kind)) (void)data::csv_options(spec);
+    return spec;
   } catch (const ValueError& error) {
     throw UsageError(fmt::format("{}: {}", option, error.what()));
   }
@@ -111,9 +116,8 @@ data::Spec parse_argument(const std::string& option, const std::string& argument
   if (spec) {
     if (std::find(std::begin(kinds), std::end(kinds), before) == std::end(kinds)) {
       throw UsageError(
-          fmt::format("{}: '{}' is a data set, not a matrix; give FILE.npy, FILE.csv or FILE.svmlight, or csv:FILE, "
-                      "npy:FILE, svmlight:FILE",
-                      option, argument));
+          fmt::format("{}: '{}' is a data set, not a matrix; give FILE.npy, FILE.csv or FILE.svmlight, or {}:FILE",
+                      option, argument, fmt::join(kinds, ":FILE, ")));
     }
     parsed = parse_spec(option, argument);
   } else {
@@ -151,7 +155,7 @@ Array limited(Array array, const data::Spec& spec) {
 
 Array read_plain(const data::Spec& spec, bool targets, const data::Preprocessing* fitted = nullptr) {
   const std::string file = spec.file();
-  if (spec.kind == "csv") return read_table(spec, targets, fitted);
+  if (is_table(spec.kind)) return read_table(spec, targets, fitted);
   Array array{{}, file, {}};
   if (spec.kind == "npy") {
     array.values = checked_matrix(file, io::read_npy(file, Device::cpu(1)));
@@ -227,8 +231,9 @@ std::optional<Array> read_text_classes(const data::Spec& spec) {
 
 std::string matrix_help() {
   std::string text =
-      "A matrix is FILE.npy, FILE.csv, FILE.tsv or FILE.svmlight, plain or .gz, or npy:FILE, csv:FILE, svmlight:FILE,\n"
-      "whatever the file is called. Behind it may stand options: 'FILE.csv?drop=A,B&missing=drop', in quotes.\n";
+      "A matrix is FILE.npy, FILE.csv, FILE.tsv or FILE.svmlight, plain or .gz, or csv:FILE, fixed:FILE, npy:FILE,\n"
+      "svmlight:FILE, whatever the file is called. Behind it may stand options: 'FILE.csv?drop=A,B&missing=drop', in "
+      "quotes.\n";
   for (const data::SpecKind& kind : data::spec_kinds()) {
     if (std::find(std::begin(kinds), std::end(kinds), kind.name) == std::end(kinds)) continue;
     std::vector<std::string> options;
@@ -243,9 +248,9 @@ std::string matrix_help() {
     text += line + "\n";
   }
   return text +
-         "Targets of csv with label= are the classes of that column, with target=real numbers of one or several; those "
-         "of\n"
-         "svmlight stand in the same file. What a name cannot hold is written as in a URL: %3F is '?'.";
+         "Targets of csv and fixed with label= are the classes of that column, with target=real numbers of one or\n"
+         "several; those of svmlight stand in the same file. What a name cannot hold is written as in a URL: %3F is "
+         "'?'.";
 }
 
 TargetKind parse_target_kind(const std::string& text) {
@@ -275,8 +280,8 @@ namespace {
 
 Array read_target_file(const std::string& option, const data::Spec& spec, TargetKind kind) {
   const auto read = [&]() -> Array {
-    if (spec.kind == "csv" && spec.text("target") == "real") return read_target_columns(spec);
-    if (spec.kind == "csv" && kind != TargetKind::values) {
+    if (is_table(spec.kind) && spec.text("target") == "real") return read_target_columns(spec);
+    if (is_table(spec.kind) && kind != TargetKind::values) {
       const std::string column = class_column(spec);
       if (spec.has("label") || (kind == TargetKind::classes && !column.empty())) return read_classes(spec, column);
     }
@@ -286,7 +291,7 @@ Array read_target_file(const std::string& option, const data::Spec& spec, Target
     try {
       return read_plain(spec, true);
     } catch (const FormatError&) {
-      if (spec.kind != "csv" || kind == TargetKind::values) throw;
+      if (!is_table(spec.kind) || kind == TargetKind::values) throw;
       std::optional<Array> classes = read_text_classes(spec);
       if (!classes) throw;
       return std::move(*classes);

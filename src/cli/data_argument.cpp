@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "rtl/core/error.hpp"
@@ -53,7 +55,11 @@ data::FittedInputs fitted_inputs_of(const std::string& model_file) {
 }
 
 std::string without_labels(const std::string& spec) {
-  if (!spec.starts_with("csv:")) return spec;
+  const auto& kinds = data::spec_kinds();
+  const auto kind = std::find_if(kinds.begin(), kinds.end(),
+                                 [&](const data::SpecKind& one) { return spec.starts_with(one.name + ":"); });
+  const data::SpecOption* label = kind == kinds.end() ? nullptr : kind->option("label");
+  if (label == nullptr || label->required.empty()) return spec;
   const auto question = spec.find('?');
   if (question == std::string::npos) return spec + "?label=";
   const bool given = spec.find("?label=", question) == question || spec.find("&label=", question) != std::string::npos;

@@ -12,6 +12,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/standard_streams.hpp"
 #include "cli/table.hpp"
+#include "rtl/data/spec.hpp"
 
 namespace {
 
@@ -34,10 +35,13 @@ int run(int argc, char** argv) {
   app.name("rtl");
   app.set_version_flag("--version", RTL_VERSION);
   app.require_subcommand(1);
-  app.footer(
-      "A SPEC names a data set: idx:DIR, cifar10:DIR, cifar100:DIR, npy:X.npy,Y.npy, csv:FILE?label=NAME,\n"
-      "svmlight:FILE or glyphs: (built in), with options behind it: 'cifar100:DIR?labels=fine&limit=4000'.\n"
-      "`rtl COMMAND --help` lists a command's options, and those of SPECs where it takes one.");
+  std::string kinds;
+  for (const auto& kind : rtl::data::spec_kinds()) kinds += (kinds.empty() ? "" : ", ") + kind.name;
+  app.footer(fmt::format(
+      "A SPEC names a data set: KIND:PATH with options behind it, 'csv:t.csv?label=kind&limit=4000', of KIND\n"
+      "{}.\n"
+      "`rtl COMMAND --help` lists a command's options, and those of SPECs where it takes one.",
+      kinds));
   rtl::cli::add_decide_command(app);
   rtl::cli::add_features_command(app);
   rtl::cli::add_info_command(app);

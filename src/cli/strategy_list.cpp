@@ -33,12 +33,20 @@ std::map<std::string, std::vector<const Strategy*>> options_of_all() {
 }
 
 std::string help_of(const OptionInfo& option, const std::vector<const Strategy*>& strategies) {
-  std::string text = option.help, choices, names;
+  std::string text = option.help, choices, others;
   for (const auto& choice : option.choices) choices += (choices.empty() ? "" : ", ") + choice;
-  for (const Strategy* strategy : strategies) names += (names.empty() ? "" : ", ") + strategy->info().name;
+  std::map<std::string, std::string> names;  // by default
+  for (const Strategy* strategy : strategies) {
+    std::string& list = names[find_option(*strategy, option.name)->default_value];
+    list += (list.empty() ? "" : ", ") + strategy->info().name;
+  }
+  const auto told = [&](const std::string& value) {
+    return fmt::format("{}; default {}", names.at(value), value.empty() ? "none" : value);
+  };
+  for (const auto& [value, list] : names) others += value == option.default_value ? "" : "; " + told(value);
   if (!choices.empty()) text += fmt::format(": {}; a list runs with each", choices);
   if (!option.range.empty()) text += fmt::format("; {}", option.range);
-  return fmt::format("{} ({}; default {})", text, names, option.default_value.empty() ? "none" : option.default_value);
+  return fmt::format("{} ({}{})", text, told(option.default_value), others);
 }
 
 /// The values of a flag, each checked by a strategy that has the option.

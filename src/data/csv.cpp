@@ -11,6 +11,7 @@
 
 #include "core/joined.hpp"
 #include "data/csv_columns.hpp"
+#include "data/csv_fields.hpp"
 #include "data/csv_header.hpp"
 #include "data/csv_kinds.hpp"
 #include "data/csv_scanner.hpp"
@@ -122,7 +123,8 @@ class TableBuilder {
       }
       if (label) fail_label(fields[c], line);
       if (options_.missing == CsvMissing::error || target) {
-        const std::string found = fields[c].empty() ? "" : fmt::format(" ({} counts as missing)", shown(fields[c]));
+        std::string found = fields[c].empty() ? "" : fmt::format(" ({} counts as missing)", shown(fields[c]));
+        if (!options_.fields.empty()) found = fmt::format(" ({}){}", place_of(options_.fields[c]), found);
         throw FormatError(file_, fmt::format("line {}: column '{}' has no value{}; say missing=drop to leave such rows "
                                              "out, missing=impute to fill such gaps, or drop=COLUMN for such columns",
                                              line, columns_.name(c), found));
@@ -168,9 +170,11 @@ class TableBuilder {
     if (is_missing(text, options_.missing_words)) return std::numeric_limits<double>::quiet_NaN();
     const auto value = parse_number(text, options_.decimal);
     if (value && std::isfinite(*value)) return *value;
+    const std::string place =
+        options_.fields.empty() ? fmt::format("number {}", column + 1) : place_of(options_.fields[column]);
     throw FormatError(file_,
-                      fmt::format("line {}, column '{}' (number {}): {} {}", line, columns_.name(column), column + 1,
-                                  shown(text), value ? "is no finite number" : "is no number" + remedy(text, column)));
+                      fmt::format("line {}, column '{}' ({}): {} {}", line, columns_.name(column), place, shown(text),
+                                  value ? "is no finite number" : "is no number" + remedy(text, column)));
   }
 
   /// What a text may be where a number is expected.
@@ -182,7 +186,8 @@ class TableBuilder {
     }
     const auto blank = text.find_first_of(" \t");
     if (blank != std::string::npos && parse_number(std::string_view(text).substr(0, blank))) {
-      return "; if blanks part the fields say delimiter=blank";
+      return options_.fields.empty() ? "; if blanks part the fields say delimiter=blank"
+                                     : "; look whether the field begins and ends at the right characters";
     }
     if (columns_.is_target(column)) return "; real targets are numbers, and texts are classes (target=class)";
     return "; a column of text can be the label column, or be dropped, or hold categories (categories=), and a word "
@@ -227,6 +232,14 @@ void check(const std::string& path, const CsvOptions& options) {
   if (!options.targets.empty() && !options.label.empty()) {
     throw ValueError(fmt::format("{}: there is either a label column or target columns", path));
   }
+  try {
+    check_fields(options.fields);
+  } catch (const ValueError& error) {
+    throw ValueError(fmt::format("{}: {}", path, error.what()));
+  }
+  if (!options.fields.empty() && options.delimiter != '\0') {
+    throw ValueError(fmt::format("{}: fields stand at fixed places or between delimiters", path));
+  }
   if (options.delimiter == '"' || options.delimiter == '\n' || options.delimiter == '\r') {
     throw ValueError(fmt::format("{}: a quote or a line end cannot be the delimiter", path));
   }
@@ -260,6 +273,7 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 
 CsvOptions csv_options(const Spec& spec) {
   CsvOptions csv;
+  if (spec.has("fields")) csv.fields = parse_fields(spec.list("fields"));
   const std::string target = spec.text("target");
   if (target == "real") csv.targets = spec.list("label");
   if (target != "real") csv.label = spec.text("label");

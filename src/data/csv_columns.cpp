@@ -32,11 +32,17 @@ std::optional<std::size_t> column_number(const std::string& wanted, std::size_t 
 
 CsvColumns::CsvColumns(const std::string& file, const CsvOptions& options, const std::vector<std::string>& first,
                        bool header)
-    : file_(file), names_(first), unnamed_(first.size()), by_number_(first.size()) {
+    : file_(file), names_(first.size()), unnamed_(first.size()), by_number_(first.size()) {
+  if (header) names_ = first;
+  for (std::size_t c = 0; c < options.fields.size(); ++c) {
+    if (!options.fields[c].name.empty()) names_[c] = options.fields[c].name;
+  }
+  const std::vector<std::string> given = names_;
   for (std::size_t c = 0; c < names_.size(); ++c) {
-    unnamed_[c] = !header || names_[c].empty();
-    if (unnamed_[c]) names_[c] = std::to_string(c + 1);
-    const bool taken = unnamed_[c] && header && std::find(first.begin(), first.end(), names_[c]) != first.end();
+    unnamed_[c] = names_[c].empty();
+    if (!unnamed_[c]) continue;
+    names_[c] = std::to_string(c + 1);
+    const bool taken = std::find(given.begin(), given.end(), names_[c]) != given.end();
     if (taken) names_[c].insert(0, 1, '#');
   }
   choose(options);

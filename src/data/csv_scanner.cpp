@@ -4,19 +4,25 @@
 
 #include <algorithm>
 
+#include "data/csv_fields.hpp"
 #include "data/text_table.hpp"
+#include "data/unicode.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
 
 CsvScanner::CsvScanner(const std::string& file, std::string_view text, const CsvOptions& options)
-    : file_(&file), rest_(text), delimiter_(options.delimiter), longest_(options.longest_line) {
+    : file_(&file),
+      rest_(text),
+      places_(options.fields),
+      delimiter_(options.delimiter),
+      longest_(options.longest_line) {
   constexpr std::string_view mark = "\xef\xbb\xbf";
   if (rest_.starts_with(mark)) rest_.remove_prefix(mark.size());
   if (rest_.starts_with("\xff\xfe") || rest_.starts_with("\xfe\xff")) {
     throw FormatError(file, "is text in UTF-16; save it as UTF-8 (CSV UTF-8 in spreadsheets)");
   }
-  if (delimiter_ == '\0') delimiter_ = detected(options.decimal);
+  if (delimiter_ == '\0' && places_.empty()) delimiter_ = detected(options.decimal);
 }
 
 bool CsvScanner::next(std::vector<std::string>& fields) {
@@ -30,6 +36,10 @@ bool CsvScanner::next(std::vector<std::string>& fields) {
   line_ = next_line_;
   begin_ = rest_.data();
   fields.clear();
+  if (!places_.empty()) {
+    take_line(fields);
+    return true;
+  }
   while (take_field(fields)) {
   }
   return true;
@@ -80,6 +90,25 @@ void CsvScanner::check(char c) const {
   if (static_cast<std::size_t>(rest_.data() - begin_) > longest_) {
     fail(fmt::format("is longer than the {} bytes that are allowed (CsvOptions::longest_line)", longest_));
   }
+}
+
+/// Adds the fields at fixed places of a line and steps over its end.
+void CsvScanner::take_line(std::vector<std::string>& fields) {
+  std::string_view line = rest_.substr(0, std::min(rest_.find('\n'), longest_ + 1));
+  rest_.remove_prefix(line.size());
+  check(' ');
+  if (!rest_.empty()) rest_.remove_prefix(1);
+  ++next_line_;
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  const auto control = std::find_if(line.begin(), line.end(), [](unsigned char c) { return c < ' '; });
+  if (control != line.end()) {
+    check(*control);
+    fail(*control == '\t' ? "holds a tab, which may stand for several characters; turn tabs into blanks (expand FILE)"
+                          : fmt::format("holds the control character 0x{:02X}; lines end in LF or CRLF",
+                                        static_cast<int>(*control)));
+  }
+  unicode::check_utf8(*file_, line, line_);
+  cut_fields(line, places_, fields);
 }
 
 void CsvScanner::skip_blanks() {

@@ -14,7 +14,7 @@ namespace rtl::data {
 /// Copies look at the same text and go their own way.
 class CsvScanner {
  public:
-  /// Finds the delimiter where options have none. Throws FormatError for UTF-16.
+  /// Finds the delimiter where options have neither one nor fields. Throws FormatError for UTF-16.
   CsvScanner(const std::string& file, std::string_view text, const CsvOptions& options);
 
   char delimiter() const noexcept { return delimiter_; }
@@ -30,12 +30,14 @@ class CsvScanner {
   [[noreturn]] void fail(const std::string& fault) const;
   void check(char c) const;
   void skip_blanks();
+  void take_line(std::vector<std::string>& fields);
   bool take_field(std::vector<std::string>& fields);
   std::string take_quoted();
 
   const std::string* file_;
   std::string_view rest_;
   const char* begin_ = nullptr;  ///< of the record
+  std::vector<CsvField> places_;
   char delimiter_;
   std::size_t longest_;
   std::int64_t line_ = 1;

@@ -84,7 +84,7 @@ Options target() {
 Options label_columns() {
   return {list("label", "COLUMN",
                "the column of the classes, or the columns of real targets, by name or number; #1 is the first in any "
-               "case; of csv empty where there is none",
+               "case; of csv and fixed empty where there is none",
                true),
           choice("labels", {"detect", "text", "number"},
                  "how labels are told apart: as texts (detect refuses fractions), or as numbers, so that 3 and 3.0 are "
@@ -115,12 +115,10 @@ Options gaps() {
 }  // namespace
 
 Options table() {
-  const Options fields = {
-      list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
-      list("drop", "COLUMN", "columns to leave out; they may hold text"),
-      choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
-      choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields"),
-      choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given")};
+  const Options fields = {list("columns", "COLUMN", "the features, by name or number; all but the label if not given"),
+                          list("drop", "COLUMN", "columns to leave out; they may hold text"),
+                          choice("header", {"detect", "yes", "no"}, "whether the first line names the columns"),
+                          choice("decimal", {"point", "comma"}, "what parts a number's fraction; point if not given")};
   return together({fields, gaps()});
 }
 
@@ -129,6 +127,10 @@ Options sparse() {
       choice("sparse", {"auto", "yes", "no"},
              "whether rows are kept without their zeros; if not given (auto) where they would take more than 64 MiB "
              "dense, and nine tenths of that are zeros")};
+}
+
+Options delimiter() {
+  return {choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields")};
 }
 
 Options preparation() {

@@ -31,9 +31,11 @@ Options test_part();
 Options target();
 /// label, labels: of formats whose labels may be columns of a table.
 Options label_columns();
-/// columns, drop, header, delimiter, decimal, missing, impute, indicators, categories, levels, na: of formats that read
-/// tables by csv_options.
+/// columns, drop, header, decimal, missing, impute, indicators, categories, levels, na: of formats that read tables by
+/// csv_options.
 Options table();
+/// delimiter: of those whose lines are parted by one.
+Options delimiter();
 
 /// sparse: of formats whose vectors may be sparse rows.
 Options sparse();

@@ -230,7 +230,11 @@ double Spec::number(const std::string& name, double fallback) const {
 
 void check_data_set(const Spec& spec) {
   const Format& format = format_of(spec);
-  const std::string fault = format.fault == nullptr ? "" : format.fault(spec);
+  std::string fault;
+  for (const SpecOption& option : format.kind.options) {
+    if (fault.empty() && !spec.has(option.name)) fault = option.required;
+  }
+  if (fault.empty() && format.fault != nullptr) fault = format.fault(spec);
   if (!fault.empty()) throw ValueError(fmt::format("SPEC '{}': {}", spec.to_string(), fault));
 }
 

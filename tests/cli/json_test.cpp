@@ -1,4 +1,5 @@
 // The JSON that commands write is part of the program's interface: keys, types and a few values.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,7 +7,7 @@
 
 #include "cli/program.hpp"
 #include "rtl/io/npy.hpp"
-#include "support/paths.hpp"
+#include "support/documents.hpp"
 
 namespace rtl::test {
 namespace {
@@ -56,10 +57,14 @@ TEST(Json, Strategies) {
 TEST(Strategies, AreInTheDocumentsAsTheProgramDescribesThem) {
   const Workplace place;
   ASSERT_EQ(place.run({"strategies", "--markdown", "s.md"}).code, 0);
-  std::ifstream file(source_folder() + "/docs/strategies.md");
-  const std::string document{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_NE(document.find(place.read("s.md")), std::string::npos) << "docs/strategies.md should have\n"
-                                                                  << place.read("s.md");
+  const std::string tables = place.read("s.md");
+  const std::size_t between = tables.find("\n\n") + 1;
+  expect_table("docs/strategies.md", tables.substr(0, between));
+  expect_table("docs/strategies.md", tables.substr(between + 1));
+  ASSERT_EQ(place.run({"strategies", "--json", "s.json"}).code, 0);
+  const std::string count =
+      fmt::format("[{} strategies](docs/strategies.md)", place.json("s.json")["strategies"].size());
+  EXPECT_NE(document("README.md").find(count), std::string::npos) << "README.md should have " << count;
 }
 
 TEST(Json, InspectOfADataSet) {

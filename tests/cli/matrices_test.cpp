@@ -67,10 +67,17 @@ TEST(Matrices, TablesEqualArrays) {
   files.place.write("plain.txt", table("a;b;c", files.x, 3, ";"));
   files.place.write("what?,now.csv", table("a,b,c", files.x, 3));
   files.place.write("y.csv", table("0", files.y, 1));
+  std::string places;
+  for (std::size_t i = 0; i < files.x.size(); ++i) {
+    places += fmt::format("{:>14}{}", files.x[i], i % 3 == 2 ? fmt::format("{:>14}\n", files.y[i / 3]) : "");
+  }
+  files.place.write("places.txt", places);
   for (const char* features :
        {"numbered.csv", "years.csv", "years.csv?header=yes&delimiter=comma&missing=error", "csv:years.csv?header=yes",
         "bare.csv?header=no", "csv:plain.txt", "csv:plain.txt?delimiter=semicolon", "what?,now.csv",
-        "csv:what%3F%2Cnow.csv", "npy:x.npy", "csv:years.csv?columns=2019,2020,2021"}) {
+        "csv:what%3F%2Cnow.csv", "npy:x.npy", "csv:years.csv?columns=2019,2020,2021",
+        "fixed:places.txt?fields=1-14,15-28,29-42", "fixed:places.txt?fields=1-14,15-28,29-42,y:43-56&drop=y"}) {
+    EXPECT_EQ(files.facts(features, "fixed:places.txt?fields=y:43-56&target=real&label=y"), want) << features;
     EXPECT_EQ(files.facts(features, "y.csv"), want) << features;
     EXPECT_EQ(files.facts(features, "npy:y.npy"), want) << features;
   }
@@ -346,6 +353,9 @@ TEST(Matrices, AreRefusedInTheUsersWords) {
   refused(ridge("x.npy?drop=1", "1"), 2,
           {"--features", "a matrix of kind npy has no option 'drop'; it has limit, offset"});
   refused(ridge("csv:t.csv?test=u.csv", "1"), 2, {"--features: 'csv:t.csv?test=u.csv'", "no option 'test'"});
+  refused(ridge("fixed:t.txt", "1"), 2, {"--features", "say where the columns stand: fields=1-8,9-16"});
+  refused(ridge("fixed:t.txt?fields=1-8,8-9", "1"), 2, {"--features", "the field 8-9 overlaps 1-8"});
+  refused(ridge("fixed:t.txt?fields=1-8&test=u.txt", "1"), 2, {"a matrix of kind fixed has no option 'test'"});
   refused(ridge("csv:", "1"), 2, {"--features: 'csv:' names no file"});
   refused(ridge("notes.txt", "1"), 1, {"notes.txt", "csv:FILE"});
   refused(ridge("kinds.csv", "1"), 1, {"kinds.csv", "line 2"});
@@ -360,7 +370,7 @@ TEST(Matrices, AreRefusedInTheUsersWords) {
     const Outcome help = files.place.run({command, "--help"});
     EXPECT_NE(help.output.find("--targets-are"), std::string::npos);
     EXPECT_EQ(help.output.find("SPEC"), std::string::npos) << "not every SPEC is a matrix";
-    for (const char* option : {"csv: label=", "missing=", "delimiter=", "first_index=", "limit="}) {
+    for (const char* option : {"csv: label=", "fixed: fields=", "missing=", "delimiter=", "first_index=", "limit="}) {
       EXPECT_NE(help.output.find(option), std::string::npos) << option << " in " << help.output;
     }
   }

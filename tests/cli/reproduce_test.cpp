@@ -13,7 +13,7 @@
 #include "cli/reproduce.hpp"
 #include "cli/study_report.hpp"
 #include "rtl/core/error.hpp"
-#include "support/paths.hpp"
+#include "support/documents.hpp"
 
 namespace rtl::test {
 namespace {
@@ -238,11 +238,9 @@ std::string table_row(const studies::Study& study) {
 }
 
 TEST(Reproduce, EveryStudyIsInTheHelpAndInTheDocuments) {
-  std::ifstream file(source_folder() + "/docs/cli.md");
-  const std::string document{std::istreambuf_iterator<char>(file), {}};
   std::string table = "| study | what it runs | parts | its own options |\n|---|---|---|---|\n";
   for (const studies::Study* study : studies::all()) table += table_row(*study);
-  EXPECT_NE(document.find(table), std::string::npos) << "docs/cli.md should have\n" << table;
+  expect_table("docs/cli.md", table);
   const Workplace place;
   for (const studies::Study* study : studies::all()) {
     const std::string help = place.run({"reproduce", study->name, "--help"}).output;

@@ -123,5 +123,25 @@ TEST(TableFiles, WithoutLabelsCanBePredicted) {
   EXPECT_NE(refused.errors.find("csv:FILE?label=COLUMN"), std::string::npos) << refused.errors;
 }
 
+TEST(TableFiles, AtFixedPlacesArePredictedAsTheyWereTrained) {
+  const Workplace place;
+  place.write("t.txt", "1 2ash\n3 4elm\n5 6ash\n7 8elm\n2 9elm\n8 1ash\n");
+  place.write("new.txt", "21\n43\n");
+  const std::string trained = "fixed:t.txt?fields=a:1,b:3,kind:4-6&label=kind&split=train&test_fraction=0";
+  ASSERT_EQ(
+      place.run({"pretrain", "--data", trained, "--model", "mlp:4", "--epochs", "1", "--out", "m.safetensors"}).code,
+      0);
+  const auto told = place.run(
+      {"predict", "--model", "m.safetensors", "--data", "fixed:new.txt?fields=b:1,a:2", "--logits", "new.npy"});
+  EXPECT_EQ(told.code, 0) << told.errors;
+  EXPECT_NE(told.output.find("no accuracy: the data has no labels"), std::string::npos) << told.output;
+  place.write("new.csv", "a,b\n1,2\n3,4\n");
+  ASSERT_EQ(place.run({"predict", "--model", "m.safetensors", "--data", "csv:new.csv", "--logits", "csv.npy"}).code, 0);
+  EXPECT_EQ(place.read("new.npy"), place.read("csv.npy"));
+  const auto refused = place.run({"inspect", "fixed:t.txt?fields=1-3,3&label="});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.errors.find("the field 3 overlaps 1-3"), std::string::npos) << refused.errors;
+}
+
 }  // namespace
 }  // namespace rtl::test

@@ -31,10 +31,14 @@ TEST(FormatList, HasEveryFile) {
   for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(spec_kinds()[i].name, kinds[i]);
 }
 
-TEST(FormatList, IsWhatTheHeaderTells) {
+TEST(FormatList, IsWhatTheHeaderAndTheReadmeTell) {
   const std::string header = test::content_of(test::source_folder() + "/include/rtl/data/load.hpp");
+  const std::string readme = test::content_of(test::source_folder() + "/README.md");
   for (const Format* format : formats::all()) {
-    EXPECT_NE(header.find("/// | " + format->kind.form() + " | "), std::string::npos) << format->kind.form();
+    EXPECT_NE(header.find("/// | " + format->kind.form() + " | "), std::string::npos)
+        << "include/rtl/data/load.hpp should have a row of " << format->kind.form();
+    EXPECT_NE(readme.find("`" + format->kind.name + ":"), std::string::npos)
+        << "README.md should name " << format->kind.form() << " among the SPECs";
   }
 }
 
@@ -74,13 +78,6 @@ TEST(FormatList, DescribesEveryOption) {
   }
 }
 
-/// A SPEC of a kind with a value for one of its options.
-std::string spec_with(const SpecKind& kind, const SpecOption& option, const std::string& value) {
-  const std::string file = kind.files == 0 ? "" : kind.files == 2 ? "x.npy,y.npy" : "file";
-  const std::string label = kind.name == "csv" && option.name != "label" ? "label=a&" : "";
-  return kind.name + ":" + file + "?" + label + option.name + "=" + value;
-}
-
 std::string value_of(const SpecOption& option) {
   switch (option.type) {
     case SpecValue::choice:
@@ -90,11 +87,21 @@ std::string value_of(const SpecOption& option) {
       return fmt::format("{}", static_cast<std::int64_t>(option.least));
     case SpecValue::text:
     case SpecValue::list:
-      return option.name == "prepare" ? "log1p" : "name";
+      return option.name == "prepare" ? "log1p" : option.name == "fields" ? "1-2,name:3" : "name";
     case SpecValue::files:
       return "other,file";
   }
   return {};
+}
+
+/// A SPEC of a kind with a value for one of its options, and those that it must have.
+std::string spec_with(const SpecKind& kind, const SpecOption& option, const std::string& value) {
+  const std::string file = kind.files == 0 ? "" : kind.files == 2 ? "x.npy,y.npy" : "file";
+  std::string text = kind.name + ":" + file + "?" + option.name + "=" + value;
+  for (const SpecOption& other : kind.options) {
+    if (!other.required.empty() && other.name != option.name) text += "&" + other.name + "=" + value_of(other);
+  }
+  return text;
 }
 
 TEST(FormatList, ParsesWhatItDescribes) {
@@ -111,6 +118,11 @@ TEST(FormatList, ParsesWhatItDescribes) {
       }
     }
     EXPECT_THROW((void)Spec::parse(spec_with(format->kind, {.name = "nothing"}, "1")), ValueError);
+    const std::string file = format->kind.files == 0 ? "" : "file";
+    for (const SpecOption& option : format->kind.options) {
+      if (option.required.empty()) continue;
+      EXPECT_THROW(check_data_set(Spec::parse(format->kind.name + ":" + file)), ValueError) << option.name;
+    }
   }
   EXPECT_THROW((void)format_of(Spec{.kind = "nothing", .path = {}, .options = {}}), ValueError);
 }
@@ -141,7 +153,7 @@ TEST(FormatList, DescribesSharedOptionsOnce) {
     }
   }
   for (const auto& group : {options::parts(), options::test_part(), options::target(), options::label_columns(),
-                            options::table(), options::preparation()}) {
+                            options::table(), options::delimiter(), options::preparation()}) {
     for (const SpecOption& shared : group) {
       const std::string form = shared.name + "=" + shared.values();
       if (form == "seed=N") continue;  // of glyphs it draws the images

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "fuzz_targets.hpp"
@@ -29,9 +30,11 @@ int main(int count, char** arguments) {
   for (const FuzzTarget& target : fuzz_targets) {
     if (std::strcmp(target.name, arguments[1]) != 0) continue;
     std::vector<std::filesystem::path> seeds;
-    for (const auto& entry : std::filesystem::directory_iterator(arguments[2])) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(arguments[2], error)) {
       if (entry.is_regular_file()) seeds.push_back(entry.path());
     }
+    if (error) std::fprintf(stderr, "rtl_fuzz_replay: %s: %s\n", arguments[2], error.message().c_str());
     std::sort(seeds.begin(), seeds.end());
     for (const std::filesystem::path& seed : seeds) {
       std::printf("%s\n", seed.filename().c_str());

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "rtl/transfer/strategies.hpp"
+#include "transfer/support.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -124,6 +126,23 @@ TEST(StrategyList, EveryOneIsDescribed) {
       EXPECT_EQ(option.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"), std::string::npos);
       // The default is a value that the option can have.
       EXPECT_EQ(strategy->resolved({{option.name, option.default_value}}).at(option.name), option.default_value);
+    }
+  }
+}
+
+/// The program has one flag a name, beside those of a training.
+TEST(StrategyList, OptionsOfOneNameTakeTheSameValues) {
+  std::map<std::string, std::pair<std::string, OptionInfo>> known;
+  for (const OptionInfo& option : describe_options<TrainingOptions>()) known[option.name] = {"every training", option};
+  for (const Strategy* strategy : testing::library_strategies()) {
+    for (const OptionInfo& option : strategy->info().options) {
+      const auto [found, is_new] = known.try_emplace(option.name, strategy->info().name, option);
+      if (is_new) continue;
+      const auto& [owner, first] = found->second;
+      const std::string both = owner + " and " + strategy->info().name + " have an option " + option.name;
+      EXPECT_NE(owner, "every training") << both << ", and there is one flag for it";
+      EXPECT_EQ(option.choices, first.choices) << both;
+      EXPECT_EQ(option.range, first.range) << both;
     }
   }
 }

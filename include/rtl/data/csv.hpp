@@ -1,4 +1,4 @@
-// Tables of text: one row a line, fields between commas, semicolons, tabs, bars or blanks.
+// Tables of text: one row a line, fields between commas, semicolons, tabs, bars or blanks, or at fixed places.
 #pragma once
 
 #include <cstddef>
@@ -33,9 +33,17 @@ enum class CsvLabels : std::uint8_t {
   number,  ///< if they are the same number, written shortest: 3, 3.0 and 3e0 are "3". All labels must be numbers
 };
 
+/// Where a field stands in every line of a file without delimiters.
+struct CsvField {
+  std::string name = {};                 ///< of its column; empty: as the first line or its number says
+  std::int64_t first = 1, last = first;  ///< characters (code points) of the line, the first being 1
+};
+
 struct CsvOptions {
   /// Between fields; ' ' stands for one or more blanks or tabs; 0: found out, see read_csv.
   char delimiter = '\0';
+  /// Fields at fixed places, in the order of the line and without overlaps, in place of those between delimiters.
+  std::vector<CsvField> fields = {};
   CsvHeader header = CsvHeader::detect;
   /// The column of class labels; empty: there is none.
   std::string label = {};
@@ -68,10 +76,11 @@ struct CsvOptions {
   std::size_t longest_line = std::size_t{1} << 24;
 };
 
-/// The options of a table in a SPEC of kind csv (or of another that has them): label, above, target, weights, columns,
-/// drop, categories, classes, labels, missing (error if it is not given), na, header, delimiter, decimal; columns
-/// without a number are categories. With target=real the columns of label= are `targets`; with target=class labels are
-/// texts, whatever they are. Throws ValueError for a decimal comma between commas.
+/// The options of a table in a SPEC of kind csv (or of another that has them): fields, label, above, target, weights,
+/// columns, drop, categories, classes, labels, missing (error if it is not given), na, header, delimiter, decimal;
+/// columns without a number are categories. With target=real the columns of label= are `targets`; with target=class
+/// labels are texts, whatever they are. Throws ValueError for a decimal comma between commas, and for fields that are
+/// none.
 CsvOptions csv_options(const Spec& spec);
 
 /// A column of texts.
@@ -96,7 +105,7 @@ struct CsvTable {
   std::vector<std::int64_t> lines;        ///< line of the file in which each row begins, the first being 1
   std::vector<std::int32_t> labels;       ///< index into `classes` of each row; empty without a label column
   std::vector<std::string> classes;       ///< names of the classes
-  char delimiter = ',';                   ///< what was used
+  char delimiter = ',';                   ///< what was used; 0 for fields at fixed places
   bool header = false;                    ///< whether there was one
   std::vector<CsvGap> left_out;           ///< rows with a missing value, where these are dropped
   Tensor targets;                         ///< f64 [rows, targets]; not defined without target columns
@@ -123,6 +132,10 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 /// comma, bar and blanks that parts the first lines into equally many fields (a comma does not count with a decimal
 /// comma).
 ///
+/// With CsvOptions::fields lines end in LF or CRLF and are UTF-8, quotes are characters like others, what stands
+/// outside of the fields is not looked at, and a field behind a line's end is empty. Names that they have go before
+/// those of a first line.
+///
 /// Header. The first line is taken for one if it has text and no number. If it has numbers, they must be whole and all
 /// different, and the columns below must tell that they are names: text stands above numbers, an unnamed first column
 /// counts the rows, the names are 0, 1, 2, .. as pandas gives them, or no value below is a whole number, or the numbers
@@ -143,9 +156,11 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 /// empty file, one without a row or a column of numbers, a line with more or fewer fields than the first, a quote that
 /// is not closed, a zero byte, a line longer than allowed, two columns of one name, an index column, text where a
 /// number is expected (it names the column), a missing label or value where these are not kept or dropped, labels that
-/// are no classes, and a label that is none of `classes`; ValueError for a column that is not there or ambiguous, for
-/// one that is both target and feature, for classes without a label column, for a label beside targets, and for a
-/// delimiter that is a quote, a line end or the decimal mark.
+/// are no classes, and a label that is none of `classes`, and with `fields` for bytes that are no UTF-8 and for tabs
+/// and other control characters; ValueError for a column that is not there or ambiguous, for one that is both target
+/// and feature, for classes without a label column, for a label beside targets, for a delimiter that is a quote, a line
+/// end or the decimal mark, and for fields that are empty, out of the order of the line, too far (2^24), of one name,
+/// or beside a delimiter.
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {}, const Device& device = Device::cpu());
 
 }  // namespace rtl::data

@@ -28,13 +28,15 @@ struct FittedInputs {
 /// | hdf5:FILE | arrays of an HDF5 file, AnnData's included: as npy, sparse matrices made dense; labels |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
+/// | fixed:FILE | the same of a table whose columns stand at fixed places of each line (CsvOptions::fields) |
 /// | svmlight:FILE | sparse text (svmlight.hpp) as f32 vectors [N, p]; its targets are the labels |
 /// | images:DIR | PNG and JPEG files (images.hpp, rtl/io/image.hpp) of one size, u8 images [N, H, W, C] |
 /// | text:FILE[,LABELS] | texts (text_encoder.hpp) as i32 tokens [N, T] or f32 vectors [N, p], and their labels |
 /// | glyphs: | nothing is read: made by make_glyphs (glyphs.hpp) |
 ///
 /// Files but HDF5 may be .gz. Class names: classes.txt, batches.meta.txt, (fine|coarse)_classes.txt or
-/// _label_names.txt. idx labels must be 0 .. K-1 with each occurring, unless classes=N says how many there are.
+/// _label_names.txt. What is said of csv holds of fixed. idx labels must be 0 .. K-1 with each occurring, unless
+/// classes=N says how many there are.
 ///
 /// npy: inputs are numbers of any type. Images are whole numbers from 0 to 255, or k / 255 in floating point; of four
 /// axes the channels are the second or the last, whichever is 1, 3 or 4, and if both or none are, layout=nhwc|nchw must

@@ -27,6 +27,8 @@ struct SpecOption {
   std::string placeholder = {};           ///< what help calls a text, a list's entry or a number: "COLUMN"
   std::string help = {};                  ///< a line: what it does, and what holds without it
   bool empty = false;                     ///< the value may be empty
+  /// Of an option that a data set must have: what the error says where it is not given. Empty: there need be none.
+  std::string required = {};
 
   /// What may stand behind the '=': "error|drop", "N", "COLUMN,..".
   std::string values() const;
@@ -94,8 +96,8 @@ std::string decode_percent(const std::string& text);
 /// decode_percent, but for the name of a file or folder that is there as it is written.
 std::string decode_path(const std::string& path);
 
-/// Throws ValueError where options contradict each other or one is missing that load() needs (csv: label=): what
-/// load() would refuse before it reads a file. `spec` is parsed.
+/// Throws ValueError where options contradict each other or one is missing that load() needs (SpecOption::required):
+/// what load() would refuse before it reads a file. `spec` is parsed.
 void check_data_set(const Spec& spec);
 
 }  // namespace rtl::data

@@ -365,6 +365,7 @@ SpecKind kind() {
            label_columns(),
            target(),
            table(),
+           delimiter(),
            preparation(),
            test_part(),
            images(),

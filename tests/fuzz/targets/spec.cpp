@@ -25,9 +25,11 @@ std::string small_arrays() {
 /// Files that a SPEC of this kind can read, as many as were `written`; made once.
 std::string path_of(const std::string& kind, const std::string& written) {
   static const std::string table = small_table(), arrays = small_arrays(),
+                           fixed = fuzz::folder().write("spec.txt", "1 2 x\n3 4 y\n5 6 x\n7 8 y\n"),
                            sparse = fuzz::folder().write("spec.svmlight", "1 1:2 3:4\n-1 2:1\n1 1:1\n-1 3:2\n"),
                            empty = fuzz::folder().write("spec/empty", "");
   if (kind == "csv") return table;
+  if (kind == "fixed") return fixed;
   if (kind == "npy") return written.find(',') == std::string::npos ? arrays.substr(0, arrays.find(',')) : arrays;
   if (kind == "svmlight") return sparse;
   return fuzz::folder().path("spec");
