@@ -1,32 +1,22 @@
 // What the public kernels refuse: every fault is a typed error whose text names the call, before anything is written.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 
 #include "kernels/faults.hpp"
-#include "rtl/core/error.hpp"
 #include "rtl/kernels/conv.hpp"
-#include "rtl/kernels/dropout.hpp"
-#include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/norm.hpp"
-#include "rtl/kernels/optimizer_step.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/pool.hpp"
 #include "rtl/kernels/reduce.hpp"
-#include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
-#include "rtl/kernels/sparse.hpp"
 #include "support/devices.hpp"
 
 namespace rtl::kernels {
 namespace {
 
 constexpr auto no = Transpose::no;
-
-OptimizerState state_of(Operands& t) { return {.counters = t({4}, DType::i64), .rates = t({5}, DType::f64)}; }
 
 const Fault pointwise_faults[] = {
     {"unary", "DeviceError", "missing", [](Operands& t) { unary(t.device, UnaryOp::relu, {}, t({2})); }},
