@@ -5,6 +5,7 @@
 
 #include "kernels/faults.hpp"
 #include "rtl/kernels/conv.hpp"
+#include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/norm.hpp"
 #include "rtl/kernels/pointwise.hpp"
