@@ -74,8 +74,9 @@ class CpuContext final : public Context {
     if (!memory_left(bytes)) return nullptr;
     if (bytes < large) return std::aligned_alloc(64, bytes);
     // Rows that are gathered from all over a large table would mostly wait for the addresses of 4 KiB pages.
-    void* memory = std::aligned_alloc(huge_page, bytes);
-    if (memory != nullptr) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+    void* memory = nullptr;
+    if (posix_memalign(&memory, huge_page, bytes) != 0) return nullptr;
+    madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);
     return memory;
   }
   void system_free(void* pointer) noexcept override { std::free(pointer); }
