@@ -268,8 +268,8 @@ TEST(Losses, AreThoseOfEveryStrategy) {
     if (!info.trains) continue;
     SCOPED_TRACE(info.name);
     const auto fitted = [&](LossKind kind) {
-      TrainingOptions training = with_loss(kind, 30, 3);
-      training.learning_rate = 0.1;
+      TrainingOptions training = with_loss(kind, 40, 3);
+      training.learning_rate = 0.05;
       return fit(info.name, testing::sources_for(info, source), data, training, options);
     };
     const Fitted one_for_each = fitted(LossKind::bce), usual = fitted(LossKind::automatic);
