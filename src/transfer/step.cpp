@@ -158,6 +158,7 @@ void TrainingStep::find_tables() {
     for (const StepReplica& replica : replicas_) all.push_back(tables_of(replica));
     for (std::size_t k = 0; k < all.front().size(); ++k) {
       std::vector<GatherTable> each;
+      each.reserve(all.size());
       for (const std::vector<GatherTable>& own : all) each.push_back(own.at(k));
       tables_.push_back(table(source, each));
     }

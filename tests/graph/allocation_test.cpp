@@ -102,7 +102,8 @@ std::shared_ptr<Graph> recorded_step(const Device& d, DType t, StepState& state)
   const Value w = variable("w", {6, 3, 3, 3}), gamma = variable("gamma", {6}), beta = variable("beta", {6});
   const Value mean = variable("mean", {6}), variance = variable("variance", {6}),
               head = variable("head", {classes, 12});
-  const Value x = gather_batch_images(table, order, counters, batch, factors, factors, factors.dtype());
+  const Value x = gather_augmented_images(table, order, counters, batch, factors, factors, factors.dtype(),
+                                          {.crop = 1, .flip = true}, 7);
   const Value y = relu(batch_norm_training(conv2d(x, w, {}, {.stride = 1, .padding = 1}), gamma, beta, mean, variance));
   const Value features = global_average_pool(max_pool(y, {}));
   const std::array<FusionInput, 2> blocks{FusionInput{features, 0.5},
@@ -247,6 +248,13 @@ void add_rows(Cases& cases, const Device& d, DType t) {
   const auto factors = std::make_shared<Tensor>(drawn({3}, t, d));
   const auto batch = std::make_shared<Tensor>(drawn({10, 8, 8, 3}, t, d));
   cases.push_back({"gather_images", [=] { kernels::gather_images(d, *images, *chosen, *factors, *factors, *batch); }});
+  for (const kernels::ImageAugmentation& change :
+       {kernels::ImageAugmentation{.crop = 2, .flip = true, .cutout = 3}, {.resized_crop = 0.2}}) {
+    cases.push_back({"gather_augmented_images", [=] {
+                       kernels::gather_augmented_images(d, *images, *chosen, *factors, *factors, change, 5, *first,
+                                                        *batch);
+                     }});
+  }
 }
 
 void add_fusion(Cases& cases, const Device& d, DType t) {
