@@ -19,6 +19,7 @@
 #include "data/text_vocabulary.hpp"
 #include "io/json.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/preprocessing.hpp"
 #include "rtl/data/text_encoder.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/file_kind.hpp"
@@ -185,7 +186,13 @@ void add_encoder(Json& json, const data::TextEncoder& encoder) {
   }
 }
 
-void print_encoder(const Json& json) {
+void add_fitted(Json& json, const data::FittedInputs& fitted) {
+  if (fitted.images) json["images"] = fitted.images->describe();
+  if (fitted.text) add_encoder(json, *fitted.text);
+}
+
+void print_fitted(const Json& json) {
+  if (json.contains("images")) fmt::print("images: {}\n", json["images"].get<std::string>());
   if (!json.contains("encoding")) return;
   fmt::print("texts as {}\n", printable(json["encoding"].get<std::string>()));
   if (!json.contains("most_frequent")) return;
@@ -205,13 +212,11 @@ Json inspect_file(const std::string& path) {
     json["metadata"] = file.metadata();
     json["content_hash"] = file.content_hash().empty() ? Json() : Json(file.content_hash());
     json["architecture"] = architecture_of(file);
-    if (const auto inputs = file.metadata().find(data::preprocessing_key); inputs != file.metadata().end()) {
-      const data::Preprocessing prepared = data::Preprocessing::parse(path, inputs->second);
-      json["inputs"] = {{"columns", prepared.input_names()}, {"steps", prepared.describe()}};
+    const data::FittedInputs fitted = data::FittedInputs::parse(path, file.metadata());
+    if (fitted.columns) {
+      json["inputs"] = {{"columns", fitted.columns->input_names()}, {"steps", fitted.columns->describe()}};
     }
-    if (const auto texts = file.metadata().find(data::text_encoder_key); texts != file.metadata().end()) {
-      add_encoder(json, *data::TextEncoder::parse(path, texts->second));
-    }
+    add_fitted(json, fitted);
     for (const auto& entry : file.tensors()) add_tensor(json, entry.name, file.load(entry.name, host));
     for (const auto& unread : file.unread()) add_unread(json, unread);
   } else if (is_npy(path)) {
@@ -281,10 +286,11 @@ void print_file(const Json& json) {
       fmt::print("inputs: {}\n", printable(step.get<std::string>()));
     }
   }
-  print_encoder(json);
+  print_fitted(json);
   if (json.contains("metadata")) {
+    const auto& fitted_keys = data::FittedInputs::keys();
     for (const auto& [key, value] : json["metadata"].items()) {
-      if (key == data::preprocessing_key || key == data::text_encoder_key) continue;
+      if (std::find(fitted_keys.begin(), fitted_keys.end(), key) != fitted_keys.end()) continue;
       fmt::print("{}: {}\n", printable(key), shortened(printable(value.get<std::string>())));
     }
   }
@@ -339,7 +345,7 @@ Json inspect_data(const std::string& spec) {
                {"train", describe_part(parts.train)},
                {"test", describe_part(parts.test)}};
   if (parts.train.is_regression()) json["outputs"] = parts.train.outputs();
-  if (parts.train.text != nullptr) add_encoder(json, *parts.train.text);
+  add_fitted(json, parts.train.fitted);
   if (parts.train.has_labels()) {
     json["classes"] = parts.train.classes;
     json["class_names"] = parts.train.class_names;
@@ -404,7 +410,7 @@ void print_data(const Json& json) {
   }
   if (json.contains("outputs")) print_targets(json);
   if (json["task"] == "none") fmt::print("neither labels nor targets\n");
-  print_encoder(json);
+  print_fitted(json);
   print_columns(json["columns"].get<std::vector<std::string>>());
   for (const auto& note : json["notes"]) fmt::print("note: {}\n", printable(note.get<std::string>()));
 }

@@ -98,9 +98,8 @@ std::map<std::string, std::string> describe_training(const Arguments& arguments,
       {"training.seed", fmt::format("{}", arguments.seed)},
       {"training.label_flips",
        fmt::format("{}{}", options.label_flips, options.flip_each_epoch ? ", drawn anew in every epoch" : "")}};
-  if (part.text != nullptr) facts[data::text_encoder_key] = part.text->to_text();
   if (!arguments.stress.texts.empty()) facts["training.stress"] = arguments.stress.text();
-  if (part.preprocessing) facts[data::preprocessing_key] = part.preprocessing->to_text();
+  facts.merge(part.fitted.entries());
   return facts;
 }
 

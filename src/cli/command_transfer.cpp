@@ -265,7 +265,7 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
   }
   require_test_part(problem.target, "the comparison");
   data::FittedInputs beside = fitted;
-  if (!beside.text) beside.text = problem.target.train.text;
+  if (!beside.text) beside.text = problem.target.train.fitted.text;
   if (!arguments.source_data.empty()) problem.source_data = load_data(arguments.source_data, device, beside);
   std::optional<data::TrainTest> seen;
   if (apart) seen = load_data(arguments.source_inputs, device, fitted);

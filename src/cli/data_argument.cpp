@@ -44,14 +44,7 @@ data::FittedInputs fitted_inputs_of(const std::string& model_file) {
   } catch (const Error&) {
     return {};  // whoever loads the model tells more
   }
-  data::FittedInputs fitted;
-  if (const auto found = metadata.find(data::preprocessing_key); found != metadata.end()) {
-    fitted.columns = std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(model_file, found->second));
-  }
-  if (const auto found = metadata.find(data::text_encoder_key); found != metadata.end()) {
-    fitted.text = data::TextEncoder::parse(model_file, found->second);
-  }
-  return fitted;
+  return data::FittedInputs::parse(model_file, metadata);
 }
 
 std::string without_labels(const std::string& spec) {

@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"
 #include "cli/table.hpp"
+#include "rtl/data/preprocessing.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/layers/model.hpp"
 
@@ -124,17 +125,34 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
-  transfer::FrozenSource source(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
-  source.set_text(std::move(loaded.text));
-  return source;
+  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
 }
+
+namespace {
+
+/// The form that all of the sources' images have. Colours that a source does not see are left to what stands beside it.
+std::shared_ptr<const data::ImageForm> shared_form(const std::vector<data::FittedInputs>& sources) {
+  std::shared_ptr<const data::ImageForm> shared;
+  for (const data::FittedInputs& source : sources) {
+    if (!source.images || (shared && *shared != *source.images)) return nullptr;
+    shared = source.images;
+  }
+  if (!shared || shared->sample[2] != 1) return shared;
+  data::ImageForm form = *shared;
+  form.sample = {form.sample[0], form.sample[1], 0};
+  return std::make_shared<const data::ImageForm>(std::move(form));
+}
+
+}  // namespace
 
 data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
   data::FittedInputs shared;
+  std::vector<data::FittedInputs> networks;
   std::string first;
   for (const ModelSpec& source : sources) {
     if (source.features) continue;
     data::FittedInputs own = fitted_inputs_of(source.file);
+    networks.push_back(own);
     if (!shared.text) shared.text = std::move(own.text);
     if (!own.columns || own.columns->empty()) continue;
     if (shared.columns && own.columns->to_text() != shared.columns->to_text()) {
@@ -151,6 +169,7 @@ data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
     }
     shared.columns = std::move(own.columns);
   }
+  shared.images = shared_form(networks);
   return shared;
 }
 

@@ -26,8 +26,6 @@ class PredictionModel {
   std::optional<std::string> architecture() const;
   std::optional<std::string> normalization() const;
   std::int64_t parameter_count() const;
-  /// Of the texts that it was trained on; null where there were none.
-  std::shared_ptr<const data::TextEncoder> text() const { return network_ ? network_->text() : fitted_->text(); }
   /// A line for people.
   std::string description() const;
 

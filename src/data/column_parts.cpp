@@ -155,7 +155,7 @@ void ColumnParts::finish(TrainTest& parts, const Device& host) const {
   parts.columns = train.names();
   parts.train.inputs = matrix_of(train, host);
   parts.test.inputs = matrix_of(test, host);
-  parts.train.preprocessing = parts.test.preprocessing = chain;
+  parts.train.fitted.columns = parts.test.fitted.columns = chain;
 }
 
 }  // namespace rtl::data

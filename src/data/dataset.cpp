@@ -80,7 +80,7 @@ Dataset Dataset::to(const Device& device) const {
 }
 
 Dataset Dataset::without_tensors() const {
-  return {{}, {}, classes, class_names, name, {}, target_names, preprocessing, {}, vocabulary, text, {}};
+  return {{}, {}, classes, class_names, name, {}, target_names, fitted, {}, vocabulary, {}};
 }
 
 void Dataset::fail(const std::string& fault) const { throw ValueError(fmt::format("data set '{}': {}", name, fault)); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rtl/data/load.hpp"
+#include "rtl/data/preprocessing.hpp"
 
 namespace rtl::data {
 

@@ -327,7 +327,7 @@ InputNormalization fit_normalization(const Dataset& train, Normalization asked) 
                                  to_string(asked), asked == Normalization::standardize ? "vectors" : "images"));
   }
   // Frequencies of words: standardised, the rarest would count most.
-  if (asked == Normalization::automatic && train.text != nullptr && train.text->counts_words())
+  if (asked == Normalization::automatic && train.fitted.text && train.fitted.text->counts_words())
     return Normalization::none;
   if (asked != Normalization::automatic && asked != Normalization::standardize) {
     throw ValueError(fmt::format("data set '{}': it has vectors, which take standardize or none; {} is for images",

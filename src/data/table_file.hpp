@@ -5,6 +5,7 @@
 
 #include "data/format_options.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/preprocessing.hpp"
 
 namespace rtl::data {
 

@@ -194,9 +194,7 @@ LoadedNetwork load_network(const std::string& path, const Device& device, const 
                                         loaded.normalization->mean.size(), input.to_string()));
   }
   loaded.metadata = file.metadata();
-  if (const auto text = file.metadata().find(data::text_encoder_key); text != file.metadata().end()) {
-    loaded.text = data::TextEncoder::parse(path, text->second);
-  }
+  loaded.inputs = data::FittedInputs::parse(path, loaded.metadata);
   return loaded;
 }
 

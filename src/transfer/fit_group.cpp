@@ -195,8 +195,7 @@ std::vector<FitOutcome> FitGroup::run() {
       FitContext& context = contexts_[i];
       if (context.stages_ == 0) context.record_.complete = true;  // it asked for no training
       Fitted fitted(choice_.strategy->info().name, context.task(), recipes_[i].take(), context.record());
-      fitted.set_preprocessing(context.inputs_.train.preprocessing);
-      fitted.set_text(context.train().text);
+      fitted.set_inputs(context.inputs_.train.fitted);
       outcomes.push_back({std::move(fitted)});
     } catch (const TrainingDiverged& error) {
       outcomes.push_back({std::nullopt, error});

@@ -42,12 +42,7 @@ Fitted load_checkpoint(const std::string& path, const Device& device) {
   auto normalization = loaded.normalization.value_or(default_normalization(loaded.network->architecture()));
   Fitted fitted(strategy == loaded.metadata.end() ? "scratch" : strategy->second, std::move(task),
                 std::make_unique<NetworkPredictor>(std::move(loaded.network), std::move(normalization)));
-  const auto prepared = loaded.metadata.find(data::preprocessing_key);
-  if (prepared != loaded.metadata.end()) {
-    fitted.set_preprocessing(
-        std::make_shared<const data::Preprocessing>(data::Preprocessing::parse(path, prepared->second)));
-  }
-  fitted.set_text(loaded.text);
+  fitted.set_inputs(std::move(loaded.inputs));
   return fitted;
 }
 
@@ -120,8 +115,7 @@ std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset
 void Fitted::save(const std::string& path) const {
   if (auto* alone = dynamic_cast<NetworkPredictor*>(predictor_.get()); alone != nullptr) {
     io::Metadata facts{{"strategy", strategy_}, {detail::task_key, detail::encode_task(task_)}};
-    if (preprocessing_) facts[data::preprocessing_key] = preprocessing_->to_text();
-    if (text_) facts[data::text_encoder_key] = text_->to_text();
+    facts.merge(inputs_.entries());
     layers::save_network(path, alone->network(), alone->normalization(), facts);
     return;
   }
@@ -129,8 +123,7 @@ void Fitted::save(const std::string& path) const {
   archive.text("kind", kind);
   archive.text("strategy", strategy_);
   archive.text(detail::task_key, detail::encode_task(task_));
-  if (preprocessing_) archive.text(data::preprocessing_key, preprocessing_->to_text());
-  if (text_) archive.text(data::text_encoder_key, text_->to_text());
+  for (const auto& [key, text] : inputs_.entries()) archive.text(key, text);
   archive.predictor(root, *predictor_);
   archive.save(path);
 }
@@ -144,13 +137,11 @@ Fitted Fitted::load(const std::string& path, const Device& device) {
   std::unique_ptr<Predictor> predictor = archive.predictor(root);
   Task task = detail::decode_task(path, archive.text(detail::task_key), predictor->outputs_count());
   Fitted fitted(archive.text("strategy"), std::move(task), std::move(predictor));
-  if (archive.has(data::preprocessing_key)) {
-    fitted.set_preprocessing(std::make_shared<const data::Preprocessing>(
-        data::Preprocessing::parse(path, archive.text(data::preprocessing_key))));
+  std::map<std::string, std::string> entries;
+  for (const std::string& key : data::FittedInputs::keys()) {
+    if (archive.has(key)) entries[key] = archive.text(key);
   }
-  if (archive.has(data::text_encoder_key)) {
-    fitted.set_text(data::TextEncoder::parse(path, archive.text(data::text_encoder_key)));
-  }
+  fitted.set_inputs(data::FittedInputs::parse(path, entries));
   return fitted;
 }
 

@@ -86,7 +86,6 @@ struct FrozenSource::State {
   data::InputNormalization normalization;
   std::string name;
   std::string layer;
-  std::shared_ptr<const data::TextEncoder> text;
   Precision precision = Precision::f32;
   Device device;
   std::uint64_t fingerprint = 0;
@@ -176,8 +175,6 @@ FrozenSource FrozenSource::of_matrices(std::string name, const std::vector<Preco
 
 bool FrozenSource::has_network() const { return state_->network != nullptr; }
 const std::string& FrozenSource::name() const { return state_->name; }
-std::shared_ptr<const data::TextEncoder> FrozenSource::text() const { return state_->text; }
-void FrozenSource::set_text(std::shared_ptr<const data::TextEncoder> encoder) { state_->text = std::move(encoder); }
 const layers::Architecture& FrozenSource::architecture() const { return state_->architecture; }
 const data::InputNormalization& FrozenSource::normalization() const { return state_->normalization; }
 Precision FrozenSource::precision() const { return state_->precision; }

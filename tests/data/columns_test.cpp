@@ -10,6 +10,7 @@
 #include "rtl/core/random.hpp"
 #include "rtl/data/csv.hpp"
 #include "rtl/data/load.hpp"
+#include "rtl/data/preprocessing.hpp"
 #include "support/random.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -55,8 +56,8 @@ TEST(Columns, TextsAreCategoriesAndGapsAreFilled) {
                                                            6, 0, 0, 1, 0, 60}));
   EXPECT_TRUE(noted(parts.notes, "trees.csv: impute by the median: 1 height of 4; 1 soil of 'missing'; 1 age of 30"));
   EXPECT_TRUE(noted(parts.notes, "trees.csv: one-hot of categories: soil (4)"));
-  ASSERT_TRUE(parts.train.preprocessing);
-  EXPECT_EQ(parts.train.preprocessing->input_names(), (Names{"height", "soil", "age"}));
+  ASSERT_TRUE(parts.train.fitted.columns);
+  EXPECT_EQ(parts.train.fitted.columns->input_names(), (Names{"height", "soil", "age"}));
   EXPECT_NE(fault_of("csv:" + file + "?label=kind").find("missing=impute to fill such gaps"), std::string::npos);
   EXPECT_NE(
       fault_of("csv:" + file + "?label=kind&missing=impute&levels=3&split=train&test_fraction=0").find("levels=4"),
@@ -121,7 +122,7 @@ TEST(Columns, AModelsColumnsAreFoundInOtherTables) {
   const TemporaryFolder folder;
   const std::string train = folder.write("a.csv", "x,s,z,y\n1,u,7,p\n,v,8,q\n5,u,9,p\n9,v,9,q\n");
   const TrainTest first = load("csv:" + train + "?label=y&missing=impute&split=train&test_fraction=0", host());
-  const Preprocessing& fitted = *first.train.preprocessing;
+  const Preprocessing& fitted = *first.train.fitted.columns;
   const std::string other = folder.write("b.csv", "s,more,z,y,x\nu,text,7,p,1\nv,,8,q,\nu,,9,p,5\nv,,9,q,9\n");
   const TrainTest same = load("csv:" + other + "?label=y&split=train&test_fraction=0", host(),
                               {.columns = std::make_shared<const Preprocessing>(fitted)});
@@ -153,7 +154,7 @@ TEST(Columns, ArraysAndSparseTextArePrepared) {
   EXPECT_EQ(filled.train.labels.to_vector<std::int32_t>(), (std::vector<std::int32_t>{0, 1, 0, 1}));
   const TrainTest scaled = load(spec + "&missing=impute&prepare=rows:10,log1p", host());
   EXPECT_FLOAT_EQ(scaled.train.inputs.to_vector<float>()[0], std::log1p(2.0F));
-  const TrainTest again = load(spec, host(), {.columns = scaled.train.preprocessing});
+  const TrainTest again = load(spec, host(), {.columns = scaled.train.fitted.columns});
   EXPECT_EQ(again.train.inputs.to_vector<float>(), scaled.train.inputs.to_vector<float>());
   const std::string lines = folder.write("t.svmlight", "0 1:3 2:1\n1 2:2\n0 1:1 2:1\n1 1:2\n");
   const TrainTest sparse = load("svmlight:" + lines + "?split=train&test_fraction=0&prepare=rows:1", host());

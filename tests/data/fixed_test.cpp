@@ -284,9 +284,9 @@ TEST(Fixed, ModelsPrepareOtherFilesAsTheirOwn) {
   // The columns elsewhere, in another order.
   const std::string other = pair.folder.write("new.txt", "coast  1.5     4\n hill         5\n");
   const TrainTest found =
-      load("fixed:" + other + "?label=&fields=place:1-5,y:7-12,x:13-16", host, {.columns = parts.train.preprocessing});
+      load("fixed:" + other + "?label=&fields=place:1-5,y:7-12,x:13-16", host, parts.train.fitted);
   const std::string table = pair.folder.write("new.csv", "place,y,x\ncoast,1.5,4\nhill,,5\n");
-  expect_equal(found.train, load("csv:" + table + "?label=", host, {.columns = parts.train.preprocessing}).train);
+  expect_equal(found.train, load("csv:" + table + "?label=", host, parts.train.fitted).train);
   EXPECT_EQ(found.train.size(), 2);
 }
 

@@ -335,12 +335,12 @@ TEST(SparseTexts, AreTheDenseOnes) {
     EXPECT_EQ(fit_normalization(sparse.train).kind, Normalization::none);
     // A text without a known word, and one that has each twice.
     const std::vector<std::string> texts = {"", "unheard of", "w1 w1 w2 w2"};
-    const Tensor encoded = sparse.train.text->encode(texts, Device::cpu());
-    EXPECT_EQ(sparse.train.text->encode_sparse(texts, Device::cpu()).dense("a test needs").to_vector<float>(),
+    const Tensor encoded = sparse.train.fitted.text->encode(texts, Device::cpu());
+    EXPECT_EQ(sparse.train.fitted.text->encode_sparse(texts, Device::cpu()).dense("a test needs").to_vector<float>(),
               encoded.to_vector<float>());
   }
   const TrainTest tokens = load(file + "tokens", Device::cpu());
-  EXPECT_THROW(tokens.train.text->encode_sparse(std::vector<std::string>{"a"}, Device::cpu()), ValueError);
+  EXPECT_THROW(tokens.train.fitted.text->encode_sparse(std::vector<std::string>{"a"}, Device::cpu()), ValueError);
   EXPECT_NE(fault_of([&] { (void)load(file + "tokens&sparse=yes", Device::cpu()); }).find("encode=bag"),
             std::string::npos);
 }

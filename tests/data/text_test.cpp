@@ -122,7 +122,7 @@ TEST(Text, FitsToTheTrainingPartAlone) {
   EXPECT_EQ(tokens_of(tokens.train), (Tokens{1, 1, 2, 3, 2, -1, 1, -1, -1}));
   EXPECT_EQ(tokens_of(tokens.test), (Tokens{0, 2, 0}));
   tokens.train.validate(true);
-  EXPECT_EQ(tokens.test.text, tokens.train.text);
+  EXPECT_EQ(tokens.test.fitted.text, tokens.train.fitted.text);
   const TrainTest bag = load(spec + "&encode=bag", Device::cpu());
   EXPECT_EQ(bag.test.inputs.to_vector<float>(), (std::vector<float>{0, 1, 0}));
   const std::vector<float> tfidf = load(spec + "&encode=tfidf", Device::cpu()).train.inputs.to_vector<float>();
@@ -161,8 +161,8 @@ TEST(Text, ReadsWithAnEncoderThatWasFittedBefore) {
   for (const char* encode : {"tokens", "bag", "tfidf"}) {
     const TrainTest train = load(
         "text:" + (folder / "train.txt") + "?split=train&test_fraction=0&ngrams=2&encode=" + encode, Device::cpu());
-    const auto again = TextEncoder::parse("FILE", train.train.text->to_text());
-    EXPECT_EQ(again->to_text(), train.train.text->to_text());
+    const auto again = TextEncoder::parse("FILE", train.train.fitted.text->to_text());
+    EXPECT_EQ(again->to_text(), train.train.fitted.text->to_text());
     const TrainTest same = load("text:" + (folder / "train.txt") + "?split=train&test_fraction=0&encode=bag&words=1",
                                 Device::cpu(), {.text = again});
     EXPECT_EQ(same.train.input_hash(), train.train.input_hash()) << encode;

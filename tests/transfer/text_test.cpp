@@ -75,12 +75,12 @@ TEST(TextTransfer, RunsEveryStrategyAndKeepsItsEncoder) {
     SCOPED_TRACE(info.name);
     const std::vector<FrozenSource> sources = testing::sources_for(info, source);
     const Fitted fitted = fit(info.name, sources, parts.train, quick(2), small_options(parts.train));
-    ASSERT_NE(fitted.text(), nullptr);
+    ASSERT_NE(fitted.inputs().text, nullptr);
     const std::string file = folder.path() + "/model.safetensors";
     fitted.save(file);
     const Fitted loaded = Fitted::load(file, device);
-    ASSERT_NE(loaded.text(), nullptr);
-    const data::TrainTest again = data::load(parts.train.name + "&words=2", device, {.text = loaded.text()});
+    ASSERT_NE(loaded.inputs().text, nullptr);
+    const data::TrainTest again = data::load(parts.train.name + "&words=2", device, {.text = loaded.inputs().text});
     EXPECT_EQ(again.test.input_hash(), parts.test.input_hash());
     EXPECT_TRUE(testing::same_bytes(loaded.outputs(again.test).to_vector<float>(),
                                     fitted.outputs(parts.test).to_vector<float>()));

@@ -2,19 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "rtl/core/tensor.hpp"
+#include "rtl/data/fitted_inputs.hpp"
 #include "rtl/data/normalization.hpp"
-#include "rtl/data/preprocessing.hpp"
 #include "rtl/data/sparse_rows.hpp"
 
 namespace rtl::data {
-
-class TextEncoder;
 
 /// Samples and, where there are any, what is to be predicted from them. Inputs are u8 images [N, H, W, C], f32 vectors
 /// [N, p], or i32 tokens [N, T] in [0, vocabulary), sequences that are filled up at their ends with -1. Vectors of
@@ -30,16 +27,13 @@ struct Dataset {
   std::string name;                      ///< the spec or file it came from
   Tensor targets = {};
   std::vector<std::string> target_names = {};  ///< one for each output; empty if the source has none
-  /// How the inputs were made of a table's columns; models that are fitted keep it. Null where they are as they were
-  /// read.
-  std::shared_ptr<const Preprocessing> preprocessing = {};
+  /// How the inputs were made of what was read; models that are fitted keep it.
+  FittedInputs fitted = {};
   /// f32 [N], none negative and not all 0: how much each sample counts in training (the usual loss, ridge heads); only
   /// their ratios matter. Not defined where all count alike. Scores count every sample alike.
   Tensor weights = {};
   std::int64_t vocabulary = 0;  ///< of tokens; 0 of other inputs
-  /// What has made the inputs of texts; null if something else has.
-  std::shared_ptr<const TextEncoder> text = nullptr;
-  SparseRows sparse = {};  ///< vectors [N, p], `inputs` being undefined then
+  SparseRows sparse = {};       ///< vectors [N, p], `inputs` being undefined then
 
   std::int64_t size() const { return is_sparse() ? sparse.rows() : inputs.rank() > 0 ? inputs.extent(0) : 0; }
   bool is_sparse() const { return sparse.defined(); }

@@ -1,20 +1,12 @@
 // Loading data sets by SPEC: KIND:PATH?option=value&option=value.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "rtl/data/dataset.hpp"
 #include "rtl/data/spec.hpp"
 
 namespace rtl::data {
-
-/// What was fitted to the rows that a model was trained on, and makes inputs of others as it made them of these. Kept
-/// with models; null is what a model has not.
-struct FittedInputs {
-  std::shared_ptr<const Preprocessing> columns = nullptr;
-  std::shared_ptr<const TextEncoder> text = nullptr;
-};
 
 /// Loads train and test parts onto `device`. PATH is relative to the working directory. spec_kinds() has every kind and
 /// option; the rest is said here.
@@ -57,7 +49,7 @@ struct FittedInputs {
 /// text: UTF-8, a sample a line, lines parted by LF alone; its label is the first or the last field, after a tab or a
 /// blank. With two files the lines of the second are the labels of those of the first, or it is a .npy of labels. A
 /// table has a head line and quoted fields (RFC 4180). The vocabulary, the weights of TF-IDF and the length of
-/// sequences are those of the training part, and Dataset::text has them.
+/// sequences are those of the training part, and Dataset::fitted.text has them.
 ///
 /// npy, csv, svmlight, text: the test part is test=FILE (npy: test=Xt.npy,Yt.npy); otherwise test_fraction=F (default
 /// 0.2) of every class (stratified_split), or without classes of all rows (random_split), chosen by seed=N (default 0),
@@ -78,12 +70,15 @@ struct FittedInputs {
 /// csv, npy, svmlight: the columns are prepared by steps (preprocessing.hpp) that are fitted to the training part
 /// alone: with missing=impute what is missing is filled (impute=, indicators=); columns of texts (csv: those of
 /// `categories`, and those without a number) become columns of 0 and 1, one a category; then come the steps of
-/// prepare=. What was done is Dataset::preprocessing, and is told in `notes`. With `fitted`, which is that of a model,
+/// prepare=. What was done is Dataset::fitted.columns, and is told in `notes`. With `fitted`, which is that of a model,
 /// these options are not looked at: the columns that it names are taken out of the table, by their names, or where the
 /// table lacks some and has as many by their order, and prepared by it.
 ///
 /// svmlight, text with bag and tfidf: the vectors are sparse rows (Dataset::sparse) with sparse=yes, and without
 /// sparse=no where stays_sparse says so. The steps of prepare= need them dense, and make them so.
+///
+/// Images: what was done is Dataset::fitted.images. With `fitted` images are resized, cropped and get the channels as
+/// those of the model's training data, where the SPEC has no resize and crop, or no color, of its own; `notes` tell.
 ///
 /// text: with `fitted` the encoder of a model is used in place of a new one, whatever the SPEC says of the encoding,
 /// which `notes` tell.

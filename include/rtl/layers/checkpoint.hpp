@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "rtl/data/fitted_inputs.hpp"
 #include "rtl/data/normalization.hpp"
-#include "rtl/data/text_encoder.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -33,7 +33,7 @@ struct LoadedNetwork {
   std::unique_ptr<Network> network;
   std::optional<data::InputNormalization> normalization;  ///< of the inputs; absent if the file does not say
   std::map<std::string, std::string> metadata;            ///< all of it
-  std::shared_ptr<const data::TextEncoder> text;          ///< of the texts that it was trained on; null if not said
+  data::FittedInputs inputs;                              ///< of what it was trained on, as far as the file says
   std::vector<std::string> notes;                         ///< what was left out or is missing, for people
 };
 

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "rtl/data/text_encoder.hpp"
 #include "rtl/transfer/feature_cache.hpp"
 #include "rtl/transfer/record.hpp"
 #include "rtl/transfer/source.hpp"
@@ -84,16 +83,13 @@ class Fitted {
     return record_.parameters > 0 ? record_.parameters : predictor_->state().parameter_count();
   }
   const TrainingRecord& training() const { return record_; }
-  /// How the inputs of its training rows were made of columns, which save() keeps; null where nothing is known. Data
-  /// that is loaded with it (data::load) has the same columns.
-  const std::shared_ptr<const data::Preprocessing>& preprocessing() const { return preprocessing_; }
-  void set_preprocessing(std::shared_ptr<const data::Preprocessing> fitted) { preprocessing_ = std::move(fitted); }
+  /// How the inputs of its training rows were made, as far as it is known; save() keeps it. Data that is loaded with it
+  /// (data::load) is made alike.
+  const data::FittedInputs& inputs() const { return inputs_; }
+  void set_inputs(data::FittedInputs fitted) { inputs_ = std::move(fitted); }
   /// The frozen sources that it looks at; none for scratch and fine-tune.
   std::vector<FrozenSource> sources() const { return predictor_->sources(); }
   Predictor& predictor() const { return *predictor_; }
-  /// What made the inputs of the texts that it was fitted to, which files keep; null where these were no texts.
-  const std::shared_ptr<const data::TextEncoder>& text() const { return text_; }
-  void set_text(std::shared_ptr<const data::TextEncoder> encoder) { text_ = std::move(encoder); }
 
   /// Outputs f32 [N, outputs] in evaluation mode: logits, or predictions in the target's units. Labels are not needed.
   /// Features come from `cache` if given. Throws ShapeError for samples of another shape than it was fitted to.
@@ -117,8 +113,7 @@ class Fitted {
   Task task_;
   std::unique_ptr<Predictor> predictor_;
   TrainingRecord record_;
-  std::shared_ptr<const data::Preprocessing> preprocessing_;
-  std::shared_ptr<const data::TextEncoder> text_;
+  data::FittedInputs inputs_;
 };
 
 }  // namespace rtl::transfer

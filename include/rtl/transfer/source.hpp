@@ -53,9 +53,6 @@ class FrozenSource {
   /// False for features alone: then there is nothing to train or to copy, and no head.
   bool has_network() const;
   const std::string& name() const;
-  /// What made the inputs of the texts that it was trained on, where its file says so; else null.
-  std::shared_ptr<const data::TextEncoder> text() const;
-  void set_text(std::shared_ptr<const data::TextEncoder> encoder);
   /// Of features alone, "features" for any input.
   const layers::Architecture& architecture() const;
   const data::InputNormalization& normalization() const;

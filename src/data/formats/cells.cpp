@@ -157,7 +157,7 @@ class CellLoader {
     parts.columns = tables.front().names();
     for (Dataset* part : {&parts.train, &parts.test}) {
       part->inputs = matrix_of(tables[table_in(part->inputs)].subset(places_in(part->inputs)), host_);
-      part->preprocessing = chain;
+      part->fitted.columns = chain;
     }
   }
 

@@ -63,7 +63,7 @@ class Pictures {
   void add(const std::string& file) {
     const io::Image image = io::read_image(file);
     Tensor pixels = prepared(Tensor::from(image.pixels, {1, image.height, image.width, image.channels}, host_),
-                             {.resize = options_.resize, .crop = options_.crop, .channels = options_.channels});
+                             {.resize = options_.resize, .crop = options_.crop});
     if (images_.empty()) {
       first_ = file;
     } else if (pixels.extent(1) != images_.front().extent(1) || pixels.extent(2) != images_.front().extent(2)) {

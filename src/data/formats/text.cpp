@@ -59,7 +59,7 @@ class Loader {
         part->inputs = encoder->encode(*texts, host_);
       }
       part->vocabulary = encoder->vocabulary();
-      part->text = encoder;
+      part->fitted.text = encoder;
     }
     parts.notes = std::move(notes_);
     return parts;
