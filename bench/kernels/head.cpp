@@ -53,12 +53,11 @@ void add_gathers(const Device& device, KernelCases& cases) {
   const Shared half_table = shared_zeros(table->shape(), DType::f16, device);
   cases.push_back({"gather_rows", "4096 of 50000x64 f16 to f32", 0, 0.75 * moved,
                    [=] { kernels::gather_rows(device, *half_table, *picked, *out); }});
-  const Shared numbers = shared_zeros({50000, 1, 1, 64}, DType::u8, device);
-  const Shared factors = shared_values({64}, device);
-  const Shared restored = shared_zeros({4096, 1, 1, 64}, DType::f32, device);
-  cases.push_back({"gather_images", "4096 of 50000x64 int8 features", 2 * static_cast<double>(restored->count()),
-                   0.625 * moved,
-                   [=] { kernels::gather_images(device, *numbers, *picked, *factors, *factors, *restored); }});
+  const Shared numbers = shared_zeros({50000, 64}, DType::u8, device), scaling = shared_values({3, 64}, device);
+  cases.push_back(
+      {"gather_features", "4096 of 50000x64 u8 to f32", 3 * static_cast<double>(out->count()), 0.625 * moved, [=] {
+         kernels::gather_features(device, {*numbers, {}, *scaling}, *picked, *out);
+       }});
   cases.push_back({"scatter_add_rows", "4096 into 50000x64", static_cast<double>(out->count()), 1.5 * moved,
                    [=] { kernels::scatter_add_rows(device, *out, *picked, *table); }});
   const Shared pictures = shared_zeros({5000, 32, 32, 3}, DType::u8, device);
@@ -100,13 +99,18 @@ void add_epochs(const Device& device, KernelCases& cases) {
                        [=] { kernels::gather_rows(device, *stored, next(picked->view()), *to); }});
     }
   }
-  const Shared numbers = shared_zeros({all, 1, 1, width}, DType::u8, device);
-  const Shared factors = shared_values({width}, device);
-  cases.push_back(
-      {"gather_images", "epoch of 131072x512 u8 features", 2 * static_cast<double>(out->count()), 1.25 * bytes, [=] {
-         kernels::gather_images(device, *numbers, next(picked->view()), *factors, *factors,
-                                out->view().reshaped({some, 1, 1, width}));
-       }});
+  const Shared scaling = shared_values({3, width}, device);
+  for (const Shared& to : {out, narrow}) {
+    for (const DType storage : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
+      const Shared stored = storage == DType::f32 ? table : shared_zeros(table->shape(), storage, device);
+      cases.push_back({"gather_features",
+                       fmt::format("epoch of 131072x512 {} to {}", name_of(storage), name_of(to->dtype())),
+                       3 * static_cast<double>(out->count()),
+                       bytes / 4 * static_cast<double>(size_of(storage) + size_of(to->dtype())), [=] {
+                         kernels::gather_features(device, {*stored, {}, *scaling}, next(picked->view()), *to);
+                       }});
+    }
+  }
 }
 
 /// Sums over ten neighbours of each of 5000 nodes.

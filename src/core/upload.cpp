@@ -18,4 +18,12 @@ void upload(const Device& device, void* to, std::size_t bytes, [[maybe_unused]] 
 #endif
 }
 
+std::shared_ptr<std::byte> page_locked([[maybe_unused]] const Device& device, [[maybe_unused]] std::size_t bytes) {
+#if RTL_WITH_CUDA
+  return allocate_page_locked(device.context(), bytes);
+#else
+  throw NotCompiled("page_locked: this build has no CUDA");
+#endif
+}
+
 }  // namespace rtl::detail

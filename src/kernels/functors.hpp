@@ -399,6 +399,21 @@ void visit_sums(DType activations, DType results, const F& f) {
   });
 }
 
+/// Calls f(T()) with the element type of features as they are stored: f32, bf16, f16 or u8.
+template <typename F>
+void visit_features(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::bf16:
+      return f(bfloat16());
+    case DType::f16:
+      return f(float16());
+    case DType::u8:
+      return f(std::uint8_t());
+    default:
+      return f(float());
+  }
+}
+
 /// Calls f(T()) with the element type of any dtype.
 template <typename F>
 void visit_any(DType dtype, F&& f) {

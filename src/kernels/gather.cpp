@@ -68,6 +68,39 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
   RTL_DISPATCH(device, gather_rows(device, table, rows, out, counters));
 }
 
+void gather_features(const Device& device, const StoredFeatures& features, ConstView rows, View out,
+                     ConstView counters) {
+  constexpr auto call = "gather_features";
+  const auto& [table, places, transform, bound] = features;
+  check_gather(call, device, table, rows, counters, out);
+  check::rank(call, {"table", table}, 2);
+  check::dtype(call, {"rows", rows}, DType::i64);
+  check::activations_and_parameters(call, {{"out", out}}, {});
+  const DType stored = table.dtype();
+  if (stored != DType::f32 && stored != DType::bf16 && stored != DType::f16 && stored != DType::u8) {
+    throw DTypeError(fmt::format("{}: 'table' is {}, but f32, bf16, f16 or u8 is needed", call, name_of(stored)));
+  }
+  if (places.given()) {
+    check::on_device(call, device, {{"places", places}});
+    check::contiguous(call, {{"places", places}});
+    check::dtype(call, {"places", places}, DType::i64);
+    check::rank(call, {"places", places}, 1);
+  }
+  if (transform.given()) {
+    check::on_device(call, device, {{"transform", transform}});
+    check::contiguous(call, {{"transform", transform}});
+    check::dtype(call, {"transform", transform}, DType::f32);
+    check::shape(call, {"transform", transform}, {3, table.extent(1)});
+  }
+  check::value(bound > 0, call, [&] { return fmt::format("the bound is {}, but must be positive", bound); });
+  if (out.count() == 0) return;
+  if (!places.given() && !transform.given()) {
+    RTL_DISPATCH(device, gather_rows(device, table, rows, out, counters));
+  } else {
+    RTL_DISPATCH(device, gather_features(device, features, rows, out, counters));
+  }
+}
+
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,
                    ConstView counters) {
   check_images("gather_images", device, table, rows, scale, shift, out, counters);

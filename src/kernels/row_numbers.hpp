@@ -3,6 +3,7 @@
 
 #include "rtl/core/macros.hpp"
 #include "rtl/core/tensor.hpp"
+#include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/step_state.hpp"
 
 namespace rtl::kernels {
@@ -23,17 +24,42 @@ struct RowNumbers {
   }
 };
 
-/// Calls f(RowNumbers) for rows of either integer type; `count` is the number of rows of one replica.
+/// `count` is the number of rows of one replica.
+template <typename Row>
+RowNumbers<Row> row_numbers(const ConstView& rows, const ConstView& counters, std::int64_t count) {
+  return {rows.data_as<Row>(), counters.given() ? counters.data_as<std::int64_t>() : nullptr, count,
+          rows.rank() == 2 ? rows.extent(1) : 0, counters.given() && counters.rank() == 2 ? Counters::count : 0};
+}
+
+/// Calls f(RowNumbers) for rows of either integer type.
 template <typename F>
 void with_row_numbers(const ConstView& rows, const ConstView& counters, std::int64_t count, const F& f) {
-  const auto* given = counters.given() ? counters.data_as<std::int64_t>() : nullptr;
-  const std::int64_t rows_step = rows.rank() == 2 ? rows.extent(1) : 0;
-  const std::int64_t counters_step = counters.given() && counters.rank() == 2 ? Counters::count : 0;
   if (rows.dtype() == DType::i32) {
-    f(RowNumbers<std::int32_t>{rows.data_as<std::int32_t>(), given, count, rows_step, counters_step});
+    f(row_numbers<std::int32_t>(rows, counters, count));
   } else {
-    f(RowNumbers<std::int64_t>{rows.data_as<std::int64_t>(), given, count, rows_step, counters_step});
+    f(row_numbers<std::int64_t>(rows, counters, count));
   }
+}
+
+/// Rows of a table in which samples have places, or -1 where there is none.
+struct PlacedRows {
+  RowNumbers<std::int64_t> samples;
+  const std::int64_t* places;  ///< null: sample i has row i
+  std::int64_t placed;         ///< samples that have places
+
+  RTL_HOST_DEVICE std::int64_t operator()(std::int64_t i) const {
+    const std::int64_t sample = samples(i);
+    if (places == nullptr) return sample;
+    return sample >= 0 && sample < placed ? places[sample] : -1;
+  }
+};
+
+/// Of `count` rows of one replica.
+inline PlacedRows placed_rows(const StoredFeatures& features, const ConstView& rows, const ConstView& counters,
+                              std::int64_t count) {
+  const ConstView& places = features.places;
+  return {row_numbers<std::int64_t>(rows, counters, count), places.given() ? places.data_as<std::int64_t>() : nullptr,
+          places.given() ? places.extent(0) : 0};
 }
 
 }  // namespace rtl::kernels

@@ -108,12 +108,11 @@ Facts training_protocol(Trainable& model, const TrainingData& data, const Traini
         content_fact("source's data", hash.value(), fmt::format("{} ({} samples)", source.name, source.size())));
   }
   for (std::size_t k = 0; k < data.features.size(); ++k) {
-    const ConstView features = data.features[k];
-    Tensor copy(features.shape(), features.dtype(), device);
-    copy_bytes(features, copy);
+    // As a model sees them, however they are stored.
+    const Tensor features = gathered(data.features[k], device);
     const std::string shape = features.shape().to_string();
     facts.push_back(content_fact(fmt::format("frozen features {}", k + 1),
-                                 io::Hash64().add(shape).add(HostBytes(copy).bytes()).value(), shape));
+                                 io::Hash64().add(shape).add(HostBytes(features).bytes()).value(), shape));
   }
   io::Hash64 weights;
   std::int64_t count = 0;

@@ -66,15 +66,21 @@ Tensor quantized(const ConstView& values, const Device& host) {
   return bytes;
 }
 
-Tensor numbers_of(const std::vector<std::int64_t>* rows, std::int64_t count, const Device& device) {
-  return rows ? Tensor::from(*rows, {count}, device) : detail::counting_rows(count, device);
+/// Where there is room for it.
+std::shared_ptr<std::byte> room_for(const Device& device, std::size_t bytes) {
+  try {
+    auto there = std::make_shared<Tensor>(Shape{static_cast<std::int64_t>(bytes)}, DType::u8, device);
+    return {there, static_cast<std::byte*>(there->view().data())};
+  } catch (const OutOfMemory&) {
+    return nullptr;
+  }
 }
 
 }  // namespace
 
 struct FeatureTable::Resident {
   std::mutex mutex;
-  std::vector<std::pair<Device, std::shared_ptr<const Tensor>>> copies;
+  std::vector<std::pair<Device, std::shared_ptr<std::byte>>> copies;
 };
 
 std::size_t FeatureTable::byte_count(std::int64_t rows, std::int64_t columns, DType storage) {
@@ -134,38 +140,54 @@ ConstView FeatureTable::view() const {
 
 bool FeatureTable::is_finite() const { return storage_ == DType::u8 || kernels::all_finite(host_, view()); }
 
-/// Null where the device has no room.
-std::shared_ptr<const Tensor> FeatureTable::resident_on(const Device& device) const {
+const std::byte* FeatureTable::bytes_on(const Device& device) const {
+  const auto all = bytes();
+  if (!device.is_cuda()) return all.data();
   const std::lock_guard lock(resident_->mutex);
   for (const auto& [at, copy] : resident_->copies) {
-    if (at == device) return copy;
+    if (at == device) return copy.get();
   }
-  std::shared_ptr<const Tensor> copy;
-  try {
-    const auto all = bytes();
-    const Shape shape{static_cast<std::int64_t>(all.size())};
-    Tensor there(shape, DType::u8, device);
-    rtl::detail::upload(
-        device, there.view().data(), all.size(), 1,
-        [&](std::byte* to, std::size_t begin, std::size_t count) { std::memcpy(to, all.data() + begin, count); });
-    copy = std::make_shared<const Tensor>(std::move(there));
-  } catch (const OutOfMemory&) {
-    copy = nullptr;  // rows are gathered on the host then
+  std::shared_ptr<std::byte> copy = room_for(device, all.size());
+  if (copy) {
+    rtl::detail::upload(device, copy.get(), all.size(), 1, [&](std::byte* to, std::size_t begin, std::size_t count) {
+      std::memcpy(to, all.data() + begin, count);
+    });
+  } else {
+    copy = rtl::detail::page_locked(device, all.size());
+    std::memcpy(copy.get(), all.data(), all.size());
   }
   resident_->copies.emplace_back(device, copy);
-  return copy;
+  return copy.get();
 }
 
-void FeatureTable::gather_into(const void* stored, ConstView rows, View out) const {
-  const auto* const data = static_cast<const std::byte*>(stored);
-  const Device device = Device::of(*out.context());
-  const ConstView table(data + factor_bytes(columns(), storage_), storage_, shape_, device);
-  if (storage_ != DType::u8) return kernels::gather_rows(device, table, rows, out);
-  const ConstView scale(data, DType::f32, {columns()}, device);
-  const ConstView shift(data + sizeof(float) * static_cast<std::size_t>(columns()), DType::f32, {columns()}, device);
-  const Shape pixels{this->rows(), 1, 1, columns()};
-  kernels::gather_images(device, table.reshaped(pixels), rows, scale, shift,
-                         out.reshaped(pixels.with(0, out.extent(0))));
+ConstView FeatureTable::view_on(const Device& device) const {
+  return ConstView(bytes_on(device) + factor_bytes(columns(), storage_), storage_, shape_, device);
+}
+
+Tensor FeatureTable::plain_transform(const Tensor& shift, const Tensor& factor, const Device& device) {
+  if (!shift.defined()) return {};
+  std::vector<float> all = shift.to_vector<float>();
+  const std::vector<float> factors = factor.to_vector<float>();
+  all.insert(all.end(), factors.begin(), factors.end());
+  all.resize(3 * factors.size(), 0.0F);
+  return Tensor::from(all, {3, factor.count()}, device);
+}
+
+/// Of (number * step + least - shift) * factor.
+Tensor FeatureTable::transform(const Tensor& shift, const Tensor& factor, const Device& device) const {
+  if (storage_ != DType::u8) return plain_transform(shift, factor, device);
+  const auto width = static_cast<std::size_t>(columns());
+  const auto* const stored = reinterpret_cast<const float*>(bytes().data());
+  const std::span steps(stored, width), least(stored + width, width);
+  const std::vector<float> shifts = shift.defined() ? shift.to_vector<float>() : std::vector<float>(width, 0.0F);
+  const std::vector<float> factors = factor.defined() ? factor.to_vector<float>() : std::vector<float>(width, 1.0F);
+  std::vector<float> all(3 * width, 0.0F);
+  for (std::size_t c = 0; c < width; ++c) {
+    const double step = steps[c], times = factors[c], rest = static_cast<double>(least[c]) - shifts[c];
+    all[width + c] = static_cast<float>(step * times);
+    all[2 * width + c] = static_cast<float>(rest * times);
+  }
+  return Tensor::from(all, {3, columns()}, device);
 }
 
 Tensor FeatureTable::gather(const std::vector<std::int64_t>* rows, const Device& device) const {
@@ -177,22 +199,11 @@ Tensor FeatureTable::gather(const std::vector<std::int64_t>* rows, const Device&
     }
   }
   Tensor out({count, columns()}, DType::f32, device);
-  const std::shared_ptr<const Tensor> resident = device.is_cuda() ? resident_on(device) : nullptr;
-  if (resident) {
-    const Tensor numbers = numbers_of(rows, count, device);
-    gather_into(resident->view().data(), numbers, out);
-    return out;
-  }
-  const Device worker = device.is_cuda() ? Device::cpu(1).separate() : device;
-  const Tensor numbers = numbers_of(rows, count, worker);
-  const std::size_t row_bytes = sizeof(float) * static_cast<std::size_t>(columns());
-  rtl::detail::upload(device, out.view().data(), out.view().bytes(), row_bytes,
-                      [&](std::byte* to, std::size_t begin, std::size_t bytes) {
-                        const auto first = static_cast<std::int64_t>(begin / row_bytes);
-                        const auto some = static_cast<std::int64_t>(bytes / row_bytes);
-                        gather_into(this->bytes().data(), numbers.view().slice(0, first, first + some),
-                                    View(to, DType::f32, {some, columns()}, worker));
-                      });
+  if (out.count() == 0) return out;
+  const Tensor numbers = rows ? Tensor::from(*rows, {count}, device) : detail::counting_rows(count, device);
+  const Tensor change = transform({}, {}, device);
+  kernels::gather_features(device, {view_on(device), {}, change.defined() ? ConstView(change) : ConstView()}, numbers,
+                           out);
   return out;
 }
 

@@ -34,13 +34,15 @@ std::unique_ptr<NetworkPredictor> FitContext::copy_of(const FrozenSource& source
   return std::make_unique<NetworkPredictor>(std::move(network), source.normalization());
 }
 
-Tensor FitContext::features(std::size_t source) const {
+const FeatureTable& FitContext::table(std::size_t source) const {
   if (shared_->tables.empty()) {
     if (inputs_.rows != nullptr) throw ValueError("the features of the sources on all rows are not given");
     shared_->tables = detail::find_tables(sources(), train(), options().cache);
   }
-  return shared_->tables.at(source)->gather(inputs_.rows, device());
+  return *shared_->tables.at(source);
 }
+
+Tensor FitContext::features(std::size_t source) const { return table(source).gather(inputs_.rows, device()); }
 
 FeatureLookup FitContext::lookup() const {
   return [this](const FrozenSource& source) {
@@ -69,15 +71,26 @@ FitContext::Blocks FitContext::blocks(FeatureScaling scaling, double scale) {
   const std::string key = whole ? fmt::format("{} {}", to_string(scaling), scale) : std::string();
   Shared::Scaled own;
   Shared::Scaled& made = whole ? shared_->scaled[key] : own;
-  for (std::size_t k = made.features.size(); k < sources().size(); ++k) {
-    Tensor raw = features(k);
-    made.blocks.push_back(FrozenBlock::fit(sources()[k], raw, scaling, scale));
-    made.features.push_back(made.blocks.back().scaled(std::move(raw)));
+  for (std::size_t k = made.blocks.size(); k < sources().size(); ++k) {
+    const FeatureTable& stored = table(k);
+    made.blocks.push_back(FrozenBlock::fit(sources()[k], stored, inputs_.rows, device(), scaling, scale));
+    made.transforms.push_back(stored.transform(made.blocks.back().shift, made.blocks.back().factor, device()));
+  }
+  if (inputs_.rows != nullptr && !places_.given()) {
+    places_ = retain(Tensor::from(*inputs_.rows, {static_cast<std::int64_t>(inputs_.rows->size())}, device()));
   }
   Blocks result;
-  for (const FrozenBlock& block : made.blocks) result.blocks.push_back(block.clone());
-  for (Tensor& block : made.features) result.features.push_back(whole ? block.view() : retain(std::move(block)));
+  for (std::size_t k = 0; k < sources().size(); ++k) {
+    result.blocks.push_back(made.blocks[k].clone());
+    Tensor& transform = made.transforms[k];
+    result.features.push_back(made.blocks[k].stored(table(k).view_on(device()), transform, places_));
+    if (!whole && transform.defined()) retain(std::move(transform));  // its memory stays where it is
+  }
   return result;
+}
+
+Tensor FitContext::scaled(const kernels::StoredFeatures& features) const {
+  return detail::gathered(features, device());
 }
 
 }  // namespace rtl::transfer

@@ -54,7 +54,7 @@ ConstView FitContext::retain(Tensor tensor) {
 }
 
 FitContext::TrainingRequest FitContext::train(Trainable& model, const data::InputNormalization& normalization,
-                                              std::vector<ConstView> features) {
+                                              std::vector<kernels::StoredFeatures> features) {
   return train(model, {&inputs_.train, normalization, std::move(features)}, training_);
 }
 

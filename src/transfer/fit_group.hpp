@@ -27,7 +27,7 @@ struct FitContext::Shared {
   const data::Dataset* whole = nullptr;
   struct Scaled {
     std::vector<FrozenBlock> blocks;
-    std::vector<Tensor> features;
+    std::vector<Tensor> transforms;  ///< of what is stored of them
   };
   std::map<std::string, Scaled> scaled;  ///< by the scaling
 };

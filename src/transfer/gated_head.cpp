@@ -73,7 +73,7 @@ Value GatedHead::four_losses(const Half& source, const Half& target, double weig
 }
 
 Recipe fit_gated(FitContext& context, std::unique_ptr<GatedHead> model, SourceHalf source_half) {
-  TrainingData data{&context.train(), {}, {context.retain(context.features(0))}}, source;
+  TrainingData data{&context.train(), {}, context.blocks(FeatureScaling::raw, 1).features}, source;
   if (source_half == SourceHalf::samples) {
     source = {&context.source_data(), {}, {context.retain(context.source_data_features(0))}};
     data.source = &source;

@@ -18,7 +18,7 @@ std::vector<std::unique_ptr<FusedHead>> probes_of(FitContext& context, std::vect
 }
 
 std::vector<Replica> trainings_of(FitContext& context, const std::vector<std::unique_ptr<FusedHead>>& heads,
-                                  const std::vector<ConstView>& features) {
+                                  const std::vector<kernels::StoredFeatures>& features) {
   std::vector<Replica> replicas;
   for (std::size_t k = 0; k < heads.size(); ++k) {
     replicas.push_back(

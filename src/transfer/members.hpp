@@ -13,7 +13,7 @@ namespace rtl::transfer::detail {
 std::vector<std::unique_ptr<FusedHead>> probes_of(FitContext& context, std::vector<FrozenBlock> blocks);
 /// Trainings of heads, each on features of its own.
 std::vector<Replica> trainings_of(FitContext& context, const std::vector<std::unique_ptr<FusedHead>>& heads,
-                                  const std::vector<ConstView>& features);
+                                  const std::vector<kernels::StoredFeatures>& features);
 
 /// A copy of every source. Throws ValueError for a source that is features alone or taken at a layer, ShapeError for
 /// samples that one does not take.

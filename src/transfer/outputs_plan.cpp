@@ -6,6 +6,7 @@
 
 #include "rtl/graph/passes.hpp"
 #include "transfer/evaluation.hpp"
+#include "transfer/place.hpp"
 
 namespace rtl::transfer::detail {
 
@@ -40,16 +41,18 @@ ConstView OutputsPlan::operator()(ConstView inputs, std::span<const ConstView> f
 }
 
 Tensor outputs_of(Trainable& model, const data::Dataset& samples, const data::InputNormalization& normalization,
-                  const std::vector<Tensor>& features, std::int64_t outputs, const Device& device) {
+                  const std::vector<kernels::StoredFeatures>& features, std::int64_t outputs, const Device& device) {
   OutputsPlan plan(model, device, DType::f32);
+  const Tensor order = features.empty() ? Tensor() : counting_rows(samples.size(), device);
   return evaluate(
       {.samples = samples, .normalization = normalization, .device = device, .reads_inputs = model.wants_inputs()},
       outputs, [&](ConstView inputs, View out, std::int64_t begin) {
-        std::vector<ConstView> parts;
-        for (const Tensor& table : features) {
-          parts.push_back(table.view().slice(0, begin, begin + out.extent(0)));
+        std::vector<Tensor> parts;
+        for (const kernels::StoredFeatures& own : features) {
+          parts.emplace_back(Shape{out.extent(0), own.columns()}, DType::f32, device);
+          kernels::gather_features(device, own, order.view().slice(0, begin, begin + out.extent(0)), parts.back());
         }
-        copy_bytes(plan(inputs, parts), out);
+        copy_bytes(plan(inputs, std::vector<ConstView>(parts.begin(), parts.end())), out);
       });
 }
 

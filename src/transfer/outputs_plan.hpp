@@ -35,8 +35,8 @@ class OutputsPlan {
 };
 
 /// Outputs f32 [N, outputs] of a model in evaluation mode, some samples at a time: of inputs that are normalised so,
-/// where the model wants them, and of features f32 [N, p_k].
+/// where the model wants them, and of features of the samples.
 Tensor outputs_of(Trainable& model, const data::Dataset& samples, const data::InputNormalization& normalization,
-                  const std::vector<Tensor>& features, std::int64_t outputs, const Device& device);
+                  const std::vector<kernels::StoredFeatures>& features, std::int64_t outputs, const Device& device);
 
 }  // namespace rtl::transfer::detail

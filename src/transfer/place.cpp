@@ -138,6 +138,12 @@ graph::Value InputGather::record_augmented(std::span<const graph::Value> tables,
                                         augmentation, layers::stream_of(name));
 }
 
+Tensor gathered(const kernels::StoredFeatures& features, const Device& device) {
+  Tensor all({features.samples(), features.columns()}, DType::f32, device);
+  kernels::gather_features(device, features, counting_rows(features.samples(), device), all);
+  return all;
+}
+
 Tensor counting_rows(std::int64_t count, const Device& device) {
   std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
   std::iota(rows.begin(), rows.end(), std::int64_t{0});

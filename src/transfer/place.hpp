@@ -9,6 +9,7 @@
 #include "rtl/core/tensor.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/graph/graph.hpp"
+#include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/image_augmentation.hpp"
 #include "rtl/layers/network.hpp"
 
@@ -98,6 +99,9 @@ class InputGather {
   Tensor standardized_;           ///< of vectors, or of the entries of sparse ones ..
   Tensor background_;             ///< .. which are this elsewhere
 };
+
+/// Those of all samples, f32 [N, p] on `device`, in their order.
+Tensor gathered(const kernels::StoredFeatures& features, const Device& device);
 
 /// 0 .. count-1 as i64 on `device`.
 Tensor counting_rows(std::int64_t count, const Device& device);

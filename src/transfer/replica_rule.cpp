@@ -24,7 +24,7 @@ std::int64_t replicas_that_pay(const Replica& one, std::int64_t most) {
   const layers::ModuleState state = one.model->state();
   const auto weights = static_cast<double>(state.parameter_count()) * 8 * sizeof(float);
   auto rows = static_cast<double>(one.model->wants_inputs() ? one.data.dataset->input_bytes() : 0);
-  for (const ConstView& features : one.data.features) rows += static_cast<double>(features.bytes());
+  for (const kernels::StoredFeatures& features : one.data.features) rows += static_cast<double>(features.table.bytes());
   const DeviceKind kind = state.parameters.front().value().device().kind();
   return replicas_that_pay(step_facts(one), kind, weights + 2 * rows, most);
 }

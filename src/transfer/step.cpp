@@ -33,6 +33,15 @@ std::vector<Storage> storages_of(const StepReplica& replica) {
   return all;
 }
 
+/// What frozen features are gathered from, as many as they have parts.
+std::vector<GatherTable> tables_of(const kernels::StoredFeatures& features, std::size_t source) {
+  const std::string name = fmt::format("frozen features {}", source + 1);
+  std::vector<GatherTable> tables{{name, features.table}};
+  if (features.places.given()) tables.push_back({name + ": rows", features.places});
+  if (features.transform.given()) tables.push_back({name + ": scaling", features.transform});
+  return tables;
+}
+
 /// share own + (1 - share) other, sample by sample; shares f32 [m, 1].
 Value mixed(const Value& own, const Value& other, const Value& shares) {
   std::vector<std::int64_t> extents(static_cast<std::size_t>(own.rank()), 1);
@@ -163,23 +172,21 @@ void TrainingStep::find_tables() {
       tables_.push_back(table(source, each));
     }
   };
-  const auto find = [&](const std::string& name, bool source, const auto& table_of) {
-    find_all(source, [&](const StepReplica& r) { return std::vector<GatherTable>{{name, table_of(r)}}; });
-  };
   const StepReplica& first = replicas_.front();
   if (first.inputs != nullptr) find_all(false, [](const StepReplica& r) { return r.inputs->tables(); });
   for (std::size_t k = 0; k < first.data->features.size(); ++k) {
-    find(fmt::format("frozen features {}", k + 1), false, [k](const StepReplica& r) { return r.data->features.at(k); });
+    find_all(false, [k](const StepReplica& r) { return tables_of(r.data->features.at(k), k); });
   }
   if (first.source_inputs != nullptr) {
     find_all(true, [](const StepReplica& r) { return r.source_inputs->tables(); });
   }
   for (std::size_t k = 0; first.data->source != nullptr && k < first.data->source->features.size(); ++k) {
-    find(fmt::format("frozen features {}", k + 1), true,
-         [k](const StepReplica& r) { return r.data->source->features.at(k); });
+    find_all(true, [k](const StepReplica& r) { return tables_of(r.data->source->features.at(k), k); });
   }
   weighted_ = first.weights.data() != nullptr;
-  if (weighted_) find("sample weights", false, [](const StepReplica& r) { return r.weights; });
+  if (weighted_) {
+    find_all(false, [](const StepReplica& r) { return std::vector<GatherTable>{{"sample weights", r.weights}}; });
+  }
 }
 
 void TrainingStep::load() {
@@ -227,17 +234,22 @@ std::vector<double> TrainingStep::losses() const {
 Batch TrainingStep::gather_inputs(const std::vector<Value>& tables, bool source, const Value& order,
                                   const Value& counters, std::int64_t count, const std::string& augmentation) const {
   Batch batch;
-  const InputGather* inputs = source ? replicas_.front().source_inputs : replicas_.front().inputs;
-  for (std::size_t i = 0; i < tables.size() - (weighted_ ? 1 : 0); ++i) {
-    if (tables_[i].source != source) continue;
-    if (inputs != nullptr && !batch.inputs.defined()) {
-      const std::size_t parts = inputs->tables().size();
-      batch.inputs = inputs->record_augmented(std::span(tables).subspan(i, parts), order, counters, count, activations_,
-                                              replicas_.front().augmentation, augmentation);
-      i += parts - 1;
-    } else {
-      batch.features.push_back(graph::gather_batch(tables[i], order, counters, count, activations_));
-    }
+  const StepReplica& first = replicas_.front();
+  const InputGather* inputs = source ? first.source_inputs : first.inputs;
+  auto next = static_cast<std::size_t>(
+      std::ranges::find_if(tables_, [&](const Table& table) { return table.source == source; }) - tables_.begin());
+  if (inputs != nullptr) {
+    const std::size_t parts = inputs->tables().size();
+    batch.inputs = inputs->record_augmented(std::span(tables).subspan(next, parts), order, counters, count,
+                                            activations_, first.augmentation, augmentation);
+    next += parts;
+  }
+  for (const kernels::StoredFeatures& features : (source ? *first.data->source : *first.data).features) {
+    graph::FeatureTable table{.table = tables[next++]};
+    if (features.places.given()) table.places = tables[next++];
+    if (features.transform.given()) table.transform = tables[next++];
+    table.bound = features.bound;
+    batch.features.push_back(graph::gather_batch_features(table, order, counters, count, activations_));
   }
   return batch;
 }

@@ -22,12 +22,14 @@ namespace {
 
 void check_features(const Device& device, const TrainingData& data) {
   if (data.source != nullptr) check_features(device, *data.source);
-  for (const ConstView& features : data.features) {
-    if (features.rank() != 2 || features.extent(0) != data.dataset->size() || features.dtype() != DType::f32) {
-      throw ShapeError(fmt::format("train: features {} {} for {} samples; they must be f32 [samples, features]",
-                                   name_of(features.dtype()), features.shape().to_string(), data.dataset->size()));
+  for (const kernels::StoredFeatures& features : data.features) {
+    const ConstView& table = features.table;
+    if (table.rank() != 2 || features.samples() != data.dataset->size()) {
+      throw ShapeError(fmt::format("train: features {} of {} samples for {} samples; they must be [samples, features]",
+                                   table.shape().to_string(), table.rank() > 0 ? features.samples() : 0,
+                                   data.dataset->size()));
     }
-    if (!kernels::all_finite(device, features)) {
+    if (table.dtype() != DType::u8 && !kernels::all_finite(device, table)) {
       throw ValueError("train: the frozen features hold NaN or infinity; check the source and its input normalisation");
     }
   }
@@ -59,9 +61,18 @@ bool alike_state(const layers::ModuleState& x, const layers::ModuleState& y) {
          std::equal(x.buffers.begin(), x.buffers.end(), y.buffers.begin(), y.buffers.end(), alike);
 }
 
+/// Gathered by the same operations.
+bool alike_features(const TrainingData& x, const TrainingData& y) {
+  return std::equal(x.features.begin(), x.features.end(), y.features.begin(), y.features.end(),
+                    [](const kernels::StoredFeatures& p, const kernels::StoredFeatures& q) {
+                      return p.table.dtype() == q.table.dtype() && p.places.given() == q.places.given() &&
+                             p.transform.given() == q.transform.given() && p.bound == q.bound;
+                    });
+}
+
 bool alike_data(const TrainingData& x, const TrainingData& y) {
   return x.dataset->size() == y.dataset->size() && x.dataset->is_sparse() == y.dataset->is_sparse() &&
-         x.features.size() == y.features.size() && x.dataset->has_labels() == y.dataset->has_labels() &&
+         alike_features(x, y) && x.dataset->has_labels() == y.dataset->has_labels() &&
          x.dataset->outputs() == y.dataset->outputs();
 }
 
@@ -229,7 +240,7 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
       {(a.l2sp_strength > 0) == (b.l2sp_strength > 0), "whether there is an L2-SP penalty"},
       {first.data.dataset->size() == other.data.dataset->size(), "the number of samples"},
       {first.data.dataset->is_sparse() == other.data.dataset->is_sparse(), "whether the inputs are sparse"},
-      {first.data.features.size() == other.data.features.size(), "the number of frozen features"},
+      {alike_features(first.data, other.data), "the number or form of frozen features"},
       {first.data.normalization.kind == other.data.normalization.kind, "the normalisation of the inputs"},
       {(p == nullptr) == (q == nullptr) && (p == nullptr || alike_data(*p, *q)), "the second data set"},
       {first.model->wants_inputs() == other.model->wants_inputs(), "what the models look at"},

@@ -205,9 +205,9 @@ void TrainingRun::remove_checkpoint() const {
   std::filesystem::remove(options_.checkpoint, ignored);
 }
 
-Tensor TrainingRun::gather(ConstView table, ConstView rows) const {
-  Tensor out(table.shape().with(0, rows.count()), dtype_, device_);
-  kernels::gather_rows(device_, table, rows, out);
+Tensor TrainingRun::gather(const kernels::StoredFeatures& features, ConstView rows) const {
+  Tensor out({rows.count(), features.columns()}, dtype_, device_);
+  kernels::gather_features(device_, features, rows, out);
   return out;
 }
 
@@ -249,7 +249,7 @@ std::vector<double> TrainingRun::outputs_of(OutputsPlan& plan, ConstView rows) c
   Tensor inputs;
   std::vector<Tensor> tables;
   if (inputs_) inputs = (*inputs_)(rows);
-  for (const ConstView& table : data_.features) tables.push_back(gather(table, rows));
+  for (const kernels::StoredFeatures& table : data_.features) tables.push_back(gather(table, rows));
   const std::vector<ConstView> features(tables.begin(), tables.end());
   const ConstView outputs = plan(inputs.defined() ? ConstView(inputs) : ConstView(), features);
   Tensor values(outputs.shape(), DType::f64, device_);

@@ -88,7 +88,7 @@ class TrainingRun {
   bool doubtful(double baseline) const;
   LearningCheck evaluate(double baseline);
   void remove_checkpoint() const;
-  Tensor gather(ConstView table, ConstView rows) const;
+  Tensor gather(const kernels::StoredFeatures& features, ConstView rows) const;
   double mean_of(std::span<const double> losses) const;
   [[noreturn]] void throw_diverged(const std::string& what, std::int64_t in_epoch, std::int64_t step) const;
   [[noreturn]] void throw_diverged_loss(std::span<const double> losses, double loss) const;

@@ -217,6 +217,12 @@ void add_rows(Cases& cases, const Device& d, DType t) {
                    }});
   cases.push_back({"argmax_rows", [=] { kernels::argmax_rows(d, *x, *rows); }});
   cases.push_back({"gather_rows", [=] { kernels::gather_rows(d, *x, *rows, *y); }});
+  const auto scaled_rows = std::make_shared<Tensor>(Tensor::zeros({900}, DType::i64, d));
+  const auto scaling = std::make_shared<Tensor>(drawn({3, 30}, DType::f32, d));
+  const auto numbers = std::make_shared<Tensor>(Tensor::zeros({900, 30}, DType::u8, d));
+  cases.push_back({"gather_features", [=] {
+                     kernels::gather_features(d, {*numbers, *scaled_rows, *scaling, 2}, *scaled_rows, *y);
+                   }});
   const auto begins = std::make_shared<Tensor>(Tensor::zeros({31}, DType::i64, d));
   const auto places = std::make_shared<Tensor>(Tensor::zeros({30}, DType::i32, d));
   const auto entries = std::make_shared<Tensor>(Tensor::zeros({30}, t, d));

@@ -60,7 +60,7 @@ TEST(Rows, GatherAndScatter) {
 struct Batch {
   static constexpr std::int64_t table_rows = 11, length = 7, epoch = 31, count = 9;
   std::shared_ptr<Graph> graph;
-  Value order, counters, batch, images, augmented;
+  Value order, counters, batch, images, augmented, features;
   Tensor table, pictures;
 
   explicit Batch(const Device& device) : graph(std::make_shared<Graph>(device)) {
@@ -80,9 +80,14 @@ struct Batch {
     images = gather_batch_images(table_of_images, order, counters, count, scale, shift, DType::f32);
     augmented = gather_augmented_images(table_of_images, order, counters, count, scale, shift, DType::f32,
                                         {.crop = 1, .flip = true, .brightness = 0.5}, 77);
+    const Value places = graph->constant("places", Tensor::from(Rows{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}, {11}, device));
+    const Value transform = graph->constant("transform", draw({3, length}));
+    features = gather_batch_features({graph->constant("table", table.clone()), places, transform, 1.5F}, order,
+                                     counters, count, DType::f32);
   }
-  std::array<std::vector<double>, 3> run(const Tensor& orders, const Tensor& states, const PlanOptions& options) const {
-    Execution execution(std::make_shared<const Plan>(graph, std::vector<Value>{batch, images, augmented}, options));
+  std::array<std::vector<double>, 4> run(const Tensor& orders, const Tensor& states, const PlanOptions& options) const {
+    Execution execution(
+        std::make_shared<const Plan>(graph, std::vector<Value>{batch, images, augmented, features}, options));
     execution.bind(order, orders.view());
     execution.bind(counters, states.view());
     execution.run();
@@ -94,7 +99,7 @@ struct Batch {
       const std::vector<float> values = host.to_vector<float>();
       return std::vector<double>(values.begin(), values.end());
     };
-    return {numbers(batch), numbers(images), numbers(augmented)};
+    return {numbers(batch), numbers(images), numbers(augmented), numbers(features)};
   }
 };
 
@@ -123,7 +128,7 @@ TEST(Rows, BatchesStartWhereTheCountersSay) {
         ASSERT_EQ(alone[0][i], table[static_cast<std::size_t>(at) + i % Batch::length]) << "replica " << r;
       }
       EXPECT_NE(alone[1], alone[2]);
-      for (std::size_t result = 0; result < 3; ++result) {
+      for (std::size_t result = 0; result < alone.size(); ++result) {
         const auto size = static_cast<std::ptrdiff_t>(alone[result].size());
         const auto begin = together[result].begin() + r * size;
         EXPECT_EQ(std::vector<double>(begin, begin + size), alone[result]) << "replica " << r;
@@ -134,9 +139,9 @@ TEST(Rows, BatchesStartWhereTheCountersSay) {
 
 TEST(Rows, GathersOfAPlanWithReplicasAreOneLaunch) {
   const Batch batch(Device::cpu(1));
-  const Plan plan(batch.graph, {batch.batch, batch.images, batch.augmented},
+  const Plan plan(batch.graph, {batch.batch, batch.images, batch.augmented, batch.features},
                   {.replicas = 5, .replicated = {batch.counters}});
-  EXPECT_EQ(plan.facts().launches, 3);
+  EXPECT_EQ(plan.facts().launches, 4);
 }
 
 /// Rows 1 and 3 of four have entries; `length` columns.
@@ -256,6 +261,17 @@ TEST(Rows, FaultsNameShapesAndTypes) {
   EXPECT_THROW(gather_batch(table, order, x, 2, DType::f32), DTypeError);
   EXPECT_THROW(gather_batch(table, order, Value(), 2, DType::f32), ValueError);
   EXPECT_THROW(gather_images(table, order, x, x, DType::f32), DTypeError);
+  const Value places = graph.input("places", {9}, DType::i64), scaling = graph.input("scaling", {3, 3}, DType::f32);
+  const auto features = [&](const FeatureTable& from, std::int64_t count, DType dtype) {
+    return gather_batch_features(from, order, counters, count, dtype);
+  };
+  EXPECT_EQ(features({table, places, scaling}, 2, DType::bf16).shape(), (Shape{2, 3}));
+  EXPECT_THROW(features({table, order, scaling}, 2, DType::f32), DTypeError);
+  EXPECT_THROW(features({table, places, places}, 2, DType::f32), DTypeError);
+  EXPECT_THROW(features({table, places, table}, 2, DType::f32), ShapeError);
+  EXPECT_THROW(features({table, places, scaling}, 6, DType::f32), ShapeError);
+  EXPECT_THROW(features({table, places, scaling}, 2, DType::u8), DTypeError);
+  EXPECT_THROW(features({x, places, scaling}, 2, DType::f32), ShapeError);
   const Value offsets = graph.input("offsets", {4}, DType::i64), columns = graph.input("columns", {4}, DType::i32);
   const auto sparse = [&](const SparseTable& from, std::int64_t count, DType dtype) {
     return gather_sparse_batch(from, order, counters, count, dtype);

@@ -92,6 +92,10 @@ TEST(Undefined, NoOperationTakesAValueThatHoldsNothing) {
       {"dropout without counters", [&] { dropout(some, 0.5, 1, none); }},
       {"gather_rows", [&] { gather_rows(none, labels, DType::f32); }},
       {"gather_rows rows", [&] { gather_rows(some, none, DType::f32); }},
+      {"gather_batch_features",
+       [&] {
+         gather_batch_features({none, none, none}, labels, none, 2, DType::f32);
+       }},
       {"gather_sparse_batch",
        [&] {
          gather_sparse_batch({none, none, none, none, 3}, labels, none, 2, DType::f32);

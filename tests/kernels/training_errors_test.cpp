@@ -55,6 +55,26 @@ const Fault training_faults[] = {
      [](Operands& t) {
        gather_rows(t.device, t({0, 3}), t({2}, DType::i32), t({2, 3}));
      }},
+    {"gather_features", "DTypeError", "'table' is f64, but f32, bf16, f16 or u8",
+     [](Operands& t) {
+       gather_features(t.device, t({4, 3}, DType::f64), t({2}, DType::i64), t({2, 3}));
+     }},
+    {"gather_features", "DTypeError", "'rows' is i32, but i64",
+     [](Operands& t) {
+       gather_features(t.device, t({4, 3}), t({2}, DType::i32), t({2, 3}));
+     }},
+    {"gather_features", "ShapeError", "'transform' is [2, 3], but [3, 3]",
+     [](Operands& t) {
+       gather_features(t.device, {t({4, 3}), {}, t({2, 3})}, t({2}, DType::i64), t({2, 3}));
+     }},
+    {"gather_features", "DTypeError", "'places' is i32, but i64",
+     [](Operands& t) {
+       gather_features(t.device, {t({4, 3}), t({5}, DType::i32)}, t({2}, DType::i64), t({2, 3}));
+     }},
+    {"gather_features", "ValueError", "the bound is 0, but must be positive",
+     [](Operands& t) {
+       gather_features(t.device, {t({4, 3}), {}, t({3, 3}), 0}, t({2}, DType::i64), t({2, 3}));
+     }},
     {"gather_sparse_rows", "DTypeError", "'offsets' is i32, but i64",
      [](Operands& t) {
        gather_sparse_rows(t.device, {t({3}, DType::i32), t({4}, DType::i32), t({4})}, {}, t({2}, DType::i64),

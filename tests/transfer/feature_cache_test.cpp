@@ -123,14 +123,14 @@ TEST_F(FeatureCacheTest, EveryStorageKeepsItsBoundAndItsBytes) {
   }
 }
 
-/// A device without room for the table gets the chosen rows, made on the host.
+/// A device without room for the table reads it from page-locked memory of the host.
 TEST(FeatureTable, GathersForADeviceThatHasNoRoomForAll) {
   if (Device::cuda_count() == 0) GTEST_SKIP() << "no CUDA device: the host has all";
   constexpr std::int64_t count = 30011, width = 67;  // 8 MB
   std::vector<float> values(count * width);
   RandomSequence random(3, 4);
   for (float& value : values) value = static_cast<float>(random.uniform());
-  std::vector<std::int64_t> rows(19997);  // more than one piece
+  std::vector<std::int64_t> rows(19997);
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int64_t>(i * 7919) % count;
   for (const DType storage : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
     const FeatureTable table = FeatureTable::stored_as(Tensor::from(values, {count, width}, Device::cpu(1)), storage);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -186,6 +187,15 @@ Value gather_images(const Value& table, const Value& rows, const Value& scale, c
 Value gather_batch(const Value& table, const Value& order, const Value& counters, std::int64_t count, DType dtype);
 Value gather_batch_images(const Value& table, const Value& order, const Value& counters, std::int64_t count,
                           const Value& scale, const Value& shift, DType dtype);
+/// What kernels::gather_features takes.
+struct FeatureTable {
+  Value table, places, transform;  ///< places and transform may be undefined
+  float bound = std::numeric_limits<float>::infinity();
+};
+/// gather_batch of stored features, converted and scaled on the way: [count, p] of `dtype`, f32, f64 or bf16. No
+/// gradient.
+Value gather_batch_features(const FeatureTable& table, const Value& order, const Value& counters, std::int64_t count,
+                            DType dtype);
 /// A table of sparse rows, as kernels::gather_sparse_rows takes it.
 struct SparseTable {
   Value offsets, columns, values, background;  ///< background may be undefined: zeros

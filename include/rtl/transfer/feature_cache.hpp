@@ -29,9 +29,9 @@ struct FeatureKey {
   friend bool operator==(const FeatureKey&, const FeatureKey&) = default;
 };
 
-/// Features [rows, columns] on the host, in memory of their own or in a mapped file, and after the first gather to a
-/// CUDA device with room for them, there too; a device without room is sent the chosen rows alone, one piece from
-/// page-locked memory while the next is gathered. Read only, so several threads may use one.
+/// Features [rows, columns] on the host, in memory of their own or in a mapped file, and from the first time that a
+/// CUDA device needs them, there too, or, where it has no room for them, in page-locked memory of the host, which its
+/// gathers read over the bus. Read only, so several threads may use one.
 ///
 /// What is stored may be rounded: f32 is exact; bf16 has a relative error of at most 2^-8 an element, f16 of 2^-11
 /// from 6e-5 to 65504 in magnitude, beyond which nothing is stored. u8 holds the number of one of 256 values from the
@@ -61,15 +61,21 @@ class FeatureTable {
   /// The chosen rows (all, in order, if null) as an f32 tensor on `device`: gathered, converted and scaled in one pass.
   /// Throws ValueError for a row outside.
   Tensor gather(const std::vector<std::int64_t>* rows, const Device& device) const;
+  /// What is stored, where a device reads it: a gather's or a training's table, of which batches are made without f32
+  /// copies of the whole. Valid while the table lives. Throws OutOfMemory where neither device nor host has room.
+  ConstView view_on(const Device& device) const;
+  /// f32 [3, p] on `device`: what makes (value - shift) * factor of what is stored (kernels::StoredFeatures); shift and
+  /// factor f32 [p], or both undefined. Not defined where there is nothing to be done.
+  Tensor transform(const Tensor& shift, const Tensor& factor, const Device& device) const;
+  /// The same of features that are stored as they are.
+  static Tensor plain_transform(const Tensor& shift, const Tensor& factor, const Device& device);
 
  private:
-  /// Copies of what is stored on CUDA devices, which gathers may ask for from several threads.
+  /// Copies of what is stored that CUDA devices read, which may be asked for from several threads.
   struct Resident;
 
   FeatureTable(Tensor stored, const Shape& shape, DType storage);
-  std::shared_ptr<const Tensor> resident_on(const Device& device) const;
-  /// Of `stored`, which is bytes() on the device of `out`.
-  void gather_into(const void* stored, ConstView rows, View out) const;
+  const std::byte* bytes_on(const Device& device) const;
 
   Device host_;
   Tensor stored_;  ///< u8, bytes(), or undefined where a file has them

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "rtl/graph/operations.hpp"
+#include "rtl/kernels/gather.hpp"
+#include "rtl/transfer/feature_cache.hpp"
 #include "rtl/transfer/predictor.hpp"
 
 namespace rtl::transfer {
@@ -57,11 +59,18 @@ struct FrozenBlock {
   /// what lies more than `clip` deviations from the mean is clipped (raw features are not).
   static FrozenBlock fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
                          double clip = std::numeric_limits<double>::infinity());
+  /// The same of the rows of a table (all, if null), some of them at a time.
+  static FrozenBlock fit(const FrozenSource& source, const FeatureTable& features,
+                         const std::vector<std::int64_t>* rows, const Device& device, FeatureScaling scaling,
+                         double scale, double clip = std::numeric_limits<double>::infinity());
   /// (f - mean) / s per feature, s^2 being the mean of the features' variances: what a feature is worth stays in its
   /// deviation.
   static FrozenBlock fit_centred(const FrozenSource& source, const Tensor& features);
   /// Of raw features f32 [m, p], which are taken over.
   Tensor scaled(Tensor features) const;
+  /// Of the rows of a table, in the form in which it is stored. `transform` is FeatureTable::transform of shift and
+  /// factor; both must live as long as the result.
+  kernels::StoredFeatures stored(ConstView table, const Tensor& transform, ConstView places = {}) const;
   FrozenBlock clone() const;
 };
 

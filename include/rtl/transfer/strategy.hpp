@@ -114,15 +114,17 @@ class FitContext {
 
   /// Raw frozen features f32 [N, p] of the training rows, on the device.
   Tensor features(std::size_t source) const;
+  /// Features as `blocks` gives them, scaled: f32 [N, p].
+  Tensor scaled(const kernels::StoredFeatures& features) const;
   /// The same of any source, for predictions on the training rows.
   FeatureLookup lookup() const;
   /// Raw frozen features f32 [N, p] of all samples of the source's data, on the device.
   Tensor source_data_features(std::size_t source) const;
-  /// The sources' blocks with a scaling fitted to the training rows, and the scaled features, as TrainingData takes
-  /// them, valid while the fit lasts. Fits on the same rows share the features.
+  /// The sources' blocks with a scaling fitted to the training rows, and their features, as TrainingData takes them: in
+  /// the form in which they are stored, scaled as batches are made of them. Valid while the fit lasts.
   struct Blocks {
     std::vector<FrozenBlock> blocks;
-    std::vector<ConstView> features;
+    std::vector<kernels::StoredFeatures> features;
   };
   Blocks blocks(FeatureScaling scaling, double scale);
   /// Takes over a tensor for as long as the fit lasts.
@@ -133,7 +135,7 @@ class FitContext {
   /// Trains on the training samples, their inputs normalised so where the model wants them. What is trained must live
   /// until the request is answered.
   TrainingRequest train(Trainable& model, const data::InputNormalization& normalization,
-                        std::vector<ConstView> features = {});
+                        std::vector<kernels::StoredFeatures> features = {});
   TrainingRequest train(Trainable& model, const TrainingData& data, const TrainingOptions& options);
   /// Several trainings at once, where they record the same operations: folds, members.
   TrainingRequest train_all(std::vector<Replica> replicas);
@@ -151,6 +153,7 @@ class FitContext {
 
  private:
   friend class FitGroup;
+  const FeatureTable& table(std::size_t source) const;
   void number_checkpoints(std::vector<Replica>& replicas);
   std::shared_ptr<Shared> shared_;
   Inputs inputs_;
@@ -158,6 +161,7 @@ class FitContext {
   Task task_;
   TrainingRecord record_;
   std::vector<Tensor> kept_;
+  ConstView places_;  ///< Inputs::rows on the device, once they are needed
   std::int64_t stages_ = 0;
   std::vector<Replica> requested_;   ///< what it waits for ..
   std::coroutine_handle<> waiting_;  ///< .. to go on with this

@@ -11,6 +11,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
+#include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/image_augmentation.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/transfer/options.hpp"
@@ -117,7 +118,9 @@ struct TrainingOptions {
 struct TrainingData {
   const data::Dataset* dataset = nullptr;
   data::InputNormalization normalization = data::Normalization::half;  ///< of the inputs
-  std::vector<ConstView> features;  ///< f32 [N, p_k] for each source, rows as in the dataset
+  /// For each source, of the samples of the data set: f32 [N, p_k], or another form in which they are stored, which
+  /// each batch is converted and scaled from.
+  std::vector<kernels::StoredFeatures> features;
   /// A second data set, a batch of which stands beside each batch of the first (TrainingBatch::source): its samples in
   /// an order drawn from the seed, over and over. It needs no labels unless an objective asks for them.
   const TrainingData* source = nullptr;

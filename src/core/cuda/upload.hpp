@@ -45,4 +45,6 @@ class Uploader {
   std::array<Buffer, 2> buffers_;
 };
 
+std::shared_ptr<std::byte> allocate_page_locked(Context& context, std::size_t bytes);
+
 }  // namespace rtl::detail

@@ -1,5 +1,6 @@
 // Rows of tables: mini-batches, and the gradient of taking them.
 #include <array>
+#include <cmath>
 
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/gather.hpp"
@@ -137,6 +138,41 @@ class GatherSparse final : public Gather {
   DType dtype_;
 };
 
+/// Operands: table, order, counters, places or nothing, transform or nothing.
+class GatherFeatures final : public Gather {
+ public:
+  GatherFeatures(std::int64_t count, float bound, DType dtype) : Gather(count), bound_(bound), dtype_(dtype) {}
+  std::string_view name() const noexcept override { return "gather_batch_features"; }
+  std::string attributes() const override {
+    return Gather::attributes() + (std::isfinite(bound_) ? fmt::format(", within +-{}", bound_) : "");
+  }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    const Value &table = operands[0], &places = operands[3], &transform = operands[4];
+    if (!is_arithmetic(dtype_) && dtype_ != DType::bf16) {
+      throw DTypeError(fmt::format("{}: to {}; f32, f64 or bf16 is needed", name(), name_of(dtype_)));
+    }
+    check_shape(table.rank() == 2, name(), "the features are {}; [n, p] is needed", table.shape().to_string());
+    if (places.defined() && (places.dtype() != DType::i64 || places.rank() != 1)) {
+      throw DTypeError(
+          fmt::format("{}: the places are {}; i64 [samples] is needed", name(), places.type().to_string()));
+    }
+    if (transform.defined() && transform.dtype() != DType::f32) {
+      throw DTypeError(fmt::format("{}: the transform is {}; f32 is needed", name(), transform.type().to_string()));
+    }
+    check_shape(!transform.defined() || transform.shape() == Shape{3, table.extent(1)}, name(),
+                "a transform of another form than [3, p] for features {}", table.shape().to_string());
+    return {{infer_shape(operands), dtype_}};
+  }
+  void run(const Call& call) const override {
+    kernels::gather_features(call.device(), {call.in(0), call.in(3), call.in(4), bound_}, call.in(1), call.out(0),
+                             call.in(2));
+  }
+
+ private:
+  float bound_;
+  DType dtype_;
+};
+
 class GatherAugmentedImages final : public GatherImages {
  public:
   GatherAugmentedImages(std::int64_t count, DType dtype, const kernels::ImageAugmentation& augmentation,
@@ -214,6 +250,12 @@ Value gather_batch_images(const Value& table, const Value& order, const Value& c
                           const Value& scale, const Value& shift, DType dtype) {
   return record<GatherImages>({table, order, counters, scale, shift}, checked_count("gather_batch_images", count),
                               dtype);
+}
+
+Value gather_batch_features(const FeatureTable& table, const Value& order, const Value& counters, std::int64_t count,
+                            DType dtype) {
+  return record<GatherFeatures>({table.table, order, counters, table.places, table.transform},
+                                checked_count("gather_batch_features", count), table.bound, dtype);
 }
 
 Value gather_sparse_batch(const SparseTable& table, const Value& order, const Value& counters, std::int64_t count,

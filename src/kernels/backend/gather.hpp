@@ -8,6 +8,8 @@ namespace rtl::kernels {
 
 RTL_DECLARE_BACKENDS(void gather_rows(const Device& device, ConstView table, ConstView rows, View out,
                                       ConstView counters))
+RTL_DECLARE_BACKENDS(void gather_features(const Device& device, const StoredFeatures& features, ConstView rows,
+                                          View out, ConstView counters))
 RTL_DECLARE_BACKENDS(void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale,
                                         ConstView shift, View out, ConstView counters))
 RTL_DECLARE_BACKENDS(void gather_augmented_images(const Device& device, ConstView table, ConstView rows,

@@ -41,6 +41,16 @@ void launch_gather(const Device& device, std::int64_t rows, std::int64_t length,
          table, number, out);
 }
 
+template <typename Out, typename T, typename Numbers>
+void launch_conversion(const Device& device, std::int64_t rows, std::int64_t length, std::int64_t table_rows,
+                       const T* table, const Numbers& number, Out* out) {
+  if (length % 4 == 0 && packs_aligned<4>(table) && packs_aligned<4>(out)) {
+    launch_gather<4>(device, rows, length, table_rows, table, number, out);
+  } else {
+    launch_gather<1>(device, rows, length, table_rows, table, number, out);
+  }
+}
+
 /// Rows of one dtype are moved as bytes, in the largest units that fit.
 template <typename Numbers>
 void gather_bytes(const Device& device, const ConstView& table, const Numbers& number, const View& out) {
@@ -54,6 +64,29 @@ void gather_bytes(const Device& device, const ConstView& table, const Numbers& n
     launch_gather<4>(device, rows, bytes, table.extent(0), from, number, to);
   } else {
     launch_gather<1>(device, rows, bytes, table.extent(0), from, number, to);
+  }
+}
+
+/// What becomes of stored features where they are read; a thread has a pack of a row.
+template <int width, typename Out, typename T>
+__global__ void gather_transformed(std::int64_t count, std::int64_t packs, std::int64_t table_rows, const T* table,
+                                   const PlacedRows number, const float* transform, float bound, Out* out) {
+  for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    const std::int64_t row = i / packs, column = i - row * packs, chosen = number(row);
+    Pack<Out, width> result{};
+    if (chosen >= 0 && chosen < table_rows) {
+      const Pack<T, width> in = load_pack<width>(table, chosen * packs + column);
+      const Pack<float, width> shift = load_pack<width>(transform, column);
+      const Pack<float, width> factor = load_pack<width>(transform, packs + column);
+      const Pack<float, width> offset = load_pack<width>(transform, 2 * packs + column);
+      for (int k = 0; k < width; ++k) {
+        float value = (functors::convert<float>(in.value[k]) - shift.value[k]) * factor.value[k] + offset.value[k];
+        value = value > bound ? bound : value;
+        value = value < -bound ? -bound : value;
+        result.value[k] = functors::convert<Out>(value);
+      }
+    }
+    store_pack<width>(out, i, result);
   }
 }
 
@@ -131,15 +164,34 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
       functors::visit_any(table.dtype(), [&](auto stored) {
         using Out = decltype(element);
         using T = decltype(stored);
-        const std::int64_t length = row_length(table), count = out.count() / length;
-        const T* from = table.data_as<T>();
-        Out* to = out.data_as<Out>();
-        if (length % 4 == 0 && packs_aligned<4>(from) && packs_aligned<4>(to)) {
-          launch_gather<4>(device, count, length, table.extent(0), from, number, to);
-        } else {
-          launch_gather<1>(device, count, length, table.extent(0), from, number, to);
-        }
+        const std::int64_t length = row_length(table);
+        launch_conversion(device, out.count() / length, length, table.extent(0), table.data_as<T>(), number,
+                          out.data_as<Out>());
       });
+    });
+  });
+}
+
+void gather_features(const Device& device, const StoredFeatures& features, ConstView rows, View out,
+                     ConstView counters) {
+  const ConstView &table = features.table, &transform = features.transform;
+  const std::int64_t length = table.extent(1), count = out.count() / length;
+  const PlacedRows placed = placed_rows(features, rows, counters, out.extent(-2));
+  if (!transform.given() && table.dtype() == out.dtype()) return gather_bytes(device, table, placed, out);
+  functors::visit_activations(out.dtype(), [&](auto element) {
+    functors::visit_features(table.dtype(), [&](auto stored) {
+      using Out = decltype(element);
+      using T = decltype(stored);
+      const T* from = table.data_as<T>();
+      Out* to = out.data_as<Out>();
+      if (!transform.given()) return launch_conversion(device, count, length, table.extent(0), from, placed, to);
+      const auto* changes = transform.data_as<float>();
+      const bool packed =
+          length % 4 == 0 && packs_aligned<4>(from) && packs_aligned<4>(to) && packs_aligned<4>(changes);
+      const std::int64_t packs = packed ? length / 4 : length;
+      launch(packed ? gather_transformed<4, Out, T> : gather_transformed<1, Out, T>, blocks_for(count * packs),
+             block_size, 0, activate(device), count * packs, packs, table.extent(0), from, placed, changes,
+             features.bound, to);
     });
   });
 }

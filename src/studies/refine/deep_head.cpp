@@ -94,10 +94,10 @@ double score_deep_head(const HeadLayers& head, bool with_encoder, const Tensor& 
   transfer::TrainingData data;
   data.dataset = &target.train;
   data.normalization = data::Normalization::half;
-  std::vector<Tensor> test;
+  std::vector<kernels::StoredFeatures> test;
   if (frozen) {
-    data.features.push_back(train_features);
-    test.push_back(test_features.clone());
+    data.features.emplace_back(train_features);
+    test.emplace_back(test_features);
   }
   try {
     transfer::train(model, data, target.training);

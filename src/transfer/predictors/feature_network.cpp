@@ -24,9 +24,11 @@ FeatureNetwork::FeatureNetwork(FrozenSource source, std::unique_ptr<layers::Netw
 
 Tensor FeatureNetwork::predict(const data::Dataset& samples, const FeatureLookup& features) {
   const Device device = network_->device();
-  std::vector<Tensor> table;
-  table.push_back(features(source_)->gather(nullptr, device));
-  return outputs_of(*this, samples, {}, table, outputs_count(), device);
+  const std::shared_ptr<const FeatureTable> table = features(source_);
+  const Tensor transform = table->transform({}, {}, device);
+  const kernels::StoredFeatures stored(table->view_on(device), {},
+                                       transform.defined() ? ConstView(transform) : ConstView());
+  return outputs_of(*this, samples, {}, {stored}, outputs_count(), device);
 }
 
 graph::Value FeatureNetwork::outputs(const Batch& batch, const layers::ForwardContext& context) {

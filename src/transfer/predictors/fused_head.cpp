@@ -17,6 +17,7 @@
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/layers/initialization.hpp"
 #include "rtl/transfer/archive.hpp"
+#include "transfer/column_moments.hpp"
 #include "transfer/evaluation.hpp"
 #include "transfer/features.hpp"
 #include "transfer/outputs_plan.hpp"
@@ -70,43 +71,41 @@ Tensor drawn_bias(std::int64_t outputs, std::int64_t columns, const Device& devi
   return bias;
 }
 
-}  // namespace
-
-namespace {
-
-/// Mean and variance of each column.
-std::pair<std::vector<double>, std::vector<double>> moments(const Tensor& features) {
-  const Device& device = features.device();
-  const std::int64_t columns = features.extent(1);
-  Tensor mean({columns}, DType::f64, device), variance({columns}, DType::f64, device);
-  kernels::column_moments(device, features, mean, variance);
-  return {mean.to_vector<double>(), variance.to_vector<double>()};
-}
-
-}  // namespace
-
-FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
-                             double clip) {
-  FrozenBlock block{source};
-  if (scaling == FeatureScaling::raw) return block;
-  const Device& device = features.device();
-  const std::int64_t columns = features.extent(1);
-  const auto [means, variances] = moments(features);
+FrozenBlock scaled_block(const FrozenSource& source, const detail::ColumnMoments& moments, const Device& device,
+                         FeatureScaling scaling, double scale, double clip) {
+  const auto columns = static_cast<std::int64_t>(moments.means.size());
   const double target = scaling == FeatureScaling::balance ? scale / std::sqrt(static_cast<double>(columns)) : 1.0;
   std::vector<float> shift, factor;
-  for (std::size_t i = 0; i < means.size(); ++i) {
-    const bool constant = !(variances[i] > 1e-12 * means[i] * means[i]);
-    shift.push_back(static_cast<float>(means[i]));
-    factor.push_back(constant ? 0.0F : static_cast<float>(target / std::sqrt(variances[i])));
+  for (std::size_t i = 0; i < moments.means.size(); ++i) {
+    const double mean = moments.means[i], variance = moments.variances[i];
+    const bool constant = !(variance > 1e-12 * mean * mean);
+    shift.push_back(static_cast<float>(mean));
+    factor.push_back(constant ? 0.0F : static_cast<float>(target / std::sqrt(variance)));
   }
+  FrozenBlock block{source};
   block.shift = Tensor::from(shift, {columns}, device);
   block.factor = Tensor::from(factor, {columns}, device);
   block.bound = clip * target;
   return block;
 }
 
+}  // namespace
+
+FrozenBlock FrozenBlock::fit(const FrozenSource& source, const Tensor& features, FeatureScaling scaling, double scale,
+                             double clip) {
+  if (scaling == FeatureScaling::raw) return {source};
+  return scaled_block(source, detail::column_moments(features), features.device(), scaling, scale, clip);
+}
+
+FrozenBlock FrozenBlock::fit(const FrozenSource& source, const FeatureTable& features,
+                             const std::vector<std::int64_t>* rows, const Device& device, FeatureScaling scaling,
+                             double scale, double clip) {
+  if (scaling == FeatureScaling::raw) return {source};
+  return scaled_block(source, detail::column_moments(features, rows, device), device, scaling, scale, clip);
+}
+
 FrozenBlock FrozenBlock::fit_centred(const FrozenSource& source, const Tensor& features) {
-  const auto [means, variances] = moments(features);
+  const auto [means, variances] = detail::column_moments(features);
   const double variance =
       std::accumulate(variances.begin(), variances.end(), 0.0) / static_cast<double>(variances.size());
   const auto factor = static_cast<float>(variance > 0 ? 1 / std::sqrt(variance) : 0);
@@ -130,6 +129,10 @@ Tensor FrozenBlock::scaled(Tensor features) const {
     kernels::binary(device, kernels::BinaryOp::maximum, features, low, features);
   }
   return features;
+}
+
+kernels::StoredFeatures FrozenBlock::stored(ConstView table, const Tensor& transform, ConstView places) const {
+  return {table, places, transform.defined() ? ConstView(transform) : ConstView(), static_cast<float>(bound)};
 }
 
 FrozenBlock FrozenBlock::clone() const {
@@ -217,7 +220,15 @@ std::vector<Tensor> FusedHead::scaled_features(const FeatureLookup& features) co
 }
 
 Tensor FusedHead::predict(const data::Dataset& samples, const FeatureLookup& features) {
-  return detail::outputs_of(*this, samples, normalization_, scaled_features(features), outputs_count(), device());
+  std::vector<std::shared_ptr<const FeatureTable>> tables;
+  std::vector<Tensor> transforms;
+  std::vector<kernels::StoredFeatures> stored;
+  for (const FrozenBlock& block : blocks_) {
+    tables.push_back(features(block.source));
+    transforms.push_back(tables.back()->transform(block.shift, block.factor, device()));
+    stored.push_back(block.stored(tables.back()->view_on(device()), transforms.back()));
+  }
+  return detail::outputs_of(*this, samples, normalization_, stored, outputs_count(), device());
 }
 
 /// h of every sample.

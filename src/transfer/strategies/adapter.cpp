@@ -47,8 +47,8 @@ Recipe fit_on_features(FitContext& context, Options options) {
       copy_bytes(from.parameters[i].value(), to.parameters[i].value());
     }
   }
-  const std::vector<ConstView> frozen{context.retain(context.features(0))};
-  co_await context.train(*model, data::InputNormalization(), frozen);
+  const FitContext::Blocks raw = context.blocks(FeatureScaling::raw, 1);
+  co_await context.train(*model, data::InputNormalization(), raw.features);
   co_return model;
 }
 

@@ -95,14 +95,14 @@ Recipe fit(FitContext& context, Options options) {
   co_await context.train_all(std::move(pretrainings));
 
   std::vector<FrozenBlock> blocks;
-  std::vector<ConstView> features;
+  std::vector<kernels::StoredFeatures> features;
   for (std::size_t k = 0; k < members.size(); ++k) {
     const std::string name = fmt::format("{} {}", context.source().name(), k + 1);
     const auto member = detail::frozen(*members[k], name, context.source().precision());
     const FrozenSource& source = member->blocks().front().source;
     Tensor raw = source.features(context.train()).to(context.device());
     blocks.push_back(FrozenBlock::fit(source, raw, options.member_scaling, 1));
-    features.push_back(context.retain(blocks.back().scaled(std::move(raw))));
+    features.emplace_back(context.retain(blocks.back().scaled(std::move(raw))));
   }
   auto head = std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks),
                                           context.task().outputs, context.device(), context.seed());

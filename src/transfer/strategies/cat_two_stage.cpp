@@ -25,12 +25,12 @@ Recipe fit(FitContext& context, Options options) {
   co_await context.train_all(detail::trainings_of(context, copies));
 
   std::vector<std::unique_ptr<FusedHead>> members;
-  std::vector<ConstView> features;
+  std::vector<kernels::StoredFeatures> features;
   for (std::size_t k = 0; k < copies.size(); ++k) {
     const FrozenSource& source = context.sources()[k];
     members.push_back(detail::frozen(*copies[k], source.name(), source.precision()));
     const FrozenSource& tuned = members.back()->blocks().front().source;
-    features.push_back(context.retain(tuned.features(context.train()).to(context.device())));
+    features.emplace_back(context.retain(tuned.features(context.train()).to(context.device())));
   }
   auto head = detail::mean_of(members);
   TrainingOptions joint = context.training();

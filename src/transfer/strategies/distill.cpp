@@ -44,7 +44,8 @@ class Student final : public Trainable {
 Recipe fit(FitContext& context, Options options) {
   auto network = std::make_unique<NetworkPredictor>(context.new_network(), context.fitted_normalization());
   Student student(*network, options);
-  const std::vector<ConstView> logits{context.retain(context.source().logits(context.train()).to(context.device()))};
+  const std::vector<kernels::StoredFeatures> logits{
+      context.retain(context.source().logits(context.train()).to(context.device()))};
   co_await context.train(student, network->normalization(), logits);
   co_return network;
 }

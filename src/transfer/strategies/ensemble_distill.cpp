@@ -145,7 +145,7 @@ bool own_heads(const FitContext& context, Teachers teachers) {
 }
 
 Recipe fit(FitContext& context, Options options) {
-  std::vector<ConstView> taught;
+  std::vector<kernels::StoredFeatures> taught;
   if (own_heads(context, options.teachers)) {
     for (const FrozenSource& source : context.sources()) {
       taught.push_back(context.retain(source.logits(context.train()).to(context.device())));

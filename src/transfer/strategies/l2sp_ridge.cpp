@@ -57,7 +57,7 @@ Recipe fit(FitContext& context, Options options) {
   const Tensor x = given.blocks.front().scaled(context.source_data_features(0)), y = source_columns(context);
   const solvers::L2SPSource source(device, x, y);
   const Tensor wanted = detail::RowTargets::of(context).columns(device);
-  const TransferAdvisor advisor(device, source, given.features.front(), wanted,
+  const TransferAdvisor advisor(device, source, context.scaled(given.features.front()), wanted,
                                 {.rule = options.rule, .favour = options.favour});
   context.report(read_outs_of(advisor.report()));
   const solvers::RidgeFit head{advisor.coefficients().clone(), advisor.intercept().clone()};

@@ -24,19 +24,17 @@ struct ClassMeans {
   std::vector<double> means;   ///< m_c of each, one after another
 };
 
-ClassMeans class_means(const FitContext& context, const std::vector<ConstView>& features) {
+ClassMeans class_means(const FitContext& context, const std::vector<kernels::StoredFeatures>& features) {
   const std::vector<std::int32_t> labels = detail::RowTargets::of(context).labels;
   const auto classes = static_cast<std::size_t>(context.task().outputs);
   std::vector<double> counts(classes);
   for (const std::int32_t label : labels) counts[static_cast<std::size_t>(label)] += 1;
   std::size_t columns = 0, begin = 0;
-  for (const ConstView& block : features) columns += static_cast<std::size_t>(block.extent(1));
+  for (const auto& block : features) columns += static_cast<std::size_t>(block.columns());
   std::vector<double> means(classes * columns);
-  for (const ConstView& block : features) {
-    const auto width = static_cast<std::size_t>(block.extent(1));
-    Tensor copy(block.shape(), DType::f32, block.device());
-    copy_bytes(block, copy);
-    const std::vector<float> values = copy.to_vector<float>();
+  for (const auto& block : features) {
+    const auto width = static_cast<std::size_t>(block.columns());
+    const std::vector<float> values = context.scaled(block).to_vector<float>();
     for (std::size_t i = 0; i < labels.size(); ++i) {
       const auto c = static_cast<std::size_t>(labels[i]);
       for (std::size_t j = 0; j < width; ++j) means[c * columns + begin + j] += values[i * width + j] / counts[c];

@@ -62,7 +62,8 @@ struct Part {
   std::unique_ptr<FusedHead> network;
   std::vector<std::unique_ptr<FusedHead>> probes = {};
   Rows left_out;
-  std::vector<Tensor> features = {};             ///< as the network sees them
+  Tensor rows = {};                              ///< that it was trained on
+  std::vector<Tensor> transforms = {};           ///< of the features of each source, as the network sees them
   std::vector<std::vector<float>> outputs = {};  ///< of each read-out on the rows left out
 };
 
@@ -117,14 +118,15 @@ class SafeFit {
     }
     part.training.seed = number == 0 ? context_.seed() : mix(context_.seed(), number);
     std::vector<FrozenBlock> blocks;
-    const Tensor order = Tensor::from(kept, {static_cast<std::int64_t>(kept.size())}, context_.device());
+    part.rows = Tensor::from(kept, {static_cast<std::int64_t>(kept.size())}, context_.device());
     for (std::size_t k = 0; k < raw_.size(); ++k) {
-      Tensor raw = gathered(k, order);
+      const Tensor raw = gathered(k, part.rows);
       // All blocks together have the mean squared norm block_scale^2.
       const double share = static_cast<double>(raw.extent(1)) / static_cast<double>(columns());
       blocks.push_back(FrozenBlock::fit(context_.sources()[k], raw, FeatureScaling::balance,
                                         options_.block_scale * std::sqrt(share), options_.clip));
-      part.features.push_back(blocks.back().scaled(std::move(raw)));
+      part.transforms.push_back(
+          FeatureTable::plain_transform(blocks.back().shift, blocks.back().factor, context_.device()));
     }
     if (!whole) part.probes = probes(kept, true);
     part.network =
@@ -152,13 +154,15 @@ class SafeFit {
   Replica replica(Part& part) const {
     FusedHead& network = *part.network;
     TrainingData data{part.dataset, network.normalization(), {}};
-    for (const Tensor& block : part.features) data.features.push_back(block.view());
+    for (std::size_t k = 0; k < raw_.size(); ++k) {
+      data.features.push_back(network.blocks()[k].stored(raw_[k], part.transforms[k], part.rows));
+    }
     return {&network, std::move(data), part.training};
   }
 
   /// After its training: outputs in the units of all training rows.
   void finish(Part& part) const {
-    part.features.clear();
+    part.transforms.clear();
     if (!targets_.task.regression || part.dataset == &context_.train()) return;
     const Task own = Task::of(*part.dataset);
     const Task& all = targets_.task;
