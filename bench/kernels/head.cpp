@@ -37,6 +37,13 @@ void add_augmented(const Device& device, KernelCases& cases, const Shared& pictu
   }
 }
 
+/// As the order of an epoch is kept.
+Tensor wide(const Tensor& rows) {
+  Tensor order(rows.shape(), DType::i64, rows.device());
+  kernels::cast(rows.device(), rows, order);
+  return order;
+}
+
 void add_gathers(const Device& device, KernelCases& cases) {
   const Shared table = shared_values({50000, 64}, device);
   const auto picked = std::make_shared<Tensor>(random_integers(4096, 50000, device, 3));
@@ -54,9 +61,10 @@ void add_gathers(const Device& device, KernelCases& cases) {
   cases.push_back({"gather_rows", "4096 of 50000x64 f16 to f32", 0, 0.75 * moved,
                    [=] { kernels::gather_rows(device, *half_table, *picked, *out); }});
   const Shared numbers = shared_zeros({50000, 64}, DType::u8, device), scaling = shared_values({3, 64}, device);
+  const auto order = std::make_shared<Tensor>(wide(*picked));
   cases.push_back(
       {"gather_features", "4096 of 50000x64 u8 to f32", 3 * static_cast<double>(out->count()), 0.625 * moved, [=] {
-         kernels::gather_features(device, {*numbers, {}, *scaling}, *picked, *out);
+         kernels::gather_features(device, {*numbers, {}, *scaling}, *order, *out);
        }});
   cases.push_back({"scatter_add_rows", "4096 into 50000x64", static_cast<double>(out->count()), 1.5 * moved,
                    [=] { kernels::scatter_add_rows(device, *out, *picked, *table); }});
@@ -100,6 +108,7 @@ void add_epochs(const Device& device, KernelCases& cases) {
     }
   }
   const Shared scaling = shared_values({3, width}, device);
+  const auto order = std::make_shared<Tensor>(wide(*picked));
   for (const Shared& to : {out, narrow}) {
     for (const DType storage : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
       const Shared stored = storage == DType::f32 ? table : shared_zeros(table->shape(), storage, device);
@@ -107,7 +116,7 @@ void add_epochs(const Device& device, KernelCases& cases) {
                        fmt::format("epoch of 131072x512 {} to {}", name_of(storage), name_of(to->dtype())),
                        3 * static_cast<double>(out->count()),
                        bytes / 4 * static_cast<double>(size_of(storage) + size_of(to->dtype())), [=] {
-                         kernels::gather_features(device, {*stored, {}, *scaling}, next(picked->view()), *to);
+                         kernels::gather_features(device, {*stored, {}, *scaling}, next(order->view()), *to);
                        }});
     }
   }

@@ -1,12 +1,13 @@
 // Row gathers on the host.
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <span>
 
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
-#include "kernels/cpu/row_prefetch.hpp"
-#include "kernels/cpu/transform_features.hpp"
+#include "kernels/cpu/write_rows.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/row_numbers.hpp"
 
@@ -14,38 +15,52 @@ namespace rtl::kernels::cpu {
 
 namespace {
 
-/// Of each row of `out`, with the row of the table that `number` gives; zeros where there is none.
-template <typename Numbers, typename Write>
-void for_each_row(const ConstView& table, const Numbers& number, View out, const Write& write) {
+/// Rows that are written at a time, and that are fetched ahead at most.
+constexpr std::int64_t most = 32, most_ahead = 16;
+constexpr std::array<const void*, most> none{};
+
+/// Rows of `out`, each the row of the table that `number` gives; zeros where there is none.
+template <typename Numbers>
+void gather(const ConstView& table, const Numbers& number, const RowTransform* transform, View out) {
+  constexpr std::int64_t cached = std::int64_t{8} << 20, distance = 8192;
   const std::int64_t length = table.count() / table.extent(0), count = out.count() / length;
   const auto row_bytes = length * static_cast<std::int64_t>(size_of(table.dtype()));
   const auto out_bytes = length * static_cast<std::int64_t>(size_of(out.dtype()));
   const auto* from = static_cast<const std::byte*>(table.data());
   auto* to = static_cast<std::byte*>(out.data());
-  const RowPrefetch prefetch(from, table.extent(0), row_bytes);
+  const bool fetches = table.extent(0) * row_bytes > cached;
+  const auto ahead = static_cast<std::size_t>(std::clamp<std::int64_t>(distance / row_bytes, 1, most_ahead));
   parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      prefetch.before(number, i, end);
-      const std::int64_t chosen = number(i);
-      if (chosen < 0 || chosen >= table.extent(0)) {
-        std::memset(to + i * out_bytes, 0, static_cast<std::size_t>(out_bytes));
-      } else {
-        write(from + chosen * row_bytes, to + i * out_bytes, length);
+    std::array<const void*, most + most_ahead> rows;
+    for (std::int64_t first = begin; first < end; first += most) {
+      const auto some = static_cast<std::size_t>(std::min<std::int64_t>(most, end - first));
+      for (std::size_t i = 0; i < some + (fetches ? ahead : 0); ++i) {
+        const std::int64_t at = first + static_cast<std::int64_t>(i), row = at < end ? number(at) : -1;
+        rows[i] = row < 0 || row >= table.extent(0) ? nullptr : from + row * row_bytes;
       }
+      const auto next = fetches ? std::span<const void* const>(rows).subspan(ahead, some) : std::span(none).first(some);
+      write_rows(table.dtype(), std::span(rows).first(some), next, transform, out.dtype(), to + first * out_bytes,
+                 length);
     }
   });
 }
 
-/// As they are, or converted.
+/// Pairs of dtypes that only integers of tables have, element by element.
 template <typename Numbers>
-void move_rows(const ConstView& table, const Numbers& number, View out) {
-  const DType stored = table.dtype(), wanted = out.dtype();
-  const auto element = static_cast<std::int64_t>(size_of(stored));
-  for_each_row(table, number, out, [&](const std::byte* from, std::byte* to, std::int64_t length) {
-    if (stored == wanted) {
-      std::memcpy(to, from, static_cast<std::size_t>(length * element));
-    } else {
-      convert_elements(stored, from, wanted, to, length);
+void convert_rows(const ConstView& table, const Numbers& number, View out) {
+  const std::int64_t length = table.count() / table.extent(0), count = out.count() / length;
+  const auto row_bytes = length * static_cast<std::int64_t>(size_of(table.dtype()));
+  const auto out_bytes = length * static_cast<std::int64_t>(size_of(out.dtype()));
+  const auto* from = static_cast<const std::byte*>(table.data());
+  auto* to = static_cast<std::byte*>(out.data());
+  parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = number(i);
+      if (row < 0 || row >= table.extent(0)) {
+        std::memset(to + i * out_bytes, 0, static_cast<std::size_t>(out_bytes));
+      } else {
+        convert_elements(table.dtype(), from + row * row_bytes, out.dtype(), to + i * out_bytes, length);
+      }
     }
   });
 }
@@ -53,18 +68,22 @@ void move_rows(const ConstView& table, const Numbers& number, View out) {
 }  // namespace
 
 void gather_rows(const Device&, ConstView table, ConstView rows, View out, ConstView counters) {
-  with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()),
-                   [&](const auto& number) { move_rows(table, number, out); });
+  with_row_numbers(rows, counters, out.extent(out.rank() - table.rank()), [&](const auto& number) {
+    if (writes_rows(table.dtype(), out.dtype())) {
+      gather(table, number, nullptr, out);
+    } else {
+      convert_rows(table, number, out);
+    }
+  });
 }
 
 void gather_features(const Device&, const StoredFeatures& features, ConstView rows, View out, ConstView counters) {
   const PlacedRows placed = placed_rows(features, rows, counters, out.extent(-2));
-  if (!features.transform.given()) return move_rows(features.table, placed, out);
-  const DType stored = features.table.dtype(), wanted = out.dtype();
-  const auto* transform = features.transform.data_as<float>();
-  for_each_row(features.table, placed, out, [&](const std::byte* from, std::byte* to, std::int64_t length) {
-    transform_elements(stored, from, transform, features.bound, wanted, to, length);
-  });
+  if (!features.transform.given()) return gather(features.table, placed, nullptr, out);
+  const auto* shift = features.transform.data_as<float>();
+  const std::int64_t columns = features.columns();
+  const RowTransform transform{shift, shift + columns, shift + 2 * columns, features.bound};
+  gather(features.table, placed, &transform, out);
 }
 
 void scatter_add_rows(const Device&, ConstView values, ConstView rows, View table) {
