@@ -153,11 +153,11 @@ TEST_F(StoredFeatures, OfOtherFormsAreNoReplicas) {
 
 TEST_F(StoredFeatures, NeedNoRoomOnTheDevice) {
   if (Device::cuda_count() == 0) GTEST_SKIP() << "no CUDA device: the host has all";
-  constexpr std::int64_t many = 20000, width = 300;
+  constexpr std::int64_t many = 6000, width = 400;
   const Tensor values = drawn({many, width}, 3, 0, 1, Device::cpu(1));
   for (const DType storage : {DType::f32, DType::u8}) {
     const FeatureTable table = FeatureTable::stored_as(values.clone(), storage);
-    ASSERT_EQ(setenv("RTL_EMULATED_MEMORY", std::to_string(table.bytes().size() / 2).c_str(), 1), 0);
+    ASSERT_EQ(setenv("RTL_EMULATED_MEMORY", std::to_string(table.bytes().size() * 9 / 10).c_str(), 1), 0);
     const Device small = Device::cuda(0).separate();
     unsetenv("RTL_EMULATED_MEMORY");
     const data::Dataset data = testing::make_vectors(2, many, 2, 3, 2.0, small);
@@ -168,7 +168,7 @@ TEST_F(StoredFeatures, NeedNoRoomOnTheDevice) {
       blocks.push_back({source});
       FusedHead model(nullptr, data::InputNormalization(), std::move(blocks), 3, device, 4);
       TrainingOptions options = testing::quick(1);
-      options.batch_size = 2048;
+      options.batch_size = 128;
       train(model, TrainingData{&dataset, {}, {model.blocks().front().stored(table.view_on(device), transform)}},
             options);
       return testing::values_of(model.state());

@@ -189,7 +189,8 @@ Value gather_batch_images(const Value& table, const Value& order, const Value& c
                           const Value& scale, const Value& shift, DType dtype);
 /// What kernels::gather_features takes.
 struct FeatureTable {
-  Value table, places, transform;  ///< places and transform may be undefined
+  Value table;
+  Value places = {}, transform = {};  ///< may be undefined
   float bound = std::numeric_limits<float>::infinity();
 };
 /// gather_batch of stored features, converted and scaled on the way: [count, p] of `dtype`, f32, f64 or bf16. No

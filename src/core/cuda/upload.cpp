@@ -76,7 +76,7 @@ void Uploader::upload(std::byte* to, std::size_t bytes, std::size_t granule, con
 std::shared_ptr<std::byte> allocate_page_locked(Context& context, std::size_t bytes) {
   RTL_CUDA_CHECK(cudaSetDevice(context.index()));
   void* memory = nullptr;
-  if (cudaHostAlloc(&memory, bytes, cudaHostAllocMapped) != cudaSuccess) {
+  if (cudaHostAlloc(&memory, bytes, cudaHostAllocDefault) != cudaSuccess) {
     cudaGetLastError();
     throw OutOfMemory("page-locked host memory: none for " + std::to_string(bytes) + " bytes");
   }
