@@ -80,6 +80,10 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
   if (train.is_regression() && !info.regression) {
     return fmt::format("{} needs classes: {} has real targets", info.name, train.name);
   }
+  if (train.weights.defined() && !info.sample_weights) {
+    return fmt::format("{} counts all samples alike: {} has weights of samples; leave them out, or the strategy",
+                       info.name, train.name);
+  }
   if (info.trains_source && !sources.front().has_network()) {
     return fmt::format("{} trains the source, but {} is features alone", info.name, sources.front().name());
   }

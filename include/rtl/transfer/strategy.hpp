@@ -75,6 +75,7 @@ struct StrategyInfo {
   /// `all` runs it by default.
   bool in_all = true;
   std::vector<OptionInfo> options = {};
+  bool sample_weights = true;     ///< weights of the target's samples are possible (data::Dataset::weights)
 };
 
 /// Sources as a table says it: "none", "one", "one or more".

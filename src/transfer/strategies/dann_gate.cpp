@@ -61,7 +61,8 @@ const Strategy& dann_gate() {
        .uses_features = true,
        .uses_source_data = true,
        .same_source_task = true,
-       .regression = false},
+       .regression = false,
+       .sample_weights = false},
       fit, nullptr, [](const Options& options) { return options.source_half == detail::SourceHalf::samples; });
   return strategy;
 }
