@@ -7,6 +7,7 @@
 #include "rtl/graph/operations.hpp"
 #include "rtl/layers/initialization.hpp"
 #include "rtl/transfer/archive.hpp"
+#include "transfer/influence.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/predictor_kinds.hpp"
 
@@ -27,6 +28,14 @@ Tensor FeatureNetwork::predict(const data::Dataset& samples, const FeatureLookup
   std::vector<Tensor> table;
   table.push_back(features(source_)->gather(nullptr, device));
   return outputs_of(*this, samples, {}, table, outputs_count(), device);
+}
+
+std::vector<BlockInfluence> FeatureNetwork::influence(const Task& task, const data::Dataset& samples,
+                                                      const FeatureLookup& features) {
+  InfluenceSum sum(task.regression);
+  const Tensor seen = features(source_)->gather(nullptr, network_->device());
+  sum.add(sum.add_block(source_.name()), seen, predict(samples, features), 1, 1);
+  return sum.result();
 }
 
 graph::Value FeatureNetwork::outputs(const Batch& batch, const layers::ForwardContext& context) {
