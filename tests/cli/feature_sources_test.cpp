@@ -184,7 +184,7 @@ TEST(FeatureSources, WhatDoesNotFitIsTold) {
   io::write_npy(example.place.path("wild.npy"), Tensor::from(wild, {60, 3}, Device::cpu(1)));
   refused("features:wild.npy", probe, 1, "wild.npy: sample 17, feature 1 is nan");
   refused("features:F.npy", {"--strategy", "fine-tune"}, 1, "F is features alone");
-  refused("features:F.npy?layer=fc1", probe, 2, "test=FILE and x=NAME");
+  refused("features:F.npy?layer=fc1", probe, 2, "test=FILE, source=FILE and x=NAME");
   refused("features:F.npy?x=a", probe, 2, "F.npy is none");
   refused("features:F.npy,features:./F.npy", probe, 2, "called 'F'");
   refused("features:", probe, 2, "names no file");
