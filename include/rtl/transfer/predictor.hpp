@@ -51,8 +51,10 @@ class Predictor {
   /// Which of the registered kinds reads it again.
   virtual std::string kind() const = 0;
   virtual std::int64_t outputs_count() const = 0;
-  /// Outputs f32 [N, outputs] on the predictor's device, in evaluation mode: logits (of a stack, logarithms of
-  /// probabilities), or standardised predictions.
+  /// Whether outputs of classes are logarithms of probabilities that sum to one, whatever the loss was.
+  virtual bool gives_log_probabilities() const { return false; }
+  /// Outputs f32 [N, outputs] on the predictor's device, in evaluation mode: logits (or logarithms of probabilities),
+  /// or standardised predictions.
   virtual Tensor predict(const data::Dataset& samples, const FeatureLookup& features) = 0;
   /// Of each block on the samples, `task` being what it was fitted to. Empty where outputs are no sum over blocks: a
   /// network alone, adapted or not, has inputs and no blocks.

@@ -140,11 +140,12 @@ class ReadOuts final : public Predictor {
 
   std::string kind() const override { return "read_outs"; }
   std::int64_t outputs_count() const override { return networks_.front()->outputs_count(); }
+  bool gives_log_probabilities() const override { return !regression_; }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
-  layers::ModuleState state() override;
   /// h, then each source: of the mean of all read-outs (BlockInfluence). That of h is over the networks' own encoders.
   std::vector<BlockInfluence> influence(const Task& task, const data::Dataset& samples,
                                         const FeatureLookup& features) override;
+  layers::ModuleState state() override;
   std::vector<FrozenSource> sources() const override { return networks_.front()->sources(); }
   std::optional<Shape> sample() const override { return networks_.front()->sample(); }
   void write(ArchiveWriter& archive) override;
@@ -174,6 +175,7 @@ class Stack final : public Predictor {
 
   std::string kind() const override { return "stack"; }
   std::int64_t outputs_count() const override { return members_.front().predictor->outputs_count(); }
+  bool gives_log_probabilities() const override { return !regression_; }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
   /// An entry a member: its share is its weight.
   std::vector<BlockInfluence> influence(const Task& task, const data::Dataset& samples,
