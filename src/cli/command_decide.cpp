@@ -14,6 +14,7 @@
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
+#include "cli/linear_archive.hpp"
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/training_arguments.hpp"
@@ -36,6 +37,7 @@ struct Arguments {
   std::string target_targets;
   std::string targets_are = "detect";
   std::string coefficients;
+  std::string out;
   std::string json;
   UnseenArguments unseen;
   bool no_intercept = false;
@@ -162,6 +164,7 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
                {"gain", {{"mean", advice.gain}, {"standard_error", finite(advice.gain_standard_error)}}},
                {"intercept", arguments.no_intercept ? Json() : Json(advisor.intercept().to_vector<double>())},
                {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
+               {"out", arguments.out.empty() ? Json() : Json(arguments.out)},
                {"notes", problem.notes}};
   for (std::size_t s = 0; s < advice.sources.size(); ++s) {
     const transfer::SourceAdvice& source = advice.sources[s];
@@ -292,7 +295,11 @@ void check_files(const Arguments& arguments) {
   for (const auto& file : arguments.source_targets)
     inputs.push_back({"--source-targets", array_file("--source-targets", file)});
   for (const FileArgument& file : arguments.unseen.inputs()) inputs.push_back(file);
-  check_outputs({{"--coefficients", arguments.coefficients}, arguments.unseen.output(), {"--json", arguments.json}},
+  check_model_file("--out", arguments.out);
+  check_outputs({{"--coefficients", arguments.coefficients},
+                 {"--out", arguments.out},
+                 arguments.unseen.output(),
+                 {"--json", arguments.json}},
                 inputs);
 }
 
@@ -373,12 +380,16 @@ void run(const Arguments& arguments) {
   result.test = test_scores(*problem.unseen, advisor, device);
   const Json json = report(arguments, advisor, device, problem, result);
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, advisor.coefficients());
+  if (!arguments.out.empty()) {
+    write_linear_model(arguments.out, "decide", problem.unseen->fitted(), advisor.coefficients(), advisor.intercept());
+  }
   problem.unseen->write_predictions(device, advisor.coefficients(), advisor.intercept());
   write_json(arguments.json, json);
   if (arguments.json == "-") return;
   print(arguments, advisor, result);
   problem.unseen->print(result.of_model());
   if (!arguments.coefficients.empty()) fmt::print("coefficients written: {}\n", arguments.coefficients);
+  if (!arguments.out.empty()) fmt::print("model written: {}\n", arguments.out);
 }
 
 }  // namespace
@@ -404,6 +415,7 @@ void add_decide_command(CLI::App& app) {
   command->add_flag("--choose", arguments->choose, "take the best candidate whole instead of a weighted average");
   command->add_option("--coefficients", arguments->coefficients,
                       "write the resulting W, [features, outputs], to this .npy");
+  command->add_option("--out", arguments->out, "write the resulting model to this .safetensors, for rtl predict");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
   arguments->device.add_to(*command);
   command->footer(matrix_help());

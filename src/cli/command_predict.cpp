@@ -25,6 +25,7 @@ struct Arguments {
   std::string model;
   std::string data;
   std::vector<std::string> features;
+  std::string source_inputs;
   std::string out;
   std::string logits;
   std::string json;
@@ -55,11 +56,13 @@ Json describe(const Arguments& arguments, const PredictionModel& model, const st
           {"normalization", or_null(model.normalization())},
           {"precision", arguments.precision},
           {"data", arguments.data},
+          {"source_inputs", or_null(arguments.source_inputs)},
           {"samples", dataset.size()},
           {"task", task.regression ? "regression" : "classes"},
           {"outputs", task.outputs},
           {"names", names.empty() ? Json() : Json(names)},
           {"classes", task.regression ? Json() : Json(task.outputs)},
+          {"probabilities", task.regression ? Json() : Json(task.independent ? "sigmoid" : "softmax")},
           {"out", or_null(arguments.out)},
           {"logits", or_null(arguments.logits)},
           {"correct", or_null(judgement.correct)},
@@ -72,6 +75,9 @@ void check_files(const Arguments& arguments, const ModelSpec& spec, const GivenF
   FileArguments inputs = data_files("--data", arguments.data);
   inputs.push_back({"--model", spec.file});
   for (const std::string& file : features.files()) inputs.push_back({"--features", file});
+  if (!arguments.source_inputs.empty()) {
+    for (const auto& file : data_files("--source-inputs", arguments.source_inputs)) inputs.push_back(file);
+  }
   check_predictions_file("--out", arguments.out);
   check_outputs({{"--out", arguments.out}, {"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
 }
@@ -84,7 +90,11 @@ void run(Arguments arguments) {
   const Precision precision = parsed_precision(arguments.precision);
   arguments.data = without_labels(arguments.data);
   check_data_spec("--data", arguments.data);
-  GivenFeatures features(arguments.features);
+  if (!arguments.source_inputs.empty()) {
+    arguments.source_inputs = without_labels(arguments.source_inputs);
+    check_data_spec("--source-inputs", arguments.source_inputs);
+  }
+  GivenFeatures features(arguments.features, arguments.source_inputs);
   check_files(arguments, spec, features);
   const Device device = arguments.device.open();
   const auto model = PredictionModel::load(spec, device, precision);
@@ -94,11 +104,17 @@ void run(Arguments arguments) {
   const auto parts = load_data(arguments.data, device, fitted_inputs_of(spec.file));
   require_test_part(parts, "prediction");
   const data::Dataset& dataset = parts.test;
-  features.read(spec.file, model.sources(), arguments.data, parts);
+  features.read(spec.file, model.sources(), arguments.data, parts, device);
   transfer::FeatureCache cache;
   const Tensor outputs = model.outputs(dataset, features.lookup(dataset, cache), arguments.batch_size);
   if (!arguments.logits.empty()) io::write_npy(arguments.logits, outputs);
   if (!arguments.out.empty()) {
+    if (model.task().independent) {
+      fmt::print(stderr,
+                 "rtl: note: {} was trained by --loss bce, each class against all others: a probability is the sigmoid "
+                 "of its class's logit, and those of a sample need not sum to one\n",
+                 spec.file);
+    }
     write_predictions(arguments.out, outputs, model.task(), output_names(model.task(), dataset));
   }
   const Judgement judgement = judge_outputs(outputs, model.task(), dataset);
@@ -129,6 +145,9 @@ void add_predict_command(CLI::App& app) {
       ->add_option("--features", arguments->features,
                    "NAME=FILE.npy: precomputed features of the samples to predict, where the model was fitted to some")
       ->allow_extra_args(false);
+  command->add_option("--source-inputs", arguments->source_inputs,
+                      "SPEC of what the sources see of the samples to predict, where the model was fitted with "
+                      "--source-inputs: row i is the data's row i");
   command->add_option("--out", arguments->out,
                       "the .csv or .npy file to write, in the data's order: probabilities of classes, or values");
   command->add_option("--logits", arguments->logits, "the .npy file to write, [samples, classes] in the data's order");

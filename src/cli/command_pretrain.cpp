@@ -131,7 +131,8 @@ void run(Arguments arguments) {
 
   const auto record = train(*network, part, normalization, arguments);
   if (!record.complete) throw Error("the training was stopped");
-  const auto task = transfer::Task::of(part);
+  auto task = transfer::Task::of(part);
+  task.independent = arguments.training.training().loss.kind == transfer::LossKind::bce;
   const auto scores = [&](const data::Dataset& dataset) {
     task.check(dataset, "pretrain");
     return transfer::score(transfer::in_units(task, transfer::predict(*network, dataset, normalization)), dataset);

@@ -18,6 +18,7 @@
 #include "cli/commands.hpp"
 #include "cli/error_context.hpp"
 #include "cli/json_report.hpp"
+#include "cli/linear_archive.hpp"
 #include "cli/outputs.hpp"
 #include "cli/ridge_stream.hpp"
 #include "cli/table.hpp"
@@ -44,6 +45,7 @@ struct Arguments {
   std::string penalties;
   std::string method = "automatic";
   std::string coefficients;
+  std::string out;
   std::string json;
   UnseenArguments unseen;
   bool no_intercept = false;
@@ -244,6 +246,7 @@ Json report(const Arguments& arguments, const solvers::RidgePath& path, const Pr
                {"sklearn_alpha", sklearn_alpha(problem, scores.best_penalty())},
                {"intercept", arguments.no_intercept ? Json() : Json(fit.intercept.to_vector<double>())},
                {"coefficients", arguments.coefficients.empty() ? Json() : Json(arguments.coefficients)},
+               {"out", arguments.out.empty() ? Json() : Json(arguments.out)},
                {"warnings", warning.empty() ? Json::array() : Json::array({warning})},
                {"notes", problem.notes}};
   if (accuracy) {
@@ -261,19 +264,20 @@ void check_files(const Arguments& arguments) {
   inputs.insert(inputs.end(), {{"--features", array_file("--features", arguments.features)},
                                {"--targets", array_file("--targets", arguments.targets)},
                                {"--weights", array_file("--weights", arguments.weights)}});
-  check_outputs({{"--coefficients", arguments.coefficients}, predictions, json}, inputs);
-  check_distinct({predictions, json}, {{"--start", array_file("--start", arguments.start)}});
+  const FileArgument model{"--out", arguments.out};
+  check_model_file("--out", arguments.out);
+  check_outputs({{"--coefficients", arguments.coefficients}, model, predictions, json}, inputs);
+  check_distinct({predictions, json, model}, {{"--start", array_file("--start", arguments.start)}});
 }
 
 /// By blocks of rows, for files that are larger than memory.
 void run_stream(const Arguments& arguments, const std::vector<double>& penalties) {
   const bool other = arguments.f32 || arguments.method != "automatic" || !arguments.unseen.test_features.empty() ||
-                     !arguments.unseen.predict.empty() || arguments.targets_are == "classes";
+                     !arguments.unseen.predict.empty() || arguments.targets_are == "classes" || !arguments.out.empty();
   if (other) {
     throw UsageError(
-        "--stream is for values in .npy files; --method, --f32, --targets-are classes, --test-features and --predict "
-        "do "
-        "not go with it");
+        "--stream is for values in .npy files; --method, --f32, --targets-are classes, --test-features, --predict and "
+        "--out do not go with it");
   }
   const RidgeStream stream{arguments.features, arguments.targets, arguments.weights,
                            arguments.start,    penalties,         !arguments.no_intercept};
@@ -321,6 +325,9 @@ void run(const Arguments& arguments) {
   if (problem.unseen->has_test()) test = problem.unseen->score(device, fit.coefficients, fit.intercept);
   const Json json = report(arguments, path, problem, fit, accuracy, test, warning);
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, fit.coefficients);
+  if (!arguments.out.empty()) {
+    write_linear_model(arguments.out, "ridge", problem.unseen->fitted(), fit.coefficients, fit.intercept);
+  }
   problem.unseen->write_predictions(device, fit.coefficients, fit.intercept);
   write_json(arguments.json, json);
   if (arguments.json != "-") {
@@ -328,6 +335,7 @@ void run(const Arguments& arguments) {
     if (accuracy) fmt::print("{}\n", describe(*accuracy));
     problem.unseen->print(test);
     if (!arguments.coefficients.empty()) fmt::print("coefficients written: {}\n", arguments.coefficients);
+    if (!arguments.out.empty()) fmt::print("model written: {}\n", arguments.out);
   }
   if (!warning.empty()) fmt::print(stderr, "warning: {}\n", warning);
 }
@@ -360,6 +368,8 @@ void add_ridge_command(CLI::App& app) {
                     "read features and targets, .npy files, in blocks of rows and twice: for more than memory holds");
   command->add_option("--coefficients", arguments->coefficients,
                       "write W of the best penalty, [features, outputs], to this .npy");
+  command->add_option("--out", arguments->out,
+                      "write the model of the best penalty to this .safetensors, for rtl predict");
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
   arguments->device.add_to(*command);
   command->footer(matrix_help());

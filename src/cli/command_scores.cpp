@@ -35,8 +35,9 @@ std::vector<ModelSpec> parse_sources(const Arguments& arguments) {
   std::vector<ModelSpec> specs;
   for (const std::string& text : split_list("--source", arguments.sources)) {
     specs.push_back(ModelSpec::parse(text));
-    if (!specs.back().test.empty()) {
-      throw UsageError("--source: only samples of the training part are looked at, so features take no test=");
+    if (!specs.back().test.empty() || !specs.back().source.empty()) {
+      throw UsageError(
+          "--source: only samples of the training part are looked at, so features take no test= and no source=");
     }
   }
   return specs;

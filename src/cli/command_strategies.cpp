@@ -23,6 +23,7 @@ std::string describe_needs(const transfer::StrategyInfo& info) {
   if (info.uses_source_data) text += info.same_source_task ? ", with samples of the target's kind" : ", with samples";
   if (info.same_classes) text += ", same classes";
   if (!info.regression) text += "; no regression";
+  if (!info.sample_weights) text += "; no sample weights";
   return text;
 }
 
@@ -42,6 +43,7 @@ Json to_json(const transfer::StrategyInfo& info) {
           {"same_source_task", info.same_source_task},
           {"same_classes", info.same_classes},
           {"regression", info.regression},
+          {"sample_weights", info.sample_weights},
           {"in_all", info.in_all},
           {"reference", info.reference},
           {"options", options}};

@@ -226,7 +226,9 @@ FileArguments checked_inputs(const Arguments& arguments, const std::vector<Model
   }
   for (const auto& spec : specs) {
     inputs.push_back({"--source", spec.file});
-    if (!spec.test.empty()) inputs.push_back({"--source", spec.test});
+    for (const std::string& file : {spec.test, spec.source}) {
+      if (!file.empty()) inputs.push_back({"--source", file});
+    }
   }
   check_outputs({{"--json", arguments.json}, {"--html", arguments.html}}, inputs);
   return inputs;
@@ -270,9 +272,10 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
   std::optional<data::TrainTest> seen;
   if (apart) seen = load_data(arguments.source_inputs, device, fitted);
   std::vector<FeatureMatrices> matrices;
+  const SourceSamples own{arguments.source_data, arguments.source_data.empty() ? nullptr : &problem.source_data};
   for (const auto& spec : specs) {
     if (spec.features) {
-      matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target));
+      matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target, own));
     } else if (apart) {
       matrices.push_back(features_elsewhere(load_source(spec, device, precision, seen->train.sample_shape()), *seen,
                                             arguments.target, problem.target));
@@ -284,7 +287,7 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
   for (std::size_t i = 0; i < specs.size(); ++i) {
     if (!specs[i].features && !apart) continue;
     problem.sources.insert(problem.sources.begin() + static_cast<std::ptrdiff_t>(i),
-                           next++->source(problem.target, offset));
+                           next++->source(problem.target, offset, problem.source_data.train));
   }
   problem.target.train = stresses.apply(std::move(problem.target.train));
   problem.sources = stresses.apply(std::move(problem.sources));
@@ -362,8 +365,10 @@ void add_options(CLI::App& command, Arguments& arguments) {
       "--source", arguments.sources,
       fmt::format(
           "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME]; layer: where "
-          "features are taken, instead of behind the last hidden layer. Or features:FILE.npy[?test=FILE.npy], "
-          "precomputed features of the target's samples",
+          "features are taken, instead of behind the last hidden layer. Or "
+          "features:FILE.npy[?test=FILE.npy&source=FILE.npy], precomputed features of the target's samples, and of "
+          "those "
+          "of --source-data",
           model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command.add_option("--source-data", arguments.source_data,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cli/commands.hpp"
+#include "cli/data_argument.hpp"
 #include "data/array_inputs.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/io/npy.hpp"
@@ -81,12 +82,20 @@ Tensor rows_of_part(const std::string& what, Tensor features, const std::string&
   throw ValueError(fmt::format("{} has {} rows; {}", what, features.extent(0), needed));
 }
 
-transfer::FrozenSource FeatureMatrices::source(const data::TrainTest& target, std::int64_t offset) const {
-  return transfer::FrozenSource::of_matrices(
-      name, {{&target.train, train.view().slice(0, offset, train.extent(0))}, {&target.test, test}});
+transfer::FrozenSource FeatureMatrices::source(const data::TrainTest& target, std::int64_t offset,
+                                               const data::Dataset& own) const {
+  std::vector<transfer::FrozenSource::Precomputed> known = {
+      {&target.train, train.view().slice(0, offset, train.extent(0))}, {&target.test, test}};
+  if (source_data.defined()) known.push_back({&own, source_data});
+  transfer::FrozenSource source = transfer::FrozenSource::of_matrices(name, known);
+  if (maker) source.set_maker(*maker, maker_inputs);
+  return source;
 }
 
-FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts) {
+namespace {
+
+/// Of both parts of the target.
+FeatureMatrices read_target_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts) {
   const std::string what = "--source features:" + source.file;
   Tensor all = read_features(source.file, source.array);
   if (!source.test.empty()) {
@@ -119,16 +128,36 @@ FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string
   return {stem(source.file), std::move(train), chosen_rows(std::move(all), parts.test_rows)};
 }
 
+}  // namespace
+
+FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts,
+                                      const SourceSamples& own) {
+  FeatureMatrices matrices = read_target_matrices(source, spec, parts);
+  if (source.source.empty()) return matrices;
+  const std::string what = fmt::format("--source features:{}: source={}", source.file, source.source);
+  if (own.parts == nullptr) {
+    throw UsageError(fmt::format("{} holds features of the samples of --source-data, which is not given", what));
+  }
+  Tensor features = read_features(source.source, source.source.ends_with(".npz") ? source.array : "");
+  if (features.extent(1) != matrices.train.extent(1)) {
+    throw ValueError(fmt::format("{} has {} features for each sample, those of the target are {}", what,
+                                 features.extent(1), matrices.train.extent(1)));
+  }
+  matrices.source_data = rows_of_part(what, std::move(features), own.spec, *own.parts, false);
+  return matrices;
+}
+
 FeatureMatrices features_elsewhere(const transfer::FrozenSource& source, const data::TrainTest& seen,
                                    const std::string& spec, const data::TrainTest& parts) {
   const std::string what = fmt::format("--source-inputs {}", seen.train.name);
   const auto rows = [&](const data::Dataset& samples, bool test) {
     return rows_of_part(what, source.features(samples), spec, parts, test);
   };
-  return {source.name(), rows(seen.train, false), rows(seen.test, true)};
+  return {source.name(), rows(seen.train, false), rows(seen.test, true), {}, source, seen.train.fitted};
 }
 
-GivenFeatures::GivenFeatures(const std::vector<std::string>& arguments) {
+GivenFeatures::GivenFeatures(const std::vector<std::string>& arguments, std::string source_inputs)
+    : source_inputs_(std::move(source_inputs)) {
   for (const std::string& argument : arguments) {
     const std::size_t equals = argument.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size()) {
@@ -147,35 +176,55 @@ std::vector<std::string> GivenFeatures::files() const {
   return all;
 }
 
+transfer::FeatureTable GivenFeatures::from_file(const std::string& name, const std::string& file, std::int64_t columns,
+                                                const std::string& spec, const data::TrainTest& parts) const {
+  Tensor features = read_features(file);
+  if (features.extent(1) != columns) {
+    throw ValueError(fmt::format("--features {}: {} has {} features for each sample, the model was fitted to {}", name,
+                                 file, features.extent(1), columns));
+  }
+  return transfer::FeatureTable(
+      rows_of_part(fmt::format("--features {}: {}", name, file), std::move(features), spec, parts, true));
+}
+
+void GivenFeatures::make(const std::string& model, const std::map<std::string, transfer::FrozenSource>& wanted,
+                         const std::string& spec, const data::TrainTest& parts, const Device& device) {
+  for (const auto& [name, source] : wanted) {
+    if (source.maker() != nullptr && !source_inputs_.empty()) continue;
+    throw UsageError(
+        fmt::format("{} looks at the features '{}', {} for each sample, which are not part of it; give {}those of the "
+                    "{} samples to predict by --features {}=FILE.npy",
+                    model, name, source.feature_count(),
+                    source.maker() == nullptr ? "" : "what that source sees by --source-inputs SPEC, or ",
+                    parts.test.size(), name));
+  }
+  if (source_inputs_.empty()) return;
+  if (wanted.empty()) throw UsageError(fmt::format("--source-inputs: {} looks at no features made of them", model));
+  const data::TrainTest seen = load_data(source_inputs_, device, wanted.begin()->second.maker_inputs());
+  for (const auto& [name, source] : wanted) {
+    tables_[name] = std::make_shared<transfer::FeatureTable>(rows_of_part(
+        fmt::format("--source-inputs {}", seen.test.name), source.maker()->features(seen.test), spec, parts, true));
+  }
+}
+
 void GivenFeatures::read(const std::string& model, const std::vector<transfer::FrozenSource>& sources,
-                         const std::string& spec, const data::TrainTest& parts) {
-  std::map<std::string, std::int64_t> wanted;
+                         const std::string& spec, const data::TrainTest& parts, const Device& device) {
+  std::map<std::string, transfer::FrozenSource> wanted;
   std::vector<std::string> names;
   for (const transfer::FrozenSource& source : sources) {
-    if (source.has_network() || !wanted.emplace(source.name(), source.feature_count()).second) continue;
-    names.push_back(source.name());
+    if (!source.has_network() && wanted.emplace(source.name(), source).second) names.push_back(source.name());
   }
   for (const auto& [name, file] : files_) {
-    if (wanted.contains(name)) continue;
-    throw UsageError(fmt::format("--features {}={}: {} looks at {}", name, file, model,
-                                 names.empty() ? "no features of files" : "the features " + joined(names)));
-  }
-  for (const auto& [name, count] : wanted) {
-    const auto given = files_.find(name);
-    if (given == files_.end()) {
-      throw UsageError(
-          fmt::format("{} looks at the features '{}', {} for each sample, which are not part of it; give those of the "
-                      "{} samples to predict by --features {}=FILE.npy",
-                      model, name, count, parts.test.size(), name));
+    const auto found = wanted.find(name);
+    if (found == wanted.end()) {
+      throw UsageError(fmt::format("--features {}={}: {} looks at {}", name, file, model,
+                                   names.empty() ? "no features of files" : "the features " + joined(names)));
     }
-    Tensor features = read_features(given->second);
-    if (features.extent(1) != count) {
-      throw ValueError(fmt::format("--features {}: {} has {} features for each sample, the model was fitted to {}",
-                                   name, given->second, features.extent(1), count));
-    }
-    tables_[name] = std::make_shared<transfer::FeatureTable>(
-        rows_of_part(fmt::format("--features {}: {}", name, given->second), std::move(features), spec, parts, true));
+    tables_[name] =
+        std::make_shared<transfer::FeatureTable>(from_file(name, file, found->second.feature_count(), spec, parts));
+    wanted.erase(found);
   }
+  make(model, wanted, spec, parts, device);
 }
 
 transfer::FeatureLookup GivenFeatures::lookup(const data::Dataset& test, transfer::FeatureCache& cache) const {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,38 +26,58 @@ Tensor rows_of_part(const std::string& what, Tensor features, const std::string&
 
 /// Precomputed features of both parts of a target.
 struct FeatureMatrices {
-  std::string name;    ///< the file's, without ending
-  Tensor train, test;  ///< f32 [samples, p] on the host
+  std::string name;                                  ///< the file's, without ending
+  Tensor train, test;                                ///< f32 [samples, p] on the host
+  Tensor source_data = {};                           ///< of the source's own samples, if they are given
+  std::optional<transfer::FrozenSource> maker = {};  ///< which made them of other inputs
+  data::FittedInputs maker_inputs = {};
 
-  /// Of target parts whose training part has lost its first `offset` samples.
-  transfer::FrozenSource source(const data::TrainTest& target, std::int64_t offset) const;
+  /// Of target parts whose training part has lost its first `offset` samples, and of the source's own samples.
+  transfer::FrozenSource source(const data::TrainTest& target, std::int64_t offset, const data::Dataset& own) const;
 };
 
-/// Of features:FILE[?test=FILE]: rows as rows_of_part takes them, or without test= a row for each row of the file that
-/// both parts are cut from. Throws ValueError that says how many rows there are and how many are needed.
-FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts);
+/// Where the source's own samples are from, and what they are: --source-data, if it is given.
+struct SourceSamples {
+  std::string spec;
+  const data::TrainTest* parts = nullptr;
+};
+
+/// Of features:FILE[?test=FILE&source=FILE]: rows as rows_of_part takes them, or without test= a row for each row of
+/// the file that both parts are cut from; those of source= likewise for the training part of the source's own samples.
+/// Throws ValueError that says how many rows there are and how many are needed, UsageError for source= without such
+/// samples.
+FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts,
+                                      const SourceSamples& own);
 
 /// Features that a source which is a network makes of other inputs than the target's: `seen` has as many samples in
-/// each part, or both of its parts are the rows of the file that the target's are cut from. Throws ValueError for
-/// others.
+/// each part, or both of its parts are the rows of the file that the target's are cut from. The source is kept as their
+/// maker. Throws ValueError for others.
 FeatureMatrices features_elsewhere(const transfer::FrozenSource& source, const data::TrainTest& seen,
                                    const std::string& spec, const data::TrainTest& parts);
 
-/// Features that predict is given, by the names of the sources whose they are.
+/// Features that predict is given, or makes of the sources' own inputs, by the names of the sources whose they are.
 class GivenFeatures {
  public:
-  /// Each NAME=FILE. Throws UsageError, also for a name given twice.
-  explicit GivenFeatures(const std::vector<std::string>& arguments);
+  /// Each NAME=FILE; `source_inputs` is a SPEC or empty. Throws UsageError, also for a name given twice.
+  GivenFeatures(const std::vector<std::string>& arguments, std::string source_inputs);
 
   std::vector<std::string> files() const;
-  /// Reads them for the test part of the data. Throws UsageError for a name that none of the model's sources without a
-  /// network has, and for sources that are missing, ValueError for other numbers of rows or columns.
+  /// Reads or makes them for the test part of the data. Throws UsageError for a name that none of the model's sources
+  /// without a network has, for sources that are missing, and for source inputs that no source looks at; ValueError for
+  /// other numbers of rows or columns.
   void read(const std::string& model, const std::vector<transfer::FrozenSource>& sources, const std::string& spec,
-            const data::TrainTest& parts);
+            const data::TrainTest& parts, const Device& device);
   /// Those read, and what `cache` finds for the others, on the test part, which must outlive it.
   transfer::FeatureLookup lookup(const data::Dataset& test, transfer::FeatureCache& cache) const;
 
  private:
+  transfer::FeatureTable from_file(const std::string& name, const std::string& file, std::int64_t columns,
+                                   const std::string& spec, const data::TrainTest& parts) const;
+  /// Of the sources that have no file.
+  void make(const std::string& model, const std::map<std::string, transfer::FrozenSource>& wanted,
+            const std::string& spec, const data::TrainTest& parts, const Device& device);
+
+  std::string source_inputs_;
   std::map<std::string, std::string> files_;
   std::map<std::string, std::shared_ptr<const transfer::FeatureTable>> tables_;
 };

@@ -12,6 +12,7 @@
 #include "rtl/data/preprocessing.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/layers/model.hpp"
+#include "transfer/task_text.hpp"
 
 namespace rtl::cli {
 
@@ -37,11 +38,14 @@ void take_feature_option(ModelSpec& spec, const std::string& text, const std::st
   const auto equals = option.find('=');
   const std::string key = option.substr(0, equals);
   const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
-  std::string* const member = key == "test" ? &spec.test : key == "x" ? &spec.array : nullptr;
+  std::string* const member = key == "test"     ? &spec.test
+                              : key == "source" ? &spec.source
+                              : key == "x"      ? &spec.array
+                                                : nullptr;
   if (member == nullptr || !member->empty() || value.empty()) {
     throw UsageError(
-        fmt::format("'{}': '{}' is none of the options of features; these are test=FILE and x=NAME, each once, with & "
-                    "between",
+        fmt::format("'{}': '{}' is none of the options of features; these are test=FILE, source=FILE and x=NAME, each "
+                    "once, with & between",
                     text, option));
   }
   *member = value;
@@ -125,7 +129,14 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}: {}\n", spec.file, printable(note));
   auto normalization = chosen_normalization(spec, loaded);  // before the network is moved away
   const std::string name = spec.layer.empty() ? stem(spec.file) : fmt::format("{} at {}", stem(spec.file), spec.layer);
-  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer);
+  const std::int64_t outputs = loaded.network->architecture().classes;
+  const auto described = loaded.metadata.find(transfer::detail::task_key);
+  std::optional<transfer::Task> task;
+  if (outputs > 0 && described != loaded.metadata.end()) {
+    task = transfer::detail::decode_task(spec.file, described->second, outputs);
+  }
+  return transfer::FrozenSource(std::move(loaded.network), std::move(normalization), name, precision, spec.layer,
+                                std::move(task));
 }
 
 namespace {

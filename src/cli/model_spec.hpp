@@ -1,5 +1,5 @@
 // What `--source` and `--model` take: [ARCHITECTURE:]FILE[?normalize=..&layer=..], and `--source` also
-// features:FILE[?test=FILE&x=NAME].
+// features:FILE[?test=FILE&source=FILE&x=NAME].
 #pragma once
 
 #include <optional>
@@ -22,6 +22,7 @@ struct ModelSpec {
   std::string layer;      ///< whose outputs are the features; empty for the penultimate ones
   bool features = false;  ///< the file holds features of the target's samples, and no model
   std::string test;       ///< file of those of the test part
+  std::string source;     ///< file of those of the source's own samples
   std::string array;      ///< in a .npz
 
   /// Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no file.

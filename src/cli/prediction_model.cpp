@@ -7,7 +7,6 @@
 #include "rtl/io/safetensors.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/transfer/predictors.hpp"
-#include "transfer/task_text.hpp"
 
 namespace rtl::cli {
 
@@ -60,9 +59,7 @@ PredictionModel PredictionModel::load(const ModelSpec& spec, const Device& devic
   if (outputs == 0) {
     throw FormatError(spec.file, "it has no head, so it gives no logits; as a --source of rtl transfer it will do");
   }
-  const auto task = metadata.find(transfer::detail::task_key);
-  model.task_ = task == metadata.end() ? transfer::Task{.outputs = outputs}
-                                       : transfer::detail::decode_task(spec.file, task->second, outputs);
+  model.task_ = model.network_->task().value_or(transfer::Task{.outputs = outputs});
   return model;
 }
 

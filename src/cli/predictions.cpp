@@ -133,9 +133,13 @@ Judgement judge_outputs(const Tensor& outputs, const transfer::Task& task, const
   return task.regression ? judge_values(outputs, task, dataset) : judge_classes(outputs, task, dataset);
 }
 
-std::vector<double> probabilities(const Tensor& logits) {
+std::vector<double> probabilities(const Tensor& logits, const transfer::Task& task) {
   const std::vector<float> values = logits.to_vector<float>();
   std::vector<double> all(values.begin(), values.end());
+  if (task.independent) {
+    for (double& value : all) value = 1 / (1 + std::exp(-value));
+    return all;
+  }
   const auto width = static_cast<std::ptrdiff_t>(logits.extent(1));
   for (auto row = all.begin(); row != all.end(); row += width) {
     const double largest = *std::max_element(row, row + width);
@@ -154,7 +158,7 @@ void check_predictions_file(const std::string& option, const std::string& path) 
 void write_predictions(const std::string& path, const Tensor& outputs, const transfer::Task& task,
                        const std::vector<std::string>& names) {
   const std::vector<float> values = outputs.to_vector<float>();
-  const std::vector<double> shares = task.regression ? std::vector<double>() : probabilities(outputs);
+  const std::vector<double> shares = task.regression ? std::vector<double>() : probabilities(outputs, task);
   if (path.ends_with(".npy")) {
     const std::vector<float> numbers = task.regression ? values : std::vector<float>(shares.begin(), shares.end());
     io::write_npy(path, Tensor::from(numbers, outputs.shape(), Device::cpu(1).separate()));

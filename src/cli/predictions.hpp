@@ -27,8 +27,9 @@ struct Judgement {
 /// numbers of classes have to be equal.
 Judgement judge_outputs(const Tensor& outputs, const transfer::Task& task, const data::Dataset& dataset);
 
-/// Softmax of logits in double, row-major [N, classes].
-std::vector<double> probabilities(const Tensor& logits);
+/// Of logits in double, row-major [N, classes]: their softmax, or where the task's classes are independent the sigmoid
+/// of each.
+std::vector<double> probabilities(const Tensor& logits, const transfer::Task& task);
 
 /// Throws UsageError unless the name ends in .csv or .npy.
 void check_predictions_file(const std::string& option, const std::string& path);

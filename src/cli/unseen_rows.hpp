@@ -61,6 +61,7 @@ class UnseenRows {
 
   /// For tell_notes.
   std::vector<const Array*> arrays() const;
+  const FittedRows& fitted() const { return fitted_; }
   bool has_test() const { return test_features_.has_value(); }
 
   /// Of the model X W + b, W [p, k], b [k], both f64 on the device.

@@ -75,6 +75,19 @@ Options test_part() {
           whole("seed", 0, most_whole, "draws the samples that are parted off; 0 if not given")};
 }
 
+Options weights_file() {
+  SpecOption weights =
+      text("weights", "FILE",
+           "how much each row of the file of the training samples counts in training: .npy [N], or text "
+           "with a number a line; all alike if not given");
+  weights.type = SpecValue::files;
+  return {weights};
+}
+
+std::string fault_of_weights(const Spec& spec) {
+  return spec.has("weights") && spec.files("weights").size() != 1 ? "weights= names one file" : "";
+}
+
 Options target() {
   return {choice("target", {"class", "real"},
                  "what is to be predicted: classes, or real numbers; if not given classes, but numbers with fractions "

@@ -34,6 +34,10 @@ Options label_columns();
 /// columns, drop, header, decimal, missing, impute, indicators, categories, levels, na: of formats that read tables by
 /// csv_options.
 Options table();
+/// weights: of formats whose samples' weights stand in a file of their own.
+Options weights_file();
+/// What is wrong with weights_file; empty if nothing is.
+std::string fault_of_weights(const Spec& spec);
 /// delimiter: of those whose lines are parted by one.
 Options delimiter();
 

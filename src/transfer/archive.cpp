@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -19,6 +20,9 @@ namespace {
 
 const char* const kind_key = "predictor";
 constexpr std::ptrdiff_t deepest = 32;
+/// What made features that a predictor looks at, of other inputs.
+const char* const maker_part = "made_by";
+const char* const maker_inputs_part = "made_of";
 
 }  // namespace
 
@@ -76,6 +80,9 @@ void ArchiveWriter::source(std::string_view name, const FrozenSource& source) {
     ArchiveWriter inside = part(name);
     inside.text("name", source.name());
     inside.integer("features", source.feature_count());
+    if (source.maker() == nullptr) return;
+    inside.source(maker_part, *source.maker());
+    for (const auto& [key, text] : source.maker_inputs().entries()) inside.part(maker_inputs_part).text(key, text);
     return;
   }
   contents_->networks.push_back(source.copy_network(source.device()));
@@ -218,12 +225,21 @@ FrozenSource ArchiveReader::source(std::string_view name) const {
   try {
     if (inside.has("features")) {
       const std::string& source = inside.text("name");
-      return FrozenSource::of_features(source, inside.integer("features"), [source](const data::Dataset&) -> Tensor {
-        throw ValueError(
-            fmt::format("the model looks at the features '{}', which are not part of its file: give them "
-                        "for the samples to predict",
-                        source));
-      });
+      FrozenSource features =
+          FrozenSource::of_features(source, inside.integer("features"), [source](const data::Dataset&) -> Tensor {
+            throw ValueError(
+                fmt::format("the model looks at the features '{}', which are not part of its file: give them "
+                            "for the samples to predict",
+                            source));
+          });
+      if (!inside.part(maker_part).has("name")) return features;
+      const ArchiveReader kept = inside.part(maker_inputs_part);
+      std::map<std::string, std::string> entries;
+      for (const std::string& key : data::FittedInputs::keys()) {
+        if (kept.has(key)) entries[key] = kept.text(key);
+      }
+      features.set_maker(inside.source(maker_part), data::FittedInputs::parse(path(), entries));
+      return features;
     }
     const Precision precision = parse_precision(inside.text("precision"));
     return FrozenSource(network(name), normalization(name), inside.text("name"), precision, inside.text("layer"));

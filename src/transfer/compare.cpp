@@ -393,7 +393,7 @@ class Runs {
     result.seconds = seconds;
     result.trainable_parameters = fitted.trainable_parameters();
     result.scores = score(logits, target.test);
-    result.influence = fitted.predictor().influence(target.test, features);
+    result.influence = fitted.predictor().influence(fitted.task(), target.test, features);
     result.losses = fitted.training().losses;
     result.warnings = fitted.training().warnings;
     result.read_outs = fitted.training().read_outs;

@@ -30,13 +30,17 @@ Statistic gather(const StrategyRuns& own, double Scores::*member) {
   return statistic;
 }
 
+/// Of the runs that have as many as the first.
 std::vector<BlockInfluence> mean_influence(const std::vector<const RunResult*>& runs) {
   std::vector<BlockInfluence> mean = runs.front()->influence;
-  const auto count = static_cast<double>(runs.size());
+  std::vector<const RunResult*> alike;
+  std::copy_if(runs.begin(), runs.end(), std::back_inserter(alike),
+               [&](const RunResult* run) { return run->influence.size() == mean.size(); });
+  const auto count = static_cast<double>(alike.size());
   for (std::size_t k = 0; k < mean.size(); ++k) {
     mean[k].feature_norm = mean[k].logit_deviation = mean[k].share = 0;
-    for (const RunResult* run : runs) {
-      const BlockInfluence& entry = run->influence.at(k);
+    for (const RunResult* run : alike) {
+      const BlockInfluence& entry = run->influence[k];
       mean[k].feature_norm += entry.feature_norm / count;
       mean[k].logit_deviation += entry.logit_deviation / count;
       mean[k].share += entry.share / count;

@@ -1,5 +1,7 @@
 #include "transfer/domain_discriminator.hpp"
 
+#include <cmath>
+
 #include "rtl/core/random.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/layers/initialization.hpp"
@@ -28,6 +30,11 @@ Tensor normal(const char* name, const Shape& shape, const Device& device, std::u
 }
 
 }  // namespace
+
+double gradient_reversal(std::int64_t epoch, std::int64_t epochs) {
+  const double s = epochs > 1 ? static_cast<double>(epoch) / static_cast<double>(epochs - 1) : 0;
+  return 2 / (1 + std::exp(-10 * s)) - 1;
+}
 
 DomainDiscriminator::DomainDiscriminator(std::int64_t classes, const Device& device, std::uint64_t seed)
     : classes_(classes),

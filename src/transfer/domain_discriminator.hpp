@@ -8,6 +8,10 @@
 
 namespace rtl::transfer::detail {
 
+/// What a reversed gradient is multiplied by: 2 / (1 + exp(-10 s)) - 1 with s = epoch / (epochs - 1), from 0 in the
+/// first epoch almost to 1 in the last (Ganin et al. 2016); 0 of a single epoch.
+double gradient_reversal(std::int64_t epoch, std::int64_t epochs);
+
 /// [logits, embedding of the label (8 numbers)] -> linear 64, ReLU, dropout 0.2 -> linear 1: the network of DANN-Gate
 /// (Xu, Nakada, Zhang and Li 2025). A sample whose label is not given has an embedding of its own. Weights of the
 /// linear layers are uniform in +-1/sqrt(inputs), their biases zero, embeddings standard normal.

@@ -21,6 +21,9 @@ class FeatureNetwork final : public Predictor, public Trainable {
   std::string kind() const override { return "feature_network"; }
   std::int64_t outputs_count() const override { return network_->architecture().classes; }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
+  /// Of the source's features alone, whose share is all of the outputs.
+  std::vector<BlockInfluence> influence(const Task& task, const data::Dataset& samples,
+                                        const FeatureLookup& features) override;
   layers::ModuleState state() override { return network_->state(); }
   std::vector<FrozenSource> sources() const override { return {source_}; }
   void write(ArchiveWriter& archive) override;

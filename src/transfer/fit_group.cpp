@@ -194,7 +194,12 @@ std::vector<FitOutcome> FitGroup::run() {
     try {
       FitContext& context = contexts_[i];
       if (context.stages_ == 0) context.record_.complete = true;  // it asked for no training
-      Fitted fitted(choice_.strategy->info().name, context.task(), recipes_[i].take(), context.record());
+      const StrategyInfo& info = choice_.strategy->info();
+      std::unique_ptr<Predictor> predictor = recipes_[i].take();
+      Task task = context.task();
+      task.independent =
+          context.training().loss.kind == LossKind::bce && info.trains && !predictor->gives_log_probabilities();
+      Fitted fitted(info.name, std::move(task), std::move(predictor), context.record());
       fitted.set_inputs(context.inputs_.train.fitted);
       outcomes.push_back({std::move(fitted)});
     } catch (const TrainingDiverged& error) {

@@ -109,7 +109,7 @@ Tensor Fitted::outputs(ConstView inputs) const {
 
 std::vector<BlockInfluence> Fitted::block_influence(const data::Dataset& dataset, FeatureCache* cache) const {
   dataset.check();
-  return predictor_->influence(dataset, detail::features_of(dataset, cache));
+  return predictor_->influence(task_, dataset, detail::features_of(dataset, cache));
 }
 
 void Fitted::save(const std::string& path) const {

@@ -86,6 +86,9 @@ struct FrozenSource::State {
   data::InputNormalization normalization;
   std::string name;
   std::string layer;
+  std::optional<Task> task;
+  std::unique_ptr<const FrozenSource> maker;
+  data::FittedInputs maker_inputs;
   Precision precision = Precision::f32;
   Device device;
   std::uint64_t fingerprint = 0;
@@ -99,13 +102,18 @@ struct FrozenSource::State {
 
 FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
                            std::optional<data::InputNormalization> normalization, std::string name, Precision precision,
-                           std::string layer) {
+                           std::string layer, std::optional<Task> task) {
   if (!network) throw ValueError("FrozenSource: there is no network; build or load one first");
   const Device device = network->device();
   for (const auto& parameter : network->state().parameters) {
     if (kernels::all_finite(device, parameter.value())) continue;
     throw ValueError(fmt::format("FrozenSource: {} of {} holds NaN or infinity; train or download the source again",
                                  parameter.name, network->architecture().to_string()));
+  }
+  const std::int64_t head = network->architecture().classes;
+  if (task && task->outputs != head) {
+    throw ValueError(fmt::format("FrozenSource: {} has {} outputs, and its task {}",
+                                 network->architecture().to_string(), head, task->outputs));
   }
   network->set_trainable(false);
   auto frozen = std::make_unique<layers::FrozenNetwork>(*network, precision, layer);
@@ -121,6 +129,7 @@ FrozenSource::FrozenSource(std::unique_ptr<layers::Network> network,
   state_->name = std::move(name);
   state_->layer = std::move(layer);
   state_->precision = precision;
+  state_->task = std::move(task);
   state_->fingerprint = fingerprint;
 }
 
@@ -173,6 +182,17 @@ FrozenSource FrozenSource::of_matrices(std::string name, const std::vector<Preco
   return of_features(std::move(name), width, find, content.value());
 }
 
+void FrozenSource::set_maker(const FrozenSource& network, data::FittedInputs inputs) {
+  if (has_network() || !network.has_network() || network.feature_count() != feature_count()) {
+    throw ValueError(fmt::format("FrozenSource: {} with {} features cannot have been made by {} with {}", name(),
+                                 feature_count(), network.name(), network.feature_count()));
+  }
+  state_->maker = std::make_unique<const FrozenSource>(network);
+  state_->maker_inputs = std::move(inputs);
+}
+const FrozenSource* FrozenSource::maker() const { return state_->maker.get(); }
+const data::FittedInputs& FrozenSource::maker_inputs() const { return state_->maker_inputs; }
+
 bool FrozenSource::has_network() const { return state_->network != nullptr; }
 const std::string& FrozenSource::name() const { return state_->name; }
 const layers::Architecture& FrozenSource::architecture() const { return state_->architecture; }
@@ -182,6 +202,7 @@ const Device& FrozenSource::device() const { return state_->device; }
 const std::string& FrozenSource::layer() const { return state_->layer; }
 std::int64_t FrozenSource::feature_count() const { return state_->feature_count; }
 std::int64_t FrozenSource::classes() const { return layer().empty() ? architecture().classes : 0; }
+const std::optional<Task>& FrozenSource::task() const { return state_->task; }
 std::int64_t FrozenSource::parameter_count() const { return has_network() ? state_->network->parameter_count() : 0; }
 std::uint64_t FrozenSource::fingerprint() const { return state_->fingerprint; }
 

@@ -80,6 +80,10 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
   if (train.is_regression() && !info.regression) {
     return fmt::format("{} needs classes: {} has real targets", info.name, train.name);
   }
+  if (train.weights.defined() && !info.sample_weights) {
+    return fmt::format("{} counts all samples alike: {} has weights of samples; leave them out, or the strategy",
+                       info.name, train.name);
+  }
   if (info.trains_source && !sources.front().has_network()) {
     return fmt::format("{} trains the source, but {} is features alone", info.name, sources.front().name());
   }
@@ -87,9 +91,11 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
     return fmt::format("{} trains all of a source, but {} is to be taken at layer {}; take it without a layer",
                        info.name, sources.front().name(), sources.front().layer());
   }
-  if (info.same_classes && sources.front().classes() != train.classes) {
-    return fmt::format("{} needs the source's own head: {} has {} classes, {} has {}", info.name,
-                       sources.front().name(), sources.front().classes(), train.name, train.classes);
+  if (info.same_classes && !has_head_for(sources.front(), train)) {
+    const FrozenSource& source = sources.front();
+    const bool real = source.task() && source.task()->regression;
+    return fmt::format("{} needs the source's own head: {} has {} {}, {} has {}", info.name, source.name(),
+                       source.classes(), real ? "real targets" : "classes", train.name, describe_targets(train));
   }
   return {};
 }
@@ -113,6 +119,11 @@ const Choices& feature_scaling_choices() {
 const Choices& head_start_choices() {
   static const Choices choices(head_start_names.begin(), head_start_names.end());
   return choices;
+}
+
+bool has_head_for(const FrozenSource& source, const data::Dataset& train) {
+  const bool real = source.task() && source.task()->regression;
+  return source.classes() == train.outputs() && real == train.is_regression();
 }
 
 std::string describe_sources(const StrategyInfo& info) {
@@ -192,7 +203,7 @@ void check_fits(const Strategy& strategy, const std::vector<FrozenSource>& sourc
 }
 
 bool keeps_head(const FrozenSource& source, const data::Dataset& train, HeadStart start) {
-  const bool same = !train.is_regression() && source.classes() == train.classes;
+  const bool same = !train.is_regression() && has_head_for(source, train);
   if (start == HeadStart::pretrained && source.classes() == 0) {
     throw ValueError(fmt::format("head_start pretrained: {} has no head; use a fresh head", source.name()));
   }

@@ -7,6 +7,7 @@
 
 #include "io/json.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/transfer/loss.hpp"
 #include "transfer/task_text.hpp"
 
 namespace rtl::transfer {
@@ -74,6 +75,7 @@ std::string encode_task(const Task& task) {
   io::Json names = io::Json::array();
   for (const std::string& name : task.names) names.push_back(io::valid_utf8(name));
   io::Json json{{"kind", task.regression ? "regression" : "classes"}, {"outputs", task.outputs}, {"names", names}};
+  if (task.independent) json["loss"] = to_string(LossKind::bce);
   if (task.regression) {
     json["mean"] = task.mean;
     json["deviation"] = task.deviation;
@@ -87,6 +89,7 @@ Task decode_task(const std::string& path, const std::string& text, std::int64_t 
     Task read{.regression = json.at("kind") == "regression"};
     json.at("outputs").get_to(read.outputs);
     json.at("names").get_to(read.names);
+    read.independent = json.value("loss", std::string()) == to_string(LossKind::bce);
     if (read.regression) json.at("mean").get_to(read.mean);
     if (read.regression) json.at("deviation").get_to(read.deviation);
     return read;
@@ -97,7 +100,8 @@ Task decode_task(const std::string& path, const std::string& text, std::int64_t 
       std::all_of(task.deviation.begin(), task.deviation.end(),
                   [](double value) { return std::isfinite(value) && value > 0; });
   const bool named = task.names.empty() || task.names.size() == static_cast<std::size_t>(outputs);
-  if (task.outputs != outputs || !named || task.mean.size() != scales || task.deviation.size() != scales || !usable) {
+  if (task.outputs != outputs || !named || task.mean.size() != scales || task.deviation.size() != scales || !usable ||
+      (task.regression && task.independent)) {
     throw FormatError(path, fmt::format("its task is not that of a model with {} outputs", outputs));
   }
   return task;

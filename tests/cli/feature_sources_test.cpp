@@ -113,6 +113,23 @@ TEST(FeatureSources, RowsAreThoseOfTheFileOrOfItsParts) {
   EXPECT_EQ(example.accuracies("probe"), (json{1.0, 1.0}));
 }
 
+TEST(FeatureSources, SafeTellsWhatHAndEachSourceContribute) {
+  const Example example;
+  example.write("other.npy", example.rows());
+  ASSERT_EQ(example.transfer("features:F.npy,features:other.npy").code, 0);
+  const json safe = example.place.json("r.json").at("strategies")[1];
+  EXPECT_EQ(safe.at("name"), "safe");
+  std::vector<std::string> blocks;
+  double total = 0;
+  for (const json& entry : safe.at("influence")) {
+    blocks.push_back(entry.at("block"));
+    total += entry.at("share").get<double>();
+    EXPECT_GT(entry.at("logit_deviation"), 0);
+  }
+  EXPECT_EQ(blocks, (std::vector<std::string>{"h", "F", "other"}));
+  EXPECT_NEAR(total, 1, 1e-12);
+}
+
 TEST(FeatureSources, GoBesideModelsAndOthers) {
   const Example example;
   ASSERT_EQ(
@@ -167,7 +184,7 @@ TEST(FeatureSources, WhatDoesNotFitIsTold) {
   io::write_npy(example.place.path("wild.npy"), Tensor::from(wild, {60, 3}, Device::cpu(1)));
   refused("features:wild.npy", probe, 1, "wild.npy: sample 17, feature 1 is nan");
   refused("features:F.npy", {"--strategy", "fine-tune"}, 1, "F is features alone");
-  refused("features:F.npy?layer=fc1", probe, 2, "test=FILE and x=NAME");
+  refused("features:F.npy?layer=fc1", probe, 2, "test=FILE, source=FILE and x=NAME");
   refused("features:F.npy?x=a", probe, 2, "F.npy is none");
   refused("features:F.npy,features:./F.npy", probe, 2, "called 'F'");
   refused("features:", probe, 2, "names no file");

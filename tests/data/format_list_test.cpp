@@ -89,7 +89,7 @@ std::string value_of(const SpecOption& option) {
     case SpecValue::list:
       return option.name == "prepare" ? "log1p" : option.name == "fields" ? "1-2,name:3" : "name";
     case SpecValue::files:
-      return "other,file";
+      return option.name == "weights" ? "file" : "other,file";
   }
   return {};
 }

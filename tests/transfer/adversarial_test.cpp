@@ -100,6 +100,19 @@ TEST(Distillation, FirstLossIsTheFormula) {
   EXPECT_NEAR(student.training().losses.front(), loss, 1e-5);
 }
 
+TEST(DannGate, ReversesMoreInEveryEpoch) {
+  for (const std::int64_t epochs : {2, 5, 30}) {
+    EXPECT_EQ(detail::gradient_reversal(0, epochs), 0);
+    EXPECT_NEAR(detail::gradient_reversal(epochs - 1, epochs), 0.9999092042625951, 1e-15);  // 2 / (1 + e^-10) - 1
+    for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+      // 2 / (1 + e^-10s) - 1 is tanh(5 s).
+      const double s = static_cast<double>(epoch) / static_cast<double>(epochs - 1);
+      EXPECT_NEAR(detail::gradient_reversal(epoch, epochs), std::tanh(5 * s), 1e-15);
+    }
+  }
+  EXPECT_EQ(detail::gradient_reversal(0, 1), 0);
+}
+
 TEST(DannGate, NothingTrainedIsTheSource) {
   for (const Device& device : testing::devices()) {
     const Setting setting(device);

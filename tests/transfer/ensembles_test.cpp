@@ -137,9 +137,13 @@ TEST(Concatenate, IsAProbeOnAllFeatures) {
 
 TEST(NearestMean, NamesTheClassOfTheNearestMean) {
   for (const Device& device : testing::devices()) {
-    const Setting s(device);
-    for (const bool cosine : {false, true}) {
-      SCOPED_TRACE(cosine);
+    Setting s(device);
+    for (const int variant : {0, 1, 2, 3}) {
+      SCOPED_TRACE(variant);
+      const bool cosine = variant % 2 == 1;
+      std::vector<float> weights(60, 1.0F);
+      for (std::size_t i = 0; variant > 1 && i < 60; ++i) weights[i] = static_cast<float>(i % 4);
+      s.train.weights = variant > 1 ? Tensor::from(weights, {60}, device) : Tensor();
       const Fitted fitted = s.fit(cosine ? "nearest-mean:cosine" : "nearest-mean", {s.first, s.second}, quick());
       const auto features_of = [&](const data::Dataset& samples) {
         const std::vector<float> a = numbers(s.first.features(samples)), b = numbers(s.second.features(samples));
@@ -164,8 +168,8 @@ TEST(NearestMean, NamesTheClassOfTheNearestMean) {
       std::vector<std::vector<double>> means(classes, std::vector<double>(19));
       std::vector<double> counts(classes);
       for (std::size_t i = 0; i < 60; ++i) {
-        counts[static_cast<std::size_t>(labels[i])] += 1;
-        for (std::size_t j = 0; j < 19; ++j) means[static_cast<std::size_t>(labels[i])][j] += train[i][j];
+        counts[static_cast<std::size_t>(labels[i])] += weights[i];
+        for (std::size_t j = 0; j < 19; ++j) means[static_cast<std::size_t>(labels[i])][j] += weights[i] * train[i][j];
       }
       const std::vector<float> logits = numbers(fitted.outputs(s.test));
       for (std::size_t i = 0; i < 200; ++i) {
@@ -190,11 +194,20 @@ TEST(NearestMean, NeverPredictsAClassWithoutSamples) {
   const Device device = Device::cpu(1);
   Setting s(device);
   s.train.classes = classes + 1;
+  std::vector<float> weights;  // the samples of another class count nothing
+  for (const std::int32_t label : s.train.labels.to_vector<std::int32_t>()) weights.push_back(label == 0 ? 0.0F : 1.0F);
   for (const char* label : {"nearest-mean", "nearest-mean:cosine"}) {
     const std::vector<float> logits = s.fit(label, {s.first}, quick()).outputs(s.test).to_vector<float>();
     for (std::size_t i = 0; i < logits.size(); i += classes + 1) {
       EXPECT_LT(logits[i + classes], *std::min_element(&logits[i], &logits[i] + classes));
     }
+    s.train.weights = Tensor::from(weights, {60}, device);
+    const std::vector<float> weighted = s.fit(label, {s.first}, quick()).outputs(s.test).to_vector<float>();
+    for (std::size_t i = 0; i < weighted.size(); i += classes + 1) {
+      EXPECT_LT(weighted[i], std::min(weighted[i + 1], weighted[i + 2]));
+      EXPECT_TRUE(std::isfinite(weighted[i + 1]));
+    }
+    s.train.weights = Tensor();
   }
 }
 

@@ -80,44 +80,50 @@ std::vector<double> standardized_by(const data::Dataset& by, const data::Dataset
 
 TEST(L2spRidge, IsWhatTheAdvisorGives) {
   for (const Device& device : testing::devices()) {
-    SCOPED_TRACE(device.name());
-    const Setting setting(linear(1, 40, 0.2, 1, device), linear(2, 30, 0.2, 1, device), linear(3, 300, 0, 1, device));
-    const auto tensor = [&](const std::vector<double>& values, std::int64_t width) {
-      return Tensor::from(values, {static_cast<std::int64_t>(values.size()) / width, width}, device);
-    };
-    const Task task = Task::of(setting.train);
-    const auto targets = [&](const data::Dataset& dataset) {
-      const std::vector<float> y = standardized_targets(task, dataset);
-      return tensor({y.begin(), y.end()}, 1);
-    };
-    const Tensor x0 = tensor(standardized_by(setting.train, setting.source_data), columns);
-    const Tensor y0 = targets(setting.source_data);
-    const solvers::L2SPSource source(device, x0, y0);
-    const TransferAdvisor advisor(device, source, tensor(standardized_by(setting.train, setting.train), columns),
-                                  targets(setting.train));
-    const std::vector<double> wanted =
-        advisor.predict(tensor(standardized_by(setting.train, setting.test), columns)).to_vector<double>();
-    const Fitted fitted = setting.fit("l2sp-ridge");
-    const std::vector<float> found =
-        fitted.predictor()
-            .predict(setting.test,
-                     [&](const FrozenSource&) {
-                       return std::make_shared<const FeatureTable>(setting.test.inputs.to(Device::cpu(1)));
-                     })
-            .to_vector<float>();
-    ASSERT_EQ(found.size(), wanted.size());
-    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(static_cast<double>(found[i]), wanted[i], 2e-3);
+    for (const bool weighted : {false, true}) {
+      SCOPED_TRACE(device.name());
+      Setting setting(linear(1, 40, 0.2, 1, device), linear(2, 30, 0.2, 1, device), linear(3, 300, 0, 1, device));
+      const auto tensor = [&](const std::vector<double>& values, std::int64_t width) {
+        return Tensor::from(values, {static_cast<std::int64_t>(values.size()) / width, width}, device);
+      };
+      const Task task = Task::of(setting.train);
+      const auto targets = [&](const data::Dataset& dataset) {
+        const std::vector<float> y = standardized_targets(task, dataset);
+        return tensor({y.begin(), y.end()}, 1);
+      };
+      const Tensor x0 = tensor(standardized_by(setting.train, setting.source_data), columns);
+      const Tensor y0 = targets(setting.source_data);
+      std::vector<float> weights;
+      for (std::int64_t i = 0; i < 300; ++i) weights.push_back(static_cast<float>(i % 3));  // of mean 1
+      const Tensor w0 = Tensor::from(weights, {300}, device);
+      if (weighted) setting.source_data.weights = w0.clone();
+      const solvers::L2SPSource source(device, x0, y0, {.sample_weights = weighted ? w0.view() : ConstView()});
+      const TransferAdvisor advisor(device, source, tensor(standardized_by(setting.train, setting.train), columns),
+                                    targets(setting.train));
+      const std::vector<double> wanted =
+          advisor.predict(tensor(standardized_by(setting.train, setting.test), columns)).to_vector<double>();
+      const Fitted fitted = setting.fit("l2sp-ridge");
+      const std::vector<float> found =
+          fitted.predictor()
+              .predict(setting.test,
+                       [&](const FrozenSource&) {
+                         return std::make_shared<const FeatureTable>(setting.test.inputs.to(Device::cpu(1)));
+                       })
+              .to_vector<float>();
+      ASSERT_EQ(found.size(), wanted.size());
+      for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(static_cast<double>(found[i]), wanted[i], 2e-3);
 
-    const std::vector<ReadOut>& parts = fitted.training().read_outs;
-    ASSERT_EQ(parts.size(), advisor.report().candidates.size());
-    EXPECT_EQ(parts.front().name, "scratch");
-    double sum = 0;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      EXPECT_NEAR(parts[i].weight, advisor.report().weights[i], 1e-4);
-      EXPECT_NEAR(parts[i].loss, advisor.report().candidates[i].leave_one_out, 1e-3);
-      sum += parts[i].weight;
+      const std::vector<ReadOut>& parts = fitted.training().read_outs;
+      ASSERT_EQ(parts.size(), advisor.report().candidates.size());
+      EXPECT_EQ(parts.front().name, "scratch");
+      double sum = 0;
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        EXPECT_NEAR(parts[i].weight, advisor.report().weights[i], 1e-4);
+        EXPECT_NEAR(parts[i].loss, advisor.report().candidates[i].leave_one_out, 1e-3);
+        sum += parts[i].weight;
+      }
+      EXPECT_NEAR(sum, 1, 1e-6);
     }
-    EXPECT_NEAR(sum, 1, 1e-6);
   }
 }
 
@@ -136,6 +142,20 @@ TEST(L2spRidge, FollowsAGoodSourceAndLeavesABadOne) {
   };
   EXPECT_LT(scratch_weight(good), 0.1);
   EXPECT_GT(scratch_weight(bad), 0.3);
+}
+
+TEST(L2spRidge, RefusesWeightsOfTheTargetsSamples) {
+  const Device device = Device::cpu(1);
+  Setting setting(linear(1, 40, 0.2, 1, device), linear(2, 30, 0.2, 1, device), linear(3, 300, 0, 1, device));
+  setting.train.weights = Tensor::from(std::vector<float>(40, 2.0F), {40}, device);
+  EXPECT_THROW(setting.fit("l2sp-ridge"), ValueError);
+  const auto source = FrozenSource::of_matrices("columns", {{&setting.train, setting.train.inputs}});
+  const std::vector<std::string> fitting = strategies_for({source}, setting.train, setting.options);
+  EXPECT_EQ(std::count(fitting.begin(), fitting.end(), "l2sp-ridge"), 0);
+  EXPECT_EQ(std::count(fitting.begin(), fitting.end(), "ridge-probe"), 1);
+  for (const char* name : {"coral-gate", "dann-gate", "l2sp-ridge"}) {
+    EXPECT_FALSE(find_strategy(name).info().sample_weights) << name;
+  }
 }
 
 TEST(L2spRidge, TakesClassesAndRefusesOthers) {

@@ -49,7 +49,7 @@ FrozenSource source_of(const Device& device) {
         auto& network = dynamic_cast<NetworkPredictor&>(fitted.predictor());
         return layers::clone(network.network(), device);
       }(),
-      data::fit_normalization(data));
+      data::fit_normalization(data), "", Precision::f32, "", Task::of(data));
 }
 
 TEST(Regression, ScoresAreThoseOfTheTextbook) {

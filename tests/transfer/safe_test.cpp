@@ -71,7 +71,7 @@ TEST(Safe, HasANetworkAFoldAndPredictsTheirWeightedMean) {
     };
     for (const auto& network : predictor.networks()) {
       add(network->predict(test, features), 0, 0.25);
-      add(network->shares(test, network->scaled_features(features)).front(), 1, 0.25);
+      add(network->shares(network->head_inputs(test, network->scaled_features(features))).front(), 1, 0.25);
     }
     add(predictor.probes().front()->predict(test, features), 2, 1);
     const std::vector<float> predicted = fitted.outputs(test).to_vector<float>();
@@ -268,7 +268,7 @@ TEST(FusedHead, ItsPartsAddUpToWhatItPredicts) {
       std::vector<float> bias;
       for (int c = 0; c < 3; ++c) bias.push_back(static_cast<float>(2 + random.normal()));
       copy_bytes(Tensor::from(bias, {3}, device), head.bias());
-      const std::vector<Tensor> parts = head.shares(data, head.scaled_features(features));
+      const std::vector<Tensor> parts = head.shares(head.head_inputs(data, head.scaled_features(features)));
       ASSERT_EQ(parts.size(), with_encoder ? 2U : 1U);
       std::vector<double> sum(17 * 3);
       for (const Tensor& part : parts) {

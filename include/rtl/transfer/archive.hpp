@@ -31,7 +31,8 @@ class ArchiveWriter {
   void store(std::string_view name, Tensor tensor);
   /// As parts called `name`: architecture, weights and statistics; the normalisation of its inputs.
   void network(std::string_view name, layers::Network& network, const data::InputNormalization& normalization);
-  /// Of features alone only their name and number: whoever loads the predictor gives them.
+  /// Of features alone only their name and number, whoever loads the predictor gives them, and what made them, if that
+  /// is known (FrozenSource::maker).
   void source(std::string_view name, const FrozenSource& source);
   void predictor(std::string_view name, Predictor& predictor);
 

@@ -20,13 +20,21 @@ namespace rtl::transfer {
 class ArchiveReader;
 class ArchiveWriter;
 
-/// How much one feature block contributes to the outputs of a fused head.
+/// How much one feature block contributes to the outputs of a predictor. Outputs of a head are a sum of shares
+/// s_k x_k W_k^T of its blocks k, beside the bias. Of several heads that are averaged (ReadOuts) a block's share is
+/// sum_r w_r t_r s_rk, with the weights w_r and temperatures t_r of the read-outs r that look at it: of real targets
+/// its exact part of the prediction, of classes its part of the mean logits, which the mean of probabilities is to
+/// first order.
 struct BlockInfluence {
   std::string name;  ///< "h", the source's name, or that of a member
   std::int64_t features = 0;
-  double feature_norm = 0;     ///< root mean square over samples of the norm of the block, as the head sees it
-  double logit_deviation = 0;  ///< root mean square of its centred share of the logits, s_k x_k W_k^T
-  double share = 0;            ///< its part of the sum of all blocks' squared logit_deviation
+  /// Root mean square over samples of the norm of the block, as the head sees it; over heads, too, by their weights,
+  /// and 0 where none that looks at it has any.
+  double feature_norm = 0;
+  /// Root mean square of its share of the outputs, from which each output's mean over the samples was taken and, of
+  /// classes, then each sample's mean over the outputs, to which a softmax is blind.
+  double logit_deviation = 0;
+  double share = 0;  ///< its part of the sum of all blocks' squared logit_deviation
 };
 
 /// Frozen features of a source on the samples that are predicted.
@@ -43,10 +51,15 @@ class Predictor {
   /// Which of the registered kinds reads it again.
   virtual std::string kind() const = 0;
   virtual std::int64_t outputs_count() const = 0;
-  /// Outputs f32 [N, outputs] on the predictor's device, in evaluation mode: logits (of a stack, logarithms of
-  /// probabilities), or standardised predictions.
+  /// Whether outputs of classes are logarithms of probabilities that sum to one, whatever the loss was.
+  virtual bool gives_log_probabilities() const { return false; }
+  /// Outputs f32 [N, outputs] on the predictor's device, in evaluation mode: logits (or logarithms of probabilities),
+  /// or standardised predictions.
   virtual Tensor predict(const data::Dataset& samples, const FeatureLookup& features) = 0;
-  virtual std::vector<BlockInfluence> influence(const data::Dataset& /*samples*/, const FeatureLookup& /*features*/) {
+  /// Of each block on the samples, `task` being what it was fitted to. Empty where outputs are no sum over blocks: a
+  /// network alone, adapted or not, has inputs and no blocks.
+  virtual std::vector<BlockInfluence> influence(const Task& /*task*/, const data::Dataset& /*samples*/,
+                                                const FeatureLookup& /*features*/) {
     return {};
   }
   /// Everything that was trained, running statistics included; empty where nothing was.
@@ -97,7 +110,8 @@ class Fitted {
   Tensor outputs(const data::Dataset& dataset, const FeatureLookup& features) const;
   /// The same for bare inputs: u8 images [N, H, W, C], f32 vectors [N, p] or i32 tokens [N, T].
   Tensor outputs(ConstView inputs) const;
-  /// Contribution of h and of every source on `dataset`; one entry for probe, none for scratch and fine-tune.
+  /// Contribution of h and of every source on `dataset`; one entry where there is one block alone (a probe, a network
+  /// on features), none for networks on the inputs (scratch, fine-tune, adapter).
   std::vector<BlockInfluence> block_influence(const data::Dataset& dataset, FeatureCache* cache = nullptr) const;
   /// Name, shape and values of everything that was trained (running statistics included).
   layers::ModuleState state() const { return predictor_->state(); }

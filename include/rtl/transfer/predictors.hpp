@@ -100,13 +100,15 @@ class FusedHead final : public Predictor, public Trainable {
   std::string kind() const override { return "fused_head"; }
   std::int64_t outputs_count() const override { return bias_.value().count(); }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
-  /// What each part contributes to the outputs, f32 [N, outputs] each: W_h h if there is an encoder, then W_k f_k of
-  /// each block, `scaled` being its features as the head sees them (FrozenBlock::scaled); b is in the first. h is
-  /// computed once.
-  std::vector<Tensor> shares(const data::Dataset& samples, const std::vector<Tensor>& scaled);
-  /// Of the samples.
+  /// What the head sees of the samples: h, f32 [N, features], if there is an encoder, then `scaled`, each block's
+  /// features (scaled_features).
+  std::vector<Tensor> head_inputs(const data::Dataset& samples, std::vector<Tensor> scaled);
+  /// What each of these contributes to the outputs, f32 [N, outputs] each: W_h h, W_k f_k; b is in the first.
+  std::vector<Tensor> shares(const std::vector<Tensor>& head_inputs) const;
+  /// Of the samples that the lookup is about.
   std::vector<Tensor> scaled_features(const FeatureLookup& features) const;
-  std::vector<BlockInfluence> influence(const data::Dataset& samples, const FeatureLookup& features) override;
+  std::vector<BlockInfluence> influence(const Task& task, const data::Dataset& samples,
+                                        const FeatureLookup& features) override;
   layers::ModuleState state() override;
   std::vector<FrozenSource> sources() const override;
   std::optional<Shape> sample() const override;
@@ -120,8 +122,6 @@ class FusedHead final : public Predictor, public Trainable {
   const Device& device() const { return bias_.value().device(); }
   std::vector<graph::FusionInput> parts(const Batch& batch, const layers::ForwardContext& context);
   Tensor encode_all(const data::Dataset& samples);
-  /// Of each block of columns of the head with its weights; the bias is in the first.
-  std::vector<Tensor> products(const std::vector<const Tensor*>& blocks) const;
 
   std::unique_ptr<layers::Network> encoder_;
   data::InputNormalization normalization_;  ///< of the encoder's inputs
@@ -149,7 +149,11 @@ class ReadOuts final : public Predictor {
 
   std::string kind() const override { return "read_outs"; }
   std::int64_t outputs_count() const override { return networks_.front()->outputs_count(); }
+  bool gives_log_probabilities() const override { return !regression_; }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
+  /// h, then each source: of the mean of all read-outs (BlockInfluence). That of h is over the networks' own encoders.
+  std::vector<BlockInfluence> influence(const Task& task, const data::Dataset& samples,
+                                        const FeatureLookup& features) override;
   layers::ModuleState state() override;
   std::vector<FrozenSource> sources() const override { return networks_.front()->sources(); }
   std::optional<Shape> sample() const override { return networks_.front()->sample(); }
@@ -180,9 +184,11 @@ class Stack final : public Predictor {
 
   std::string kind() const override { return "stack"; }
   std::int64_t outputs_count() const override { return members_.front().predictor->outputs_count(); }
+  bool gives_log_probabilities() const override { return !regression_; }
   Tensor predict(const data::Dataset& samples, const FeatureLookup& features) override;
   /// An entry a member: its share is its weight.
-  std::vector<BlockInfluence> influence(const data::Dataset& samples, const FeatureLookup& features) override;
+  std::vector<BlockInfluence> influence(const Task& task, const data::Dataset& samples,
+                                        const FeatureLookup& features) override;
   layers::ModuleState state() override;
   std::vector<FrozenSource> sources() const override;
   std::optional<Shape> sample() const override;

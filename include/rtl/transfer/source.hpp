@@ -11,6 +11,7 @@
 #include "rtl/core/precision.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/layers/network.hpp"
+#include "rtl/transfer/task.hpp"
 
 namespace rtl::transfer {
 
@@ -29,11 +30,13 @@ class FrozenSource {
   /// Takes the network over. `normalization` absent means default_normalization; a source that takes vectors has
   /// standardize, with its numbers, or none, whatever it says of images. `name` is for reports; empty means the
   /// architecture's. `precision` is that of its arithmetic. `layer`, a name of layers::Network::layer_names, is where
-  /// features are taken; empty, they are the penultimate ones. Throws ValueError for no network, a weight that is not
-  /// finite, a normalisation that does not go with the inputs, or a layer that there is not, with those there are.
+  /// features are taken; empty, they are the penultimate ones. `task` is what its own head predicts; absent, classes of
+  /// which nothing more is known. Throws ValueError for no network, a weight that is not finite, a normalisation that
+  /// does not go with the inputs, a task of another number of outputs than the head has, or a layer that there is not,
+  /// with those there are.
   explicit FrozenSource(std::unique_ptr<layers::Network> network,
                         std::optional<data::InputNormalization> normalization = {}, std::string name = {},
-                        Precision precision = Precision::f32, std::string layer = {});
+                        Precision precision = Precision::f32, std::string layer = {}, std::optional<Task> task = {});
 
   /// What gives features f32 [N, feature_count] of every sample of a data set, on any device.
   using FeatureFunction = std::function<Tensor(const data::Dataset& dataset)>;
@@ -50,6 +53,14 @@ class FrozenSource {
   };
   static FrozenSource of_matrices(std::string name, const std::vector<Precomputed>& matrices);
 
+  /// Says of features alone that `network` made them, of inputs that are not the samples' and are made like `inputs`.
+  /// Archives keep both, so that features of new samples can be made. Throws ValueError for what is no network, or has
+  /// another number of features.
+  void set_maker(const FrozenSource& network, data::FittedInputs inputs);
+  /// Null where it is not known.
+  const FrozenSource* maker() const;
+  const data::FittedInputs& maker_inputs() const;
+
   /// False for features alone: then there is nothing to train or to copy, and no head.
   bool has_network() const;
   const std::string& name() const;
@@ -60,8 +71,10 @@ class FrozenSource {
   const Device& device() const;
   const std::string& layer() const;  ///< whose outputs are the features; empty for the penultimate ones
   std::int64_t feature_count() const;
-  /// Of the head on its features: its own; 0 if it has none, or a layer.
+  /// Of the head on its features, classes or real targets: its own; 0 if it has none, or a layer.
   std::int64_t classes() const;
+  /// What the head was trained to predict, if it is known.
+  const std::optional<Task>& task() const;
   std::int64_t parameter_count() const;
   /// weights_hash at construction, with the layer if there is one: what keys the feature cache and kept runs.
   std::uint64_t fingerprint() const;
@@ -73,7 +86,8 @@ class FrozenSource {
   /// beyond float rounding. Throws ShapeError if the samples are not what the source takes, ValueError if a feature is
   /// NaN or infinite.
   Tensor features(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
-  /// Logits of the source's own head, f32 [N, classes]. Throws ValueError if it has none.
+  /// Outputs of the source's own head, f32 [N, classes]: logits, or standardised predictions (Task). Throws ValueError
+  /// if it has none.
   Tensor logits(const data::Dataset& dataset, std::int64_t batch_size = 256) const;
 
   /// A trainable copy on `device`, with the source's own head, whatever the layer. Throws ValueError for features

@@ -29,6 +29,9 @@ std::string to_string(HeadStart start);               ///< "fresh", "pretrained"
 HeadStart parse_head_start(const std::string& text);  ///< Throws ValueError, listing the names.
 
 /// Whether a head starts as the source's own. Throws ValueError where that is asked for and cannot be.
+/// Whether the source's own head predicts as many classes, or real targets, as the training set has. Real targets are
+/// those of a source that says so (FrozenSource::task).
+bool has_head_for(const FrozenSource& source, const data::Dataset& train);
 bool keeps_head(const FrozenSource& source, const data::Dataset& train, HeadStart start);
 
 /// Copies the source's own head over that of a head on its raw features alone.
@@ -68,10 +71,11 @@ struct StrategyInfo {
   bool uses_features = false;     ///< it looks at frozen features of its sources
   bool uses_source_data = false;  ///< StrategyOptions::source_data
   bool same_source_task = false;  ///< the labels or targets of that data are used: they are of the target's kind
-  bool same_classes = false;      ///< the source's own head is used: its classes are the target's
+  bool same_classes = false;      ///< the source's own head is used: its classes, or real targets, are the target's
   bool trains_source = false;     ///< all of a source is trained, so it is not taken at an inner layer
   bool trains = true;             ///< by gradients: there are epochs, losses and checkpoints
   bool regression = true;         ///< real targets are possible
+  bool sample_weights = true;     ///< weights of the target's samples are possible (data::Dataset::weights)
   /// `all` runs it by default.
   bool in_all = true;
   std::vector<OptionInfo> options = {};

@@ -15,6 +15,9 @@ struct Task {
   std::vector<std::string> names = {};  ///< of classes or of the target's columns; may be empty
   /// Regression: networks are trained on (target - mean) / deviation of the training rows, column by column.
   std::vector<double> mean = {}, deviation = {};
+  /// Classes: each is a question of its own (LossKind::bce), and its probability the sigmoid of its logit. Otherwise
+  /// probabilities are the softmax of the logits.
+  bool independent = false;
 
   /// Of a training set; mean and population deviation in double. Throws ValueError where it has neither labels nor
   /// targets, or a target has one value alone.

@@ -13,6 +13,7 @@
 #include "data/column_parts.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
+#include "data/row_weights.hpp"
 #include "data/table_parts.hpp"
 #include "data/text_table.hpp"
 #include "io/hdf5.hpp"
@@ -101,14 +102,15 @@ class Hdf5Loader {
   }
 
   TrainTest load() {
-    TrainTest parts = assemble_files(spec_, [&](const std::string& path, Part) { return read(decode_path(path)); });
+    TrainTest parts =
+        assemble_files(spec_, [&](const std::string& path, Part part) { return read(decode_path(path), part); });
     parts.notes = std::move(notes_);
     column_parts_.finish(parts, host_);
     return parts;
   }
 
  private:
-  Dataset read(const std::string& path) {
+  Dataset read(const std::string& path, Part part) {
     const io::Hdf5File file(path);
     Dataset samples;
     Tensor values = inputs_of(file);
@@ -120,6 +122,10 @@ class Hdf5Loader {
       std::vector<std::string> notes;
       samples.inputs = array_inputs(label, std::move(values), layout_, notes);
       add_notes(notes_, label, notes);
+    }
+    if (spec_.has("weights") && part == Part::train) {
+      const std::string weights = spec_.text("weights");
+      samples.weights = array_weights(label_of(file, weights), file.numbers(weights), rows, host_);
     }
     const std::string targets = targets_path(file);
     if (targets.empty()) return samples;
@@ -252,6 +258,8 @@ SpecKind kind() {
                  "the array of labels or targets, or a column such as obs/celltype; y if not given, and none "
                  "if empty",
                  true),
+            text("weights", "PATH",
+                 "the array [N] that says how much each training sample counts in training; all alike if not given"),
             list("classes", "NAME", "the classes in order; those that occur if not given"),
             choice("layout", {"nhwc", "nchw"}, "the axes of images; found out, where only one fits, if not given")},
            target(),

@@ -13,6 +13,7 @@
 #include "data/csv_scanner.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
+#include "data/row_weights.hpp"
 #include "data/table_parts.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/npy.hpp"
@@ -65,6 +66,17 @@ std::vector<std::int64_t> all_rows(std::int64_t count) {
   return rows;
 }
 
+Tensor chosen_rows(Tensor rows, const std::vector<std::int64_t>& kept) {
+  return Dataset{std::move(rows), Tensor(), 0, {}, ""}.subset(kept).inputs;
+}
+
+template <typename T>
+std::vector<T> chosen_numbers(const std::vector<T>& all, const std::vector<std::int64_t>& kept) {
+  std::vector<T> chosen;
+  for (const std::int64_t row : kept) chosen.push_back(all[static_cast<std::size_t>(row)]);
+  return chosen;
+}
+
 /// Positions of a table's rows among those that its file has.
 std::vector<std::int64_t> rows_of(const CsvTable& table) {
   std::vector<std::int64_t> rows;
@@ -100,6 +112,7 @@ class PairLoader {
     table_.label.clear();
     table_.targets.clear();
     table_.classes.clear();
+    table_.weights.clear();
     if (classes_.size() == 1 && is_whole(classes_.front())) {
       const auto count = spec.whole("classes", 0);
       classes_.clear();
@@ -139,6 +152,11 @@ class PairLoader {
       }
       align(sources.labels.file, inputs, labels);
       answer(samples, std::move(labels));
+    }
+    if (spec_.has("weights") && part == Part::train) {
+      const Tensor weights = read_weights(spec_.files("weights").front().path, inputs.total, host_);
+      const std::vector<float> own = chosen_numbers(weights.to_vector<float>(), inputs.rows);
+      samples.weights = Tensor::from(own, {static_cast<std::int64_t>(own.size())}, host_);
     }
     samples.inputs = std::move(inputs.values);
     return samples;
@@ -272,12 +290,10 @@ class PairLoader {
       kept_labels.push_back(static_cast<std::int64_t>(row));
     }
     if (kept_inputs.empty()) throw FormatError(file, "has no row for which both inputs and label are there");
-    const auto chosen = [](Tensor rows, const std::vector<std::int64_t>& kept) {
-      return Dataset{std::move(rows), Tensor(), 0, {}, ""}.subset(kept).inputs;
-    };
-    inputs.values = chosen(std::move(inputs.values), kept_inputs);
+    inputs.values = chosen_rows(std::move(inputs.values), kept_inputs);
+    inputs.rows = chosen_numbers(inputs.rows, kept_inputs);
     if (labels.targets.defined()) {
-      labels.targets = chosen(std::move(labels.targets), kept_labels);
+      labels.targets = chosen_rows(std::move(labels.targets), kept_labels);
       return;
     }
     LabelTexts texts{labels.texts.file, {}, {}, labels.texts.place};
@@ -338,6 +354,7 @@ std::string fault(const Spec& spec) {
   const bool labels = fault.empty() && hold_labels(spec, spec.files());
   if (fault.empty()) fault = fault_of_labels(spec, labels, "npy:X.npy,Y.npy");
   if (!fault.empty()) return fault;
+  if (fault = fault_of_weights(spec); !fault.empty()) return fault;
   if (!labels && spec.has("label")) return "there is no second file for label=: npy:X.npy,Y.csv";
   const std::vector<std::string> classes = spec.list("classes");
   constexpr double most_classes = 1e6;
@@ -364,6 +381,7 @@ SpecKind kind() {
                  true)},
            label_columns(),
            target(),
+           weights_file(),
            table(),
            delimiter(),
            preparation(),

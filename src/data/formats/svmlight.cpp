@@ -9,6 +9,7 @@
 #include "data/column_parts.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
+#include "data/row_weights.hpp"
 #include "data/table_parts.hpp"
 #include "data/text_table.hpp"
 #include "rtl/core/error.hpp"
@@ -73,7 +74,7 @@ TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing
                                  .sparse = prepared ? SparseForm::no : parse_sparse_form(spec.text("sparse", "auto"))};
   std::vector<std::string> classes = spec.list("classes"), notes;
   for (std::string& name : classes) name = number_name(name);
-  TrainTest parts = assemble_files(spec, [&](const std::string& path, Part) {
+  TrainTest parts = assemble_files(spec, [&](const std::string& path, Part which) {
     const std::string file = decode_path(path);
     SvmlightData samples = read_svmlight(file, features, svmlight, host);
     Dataset part;
@@ -87,6 +88,9 @@ TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing
       samples.features = columns.add(std::move(table), host);
     }
     part.inputs = std::move(samples.features);
+    if (spec.has("weights") && which == Part::train) {
+      part.weights = read_weights(spec.files("weights").front().path, part.size(), host);
+    }
     if (wants_real_targets(spec)) {
       part.targets = svmlight_targets(file, samples, host);
       return part;
@@ -115,6 +119,7 @@ TrainTest load_prepared(const Spec& spec, const Device& host, const Preprocessin
 
 std::string fault(const Spec& spec) {
   std::string fault = fault_of_labels(spec, true, "");
+  if (fault.empty()) fault = fault_of_weights(spec);
   if (fault.empty()) fault = fault_of_test_part(spec);
   if (fault.empty() && spec.text("sparse") == "yes" && spec.has("prepare")) {
     fault = "prepare= needs dense columns, which sparse=yes does not make; standardising is part of training";
@@ -136,6 +141,7 @@ SpecKind kind() {
                   "1,000 times the text")},
            sparse(),
            target(),
+           weights_file(),
            preparation(),
            test_part(),
            parts()})};

@@ -7,6 +7,7 @@
 #include "rtl/graph/operations.hpp"
 #include "rtl/layers/initialization.hpp"
 #include "rtl/transfer/archive.hpp"
+#include "transfer/influence.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/predictor_kinds.hpp"
 
@@ -29,6 +30,14 @@ Tensor FeatureNetwork::predict(const data::Dataset& samples, const FeatureLookup
   const kernels::StoredFeatures stored(table->view_on(device), {},
                                        transform.defined() ? ConstView(transform) : ConstView());
   return outputs_of(*this, samples, {}, {stored}, outputs_count(), device);
+}
+
+std::vector<BlockInfluence> FeatureNetwork::influence(const Task& task, const data::Dataset& samples,
+                                                      const FeatureLookup& features) {
+  InfluenceSum sum(task.regression);
+  const Tensor seen = features(source_)->gather(nullptr, network_->device());
+  sum.add(sum.add_block(source_.name()), seen, predict(samples, features), 1, 1);
+  return sum.result();
 }
 
 graph::Value FeatureNetwork::outputs(const Batch& batch, const layers::ForwardContext& context) {

@@ -20,6 +20,7 @@
 #include "transfer/column_moments.hpp"
 #include "transfer/evaluation.hpp"
 #include "transfer/features.hpp"
+#include "transfer/influence.hpp"
 #include "transfer/outputs_plan.hpp"
 #include "transfer/place.hpp"
 #include "transfer/predictor_kinds.hpp"
@@ -27,31 +28,6 @@
 namespace rtl::transfer {
 
 namespace {
-
-/// Root mean square over rows of the rows' norms.
-double row_norm(const Tensor& block) {
-  double squares = 0;
-  for (const float value : block.to_vector<float>()) squares += static_cast<double>(value) * value;
-  return std::sqrt(squares / static_cast<double>(block.extent(0)));
-}
-
-/// Root mean square of values [rows, columns] after taking away each column's mean, then each row's: what is left is
-/// what moves a softmax from sample to sample.
-double centred_deviation(const std::vector<float>& values, std::size_t rows, std::size_t columns) {
-  std::vector<double> mean(columns);
-  for (std::size_t i = 0; i < values.size(); ++i) mean[i % columns] += values[i] / static_cast<double>(rows);
-  double squares = 0;
-  for (std::size_t i = 0; i < rows; ++i) {
-    double row_mean = 0;
-    for (std::size_t c = 0; c < columns; ++c) row_mean += (values[i * columns + c] - mean[c]);
-    row_mean /= static_cast<double>(columns);
-    for (std::size_t c = 0; c < columns; ++c) {
-      const double rest = values[i * columns + c] - mean[c] - row_mean;
-      squares += rest * rest;
-    }
-  }
-  return std::sqrt(squares / static_cast<double>(values.size()));
-}
 
 std::int64_t columns_of(const layers::Network* encoder, const std::vector<FrozenBlock>& blocks) {
   std::int64_t columns = encoder != nullptr ? encoder->feature_count() : 0;
@@ -241,56 +217,35 @@ Tensor FusedHead::encode_all(const data::Dataset& samples) {
                           [&](ConstView inputs, View out, std::int64_t) { encoder(inputs, out); });
 }
 
-std::vector<Tensor> FusedHead::products(const std::vector<const Tensor*>& blocks) const {
-  std::vector<Tensor> products;
+std::vector<Tensor> FusedHead::head_inputs(const data::Dataset& samples, std::vector<Tensor> scaled) {
+  if (encoder_) scaled.insert(scaled.begin(), encode_all(samples));
+  return scaled;
+}
+
+std::vector<Tensor> FusedHead::shares(const std::vector<Tensor>& head_inputs) const {
+  std::vector<Tensor> shares;
   std::int64_t column = 0;
-  for (const Tensor* block : blocks) {
+  for (const Tensor& block : head_inputs) {
     const bool with_bias = column == 0;
-    Tensor product({block->extent(0), outputs_count()}, DType::f32, device());
+    Tensor product({block.extent(0), outputs_count()}, DType::f32, device());
     if (with_bias) kernels::unary(device(), kernels::UnaryOp::copy, bias(), product);
-    const ConstView own = weight().view().slice(1, column, column + block->extent(1));
-    kernels::gemm(device(), kernels::Transpose::no, kernels::Transpose::yes, 1.0, *block, own, with_bias ? 1.0 : 0.0,
+    const ConstView own = weight().view().slice(1, column, column + block.extent(1));
+    kernels::gemm(device(), kernels::Transpose::no, kernels::Transpose::yes, 1.0, block, own, with_bias ? 1.0 : 0.0,
                   product);
-    column += block->extent(1);
-    products.push_back(std::move(product));
+    column += block.extent(1);
+    shares.push_back(std::move(product));
   }
-  return products;
+  return shares;
 }
 
-std::vector<Tensor> FusedHead::shares(const data::Dataset& samples, const std::vector<Tensor>& scaled) {
-  Tensor h;
-  std::vector<const Tensor*> blocks;
-  if (encoder_) {
-    h = encode_all(samples);
-    blocks.push_back(&h);
-  }
-  for (const Tensor& block : scaled) blocks.push_back(&block);
-  return products(blocks);
-}
-
-std::vector<BlockInfluence> FusedHead::influence(const data::Dataset& samples, const FeatureLookup& features) {
-  std::vector<Tensor> blocks = scaled_features(features);
-  std::vector<BlockInfluence> found;
-  if (encoder_) {
-    blocks.insert(blocks.begin(), encode_all(samples));
-    found.push_back({.name = "h"});
-  }
-  for (const FrozenBlock& block : blocks_) found.push_back({.name = block.source.name()});
-  std::vector<const Tensor*> all;
-  for (const Tensor& block : blocks) all.push_back(&block);
-  const std::vector<Tensor> parts = products(all);
-  double total = 0;
-  for (std::size_t k = 0; k < found.size(); ++k) {
-    found[k].features = blocks[k].extent(1);
-    found[k].feature_norm = row_norm(blocks[k]);
-    found[k].logit_deviation = centred_deviation(parts[k].to_vector<float>(), static_cast<std::size_t>(samples.size()),
-                                                 static_cast<std::size_t>(outputs_count()));
-    total += found[k].logit_deviation * found[k].logit_deviation;
-  }
-  for (BlockInfluence& entry : found) {
-    entry.share = total > 0 ? entry.logit_deviation * entry.logit_deviation / total : 0;
-  }
-  return found;
+std::vector<BlockInfluence> FusedHead::influence(const Task& task, const data::Dataset& samples,
+                                                 const FeatureLookup& features) {
+  detail::InfluenceSum sum(task.regression);
+  if (encoder_) sum.add_block("h");
+  for (const FrozenBlock& block : blocks_) sum.add_block(block.source.name());
+  const std::vector<Tensor> seen = head_inputs(samples, scaled_features(features)), parts = shares(seen);
+  for (std::size_t k = 0; k < seen.size(); ++k) sum.add(k, seen[k], parts[k], 1, 1);
+  return sum.result();
 }
 
 void FusedHead::write(ArchiveWriter& archive) {

@@ -1,11 +1,13 @@
 // Networks read out with the frozen features and without, beside probes: a weighted mean.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/transfer/archive.hpp"
 #include "rtl/transfer/predictors.hpp"
+#include "transfer/influence.hpp"
 #include "transfer/mixture.hpp"
 #include "transfer/predictor_kinds.hpp"
 
@@ -68,7 +70,7 @@ Tensor ReadOuts::predict(const data::Dataset& samples, const FeatureLookup& feat
   const double share = 1.0 / static_cast<double>(networks_.size());
   Device device = samples.device();
   for (const auto& network : networks_) {
-    std::vector<Tensor> shares = network->shares(samples, network->scaled_features(features));
+    std::vector<Tensor> shares = network->shares(network->head_inputs(samples, network->scaled_features(features)));
     Tensor& sum = shares.front();
     device = sum.device();
     mixture.add(sum.to_vector<float>(), share * read_outs_[1].weight, read_outs_[1].temperature);
@@ -82,6 +84,45 @@ Tensor ReadOuts::predict(const data::Dataset& samples, const FeatureLookup& feat
     mixture.add(probes_[k]->predict(samples, features).to_vector<float>(), read_out.weight, read_out.temperature);
   }
   return mixture.result(device);
+}
+
+std::vector<BlockInfluence> ReadOuts::influence(const Task& task, const data::Dataset& samples,
+                                                const FeatureLookup& features) {
+  detail::InfluenceSum sum(task.regression);
+  const std::size_t h = sum.add_block("h");
+  const std::vector<FrozenSource> known = sources();
+  for (const FrozenSource& source : known) sum.add_block(source.name());
+  // From a file every head has handles of its own.
+  const auto block_of = [&](const FrozenSource& source) {
+    auto found = std::find(known.begin(), known.end(), source);
+    if (found == known.end()) {
+      found = std::find_if(known.begin(), known.end(), [&](const FrozenSource& other) {
+        return other.name() == source.name() && other.feature_count() == source.feature_count();
+      });
+    }
+    if (found == known.end()) throw ValueError(fmt::format("ReadOuts: no network looks at {}", source.name()));
+    return h + 1 + static_cast<std::size_t>(found - known.begin());
+  };
+  const double part = 1.0 / static_cast<double>(networks_.size());
+  for (const auto& network : networks_) {
+    const std::vector<Tensor> seen = network->head_inputs(samples, network->scaled_features(features));
+    const std::vector<Tensor> shares = network->shares(seen);
+    for (std::size_t r = 0; r < network_read_outs; ++r) {
+      sum.add(h, seen[0], shares[0], part * read_outs_[r].weight, read_outs_[r].temperature);
+    }
+    for (std::size_t k = 0; k < network->blocks().size(); ++k) {
+      sum.add(block_of(network->blocks()[k].source), seen[k + 1], shares[k + 1], part * read_outs_[0].weight,
+              read_outs_[0].temperature);
+    }
+  }
+  for (std::size_t p = 0; p < probes_.size(); ++p) {
+    const std::vector<Tensor> seen = probes_[p]->scaled_features(features), shares = probes_[p]->shares(seen);
+    const ReadOut& own = read_outs_[network_read_outs + p];
+    for (std::size_t k = 0; k < seen.size(); ++k) {
+      sum.add(block_of(probes_[p]->blocks()[k].source), seen[k], shares[k], own.weight, own.temperature);
+    }
+  }
+  return sum.result();
 }
 
 layers::ModuleState ReadOuts::state() {

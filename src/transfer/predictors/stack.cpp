@@ -50,7 +50,8 @@ Tensor Stack::predict(const data::Dataset& samples, const FeatureLookup& feature
   return mixture.result(device);
 }
 
-std::vector<BlockInfluence> Stack::influence(const data::Dataset& /*samples*/, const FeatureLookup& /*features*/) {
+std::vector<BlockInfluence> Stack::influence(const Task& /*task*/, const data::Dataset& /*samples*/,
+                                             const FeatureLookup& /*features*/) {
   std::vector<BlockInfluence> found;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     found.push_back(

@@ -45,7 +45,8 @@ const Strategy& coral_gate() {
        .uses_features = true,
        .uses_source_data = true,
        .same_source_task = true,
-       .regression = false},
+       .regression = false,
+       .sample_weights = false},
       fit, nullptr, [](const Options& options) { return options.source_half == detail::SourceHalf::samples; });
   return strategy;
 }

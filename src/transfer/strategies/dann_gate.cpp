@@ -1,7 +1,5 @@
 // DANN-gate: a low-rank head that learns from source and target samples, the source's weighted by a discriminator that
 // tells both apart by their logits and labels, while the gradient that it gets from there is reversed.
-#include <cmath>
-
 #include "rtl/graph/operations.hpp"
 #include "transfer/gated_head.hpp"
 
@@ -26,10 +24,8 @@ class AdversarialHead final : public detail::GatedHead {
  public:
   AdversarialHead(FitContext& context, const Options& options) : GatedHead(context, options), options_(options) {}
 
-  /// lambda = 2 / (1 + exp(-10 s)) - 1, s from 0 to 1 over the epochs.
   std::vector<double> epoch_numbers(std::int64_t epoch, std::int64_t epochs) override {
-    const double s = epochs > 1 ? static_cast<double>(epoch) / static_cast<double>(epochs - 1) : 0;
-    return {2 / (1 + std::exp(-10 * s)) - 1};
+    return {detail::gradient_reversal(epoch, epochs)};
   }
   std::string description() const override { return "dann-gate, " + to_text(option_values(options_)); }
 
@@ -61,7 +57,8 @@ const Strategy& dann_gate() {
        .uses_features = true,
        .uses_source_data = true,
        .same_source_task = true,
-       .regression = false},
+       .regression = false,
+       .sample_weights = false},
       fit, nullptr, [](const Options& options) { return options.source_half == detail::SourceHalf::samples; });
   return strategy;
 }

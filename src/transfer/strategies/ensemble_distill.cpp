@@ -1,5 +1,5 @@
-// One network of the target's own learns from an ensemble of teachers: the mean of their softened probabilities, or
-// each of them with a head of its own on one trunk.
+// One network of the target's own learns from an ensemble of teachers: the mean of their softened probabilities, or of
+// their predictions of real targets, or each of them with a head of its own on one trunk.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,9 +7,9 @@
 
 #include "rtl/core/random.hpp"
 #include "rtl/layers/initialization.hpp"
-#include "rtl/transfer/objectives.hpp"
 #include "rtl/transfer/strategy.hpp"
 #include "transfer/members.hpp"
+#include "transfer/teachers.hpp"
 
 namespace rtl::transfer::recipes {
 namespace {
@@ -26,17 +26,20 @@ struct Options {
   double teacher_weight = 0.5;
 
   void visit(OptionVisitor& option) {
-    option("student_heads", student_heads, {"one", "many"},
-           "one: the teachers' mean softened probabilities; many: a head for each teacher, averaged at the end");
+    option(
+        "student_heads", student_heads, {"one", "many"},
+        "one: the teachers' mean softened probabilities (of real targets, predictions); many: a head for each teacher, "
+        "averaged at the end");
     option("teachers", teachers, {"auto", "own", "probes"},
-           "the sources' own heads, probes trained on the target, or auto (own where all classes agree)");
-    option("temperature", temperature, Range::above(0), "T of the softmax of teachers and student");
+           "the sources' own heads, probes trained on the target, or auto (own where all have the target's classes, or "
+           "its number of real targets)");
+    option("temperature", temperature, Range::above(0), "T of the softmax of teachers and student, of classes");
     option("teacher_weight", teacher_weight, Range::between(0, 1), "share of the loss that is the teachers'");
   }
 };
 
-/// (1 - w) CE of the mean of the heads' logits + w T^2 times the mean over heads of KL(teacher || head), each head's
-/// teacher being one of them, or the mean of all, whose logits lie beside the inputs.
+/// (1 - w) loss of the mean of the heads' outputs + w times the mean over heads of teaching(head, teacher), each head's
+/// teacher being one of them, or the mean of all, whose outputs lie beside the inputs.
 class Student final : public Trainable {
  public:
   Student(NetworkPredictor& network, std::size_t teachers, const Options& options, std::uint64_t seed)
@@ -79,12 +82,14 @@ class Student final : public Trainable {
     const std::vector<Value> own = logits(batch, context);
     std::vector<Value> apart;
     for (std::size_t k = 0; k < own.size(); ++k) {
-      const Value teacher = own.size() == teachers_ ? graph::cast(batch.features[k], DType::f32) : softened(batch);
-      apart.push_back(objectives::distillation(own[k], teacher, options_.temperature));
+      const bool each = own.size() == teachers_;
+      const Value teacher = each                   ? graph::cast(batch.features[k], DType::f32)
+                            : batch.targets.real() ? mean_prediction(batch)
+                                                   : softened(batch);
+      apart.push_back(detail::teaching(own[k], teacher, batch.targets.real(), options_.temperature));
     }
     const double weight = options_.teacher_weight;
-    return {graph::add(graph::scale(batch.targets.loss(mean(own)), 1 - weight),
-                       graph::scale(mean(apart), weight * options_.temperature * options_.temperature))};
+    return {graph::add(graph::scale(batch.targets.loss(mean(own)), 1 - weight), graph::scale(mean(apart), weight))};
   }
 
   /// The network with the mean of all heads.
@@ -114,6 +119,11 @@ class Student final : public Trainable {
     for (std::size_t k = 1; k < all.size(); ++k) sum = graph::add(sum, all[k]);
     return all.size() == 1 ? sum : graph::scale(sum, 1.0 / static_cast<double>(all.size()));
   }
+  static Value mean_prediction(const Batch& batch) {
+    std::vector<Value> all;
+    for (const Value& prediction : batch.features) all.push_back(graph::cast(prediction, DType::f32));
+    return mean(all);
+  }
   /// Logits whose softmax at T is the mean of the teachers'.
   Value softened(const Batch& batch) const {
     std::vector<Value> probabilities;
@@ -135,20 +145,21 @@ class Student final : public Trainable {
 /// Whether the sources' own heads teach. Throws ValueError where they are to and cannot.
 bool own_heads(const FitContext& context, Teachers teachers) {
   if (teachers == Teachers::probes) return false;
-  const auto other = std::find_if(context.sources().begin(), context.sources().end(), [&](const FrozenSource& source) {
-    return source.classes() != context.task().outputs;
-  });
+  const auto other = std::find_if(context.sources().begin(), context.sources().end(),
+                                  [&](const FrozenSource& source) { return !has_head_for(source, context.train()); });
   if (other == context.sources().end()) return true;
   if (teachers == Teachers::automatic) return false;
-  throw ValueError(fmt::format("ensemble-distill: {} has {} classes, {} has {}; let probes teach", other->name(),
-                               other->classes(), context.train().name, context.task().outputs));
+  throw ValueError(fmt::format(
+      "ensemble-distill: {} has {} outputs of {}, {} has {} of {}; let probes teach", other->name(), other->classes(),
+      other->task() && other->task()->regression ? "real targets" : "classes", context.train().name,
+      context.task().outputs, context.task().regression ? "real targets" : "classes"));
 }
 
 Recipe fit(FitContext& context, Options options) {
   std::vector<kernels::StoredFeatures> taught;
   if (own_heads(context, options.teachers)) {
     for (const FrozenSource& source : context.sources()) {
-      taught.push_back(context.retain(source.logits(context.train()).to(context.device())));
+      taught.push_back(context.retain(detail::teacher_outputs(context, source)));
     }
   } else {
     FitContext::Blocks given = context.blocks(FeatureScaling::standardize, 1);
@@ -169,11 +180,10 @@ Recipe fit(FitContext& context, Options options) {
 const Strategy& ensemble_distill() {
   static const StrategyOf<Options> strategy(
       {.name = "ensemble-distill",
-       .summary = "a network of the target's own learns from the labels and from an ensemble of the sources",
+       .summary = "a network of the target's own learns from the targets and from an ensemble of the sources",
        .reference = "Hinton, Vinyals and Dean 2015; Zhang and Bottou 2023, DISTILL-n",
        .most_sources = std::numeric_limits<std::int64_t>::max(),
-       .uses_features = true,
-       .regression = false},
+       .uses_features = true},
       fit);
   return strategy;
 }

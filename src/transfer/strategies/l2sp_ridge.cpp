@@ -22,16 +22,16 @@ struct Options {
   }
 };
 
-/// Targets of the source's samples as those of the target's are fitted.
-Tensor source_columns(const FitContext& context) {
+/// Targets and weights of the source's samples, in the units that those of the target's are fitted in.
+detail::RowTargets source_targets(const FitContext& context) {
   const data::Dataset& source = context.source_data();
-  detail::RowTargets targets{context.task(), {}, {}, {}};
+  detail::RowTargets targets{context.task(), {}, {}, source.mean_one_weights()};
   if (targets.task.regression) {
     targets.targets = standardized_targets(targets.task, source);
   } else {
     targets.labels = source.labels.to_vector<std::int32_t>();
   }
-  return targets.columns(context.device());
+  return targets;
 }
 
 /// The candidates of the report. Losses are mean squared leave-one-out errors.
@@ -54,8 +54,10 @@ std::vector<ReadOut> read_outs_of(const AdvisorReport& report) {
 Recipe fit(FitContext& context, Options options) {
   FitContext::Blocks given = context.blocks(FeatureScaling::standardize, 1);
   const Device& device = context.device();
-  const Tensor x = given.blocks.front().scaled(context.source_data_features(0)), y = source_columns(context);
-  const solvers::L2SPSource source(device, x, y);
+  const detail::RowTargets targets = source_targets(context);
+  const Tensor x = given.blocks.front().scaled(context.source_data_features(0)), y = targets.columns(device);
+  const Tensor weights = targets.row_weights(device);
+  const solvers::L2SPSource source(device, x, y, {.sample_weights = weights.defined() ? weights.view() : ConstView()});
   const Tensor wanted = detail::RowTargets::of(context).columns(device);
   const TransferAdvisor advisor(device, source, context.scaled(given.features.front()), wanted,
                                 {.rule = options.rule, .favour = options.favour});
@@ -77,7 +79,8 @@ const Strategy& l2sp_ridge() {
        .uses_features = true,
        .uses_source_data = true,
        .same_source_task = true,
-       .trains = false},
+       .trains = false,
+       .sample_weights = false},
       fit);
   return strategy;
 }

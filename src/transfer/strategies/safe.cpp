@@ -185,10 +185,11 @@ class SafeFit {
   void read_out(Part& part) const {
     const data::Dataset samples = subset(part.left_out);
     const Tensor order = Tensor::from(part.left_out, {samples.size()}, context_.device());
-    const std::vector<Tensor> shares = part.network->shares(samples, scaled(*part.network, order));
+    const std::vector<Tensor> shares =
+        part.network->shares(part.network->head_inputs(samples, scaled(*part.network, order)));
     part.outputs = {sum_of(shares).to_vector<float>(), shares.front().to_vector<float>()};
     for (const auto& probe : part.probes) {
-      part.outputs.push_back(sum_of(probe->shares(samples, scaled(*probe, order))).to_vector<float>());
+      part.outputs.push_back(sum_of(probe->shares(scaled(*probe, order))).to_vector<float>());
     }
   }
 
