@@ -112,7 +112,9 @@ void compare(const Fitted& fitted, const data::Dataset& test) {
   EXPECT_EQ(found[0].name, "h");
   double total = 0;
   for (std::size_t k = 0; k < 3; ++k) {
-    if (k > 0) EXPECT_EQ(found[k].name, sources[k - 1].name());
+    if (k > 0) {
+      EXPECT_EQ(found[k].name, sources[k - 1].name());
+    }
     const auto columns = static_cast<std::size_t>(fitted.task().outputs);
     std::vector<double>& z = reference.shares[k];
     const std::size_t rows = z.size() / columns;
