@@ -142,6 +142,13 @@ Options sparse() {
              "dense, and nine tenths of that are zeros")};
 }
 
+std::string sparse_note(const std::string& file, const SparseRows& rows) {
+  return fmt::format(
+      "{}: {} rows of {} features are kept without their zeros (sparse=no: dense); unless normalisation is "
+      "asked for, columns are scaled by their largest value, not centred",
+      file, rows.rows(), rows.width());
+}
+
 Options delimiter() {
   return {choice("delimiter", {"detect", "comma", "semicolon", "tab", "blank", "bar"}, "what parts the fields")};
 }
@@ -151,6 +158,11 @@ Options preparation() {
       "what is done with the columns, one after the other: log1p, rows[:SUM], standardize, pca:K; fitted to the "
       "training part";
   return {list("prepare", "STEP", help)};
+}
+
+std::string fault_of_sparse(const Spec& spec) {
+  if (spec.text("sparse") != "yes" || !spec.has("prepare")) return {};
+  return "prepare= needs dense columns, which sparse=yes does not make; standardising is part of training";
 }
 
 std::string fault_of_preparation(const Spec& spec) {

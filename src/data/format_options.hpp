@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "rtl/data/sparse_rows.hpp"
 #include "rtl/data/spec.hpp"
 
 namespace rtl::data::options {
@@ -43,6 +44,8 @@ Options delimiter();
 
 /// sparse: of formats whose vectors may be sparse rows.
 Options sparse();
+/// What people should know where rows stay sparse unasked.
+std::string sparse_note(const std::string& file, const SparseRows& rows);
 
 /// prepare: of formats whose inputs may be columns, prepared by ColumnParts.
 Options preparation();
@@ -51,6 +54,7 @@ Options preparation();
 std::string fault_of_test_part(const Spec& spec);
 std::string fault_of_table(const Spec& spec);
 std::string fault_of_preparation(const Spec& spec);
+std::string fault_of_sparse(const Spec& spec);
 /// `labels` says whether there are any, and `remedy` how they are named.
 std::string fault_of_labels(const Spec& spec, bool labels, const std::string& remedy);
 

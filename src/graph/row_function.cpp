@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <utility>
 
+#include "core/captured_exception.hpp"
 #include "rtl/graph/operation.hpp"
 #include "rtl/graph/operations.hpp"
 
@@ -127,17 +127,10 @@ void RowFunction::operator()(ConstView x, View y) {
     }
   };
   if (threads == 1) return work(0);
-  std::exception_ptr fault;
+  CapturedException fault;
 #pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(threads))
-  for (std::int64_t worker = 0; worker < threads; ++worker) {
-    try {
-      work(worker);
-    } catch (...) {
-#pragma omp critical(rtl_row_function_fault)
-      fault = std::current_exception();
-    }
-  }
-  if (fault) std::rethrow_exception(fault);
+  for (std::int64_t worker = 0; worker < threads; ++worker) fault.guard([&] { work(worker); });
+  fault.rethrow();
 }
 
 }  // namespace rtl::graph

@@ -29,15 +29,15 @@ class BlockName {
 
 void check_block(const char* call, const Device& device, const FusionBlock& block, ConstView w, std::int64_t samples,
                  std::size_t number) {
-  const BlockName features("features", number), keep("keep", number);
-  check::on_device(call, device, {{features, block.features}, {keep, block.keep, check::optional}});
+  const BlockName features("features", number), mask("mask", number);
+  check::on_device(call, device, {{features, block.features}, {mask, block.mask, check::optional}});
   const bool mixed = w.dtype() == DType::f32 && block.features.dtype() == DType::bf16;
   if (!mixed) check::dtype(call, {features, block.features}, w.dtype());
-  check::dtype(call, {keep, block.keep}, w.dtype());
+  check::dtype(call, {mask, block.mask}, w.dtype());
   check::rank(call, {features, block.features}, 2);
   check::shape(call, {features, block.features}, {samples, block.features.extent(1)});
-  check::shape(call, {keep, block.keep}, {samples});
-  check::contiguous(call, {{features, block.features}, {keep, block.keep}});
+  check::shape(call, {mask, block.mask}, {samples});
+  check::contiguous(call, {{features, block.features}, {mask, block.mask}});
 }
 
 /// Checks the blocks against `weights` [C, sum p_k] and `logits` [N, C].

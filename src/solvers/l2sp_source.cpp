@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "solvers/golden_section.hpp"
+#include "solvers/find_minimum.hpp"
 
 namespace rtl::solvers {
 namespace {
@@ -88,9 +88,8 @@ RidgePrior fit_ridge_prior(const RidgePath& path) {
     best = trials;
   }
   prior.at_boundary = best == 0 || best == trials;
-  const double log_delta = prior.at_boundary
-                               ? low + step * best
-                               : golden_section(deviance, low + step * (best - 1), low + step * (best + 1));
+  const double log_delta =
+      prior.at_boundary ? low + step * best : find_minimum(deviance, low + step * (best - 1), low + step * (best + 1));
   const double delta = std::exp(log_delta);
   const double penalty = 1 / (rows * delta);
   prior.penalty = std::max(penalty, path.smallest_penalty());

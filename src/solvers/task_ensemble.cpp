@@ -8,7 +8,7 @@
 #include "rtl/core/error.hpp"
 #include "solvers/dense.hpp"
 #include "solvers/domain.hpp"
-#include "solvers/golden_section.hpp"
+#include "solvers/find_minimum.hpp"
 
 namespace rtl::solvers {
 namespace {
@@ -139,7 +139,7 @@ PooledVariance TaskEnsemble::pooled() const {
     for (const double value : spectrum) sum += std::log1p(ratio * value);
     return sum;
   };
-  const double ratio = std::exp(golden_section(deviance, std::log(1e-8 / largest), std::log(1e8 / largest)));
+  const double ratio = std::exp(find_minimum(deviance, std::log(1e-8 / largest), std::log(1e8 / largest)));
   const double noise = noise_at(ratio);
   return {noise, noise * ratio};
 }

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <vector>
+
+#include "core/captured_exception.hpp"
 
 namespace rtl::studies {
 
@@ -19,17 +20,12 @@ auto simulate_draws(std::int64_t count, const Draw& draw, const std::function<vo
   block = std::max(block, count / 40);
   for (std::int64_t first = 0; first < count; first += block) {
     const std::int64_t end = std::min(count, first + block);
-    std::exception_ptr fault;
+    CapturedException fault;
 #pragma omp parallel for schedule(dynamic)
     for (std::int64_t i = first; i < end; ++i) {
-      try {
-        results[static_cast<std::size_t>(i)] = draw(i);
-      } catch (...) {
-#pragma omp critical(rtl_simulate_draws_fault)
-        if (!fault) fault = std::current_exception();
-      }
+      fault.guard([&] { results[static_cast<std::size_t>(i)] = draw(i); });
     }
-    if (fault) std::rethrow_exception(fault);
+    fault.rethrow();
     progress(static_cast<double>(end) / static_cast<double>(count));
   }
   return results;

@@ -17,10 +17,6 @@ Store::Facts Store::with_machine(const Facts& facts) const {
   return all;
 }
 
-std::optional<Json> Store::find(const std::string& name, const Facts& facts) const {
-  return folder_.find(name, with_machine(facts));
-}
-
 void Store::put(const std::string& name, const Facts& facts, Json result) const {
   folder_.store(name, with_machine(facts), std::move(result));
 }

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 
+#include "io/json.hpp"
 #include "studies/study.hpp"
 #include "transfer/state_folder.hpp"
 
@@ -23,11 +27,32 @@ class Store {
 
   bool keeps() const noexcept { return folder_.keeps(); }
   std::string path(const std::string& name) const { return folder_.path(name); }
-  /// The result that is there under this name. Throws ValueError if other facts decided it.
-  std::optional<Json> find(const std::string& name, const Facts& facts) const;
+  /// The result that is there under this name, as decode(JSON) gives it. One that decode finds incomplete, by the JSON
+  /// library or a FormatError of its own, is noted as damaged and not used. Throws ValueError if other facts decided
+  /// it.
+  template <typename Decode>
+  auto find(const std::string& name, const Facts& facts, const Decode& decode) const
+      -> std::optional<std::invoke_result_t<const Decode&, const Json&>> {
+    const std::optional<Json> found = folder_.find(name, with_machine(facts));
+    if (!found) return {};
+    try {
+      return io::decode_json(path(name), [&] { return decode(*found); });
+    } catch (const FormatError& error) {
+      folder_.tell_damaged(name, error.what());
+      return {};
+    }
+  }
+  /// That result, or what run() gives, which is kept as encode(result). May be called by several threads.
+  template <typename Decode, typename Encode, typename Run>
+  auto find_or_run(const std::string& name, const Facts& facts, const Decode& decode, const Encode& encode,
+                   const Run& run) const -> std::invoke_result_t<const Run&> {
+    if (auto found = find(name, facts, decode)) return *std::move(found);
+    auto result = run();
+    if (keeps()) put(name, facts, encode(result));
+    return result;
+  }
   /// May be called by several threads.
   void put(const std::string& name, const Facts& facts, Json result) const;
-  void tell_damaged(const std::string& name, const std::string& fault) const { folder_.tell_damaged(name, fault); }
 
  private:
   Facts with_machine(const Facts& facts) const;

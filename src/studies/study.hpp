@@ -72,6 +72,16 @@ struct Option {
   bool show_default = false;     ///< in the help
 };
 
+// Options that several studies have. The variables have the defaults.
+/// --data, or RTL_DATA in the environment: the folder of the data sets, or what `help` says of it.
+Option data_option(std::string& folder, std::string help = "folder of the data sets");
+/// --seeds, 2 to 1000. Without a default of its own (0) `help` says how many there are.
+Option seeds_option(int& seeds, std::string help);
+/// --state: the folder that keeps finished `results` ("runs").
+Option state_option(std::string& folder, const std::string& results);
+/// Throws OptionError that begins with `what` if there is no folder of data; `advice` stands behind it.
+void require_data(const std::string& folder, const std::string& what, const std::string& advice = "");
+
 /// One run of a study, which has its options.
 class Run {
  public:

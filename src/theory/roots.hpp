@@ -7,7 +7,8 @@
 
 namespace rtl::theory {
 
-/// A root of `function` in [low, high], where it changes its sign; ends when no double lies between.
+/// A root of `function` in [low, high], where it changes its sign; ends when no double lies between. Unlike Boost's
+/// brackets it takes ends at which rounding has hidden the change, and then returns high.
 template <typename Function>
 double bisect(const Function& function, double low, double high) {
   const bool low_negative = function(low) < 0;

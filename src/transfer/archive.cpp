@@ -11,8 +11,7 @@
 
 #include "core/joined.hpp"
 #include "io/json.hpp"
-#include "layers/input_statistics.hpp"
-#include "layers/recognise.hpp"
+#include "layers/stored_network.hpp"
 #include "transfer/predictor_kinds.hpp"
 
 namespace rtl::transfer {
@@ -60,19 +59,8 @@ void ArchiveWriter::store(std::string_view name, Tensor tensor) {
 
 void ArchiveWriter::network(std::string_view name, layers::Network& network,
                             const data::InputNormalization& normalization) {
-  ArchiveWriter inside = part(name);
-  const layers::Architecture& architecture = network.architecture();
-  inside.text("architecture", architecture.name);
-  inside.text("variant", architecture.variant);
-  inside.shape("input", architecture.input);
-  inside.integer("classes", architecture.classes);
-  if (architecture.takes_tokens()) inside.integer("vocabulary", architecture.vocabulary);
-  inside.text("normalization", data::to_string(normalization));
-  const layers::ModuleState state = network.state();
-  for (const auto& parameter : state.parameters) inside.tensor(parameter.name, parameter.value());
-  for (const auto& buffer : state.buffers) inside.tensor(buffer.name, buffer.value());
-  contents_->statistics.emplace_back(normalization, network.device());
-  contents_->statistics.back().append_to(contents_->views, inside.prefix_);
+  contents_->statistics.push_back(
+      layers::append_network(network, normalization, name_of(name) + ".", contents_->metadata, contents_->views));
 }
 
 void ArchiveWriter::source(std::string_view name, const FrozenSource& source) {
@@ -183,41 +171,8 @@ data::InputNormalization ArchiveReader::normalization(std::string_view name) con
   return layers::read_normalization(*file_, inside.prefix_).value_or(data::Normalization::none);
 }
 
-/// The sizes are those of the tensors, so that metadata cannot ask for more memory than the file has.
-void ArchiveReader::check_sizes(const ArchiveReader& part, const layers::Architecture& architecture) const {
-  std::vector<io::TensorEntry> tensors;
-  for (io::TensorEntry entry : file_->tensors()) {
-    if (!entry.name.starts_with(part.prefix_)) continue;
-    entry.name.erase(0, part.prefix_.size());
-    if (!layers::is_input_statistic(entry.name)) tensors.push_back(std::move(entry));
-  }
-  const layers::CheckpointNames names = layers::canonical_names(layers::stored_tensors(tensors));
-  const layers::Architecture found =
-      layers::recognise(names, architecture.name, &architecture.input, architecture.variant).architecture;
-  if (found == architecture) return;
-  fail(
-      fmt::format("metadata \"{0}architecture\" and \"{0}classes\" say {1} of {2} classes, but the tensors are those "
-                  "of {3} of {4}",
-                  part.prefix_, architecture.to_string(), architecture.classes, found.to_string(), found.classes));
-}
-
 std::unique_ptr<layers::Network> ArchiveReader::network(std::string_view name) const {
-  const ArchiveReader inside = part(name);
-  const layers::Architecture architecture{inside.text("architecture"), inside.text("variant"), inside.shape("input"),
-                                          inside.integer("classes"),
-                                          inside.has("vocabulary") ? inside.integer("vocabulary") : 0};
-  std::unique_ptr<layers::Network> network;
-  try {
-    check_sizes(inside, architecture);
-    network = layers::make_network(architecture, device_, 0);
-  } catch (const ValueError& error) {
-    fail(error.what());
-  }
-  const layers::ModuleState state = network->state();
-  const auto fill = [&](const std::string& tensor, Tensor& to) { copy_bytes(inside.tensor(tensor, to.shape()), to); };
-  for (const auto& parameter : state.parameters) fill(parameter.name, parameter.value());
-  for (const auto& buffer : state.buffers) fill(buffer.name, buffer.value());
-  return network;
+  return layers::read_network(*file_, name_of(name) + ".", device_);
 }
 
 FrozenSource ArchiveReader::source(std::string_view name) const {

@@ -11,7 +11,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
 #include "solvers/dense.hpp"
-#include "solvers/golden_section.hpp"
+#include "solvers/find_minimum.hpp"
 #include "transfer/features.hpp"
 
 namespace rtl::transfer {
@@ -149,7 +149,7 @@ double best_evidence(const LeftVectors& left, const std::vector<double>& y) {
     }
   }
   const double low = std::max(found - step, middle - reach), high = std::min(found + step, middle + reach);
-  return std::max(best, evidence(solvers::golden_section([&](double at) { return -evidence(at); }, low, high)));
+  return std::max(best, evidence(solvers::find_minimum([&](double at) { return -evidence(at); }, low, high)));
 }
 
 double coding_rate(const Dense& z, double epsilon) {

@@ -100,11 +100,32 @@ TEST_F(Hdf5, ReadsAnnData) {
     EXPECT_EQ(samples.class_names, (Names{"a", "b", "c"})) << name;
     EXPECT_EQ(samples.labels.to_vector<std::int32_t>(), (std::vector<std::int32_t>{1, 0, 1, 2, 0, 1})) << name;
   }
+  EXPECT_EQ(load_all("columns.h5ad", "targets=obs/kind").train.inputs.to_vector<float>(), values) << "by columns";
   const Dataset both = load_all("sparse.h5ad", "inputs=X,obsm/spatial&targets=obs/depth&target=real").train;
   EXPECT_EQ(both.inputs.shape(), (Shape{6, 6}));
   const std::vector<float> all = both.inputs.to_vector<float>();
   EXPECT_EQ(std::vector<float>(all.begin() + 6, all.begin() + 12), (std::vector<float>{0, 0, 6, 0, 2, 2.5}));
   EXPECT_EQ(both.targets.to_vector<float>().back(), 5.5F);
+}
+
+TEST_F(Hdf5, KeepsSparseMatricesSparseWhereAsked) {
+  const Dataset dense = load_all("dense.h5ad", "targets=obs/kind").train;
+  for (const char* name : {"sparse.h5ad", "columns.h5ad"}) {
+    const TrainTest parts = load_all(name, "targets=obs/kind&sparse=yes");
+    const Dataset& kept = parts.train;
+    ASSERT_TRUE(kept.is_sparse()) << name;
+    EXPECT_EQ(kept.sparse.entries(), 7) << name;
+    EXPECT_EQ(kept.sparse.dense("test:").to_vector<float>(), dense.inputs.to_vector<float>()) << name;
+    EXPECT_EQ(kept.labels.to_vector<std::int32_t>(), dense.labels.to_vector<std::int32_t>()) << name;
+    EXPECT_TRUE(parts.notes.empty()) << parts.notes.front();
+    EXPECT_FALSE(load_all(name, "targets=obs/kind").train.is_sparse()) << "small enough to be dense";
+    EXPECT_FALSE(load_all(name, "targets=obs/kind&sparse=no&prepare=log1p").train.is_sparse());
+  }
+  EXPECT_TRUE(has(fault_of("dense.h5ad", "targets=obs/kind&sparse=yes"), "leave out sparse=yes"));
+  EXPECT_TRUE(has(fault_of("sparse.h5ad", "inputs=X,obsm/spatial&targets=&sparse=yes"), "leave out sparse=yes"));
+  EXPECT_TRUE(has(fault_of("hostile.h5ad", "inputs=many&targets=&sparse=yes"), "promises 3 x 1099511627776 numbers"));
+  EXPECT_TRUE(has(fault_of("hostile.h5ad", "inputs=outside&targets=&sparse=yes"), "row 0 has column 2 of 2"));
+  EXPECT_THROW(load_all("sparse.h5ad", "targets=obs/kind&sparse=yes&prepare=log1p"), ValueError);
 }
 
 TEST_F(Hdf5, SaysWhatIsThereAndWhatIsWrong) {
@@ -122,7 +143,6 @@ TEST_F(Hdf5, SaysWhatIsThereAndWhatIsWrong) {
   EXPECT_TRUE(has(fault_of("arrays.h5", "inputs=f32&targets=images"), "labels are [N] or [N, 1]"));
   EXPECT_TRUE(has(fault_of("arrays.h5", "inputs=f32,y"), "several inputs are vectors [N, p] of equally many"));
   EXPECT_TRUE(has(fault_of("old.h5ad", "targets=obs/missing"), "sample 2: the code -1 is a missing value"));
-  EXPECT_TRUE(has(fault_of("columns.h5ad", "targets=obs/kind"), "X.tocsr()"));
   EXPECT_THROW(load("hdf5:" + file("arrays.h5") + "?targets=&classes=a,b", host()), ValueError);
   EXPECT_THROW(load("hdf5:" + file("none.h5"), host()), IoError);
 }

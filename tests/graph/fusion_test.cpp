@@ -40,7 +40,7 @@ TEST(Fusion, OfTwoBlocks) {
              [](Graph& graph, std::span<const Value> in) {
                const std::array blocks = {
                    FusionInput{.features = in[0], .scale = -1.5},
-                   FusionInput{.features = in[1], .scale = 0.5, .keep = keep_of(graph, in[2].dtype())}};
+                   FusionInput{.features = in[1], .scale = 0.5, .mask = keep_of(graph, in[2].dtype())}};
                return residual_fusion(blocks, in[2], in[3]);
              },
          .reference = fused,
@@ -82,7 +82,7 @@ TEST(Fusion, FaultsNameBlocks) {
   EXPECT_THROW(residual_fusion({}, w, Value()), ValueError);
   EXPECT_THROW(fuse({.features = x}, graph.input("v", {4, 5}, DType::f32)), ShapeError);
   EXPECT_THROW(fuse({.features = x}, graph.input("f64", {4, 3}, DType::f64)), DTypeError);
-  EXPECT_THROW(fuse({.features = x, .keep = w}, w), ShapeError);
+  EXPECT_THROW(fuse({.features = x, .mask = w}, w), ShapeError);
   EXPECT_THROW(fuse({.features = x}, w, graph.input("bias", {3}, DType::f32)), ShapeError);
 }
 

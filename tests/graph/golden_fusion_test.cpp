@@ -39,7 +39,7 @@ TEST(GoldenFusion, LogitsAndGradients) {
     const std::vector<ConstView> inputs(tensors.begin(), tensors.end());
     const std::vector<Tensor> results = test::evaluate(inputs, [&](std::span<const Value> in) {
       std::vector<FusionInput> blocks;
-      for (std::size_t k = 0; k < 3; ++k) blocks.push_back({.features = in[3 + k], .scale = scales[k], .keep = in[k]});
+      for (std::size_t k = 0; k < 3; ++k) blocks.push_back({.features = in[3 + k], .scale = scales[k], .mask = in[k]});
       const Value logits = residual_fusion(blocks, in[6], in[7]);
       const Value parameters[] = {in[3], in[4], in[5], in[6], in[7]};
       std::vector<Value> all = gradients(sum(multiply(logits, in[8])), parameters);

@@ -207,7 +207,7 @@ const Fault fusion_faults[] = {
        const View gradient = t({2, 4});
        residual_fusion_backward(t.device, {&block, 1}, t({3, 4}), t({2, 3}), t({3, 4}), {}, {&gradient, 1});
      }},
-    {"residual_fusion_backward", "ShapeError", "keep of block 0",
+    {"residual_fusion_backward", "ShapeError", "mask of block 0",
      [](Operands& t) {
        const FusionBlock block{t({2, 4}), 1, t({4})};
        residual_fusion_backward(t.device, {&block, 1}, t({3, 4}), t({2, 3}), t({3, 4}), {}, {});

@@ -203,6 +203,17 @@ TEST(Checkpoint, RefusesMetadataThatContradictsTheTensors) {
   }
 }
 
+TEST(Checkpoint, MetadataCannotAskForMorePositionsThanTheTensorsHave) {
+  const test::TemporaryFolder folder;
+  const Device device = Device::cpu();
+  const auto same = [](std::string name) { return name; };
+  const std::unique_ptr<Network> network = models::transformer({.input = {8, 8, 3}}, device);
+  for (const char* input : {"1048576,1048576,3", "1099511627776"}) {
+    write_foreign(folder / "file", *network, same, {{"architecture", "transformer"}, {"input", input}});
+    EXPECT_NE(fault([&] { load_network(folder / "file", device); }).find("pos_embed is"), std::string::npos) << input;
+  }
+}
+
 TEST(Checkpoint, FillsANetworkOrLeavesItAsItWas) {
   const test::TemporaryFolder folder;
   const Device device = Device::cpu();

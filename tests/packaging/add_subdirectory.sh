@@ -12,4 +12,6 @@ cmake --build "$here"
 grep -q 'accuracy: refine [0-9.]* %' "$here/output"
 "$here/custom_operation" | tee "$here/output"
 grep -q 'loss: [0-9.]* -> [0-9.]*' "$here/output"
+(cd "$here" && ./custom_strategy) | tee "$here/output"
+grep -q 'loaded: smoothed-fine-tune, the same outputs' "$here/output"
 if find "$here" -name 'rtl_*_test' | grep .; then echo "tests of rtl were built in somebody else's build"; exit 1; fi

@@ -5,7 +5,7 @@ here=$RTL_BINARY_DIR/packaging/pkg_config
 rm -rf "$here"
 mkdir -p "$here/pkg_config"
 cp -r "$RTL_BINARY_DIR/packaging/prefix" "$here/moved"
-cp "$RTL_SOURCE_DIR/examples/adapt.cpp" "$RTL_SOURCE_DIR/examples/custom_operation.cpp" "$here"
+cp "$RTL_SOURCE_DIR"/examples/*.cpp "$here"
 cp "$RTL_SOURCE_DIR/examples/pkg_config/Makefile" "$here/pkg_config"
 description=$(find "$here/moved" -name rtl.pc)
 PKG_CONFIG_PATH=$(dirname "$description") make -C "$here/pkg_config"
@@ -13,6 +13,8 @@ PKG_CONFIG_PATH=$(dirname "$description") make -C "$here/pkg_config"
 grep -q 'accuracy: refine [0-9.]* %' "$here/output"
 "$here/pkg_config/custom_operation" | tee "$here/output"
 grep -q 'loss: [0-9.]* -> [0-9.]*' "$here/output"
+(cd "$here/pkg_config" && ./custom_strategy) | tee "$here/output"
+grep -q 'loaded: smoothed-fine-tune, the same outputs' "$here/output"
 # A program that a C compiler links: pkg-config has to name the C++ library too.
 export PKG_CONFIG_PATH
 PKG_CONFIG_PATH=$(dirname "$description")

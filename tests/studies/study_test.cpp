@@ -8,6 +8,7 @@
 #include <set>
 
 #include "studies/run_study.hpp"
+#include "studies/store.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace rtl::test {
@@ -124,6 +125,43 @@ TEST(Studies, AreNamedOnceAndHaveTheirParts) {
   }
   EXPECT_EQ(names, (std::set<std::string>{"ensemble", "l2sp", "linear-transfer", "optimal-features", "partial",
                                           "refine", "transfer-table"}));
+}
+
+TEST(Store, RunsAgainWhatIsMissingOrDoesNotDecode) {
+  const TemporaryFolder folder;
+  RunOptions options;
+  std::vector<std::string> notes;
+  options.note = [&](const std::string& text) { notes.push_back(text); };
+  const studies::Store store(
+      folder / "state", DeviceKind::cpu, 1, [](const std::string&) { return true; }, "numbers", options);
+  int runs = 0;
+  const auto get = [&](const std::string& name) {
+    const auto decode = [&](const studies::Json& found) {
+      const int value = found.at("value").get<int>();
+      if (value < 0) throw FormatError(store.path(name), "is below zero");
+      return value;
+    };
+    return store.find_or_run(
+        name, {{"problem", "one"}}, decode,
+        [](int value) -> studies::Json {
+          return {{"value", value}};
+        },
+        [&] { return ++runs; });
+  };
+  EXPECT_EQ(get("a.json"), 1);
+  EXPECT_EQ(get("a.json"), 1);
+  EXPECT_TRUE(notes.empty());
+  store.put("b.json", {{"problem", "one"}}, {{"other", 5}});
+  store.put("c.json", {{"problem", "one"}}, {{"value", -5}});
+  store.put("d.json", {{"problem", "two"}}, {{"value", 5}});
+  EXPECT_EQ(get("b.json"), 2);
+  EXPECT_EQ(get("c.json"), 3);
+  EXPECT_EQ(get("b.json"), 2);
+  EXPECT_THROW(get("d.json"), ValueError);
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_NE(notes[0].find("b.json: lacks what is expected"), std::string::npos) << notes[0];
+  EXPECT_NE(notes[1].find("c.json: is below zero"), std::string::npos) << notes[1];
+  EXPECT_EQ(runs, 3);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <deque>
 #include <functional>
 
 #include "rtl/data/sampler.hpp"
@@ -13,6 +12,7 @@
 #include "rtl/transfer/strategies.hpp"
 #include "rtl/transfer/training.hpp"
 #include "support/devices.hpp"
+#include "transfer/replica_runs.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -166,24 +166,11 @@ TEST(Augmentation, OfReplicasIsThatOfSeparateTrainings) {
     const data::Dataset data = testing::make_images(1, 37, classes, extent, device);
     for (const char* change : changes) {
       SCOPED_TRACE(test::name_of(device) + ", " + change);
-      std::vector<std::vector<float>> results[2];
-      for (const bool at_once : {false, true}) {
-        std::vector<std::unique_ptr<layers::Network>> networks;
-        std::deque<WholeNetwork> models;
-        std::vector<Replica> replicas;
-        for (std::uint64_t r = 0; r < 3; ++r) {
-          networks.push_back(testing::make("paper_cnn", "4-4-4-6", {extent, extent, 3}, classes, 30 + r, device));
-          replicas.push_back({&models.emplace_back(*networks.back()),
-                              {&data, Normalization::half, {}},
-                              options_with(change, r == 1 ? 1 : 2, 5 + r)});
-        }
-        if (at_once) train_replicas(replicas);
-        for (const Replica& replica : replicas) {
-          if (!at_once) train(*replica.model, replica.data, replica.options);
-          results[at_once].push_back(testing::values_of(replica.model->state()));
-        }
-      }
-      for (std::size_t r = 0; r < 3; ++r) EXPECT_TRUE(testing::same_bytes(results[0][r], results[1][r])) << r;
+      testing::expect_replicas_as_separate([&](std::uint64_t r) -> testing::NetworkTraining {
+        return {testing::make("paper_cnn", "4-4-4-6", {extent, extent, 3}, classes, 30 + r, device),
+                {&data, Normalization::half, {}},
+                options_with(change, r == 1 ? 1 : 2, 5 + r)};
+      });
     }
   }
 }

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <functional>
 
 #include "rtl/transfer/metrics.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "support/devices.hpp"
 #include "transfer/learning.hpp"
+#include "transfer/replica_runs.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -158,24 +158,12 @@ TEST(Losses, OfReplicasAndMixupAreThoseOfSeparateTrainings) {
     for (const LossKind kind : {LossKind::bce, LossKind::huber}) {
       SCOPED_TRACE(test::name_of(device) + " " + to_string(kind));
       const data::Dataset data = make_data(kind == LossKind::huber, true, device);
-      std::vector<std::vector<float>> results[2];
-      for (const bool at_once : {false, true}) {
-        std::vector<std::unique_ptr<layers::Network>> networks;
-        std::deque<WholeNetwork> models;
-        std::vector<Replica> replicas;
-        for (std::uint64_t r = 0; r < 3; ++r) {
-          TrainingOptions options = with_loss(kind, 3, 5 + r);
-          options.mixup = 0.4;
-          networks.push_back(testing::make("mlp", "6", {features}, outputs, 30 + r, device));
-          replicas.push_back({&models.emplace_back(*networks.back()), {&data, Normalization::none, {}}, options});
-        }
-        if (at_once) train_replicas(replicas);
-        for (const Replica& replica : replicas) {
-          if (!at_once) train(*replica.model, replica.data, replica.options);
-          results[at_once].push_back(testing::values_of(replica.model->state()));
-        }
-      }
-      for (std::size_t r = 0; r < 3; ++r) EXPECT_TRUE(testing::same_bytes(results[0][r], results[1][r])) << r;
+      testing::expect_replicas_as_separate([&](std::uint64_t r) -> testing::NetworkTraining {
+        TrainingOptions options = with_loss(kind, 3, 5 + r);
+        options.mixup = 0.4;
+        return {
+            testing::make("mlp", "6", {features}, outputs, 30 + r, device), {&data, Normalization::none, {}}, options};
+      });
     }
   }
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <functional>
 #include <span>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "rtl/transfer/training.hpp"
 #include "support/devices.hpp"
 #include "transfer/mixup.hpp"
+#include "transfer/replica_runs.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -256,27 +256,14 @@ TEST(TrainingRecipe, OfReplicasIsThatOfSeparateTrainings) {
     const data::InputNormalization normalization = data::fit_normalization(data, Normalization::standardize);
     for (std::size_t i = 1; i < std::size(changes); ++i) {
       SCOPED_TRACE(test::name_of(device) + ", change " + std::to_string(i));
-      std::vector<std::vector<float>> results[2];
-      for (const bool at_once : {false, true}) {
-        std::vector<std::unique_ptr<layers::Network>> networks;
-        std::deque<WholeNetwork> models;
-        std::vector<Replica> replicas;
-        for (std::uint64_t r = 0; r < 3; ++r) {
-          TrainingOptions options = testing::quick(3, 5 + r);
-          changes[i](options);
-          options.learning_rate *= static_cast<double>(1 + r);
-          options.warmup_epochs = static_cast<double>(r);
-          options.epochs = r == 1 ? 2 : 3;
-          networks.push_back(testing::make("mlp", "6", {features}, classes, 30 + r, device));
-          replicas.push_back({&models.emplace_back(*networks.back()), {&data, normalization, {}}, options});
-        }
-        if (at_once) train_replicas(replicas);
-        for (const Replica& replica : replicas) {
-          if (!at_once) train(*replica.model, replica.data, replica.options);
-          results[at_once].push_back(testing::values_of(replica.model->state()));
-        }
-      }
-      for (std::size_t r = 0; r < 3; ++r) EXPECT_TRUE(testing::same_bytes(results[0][r], results[1][r])) << r;
+      testing::expect_replicas_as_separate([&](std::uint64_t r) -> testing::NetworkTraining {
+        TrainingOptions options = testing::quick(3, 5 + r);
+        changes[i](options);
+        options.learning_rate *= static_cast<double>(1 + r);
+        options.warmup_epochs = static_cast<double>(r);
+        options.epochs = r == 1 ? 2 : 3;
+        return {testing::make("mlp", "6", {features}, classes, 30 + r, device), {&data, normalization, {}}, options};
+      });
     }
   }
 }

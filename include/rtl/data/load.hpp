@@ -17,7 +17,7 @@ namespace rtl::data {
 /// | cells:DIR | single cells: log-normalised counts, coordinates, means over neighbours as f32 vectors; labels |
 /// | cifar10:DIR | data_batch_1..5.bin, test_batch.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
 /// | cifar100:DIR | train.bin, test.bin, or *_train_*.bin, *_test_*.bin; u8 images [N, 32, 32, 3] |
-/// | hdf5:FILE | arrays of an HDF5 file, AnnData's included: as npy, sparse matrices made dense; labels |
+/// | hdf5:FILE | arrays of an HDF5 file, AnnData's included: as npy, or sparse matrices; labels |
 /// | npy:X.npy,Y.npy | numbers [N, p] as f32 vectors, or [N, H, W], [N, H, W, C] or [N, C, H, W] as u8 images; labels |
 /// | csv:FILE | the columns of a table (csv.hpp) as f32 vectors [N, p]; labels from one column |
 /// | fixed:FILE | the same of a table whose columns stand at fixed places of each line (CsvOptions::fields) |
@@ -74,8 +74,9 @@ namespace rtl::data {
 /// these options are not looked at: the columns that it names are taken out of the table, by their names, or where the
 /// table lacks some and has as many by their order, and prepared by it.
 ///
-/// svmlight, text with bag and tfidf: the vectors are sparse rows (Dataset::sparse) with sparse=yes, and without
-/// sparse=no where stays_sparse says so. The steps of prepare= need them dense, and make them so.
+/// svmlight, hdf5 with one sparse matrix, text with bag and tfidf: the vectors are sparse rows (Dataset::sparse) with
+/// sparse=yes, and without sparse=no where stays_sparse says so. The steps of prepare= need them dense, and make them
+/// so.
 ///
 /// Images: what was done is Dataset::fitted.images. With `fitted` images are resized, cropped and get the channels as
 /// those of the model's training data, where the SPEC has no resize and crop, or no color, of its own; `notes` tell.

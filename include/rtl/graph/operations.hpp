@@ -227,7 +227,7 @@ Value dropout(const Value& x, double probability, std::uint64_t name, const Valu
 struct FusionInput {
   Value features;  ///< [N, p]
   double scale = 1.0;
-  Value keep = {};  ///< [N], multiplies each sample's block; may be absent; no gradient
+  Value mask = {};  ///< [N], multiplies each sample's block; may be absent; no gradient
 };
 /// Logits [N, C] of the concatenated, scaled blocks; w [C, sum of p] (rtl/kernels/residual_fusion.hpp).
 Value residual_fusion(std::span<const FusionInput> blocks, const Value& w, const Value& bias);

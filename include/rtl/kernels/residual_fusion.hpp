@@ -14,7 +14,7 @@ struct FusionBlock {
   ConstView features;
   double scale = 1.0;  ///< s_k
   /// m_k [N], of the head's dtype: multiplies sample i's block (0 drops it); absent means 1.
-  ConstView keep = {};
+  ConstView mask = {};
 };
 
 /// logits [N, C] = sum over k of s_k m_k x_k W_k^T + bias, W = [W_1 | ... | W_K] being [C, sum p_k], bias [C] or

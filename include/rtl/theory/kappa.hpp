@@ -1,5 +1,5 @@
 // The effective penalty kappa of ridge regression, under the name that the risk formulas of this module use. It is
-// computed on the floor below, where the learners of featurizations need it too.
+// computed in the module solvers, where the learners of featurizations need it too.
 #pragma once
 
 #include "rtl/solvers/effective_penalty.hpp"

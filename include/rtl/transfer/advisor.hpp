@@ -78,8 +78,10 @@ struct SourceAdvice {
   /// With (n - 1 for an intercept) k - 1 degrees of freedom. Infinite, and z then 0, where the predictions do not vary
   /// to rounding or n is below 2 (3 with an intercept).
   double alignment_standard_error = 0;
-  double z = 0;                           ///< (alignment - 1/2) / standard error
-  Decision decision = Decision::unclear;  ///< A6: transfer for z > 1, do not for z < -1. Of this centre, unscaled.
+  double z = 0;  ///< (alignment - 1/2) / standard error
+  /// Transfer for z > 1, do not for z < -1: whether the alignment is a standard error away from 1/2, above which a
+  /// source at its own best penalty helps (Hedges 2025, docs/theory.md). Of this centre, unscaled.
+  Decision decision = Decision::unclear;
   /// a1 (mean y1^2 - mean (y1 - g)^2): the risk that the source's solution at tauS saves over scratch at scratch's own
   /// tau1, if inputs were isotropic; compare `AdvisorReport::gain`, which assumes nothing.
   double predicted_gain = 0;

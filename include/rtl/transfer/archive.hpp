@@ -78,7 +78,6 @@ class ArchiveReader {
  private:
   ArchiveReader(std::shared_ptr<const io::SafetensorsFile> file, Device device, std::string prefix);
   std::string name_of(std::string_view name) const { return prefix_ + std::string(name); }
-  void check_sizes(const ArchiveReader& part, const layers::Architecture& architecture) const;
 
   std::shared_ptr<const io::SafetensorsFile> file_;
   Device device_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -37,37 +38,81 @@ std::vector<std::int64_t> whole_numbers(const io::Hdf5File& file, const std::str
   return {bytes.begin(), bytes.end()};
 }
 
-/// A group `data`, `indices`, `indptr`, of rows, as f32 [N, p].
-Tensor sparse_rows(const io::Hdf5File& file, const std::string& path, const Device& host) {
+/// A group `data`, `indices`, `indptr`: entries line by line, which are rows (CSR) or columns (CSC).
+struct StoredEntries {
+  bool by_columns = false;
+  std::int64_t rows = 0, columns = 0;
+  std::vector<std::int64_t> begins, across;
+  std::vector<double> values;
+};
+
+StoredEntries read_entries(const io::Hdf5File& file, const std::string& path) {
   const std::string label = label_of(file, path);
   const auto fail = [&](const std::string& fault) { throw FormatError(label, fault); };
   const std::string encoding =
       file.text_attribute(path, "encoding-type") + file.text_attribute(path, "h5sparse_format");
-  if (encoding.starts_with("csc")) fail("is a sparse matrix by columns; store it by rows: X.tocsr()");
   std::vector<std::int64_t> shape = file.whole_attribute(path, "shape");
   if (shape.empty()) shape = file.whole_attribute(path, "h5sparse_shape");
-  const std::vector<std::int64_t> begins = whole_numbers(file, path + "/indptr");
-  const std::vector<std::int64_t> columns = whole_numbers(file, path + "/indices");
-  const Tensor stored = file.numbers(path + "/data");
   if (shape.size() != 2 || shape[0] < 0 || shape[1] < 0) fail("has no attribute 'shape' of two numbers");
-  const auto count = static_cast<std::int64_t>(columns.size());
-  if (std::cmp_not_equal(begins.size(), shape[0] + 1) || begins.front() != 0 || begins.back() != count ||
-      !std::ranges::is_sorted(begins) || stored.rank() != 1 || stored.count() != count)
-    fail(fmt::format("is no sparse matrix of {} rows: indptr, indices and data do not agree", shape[0]));
+  StoredEntries read{encoding.starts_with("csc"),
+                     shape[0],
+                     shape[1],
+                     whole_numbers(file, path + "/indptr"),
+                     whole_numbers(file, path + "/indices"),
+                     {}};
+  const Tensor stored = file.numbers(path + "/data");
+  const auto count = static_cast<std::int64_t>(read.across.size());
+  const std::int64_t lines = read.by_columns ? read.columns : read.rows;
+  if (std::cmp_not_equal(read.begins.size(), lines + 1) || read.begins.front() != 0 || read.begins.back() != count ||
+      !std::ranges::is_sorted(read.begins) || stored.rank() != 1 || stored.count() != count)
+    fail(fmt::format("is no sparse matrix of {} {}: indptr, indices and data do not agree", lines,
+                     read.by_columns ? "columns" : "rows"));
   constexpr std::int64_t most_times = 1040;  // larger than its file: fewer entries than that hold nothing
-  if (shape[0] > 0 && shape[1] > static_cast<std::int64_t>(file.bytes()) * most_times / shape[0])
-    fail(fmt::format("promises {} x {} numbers, more than its entries make likely", shape[0], shape[1]));
-  Tensor dense = Tensor::zeros({shape[0], shape[1]}, DType::f32, host);
-  auto* to = dense.data_as<float>();
-  const std::vector<double> values = array_numbers(stored);
-  for (std::int64_t row = 0; row < shape[0]; ++row, to += shape[1]) {
-    for (std::int64_t i = begins[static_cast<std::size_t>(row)]; i < begins[static_cast<std::size_t>(row) + 1]; ++i) {
-      const std::int64_t column = columns[static_cast<std::size_t>(i)];
-      if (column < 0 || column >= shape[1]) fail(fmt::format("row {} has column {} of {}", row, column, shape[1]));
-      to[column] += static_cast<float>(values[static_cast<std::size_t>(i)]);
+  if (read.rows > 0 && read.columns > static_cast<std::int64_t>(file.bytes()) * most_times / read.rows)
+    fail(fmt::format("promises {} x {} numbers, more than its entries make likely", read.rows, read.columns));
+  if (read.columns < 1 || read.columns > std::numeric_limits<std::int32_t>::max())
+    fail(fmt::format("has {} columns; there are 1 to 2^31 - 1", read.columns));
+  read.values = array_numbers(stored);
+  return read;
+}
+
+/// The entries row by row, by ascending columns; those of one place are added up.
+SparseRows sparse_rows(const std::string& label, const StoredEntries& read, const Device& host) {
+  struct Entry {
+    std::int32_t column;
+    float value;
+  };
+  const std::size_t lines = read.begins.size() - 1;
+  const std::int64_t most = read.by_columns ? read.rows : read.columns;
+  std::vector<std::vector<Entry>> rows(static_cast<std::size_t>(read.rows));
+  for (std::size_t line = 0; line < lines; ++line) {
+    for (auto i = static_cast<std::size_t>(read.begins[line]); std::cmp_less(i, read.begins[line + 1]); ++i) {
+      const std::int64_t across = read.across[i];
+      if (across < 0 || across >= most) {
+        throw FormatError(label, read.by_columns ? fmt::format("column {} has row {} of {}", line, across, most)
+                                                 : fmt::format("row {} has column {} of {}", line, across, most));
+      }
+      const auto place = static_cast<std::size_t>(across);
+      const auto column = static_cast<std::int32_t>(read.by_columns ? line : place);
+      rows[read.by_columns ? place : line].push_back({column, static_cast<float>(read.values[i])});
     }
   }
-  return dense;
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> columns;
+  std::vector<float> values;
+  for (std::vector<Entry>& row : rows) {
+    std::ranges::stable_sort(row, {}, &Entry::column);
+    for (const Entry& entry : row) {
+      if (std::cmp_less(offsets.back(), columns.size()) && columns.back() == entry.column) {
+        values.back() += entry.value;
+      } else {
+        columns.push_back(entry.column);
+        values.push_back(entry.value);
+      }
+    }
+    offsets.push_back(static_cast<std::int64_t>(columns.size()));
+  }
+  return {read.columns, offsets, columns, values, host};
 }
 
 /// A group `codes`, `categories`.
@@ -95,6 +140,7 @@ class Hdf5Loader {
       : spec_(spec),
         host_(host),
         prepared_(spec.has("prepare") || (fitted != nullptr && !fitted->empty())),
+        form_(parse_sparse_form(spec.text("sparse", "auto"))),
         column_parts_(spec, fitted),
         real_(wants_real_targets(spec)),
         classes_(spec.list("classes")) {
@@ -113,16 +159,8 @@ class Hdf5Loader {
   Dataset read(const std::string& path, Part part) {
     const io::Hdf5File file(path);
     Dataset samples;
-    Tensor values = inputs_of(file);
-    const std::string label = label_of(file, spec_.text("inputs", "X"));
-    const std::int64_t rows = values.rank() > 0 ? values.extent(0) : 0;
-    if (prepared_) {
-      samples.inputs = column_parts_.add(array_columns(label, values), host_);
-    } else {
-      std::vector<std::string> notes;
-      samples.inputs = array_inputs(label, std::move(values), layout_, notes);
-      add_notes(notes_, label, notes);
-    }
+    const std::int64_t rows = read_inputs(file, samples);
+    const std::string label = label_of(file, inputs_text());
     if (spec_.has("weights") && part == Part::train) {
       const std::string weights = spec_.text("weights");
       samples.weights = array_weights(label_of(file, weights), file.numbers(weights), rows, host_);
@@ -137,21 +175,64 @@ class Hdf5Loader {
     return samples;
   }
 
-  /// One array, or several of vectors side by side.
-  Tensor inputs_of(const io::Hdf5File& file) const {
+  std::string inputs_text() const { return spec_.text("inputs", "X"); }
+
+  /// Returns how many samples there are.
+  std::int64_t read_inputs(const io::Hdf5File& file, Dataset& samples) {
     std::vector<std::string> paths = spec_.list("inputs");
     if (paths.empty()) paths = {"X"};
     if (!spec_.has("inputs") && !file.has_dataset("X") && !file.has_group("X")) {
       throw FormatError(file.path(),
                         fmt::format("say which array holds the inputs: inputs=PATH; it has {}", file.contents()));
     }
+    if (paths.size() == 1 && is_sparse(file, paths.front())) {
+      SparseRows entries = sparse_rows_of(file, paths.front());
+      if (!prepared_ && entries.rows() > 0 && stays_sparse(form_, entries)) {
+        return keep_sparse(file, std::move(entries), samples);
+      }
+      return set_dense(file, dense_of(entries), samples);
+    }
+    if (form_ == SparseForm::yes) {
+      throw FormatError(label_of(file, inputs_text()), "is no sparse matrix, or several arrays; leave out sparse=yes");
+    }
     std::vector<Tensor> arrays;
     for (const std::string& path : paths) {
-      const bool sparse = file.has_group(path) && file.has_dataset(path + "/indptr");
-      arrays.push_back(sparse ? sparse_rows(file, path, host_) : file.numbers(path));
+      arrays.push_back(is_sparse(file, path) ? dense_of(sparse_rows_of(file, path)) : file.numbers(path));
     }
-    if (arrays.size() == 1) return std::move(arrays.front());
-    return side_by_side(file, paths, arrays);
+    return set_dense(file, arrays.size() == 1 ? std::move(arrays.front()) : side_by_side(file, paths, arrays), samples);
+  }
+
+  static bool is_sparse(const io::Hdf5File& file, const std::string& path) {
+    return file.has_group(path) && file.has_dataset(path + "/indptr");
+  }
+  SparseRows sparse_rows_of(const io::Hdf5File& file, const std::string& path) const {
+    return sparse_rows(label_of(file, path), read_entries(file, path), host_);
+  }
+  /// As large as read_entries lets it be.
+  static Tensor dense_of(const SparseRows& entries) {
+    return entries.dense("hdf5: makes", std::numeric_limits<double>::infinity());
+  }
+
+  std::int64_t keep_sparse(const io::Hdf5File& file, SparseRows entries, Dataset& samples) {
+    const std::string label = label_of(file, inputs_text());
+    const std::string fault = HostEntries(entries).find_not_finite();
+    if (!fault.empty()) throw FormatError(label, fault);
+    if (!spec_.has("sparse")) notes_.push_back(sparse_note(label, entries));
+    samples.sparse = std::move(entries);
+    return samples.sparse.rows();
+  }
+
+  std::int64_t set_dense(const io::Hdf5File& file, Tensor values, Dataset& samples) {
+    const std::string label = label_of(file, inputs_text());
+    const std::int64_t rows = values.rank() > 0 ? values.extent(0) : 0;
+    if (prepared_) {
+      samples.inputs = column_parts_.add(array_columns(label, values), host_);
+      return rows;
+    }
+    std::vector<std::string> notes;
+    samples.inputs = array_inputs(label, std::move(values), layout_, notes);
+    add_notes(notes_, label, notes);
+    return rows;
   }
 
   Tensor side_by_side(const io::Hdf5File& file, const std::vector<std::string>& paths,
@@ -225,6 +306,7 @@ class Hdf5Loader {
   const Spec& spec_;
   const Device& host_;
   bool prepared_;  ///< vectors are columns
+  SparseForm form_;
   ColumnParts column_parts_;
   bool real_;
   std::vector<std::string> classes_;
@@ -242,6 +324,7 @@ std::string fault(const Spec& spec) {
   const bool labels = !spec.has("targets") || !spec.text("targets").empty();
   std::string fault = fault_of_labels(spec, labels, "targets=PATH");
   if (fault.empty()) fault = fault_of_test_part(spec);
+  if (fault.empty()) fault = fault_of_sparse(spec);
   return fault.empty() ? fault_of_preparation(spec) : fault;
 }
 
@@ -262,6 +345,7 @@ SpecKind kind() {
                  "the array [N] that says how much each training sample counts in training; all alike if not given"),
             list("classes", "NAME", "the classes in order; those that occur if not given"),
             choice("layout", {"nhwc", "nchw"}, "the axes of images; found out, where only one fits, if not given")},
+           sparse(),
            target(),
            preparation(),
            test_part(),

@@ -57,13 +57,6 @@ Tensor svmlight_targets(const std::string& file, const SvmlightData& samples, co
   return Tensor::from(narrow, {static_cast<std::int64_t>(narrow.size()), 1}, host);
 }
 
-std::string sparse_note(const std::string& file, const SparseRows& rows) {
-  return fmt::format(
-      "{}: {} rows of {} features are kept without their zeros (sparse=no: dense); unless normalisation is "
-      "asked for, columns are scaled by their largest value, not centred",
-      file, rows.rows(), rows.width());
-}
-
 TrainTest load_columns(const Spec& spec, const Device& host, const Preprocessing* fitted) {
   ColumnParts columns(spec, fitted);
   const bool prepared = spec.has("prepare") || (fitted != nullptr && !fitted->empty());
@@ -121,9 +114,7 @@ std::string fault(const Spec& spec) {
   std::string fault = fault_of_labels(spec, true, "");
   if (fault.empty()) fault = fault_of_weights(spec);
   if (fault.empty()) fault = fault_of_test_part(spec);
-  if (fault.empty() && spec.text("sparse") == "yes" && spec.has("prepare")) {
-    fault = "prepare= needs dense columns, which sparse=yes does not make; standardising is part of training";
-  }
+  if (fault.empty()) fault = fault_of_sparse(spec);
   return fault.empty() ? fault_of_preparation(spec) : fault;
 }
 

@@ -7,7 +7,7 @@
 namespace rtl::graph {
 namespace {
 
-/// Scales of the blocks, and their operands: `first` and on, features and keep of each.
+/// Scales of the blocks, and their operands: `first` and on, features and mask of each.
 class Blocks {
  public:
   explicit Blocks(std::vector<double> scales) : scales_(std::move(scales)) {}
@@ -20,7 +20,7 @@ class Blocks {
     std::int64_t columns = 0;
     const std::int64_t rows = operands[0].rank() == 2 ? operands[0].extent(0) : 0;
     for (std::size_t k = 0; k < count(); ++k) {
-      const Value &features = operands[2 * k], &keep = operands[2 * k + 1];
+      const Value &features = operands[2 * k], &mask = operands[2 * k + 1];
       const bool mixed = w.dtype() == DType::f32 && features.dtype() == DType::bf16;
       if (features.dtype() != w.dtype() && !mixed) {
         throw DTypeError(fmt::format("{}: the features of block {} are {} and w {}; cast one of them", operation, k,
@@ -30,9 +30,9 @@ class Blocks {
                   "the features of block {} are {}; [{}, p] with a column at least is needed", k,
                   features.shape().to_string(), rows);
       columns += features.extent(1);
-      if (!keep.defined()) continue;
-      check_shape(keep.shape() == Shape{rows} && keep.dtype() == w.dtype(), operation,
-                  "keep of block {} is {} for w {} and {} rows", k, keep.type().to_string(), w.type().to_string(),
+      if (!mask.defined()) continue;
+      check_shape(mask.shape() == Shape{rows} && mask.dtype() == w.dtype(), operation,
+                  "mask of block {} is {} for w {} and {} rows", k, mask.type().to_string(), w.type().to_string(),
                   rows);
     }
     check_shape(w.extent(1) == columns, operation, "w is {}, the blocks have {} columns", w.shape().to_string(),
@@ -51,7 +51,7 @@ class Blocks {
   std::vector<double> scales_;
 };
 
-/// Operands: w, dlogits, then of each block features and keep. Results: dw, then dbias and the gradients of the blocks
+/// Operands: w, dlogits, then of each block features and mask. Results: dw, then dbias and the gradients of the blocks
 /// that are asked for.
 class FusionBackward final : public Operation {
  public:
@@ -138,7 +138,7 @@ class FusionBackward final : public Operation {
   static std::vector<Value> backward(const Blocks& blocks, std::span<const FusionInput> inputs, const Value& w,
                                      const Value& dlogits, std::vector<bool> needed) {
     std::vector<Value> operands = {w, dlogits};
-    for (const FusionInput& input : inputs) operands.insert(operands.end(), {input.features, input.keep});
+    for (const FusionInput& input : inputs) operands.insert(operands.end(), {input.features, input.mask});
     return w.graph().add(std::make_shared<const FusionBackward>(blocks, false, std::move(needed)), operands);
   }
 
@@ -147,7 +147,7 @@ class FusionBackward final : public Operation {
   std::vector<bool> needed_;
 };
 
-/// Operands: w, bias or nothing, then of each block features and keep.
+/// Operands: w, bias or nothing, then of each block features and mask.
 class ResidualFusion final : public Operation {
  public:
   explicit ResidualFusion(Blocks blocks) : blocks_(std::move(blocks)) {}
@@ -199,7 +199,7 @@ Value residual_fusion(std::span<const FusionInput> blocks, const Value& w, const
   std::vector<Value> operands = {w, bias};
   for (const FusionInput& block : blocks) {
     scales.push_back(block.scale);
-    operands.insert(operands.end(), {block.features, block.keep});
+    operands.insert(operands.end(), {block.features, block.mask});
     w.graph().record(block.features);
   }
   return w.graph().add(std::make_shared<const ResidualFusion>(Blocks(std::move(scales))), operands).front();

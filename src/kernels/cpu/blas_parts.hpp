@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/captured_exception.hpp"
 #include "kernels/cpu/blas_memory.hpp"
-#include "kernels/cpu/fault.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 namespace rtl::kernels::cpu {
@@ -50,7 +50,7 @@ void blas_tasks(std::int64_t tasks, int team, const F& f) {
     for (std::int64_t task = 0; task < tasks; ++task) f(task);
     return;
   }
-  Fault fault;
+  CapturedException fault;
 #pragma omp parallel for schedule(static) num_threads(team)
   for (std::int64_t task = 0; task < tasks; ++task) fault.guard([&] { f(task); });
   fault.rethrow();

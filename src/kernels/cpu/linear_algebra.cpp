@@ -10,12 +10,12 @@
 #include <limits>
 #include <vector>
 
+#include "core/captured_exception.hpp"
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/linear_algebra.hpp"
 #include "kernels/backend/pointwise.hpp"
 #include "kernels/cpu/blas_parts.hpp"
 #include "kernels/cpu/blas_turn.hpp"
-#include "kernels/cpu/fault.hpp"
 
 namespace rtl::kernels::cpu {
 namespace {
@@ -102,7 +102,7 @@ int checked(const char* routine, int info) {
 template <typename F>
 void for_each(std::int64_t count, const F& f) {
   if (count == 1) return f(0);
-  Fault fault;
+  CapturedException fault;
 #pragma omp parallel for schedule(dynamic)
   for (std::int64_t i = 0; i < count; ++i) fault.guard([&] { f(i); });
   fault.rethrow();

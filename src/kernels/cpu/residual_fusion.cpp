@@ -32,15 +32,15 @@ class ScratchMatrix {
 
 /// Whether any block is masked.
 bool any_masked(std::span<const FusionBlock> blocks) {
-  return std::ranges::any_of(blocks, [](const FusionBlock& block) { return block.keep.given(); });
+  return std::ranges::any_of(blocks, [](const FusionBlock& block) { return block.mask.given(); });
 }
 
-/// to[i, c] (+)= keep[i] * from[i, c].
+/// to[i, c] (+)= mask[i] * from[i, c].
 template <typename T>
-void mask_rows(ConstView from, ConstView keep, View to, bool add) {
+void mask_rows(ConstView from, ConstView mask, View to, bool add) {
   const std::int64_t columns = to.extent(1);
   const T* x = from.data_as<T>();
-  const T* factor = keep.data_as<T>();
+  const T* factor = mask.data_as<T>();
   T* y = to.data_as<T>();
   parallel_ranges(to.extent(0), grain_of(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
@@ -50,8 +50,8 @@ void mask_rows(ConstView from, ConstView keep, View to, bool add) {
   });
 }
 
-void mask_rows(ConstView from, ConstView keep, View to, bool add) {
-  functors::visit_floating(to.dtype(), [&](auto zero) { mask_rows<decltype(zero)>(from, keep, to, add); });
+void mask_rows(ConstView from, ConstView mask, View to, bool add) {
+  functors::visit_floating(to.dtype(), [&](auto zero) { mask_rows<decltype(zero)>(from, mask, to, add); });
 }
 
 /// Calls f(scratch matrix of `dtype`, first row, last row) on row ranges that cover a matrix of `shape`.
@@ -102,13 +102,13 @@ void residual_fusion_forward(const Device& device, std::span<const FusionBlock> 
   for (const FusionBlock& block : blocks) {
     const ConstView w_block = w.slice(1, column, column + block.features.extent(1));
     column += block.features.extent(1);
-    const bool masked = block.keep.given();
+    const bool masked = block.mask.given();
     const View target = masked ? product.view() : logits;
     for_features(device, block.features, w.dtype(), [&](ConstView x, std::int64_t begin, std::int64_t end) {
       cpu::gemm(device, Transpose::no, Transpose::yes, block.scale, x, w_block, started && !masked ? 1.0 : 0.0,
                 target.slice(0, begin, end), Epilogue::none, {});
     });
-    if (masked) mask_rows(product.view(), block.keep, logits, started);
+    if (masked) mask_rows(product.view(), block.mask, logits, started);
     started = true;
   }
 }
@@ -122,8 +122,8 @@ void residual_fusion_backward(const Device& device, std::span<const FusionBlock>
     const FusionBlock& block = blocks[k];
     const std::int64_t last = column + block.features.extent(1);
     ConstView gradient = dlogits;
-    if (block.keep.given()) {
-      mask_rows(dlogits, block.keep, masked.view(), false);
+    if (block.mask.given()) {
+      mask_rows(dlogits, block.mask, masked.view(), false);
       gradient = masked.view();
     }
     for_features(device, block.features, w.dtype(), [&](ConstView x, std::int64_t begin, std::int64_t end) {

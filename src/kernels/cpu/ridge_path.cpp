@@ -8,9 +8,9 @@
 #include <memory>
 #include <vector>
 
+#include "core/captured_exception.hpp"
 #include "kernels/backend/ridge_path.hpp"
 #include "kernels/cpu/blas_turn.hpp"
-#include "kernels/cpu/fault.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 namespace rtl::kernels::cpu {
@@ -197,7 +197,7 @@ template <typename T>
 void score(const Problem<T>& problem, double* left_out, double* residual) {
   const std::int64_t chunks = (problem.n + chunk_rows - 1) / chunk_rows, sums = problem.penalties * problem.k;
   std::vector<double> partial(static_cast<std::size_t>(2 * sums * chunks), 0.0);
-  Fault fault;
+  CapturedException fault;
 #pragma omp parallel if (chunks > 1 && !omp_in_parallel())
   {
     std::unique_ptr<Scorer<T>> scorer;
@@ -223,7 +223,7 @@ void score(const Problem<T>& problem, double* left_out, double* residual) {
 template <typename T>
 void errors_typed(const RidgePathRows& rows, double* left_out, double* residual) {
   const std::int64_t batch = rows.basis.extent(0);
-  Fault fault;
+  CapturedException fault;
 #pragma omp parallel for schedule(dynamic) if (batch > 1)
   for (std::int64_t i = 0; i < batch; ++i) {
     fault.guard([&] {

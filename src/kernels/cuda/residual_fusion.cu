@@ -20,7 +20,7 @@ constexpr int warps_per_block = 4;
 template <typename T>
 struct Block {
   const void* features;
-  const T* keep;
+  const T* mask;
   T scale;
   bool is_bf16;
   std::int64_t width;
@@ -53,7 +53,7 @@ __device__ void store_feature(const Block<T>& block, void* to, std::int64_t inde
 
 template <typename T>
 __device__ T factor(const Block<T>& block, std::int64_t row) {
-  return block.keep == nullptr ? block.scale : block.scale * block.keep[row];
+  return block.mask == nullptr ? block.scale : block.scale * block.mask[row];
 }
 
 /// A warp makes row_tile x class_tile logits: its lanes run along the features, then add up. `accumulate` continues the
@@ -159,7 +159,7 @@ __global__ void fuse_feature_gradient(std::int64_t rows, std::int64_t classes, s
   }
 }
 
-/// out[row, label] = scale * keep[row] * in[row, label] (+ out).
+/// out[row, label] = scale * mask[row] * in[row, label] (+ out).
 template <typename T>
 __global__ void scale_rows(std::int64_t rows, std::int64_t columns, const Block<T> block, bool accumulate, const T* in,
                            T* out) {
@@ -175,7 +175,7 @@ Block<T> describe(std::span<const FusionBlock> blocks, std::size_t k) {
   std::int64_t column = 0;
   for (const FusionBlock& before : blocks.first(k)) column += before.features.extent(1);
   const FusionBlock& block = blocks[k];
-  return {block.features.data(),       block.keep.given() ? block.keep.data_as<T>() : nullptr,
+  return {block.features.data(),       block.mask.given() ? block.mask.data_as<T>() : nullptr,
           static_cast<T>(block.scale), block.features.dtype() == DType::bf16,
           block.features.extent(1),    column};
 }
@@ -216,7 +216,7 @@ void forward_large(const Device& device, std::span<const FusionBlock> blocks, co
   for (std::size_t k = 0; k < blocks.size(); ++k) {
     const Block<T> block = describe<T>(blocks, k);
     const ConstView weights = w.slice(1, block.column_begin, block.column_begin + block.width);
-    if (block.keep == nullptr) {  // the GEMM itself adds up
+    if (block.mask == nullptr) {  // the GEMM itself adds up
       cuda::gemm(device, Transpose::no, Transpose::yes, static_cast<double>(block.scale), blocks[k].features, weights,
                  k == 0 ? 0.0 : 1.0, logits, Epilogue::none, {});
       continue;

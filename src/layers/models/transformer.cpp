@@ -129,6 +129,13 @@ Recognised recognise(const CheckpointTensors& tensors) {
   const Shape usual = text ? Shape{positions[1] - 1} : Shape{side * first[2], side * first[2], first[1]};
   found.architecture = {"transformer", sizes.variant(), tensors.input.value_or(usual), tensors.classes};
   parse(found.architecture);
+  const Shape& input = found.architecture.input;
+  const std::int64_t patch = sizes.patch_or_vocabulary;
+  const bool same_rank = input.rank() == usual.rank();
+  // Found here, not by the tensors of a network that is built for it: its positions may not fit into memory.
+  if (!same_rank || positions[1] - 1 != (text ? input[0] : (input[0] / patch) * (input[1] / patch))) {
+    found.fault = fmt::format("pos_embed is {}, not that of samples {}", positions.to_string(), input.to_string());
+  }
   return found;
 }
 

@@ -199,24 +199,18 @@ class Outcome {
 
 Outcome run_problem(const Problem& problem, int seeds, const Store& store, const RunOptions& options) {
   const Store::Facts facts = {{"seed", std::to_string(options.seed)}};
-  const std::vector<Json> all = simulate_draws(
+  return Outcome(simulate_draws(
       seeds,
-      [&](std::int64_t i) -> Json {
+      [&](std::int64_t i) {
         options.check_stop();
         std::string name = fmt::format("views_{}_{}.json", problem.name, i);
         std::erase(name, ',');
         std::replace(name.begin(), name.end(), ' ', '_');
-        if (store.keeps()) {
-          if (auto found = store.find(name, facts)) return *std::move(found);
-        }
-        Json result = to_json(run_seed(problem, options.seed * 1'000'000 + static_cast<std::uint64_t>(i), options));
-        if (store.keeps()) store.put(name, facts, result);
-        return result;
+        return store.find_or_run(name, facts, result_from, to_json, [&] {
+          return run_seed(problem, options.seed * 1'000'000 + static_cast<std::uint64_t>(i), options);
+        });
       },
-      [&](double fraction) { options.progress(fraction, problem.name); }, 4);
-  std::vector<SeedResult> results;
-  for (const Json& one_seed : all) results.push_back(result_from(one_seed));
-  return Outcome(std::move(results));
+      [&](double fraction) { options.progress(fraction, problem.name); }, 4));
 }
 
 /// What the reference has, in points; negative: not known.

@@ -216,23 +216,15 @@ std::vector<SeedResult> run_seeds(const Images& images, int seeds, const Store& 
   const Store::Facts facts = {{"seed", std::to_string(options.seed)},
                               {"epochs", std::to_string(images.epochs)},
                               transfer::detail::content_fact("images", content.value(), "CIFAR-10 and CIFAR-100")};
-  const std::vector<Json> all = simulate_draws(
+  return simulate_draws(
       seeds,
-      [&](std::int64_t i) -> Json {
+      [&](std::int64_t i) {
         options.check_stop();
-        const std::string name = fmt::format("networks_{}.json", i);
-        if (store.keeps()) {
-          if (auto found = store.find(name, facts)) return *std::move(found);
-        }
-        Replicate replicate(images, options.seed * 1'000'000 + static_cast<std::uint64_t>(i), options);
-        Json result = to_json(replicate.run());
-        if (store.keeps()) store.put(name, facts, result);
-        return result;
+        return store.find_or_run(fmt::format("networks_{}.json", i), facts, result_from, to_json, [&] {
+          return Replicate(images, options.seed * 1'000'000 + static_cast<std::uint64_t>(i), options).run();
+        });
       },
       [&](double fraction) { options.progress(fraction, "networks"); }, 2);
-  std::vector<SeedResult> results;
-  for (const Json& one_seed : all) results.push_back(result_from(one_seed));
-  return results;
 }
 
 transfer::Interval difference(const std::vector<SeedResult>& results, Probe by, Kind better, Kind worse) {

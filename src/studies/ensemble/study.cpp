@@ -10,28 +10,16 @@ namespace {
 class EnsembleRun final : public Run {
  public:
   std::vector<Option> options() override {
-    return {{.name = "--seeds",
-             .value = &runs_.seeds,
-             .help = "of the multi-view problem",
-             .least = 2,
-             .most = 1000,
-             .show_default = true},
+    return {seeds_option(runs_.seeds, "of the multi-view problem"),
             {.name = "--networks",
              .value = &runs_.networks,
              .help = "also pretrain networks on CIFAR-10 and probe them on CIFAR-100"},
-            {.name = "--data",
-             .value = &runs_.data,
-             .help = "of --networks: folder with images/cifar10 and images/cifar100",
-             .environment = "RTL_DATA"},
-            {.name = "--state",
-             .value = &runs_.state,
-             .help = "keep finished runs in this folder, and go on from those that are there"}};
+            data_option(runs_.data, "of --networks: folder with images/cifar10 and images/cifar100"),
+            state_option(runs_.state, "runs")};
   }
 
   Reproduction run(const RunOptions& options) override {
-    if (runs_.networks && runs_.data.empty()) {
-      throw OptionError("--networks needs --data DIR, or RTL_DATA in the environment");
-    }
+    if (runs_.networks) require_data(runs_.data, "--networks");
     Reproduction result{.title = "Richer features from several short pretrainings"};
     result.protocol = {
         {"CAT-n",

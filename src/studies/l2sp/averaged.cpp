@@ -8,7 +8,7 @@
 #include "rtl/theory/simulation.hpp"
 #include "rtl/theory/source_penalty.hpp"
 #include "rtl/theory/transfer_risk.hpp"
-#include "solvers/golden_section.hpp"
+#include "solvers/find_minimum.hpp"
 #include "studies/draws.hpp"
 #include "studies/l2sp/parts.hpp"
 #include "studies/l2sp/problem.hpp"
@@ -45,7 +45,7 @@ class Formula {
       return theory::transfer_optimal_penalty(dimension / setting_.source_samples, 1, alignment).penalty;
     }
     const auto risk_at = [&](double logarithm) { return risk(alignment, std::exp(logarithm)).transfer; };
-    return std::exp(solvers::golden_section(risk_at, std::log(1e-3), std::log(1e3)));
+    return std::exp(solvers::find_minimum(risk_at, std::log(1e-3), std::log(1e3)));
   }
   const theory::Covariance& inputs() const { return inputs_; }
 

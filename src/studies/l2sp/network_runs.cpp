@@ -16,7 +16,9 @@
 #include "rtl/layers/linear.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/layers/sequential.hpp"
+#include "rtl/transfer/metrics.hpp"
 #include "rtl/transfer/training.hpp"
+#include "transfer/evaluation.hpp"
 
 namespace rtl::studies::l2sp {
 
@@ -111,33 +113,20 @@ double distance(std::span<const float> a, std::span<const float> b) {
   return std::sqrt(sum);
 }
 
+/// Of images; vectors are as_vectors.
+const data::InputNormalization normalization = data::Normalization::cifar;
+
 double accuracy(Net& net, const Dataset& test, const Device& device) {
-  data::ChannelScaling scaling;
-  if (test.has_images()) scaling = data::channel_scaling(data::Normalization::cifar, 3, device);
-  const auto labels = test.labels.to_vector<std::int32_t>();
-  std::int64_t right = 0;
   graph::RowFunction function(device, test.sample_shape(), DType::f32,
                               [&](const graph::Value& x) { return net.outputs({.inputs = x, .features = {}}, {}); });
-  constexpr std::int64_t batch = 256;
-  for (std::int64_t begin = 0; begin < test.size(); begin += batch) {
-    const std::int64_t count = std::min(batch, test.size() - begin);
-    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = begin + static_cast<std::int64_t>(i);
-    Tensor inputs(test.inputs.shape().with(0, count), DType::f32, device);
-    data::gather_inputs(test, Tensor::from(rows, {count}, device), scaling, inputs);
-    Tensor output({count, classes}, DType::f32, device);
-    function(inputs, output);
-    const auto logits = output.to_vector<float>();
-    for (std::int64_t i = 0; i < count; ++i) {
-      const float* row = logits.data() + i * classes;
-      right += std::max_element(row, row + classes) - row == labels[static_cast<std::size_t>(begin + i)] ? 1 : 0;
-    }
-  }
-  return static_cast<double>(right) / static_cast<double>(test.size());
+  const Tensor logits =
+      transfer::detail::evaluate({.samples = test, .normalization = normalization, .device = device}, classes,
+                                 [&](ConstView inputs, View out, std::int64_t) { function(inputs, out); });
+  return transfer::score(logits, test).accuracy;
 }
 
 void fit(Net& net, const Dataset& samples, const transfer::TrainingOptions& options) {
-  transfer::train(net, {&samples, data::Normalization::cifar, {}}, options);
+  transfer::train(net, {&samples, normalization, {}}, options);
 }
 
 transfer::TrainingOptions options_of(const NetworkProblem& problem, std::int64_t epochs, std::uint64_t seed) {

@@ -40,6 +40,22 @@ double l2sp_accuracy(const NetworkRun& run) { return run.l2sp.accuracy; }
 
 Json to_json(const FineTuning& one) { return {{"accuracy", one.accuracy}, {"distances", one.distances}}; }
 FineTuning fine_tuning_from(const Json& json) { return {json.at("accuracy"), json.at("distances")}; }
+NetworkRun network_run_from(const Json& json) {
+  return {json.at("source_accuracy"), fine_tuning_from(json.at("standard")), fine_tuning_from(json.at("l2sp")),
+          json.value("by_fraction", std::vector<double>())};
+}
+
+const char* const scratch_name = "scratch.json";
+
+/// A result as it is kept: the accuracy from scratch, or a run of networks.
+Json checked(const std::string& name, const Json& found) {
+  if (name.ends_with(scratch_name)) {
+    (void)found.get<double>();
+  } else {
+    network_run_from(found);
+  }
+  return found;
+}
 
 /// Finished trainings of one problem.
 class State {
@@ -49,7 +65,7 @@ class State {
         const std::vector<std::string>& names, bool resume)
       : store_(store), options_(options), facts_({{"problem", problem.fingerprint()}}) {
     for (const std::string& name : names) {
-      auto found = store_.find(name, facts_);
+      auto found = store_.find(name, facts_, [&](const Json& kept) { return checked(name, kept); });
       if (found && resume) found_.emplace(name, *std::move(found));
     }
   }
@@ -77,8 +93,8 @@ Results run_all(const NetworkProblem& problem, const std::vector<double>& decays
   const auto per_seed = static_cast<std::int64_t>(decays.size()) + 1;
   const auto name_of = [&](std::int64_t i) {
     const auto decay = static_cast<std::size_t>(i % per_seed);
-    return fmt::format("{}-seed{}-{}.json", problem.name, i / per_seed,
-                       decay == decays.size() ? "scratch" : fmt::format("decay{:.3g}", decays[decay]));
+    return fmt::format("{}-seed{}-{}", problem.name, i / per_seed,
+                       decay == decays.size() ? scratch_name : fmt::format("decay{:.3g}.json", decays[decay]));
   };
   std::vector<std::string> names;
   for (std::int64_t i = 0; i < seeds * per_seed; ++i) names.push_back(name_of(i));
@@ -103,9 +119,7 @@ Results run_all(const NetworkProblem& problem, const std::vector<double>& decays
   for (int seed = 0; seed < seeds; ++seed) {
     std::vector<NetworkRun> row;
     for (std::size_t decay = 0; decay < decays.size(); ++decay) {
-      const Json& one = all[static_cast<std::size_t>(seed * per_seed) + decay];
-      row.push_back({one.at("source_accuracy"), fine_tuning_from(one.at("standard")), fine_tuning_from(one.at("l2sp")),
-                     one.value("by_fraction", std::vector<double>())});
+      row.push_back(network_run_from(all[static_cast<std::size_t>(seed * per_seed) + decay]));
     }
     results.runs.push_back(std::move(row));
     results.scratch.push_back(all[static_cast<std::size_t>((seed + 1) * per_seed) - 1]);

@@ -16,15 +16,8 @@ class L2SPRun final : public Run {
          .value = &networks_.datasets,
          .help = "of --networks, mnist and cifar10 unless stated",
          .choices = {"mnist", "cifar10"}},
-        {.name = "--data",
-         .value = &networks_.data,
-         .help = "of --networks: folder with images/mnist and images/cifar10",
-         .environment = "RTL_DATA"},
-        {.name = "--seeds",
-         .value = &networks_.seeds,
-         .help = "of --networks: 10, with --quick 3, unless stated",
-         .least = 2,
-         .most = 1000},
+        data_option(networks_.data, "of --networks: folder with images/mnist and images/cifar10"),
+        seeds_option(networks_.seeds, "of --networks: 10, with --quick 3, unless stated"),
         {.name = "--target-fractions",
          .value = &networks_.target_fractions,
          .help = "of --networks: also fine-tune on these shares of the target's images, such as "
@@ -38,9 +31,7 @@ class L2SPRun final : public Run {
   }
 
   Reproduction run(const RunOptions& options) override {
-    if (networks_.wanted && networks_.data.empty()) {
-      throw OptionError("--networks needs --data DIR, or RTL_DATA in the environment");
-    }
+    if (networks_.wanted) require_data(networks_.data, "--networks");
     if (networks_.resume && networks_.state.empty()) networks_.state = "rtl-state";
     Reproduction result{.title = "L2-SP transfer: source-optimal training is transfer-suboptimal"};
     result.protocol = {

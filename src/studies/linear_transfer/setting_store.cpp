@@ -55,30 +55,24 @@ SettingStore::SettingStore(const std::string& folder, const RunOptions& options)
     : store_(folder, options.device.kind(), options.device.threads(), is_setting, "settings", options) {}
 
 int SettingStore::load(Outcome& outcome, const Domain& source, const Domain& target, int seeds) const {
-  if (!store_.keeps()) return 0;
   const std::string name = file_name(outcome);
-  const std::optional<Json> found = store_.find(name, facts_of(source, target));
-  if (!found) return 0;
-  Outcome read = outcome;
-  try {
-    io::decode_json(store_.path(name), [&] {
-      const auto most = static_cast<std::size_t>(seeds);
-      read.trust = numbers(found->at("trust"), most);
-      const Json& policies = found->at("policies");
-      for (std::size_t p = 0; p < policy_count; ++p) {
-        if (p == 1 && outcome.other_labels) continue;
-        read.scores[p] = numbers(policies.at(policy_names[p]).at("values"), most);
-        if (read.scores[p].size() != read.trust.size()) {
-          throw FormatError(store_.path(name), "has other numbers of seeds for one policy than for another");
-        }
+  const auto decode = [&](const Json& found) {
+    Outcome read = outcome;
+    const auto most = static_cast<std::size_t>(seeds);
+    read.trust = numbers(found.at("trust"), most);
+    const Json& policies = found.at("policies");
+    for (std::size_t p = 0; p < policy_count; ++p) {
+      if (p == 1 && outcome.other_labels) continue;
+      read.scores[p] = numbers(policies.at(policy_names[p]).at("values"), most);
+      if (read.scores[p].size() != read.trust.size()) {
+        throw FormatError(store_.path(name), "has other numbers of seeds for one policy than for another");
       }
-      return 0;
-    });
-  } catch (const FormatError& error) {
-    store_.tell_damaged(name, error.what());
-    return 0;
-  }
-  outcome = std::move(read);
+    }
+    return read;
+  };
+  std::optional<Outcome> found = store_.find(name, facts_of(source, target), decode);
+  if (!found) return 0;
+  outcome = *std::move(found);
   return static_cast<int>(outcome.trust.size());
 }
 

@@ -159,7 +159,7 @@ Figure figure_of(const std::vector<Outcome>& outcomes) {
 class LinearTransferRun final : public Run {
  public:
   std::vector<Option> options() override {
-    return {{.name = "--data", .value = &settings_.data, .help = "folder of the data sets", .environment = "RTL_DATA"},
+    return {data_option(settings_.data),
             {.name = "--family",
              .value = &settings_.families,
              .help = "wine, heart, amazon, office, cifar100, housing, cortex, adult, myelin, race, aldolase (default: "
@@ -167,19 +167,12 @@ class LinearTransferRun final : public Run {
                      "is of the part "
                      "policies alone, those behind it of few-rows",
              .choices = all_family_names()},
-            {.name = "--seeds",
-             .value = &settings_.seeds,
-             .help = "paired seeds of the part policies; at most 3 with --quick",
-             .least = 2,
-             .most = 1000,
-             .show_default = true},
-            {.name = "--state",
-             .value = &settings_.state,
-             .help = "folder that keeps finished settings of the part policies; a stopped study goes on there"}};
+            seeds_option(settings_.seeds, "paired seeds of the part policies; at most 3 with --quick"),
+            state_option(settings_.state, "settings of the part policies")};
   }
 
   Reproduction run(const RunOptions& options) override {
-    if (settings_.data.empty()) throw OptionError("linear-transfer needs --data DIR, or RTL_DATA in the environment");
+    require_data(settings_.data, "linear-transfer");
     Reproduction result{.title = "Linear transfer on real data"};
     result.facts = {{"device", options.device.name()}};
     const std::vector<std::string> for_policies = chosen(family_names()),

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "studies/draws.hpp"
 
@@ -47,13 +46,36 @@ std::vector<double> run_seed(const Setting& setting, std::uint64_t seed) {
   return accuracies;
 }
 
-Outcome outcome_of(const Setting& setting, const std::vector<std::vector<double>>& by_seed) {
+using BySeed = std::vector<std::vector<double>>;
+
+Outcome outcome_of(const Setting& setting, const BySeed& by_seed) {
   Outcome outcome{setting, {}, std::vector<std::vector<double>>(setting.alphas.size())};
   for (const std::vector<double>& one : by_seed) {
     outcome.scratch.push_back(one.at(0));
     for (std::size_t a = 0; a < setting.alphas.size(); ++a) outcome.transfer[a].push_back(one.at(a + 1));
   }
   return outcome;
+}
+
+/// All seeds of a setting, now or earlier.
+BySeed kept_or_run(const Setting& setting, int seeds, const Store& store, const RunOptions& options) {
+  const std::string name = fmt::format("{}_{}_seeds.json", setting.name(), seeds);
+  const auto decode = [&](const Json& found) {
+    const auto by_seed = found.get<BySeed>();
+    const auto complete = [&](const std::vector<double>& one) { return one.size() == setting.alphas.size() + 1; };
+    if (by_seed.size() != static_cast<std::size_t>(seeds) || !std::all_of(by_seed.begin(), by_seed.end(), complete)) {
+      throw FormatError(store.path(name), "lacks seeds or shares");
+    }
+    return by_seed;
+  };
+  return store.find_or_run(
+      name, {{"seed", std::to_string(options.seed)}}, decode, [](const BySeed& by_seed) -> Json { return by_seed; },
+      [&] {
+        return simulate_draws(
+            seeds,
+            [&](std::int64_t i) { return run_seed(setting, options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
+            [](double) {}, seeds);
+      });
 }
 
 }  // namespace
@@ -125,17 +147,7 @@ std::vector<Outcome> run_settings(const std::vector<Setting>& settings, int seed
   std::vector<Outcome> outcomes;
   for (const Setting& setting : settings) {
     options.check_stop();
-    const std::string name = fmt::format("{}_{}_seeds.json", setting.name(), seeds);
-    const Store::Facts facts = {{"seed", std::to_string(options.seed)}};
-    std::optional<Json> found = store.keeps() ? store.find(name, facts) : std::nullopt;
-    if (!found) {
-      found = simulate_draws(
-          seeds,
-          [&](std::int64_t i) { return run_seed(setting, options.seed * 1'000'000 + static_cast<std::uint64_t>(i)); },
-          [](double) {}, seeds);
-      if (store.keeps()) store.put(name, facts, *found);
-    }
-    outcomes.push_back(outcome_of(setting, found->get<std::vector<std::vector<double>>>()));
+    outcomes.push_back(outcome_of(setting, kept_or_run(setting, seeds, store, options)));
     options.progress(static_cast<double>(outcomes.size()) / static_cast<double>(settings.size()), setting.name());
   }
   return outcomes;

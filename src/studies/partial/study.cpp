@@ -10,14 +10,8 @@ namespace {
 class PartialRun final : public Run {
  public:
   std::vector<Option> options() override {
-    return {{.name = "--seeds",
-             .value = &simulations_.seeds,
-             .help = "of the simulations: 20, with --quick 10, unless stated",
-             .least = 2,
-             .most = 1000},
-            {.name = "--state",
-             .value = &simulations_.state,
-             .help = "keep finished settings in this folder, and go on from those that are there"}};
+    return {seeds_option(simulations_.seeds, "of the simulations: 20, with --quick 10, unless stated"),
+            state_option(simulations_.state, "settings")};
   }
 
   Reproduction run(const RunOptions& options) override {

@@ -9,27 +9,16 @@ namespace {
 class RefineRun final : public Run {
  public:
   std::vector<Option> options() override {
-    return {{.name = "--data",
-             .value = &runs_.data,
-             .help = "folder of the data sets; the part rate needs none",
-             .environment = "RTL_DATA"},
-            {.name = "--seeds",
-             .value = &runs_.seeds,
-             .help = "paired: 5, with --quick 3, unless stated",
-             .least = 2,
-             .most = 1000},
+    return {data_option(runs_.data, "folder of the data sets; the part rate needs none"),
+            seeds_option(runs_.seeds, "paired: 5, with --quick 3, unless stated"),
             {.name = "--large",
              .value = &runs_.large,
              .help = "with --full: the paper's CNN on images of 32 x 32 and more of them, in bf16, about two hours"},
-            {.name = "--state",
-             .value = &runs_.state,
-             .help = "keep finished runs in this folder, and go on from those that are there"}};
+            state_option(runs_.state, "runs")};
   }
 
   Reproduction run(const RunOptions& options) override {
-    if (runs_.data.empty() && options.only != "rate") {
-      throw OptionError("refine needs --data DIR, or RTL_DATA in the environment; --only rate needs none");
-    }
+    if (options.only != "rate") require_data(runs_.data, "refine", "; --only rate needs none");
     Runs runs = runs_;
     runs.large = runs_.large && options.full();
     Reproduction result{.title = "Residual features beside frozen ones (REFINE)"};

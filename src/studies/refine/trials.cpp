@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "io/json.hpp"
 #include "rtl/io/hash.hpp"
 #include "studies/draws.hpp"
 
@@ -25,18 +24,12 @@ std::string file_name(const std::string& part, const std::string& piece, std::ui
 /// What is kept of this piece and seed, or what it gives now.
 Scores kept_or_run(const std::string& name, const Piece& piece, std::uint64_t seed, const Store::Facts& facts,
                    const Store& store) {
-  if (store.keeps()) {
-    if (const std::optional<Json> found = store.find(name, facts)) {
-      try {
-        return io::decode_json(store.path(name), [&] { return found->at("scores").get<Scores>(); });
-      } catch (const FormatError& error) {
-        store.tell_damaged(name, error.what());
-      }
-    }
-  }
-  Scores scores = piece.run(seed);
-  if (store.keeps()) store.put(name, facts, {{"scores", scores}});
-  return scores;
+  return store.find_or_run(
+      name, facts, [](const Json& found) { return found.at("scores").get<Scores>(); },
+      [](const Scores& scores) -> Json {
+        return {{"scores", scores}};
+      },
+      [&] { return piece.run(seed); });
 }
 
 }  // namespace

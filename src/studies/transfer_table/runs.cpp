@@ -165,27 +165,18 @@ OutcomeStore::OutcomeStore(const std::string& folder, const RunOptions& options)
     : store_(folder, DeviceKind::cpu, 1, is_setting, "settings", options) {}
 
 Outcome OutcomeStore::load(const Setting& setting, const Store::Facts& facts) const {
-  const Outcome nothing{setting, {}};
-  if (!store_.keeps()) return nothing;
-  const std::string name = file_name(setting);
-  const std::optional<Json> found = store_.find(name, facts);
-  if (!found) return nothing;
-  try {
-    return io::decode_json(store_.path(name), [&] {
-      Outcome read = nothing;
-      for (const auto& [label, own] : found->at("strategies").items()) {
-        read.strategies[label] = {own.at("scores").get<std::vector<double>>(),
-                                  own.at("diverged_seeds").get<std::vector<std::int64_t>>(),
-                                  own.at("processor_seconds").get<double>()};
-      }
-      const Json scores = found->value("transferability", Json::object());  // settings that were kept without them
-      read.transferability = scores.get<std::map<std::string, double>>();
-      return read;
-    });
-  } catch (const FormatError& error) {
-    store_.tell_damaged(name, error.what());
-    return nothing;
-  }
+  const auto decode = [&](const Json& found) {
+    Outcome read{setting, {}};
+    for (const auto& [label, own] : found.at("strategies").items()) {
+      read.strategies[label] = {own.at("scores").get<std::vector<double>>(),
+                                own.at("diverged_seeds").get<std::vector<std::int64_t>>(),
+                                own.at("processor_seconds").get<double>()};
+    }
+    const Json scores = found.value("transferability", Json::object());  // settings that were kept without them
+    read.transferability = scores.get<std::map<std::string, double>>();
+    return read;
+  };
+  return store_.find(file_name(setting), facts, decode).value_or(Outcome{setting, {}});
 }
 
 void OutcomeStore::save(const Outcome& outcome, const Store::Facts& facts) const {

@@ -15,7 +15,7 @@ namespace {
 class TransferTableRun final : public Run {
  public:
   std::vector<Option> options() override {
-    return {{.name = "--data", .value = &data_, .help = "folder of the data sets", .environment = "RTL_DATA"},
+    return {data_option(data_),
             {.name = "--minilm",
              .value = &minilm_,
              .help = "folder of all-MiniLM-L6-v2, which scripts/fetch-minilm fetches; without it, settings with this "
@@ -30,19 +30,12 @@ class TransferTableRun final : public Run {
              .value = &groups_,
              .help = fmt::format("{} (default: all)", fmt::join(groups(), ", ")),
              .choices = groups()},
-            {.name = "--seeds",
-             .value = &seeds_,
-             .help = "paired seeds; at most 3 with --quick",
-             .least = 2,
-             .most = 1000,
-             .show_default = true},
-            {.name = "--state",
-             .value = &state_,
-             .help = "folder that keeps finished settings; a stopped study goes on there"}};
+            seeds_option(seeds_, "paired seeds; at most 3 with --quick"),
+            state_option(state_, "settings")};
   }
 
   Reproduction run(const RunOptions& options) override {
-    if (data_.empty()) throw OptionError("transfer-table needs --data DIR, or RTL_DATA in the environment");
+    require_data(data_, "transfer-table");
     std::vector<Setting> wanted = settings(!options.full());
     std::erase_if(wanted, [&](const Setting& setting) { return !is_wanted(setting); });
     if (wanted.empty()) throw OptionError("transfer-table: no setting is in this part and these groups");

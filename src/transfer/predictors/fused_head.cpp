@@ -170,7 +170,7 @@ std::vector<graph::FusionInput> FusedHead::parts(const Batch& batch, const layer
     graph::FusionInput& part = parts.emplace_back(
         graph::FusionInput{drop ? graph::dropout(frozen, feature_dropout_, name, context.counters) : frozen});
     if (!absent) continue;
-    part.keep = keep;
+    part.mask = keep;
     part.scale = 1 - block_dropout_;  // what dropout multiplies what it keeps by
   }
   return parts;

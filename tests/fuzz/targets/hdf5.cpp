@@ -6,8 +6,9 @@
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace rtl;
   const std::string path = fuzz::folder().write("a.h5", fuzz::text_of(data, size));
-  for (const char* options : {"", "?targets=&test_fraction=0", "?targets=obs/kind", "?inputs=X,obsm/spatial&targets=y",
-                              "?inputs=packed&targets=text", "?inputs=images&targets=real&target=real"}) {
+  for (const char* options :
+       {"", "?targets=&test_fraction=0", "?targets=obs/kind", "?inputs=X,obsm/spatial&targets=y",
+        "?inputs=packed&targets=text", "?inputs=images&targets=real&target=real", "?targets=&sparse=yes"}) {
     fuzz::read([&] { (void)data::load("hdf5:" + path + options, Device::cpu(1)); });
   }
   return 0;
