@@ -278,7 +278,7 @@ Problem load_problem(const Arguments& arguments, const std::vector<ModelSpec>& s
       matrices.push_back(read_feature_matrices(spec, arguments.target, problem.target, own));
     } else if (apart) {
       matrices.push_back(features_elsewhere(load_source(spec, device, precision, seen->train.sample_shape()), *seen,
-                                            arguments.target, problem.target));
+                                            arguments.target, problem.target, own));
     }
   }
   const std::int64_t offset = arguments.training.train_offset;

@@ -133,7 +133,13 @@ FeatureMatrices read_target_matrices(const ModelSpec& source, const std::string&
 FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string& spec, const data::TrainTest& parts,
                                       const SourceSamples& own) {
   FeatureMatrices matrices = read_target_matrices(source, spec, parts);
-  if (source.source.empty()) return matrices;
+  if (source.source.empty() && own.parts == nullptr) return matrices;
+  if (source.source.empty()) {
+    throw UsageError(fmt::format(
+        "--source-data: features:{0} has no features of these samples; give them by features:{0}?source=FILE, "
+        "or leave out --source-data",
+        source.file));
+  }
   const std::string what = fmt::format("--source features:{}: source={}", source.file, source.source);
   if (own.parts == nullptr) {
     throw UsageError(fmt::format("{} holds features of the samples of --source-data, which is not given", what));
@@ -148,12 +154,13 @@ FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string
 }
 
 FeatureMatrices features_elsewhere(const transfer::FrozenSource& source, const data::TrainTest& seen,
-                                   const std::string& spec, const data::TrainTest& parts) {
+                                   const std::string& spec, const data::TrainTest& parts, const SourceSamples& own) {
   const std::string what = fmt::format("--source-inputs {}", seen.train.name);
   const auto rows = [&](const data::Dataset& samples, bool test) {
     return rows_of_part(what, source.features(samples), spec, parts, test);
   };
-  return {source.name(), rows(seen.train, false), rows(seen.test, true), {}, source, seen.train.fitted};
+  Tensor of_own = own.parts != nullptr ? source.features(own.parts->train) : Tensor();
+  return {source.name(), rows(seen.train, false), rows(seen.test, true), std::move(of_own), source, seen.train.fitted};
 }
 
 GivenFeatures::GivenFeatures(const std::vector<std::string>& arguments, std::string source_inputs)

@@ -50,10 +50,10 @@ FeatureMatrices read_feature_matrices(const ModelSpec& source, const std::string
                                       const SourceSamples& own);
 
 /// Features that a source which is a network makes of other inputs than the target's: `seen` has as many samples in
-/// each part, or both of its parts are the rows of the file that the target's are cut from. The source is kept as their
-/// maker. Throws ValueError for others.
+/// each part, or both of its parts are the rows of the file that the target's are cut from. The source's own samples,
+/// if they are given, are such inputs. The source is kept as the maker. Throws ValueError for others.
 FeatureMatrices features_elsewhere(const transfer::FrozenSource& source, const data::TrainTest& seen,
-                                   const std::string& spec, const data::TrainTest& parts);
+                                   const std::string& spec, const data::TrainTest& parts, const SourceSamples& own);
 
 /// Features that predict is given, or makes of the sources' own inputs, by the names of the sources whose they are.
 class GivenFeatures {

@@ -178,11 +178,12 @@ TEST(Ridge, SaysItsFactsAsJson) {
   const auto facts = nlohmann::ordered_json::parse(outcome.output);
   Words keys;
   for (const auto& [key, value] : facts.items()) keys.push_back(key);
-  EXPECT_EQ(keys, (Words{"rtl",       "device",        "n",         "p",
-                         "outputs",   "convention",    "method",    "arithmetic",
-                         "penalties", "leave_one_out", "gcv",       "degrees_of_freedom",
-                         "best",      "sklearn_alpha", "intercept", "coefficients",
-                         "warnings",  "notes",         "test",      "predictions"}));
+  EXPECT_EQ(keys, (Words{"rtl",        "device",        "n",         "p",
+                         "outputs",    "convention",    "method",    "arithmetic",
+                         "penalties",  "leave_one_out", "gcv",       "degrees_of_freedom",
+                         "best",       "sklearn_alpha", "intercept", "coefficients",
+                         "out",        "warnings",      "notes",     "test",
+                         "predictions"}));
   EXPECT_EQ(facts.at("n"), 40);
   EXPECT_EQ(facts.at("p"), 3);
   EXPECT_EQ(facts.at("outputs"), 2);

@@ -98,6 +98,7 @@ TEST(SourceSamples, FeaturesOfOtherRowsAreRefused) {
   };
   const std::string base = "features:F.npy?test=T.npy&source=";
   refused(base + "F.npy", {}, 2, "--source-data, which is not given");
+  refused("features:F.npy?test=T.npy", {"--source-data", own}, 2, "features:F.npy?source=FILE");
   refused(base + "F.npy", {"--source-data", own}, 1, "has 48 rows; 90 are needed");
   refused(base + "wide.npy", {"--source-data", own}, 1, "has 5 features for each sample, those of the target are 6");
   refused(base + "F.npy&source=F.npy", {"--source-data", own}, 2, "is none of the options of features");
@@ -164,6 +165,20 @@ TEST(SourceInputs, AreWhatAKeptModelPredictsNewSamplesFrom) {
     example.run(
         {"predict", "--model", file, "--data", example.beside + "?split=train", "--source-inputs", example.seen});
   }
+}
+
+TEST(SourceInputs, GoWithTheSourcesOwnSamples) {
+  const TwoInputs example;
+  example.run({"features", "--model", "m.safetensors", "--data", example.seen, "--out", "F.npy"});
+  example.features(own, "train", "G.npy");
+  const auto facts = [&](const std::string& source, const Words& more) {
+    example.run(
+        with({"transfer", "--source", source, "--target", "npy:X.npy,seen.csv?label=kind", "--source-data", own,
+              "--strategy", "l2sp-ridge", "--model", "mlp:4", "--seeds", "1", "--epochs", "2", "--json", "r.json"},
+             more));
+    return facts_of(example.place.json("r.json").at("strategies"));
+  };
+  EXPECT_EQ(facts("m.safetensors", {"--source-inputs", example.seen}), facts("features:F.npy?source=G.npy", {}));
 }
 
 TEST(SourceInputs, ThatAreMissingOrOfNoUseAreTold) {
