@@ -15,6 +15,7 @@
 #include "cli/array_table.hpp"
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
+#include "core/by_name.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/data/spec.hpp"
 #include "rtl/data/svmlight.hpp"
@@ -62,11 +63,9 @@ std::string escaped(const std::string& path) {
 
 /// Options that part data sets or count classes mean nothing here.
 bool is_for_matrices(const std::string& kind, const std::string& option) {
-  if (kind == "npy") return option == "limit" || option == "offset";  // one array, without labels beside it
-  for (const char* name : {"split", "test", "test_fraction", "seed", "sparse"}) {
-    if (option == name) return false;
-  }
-  return (option != "classes" && option != "target" && option != "prepare") || is_table(kind);
+  if (kind == "npy") return is_one_of(option, {"limit", "offset"});  // one array, without labels beside it
+  if (is_one_of(option, {"split", "test", "test_fraction", "seed", "sparse"})) return false;
+  return !is_one_of(option, {"classes", "target", "prepare"}) || is_table(kind);
 }
 
 /// Throws UsageError for an option that a matrix of this kind does not have, listing those it has.

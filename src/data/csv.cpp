@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/by_name.hpp"
 #include "core/joined.hpp"
 #include "data/csv_columns.hpp"
 #include "data/csv_fields.hpp"
@@ -275,8 +276,11 @@ CsvOptions csv_options(const Spec& spec) {
   CsvOptions csv;
   if (spec.has("fields")) csv.fields = parse_fields(spec.list("fields"));
   const std::string target = spec.text("target");
-  if (target == "real") csv.targets = spec.list("label");
-  if (target != "real") csv.label = spec.text("label");
+  if (target == "real") {
+    csv.targets = spec.list("label");
+  } else {
+    csv.label = spec.text("label");
+  }
   csv.weights = spec.text("weights");
   if (spec.has("above")) csv.above = spec.number("above", 0);
   csv.columns = spec.list("columns");
@@ -284,20 +288,19 @@ CsvOptions csv_options(const Spec& spec) {
   csv.categories = spec.list("categories");
   csv.detect_categories = true;
   csv.classes = spec.list("classes");
-  const std::string labels = spec.text("labels"), header = spec.text("header"), delimiter = spec.text("delimiter");
-  csv.labels = labels == "text" || (labels.empty() && target == "class") ? CsvLabels::text
-               : labels == "number"                                      ? CsvLabels::number
-                                                                         : CsvLabels::detect;
-  csv.header = header == "yes" ? CsvHeader::present : header == "no" ? CsvHeader::absent : CsvHeader::detect;
+  const CsvLabels without = target == "class" ? CsvLabels::text : CsvLabels::detect;
+  csv.labels =
+      by_name<CsvLabels>(spec.text("labels"), {{"", without}, {"text", CsvLabels::text}, {"number", CsvLabels::number}},
+                         CsvLabels::detect);
+  csv.header = by_name<CsvHeader>(spec.text("header"), {{"yes", CsvHeader::present}, {"no", CsvHeader::absent}},
+                                  CsvHeader::detect);
   csv.missing = spec.text("missing") == "drop" ? CsvMissing::drop
                 : wants_imputation(spec)       ? CsvMissing::impute
                                                : CsvMissing::error;
   if (spec.has("na")) csv.missing_words = spec.list("na");
-  constexpr std::pair<const char*, char> delimiters[] = {
-      {"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"blank", ' '}, {"bar", '|'}};
-  for (const auto& [name, character] : delimiters) {
-    if (delimiter == name) csv.delimiter = character;
-  }
+  csv.delimiter =
+      by_name<char>(spec.text("delimiter"),
+                    {{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"blank", ' '}, {"bar", '|'}}, csv.delimiter);
   if (spec.text("decimal") == "comma") csv.decimal = ',';
   if (csv.delimiter == csv.decimal) {
     throw ValueError(fmt::format("SPEC '{}': a comma cannot part both fields and fractions", spec.to_string()));

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "core/by_name.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
@@ -52,10 +54,11 @@ std::span<const T> elements_of(const Tensor& tensor) {
 }  // namespace
 
 SparseForm parse_sparse_form(const std::string& text) {
-  if (text == "auto") return SparseForm::automatic;
-  if (text == "yes") return SparseForm::yes;
-  if (text == "no") return SparseForm::no;
-  throw ValueError(fmt::format("'{}' is no form of rows; there are auto, yes and no", text));
+  using Form = std::optional<SparseForm>;
+  const Form form = by_name<Form>(
+      text, {{"auto", SparseForm::automatic}, {"yes", SparseForm::yes}, {"no", SparseForm::no}}, std::nullopt);
+  if (!form) throw ValueError(fmt::format("'{}' is no form of rows; there are auto, yes and no", text));
+  return *form;
 }
 
 SparseRows::SparseRows(std::int64_t width, std::span<const std::int64_t> offsets, std::span<const std::int32_t> columns,

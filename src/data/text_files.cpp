@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "core/by_name.hpp"
 #include "core/joined.hpp"
 #include "data/csv_scanner.hpp"
 #include "data/tokenizers.hpp"
@@ -87,7 +88,9 @@ class LinesReader {
       return std::move(read_);
     }
     const char separator = options_.separator != '\0' ? options_.separator : found_separator();
-    const bool first = options_.label == "detect" ? finds_first(separator) : options_.label == "first";
+    using End = std::optional<bool>;  // whether it is the first
+    const End told = by_name<End>(options_.label, {{"first", true}, {"last", false}}, std::nullopt);
+    const bool first = told ? *told : finds_first(separator);
     read_.options = {first ? "first" : "last", separator, ""};
     read_.labels.file = file_;
     for (const Line& line : lines_) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "core/by_name.hpp"
 #include "core/joined.hpp"
 #include "data/piece_tokenizer.hpp"
 #include "data/text_table.hpp"
@@ -84,7 +85,7 @@ class JsonReader {
 
   std::unique_ptr<PieceModel> read_model(const Json& model) {
     std::string type = has(model, "type") ? type_of(model) : model.contains("merges") ? "BPE" : "WordPiece";
-    if (type != "BPE" && type != "WordPiece") refuse("model", type, "BPE and WordPiece are");
+    if (!is_one_of(type, {"BPE", "WordPiece"})) refuse("model", type, "BPE and WordPiece are");
     all_ = read_vocabulary(model.at("vocab"));
     std::int32_t unknown = has(model, "unk_token") ? known(model["unk_token"].get<std::string>()) : -1;
     if (type == "WordPiece") {
@@ -246,9 +247,7 @@ class JsonReader {
 };
 
 /// What BERT finds in a text as it is.
-bool is_special(const std::string& piece) {
-  return piece == "[PAD]" || piece == "[UNK]" || piece == "[CLS]" || piece == "[SEP]" || piece == "[MASK]";
-}
+bool is_special(const std::string& piece) { return is_one_of(piece, {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}); }
 
 }  // namespace
 

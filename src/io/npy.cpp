@@ -8,6 +8,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/by_name.hpp"
 #include "io/npy_header.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/core/memory.hpp"
@@ -69,11 +70,15 @@ void widen(const NpyContent& content, const std::string& name, std::byte* to) {
 
 /// Elements as they are stored, in the dtype that rtl has for them.
 void convert(const Element& element, const NpyContent& content, const std::string& name, std::byte* to) {
-  if (element.type == "i1") return widen<std::int8_t, std::int32_t>(content, name, to);
-  if (element.type == "i2") return widen<std::int16_t, std::int32_t>(content, name, to);
-  if (element.type == "u2") return widen<std::uint16_t, std::int32_t>(content, name, to);
-  if (element.type == "u4") return widen<std::uint32_t, std::int64_t>(content, name, to);
-  if (element.type == "u8") return widen<std::uint64_t, std::int64_t>(content, name, to);
+  using Widen = void (*)(const NpyContent&, const std::string&, std::byte*);
+  const Widen wider = by_name<Widen>(element.type,
+                                     {{"i1", widen<std::int8_t, std::int32_t>},
+                                      {"i2", widen<std::int16_t, std::int32_t>},
+                                      {"u2", widen<std::uint16_t, std::int32_t>},
+                                      {"u4", widen<std::uint32_t, std::int64_t>},
+                                      {"u8", widen<std::uint64_t, std::int64_t>}},
+                                     nullptr);
+  if (wider != nullptr) return wider(content, name, to);
   if (content.swapped && element.bytes == 2) return widen<std::uint16_t, std::uint16_t>(content, name, to);
   if (content.swapped && element.bytes == 4) return widen<std::uint32_t, std::uint32_t>(content, name, to);
   if (content.swapped && element.bytes == 8) return widen<std::int64_t, std::int64_t>(content, name, to);

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <optional>
+#include <iterator>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -29,23 +30,25 @@ class HeaderParser {
   HeaderParser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
   NpyHeader parse() {
+    struct Entry {
+      std::string_view key;
+      void (*read)(HeaderParser& parser, NpyHeader& header);
+      bool there = false;
+    };
+    Entry entries[] = {
+        {"descr", [](HeaderParser& parser, NpyHeader& header) { header.descr = parser.type(); }},
+        {"fortran_order", [](HeaderParser& parser, NpyHeader& header) { header.fortran_order = parser.boolean(); }},
+        {"shape", [](HeaderParser& parser, NpyHeader& header) { header.extents = parser.tuple(); }}};
     NpyHeader header;
-    std::optional<bool> order;
-    bool has_shape = false;
     expect('{');
     while (!accept('}')) {
       const std::string key = quoted();
       expect(':');
-      if (key == "descr" && header.descr.empty()) {
-        header.descr = type();
-      } else if (key == "fortran_order" && !order) {
-        order = boolean();
-      } else if (key == "shape" && !has_shape) {
-        header.extents = tuple();
-        has_shape = true;
-      } else {
-        fail(fmt::format("unexpected or repeated key '{}'", key));
-      }
+      Entry* const entry =
+          std::find_if(std::begin(entries), std::end(entries), [&](const Entry& one) { return one.key == key; });
+      if (entry == std::end(entries) || entry->there) fail(fmt::format("unexpected or repeated key '{}'", key));
+      entry->read(*this, header);
+      entry->there = true;
       if (!accept(',')) {
         expect('}');
         break;
@@ -53,8 +56,9 @@ class HeaderParser {
     }
     skip_blanks();
     if (!text_.empty()) fail("text behind the dictionary");
-    if (header.descr.empty() || !order || !has_shape) fail("descr, fortran_order or shape is missing");
-    header.fortran_order = *order;
+    const bool whole =
+        std::all_of(std::begin(entries), std::end(entries), [](const Entry& entry) { return entry.there; });
+    if (!whole || header.descr.empty()) fail("descr, fortran_order or shape is missing");
     return header;
   }
 

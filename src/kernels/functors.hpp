@@ -13,113 +13,54 @@
 
 namespace rtl::kernels::functors {
 
-struct Copy {
+/// The functors Unary<UnaryOp::relu> and Binary<BinaryOp::add>, of the rows of rtl/kernels/elementwise_functions.inc.
+template <UnaryOp op>
+struct Unary;
+template <BinaryOp op>
+struct Binary;
+
+template <>
+struct Unary<UnaryOp::copy> {
   template <typename T>
   RTL_HOST_DEVICE T operator()(T x) const {
     return x;
   }
 };
 
-struct Negate {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return -x;
-  }
-};
+#define RTL_UNARY(name, value, gradient)      \
+  template <>                                 \
+  struct Unary<UnaryOp::name> {               \
+    template <typename T>                     \
+    RTL_HOST_DEVICE T operator()(T x) const { \
+      return value;                           \
+    }                                         \
+  };
+#define RTL_BINARY(name, value, gradient_a, gradient_b) \
+  template <>                                           \
+  struct Binary<BinaryOp::name> {                       \
+    template <typename T>                               \
+    RTL_HOST_DEVICE T operator()(T a, T b) const {      \
+      return value;                                     \
+    }                                                   \
+  };
+#include "rtl/kernels/elementwise_functions.inc"
 
-struct Absolute {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return std::fabs(x);
-  }
-};
-
-struct Exp {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return std::exp(x);
-  }
-};
-
-struct Log {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return std::log(x);
-  }
-};
-
-struct Sqrt {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return std::sqrt(x);
-  }
-};
-
-struct Square {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return x * x;
-  }
-};
-
-struct Reciprocal {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T x) const {
-    return T{1} / x;
-  }
-};
-
-struct Add {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a + b;
-  }
-};
-
-struct Subtract {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a - b;
-  }
-};
-
-struct Multiply {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a * b;
-  }
-};
-
-struct Divide {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a / b;
-  }
-};
-
-/// The larger; NaN if either is NaN.
-struct Maximum {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a > b || a != a ? a : b;
-  }
-};
-
-/// 1 or 0; 0 if either is NaN.
-struct GreaterEqual {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a >= b ? T(1) : T(0);
-  }
-};
-
-/// The smaller; NaN if either is NaN.
-struct Minimum {
-  template <typename T>
-  RTL_HOST_DEVICE T operator()(T a, T b) const {
-    return a < b || a != a ? a : b;
-  }
-};
+// Those that other kernels apply, too, or have vectors for.
+using Copy = Unary<UnaryOp::copy>;
+using Exp = Unary<UnaryOp::exp>;
+using Relu = Unary<UnaryOp::relu>;
+using Relu6 = Unary<UnaryOp::relu6>;
+using Sigmoid = Unary<UnaryOp::sigmoid>;
+using Gelu = Unary<UnaryOp::gelu>;
+using GeluTanh = Unary<UnaryOp::gelu_tanh>;
+using Silu = Unary<UnaryOp::silu>;
+using Add = Binary<BinaryOp::add>;
+using Maximum = Binary<BinaryOp::maximum>;
+using Minimum = Binary<BinaryOp::minimum>;
+using Swiglu = Binary<BinaryOp::swiglu>;
+using GeluBackward = Binary<BinaryOp::gelu_backward>;
+using GeluTanhBackward = Binary<BinaryOp::gelu_tanh_backward>;
+using SiluBackward = Binary<BinaryOp::silu_backward>;
 
 struct AddRelu {
   template <typename T>
@@ -142,9 +83,13 @@ struct ReluBackward {
 /// Whether a functor's result is one of its operands but for the sign, or 0, 1 or 6: of bf16 operands it needs no
 /// rounding.
 template <typename F>
-constexpr bool is_exact =
-    std::is_same_v<F, Negate> || std::is_same_v<F, Absolute> || std::is_same_v<F, Relu> || std::is_same_v<F, Relu6> ||
-    std::is_same_v<F, Maximum> || std::is_same_v<F, Minimum> || std::is_same_v<F, GreaterEqual>;
+constexpr bool is_exact = false;
+template <UnaryOp op>
+constexpr bool is_exact<Unary<op>> =
+    op == UnaryOp::negate || op == UnaryOp::absolute || op == UnaryOp::relu || op == UnaryOp::relu6;
+template <BinaryOp op>
+constexpr bool is_exact<Binary<op>> =
+    op == BinaryOp::maximum || op == BinaryOp::minimum || op == BinaryOp::greater_equal;
 
 /// A functor of f32 on elements of bf16: calculated in f32, rounded once.
 template <typename F>
@@ -308,62 +253,20 @@ void visit(UnaryOp op, F&& f) {
   switch (op) {
     case UnaryOp::copy:
       return f(Copy());
-    case UnaryOp::negate:
-      return f(Negate());
-    case UnaryOp::absolute:
-      return f(Absolute());
-    case UnaryOp::exp:
-      return f(Exp());
-    case UnaryOp::log:
-      return f(Log());
-    case UnaryOp::sqrt:
-      return f(Sqrt());
-    case UnaryOp::square:
-      return f(Square());
-    case UnaryOp::reciprocal:
-      return f(Reciprocal());
-    case UnaryOp::relu:
-      return f(Relu());
-    case UnaryOp::relu6:
-      return f(Relu6());
-    case UnaryOp::sigmoid:
-      return f(Sigmoid());
-    case UnaryOp::tanh:
-      return f(Tanh());
-    case UnaryOp::gelu:
-      return f(Gelu());
-    case UnaryOp::gelu_tanh:
-      return f(GeluTanh());
-    case UnaryOp::silu:
-      return f(Silu());
+#define RTL_UNARY(name, value, gradient) \
+  case UnaryOp::name:                    \
+    return f(Unary<UnaryOp::name>());
+#include "rtl/kernels/elementwise_functions.inc"
   }
 }
 
 template <typename F>
 void visit(BinaryOp op, F&& f) {
   switch (op) {
-    case BinaryOp::add:
-      return f(Add());
-    case BinaryOp::subtract:
-      return f(Subtract());
-    case BinaryOp::multiply:
-      return f(Multiply());
-    case BinaryOp::divide:
-      return f(Divide());
-    case BinaryOp::maximum:
-      return f(Maximum());
-    case BinaryOp::minimum:
-      return f(Minimum());
-    case BinaryOp::greater_equal:
-      return f(GreaterEqual());
-    case BinaryOp::gelu_backward:
-      return f(GeluBackward());
-    case BinaryOp::gelu_tanh_backward:
-      return f(GeluTanhBackward());
-    case BinaryOp::silu_backward:
-      return f(SiluBackward());
-    case BinaryOp::swiglu:
-      return f(Swiglu());
+#define RTL_BINARY(name, value, gradient_a, gradient_b) \
+  case BinaryOp::name:                                  \
+    return f(Binary<BinaryOp::name>());
+#include "rtl/kernels/elementwise_functions.inc"
   }
 }
 

@@ -6,6 +6,9 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <iterator>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -68,18 +71,44 @@ FrozenSource scaled_source(const FrozenSource& source, double factor) {
                                    identity);
 }
 
+namespace {
+
+enum class Number : std::uint8_t { none, whole, real };
+
+struct Kind {
+  std::string_view name;
+  Number number;  ///< what stands behind its name
+  FrozenSource (*make)(const FrozenSource& source, double number, std::uint64_t seed);
+};
+
+constexpr Kind kinds[] = {
+    {"permuted", Number::none,
+     [](const FrozenSource& source, double, std::uint64_t seed) { return permuted_source(source, seed); }},
+    {"noise", Number::whole,
+     [](const FrozenSource&, double width, std::uint64_t seed) {
+       return noise_source(static_cast<std::int64_t>(width), seed);
+     }},
+    {"scaled", Number::real,
+     [](const FrozenSource& source, double factor, std::uint64_t) { return scaled_source(source, factor); }}};
+
+}  // namespace
+
 FrozenSource useless_source(const FrozenSource& source, const std::string& kind, std::uint64_t seed) {
   const std::size_t colon = std::min(kind.find(':'), kind.size());
-  const std::string name = kind.substr(0, colon);
+  const auto* const found = std::find_if(std::begin(kinds), std::end(kinds),
+                                         [&](const Kind& one) { return one.name == kind.substr(0, colon); });
   double number = 0;
+  Number given = Number::none;
+  bool read = true;
   if (colon < kind.size()) {
     const char* const end = kind.data() + kind.size();
     const auto [rest, error] = std::from_chars(kind.data() + colon + 1, end, number);
-    if (error == std::errc() && rest == end && name == "scaled") return scaled_source(source, number);
-    const bool whole = error == std::errc() && rest == end && number == std::floor(number) && std::fabs(number) < 1e9;
-    if (whole && name == "noise") return noise_source(static_cast<std::int64_t>(number), seed);
-  } else if (name == "permuted") {
-    return permuted_source(source, seed);
+    read = error == std::errc() && rest == end;
+    given = number == std::floor(number) && std::fabs(number) < 1e9 ? Number::whole : Number::real;
+  }
+  if (read && found != std::end(kinds)) {
+    const bool real = found->number == Number::real && given != Number::none;
+    if (real || given == found->number) return found->make(source, number, seed);
   }
   throw ValueError(fmt::format(
       "useless_source: '{}'; permuted, noise:WIDTH and scaled:FACTOR are possible, such as noise:512", kind));

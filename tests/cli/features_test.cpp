@@ -47,6 +47,30 @@ TEST(Features, AreTheSourcesOfThePartThatIsAskedFor) {
   }
 }
 
+TEST(Features, AreThoseBehindANamedLayer) {
+  const Workplace place;
+  make_source(place);
+  const Device device = Device::cpu(1);
+  const data::Dataset train = data::load(glyphs, device).train;
+  const auto write = [&](const std::string& model) {
+    return place.run({"features", "--model", model, "--data", glyphs, "--threads", "1", "--out", "X.npy"});
+  };
+  for (const char* layer : {"conv1", "conv2"}) {
+    const Outcome outcome = write(std::string("source.safetensors?layer=") + layer);
+    ASSERT_EQ(outcome.code, 0) << outcome.errors;
+    auto loaded = layers::load_network(place.path("source.safetensors"), device);
+    const transfer::FrozenSource source(std::move(loaded.network), loaded.normalization, {}, Precision::f32, layer);
+    const Tensor want = source.features(train), written = io::read_npy(place.path("X.npy"), device);
+    ASSERT_EQ(written.shape(), want.shape());
+    EXPECT_EQ(written.to_vector<float>(), want.to_vector<float>());
+  }
+  const Outcome unknown = write("source.safetensors?layer=conv9");
+  EXPECT_NE(unknown.code, 0);
+  for (const char* part : {"conv9", "conv1", "conv2"}) {
+    EXPECT_NE(unknown.errors.find(part), std::string::npos) << unknown.errors;
+  }
+}
+
 TEST(Features, OfATableComeWithTheNamesOfItsClasses) {
   const Workplace place;
   place.write("trees.csv", "a,b,kind\n1,2,oak\n2,1,\"fir, old\"\n3,5,oak\n4,1,\"fir, old\"\n");

@@ -241,6 +241,9 @@ TEST(Reproduce, EveryStudyIsInTheHelpAndInTheDocuments) {
   std::string table = "| study | what it runs | parts | its own options |\n|---|---|---|---|\n";
   for (const studies::Study* study : studies::all()) table += table_row(*study);
   expect_table("docs/cli.md", table);
+  std::string names;
+  for (const studies::Study* study : studies::all()) names += (names.empty() ? "" : "|") + study->name;
+  expect_between("README.md", "\nrtl reproduce ", names, " [--full]");
   const Workplace place;
   for (const studies::Study* study : studies::all()) {
     const std::string help = place.run({"reproduce", study->name, "--help"}).output;

@@ -10,6 +10,7 @@
 #include "data/format.hpp"
 #include "data/format_options.hpp"
 #include "rtl/core/error.hpp"
+#include "support/documents.hpp"
 #include "support/paths.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -32,14 +33,14 @@ TEST(FormatList, HasEveryFile) {
 }
 
 TEST(FormatList, IsWhatTheHeaderAndTheReadmeTell) {
-  const std::string header = test::content_of(test::source_folder() + "/include/rtl/data/load.hpp");
-  const std::string readme = test::content_of(test::source_folder() + "/README.md");
+  Names forms;
   for (const Format* format : formats::all()) {
-    EXPECT_NE(header.find("/// | " + format->kind.form() + " | "), std::string::npos)
-        << "include/rtl/data/load.hpp should have a row of " << format->kind.form();
-    EXPECT_NE(readme.find("`" + format->kind.name + ":"), std::string::npos)
-        << "README.md should name " << format->kind.form() << " among the SPECs";
+    const SpecKind& kind = format->kind;
+    const std::string row = "/// | " + kind.form() + " | ";
+    test::expect_entry("include/rtl/data/load.hpp", "/// | ", row, row + kind.help + " |\n");
+    forms.push_back("`" + kind.form() + "`");
   }
+  test::expect_between("README.md", "A `SPEC` names a data set:\n", test::wrapped_list(forms, 0), ".\n");
 }
 
 void check_option(const SpecOption& option) {
@@ -134,13 +135,19 @@ TEST(StepList, HasEveryFileAndIsWhatTheHeaderTells) {
     files += entry.path().extension() == ".cpp" ? 1 : 0;
   }
   EXPECT_EQ(step_kinds().size(), files);
+  std::string table = "| step | what becomes of the columns |\n|---|---|\n";
   for (const StepKind* kind : step_kinds()) {
-    EXPECT_TRUE(header.find("/// - " + kind->name + ":") != std::string::npos ||
-                header.find("/// - " + kind->name + "[:") != std::string::npos)
-        << kind->name;
+    std::string begin = "/// - " + kind->name;
+    begin += header.find("\n" + begin + "[:") != std::string::npos   ? "[:"
+             : header.find("\n" + begin + ":K") != std::string::npos ? ":K"
+                                                                     : ": ";
+    test::expect_entry("include/rtl/data/preprocessing.hpp", "/// - ", begin, begin + kind->help + ".\n");
+    table += fmt::format("| `{}` | {} |\n", kind->name, kind->help);
     EXPECT_GE(kind->help.size(), 10u);
+    EXPECT_EQ(kind->help.find('|'), std::string::npos) << "it stands in a table";
     EXPECT_NO_THROW(check_step(kind->name));
   }
+  test::expect_table("docs/cli.md", table);
   EXPECT_THROW(check_step("nothing"), ValueError);
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "support/devices.hpp"
+#include "support/elementwise_cases.hpp"
 #include "support/kernel_case.hpp"
 
 namespace rtl::test {
@@ -15,58 +16,22 @@ namespace {
 using kernels::BinaryOp;
 using kernels::UnaryOp;
 
-struct UnaryFacts {
-  UnaryOp op;
-  const char* name;
-  long double (*exact)(long double);
-  double low, high;
-  /// Two a unit in the last place: CUDA's table of its mathematical functions gives 1 for expf and logf, 2 for tanhf;
-  /// sigmoid adds an addition and a division.
-  double roundoffs;
-};
-
-long double exact_sigmoid(long double x) { return 1 / (1 + std::exp(-x)); }
-long double exact_gelu(long double x) { return x * std::erfc(-x * std::sqrt(0.5L)) / 2; }
-long double exact_gelu_tanh(long double x) {
-  return x * exact_sigmoid(1.5957691216057307117597842397375L * (x + 0.044715L * x * x * x));
-}
-
-const UnaryFacts unary_facts[] = {
-    {UnaryOp::copy, "copy", [](long double x) { return x; }, -3, 3, 0},
-    {UnaryOp::negate, "negate", [](long double x) { return -x; }, -3, 3, 0},
-    {UnaryOp::absolute, "absolute", [](long double x) { return std::fabs(x); }, -3, 3, 0},
-    {UnaryOp::exp, "exp", [](long double x) { return std::exp(x); }, -30, 30, 4},
-    {UnaryOp::log, "log", [](long double x) { return std::log(x); }, 1e-3, 30, 4},
-    {UnaryOp::sqrt, "sqrt", [](long double x) { return std::sqrt(x); }, 0, 30, 1},
-    {UnaryOp::square, "square", [](long double x) { return x * x; }, -3, 3, 1},
-    {UnaryOp::reciprocal, "reciprocal", [](long double x) { return 1 / x; }, 0.1, 30, 1},
-    {UnaryOp::relu, "relu", [](long double x) { return x > 0 ? x : 0; }, -3, 3, 0},
-    {UnaryOp::sigmoid, "sigmoid", [](long double x) { return 1 / (1 + std::exp(-x)); }, -30, 30, 6},
-    {UnaryOp::tanh, "tanh", [](long double x) { return std::tanh(x); }, -3, 3, 4},
-    // The tails are exp of rounded numbers of some units.
-    // At -4 erfc multiplies the two roundings of its argument by 16.
-    {UnaryOp::gelu, "gelu", exact_gelu, -4, 6, 36},
-    {UnaryOp::gelu_tanh, "gelu_tanh", exact_gelu_tanh, -3, 6, 32},
-    {UnaryOp::silu, "silu", [](long double x) { return x * exact_sigmoid(x); }, -20, 20, 8},
-    {UnaryOp::relu6, "relu6", [](long double x) { return x < 0   ? 0
-                                                         : x > 6 ? 6
-                                                                 : x; }, -9, 9, 0},
-};
-
 Reals map(const Reals& x, long double (*f)(long double)) {
   Reals y(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) y[i] = f(x[i]);
   return y;
 }
 
-KernelCase unary_case(const UnaryFacts& facts, const Shape& shape, const std::string& label, Random& random) {
+KernelCase unary_case(const UnaryCase& facts, const Shape& shape, const std::string& label, Random& random) {
   KernelCase c;
   c.label = std::string(facts.name) + label;
-  c.inputs = {{"x", shape, random.uniform(shape, facts.low, facts.high)}};
+  c.inputs = {{"x", shape, random.uniform(shape, facts.inputs.low, facts.inputs.high)}};
   c.outputs = {{"y", shape, facts.roundoffs}};
   c.outputs[0].roundoffs_bf16 = rounded_once_unless_exact(facts.roundoffs);
   c.dtypes = activation_dtypes;
-  c.run = [op = facts.op](const Device& device, auto& in, auto& out) { kernels::unary(device, op, in[0], out[0]); };
+  c.run = [op = unary_op(facts.name)](const Device& device, auto& in, auto& out) {
+    kernels::unary(device, op, in[0], out[0]);
+  };
   c.reference = [exact = facts.exact](auto& in, auto&) { return std::vector<Expected>{{map(in[0], exact)}}; };
   c.in_place = {{0, 0}};
   return c;
@@ -74,32 +39,31 @@ KernelCase unary_case(const UnaryFacts& facts, const Shape& shape, const std::st
 
 const bool unary_registered = register_cases("unary", [](Random& random) {
   std::vector<KernelCase> cases;
-  for (const UnaryFacts& facts : unary_facts) {
-    cases.push_back(unary_case(facts, {33}, "", random));
-  }
+  for (const UnaryCase& facts : unary_cases) cases.push_back(unary_case(facts, {33}, "", random));
+  const UnaryCase& relu = case_of(unary_cases, "relu");
   for (const std::int64_t size : odd_sizes) {
-    cases.push_back(unary_case(unary_facts[8], {size}, fmt::format("_{}", size), random));
+    cases.push_back(unary_case(relu, {size}, fmt::format("_{}", size), random));
   }
-  cases.push_back(unary_case(unary_facts[8], {2, 0, 3}, "_empty", random));
-  cases.push_back(unary_case(unary_facts[8], {130, 150}, "_shared_by_threads", random));
-  cases.push_back(unary_case(unary_facts[0], {}, "_scalar", random));
+  cases.push_back(unary_case(relu, {2, 0, 3}, "_empty", random));
+  cases.push_back(unary_case(relu, {130, 150}, "_shared_by_threads", random));
 
   // Far tails and what is no number, in the middle of ordinary ones; 2000 overflows every dtype.
-  for (const std::size_t fact : {std::size_t{3}, std::size_t{9}}) {
-    KernelCase extremes = unary_case(unary_facts[fact], {100}, "_extremes", random);
+  for (const char* name : {"exp", "sigmoid"}) {
+    const UnaryCase& facts = case_of(unary_cases, name);
+    KernelCase extremes = unary_case(facts, {100}, "_extremes", random);
     const Reals odd = {NAN, INFINITY, -INFINITY, 2000, -2000, -87.2L, -90, -103.5L, -708.5L, -740, 0, -0.0L};
     for (std::size_t i = 0; i < odd.size(); ++i) extremes.inputs[0].values[20 + 5 * i] = odd[i];
-    extremes.reference = [exact = unary_facts[fact].exact, fact](auto& in, auto&) {
+    extremes.reference = [exact = facts.exact](auto& in, auto&) {
       Reals y = map(in[0], exact);
       for (std::size_t i = 0; i < y.size(); ++i) {
-        if (fact == 3 && in[0][i] > 1000) y[i] = INFINITY;
+        if (y[i] > 1 && in[0][i] > 1000) y[i] = INFINITY;
       }
       return std::vector<Expected>{{y}};
     };
     cases.push_back(extremes);
   }
 
-  KernelCase strided = unary_case(unary_facts[1], {5, 7, 3}, "_permuted", random);
+  KernelCase strided = unary_case(case_of(unary_cases, "negate"), {5, 7, 3}, "_permuted", random);
   strided.in_place.clear();
   strided.outputs[0].shape = {3, 5, 7};
   strided.run = [](const Device& device, auto& in, auto& out) {
@@ -114,7 +78,10 @@ const bool unary_registered = register_cases("unary", [](Random& random) {
   };
   cases.push_back(strided);
 
-  KernelCase into = unary_case(unary_facts[0], {4, 5}, "_into_slice", random);
+  const UnaryCase copy{"copy", [](Real x) { return x; }, nullptr, 0};
+  cases.push_back(unary_case(copy, {33}, "", random));
+  cases.push_back(unary_case(copy, {}, "_scalar", random));
+  KernelCase into = unary_case(copy, {4, 5}, "_into_slice", random);
   into.in_place.clear();
   into.outputs[0] = {"y", {4, 9}, 0, 0, random.normal({4, 9})};
   into.run = [](const Device& device, auto& in, auto& out) {
@@ -129,47 +96,8 @@ const bool unary_registered = register_cases("unary", [](Random& random) {
   return cases;
 });
 
-struct BinaryFacts {
-  BinaryOp op;
-  const char* name;
-  long double (*exact)(long double, long double);
-  double roundoffs;
-  bool of_second = false;  ///< errors are relative to 1.13 times the second operand, not to the result
-};
-
-const BinaryFacts binary_facts[] = {
-    {BinaryOp::add, "add", [](long double a, long double b) { return a + b; }, 1},
-    {BinaryOp::subtract, "subtract", [](long double a, long double b) { return a - b; }, 1},
-    {BinaryOp::multiply, "multiply", [](long double a, long double b) { return a * b; }, 1},
-    {BinaryOp::divide, "divide", [](long double a, long double b) { return a / b; }, 1},
-    {BinaryOp::maximum, "maximum", [](long double a, long double b) { return a > b ? a : b; }, 0},
-    {BinaryOp::minimum, "minimum", [](long double a, long double b) { return a < b ? a : b; }, 0},
-    {BinaryOp::greater_equal, "greater_equal", [](long double a, long double b) { return a >= b ? 1.0L : 0.0L; }, 0},
-    // Slopes are sums that may nearly cancel: in units of the largest, 1.13.
-    {BinaryOp::gelu_backward, "gelu_backward",
-     [](long double x, long double dy) {
-       const long double density = std::exp(-x * x / 2) * 0.39894228040143267793994605993438L;
-       return dy * (std::erfc(-x * std::sqrt(0.5L)) / 2 + x * density);
-     },
-     8, true},
-    {BinaryOp::gelu_tanh_backward, "gelu_tanh_backward",
-     [](long double x, long double dy) {
-       const long double slope = 1.5957691216057307117597842397375L;
-       const long double s = exact_sigmoid(slope * (x + 0.044715L * x * x * x));
-       return dy * (s + x * s * (1 - s) * slope * (1 + 3 * 0.044715L * x * x));
-     },
-     32, true},
-    {BinaryOp::silu_backward, "silu_backward",
-     [](long double x, long double dy) {
-       const long double s = exact_sigmoid(x);
-       return dy * s * (1 + x * (1 - s));
-     },
-     8, true},
-    {BinaryOp::swiglu, "swiglu", [](long double gate, long double x) { return gate * exact_sigmoid(gate) * x; }, 9},
-};
-
 /// y [rows, columns] = op(a, b) with a and b of the given shapes, each [rows or 1, columns or 1] or [columns].
-KernelCase binary_case(const BinaryFacts& facts, const Shape& a, const Shape& b, const Shape& y,
+KernelCase binary_case(const BinaryCase& facts, const Shape& a, const Shape& b, const Shape& y,
                        const std::string& label, Random& random) {
   KernelCase c;
   c.label = std::string(facts.name) + label;
@@ -177,7 +105,7 @@ KernelCase binary_case(const BinaryFacts& facts, const Shape& a, const Shape& b,
   c.outputs = {{"y", y, facts.roundoffs}};
   c.outputs[0].roundoffs_bf16 = rounded_once_unless_exact(facts.roundoffs);
   c.dtypes = activation_dtypes;
-  c.run = [op = facts.op](const Device& device, auto& in, auto& out) {
+  c.run = [op = binary_op(facts.name)](const Device& device, auto& in, auto& out) {
     kernels::binary(device, op, in[0], in[1], out[0]);
   };
   const std::int64_t columns = y.rank() > 0 ? y[-1] : 1;
@@ -201,19 +129,21 @@ KernelCase binary_case(const BinaryFacts& facts, const Shape& a, const Shape& b,
 
 const bool binary_registered = register_cases("binary", [](Random& random) {
   std::vector<KernelCase> cases;
-  for (const BinaryFacts& facts : binary_facts) cases.push_back(binary_case(facts, {33}, {33}, {33}, "", random));
+  for (const BinaryCase& facts : binary_cases) cases.push_back(binary_case(facts, {33}, {33}, {33}, "", random));
+  const BinaryCase &add = case_of(binary_cases, "add"), &multiply = case_of(binary_cases, "multiply");
   for (const std::int64_t size : odd_sizes) {
-    cases.push_back(binary_case(binary_facts[0], {3, size}, {size}, {3, size}, fmt::format("_row_{}", size), random));
-    cases.push_back(binary_case(binary_facts[3], {size, 1}, {1, 7}, {size, 7}, fmt::format("_outer_{}", size), random));
+    cases.push_back(binary_case(add, {3, size}, {size}, {3, size}, fmt::format("_row_{}", size), random));
+    cases.push_back(binary_case(case_of(binary_cases, "divide"), {size, 1}, {1, 7}, {size, 7},
+                                fmt::format("_outer_{}", size), random));
   }
-  cases.push_back(binary_case(binary_facts[2], {31, 33}, {}, {31, 33}, "_by_scalar", random));
-  cases.push_back(binary_case(binary_facts[1], {}, {5, 3}, {5, 3}, "_from_scalar", random));
-  cases.push_back(binary_case(binary_facts[0], {0, 3}, {3}, {0, 3}, "_empty", random));
-  cases.push_back(binary_case(binary_facts[2], {150, 131}, {150, 1}, {150, 131}, "_shared_by_threads", random));
+  cases.push_back(binary_case(multiply, {31, 33}, {}, {31, 33}, "_by_scalar", random));
+  cases.push_back(binary_case(case_of(binary_cases, "subtract"), {}, {5, 3}, {5, 3}, "_from_scalar", random));
+  cases.push_back(binary_case(add, {0, 3}, {3}, {0, 3}, "_empty", random));
+  cases.push_back(binary_case(multiply, {150, 131}, {150, 1}, {150, 131}, "_shared_by_threads", random));
   // Activations have rows of vectors of their own.
-  for (std::size_t fact = 7; fact < std::size(binary_facts); ++fact) {
-    cases.push_back(binary_case(binary_facts[fact], {31, 33}, {31, 33}, {31, 33}, "_rows", random));
-    cases.push_back(binary_case(binary_facts[fact], {31, 1}, {1, 33}, {31, 33}, "_outer", random));
+  for (const BinaryCase& facts : binary_cases) {
+    cases.push_back(binary_case(facts, {31, 33}, {31, 33}, {31, 33}, "_rows", random));
+    cases.push_back(binary_case(facts, {31, 1}, {1, 33}, {31, 33}, "_broadcast", random));
   }
   return cases;
 });
@@ -418,7 +348,7 @@ TEST(Pointwise, Bfloat16GivesWhatF32GivesForEveryValueRoundedOnce) {
     const Tensor x = Tensor::from(narrow, shape, device), z = Tensor::from(other, shape, device);
     const Tensor x_wide = Tensor::from(wide, shape, device), z_wide = Tensor::from(other_wide, shape, device);
     Tensor y(shape, DType::bf16, device), y_wide(shape, DType::f32, device);
-    const auto expect_same = [&](const char* name) {
+    const auto expect_same = [&](std::string_view name) {
       const std::vector<bfloat16> got = y.to_vector<bfloat16>();
       const std::vector<float> wanted = y_wide.to_vector<float>();
       for (std::size_t i = 0; i < got.size(); ++i) {
@@ -428,14 +358,14 @@ TEST(Pointwise, Bfloat16GivesWhatF32GivesForEveryValueRoundedOnce) {
         ASSERT_TRUE(same) << name << " of " << wide[i] << ", " << other_wide[i] << ": " << value << ", not " << rounded;
       }
     };
-    for (const UnaryFacts& facts : unary_facts) {
-      kernels::unary(device, facts.op, x, y);
-      kernels::unary(device, facts.op, x_wide, y_wide);
+    for (const UnaryCase& facts : unary_cases) {
+      kernels::unary(device, unary_op(facts.name), x, y);
+      kernels::unary(device, unary_op(facts.name), x_wide, y_wide);
       expect_same(facts.name);
     }
-    for (const BinaryFacts& facts : binary_facts) {
-      kernels::binary(device, facts.op, x, z, y);
-      kernels::binary(device, facts.op, x_wide, z_wide, y_wide);
+    for (const BinaryCase& facts : binary_cases) {
+      kernels::binary(device, binary_op(facts.name), x, z, y);
+      kernels::binary(device, binary_op(facts.name), x_wide, z_wide, y_wide);
       expect_same(facts.name);
     }
     kernels::relu_backward(device, x, z, y);

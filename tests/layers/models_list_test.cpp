@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -16,6 +14,7 @@
 #include "rtl/layers/models.hpp"
 #include "rtl/optim/optimizer.hpp"
 #include "support/devices.hpp"
+#include "support/documents.hpp"
 #include "support/paths.hpp"
 #include "support/random_tensor.hpp"
 #include "support/recorded.hpp"
@@ -23,11 +22,6 @@
 
 namespace rtl::layers {
 namespace {
-
-std::string text_of(const std::string& file) {
-  std::ifstream stream(test::source_folder() + "/" + file);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 TEST(ModelsList, HasEveryFile) {
   std::set<std::string> files, listed;
@@ -40,14 +34,18 @@ TEST(ModelsList, HasEveryFile) {
 }
 
 TEST(ModelsList, IsWhatTheDocumentsSay) {
-  const std::string header = text_of("include/rtl/layers/models.hpp"), readme = text_of("README.md");
+  const std::string header = "include/rtl/layers/models.hpp";
+  std::vector<std::string> descriptions;
   for (const Model* model : architectures::built_in()) {
     EXPECT_GE(model->help.size(), 10U) << model->name;
     EXPECT_EQ(find_architecture(model->name), model);
-    EXPECT_NE(header.find("`" + model->description() + "`"), std::string::npos) << model->description();
-    EXPECT_NE(header.find(model->help), std::string::npos) << model->help;
-    EXPECT_NE(readme.find("`" + model->description() + "`"), std::string::npos) << model->description();
+    const std::string begin = "// * `" + model->description() + "`:";
+    test::expect_entry(header, "// * `", begin, fmt::format("{}\n//   {}.\n", begin, model->help));
+    EXPECT_NE(test::document(header).find(model->help), std::string::npos) << model->help;
+    descriptions.push_back("`" + model->description() + "`");
   }
+  const std::string before = "Its networks are ";
+  test::expect_between("README.md", before, test::wrapped_list(descriptions, before.size()), ";\na program");
 }
 
 /// A network as a program adds it. The first word of its tensors' names is one that readers of checkpoints take off.

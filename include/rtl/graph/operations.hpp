@@ -27,35 +27,13 @@ namespace rtl::graph {
 
 // ---- elementwise, with NumPy broadcasting ----
 
-Value add(const Value& a, const Value& b);
-Value subtract(const Value& a, const Value& b);
-Value multiply(const Value& a, const Value& b);
-Value divide(const Value& a, const Value& b);
-/// The gradient goes to the larger operand; to `a` where they are equal.
-Value maximum(const Value& a, const Value& b);
-Value minimum(const Value& a, const Value& b);
-/// 1 where a >= b, else 0, in the operands' dtype. Gradient zero.
-Value greater_equal(const Value& a, const Value& b);
+// The functions of rtl/kernels/elementwise_functions.inc, whose rows say what each computes: add(a, b), subtract,
+// multiply, divide, maximum, minimum, greater_equal, swiglu; negate(x), absolute, exp, log, sqrt, square, reciprocal;
+// the activations relu(x), relu6, sigmoid, tanh, gelu, gelu_tanh, silu; and what else has a row there.
+#define RTL_UNARY(name, value, gradient) Value name(const Value& x);
+#define RTL_BINARY(name, value, gradient_a, gradient_b) Value name(const Value& a, const Value& b);
+#include "rtl/kernels/elementwise_functions.inc"
 
-Value negate(const Value& x);
-Value absolute(const Value& x);
-Value exp(const Value& x);
-Value log(const Value& x);
-Value sqrt(const Value& x);
-Value square(const Value& x);
-Value reciprocal(const Value& x);
-Value relu(const Value& x);
-/// min(max(x, 0), 6).
-Value relu6(const Value& x);
-Value sigmoid(const Value& x);
-Value tanh(const Value& x);
-/// x times the probability of a standard normal variable below x; gelu_tanh is its approximation by tanh.
-Value gelu(const Value& x);
-Value gelu_tanh(const Value& x);
-/// x sigmoid(x).
-Value silu(const Value& x);
-/// silu(gate) x.
-Value swiglu(const Value& gate, const Value& x);
 /// factor * x.
 Value scale(const Value& x, double factor);
 /// dy where y > 0, else 0: the gradient of y = relu(x).

@@ -9,39 +9,17 @@
 
 namespace rtl::kernels {
 
-/// gelu is x times the probability of a standard normal variable below x (Hendrycks and Gimpel 2016), gelu_tanh the
-/// approximation x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), silu x sigmoid(x).
+/// The functions of one operand: copy, and the rows RTL_UNARY of rtl/kernels/elementwise_functions.inc.
 enum class UnaryOp : std::uint8_t {
   copy,
-  negate,
-  absolute,
-  exp,
-  log,
-  sqrt,
-  square,
-  reciprocal,
-  relu,
-  sigmoid,
-  tanh,
-  gelu,
-  gelu_tanh,
-  silu,
-  relu6
+#define RTL_UNARY(name, value, gradient) name,
+#include "rtl/kernels/elementwise_functions.inc"
 };
-/// greater_equal gives 1 or 0 in the operands' dtype. The backward ones are of x and dy: dy f'(x). swiglu is silu(a) b
-/// (Shazeer 2020).
+
+/// The functions of two operands, the rows RTL_BINARY.
 enum class BinaryOp : std::uint8_t {
-  add,
-  subtract,
-  multiply,
-  divide,
-  maximum,
-  minimum,
-  greater_equal,
-  gelu_backward,
-  gelu_tanh_backward,
-  silu_backward,
-  swiglu
+#define RTL_BINARY(name, value, gradient_a, gradient_b) name,
+#include "rtl/kernels/elementwise_functions.inc"
 };
 
 /// y = op(x). x broadcasts to y's shape. Throws ShapeError, DTypeError, DeviceError.

@@ -8,6 +8,7 @@
 #include <optional>
 #include <system_error>
 
+#include "core/by_name.hpp"
 #include "core/joined.hpp"
 #include "data/assemble.hpp"
 #include "data/format.hpp"
@@ -39,7 +40,7 @@ std::vector<std::string> list_folders(const std::string& folder) {
 bool is_picture(const std::string& name) {
   std::string ending = fs::path(name).extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+  return is_one_of(ending, {".png", ".jpg", ".jpeg"});
 }
 
 /// The folder of a part, if there are folders for parts.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/by_name.hpp"
 #include "data/array_labels.hpp"
 #include "data/assemble.hpp"
 #include "data/format.hpp"
@@ -103,11 +104,8 @@ class Loader {
   }
 
   TextFileOptions file_options() const {
-    const std::string separator = spec_.text("separator");
     return {.label = spec_.text("label", spec_.has("text") ? "" : "detect"),
-            .separator = separator == "tab"     ? '\t'
-                         : separator == "blank" ? ' '
-                                                : '\0',
+            .separator = by_name<char>(spec_.text("separator"), {{"tab", '\t'}, {"blank", ' '}}, '\0'),
             .column = spec_.text("text")};
   }
 
@@ -197,12 +195,13 @@ TrainTest load(const Spec& spec, const Device& host) { return load_encoded(spec,
 
 std::string fault(const Spec& spec) {
   const std::string encode = spec.text("encode");
-  if (encode == "glove" && !spec.has("vectors")) return "encode=glove needs the vectors of words: vectors=FILE";
-  if (!encode.empty() && encode != "glove" && spec.has("vectors")) return "vectors= are for encode=glove";
-  if (spec.text("sparse") == "yes" && encode != "bag" && encode != "tfidf") {
+  const bool glove = encode == "glove";
+  if (glove && !spec.has("vectors")) return "encode=glove needs the vectors of words: vectors=FILE";
+  if (!encode.empty() && !glove && spec.has("vectors")) return "vectors= are for encode=glove";
+  if (spec.text("sparse") == "yes" && !is_one_of(encode, {"bag", "tfidf"})) {
     return "sparse=yes is for encode=bag and encode=tfidf";
   }
-  if (!encode.empty() && encode != "tokens" && spec.has("tokenizer")) return "tokenizer= is for encode=tokens";
+  if (!is_one_of(encode, {"", "tokens"}) && spec.has("tokenizer")) return "tokenizer= is for encode=tokens";
   const bool labels = spec.text("label") != "none";
   if (spec.files().size() < 2 && !labels) return fault_of_labels(spec, false, "label=first or label=last");
   const std::string fault = fault_of_labels(spec, true, "");

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <string_view>
+#include <utility>
 
 #include "data/steps.hpp"
 #include "data/text_table.hpp"
@@ -37,6 +40,18 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : values[half - 1] + (values[half] - values[half - 1]) / 2;
 }
 
+/// What may fill missing numbers; missing categories are filled by "frequent" alone.
+constexpr std::pair<std::string_view, double (*)(std::vector<double>)> rules[] = {
+    {"median", median},
+    {"mean", [](std::vector<double> known) { return mean_of(known); }},
+    {"frequent", [](std::vector<double> known) { return most_frequent(known); }}};
+
+const auto* rule_of(const std::string& by) {
+  const auto* const found =
+      std::find_if(std::begin(rules), std::end(rules), [&](const auto& rule) { return rule.first == by; });
+  return found == std::end(rules) ? nullptr : found;
+}
+
 Fill fit_column(const Column& column, const std::string& by) {
   Fill fill;
   if (column.text) {
@@ -55,9 +70,7 @@ Fill fit_column(const Column& column, const std::string& by) {
   }
   fill.gaps = static_cast<std::int64_t>(column.numbers.size() - known.size());
   fill.known = static_cast<std::int64_t>(known.size());
-  if (!known.empty()) {
-    fill.number = by == "mean" ? mean_of(known) : by == "median" ? median(std::move(known)) : most_frequent(known);
-  }
+  if (!known.empty()) fill.number = rule_of(by)->second(std::move(known));
   return fill;
 }
 
@@ -132,8 +145,8 @@ std::unique_ptr<PreprocessingStep> fit(const std::string& argument, const Column
   const std::string more = argument.size() > by.size() ? argument.substr(by.size() + 1) : "";
   bool indicator = more == "indicator";
   if (by == "indicator" && more.empty()) indicator = true, by.clear();
-  if (by.empty()) by = "median";
-  if ((by != "median" && by != "mean" && by != "frequent") || (!more.empty() && more != "indicator")) {
+  if (by.empty()) by = rules[0].first;
+  if (rule_of(by) == nullptr || (!more.empty() && more != "indicator")) {
     throw ValueError(
         fmt::format("impute:{}: it is impute, impute:median, impute:mean or impute:frequent, and may end "
                     "in :indicator",
@@ -170,7 +183,11 @@ std::unique_ptr<PreprocessingStep> read(const std::string& file, const std::stri
 
 const StepKind& impute() {
   static const StepKind kind{
-      "impute", "fills what is missing by the training rows' median, mean or most frequent value", fit, read};
+      "impute",
+      "missing numbers become the column's median in the training rows, or as `impute:mean` and `impute:frequent` say, "
+      "missing categories one of their own, `missing` (or the most frequent one); with `:indicator` behind it a column "
+      "of 0 and 1, `NAME=missing`, stands beside each column with gaps",
+      fit, read};
   return kind;
 }
 

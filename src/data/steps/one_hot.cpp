@@ -133,7 +133,10 @@ std::unique_ptr<PreprocessingStep> read(const std::string& file, const std::stri
 }  // namespace
 
 const StepKind& one_hot() {
-  static const StepKind kind{"one-hot", "columns of 0 and 1 in place of categories", fit, read};
+  static const StepKind kind{"one-hot",
+                             "categories become columns of 0 and 1, one a category of the training rows; more than N "
+                             "of `one-hot:N` (1000) are refused",
+                             fit, read};
   return kind;
 }
 

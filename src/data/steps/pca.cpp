@@ -151,7 +151,8 @@ std::unique_ptr<PreprocessingStep> read(const std::string& file, const std::stri
 }  // namespace
 
 const StepKind& pca() {
-  static const StepKind kind{"pca", "the first principal components of the training rows", fit, read};
+  static const StepKind kind{"pca", "the first K principal components of the training rows, as `pca:K` says", fit,
+                             read};
   return kind;
 }
 

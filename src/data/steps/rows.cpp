@@ -78,7 +78,10 @@ std::unique_ptr<PreprocessingStep> read(const std::string& file, const std::stri
 }  // namespace
 
 const StepKind& rows() {
-  static const StepKind kind{"rows", "scales every row of counts to one sum", fit, read};
+  static const StepKind kind{"rows",
+                             "every row is scaled to one sum, T of `rows:T`, or else the median of the training rows': "
+                             "counts lose what was counted in each",
+                             fit, read};
   return kind;
 }
 

@@ -69,7 +69,10 @@ std::unique_ptr<PreprocessingStep> read(const std::string& file, const std::stri
 }  // namespace
 
 const StepKind& standardize() {
-  static const StepKind kind{"standardize", "(x - mean) / deviation of the training rows", fit, read};
+  static const StepKind kind{"standardize",
+                             "(x - mean) / deviation of the training rows. Networks do that by themselves "
+                             "(`--normalize`); `ridge-probe` and `safe` too",
+                             fit, read};
   return kind;
 }
 

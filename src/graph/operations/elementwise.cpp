@@ -1,5 +1,6 @@
-// Elementwise operations: tables with a row for each function, its kernel and its gradient.
-#include <array>
+// Elementwise operations: the functions of rtl/kernels/elementwise_functions.inc, each with its kernel and its
+// gradient, and others that take more than operands.
+#include <algorithm>
 
 #include "graph/operations/recognise.hpp"
 #include "graph/operations/support.hpp"
@@ -10,90 +11,21 @@ namespace {
 using kernels::BinaryOp;
 using kernels::UnaryOp;
 
-/// An elementwise function of one operand: its kernel, and its gradient from operand x, result y and dy.
-struct UnaryRow {
-  UnaryOp op;
-  std::string_view name;
-  Value (*gradient)(const Value& x, const Value& y, const Value& dy);
-};
-
-Value sign(const Value& x) {
-  const Value zero = fill(x.graph(), 0, {1}, x.dtype());
-  return subtract(greater_equal(x, zero), greater_equal(zero, x));
-}
-Value one_minus(const Value& x) { return subtract(fill(x.graph(), 1, {1}, x.dtype()), x); }
-
-/// dy where 0 < y < 6.
-Value relu6_gradient(const Value& /*x*/, const Value& y, const Value& dy) {
-  return relu_backward(y, relu_backward(subtract(fill(y.graph(), 6, {1}, y.dtype()), y), dy));
-}
-
 using V = const Value&;
-Value gelu_backward(V x, V dy);
-Value gelu_tanh_backward(V x, V dy);
-Value silu_backward(V x, V dy);
-
-constexpr std::array unary_rows = {
-    UnaryRow{UnaryOp::negate, "negate", [](V, V, V dy) { return negate(dy); }},
-    UnaryRow{UnaryOp::absolute, "absolute", [](V x, V, V dy) { return multiply(dy, sign(x)); }},
-    UnaryRow{UnaryOp::exp, "exp", [](V, V y, V dy) { return multiply(dy, y); }},
-    UnaryRow{UnaryOp::log, "log", [](V x, V, V dy) { return divide(dy, x); }},
-    UnaryRow{UnaryOp::sqrt, "sqrt", [](V, V y, V dy) { return divide(scale(dy, 0.5), y); }},
-    UnaryRow{UnaryOp::square, "square", [](V x, V, V dy) { return scale(multiply(dy, x), 2); }},
-    UnaryRow{UnaryOp::reciprocal, "reciprocal", [](V, V y, V dy) { return negate(multiply(dy, square(y))); }},
-    UnaryRow{UnaryOp::relu, "relu", [](V, V y, V dy) { return relu_backward(y, dy); }},
-    UnaryRow{UnaryOp::sigmoid, "sigmoid", [](V, V y, V dy) { return multiply(dy, multiply(y, one_minus(y))); }},
-    UnaryRow{UnaryOp::relu6, "relu6", relu6_gradient},
-    UnaryRow{UnaryOp::tanh, "tanh", [](V, V y, V dy) { return multiply(dy, one_minus(square(y))); }},
-    UnaryRow{UnaryOp::gelu, "gelu", [](V x, V, V dy) { return gelu_backward(x, dy); }},
-    UnaryRow{UnaryOp::gelu_tanh, "gelu_tanh", [](V x, V, V dy) { return gelu_tanh_backward(x, dy); }},
-    UnaryRow{UnaryOp::silu, "silu", [](V x, V, V dy) { return silu_backward(x, dy); }},
-};
-
-const UnaryRow& row_of(UnaryOp op) {
-  return *std::find_if(unary_rows.begin(), unary_rows.end(), [op](const UnaryRow& row) { return row.op == op; });
-}
-
-class Elementwise : public Operation {
- public:
-  bool may_overwrite(std::size_t, std::size_t) const override { return true; }
-  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) const override {
-    int rank = 0;
-    for (const Value& operand : operands) rank = std::max(rank, operand.rank());
-    return broadcasts_with_replicas(operands, replicated, rank);
-  }
-};
-
-class Unary final : public Elementwise {
- public:
-  explicit Unary(UnaryOp op) : row_(row_of(op)) {}
-  UnaryOp op() const noexcept { return row_.op; }
-  std::string_view name() const noexcept override { return row_.name; }
-  std::vector<Type> infer(std::span<const Value> operands) const override {
-    check_activations(name(), operands);
-    return {operands[0].type()};
-  }
-  void run(const Call& call) const override { kernels::unary(call.device(), row_.op, call.in(0), call.out(0)); }
-  void gradient(GradientCall& call) const override {
-    call.give(0, row_.gradient(call.operand(0), call.result(), call.gradient()));
-  }
-  double flops(std::span<const Value> operands) const override {
-    return static_cast<double>(operands[0].shape().count());
-  }
-
- private:
-  const UnaryRow& row_;
-};
-
-struct BinaryRow {
-  BinaryOp op;
-  std::string_view name;
-  Value (*gradient_a)(const Value& a, const Value& b, const Value& y, const Value& dy);
-  Value (*gradient_b)(const Value& a, const Value& b, const Value& y, const Value& dy);
-};
 
 Value zero_like(V x) { return scale(x, 0); }
 Value plus_number(V x, double number) { return add(x, fill(x.graph(), number, {1}, x.dtype())); }
+Value one_minus(V x) { return subtract(fill(x.graph(), 1, {1}, x.dtype()), x); }
+
+Value sign(V x) {
+  const Value zero = fill(x.graph(), 0, {1}, x.dtype());
+  return subtract(greater_equal(x, zero), greater_equal(zero, x));
+}
+
+/// dy where 0 < y < 6.
+Value relu6_gradient(V y, V dy) {
+  return relu_backward(y, relu_backward(subtract(fill(y.graph(), 6, {1}, y.dtype()), y), dy));
+}
 
 /// f'' of exact GELU: (2 - x^2) times the normal density.
 Value gelu_curvature(V x) {
@@ -117,37 +49,72 @@ Value gelu_tanh_curvature(V x) {
   return multiply(multiply(s, one_minus(s)), add(scale(first, 2), multiply(x, add(second, bend))));
 }
 
-constexpr std::array binary_rows = {
-    BinaryRow{BinaryOp::add, "add", [](V, V, V, V dy) { return dy; }, [](V, V, V, V dy) { return dy; }},
-    BinaryRow{BinaryOp::subtract, "subtract", [](V, V, V, V dy) { return dy; },
-              [](V, V, V, V dy) { return negate(dy); }},
-    BinaryRow{BinaryOp::multiply, "multiply", [](V, V b, V, V dy) { return multiply(dy, b); },
-              [](V a, V, V, V dy) { return multiply(dy, a); }},
-    BinaryRow{BinaryOp::divide, "divide", [](V, V b, V, V dy) { return divide(dy, b); },
-              [](V, V b, V y, V dy) { return negate(multiply(dy, divide(y, b))); }},
-    BinaryRow{BinaryOp::maximum, "maximum", [](V a, V b, V, V dy) { return multiply(dy, greater_equal(a, b)); },
-              [](V a, V b, V, V dy) { return multiply(dy, one_minus(greater_equal(a, b))); }},
-    BinaryRow{BinaryOp::minimum, "minimum", [](V a, V b, V, V dy) { return multiply(dy, greater_equal(b, a)); },
-              [](V a, V b, V, V dy) { return multiply(dy, one_minus(greater_equal(b, a))); }},
-    BinaryRow{BinaryOp::greater_equal, "greater_equal", [](V, V, V, V dy) { return zero_like(dy); },
-              [](V, V, V, V dy) { return zero_like(dy); }},
-    BinaryRow{BinaryOp::gelu_backward, "gelu_backward",
-              [](V x, V g, V, V dy) { return multiply(multiply(dy, g), gelu_curvature(x)); },
-              [](V x, V, V, V dy) { return gelu_backward(x, dy); }},
-    BinaryRow{BinaryOp::gelu_tanh_backward, "gelu_tanh_backward",
-              [](V x, V g, V, V dy) { return multiply(multiply(dy, g), gelu_tanh_curvature(x)); },
-              [](V x, V, V, V dy) { return gelu_tanh_backward(x, dy); }},
-    BinaryRow{BinaryOp::silu_backward, "silu_backward",
-              [](V x, V g, V, V dy) { return multiply(multiply(dy, g), silu_curvature(x)); },
-              [](V x, V, V, V dy) { return silu_backward(x, dy); }},
-    BinaryRow{BinaryOp::swiglu, "swiglu", [](V gate, V x, V, V dy) { return silu_backward(gate, multiply(dy, x)); },
-              [](V gate, V, V, V dy) { return swiglu(gate, dy); }},
+/// An elementwise function of one operand: its kernel, and its gradient from operand x, result y and dy.
+struct UnaryRow {
+  UnaryOp op;
+  std::string_view name;
+  Value (*gradient)(V x, V y, V dy);
+};
+
+constexpr UnaryRow unary_rows[] = {
+#define RTL_UNARY(name, value, gradient) \
+  {UnaryOp::name, #name, []([[maybe_unused]] V x, [[maybe_unused]] V y, V dy) -> Value { return gradient; }},
+#include "rtl/kernels/elementwise_functions.inc"
+};
+
+struct BinaryRow {
+  BinaryOp op;
+  std::string_view name;
+  Value (*gradient_a)(V a, V b, V y, V dy);
+  Value (*gradient_b)(V a, V b, V y, V dy);
+};
+
+#define RTL_GRADIENT(gradient) \
+  []([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y, V dy) -> Value { return gradient; }
+constexpr BinaryRow binary_rows[] = {
+#define RTL_BINARY(name, value, gradient_a, gradient_b) \
+  {BinaryOp::name, #name, RTL_GRADIENT(gradient_a), RTL_GRADIENT(gradient_b)},
+#include "rtl/kernels/elementwise_functions.inc"
+};
+#undef RTL_GRADIENT
+
+class Elementwise : public Operation {
+ public:
+  bool may_overwrite(std::size_t, std::size_t) const override { return true; }
+  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) const override {
+    int rank = 0;
+    for (const Value& operand : operands) rank = std::max(rank, operand.rank());
+    return broadcasts_with_replicas(operands, replicated, rank);
+  }
+};
+
+class Unary final : public Elementwise {
+ public:
+  explicit Unary(UnaryOp op)
+      : row_(*std::find_if(std::begin(unary_rows), std::end(unary_rows),
+                           [op](const UnaryRow& row) { return row.op == op; })) {}
+  UnaryOp op() const noexcept { return row_.op; }
+  std::string_view name() const noexcept override { return row_.name; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    check_activations(name(), operands);
+    return {operands[0].type()};
+  }
+  void run(const Call& call) const override { kernels::unary(call.device(), row_.op, call.in(0), call.out(0)); }
+  void gradient(GradientCall& call) const override {
+    call.give(0, row_.gradient(call.operand(0), call.result(), call.gradient()));
+  }
+  double flops(std::span<const Value> operands) const override {
+    return static_cast<double>(operands[0].shape().count());
+  }
+
+ private:
+  const UnaryRow& row_;
 };
 
 class Binary final : public Elementwise {
  public:
   explicit Binary(BinaryOp op)
-      : row_(*std::find_if(binary_rows.begin(), binary_rows.end(),
+      : row_(*std::find_if(std::begin(binary_rows), std::end(binary_rows),
                            [op](const BinaryRow& row) { return row.op == op; })) {}
   BinaryOp op() const noexcept { return row_.op; }
   std::string_view name() const noexcept override { return row_.name; }
@@ -170,10 +137,6 @@ class Binary final : public Elementwise {
  private:
   const BinaryRow& row_;
 };
-
-Value gelu_backward(V x, V dy) { return record<Binary>({x, dy}, BinaryOp::gelu_backward); }
-Value gelu_tanh_backward(V x, V dy) { return record<Binary>({x, dy}, BinaryOp::gelu_tanh_backward); }
-Value silu_backward(V x, V dy) { return record<Binary>({x, dy}, BinaryOp::silu_backward); }
 
 class Scale final : public Elementwise {
  public:
@@ -273,29 +236,11 @@ bool is_ones(const Operation& operation) {
 
 bool is_relu_backward(const Operation& operation) { return dynamic_cast<const ReluBackward*>(&operation) != nullptr; }
 
-Value add(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::add); }
-Value subtract(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::subtract); }
-Value multiply(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::multiply); }
-Value divide(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::divide); }
-Value maximum(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::maximum); }
-Value minimum(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::minimum); }
-Value greater_equal(const Value& a, const Value& b) { return record<Binary>({a, b}, BinaryOp::greater_equal); }
-
-Value negate(const Value& x) { return record<Unary>({x}, UnaryOp::negate); }
-Value absolute(const Value& x) { return record<Unary>({x}, UnaryOp::absolute); }
-Value exp(const Value& x) { return record<Unary>({x}, UnaryOp::exp); }
-Value log(const Value& x) { return record<Unary>({x}, UnaryOp::log); }
-Value sqrt(const Value& x) { return record<Unary>({x}, UnaryOp::sqrt); }
-Value square(const Value& x) { return record<Unary>({x}, UnaryOp::square); }
-Value reciprocal(const Value& x) { return record<Unary>({x}, UnaryOp::reciprocal); }
-Value relu(const Value& x) { return record<Unary>({x}, UnaryOp::relu); }
-Value relu6(const Value& x) { return record<Unary>({x}, UnaryOp::relu6); }
-Value sigmoid(const Value& x) { return record<Unary>({x}, UnaryOp::sigmoid); }
-Value tanh(const Value& x) { return record<Unary>({x}, UnaryOp::tanh); }
-Value gelu(const Value& x) { return record<Unary>({x}, UnaryOp::gelu); }
-Value gelu_tanh(const Value& x) { return record<Unary>({x}, UnaryOp::gelu_tanh); }
-Value silu(const Value& x) { return record<Unary>({x}, UnaryOp::silu); }
-Value swiglu(const Value& gate, const Value& x) { return record<Binary>({gate, x}, BinaryOp::swiglu); }
+#define RTL_UNARY(name, value, gradient) \
+  Value name(V x) { return record<Unary>({x}, UnaryOp::name); }
+#define RTL_BINARY(name, value, gradient_a, gradient_b) \
+  Value name(V a, V b) { return record<Binary>({a, b}, BinaryOp::name); }
+#include "rtl/kernels/elementwise_functions.inc"
 
 Value scale(const Value& x, double factor) { return record<Scale>({x}, factor); }
 Value relu_backward(const Value& y, const Value& dy) { return record<ReluBackward>({y, dy}); }

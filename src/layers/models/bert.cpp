@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/by_name.hpp"
 #include "layers/model_parts.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/graph/operations.hpp"
@@ -78,7 +79,7 @@ Sizes parse(Architecture& architecture) {
   }
   std::vector<std::string> words = variant_words(text);
   const std::string pooling = words.back();
-  if (pooling != "pooler" && pooling != "mean" && pooling != "first") {
+  if (!is_one_of(pooling, {"pooler", "mean", "first"})) {
     throw ValueError(
         fmt::format("make_network: '{}' ends in none of pooler, mean and first", architecture.to_string()));
   }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <numeric>
 
+#include "core/by_name.hpp"
 #include "rtl/transfer/advisor.hpp"
 #include "studies/linear_transfer/policies.hpp"
 
@@ -49,9 +50,11 @@ struct Setting {
 /// The part of each of a family's pairs: a third, rounded, was kept aside for the first check; whole families
 /// for the others.
 std::vector<std::string> parts_of(const Family& family) {
-  const auto whole = [&](const char* part) { return std::vector<std::string>(family.pairs.size(), part); };
-  if (family.name == "adult" || family.name == "myelin") return whole("second check");
-  if (family.name == "race" || family.name == "aldolase") return whole("third check");
+  const auto* const whole = by_name<const char*>(
+      family.name,
+      {{"adult", "second check"}, {"myelin", "second check"}, {"race", "third check"}, {"aldolase", "third check"}},
+      nullptr);
+  if (whole != nullptr) return std::vector<std::string>(family.pairs.size(), whole);
   constexpr int seed = 20261128;
   std::vector<std::string> names;
   for (const Pair& pair : family.pairs) {

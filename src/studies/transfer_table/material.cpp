@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/by_name.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/hash.hpp"
@@ -125,9 +126,7 @@ bool keeps_head(Stress stress) {
 }
 
 /// By its deviation; not where some columns are almost constant, rare words and pixels at an edge.
-bool scales_each_feature(const std::string& family) {
-  return family != "amazon" && family != "office" && family != "digits";
-}
+bool scales_each_feature(const std::string& family) { return !is_one_of(family, {"amazon", "office", "digits"}); }
 
 }  // namespace
 
