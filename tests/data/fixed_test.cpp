@@ -283,8 +283,7 @@ TEST(Fixed, ModelsPrepareOtherFilesAsTheirOwn) {
   const TrainTest parts = load(pair.fixed + "label=kind&missing=impute&drop=w", host);
   // The columns elsewhere, in another order.
   const std::string other = pair.folder.write("new.txt", "coast  1.5     4\n hill         5\n");
-  const TrainTest found =
-      load("fixed:" + other + "?label=&fields=place:1-5,y:7-12,x:13-16", host, parts.train.fitted);
+  const TrainTest found = load("fixed:" + other + "?label=&fields=place:1-5,y:7-12,x:13-16", host, parts.train.fitted);
   const std::string table = pair.folder.write("new.csv", "place,y,x\ncoast,1.5,4\nhill,,5\n");
   expect_equal(found.train, load("csv:" + table + "?label=", host, parts.train.fitted).train);
   EXPECT_EQ(found.train.size(), 2);

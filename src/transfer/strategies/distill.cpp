@@ -44,8 +44,7 @@ class Student final : public Trainable {
 Recipe fit(FitContext& context, Options options) {
   auto network = std::make_unique<NetworkPredictor>(context.new_network(), context.fitted_normalization());
   Student student(*network, options);
-  const std::vector<kernels::StoredFeatures> logits{
-      context.retain(detail::teacher_outputs(context, context.source()))};
+  const std::vector<kernels::StoredFeatures> logits{context.retain(detail::teacher_outputs(context, context.source()))};
   co_await context.train(student, network->normalization(), logits);
   co_return network;
 }
