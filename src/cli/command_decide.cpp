@@ -145,6 +145,21 @@ std::string reason_of(const transfer::AdvisorReport& advice) {
   return share + ": leaving rows out, neither is clearly better than the other";
 }
 
+Json describe(const transfer::AdvisorCandidate& candidate) {
+  Json one = {{"centre", transfer::to_string(candidate.kind)}};
+  if (candidate.kind == transfer::CentreKind::source || candidate.kind == transfer::CentreKind::unchanged) {
+    one["source"] = candidate.source;
+    one["source_penalty"] = candidate.source_penalty;
+  }
+  if (candidate.kind == transfer::CentreKind::unchanged) one["source_intercept"] = candidate.source_intercept;
+  if (candidate.kind == transfer::CentreKind::scaled) one["scales"] = candidate.scales;
+  if (candidate.kind == transfer::CentreKind::mixed) one["mixing_penalty"] = candidate.mixing_penalty;
+  one["target_penalty"] = finite(candidate.target_penalty);
+  one["leave_one_out"] = candidate.leave_one_out;
+  one["gain"] = {{"mean", candidate.gain}, {"standard_error", finite(candidate.gain_standard_error)}};
+  return one;
+}
+
 Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor, const Device& device,
             const Problem& problem, const Result& result) {
   const transfer::AdvisorReport& advice = advisor.report();
@@ -181,18 +196,7 @@ Json report(const Arguments& arguments, const transfer::TransferAdvisor& advisor
     json["sources"].push_back(one);
   }
   for (std::size_t c = 0; c < advice.candidates.size(); ++c) {
-    const transfer::AdvisorCandidate& candidate = advice.candidates[c];
-    Json one = {{"centre", transfer::to_string(candidate.kind)}};
-    if (candidate.kind == transfer::CentreKind::source || candidate.kind == transfer::CentreKind::unchanged) {
-      one["source"] = candidate.source;
-      one["source_penalty"] = candidate.source_penalty;
-    }
-    if (candidate.kind == transfer::CentreKind::unchanged) one["source_intercept"] = candidate.source_intercept;
-    if (candidate.kind == transfer::CentreKind::scaled) one["scales"] = candidate.scales;
-    if (candidate.kind == transfer::CentreKind::mixed) one["mixing_penalty"] = candidate.mixing_penalty;
-    one["target_penalty"] = finite(candidate.target_penalty);
-    one["leave_one_out"] = candidate.leave_one_out;
-    one["gain"] = {{"mean", candidate.gain}, {"standard_error", finite(candidate.gain_standard_error)}};
+    Json one = describe(advice.candidates[c]);
     one["weight"] = advice.weights[c];
     if (!result.test.empty()) one["test"] = result.test[c + 1].to_json();
     json["candidates"].push_back(one);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <system_error>
 
 #include "cli/commands.hpp"
@@ -38,17 +39,15 @@ void take_feature_option(ModelSpec& spec, const std::string& text, const std::st
   const auto equals = option.find('=');
   const std::string key = option.substr(0, equals);
   const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
-  std::string* const member = key == "test"     ? &spec.test
-                              : key == "source" ? &spec.source
-                              : key == "x"      ? &spec.array
-                                                : nullptr;
-  if (member == nullptr || !member->empty() || value.empty()) {
+  const std::map<std::string, std::string*> members{{"test", &spec.test}, {"source", &spec.source}, {"x", &spec.array}};
+  const auto member = members.find(key);
+  if (member == members.end() || !member->second->empty() || value.empty()) {
     throw UsageError(
         fmt::format("'{}': '{}' is none of the options of features; these are test=FILE, source=FILE and x=NAME, each "
                     "once, with & between",
                     text, option));
   }
-  *member = value;
+  *member->second = value;
 }
 
 /// One of the options behind the '?' of a model.

@@ -71,7 +71,7 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
 void gather_features(const Device& device, const StoredFeatures& features, ConstView rows, View out,
                      ConstView counters) {
   constexpr auto call = "gather_features";
-  const auto& [table, places, transform, bound] = features;
+  const ConstView &table = features.table, &places = features.places, &transform = features.transform;
   check_gather(call, device, table, rows, counters, out);
   check::rank(call, {"table", table}, 2);
   check::dtype(call, {"rows", rows}, DType::i64);
@@ -92,7 +92,8 @@ void gather_features(const Device& device, const StoredFeatures& features, Const
     check::dtype(call, {"transform", transform}, DType::f32);
     check::shape(call, {"transform", transform}, {3, table.extent(1)});
   }
-  check::value(bound > 0, call, [&] { return fmt::format("the bound is {}, but must be positive", bound); });
+  check::value(features.bound > 0, call,
+               [&] { return fmt::format("the bound is {}, but must be positive", features.bound); });
   if (out.count() == 0) return;
   if (!places.given() && !transform.given()) {
     RTL_DISPATCH(device, gather_rows(device, table, rows, out, counters));
