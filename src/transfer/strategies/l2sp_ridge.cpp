@@ -58,9 +58,9 @@ Recipe fit(FitContext& context, Options options) {
   const Tensor x = given.blocks.front().scaled(context.source_data_features(0)), y = targets.columns(device);
   const Tensor weights = targets.row_weights(device);
   const solvers::L2SPSource source(device, x, y, {.sample_weights = weights.defined() ? weights.view() : ConstView()});
+  const Tensor features = context.scaled(given.features.front());
   const Tensor wanted = detail::RowTargets::of(context).columns(device);
-  const TransferAdvisor advisor(device, source, context.scaled(given.features.front()), wanted,
-                                {.rule = options.rule, .favour = options.favour});
+  const TransferAdvisor advisor(device, source, features, wanted, {.rule = options.rule, .favour = options.favour});
   context.report(read_outs_of(advisor.report()));
   const solvers::RidgeFit head{advisor.coefficients().clone(), advisor.intercept().clone()};
   co_return detail::ridge_head(std::move(given.blocks), head);

@@ -22,9 +22,10 @@ struct Options {
 Recipe fit(FitContext& context, Options options) {
   FitContext::Blocks given = context.blocks(FeatureScaling::standardize, 1);
   const detail::RowTargets targets = detail::RowTargets::of(context);
+  const Tensor x = context.scaled(given.features.front());
   const Tensor y = targets.columns(context.device()), weights = targets.row_weights(context.device());
   const solvers::RidgePath path(
-      context.device(), context.scaled(given.features.front()), y,
+      context.device(), x, y,
       solvers::logarithmic_penalties(options.lowest_penalty, options.highest_penalty, options.penalties),
       {.sample_weights = weights.defined() ? weights.view() : ConstView()});
   co_return detail::ridge_head(std::move(given.blocks), path.fit(path.best_penalty()));
