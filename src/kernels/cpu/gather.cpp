@@ -22,7 +22,7 @@ constexpr std::array<const void*, most> none{};
 /// Rows of `out`, each the row of the table that `number` gives; zeros where there is none.
 template <typename Numbers>
 void gather(const ConstView& table, const Numbers& number, const RowTransform* transform, View out) {
-  constexpr std::int64_t cached = std::int64_t{8} << 20, distance = 8192;
+  constexpr std::int64_t cached = std::int64_t{24} << 20, distance = 8192;
   const std::int64_t length = table.count() / table.extent(0), count = out.count() / length;
   const auto row_bytes = length * static_cast<std::int64_t>(size_of(table.dtype()));
   const auto out_bytes = length * static_cast<std::int64_t>(size_of(out.dtype()));
