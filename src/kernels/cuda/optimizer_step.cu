@@ -6,17 +6,17 @@
 
 #include "core/cuda/context.hpp"
 #include "kernels/advance_replica.hpp"
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/chunks.cuh"
 #include "kernels/optimizer_functors.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
 
 /// The tensors of a launch, handed to the kernel as a parameter: no copy to the device, nothing to keep in step.
-/// `count` is that of one replica, chunk_begin counts the chunks of the tensors before.
+/// The chunks are those of one replica.
 template <typename T, int capacity>
 struct Table {
-  int slots = 0;
+  Chunks<capacity> chunks;
   T* weight[capacity];
   const T* gradient[capacity];
   T* first[capacity];
@@ -24,11 +24,8 @@ struct Table {
   T* average[capacity];
   const T* start[capacity];
   bool start_is_shared[capacity];
-  std::int64_t count[capacity];
-  std::int64_t chunk_begin[capacity + 1];
 };
 
-constexpr std::int64_t chunk = 4 * block_size;
 // Two sizes of table: most networks fit the first, and a large parameter makes every launch a little slower. The larger
 // one stays below the 32,764 bytes that the parameters of a kernel may have.
 constexpr int small_capacity = 64;
@@ -96,23 +93,13 @@ __global__ void __launch_bounds__(block_size, 2) step_all(const __grid_constant_
   __syncthreads();
   const Update update = shared[0];
   const functors::AverageUpdate<T> average_update = shared_average[0];
-  int low = 0, high = slots.slots;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    if (slots.chunk_begin[middle] <= blockIdx.x) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  const std::int64_t count = slots.count[low], before = replica * count;
-  const std::int64_t begin = (blockIdx.x - slots.chunk_begin[low]) * chunk;
-  const std::int64_t end = begin + chunk < count ? begin + chunk : count;
-  const std::int64_t start_before = slots.start_is_shared[low] ? 0 : before;
+  const auto [slot, begin, end] = slots.chunks[blockIdx.x];
+  const std::int64_t before = replica * slots.chunks.count[slot];
+  const std::int64_t start_before = slots.start_is_shared[slot] ? 0 : before;
   for (std::int64_t i = begin + threadIdx.x; i < end; i += block_size) {
-    update_element(update, slots, low, before + i, start_before + i);
-    if (T* average = slots.average[low]; average != nullptr) {
-      average_update(average[before + i], slots.weight[low][before + i]);
+    update_element(update, slots, slot, before + i, start_before + i);
+    if (T* average = slots.average[slot]; average != nullptr) {
+      average_update(average[before + i], slots.weight[slot][before + i]);
     }
   }
   if (ending.tickets == nullptr || threadIdx.x != 0) return;
@@ -133,11 +120,10 @@ template <typename T, int capacity, typename Rule>
 void step_some(const Device& device, std::span<const OptimizerSlot> slots, const Rule& rule,
                const OptimizerState& state, const Ending<T>& ending) {
   Table<T, capacity> table;
-  std::int64_t chunks = 0;
   for (const OptimizerSlot& slot : slots) {
-    const int i = table.slots;
     const std::int64_t count = slot.weight.count() / state.replicas;
     if (count == 0 || slot.weight.dtype() != dtype_of<T>()) continue;
+    const int i = table.chunks.add(count);
     table.weight[i] = slot.weight.data_as<T>();
     table.gradient[i] = slot.gradient.data_as<T>();
     table.first[i] = pointer_of<T>(slot.first);
@@ -145,15 +131,12 @@ void step_some(const Device& device, std::span<const OptimizerSlot> slots, const
     table.average[i] = state.average_decay > 0 ? slot.average.data_as<T>() : nullptr;
     table.start[i] = slot.start.given() ? slot.start.data_as<T>() : nullptr;
     table.start_is_shared[i] = slot.start.given() && slot.start.rank() != slot.weight.rank();
-    table.count[i] = count;
-    table.chunk_begin[i] = chunks;
-    chunks += ceil_divide(count, chunk);
-    ++table.slots;
   }
   const Numbers numbers{state.counters.data_as<std::int64_t>(), state.rates.data_as<double>(),
                         state.counters.rank() == 2 ? Counters::count : 0, state.rates.rank() == 2 ? Rates::count : 0};
-  launch(step_all<T, capacity, Rule>, dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(state.replicas)),
-         block_size, 0, activate(device), table, rule, numbers, state.average_decay, ending);
+  launch(step_all<T, capacity, Rule>,
+         dim3(static_cast<unsigned>(table.chunks.total), static_cast<unsigned>(state.replicas)), block_size, 0,
+         activate(device), table, rule, numbers, state.average_decay, ending);
 }
 
 template <typename T, typename Rule>

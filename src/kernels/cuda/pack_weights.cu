@@ -1,43 +1,29 @@
 // The weights of many convolutions from one order and dtype to the other, in one launch.
 #include "kernels/backend/packed_conv.hpp"
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/chunks.cuh"
 #include "kernels/functors.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
 
 constexpr int capacity = 64;
-constexpr std::int64_t chunk = 4 * block_size;
 
 /// The tensors of a launch, handed to the kernel as a parameter.
 template <typename To, typename From>
 struct Table {
-  int tensors = 0;
+  Chunks<capacity> chunks;
   const From* from[capacity];
   To* to[capacity];
   /// Extents of the last two axes of `to` that change places: it is [.., rows, columns], `from` [.., columns, rows].
   std::int32_t rows[capacity], columns[capacity];
-  std::int64_t count[capacity];
-  std::int64_t chunk_begin[capacity + 1];
 };
 
-/// A block works on one chunk of one tensor, found by bisection.
 template <typename To, typename From>
 __global__ void __launch_bounds__(block_size, 2) turn_all(const __grid_constant__ Table<To, From> table) {
-  int low = 0, high = table.tensors;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    if (table.chunk_begin[middle] <= blockIdx.x) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  const std::int64_t count = table.count[low], begin = (blockIdx.x - table.chunk_begin[low]) * chunk;
-  const std::int64_t end = begin + chunk < count ? begin + chunk : count;
-  const std::int64_t rows = table.rows[low], columns = table.columns[low];
-  const From* from = table.from[low];
-  To* to = table.to[low];
+  const auto [tensor, begin, end] = table.chunks[blockIdx.x];
+  const std::int64_t rows = table.rows[tensor], columns = table.columns[tensor];
+  const From* from = table.from[tensor];
+  To* to = table.to[tensor];
   for (std::int64_t i = begin + threadIdx.x; i < end; i += block_size) {
     const std::int64_t line = i / columns, column = i - line * columns;
     const std::int64_t matrix = line / rows, row = line - matrix * rows;
@@ -48,21 +34,16 @@ __global__ void __launch_bounds__(block_size, 2) turn_all(const __grid_constant_
 template <typename To, typename From>
 void turn_some(const Device& device, std::span<const ConstView> from, std::span<const View> to, bool packs) {
   Table<To, From> table;
-  std::int64_t chunks = 0;
   for (std::size_t i = 0; i < from.size(); ++i) {
-    const int at = table.tensors;
     const Shape& shape = to[i].shape();
     if (shape.count() == 0) continue;
+    const int at = table.chunks.add(shape.count());
     table.from[at] = from[i].data_as<From>();
     table.to[at] = to[i].data_as<To>();
     table.rows[at] = static_cast<std::int32_t>(packs ? shape[1] * shape[2] : shape[1]);
     table.columns[at] = static_cast<std::int32_t>(packs ? shape[3] : shape[2] * shape[3]);
-    table.count[at] = shape.count();
-    table.chunk_begin[at] = chunks;
-    chunks += ceil_divide(shape.count(), chunk);
-    ++table.tensors;
   }
-  launch(turn_all<To, From>, static_cast<unsigned>(chunks), block_size, 0, activate(device), table);
+  launch(turn_all<To, From>, static_cast<unsigned>(table.chunks.total), block_size, 0, activate(device), table);
 }
 
 template <typename To, typename From>

@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/values.cuh"
 #include "kernels/functors.hpp"
 
 namespace rtl::kernels::cuda {
@@ -14,22 +15,6 @@ template <typename A>
 __device__ inline A sum_of_warp(A value) {
   for (int bits = warp_size / 2; bits > 0; bits /= 2) value += __shfl_xor_sync(all_lanes, value, bits);
   return value;
-}
-
-/// Neighbouring elements as they are calculated with.
-template <int width, typename T>
-__device__ inline Pack<Arithmetic<T>, width> load_values(const T* x, std::int64_t pack) {
-  const auto stored = load_pack<width>(x, pack);
-  Pack<Arithmetic<T>, width> values;
-  for (int k = 0; k < width; ++k) values.value[k] = functors::convert<Arithmetic<T>>(stored.value[k]);
-  return values;
-}
-
-template <int width, typename T>
-__device__ inline void store_values(T* y, std::int64_t pack, const Pack<Arithmetic<T>, width>& values) {
-  Pack<T, width> stored;
-  for (int k = 0; k < width; ++k) stored.value[k] = functors::convert<T>(values.value[k]);
-  store_pack<width>(y, pack, stored);
 }
 
 /// mean and beta only of layer norm (`centred`). `packs` are those of a row.
