@@ -12,7 +12,6 @@ namespace rtl::test {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 const std::string spec = "csv:t.csv?label=kind";
 

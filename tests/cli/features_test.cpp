@@ -12,8 +12,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 const std::string glyphs = "glyphs:?classes=3&size=16&train=50&test=30";
 
 Words features(const Words& more) {

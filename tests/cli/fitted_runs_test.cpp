@@ -7,13 +7,13 @@
 #include <map>
 
 #include "cli/program.hpp"
+#include "rtl/io/safetensors.hpp"
 
 namespace rtl::test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 const std::string glyphs = "glyphs:?classes=3&size=16&train=60&test=30";
 
@@ -73,6 +73,36 @@ TEST(FittedRuns, PredictAsTheComparisonSays) {
     EXPECT_TRUE(together.at(name) == content) << name;
   }
   EXPECT_EQ(together.size(), alone.size());
+}
+
+/// Every tensor of a file.
+std::map<std::string, std::vector<float>> tensors(const std::string& path) {
+  const io::SafetensorsFile file(path);
+  std::map<std::string, std::vector<float>> all;
+  for (const io::TensorEntry& entry : file.tensors()) {
+    all[entry.name] = file.load(entry.name, Device::cpu(1)).to_vector<float>();
+  }
+  return all;
+}
+
+TEST(FittedRuns, OfNoEpochsAreWhatTrainingsStartFrom) {
+  const Workplace place;
+  make_source(place);
+  const auto fitted = [&](const Words& more) {
+    const Outcome outcome =
+        place.run(small_transfer(with({"--strategy", "probe,refine,fine-tune", "--out", "fits"}, more)));
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    std::map<std::string, std::map<std::string, std::vector<float>>> all;
+    for (const std::string name : {"scratch", "probe", "refine", "fine-tune"}) {
+      for (const int seed : {1, 2}) all[file_of(name, seed)] = tensors(place.path(file_of(name, seed)));
+    }
+    return all;
+  };
+  const auto start = fitted({"--epochs", "0"});
+  // Steps so small that they round to nothing.
+  EXPECT_EQ(fitted({"--epochs", "1", "--learning-rate", "1e-30"}), start);
+  EXPECT_NE(start.at(file_of("probe", 1)), start.at(file_of("probe", 2)));
+  EXPECT_NE(fitted({"--epochs", "1"}), start);
 }
 
 TEST(FittedRuns, AResumedRunWhoseFileIsMissingOrDamagedIsDoneAgain) {

@@ -8,8 +8,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 const std::string glyphs = "glyphs:?classes=3&size=16&train=60&test=30";
 const std::string made = "resize=10&crop=8&color=grey";
 

@@ -11,8 +11,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 struct Example {
   Workplace place;
   Example() {

@@ -16,7 +16,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
 using Seconds = std::chrono::duration<double>;
 
 void write_random(const Workplace& place, const std::string& name, std::int64_t rows, std::int64_t columns) {

@@ -12,7 +12,6 @@ namespace rtl::test {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 constexpr std::int64_t rows = 30, columns = 3;
 

@@ -16,8 +16,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 void write_random(const Workplace& place, const std::string& name, std::int64_t rows, std::int64_t columns) {
   RandomSequence random(static_cast<std::uint64_t>(rows * 100 + columns));
   std::vector<double> values(static_cast<std::size_t>(rows * columns));

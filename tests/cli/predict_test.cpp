@@ -16,7 +16,6 @@ namespace rtl::test {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 const Words kinds = {"plain", "with, comma", "said \"so\""};
 

@@ -17,6 +17,11 @@ namespace rtl::test {
 
 namespace fs = std::filesystem;
 
+Words with(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
 Workplace::Workplace() {
   std::string name = (fs::temp_directory_path() / "rtl-cli-test-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
@@ -28,10 +33,8 @@ Workplace::~Workplace() {
   fs::remove_all(folder_, ignored);
 }
 
-pid_t Workplace::start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-                       const std::function<void()>& prepare) const {
-  std::vector<std::string> words = {binary_folder() + "/rtl"};
-  words.insert(words.end(), arguments.begin(), arguments.end());
+pid_t Workplace::start(const Words& arguments, const Words& environment, const std::function<void()>& prepare) const {
+  Words words = with({binary_folder() + "/rtl"}, arguments);
   std::vector<char*> pointers;
   for (auto& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
@@ -56,7 +59,7 @@ Outcome Workplace::wait(pid_t process) const {
   return {code, read(".output"), read(".errors")};
 }
 
-Outcome Workplace::run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) const {
+Outcome Workplace::run(const Words& arguments, const Words& environment) const {
   return wait(start(arguments, environment));
 }
 
@@ -87,8 +90,8 @@ void make_source(const Workplace& place) {
   ASSERT_EQ(outcome.code, 0) << outcome.errors;
 }
 
-std::vector<std::string> small_transfer(const std::vector<std::string>& more) {
-  std::vector<std::string> arguments = {
+Words small_transfer(const Words& more) {
+  Words arguments = {
       "transfer", "--source",          "source.safetensors", "--target", "glyphs:?classes=3&size=16&train=60&test=30",
       "--model",  "paper_cnn:2-2-2-8", "--batch-size",       "16",       "--seeds",
       "2"};

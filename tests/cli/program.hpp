@@ -11,6 +11,10 @@
 
 namespace rtl::test {
 
+/// Arguments of a command line.
+using Words = std::vector<std::string>;
+Words with(Words words, const Words& more);
+
 struct Outcome {
   int code = -1;  ///< exit code; 128 + signal if one ended the program
   std::string output;
@@ -27,10 +31,9 @@ class Workplace {
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   /// Runs `rtl arguments..` to its end. `environment` is set on top of ours ("PATH=/nowhere").
-  Outcome run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {}) const;
+  Outcome run(const Words& arguments, const Words& environment = {}) const;
   /// Starts `rtl arguments..` and returns its process; `prepare` is called in it before the program is executed.
-  pid_t start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {},
-              const std::function<void()>& prepare = {}) const;
+  pid_t start(const Words& arguments, const Words& environment = {}, const std::function<void()>& prepare = {}) const;
   Outcome wait(pid_t process) const;
 
   bool has(const std::string& name) const { return std::filesystem::exists(folder_ / name); }
@@ -47,6 +50,6 @@ class Workplace {
 /// A small source trained on glyphs: source.safetensors.
 void make_source(const Workplace& place);
 /// Arguments of a small comparison of all strategies with that source.
-std::vector<std::string> small_transfer(const std::vector<std::string>& more);
+Words small_transfer(const Words& more);
 
 }  // namespace rtl::test

@@ -13,8 +13,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 /// A house's kind follows from its place, its size and nothing else; sizes are often missing.
 std::string houses(int rows, std::uint64_t stream, bool labels = true) {
   RandomSequence random(seed(), stream);
@@ -29,11 +27,6 @@ std::string houses(int rows, std::uint64_t stream, bool labels = true) {
                    : fmt::format("{},{}\n", places[place], shown);
   }
   return text;
-}
-
-Words with(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
 }
 
 const Words quick = {"--epochs", "30", "--batch-size", "16", "--threads", "1"};

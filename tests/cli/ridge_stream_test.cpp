@@ -11,8 +11,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 void write_problem(const Workplace& place) {
   RandomSequence random(seed(), 21);
   std::vector<double> x, y, w;

@@ -17,7 +17,6 @@ namespace rtl::test {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
 
 void write_matrix(const Workplace& place, const std::string& name, const Matrix& matrix) {
   io::write_npy(place.path(name), Tensor::from(matrix.doubles(), {matrix.rows, matrix.columns}, Device::cpu(1)));

@@ -18,7 +18,6 @@ namespace rtl::test {
 namespace {
 
 namespace fs = std::filesystem;
-using Words = std::vector<std::string>;
 using Clock = std::chrono::steady_clock;
 
 bool ended(pid_t process) {

@@ -12,12 +12,6 @@ namespace rtl::test {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
-
-Words with(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 /// A table of `rows` of two classes, whose centres lie 2 apart and are moved by `shift`.
 std::string table(int rows, double shift) {

@@ -15,7 +15,6 @@ namespace rtl::test {
 namespace {
 
 using nlohmann::json;
-using Words = std::vector<std::string>;
 using Values = std::vector<double>;
 
 constexpr std::size_t features = 5;

@@ -10,7 +10,7 @@
 #include "rtl/transfer/objectives.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "transfer/domain_discriminator.hpp"
-#include "transfer/support.hpp"
+#include "transfer/setting.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -19,25 +19,12 @@ using testing::quick;
 
 constexpr std::int64_t classes = 3;
 
-struct Setting {
-  explicit Setting(const Device& device)
-      : train(testing::make_vectors(1, 60, 5, classes, 2.0, device)),
-        test(testing::make_vectors(2, 200, 5, classes, 2.0, device)),
-        source_data(testing::make_vectors(3, 150, 5, classes, 2.5, device)),
-        source([&] {
-          auto network = testing::make("mlp", "12", {5}, classes, 4, device);
-          transfer::train(*network, source_data, data::Normalization::none, quick(15));
-          return network;
-        }()) {
-    options.model = "mlp:8";
-    options.source_data = &source_data;
-  }
+struct Setting : testing::GaussianSetting {
+  explicit Setting(const Device& device) : GaussianSetting(device), source(trained("12", 4, device)) {}
   Fitted fit(const std::string& name, const TrainingOptions& training) const {
-    return transfer::fit(name, {source}, train, training, options);
+    return GaussianSetting::fit(name, {source}, training);
   }
-  data::Dataset train, test, source_data;
   FrozenSource source;
-  StrategyOptions options;
 };
 
 TEST(Distillation, WithoutTeacherIsScratch) {

@@ -7,7 +7,7 @@
 
 #include "rtl/transfer/strategies.hpp"
 #include "transfer/running_statistics.hpp"
-#include "transfer/support.hpp"
+#include "transfer/setting.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -19,33 +19,15 @@ constexpr std::int64_t classes = 3;
 
 std::vector<float> numbers(const Tensor& tensor) { return tensor.to_vector<float>(); }
 
-/// A target of vectors and two sources of the same task, trained on other samples.
-struct Setting {
+/// Two sources of the target's task.
+struct Setting : testing::GaussianSetting {
   explicit Setting(const Device& device)
-      : train(testing::make_vectors(1, 60, 5, classes, 2.0, device)),
-        test(testing::make_vectors(2, 200, 5, classes, 2.0, device)),
-        source_data(testing::make_vectors(3, 150, 5, classes, 2.5, device)),
-        first(trained("12", 4, device)),
-        second(trained("7", 5, device)) {
-    options.model = "mlp:8";
-    options.normalization = data::Normalization::none;
-    options.source_data = &source_data;
-  }
-  FrozenSource trained(const char* width, std::uint64_t seed, const Device& device) const {
-    auto network = testing::make("mlp", width, {5}, classes, seed, device);
-    transfer::train(*network, source_data, data::Normalization::none, quick(15));
-    return FrozenSource(std::move(network), data::Normalization::none, std::string("mlp ") + width);
-  }
-  Fitted fit(const std::string& name, const std::vector<FrozenSource>& sources, const TrainingOptions& training) const {
-    return transfer::fit(name, sources, train, training, options);
-  }
+      : GaussianSetting(device), first(trained("12", 4, device)), second(trained("7", 5, device)) {}
   std::vector<float> outputs(const std::string& name, const std::vector<FrozenSource>& sources,
                              const TrainingOptions& training) const {
     return numbers(fit(name, sources, training).outputs(test));
   }
-  data::Dataset train, test, source_data;
   FrozenSource first, second;
-  StrategyOptions options;
 };
 
 FusedHead& head_of(const Fitted& fitted) { return dynamic_cast<FusedHead&>(fitted.predictor()); }

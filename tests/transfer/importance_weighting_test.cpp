@@ -8,7 +8,7 @@
 #include "rtl/transfer/compare.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "transfer/sample_weights.hpp"
-#include "transfer/support.hpp"
+#include "transfer/setting.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -135,21 +135,16 @@ data::Dataset curve(std::uint64_t seed, std::int64_t count, double mean, double 
   return dataset;
 }
 
-struct Setting {
+struct Setting : testing::Setting {
   explicit Setting(const Device& device)
-      : train(curve(1, 16, 1, 0.4, device)),
-        test(curve(2, 2000, 1, 0.4, device)),
-        source_data(curve(3, 600, -0.7, 1, device)),
+      : testing::Setting(curve(1, 16, 1, 0.4, device), curve(2, 2000, 1, 0.4, device), curve(3, 600, -0.7, 1, device)),
         source(FrozenSource::of_matrices("columns", {{&train, train.inputs}, {&source_data, source_data.inputs}})) {
     options.model = "mlp:1";
-    options.source_data = &source_data;
   }
   Fitted fit(const std::string& name, const TrainingOptions& training) const {
-    return transfer::fit(name, {source}, train, training, options);
+    return testing::Setting::fit(name, {source}, training);
   }
-  data::Dataset train, test, source_data;
   FrozenSource source;
-  StrategyOptions options;
 };
 
 TEST(ImportanceWeighting, WithoutTheSourcesShareIsScratch) {

@@ -8,7 +8,7 @@
 
 #include "rtl/transfer/advisor.hpp"
 #include "rtl/transfer/strategies.hpp"
-#include "transfer/support.hpp"
+#include "transfer/setting.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -47,19 +47,14 @@ data::Dataset as_classes(data::Dataset dataset) {
   return dataset;
 }
 
-struct Setting {
-  Setting(data::Dataset target, data::Dataset tested, data::Dataset beside)
-      : train(std::move(target)), test(std::move(tested)), source_data(std::move(beside)) {
-    options.source_data = &source_data;
-  }
+struct Setting : testing::Setting {
+  using testing::Setting::Setting;
   Fitted fit(const std::string& name) const {
     const auto source = FrozenSource::of_matrices(
         "columns", {{&train, train.inputs}, {&source_data, source_data.inputs}, {&test, test.inputs}});
-    return transfer::fit(name, {source}, train, quick(1), options);
+    return testing::Setting::fit(name, {source}, quick(1));
   }
   double r2(const std::string& name) const { return evaluate(fit(name), test).r2; }
-  data::Dataset train, test, source_data;
-  StrategyOptions options;
 };
 
 /// Mean and deviation of the target's columns standardise both.
