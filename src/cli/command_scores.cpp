@@ -111,6 +111,10 @@ void run(const Arguments& arguments) {
   if (arguments.json != "-") {
     fmt::print("{}{} samples of {}; larger is better\n", table_of(all), grouped(parts.train.size()), arguments.train);
   }
+  for (const auto& [source, scores] : all) {
+    if (scores.leep || parts.train.is_regression() || !source.task() || !source.task()->regression) continue;
+    fmt::print(stderr, "rtl: {} predicts real targets, so it has no LEEP and no NCE\n", printable(source.name()));
+  }
   write_json(arguments.json, describe(all, arguments, device, parts.train));
 }
 

@@ -21,6 +21,7 @@ namespace {
 std::string describe_needs(const transfer::StrategyInfo& info) {
   std::string text = transfer::describe_sources(info);
   if (info.uses_source_data) text += info.same_source_task ? ", with samples of the target's kind" : ", with samples";
+  if (info.uses_source_data && !info.source_weights) text += " without weights";
   if (info.same_classes) text += ", same classes";
   if (!info.regression) text += "; no regression";
   if (!info.sample_weights) text += "; no sample weights";
@@ -44,6 +45,7 @@ Json to_json(const transfer::StrategyInfo& info) {
           {"same_classes", info.same_classes},
           {"regression", info.regression},
           {"sample_weights", info.sample_weights},
+          {"source_weights", info.source_weights},
           {"in_all", info.in_all},
           {"reference", info.reference},
           {"options", options}};

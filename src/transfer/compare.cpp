@@ -392,7 +392,7 @@ class Runs {
     }
     result.seconds = seconds;
     result.trainable_parameters = fitted.trainable_parameters();
-    result.scores = score(logits, target.test);
+    result.scores = score(logits, target.test, fitted.task().independent);
     result.influence = fitted.predictor().influence(fitted.task(), target.test, features);
     result.losses = fitted.training().losses;
     result.warnings = fitted.training().warnings;

@@ -35,12 +35,18 @@ void check(std::span<const double> logits, std::span<const std::int32_t> labels,
   check_finite("score", "logits", logits);
 }
 
-/// Softmax scores, class by class: [classes, samples].
-std::vector<double> class_scores(std::span<const double> logits, std::size_t samples, std::size_t classes) {
+/// What ranks the samples, class by class: [classes, samples]. Logits rank as their sigmoids do, without the ties of
+/// those that round to one.
+std::vector<double> class_scores(std::span<const double> logits, std::size_t samples, std::size_t classes,
+                                 bool independent) {
   std::vector<double> scores(logits.size());
   std::vector<double> row(classes);
   for (std::size_t i = 0; i < samples; ++i) {
     const auto values = logits.subspan(i * classes, classes);
+    if (independent) {
+      for (std::size_t c = 0; c < classes; ++c) scores[c * samples + i] = values[c];
+      continue;
+    }
     const double largest = *std::max_element(values.begin(), values.end());
     double sum = 0;
     for (std::size_t c = 0; c < classes; ++c) sum += row[c] = std::exp(values[c] - largest);
@@ -137,7 +143,8 @@ double auc(std::span<const double> scores, std::span<const bool> positive) {
   return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives);
 }
 
-Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes) {
+Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes,
+             bool independent) {
   check(logits, labels, classes);
   const auto width = static_cast<std::size_t>(classes);
   Scores scores;
@@ -151,7 +158,7 @@ Scores score(std::span<const double> logits, std::span<const std::int32_t> label
   }
   const Counts counts = count(scores, width);
   add_class_metrics(scores, counts);
-  add_auc(scores, class_scores(logits, labels.size(), width), labels, counts);
+  add_auc(scores, class_scores(logits, labels.size(), width, independent), labels, counts);
   return scores;
 }
 
@@ -190,7 +197,7 @@ Scores score_regression(std::span<const double> predictions, std::span<const dou
   return scores;
 }
 
-Scores score(const Tensor& logits, const data::Dataset& dataset) {
+Scores score(const Tensor& logits, const data::Dataset& dataset, bool independent) {
   if (dataset.is_regression()) {
     if (logits.shape() != dataset.targets.shape()) {
       throw ShapeError(fmt::format("score: predictions {} of targets {}", logits.shape().to_string(),
@@ -203,7 +210,7 @@ Scores score(const Tensor& logits, const data::Dataset& dataset) {
     throw ShapeError(fmt::format("score: logits {} for {} labels of {} classes", logits.shape().to_string(),
                                  dataset.labels.count(), dataset.classes));
   }
-  return score(to_doubles(logits), dataset.labels.to_vector<std::int32_t>(), dataset.classes);
+  return score(to_doubles(logits), dataset.labels.to_vector<std::int32_t>(), dataset.classes, independent);
 }
 
 }  // namespace rtl::transfer

@@ -316,7 +316,8 @@ Transferability transferability(const FrozenSource& source, const data::Dataset&
   found.h_score = h_score(features, train.labels, train.classes);
   found.h_score_shrunk = h_score(features, train.labels, train.classes, HScoreForm::shrunk);
   found.transrate = transrate(features, train.labels, train.classes);
-  if (source.classes() < 2) return found;  // no head, or one of a real target
+  const bool real = source.task() && source.task()->regression;
+  if (real || source.classes() < 2) return found;
   const Tensor logits = source.logits(train);
   found.leep = leep(logits, train.labels, train.classes);
   const std::vector<float> values = logits.to_vector<float>();

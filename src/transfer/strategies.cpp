@@ -40,7 +40,7 @@ Fitted adapt(const std::vector<FrozenSource>& sources, const data::Dataset& trai
 
 Scores evaluate(const Fitted& fitted, const data::Dataset& test, FeatureCache* cache) {
   fitted.task().check(test, "evaluate");
-  return score(fitted.outputs(test, cache), test);
+  return score(fitted.outputs(test, cache), test, fitted.task().independent);
 }
 
 }  // namespace rtl::transfer

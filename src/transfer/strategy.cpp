@@ -84,6 +84,12 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
     return fmt::format("{} counts all samples alike: {} has weights of samples; leave them out, or the strategy",
                        info.name, train.name);
   }
+  if (strategy.needs_source_data(options.values) && options.source_data->weights.defined() && !info.source_weights) {
+    return fmt::format(
+        "{} counts all of the source's samples alike: {} has weights of samples; leave them out, or the "
+        "strategy",
+        info.name, options.source_data->name);
+  }
   if (info.trains_source && !sources.front().has_network()) {
     return fmt::format("{} trains the source, but {} is features alone", info.name, sources.front().name());
   }

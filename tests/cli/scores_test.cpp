@@ -9,8 +9,6 @@
 namespace rtl::test {
 namespace {
 
-using Words = std::vector<std::string>;
-
 const std::string glyphs = "glyphs:?classes=3&size=16&train=50&test=30";
 
 TEST(ScoresCommand, TellsTheLibrarysNumbers) {
@@ -54,6 +52,27 @@ TEST(ScoresCommand, OfRealTargetsAreLogMEAlone) {
   EXPECT_EQ(json.at("task"), "regression");
   EXPECT_TRUE(json.at("sources").at(0).at("log_me").is_number());
   EXPECT_TRUE(json.at("sources").at(0).at("h_score").is_null());
+}
+
+TEST(ScoresCommand, OfASourceOfRealTargetsHaveNoPredictedClasses) {
+  const Workplace place;
+  place.write("houses.csv",
+              "a,b,price,rent,kind\n1,2,3.5,1,x\n2,1,4,2,y\n3,5,9.5,4,x\n4,1,6,3,y\n5,2,8,1,x\n6,6,14,2,y\n");
+  const std::string inputs = "&columns=a,b&test_fraction=0&split=train";
+  ASSERT_EQ(place
+                .run({"pretrain", "--data", "csv:houses.csv?target=real&label=price,rent" + inputs, "--model", "mlp:4",
+                      "--epochs", "1", "--out", "m.safetensors"})
+                .code,
+            0);
+  const Outcome outcome = place.run(
+      {"scores", "--source", "m.safetensors", "--train", "csv:houses.csv?label=kind" + inputs, "--json", "-"});
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const auto source = nlohmann::json::parse(outcome.output).at("sources").at(0);
+  EXPECT_TRUE(source.at("leep").is_null());
+  EXPECT_TRUE(source.at("nce").is_null());
+  EXPECT_TRUE(source.at("log_me").is_number());
+  EXPECT_NE(outcome.errors.find("predicts real targets, so it has no LEEP and no NCE"), std::string::npos)
+      << outcome.errors;
 }
 
 TEST(ScoresCommand, WrongUsageIsRefused) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "rtl/transfer/compare.hpp"
 #include "rtl/transfer/metrics.hpp"
 #include "rtl/transfer/strategies.hpp"
 #include "support/devices.hpp"
@@ -270,6 +271,28 @@ TEST(Losses, AreThoseOfEveryStrategy) {
     return fit("importance-weighting", {source}, data, with_loss(kind, 3), options).training().losses;
   };
   EXPECT_NE(losses(LossKind::bce), losses(LossKind::automatic));
+}
+
+TEST(Losses, AucIsThatOfTheProbabilitiesThatALossLearns) {
+  const Device device = Device::cpu(1);
+  const data::TrainTest target{testing::make_vectors(1, 40, 5, 3, 1.0, device),
+                               testing::make_vectors(2, 200, 5, 3, 1.0, device)};
+  for (const LossKind kind : {LossKind::bce, LossKind::cross_entropy}) {
+    CompareOptions options;
+    options.strategies = {"scratch"};
+    options.seeds = 1;
+    options.first_seed = 7;
+    options.strategy.model = "mlp:8";
+    options.training = testing::quick(10);
+    options.training.loss = {kind};
+    const Fitted fitted = scratch(target.train, options.training, options.strategy);
+    const double by_sigmoid = score(fitted.outputs(target.test), target.test, true).auc;
+    const double by_softmax = score(fitted.outputs(target.test), target.test).auc;
+    ASSERT_NE(by_sigmoid, by_softmax);
+    const double wanted = kind == LossKind::bce ? by_sigmoid : by_softmax;
+    EXPECT_EQ(evaluate(fitted, target.test).auc, wanted);
+    EXPECT_EQ(compare({}, target, options).strategies.front().auc.mean, wanted);
+  }
 }
 
 TEST(Losses, HuberDoesNotFollowOutliers) {

@@ -167,6 +167,17 @@ TEST(Metrics, LargeLogitsDoNotOverflow) {
   EXPECT_EQ(score(logits, std::vector<std::int32_t>{0, 1}, 2).auc, 1.0);
 }
 
+TEST(Metrics, AucOfIndependentClassesRanksByEachOnesOwnLogit) {
+  // Sample 0 has the larger logit of its class, 0, but a small share of a softmax: its other logit is larger still.
+  const std::vector<double> logits{1, 5, 0.5, -5};
+  const std::vector<std::int32_t> labels{0, 1};
+  EXPECT_EQ(score(logits, labels, 2).auc, 0);
+  const Scores scores = score(logits, labels, 2, true);
+  EXPECT_EQ(scores.auc, 0.5);  // class 0: 1 above 0.5; class 1: -5 below 5
+  EXPECT_EQ(scores.accuracy, score(logits, labels, 2).accuracy);
+  EXPECT_EQ(score(std::vector<double>{50, 0, 49, 60}, labels, 2, true).auc, 1) << "sigmoids that round to one";
+}
+
 TEST(Metrics, BadArgumentsAreNamed) {
   const std::vector<std::int32_t> labels{0, 1};
   EXPECT_THROW(score(std::vector<double>(3), labels, 2), ShapeError);

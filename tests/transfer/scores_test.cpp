@@ -358,6 +358,24 @@ TEST(TransferScores, AtTheEndsOfWhatIsDefined) {
   EXPECT_TRUE(std::isfinite(log_me(exact, y, 3)));
 }
 
+TEST(TransferScores, OfASourceOfRealTargetsAreThoseOfItsFeatures) {
+  const Device device = Device::cpu(1);
+  const data::Dataset data = testing::make_vectors(1, 40, 5, 3, 1.0, device);
+  const auto source = [&](std::optional<Task> task) {
+    return FrozenSource(testing::make("mlp", "6", {5}, 2, 1, device), {}, "two outputs", Precision::f32, {},
+                        std::move(task));
+  };
+  const Transferability real = transferability(
+      source(Task{.regression = true, .outputs = 2, .names = {}, .mean = {0, 0}, .deviation = {1, 1}}), data);
+  const Transferability classes = transferability(source(Task{.outputs = 2}), data);
+  EXPECT_FALSE(real.leep) << "real numbers are no logits";
+  EXPECT_FALSE(real.nce);
+  EXPECT_TRUE(classes.leep);
+  EXPECT_TRUE(classes.nce);
+  EXPECT_EQ(real.log_me, classes.log_me);
+  EXPECT_EQ(real.h_score, classes.h_score);
+}
+
 TEST(TransferScores, RefuseWhatTheyCannotScore) {
   const Device device = Device::cpu(1);
   const Tensor x = Tensor::from(std::vector<float>{1, 2, 4, 3}, {4, 1}, device);

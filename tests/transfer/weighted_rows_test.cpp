@@ -118,5 +118,56 @@ TEST(WeightedRows, TheRidgeProbeCountsThemToo) {
   }
 }
 
+TEST(WeightedRows, OfTheSourceCountOrAreRefused) {
+  const Device device = Device::cpu(1);
+  const data::Dataset train = testing::make_vectors(1, 24, 5, 3, 1.0, device);
+  const Weighted beside = weighted(false, device);
+  data::Dataset plain = beside.all.clone();
+  plain.weights = Tensor();
+  const FrozenSource source(testing::make("mlp", "7", {5}, 3, 2, device), {}, "tutor");
+  StrategyOptions options;
+  options.model = "mlp:4";
+  int counted = 0, refused = 0;
+  for (const Strategy* strategy : testing::library_strategies()) {
+    const StrategyInfo& info = strategy->info();
+    if (!info.uses_source_data) continue;
+    SCOPED_TRACE(info.name);
+    const std::string label = info.name == "cat" ? "cat:members=1:pretraining_epochs=2" : info.name;
+    const auto outputs = [&](const data::Dataset& data) {
+      options.source_data = &data;
+      return fit(label, {source}, train, quick(1), options).outputs(train).to_vector<float>();
+    };
+    const std::vector<float> alike = outputs(plain);
+    if (info.source_weights) {
+      EXPECT_NE(outputs(beside.all), alike);
+      ++counted;
+      continue;
+    }
+    try {
+      outputs(beside.all);
+      ADD_FAILURE() << "the weights are ignored";
+    } catch (const ValueError& error) {
+      EXPECT_NE(std::string(error.what()).find(info.name + " counts all of the source's samples alike"),
+                std::string::npos)
+          << error.what();
+      ++refused;
+    }
+    const std::vector<std::string> all = strategies_for({source}, train, options);
+    EXPECT_EQ(std::count(all.begin(), all.end(), info.name), 0);
+  }
+  EXPECT_EQ(counted, 2);
+  EXPECT_EQ(refused, 4);
+}
+
+TEST(WeightedRows, OfASourceThatIsNotLookedAtAreNoFault) {
+  const Device device = Device::cpu(1);
+  const Weighted beside = weighted(false, device);
+  const FrozenSource source(testing::make("mlp", "7", {5}, 3, 2, device), {}, "tutor");
+  StrategyOptions options;
+  options.source_data = &beside.all;
+  const data::Dataset train = testing::make_vectors(1, 24, 5, 3, 1.0, device);
+  EXPECT_NO_THROW(fit("dann-gate:source_half=target", {source}, train, quick(1), options));
+}
+
 }  // namespace
 }  // namespace rtl::transfer

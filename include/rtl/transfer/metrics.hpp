@@ -11,7 +11,8 @@
 
 namespace rtl::transfer {
 
-/// Ranking scores are softmax probabilities of the logits, computed in f64.
+/// AUC ranks samples by the softmax of their logits, computed in f64, and where each class is a question of its own
+/// (Task::independent) by its sigmoid.
 struct Scores {
   std::int64_t samples = 0;
   double accuracy = 0;            ///< share of samples whose largest logit is the label's (the first of equals)
@@ -38,9 +39,10 @@ struct Scores {
 /// it is left out of the means; with two classes both one-against-rest areas are the usual binary one. If no class has
 /// a defined AUC, it is 0.5. O(classes * N log N). Throws ShapeError, ValueError for no samples, logits that are not
 /// finite or a label out of range.
-Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes);
+Scores score(std::span<const double> logits, std::span<const std::int32_t> labels, std::int64_t classes,
+             bool independent = false);
 /// The same for outputs f32 or f64 on any device: logits, or predictions of a data set with real targets.
-Scores score(const Tensor& logits, const data::Dataset& dataset);
+Scores score(const Tensor& logits, const data::Dataset& dataset, bool independent = false);
 
 /// Scores of predictions [N, outputs] of real targets, row-major, both in the target's units. Throws ShapeError,
 /// ValueError for no samples, a target with one value alone, and predictions that are not finite.

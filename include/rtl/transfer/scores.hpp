@@ -54,7 +54,7 @@ double transrate(ConstView features, ConstView labels, std::int64_t classes, dou
 /// All that a source and a target allow.
 struct Transferability {
   double log_me = 0;
-  std::optional<double> leep, nce;                           ///< classes, and a source with a head
+  std::optional<double> leep, nce;                           ///< classes, and a source with a head of classes
   std::optional<double> h_score, h_score_shrunk, transrate;  ///< classes
 };
 

@@ -76,6 +76,7 @@ struct StrategyInfo {
   bool trains = true;             ///< by gradients: there are epochs, losses and checkpoints
   bool regression = true;         ///< real targets are possible
   bool sample_weights = true;     ///< weights of the target's samples are possible (data::Dataset::weights)
+  bool source_weights = false;    ///< weights of the source's samples are possible
   /// `all` runs it by default.
   bool in_all = true;
   std::vector<OptionInfo> options = {};

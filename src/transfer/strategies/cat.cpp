@@ -125,7 +125,8 @@ const Strategy& cat() {
            "networks like the source, pretrained anew in equal shares of one budget, and a probe on all features",
        .reference = "Zhang and Bottou 2023, CAT-n; Yang, Zhang and Bottou 2025, Time-Cat",
        .uses_source_data = true,
-       .trains_source = true},
+       .trains_source = true,
+       .source_weights = true},
       fit);
   return strategy;
 }

@@ -80,7 +80,8 @@ const Strategy& l2sp_ridge() {
        .uses_source_data = true,
        .same_source_task = true,
        .trains = false,
-       .sample_weights = false},
+       .sample_weights = false,
+       .source_weights = true},
       fit);
   return strategy;
 }
