@@ -5,6 +5,7 @@
 
 #include "kernels.hpp"
 #include "rtl/kernels/gather.hpp"
+#include "rtl/kernels/linear.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/softmax.hpp"
@@ -190,6 +191,29 @@ void add_fusion(const Device& device, KernelCases& cases) {
                    }});
 }
 
+/// The layers of a 64-128-10 head, batch 512.
+void add_linear_gradients(const Device& device, KernelCases& cases) {
+  constexpr std::int64_t rows = 512;
+  for (const auto& [inputs, outputs] : {std::pair<std::int64_t, std::int64_t>{64, 128}, {128, 10}}) {
+    const Shared x = shared_values({rows, inputs}, device), w = shared_values({outputs, inputs}, device);
+    const Shared dy = shared_values({rows, outputs}, device), dx = shared_zeros(x->shape(), DType::f32, device);
+    const Shared dw = shared_zeros(w->shape(), DType::f32, device), db = shared_zeros({outputs}, DType::f32, device);
+    const double flops = 4 * static_cast<double>(rows * inputs * outputs);
+    const auto bytes = 2 * static_cast<double>(x->bytes() + w->bytes()) + static_cast<double>(dy->bytes());
+    const std::string size = fmt::format("{}x{} to {}", rows, inputs, outputs);
+    cases.push_back({"linear_backward", size, flops, bytes, [=] {
+                       kernels::linear_backward(device, *x, *w, *dy, {*dw, *db, *dx, true});
+                     }});
+    const auto labels = std::make_shared<Tensor>(random_integers(rows, outputs, device, 5));
+    const Shared loss = shared_zeros({1}, DType::f32, device), dlogits = shared_zeros(dy->shape(), DType::f32, device);
+    cases.push_back({"cross_entropy_with_linear_gradients", size, flops + 6 * static_cast<double>(dy->count()),
+                     bytes + static_cast<double>(dy->bytes()), [=] {
+                       kernels::cross_entropy_with_linear_gradients(device, *dy, {*labels}, *x, *w, *dlogits, *loss,
+                                                                    {*dw, *db, *dx, true});
+                     }});
+  }
+}
+
 }  // namespace
 
 void add_head_kernels(const Device& device, KernelCases& cases) {
@@ -198,6 +222,7 @@ void add_head_kernels(const Device& device, KernelCases& cases) {
   add_sparse(device, cases);
   add_sparse_gathers(device, cases);
   add_fusion(device, cases);
+  add_linear_gradients(device, cases);
   const Shared logits = shared_values({4096, 100}, device);
   const Shared probabilities = shared_zeros(logits->shape(), DType::f32, device);
   const Shared dlogits = shared_zeros(logits->shape(), DType::f32, device);

@@ -9,8 +9,10 @@
 #include "graph/operations/convolution.hpp"
 #include "graph/operations/fused.hpp"
 #include "graph/operations/fused_loss.hpp"
+#include "graph/operations/linear_backward.hpp"
 #include "graph/operations/norm.hpp"
 #include "graph/operations/optimizer.hpp"
+#include "graph/operations/packed_convolution.hpp"
 #include "graph/operations/prepared.hpp"
 #include "graph/operations/recognise.hpp"
 #include "graph/pack_convolutions.hpp"
@@ -43,11 +45,15 @@ class Passes {
     if (options_.fuse) {
       for_each(&Passes::fuse_forward);
       for_each(&Passes::fuse_norm_backward);
+      for_each(&Passes::fuse_linear_backward);
       for_each(&Passes::fuse_loss);
       for_each(&Passes::fuse_step_end);
     }
     if (options_.frozen) for_each(&Passes::prepare_convolution);
   }
+
+  /// What is left when the weights of convolutions are packed.
+  void run_packed() { for_each(&Passes::fuse_gradient_sum); }
 
  private:
   using Operands = std::vector<std::int32_t>;
@@ -89,6 +95,21 @@ class Passes {
       }
       for (const std::int32_t variable : changed) {
         if (reads(node, variable)) return false;
+      }
+    }
+    return true;
+  }
+
+  /// Whether node `from`, which changes nothing, reads the same in the place of `to`, before it, save what `to` makes.
+  bool may_move_up(std::int32_t from, std::int32_t to) const {
+    if (!changed_by(from).empty()) return false;
+    for (std::int32_t node = to; node < from; ++node) {
+      if (!at(node).operation) continue;
+      for (const std::int32_t variable : changed_by(node)) {
+        if (reads(from, variable)) return false;
+      }
+      for (const std::int32_t result : at(node).results) {
+        if (node != to && reads(from, root(result))) return false;
       }
     }
     return true;
@@ -251,6 +272,22 @@ class Passes {
     return true;
   }
 
+  /// The gradient of images that a convolution of packed weights gives, and one from elsewhere, as residual blocks
+  /// have: one operation.
+  void fuse_gradient_sum(std::int32_t node) {
+    if (!is_add(*at(node).operation)) return;
+    const Operands terms = at(node).operands;
+    if (shape(terms[0]) != shape(terms[1]) || terms[0] == terms[1]) return;
+    for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
+      const std::int32_t before = maker_for_one(terms[first]);
+      if (operation_of<PackedConv2dBackwardData>(before) == nullptr || at(before).operands.size() > 2) continue;
+      if (!may_move(before, node)) continue;
+      Joined joined{at(before).operation, at(before).operands};
+      joined.operands.push_back(terms[1 - first]);
+      return join(before, node, std::move(joined));
+    }
+  }
+
   /// relu_backward(y, dy), then the gradient of a norm: one operation, which also gives what other readers of the
   /// ReLU's gradient read.
   void fuse_norm_backward(std::int32_t node) {
@@ -285,6 +322,40 @@ class Passes {
     if (!std::equal(operands.begin() + 1, operands.end(), backward.begin() + 1, backward.begin() + 4)) return;
     if (!may_move(loss, node)) return;
     replace(loss, make_fused_cross_entropy(), operands, {at(loss).results[0], at(node).results[0]});
+    if (graph_.device().is_cuda()) fuse_loss_with_layer(loss);
+  }
+
+  /// A loss with its gradient, and the gradients of the layer that made the logits: one operation, in the place of the
+  /// first. On CUDA, where it saves a launch.
+  void fuse_loss_with_layer(std::int32_t loss) {
+    const std::int32_t dlogits = at(loss).results[1];
+    const auto& readers = uses_[index(dlogits)];
+    if (readers.empty()) return;
+    const std::int32_t layer = readers.front();
+    const auto* backward = operation_of<LinearBackward>(layer);
+    if (backward == nullptr || at(layer).operands[2] != dlogits || !may_move_up(layer, loss)) return;
+    auto joined = make_cross_entropy_with_linear_gradients(backward->options());
+    if (!joined) return;
+    Operands operands = at(loss).operands, results = at(loss).results;
+    operands.insert(operands.end(), at(layer).operands.begin(), at(layer).operands.begin() + 2);
+    results.insert(results.end(), at(layer).results.begin(), at(layer).results.end());
+    replace(loss, std::move(joined), operands, results);
+  }
+
+  /// The gradients of a linear layer, and a relu_backward of dx by the layer's own input: one operation, in the place
+  /// of the first.
+  void fuse_linear_backward(std::int32_t node) {
+    if (!is_relu_backward(*at(node).operation)) return;
+    const std::int32_t y = at(node).operands[0], dx = at(node).operands[1], layer = maker_for_one(dx);
+    const auto* backward = operation_of<LinearBackward>(layer);
+    if (backward == nullptr || at(layer).operands[0] != y || producer(y) < 0) return;
+    const auto which = backward->dx_result();
+    if (!which || at(layer).results[*which] != dx || !may_move_up(node, layer)) return;
+    Operands results = at(layer).results;
+    results[*which] = at(node).results[0];
+    LinearBackwardOptions options = backward->options();
+    options.relu = true;
+    replace(layer, std::make_shared<const LinearBackward>(options), Operands(at(layer).operands), results);
   }
 
   /// An optimizer step, and the end of the training step behind it: one operation, in the place of the second.
@@ -320,7 +391,9 @@ class Passes {
 
 void run_passes(Graph& graph, const std::vector<Value>& results, const PassOptions& options) {
   Passes(graph, results, options).run();
-  if (options.fuse && graph.device().is_cuda()) pack_convolutions(graph);
+  if (!options.fuse || !graph.device().is_cuda()) return;
+  pack_convolutions(graph);
+  Passes(graph, results, options).run_packed();
 }
 
 }  // namespace rtl::graph

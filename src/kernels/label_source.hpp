@@ -3,6 +3,7 @@
 
 #include "rtl/core/macros.hpp"
 #include "rtl/core/tensor.hpp"
+#include "rtl/kernels/softmax.hpp"
 #include "rtl/kernels/step_state.hpp"
 
 namespace rtl::kernels {
@@ -19,18 +20,18 @@ struct LabelSource {
   std::int64_t counters_step = 0;
 
   LabelSource() = default;
-  LabelSource(const ConstView& given, const ConstView& rows, const ConstView& state, std::int64_t replica_rows)
-      : labels(given.data_as<std::int32_t>()),
-        counters(state.given() ? state.data_as<std::int64_t>() : nullptr),
+  LabelSource(const Labels& given, std::int64_t replica_rows)
+      : labels(given.labels.data_as<std::int32_t>()),
+        counters(given.counters.given() ? given.counters.data_as<std::int64_t>() : nullptr),
         count(replica_rows),
-        labels_step(!rows.given() && given.rank() == 2 ? given.extent(1) : 0),
-        rows_step(rows.given() && rows.rank() == 2 ? rows.extent(1) : 0),
-        counters_step(state.given() && state.rank() == 2 ? Counters::count : 0) {
-    if (!rows.given()) return;
-    if (rows.dtype() == DType::i32) {
-      narrow = rows.data_as<std::int32_t>();
+        labels_step(!given.rows.given() && given.labels.rank() == 2 ? given.labels.extent(1) : 0),
+        rows_step(given.rows.given() && given.rows.rank() == 2 ? given.rows.extent(1) : 0),
+        counters_step(given.counters.given() && given.counters.rank() == 2 ? Counters::count : 0) {
+    if (!given.rows.given()) return;
+    if (given.rows.dtype() == DType::i32) {
+      narrow = given.rows.data_as<std::int32_t>();
     } else {
-      wide = rows.data_as<std::int64_t>();
+      wide = given.rows.data_as<std::int64_t>();
     }
   }
 

@@ -63,12 +63,14 @@ void PackedConv2d::forward(const Device& device, ConstView x, ConstView packed, 
 }
 
 void PackedConv2d::backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
-                                 View dx) {
+                                 View dx, ConstView added) {
   constexpr auto call = "PackedConv2d::backward_data";
-  check::dense_layer_operands(call, device, {{"dy", dy}, {"packed", packed}, {"dx", dx}}, {});
+  check::dense_layer_operands(call, device,
+                              {{"dy", dy}, {"packed", packed}, {"dx", dx}, {"added", added, check::optional}}, {});
+  check::shape(call, {"added", added}, dx.shape());
   check::shape(call, {"dy", dy}, output_shape(call, dx.shape(), packed, options));
   if (dx.count() == 0) return;
-  RTL_DISPATCH(device, packed_conv2d_backward_data(device, dy, packed, options, dx));
+  RTL_DISPATCH(device, packed_conv2d_backward_data(device, dy, packed, options, dx, added));
 }
 
 void PackedConv2d::backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options,

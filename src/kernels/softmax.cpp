@@ -1,7 +1,7 @@
 #include "rtl/kernels/softmax.hpp"
 
 #include "kernels/backend/softmax.hpp"
-#include "kernels/check.hpp"
+#include "kernels/check_loss.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace rtl::kernels {
@@ -61,12 +61,16 @@ void cross_entropy_backward(const Device& device, ConstView probabilities, const
   RTL_DISPATCH(device, cross_entropy_backward(device, probabilities, labels, dloss, dlogits));
 }
 
-void cross_entropy_with_gradient(const Device& device, ConstView logits, const Labels& labels, View dlogits,
-                                 View loss) {
-  constexpr auto call = "cross_entropy_with_gradient";
+void check::loss_with_gradient(const char* call, const Device& device, ConstView logits, const Labels& labels,
+                               View dlogits, View loss) {
   check::dense_operands(call, device, {{"logits", logits}, {"dlogits", dlogits}, {"loss", loss}});
   check_loss(call, device, {"logits", logits}, labels, {"loss", loss}, false);
   check::shape(call, {"dlogits", dlogits}, logits.shape());
+}
+
+void cross_entropy_with_gradient(const Device& device, ConstView logits, const Labels& labels, View dlogits,
+                                 View loss) {
+  check::loss_with_gradient("cross_entropy_with_gradient", device, logits, labels, dlogits, loss);
   RTL_DISPATCH(device, cross_entropy_with_gradient(device, logits, labels, dlogits, loss));
 }
 

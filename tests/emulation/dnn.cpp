@@ -52,7 +52,7 @@ bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w
 }
 
 bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
-                          const View& dx) {
+                          bool accumulate, const View& dx) {
   check_suitable(dy, dx, w);
   const bool tf32 = tf32_allowed(device);
   RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {
@@ -60,7 +60,14 @@ bool conv2d_backward_data(const Device& device, const ConstView& dy, const Const
     const Device host = Device::cpu(1);
     const emulation::Factors gradients(dy, tf32, host), weights(w, tf32, host);
     emulation::Product result(dx, host);
-    cpu::conv2d_backward_data(host, gradients.view(), unpacked(weights.view(), host), options, result.view());
+    if (accumulate) {
+      result.load();
+      Tensor found(dx.shape(), DType::f32, host);
+      cpu::conv2d_backward_data(host, gradients.view(), unpacked(weights.view(), host), options, found);
+      binary(host, BinaryOp::add, found, result.view(), result.view());
+    } else {
+      cpu::conv2d_backward_data(host, gradients.view(), unpacked(weights.view(), host), options, result.view());
+    }
     result.store();
   }));
   return true;

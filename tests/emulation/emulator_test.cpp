@@ -236,6 +236,53 @@ TEST(Emulator, ImpossibleLaunchesAreErrors) {
   EXPECT_NE(fault_of([] { run(nothing, 1, 1, 0); }).find("sideways"), std::string::npos);
 }
 
+/// Each block writes its number, and reads its neighbour's behind the barrier: true where all blocks wait.
+__global__ void read_neighbour(int* mine, int* neighbours) {
+  for (int round = 1; round <= 3; ++round) {
+    if (threadIdx.x == 0) mine[blockIdx.x] = round * 100 + static_cast<int>(blockIdx.x);
+    synchronize_grid();
+    if (threadIdx.x == 33) neighbours[blockIdx.x] = mine[(blockIdx.x + 1) % gridDim.x] - round * 100;
+    synchronize_grid();
+  }
+}
+__global__ void grid_barrier_in_one_block() {
+  if (blockIdx.x == 1) synchronize_grid();
+}
+__global__ void grid_barrier_in_one_thread() {
+  if (threadIdx.x == 0) synchronize_grid();
+}
+__global__ void grid_barrier_in_branches() {
+  if (blockIdx.x == 0) {
+    synchronize_grid();
+  } else {
+    synchronize_grid();
+  }
+}
+__global__ void grid_and_block_barrier() {
+  if (threadIdx.x == 0) {
+    synchronize_grid();
+  } else {
+    __syncthreads();
+  }
+}
+
+TEST(Emulator, BlocksOfACooperativeLaunchWaitForEachOther) {
+  const Device device = Device::cuda(0);
+  for (const std::string& order : orders) {
+    const OrderScope scope(order);
+    Tensor mine({6}, DType::i32, device), neighbours({6}, DType::i32, device);
+    launch_cooperative(device, read_neighbour, 100, 64, mine.data_as<std::int32_t>(),
+                       neighbours.data_as<std::int32_t>());
+    EXPECT_EQ(neighbours.to_vector<std::int32_t>(), (std::vector<std::int32_t>{1, 2, 3, 4, 5, 0})) << order;
+    const auto fault = [&](void (*kernel)()) { return fault_of([&] { launch_cooperative(device, kernel, 2, 64); }); };
+    EXPECT_NE(fault(grid_barrier_in_one_block).find("only 1 of 2 blocks"), std::string::npos);
+    EXPECT_NE(fault(grid_barrier_in_one_thread).find("of the grid that only 1 of 64"), std::string::npos);
+    EXPECT_NE(fault(grid_barrier_in_branches).find("different barriers of the grid"), std::string::npos);
+    EXPECT_NE(fault(grid_and_block_barrier).find("wait for the grid"), std::string::npos);
+    EXPECT_NE(fault_of([] { run(grid_barrier_in_one_thread, 1, 1, 0); }).find("not cooperative"), std::string::npos);
+  }
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 __global__ void beyond_shared(int offset, int* out) {
   RTL_SHARED(int, staged, [33]);

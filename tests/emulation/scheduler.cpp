@@ -28,7 +28,7 @@ dim3 gridDim;
 namespace emulation {
 namespace {
 
-enum class State : std::uint8_t { fresh, ready, at_barrier, at_warp, done };
+enum class State : std::uint8_t { fresh, ready, at_barrier, at_warp, at_grid, done };
 enum class Order : std::uint8_t { forward, reverse, shuffled };
 
 struct Thread {
@@ -36,7 +36,7 @@ struct Thread {
   unsigned number = 0;
   State state = State::fresh;
   Fiber* fiber = nullptr;
-  std::source_location where;  // while at_barrier or at_warp
+  std::source_location where;  // while at_barrier, at_warp or at_grid
   bool predicate = false;      // brought to a barrier, then the barrier's answer
   WarpCall* call = nullptr;    // while at_warp
 };
@@ -93,24 +93,34 @@ class SharedMemory {
   std::size_t total_ = 0;
 };
 
+/// A block that has begun.
+struct Block {
+  uint3 index{};
+  std::vector<Thread> threads;
+  SharedMemory shared;
+};
+
 class Scheduler {
  public:
-  void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
-           const void* arguments);
+  void run(const Launch& launch, void (*thread)(const void*), const void* arguments);
+  void synchronize_grid(const std::source_location& where);
   bool synchronize_block(bool predicate, const std::source_location& where);
   void synchronize_warp(WarpCall& call);
-  void* shared(const void* key, std::size_t bytes) { return shared_.get(key, bytes); }
+  void* shared(const void* key, std::size_t bytes) { return block_->shared.get(key, bytes); }
   void* dynamic_shared();
   const Thread& current() const { return *current_; }
   [[noreturn]] void fail(const std::string& what, const std::source_location& where) const;
 
  private:
   void read_order();
-  void begin_block(std::size_t number);
-  void run_block();
+  void begin_block(Block& block, std::size_t number);
+  void run_one_by_one(const std::vector<std::size_t>& order);
+  void run_side_by_side(const std::vector<std::size_t>& order);
+  void run_block(Block& block);
   bool run_pass();
   void open_barrier();
-  void cancel();
+  void open_grid_barrier(std::vector<Block>& blocks);
+  void cancel(Block& block);
   void enter(Thread& thread);
   void resume(Thread& thread);
   void suspend();
@@ -125,8 +135,8 @@ class Scheduler {
   void (*body_)(const void*) = nullptr;
   const void* arguments_ = nullptr;
   std::size_t dynamic_bytes_ = 0;
-  SharedMemory shared_;
-  std::vector<Thread> threads_;
+  bool cooperative_ = false;
+  Block* block_ = nullptr;          // the running one
   std::vector<unsigned> sequence_;  // thread numbers in the order of a pass
   std::size_t position_ = 0;        // in sequence_, during a pass
   Thread* current_ = nullptr;
@@ -156,54 +166,117 @@ void Scheduler::read_order() {
   order_text_ = text;
 }
 
-void Scheduler::run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
-                    const void* arguments) {
+void Scheduler::run(const Launch& launch, void (*thread)(const void*), const void* arguments) {
   read_order();
+  const dim3 &grid = launch.grid, &block = launch.block;
   const std::uint64_t count = std::uint64_t{block.x} * block.y * block.z;
   if (count == 0 || count > 1024 || block.z > 64)
     throw Fault("a block has " + std::to_string(count) + " threads; 1 to 1024 are possible");
   if (grid.x > 0x7fffffffu || grid.y > 65535u || grid.z > 65535u) throw Fault("the grid is too large along an axis");
   body_ = thread;
   arguments_ = arguments;
-  dynamic_bytes_ = shared_bytes;
+  dynamic_bytes_ = launch.shared_bytes;
+  cooperative_ = launch.cooperative;
   gridDim = grid;
   blockDim = block;
-  threads_.resize(count);
   sequence_.resize(count);
   std::iota(sequence_.begin(), sequence_.end(), 0u);
   if (order_ == Order::reverse) std::reverse(sequence_.begin(), sequence_.end());
 
-  std::vector<std::size_t> blocks(std::size_t{grid.x} * grid.y * grid.z);
-  std::iota(blocks.begin(), blocks.end(), std::size_t{0});
-  if (order_ == Order::reverse) std::reverse(blocks.begin(), blocks.end());
-  if (order_ == Order::shuffled) std::shuffle(blocks.begin(), blocks.end(), random_);
-  for (const std::size_t number : blocks) {
-    begin_block(number);
-    run_block();
-    shared_.clear();
-    if (fault_) std::rethrow_exception(std::exchange(fault_, nullptr));
+  std::vector<std::size_t> order(std::size_t{grid.x} * grid.y * grid.z);
+  if (cooperative_ && order.size() > resident_blocks) {
+    throw Fault("a cooperative launch has " + std::to_string(order.size()) + " blocks; " +
+                std::to_string(resident_blocks) + " run side by side");
   }
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (order_ == Order::reverse) std::reverse(order.begin(), order.end());
+  if (order_ == Order::shuffled) std::shuffle(order.begin(), order.end(), random_);
+  cooperative_ ? run_side_by_side(order) : run_one_by_one(order);
+  if (fault_) std::rethrow_exception(std::exchange(fault_, nullptr));
 }
 
-void Scheduler::begin_block(std::size_t number) {
+void Scheduler::begin_block(Block& block, std::size_t number) {
   const auto x = static_cast<unsigned>(number % gridDim.x);
   const auto y = static_cast<unsigned>(number / gridDim.x % gridDim.y);
-  blockIdx = {x, y, static_cast<unsigned>(number / gridDim.x / gridDim.y)};
-  for (unsigned i = 0; i < threads_.size(); ++i) {
-    threads_[i] = Thread{};
-    threads_[i].number = i;
-    threads_[i].index = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
+  block.index = {x, y, static_cast<unsigned>(number / gridDim.x / gridDim.y)};
+  block.threads.resize(sequence_.size());
+  for (unsigned i = 0; i < block.threads.size(); ++i) {
+    block.threads[i] = Thread{};
+    block.threads[i].number = i;
+    block.threads[i].index = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
   }
 }
 
-void Scheduler::run_block() {
+void Scheduler::run_one_by_one(const std::vector<std::size_t>& order) {
+  Block block;
+  for (const std::size_t number : order) {
+    begin_block(block, number);
+    run_block(block);
+    block.shared.clear();
+    if (!fault_) continue;
+    cancel(block);
+    return;
+  }
+}
+
+/// Blocks that may wait for each other: each runs as far as it can, until all wait or have ended.
+void Scheduler::run_side_by_side(const std::vector<std::size_t>& order) {
+  std::vector<Block> blocks(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) begin_block(blocks[i], order[i]);
+  const auto ended = [](const Block& block) {
+    return std::ranges::all_of(block.threads, [](const Thread& thread) { return thread.state == State::done; });
+  };
+  while (!fault_ && !std::ranges::all_of(blocks, ended)) {
+    for (Block& block : blocks) {
+      if (!fault_) run_block(block);
+    }
+    if (!fault_) open_grid_barrier(blocks);
+  }
+  for (Block& block : blocks) cancel(block);
+}
+
+/// Runs a block until its threads have ended or wait for the grid.
+void Scheduler::run_block(Block& block) {
+  block_ = &block;
+  blockIdx = block.index;
   while (!fault_) {
-    const bool progress = run_pass();
-    if (fault_ || progress) continue;
-    if (std::ranges::all_of(threads_, [](const Thread& thread) { return thread.state == State::done; })) return;
+    if (run_pass() || fault_) continue;
+    const State first = block.threads.front().state;
+    const bool alike =
+        std::ranges::all_of(block.threads, [first](const Thread& thread) { return thread.state == first; });
+    if (alike && (first == State::done || first == State::at_grid)) return;
     open_barrier();
   }
-  cancel();
+}
+
+/// All blocks wait for the grid, which goes on, or have ended, or the kernel is wrong.
+void Scheduler::open_grid_barrier(std::vector<Block>& blocks) {
+  const Thread* waiting = nullptr;
+  std::size_t arrived = 0;
+  for (const Block& block : blocks) {
+    const Thread& first = block.threads.front();
+    if (first.state != State::at_grid) continue;
+    ++arrived;
+    for (const Thread& thread : block.threads) {
+      if (waiting != nullptr && !same_place(waiting->where, thread.where)) {
+        fault_ = std::make_exception_ptr(Fault("threads wait at different barriers of the grid, " +
+                                               to_string(waiting->where) + " and " + to_string(thread.where)));
+        return;
+      }
+      waiting = &thread;
+    }
+  }
+  if (arrived != 0 && arrived != blocks.size()) {
+    fault_ = std::make_exception_ptr(Fault("a barrier of the grid that only " + std::to_string(arrived) + " of " +
+                                           std::to_string(blocks.size()) +
+                                           " blocks reach (the others have returned) at " + to_string(waiting->where)));
+    return;
+  }
+  for (Block& block : blocks) {
+    for (Thread& thread : block.threads) {
+      if (thread.state == State::at_grid) thread.state = State::ready;
+    }
+  }
 }
 
 /// Lets every thread that can run do so, once. False if there was none.
@@ -211,7 +284,7 @@ bool Scheduler::run_pass() {
   if (order_ == Order::shuffled) std::shuffle(sequence_.begin(), sequence_.end(), random_);
   bool progress = false;
   for (position_ = 0; position_ < sequence_.size() && !fault_; ++position_) {
-    Thread& thread = threads_[sequence_[position_]];
+    Thread& thread = block_->threads[sequence_[position_]];
     if (thread.state != State::fresh && thread.state != State::ready) continue;
     resume(thread);
     progress = true;
@@ -224,7 +297,8 @@ void Scheduler::open_barrier() {
   const Thread* waiting = nullptr;
   bool answer = false;
   std::string what;
-  for (const Thread& thread : threads_) {
+  std::vector<Thread>& threads = block_->threads;
+  for (const Thread& thread : threads) {
     if (thread.state == State::at_warp) what = "a warp primitive that not all lanes of its mask reach";
     if (thread.state != State::at_barrier) continue;
     if (waiting != nullptr && !same_place(waiting->where, thread.where)) {
@@ -233,28 +307,33 @@ void Scheduler::open_barrier() {
     waiting = &thread;
     answer = answer || thread.predicate;
   }
-  const auto arrived = std::ranges::count(threads_, State::at_barrier, &Thread::state);
-  if (what.empty() && arrived != static_cast<std::ptrdiff_t>(threads_.size())) {
-    what = "a barrier that only " + std::to_string(arrived) + " of " + std::to_string(threads_.size()) +
-           " threads of the block reach (the others have returned)";
+  const auto at_barrier = std::ranges::count(threads, State::at_barrier, &Thread::state);
+  const auto at_grid = std::ranges::count(threads, State::at_grid, &Thread::state);
+  if (what.empty() && at_barrier != static_cast<std::ptrdiff_t>(threads.size())) {
+    const bool grid = at_barrier == 0;
+    what = std::string("a barrier ") + (grid ? "of the grid " : "") + "that only " +
+           std::to_string(grid ? at_grid : at_barrier) + " of " + std::to_string(threads.size()) +
+           " threads of the block reach (the others " + (grid || at_grid == 0 ? "" : "wait for the grid or ") +
+           "have returned)";
   }
   if (!what.empty()) {
-    const auto stuck = std::ranges::find_if(threads_, [](const Thread& thread) { return thread.state != State::done; });
+    const auto stuck = std::ranges::find_if(threads, [](const Thread& thread) { return thread.state != State::done; });
     current_ = &*stuck;
     fault_ = std::make_exception_ptr(Fault("block " + to_string(blockIdx) + ", thread " + to_string(stuck->index) +
                                            ": " + what + " at " + to_string(stuck->where)));
     return;
   }
-  for (Thread& thread : threads_) {
+  for (Thread& thread : threads) {
     thread.state = State::ready;
     thread.predicate = answer;
   }
 }
 
 /// Unwinds the suspended threads of a failed launch, so that their fibers can be used again.
-void Scheduler::cancel() {
+void Scheduler::cancel(Block& block) {
+  block_ = &block;
   cancelling_ = true;
-  for (Thread& thread : threads_) {
+  for (Thread& thread : block.threads) {
     if (thread.fiber != nullptr) resume(thread);
   }
   cancelling_ = false;
@@ -297,7 +376,7 @@ void Scheduler::call_thread() noexcept {
 /// The thread that follows in the pass, if it has not begun: it can take over the fiber of one that has ended.
 Thread* Scheduler::next_in_pass() {
   if (fault_ || position_ + 1 >= sequence_.size()) return nullptr;
-  Thread& next = threads_[sequence_[position_ + 1]];
+  Thread& next = block_->threads[sequence_[position_ + 1]];
   if (next.state != State::fresh) return nullptr;
   ++position_;
   return &next;
@@ -327,6 +406,13 @@ bool Scheduler::synchronize_block(bool predicate, const std::source_location& wh
   return thread.predicate;
 }
 
+void Scheduler::synchronize_grid(const std::source_location& where) {
+  if (!cooperative_) fail("a barrier of the grid in a launch that is not cooperative", where);
+  current_->state = State::at_grid;
+  current_->where = where;
+  suspend();
+}
+
 void Scheduler::synchronize_warp(WarpCall& call) {
   Thread& own = *current_;
   const unsigned first = own.number / 32 * 32;
@@ -339,8 +425,9 @@ void Scheduler::synchronize_warp(WarpCall& call) {
   const WarpCall* lanes[32] = {};
   for (unsigned lane = 0; lane < 32; ++lane) {
     if ((call.mask >> lane & 1u) == 0) continue;
-    if (first + lane >= threads_.size()) fail("the mask of a warp primitive names a lane beyond the block", call.where);
-    const Thread& other = threads_[first + lane];
+    if (first + lane >= block_->threads.size())
+      fail("the mask of a warp primitive names a lane beyond the block", call.where);
+    const Thread& other = block_->threads[first + lane];
     if (other.state == State::done) fail("the mask of a warp primitive names a lane that has returned", call.where);
     if (other.state != State::at_warp) return suspend();
     if (other.call->mask != call.mask || !same_place(other.where, call.where)) {
@@ -350,7 +437,7 @@ void Scheduler::synchronize_warp(WarpCall& call) {
   }
   for (unsigned lane = 0; lane < 32; ++lane) {
     if (lanes[lane] == nullptr) continue;
-    Thread& other = threads_[first + lane];
+    Thread& other = block_->threads[first + lane];
     other.call->resolve(*other.call, lanes);
     other.state = State::ready;
   }
@@ -360,7 +447,7 @@ void Scheduler::synchronize_warp(WarpCall& call) {
 
 void* Scheduler::dynamic_shared() {
   if (dynamic_bytes_ == 0) fail("dynamic shared memory is used, but the launch gives none", std::source_location());
-  return shared_.get(this, dynamic_bytes_);
+  return block_->shared.get(this, dynamic_bytes_);
 }
 
 void Scheduler::fail(const std::string& what, const std::source_location& where) const {
@@ -376,13 +463,14 @@ Scheduler& scheduler() {
 
 }  // namespace
 
-void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
-         const void* arguments) {
+void run(const Launch& launch, void (*thread)(const void*), const void* arguments) {
   static std::mutex turn;
   const std::lock_guard lock(turn);
   const DeviceAccess access;
-  scheduler().run(grid, block, shared_bytes, thread, arguments);
+  scheduler().run(launch, thread, arguments);
 }
+
+void synchronize_grid(const std::source_location& where) { scheduler().synchronize_grid(where); }
 
 bool synchronize_block(bool predicate, const std::source_location& where) {
   return scheduler().synchronize_block(predicate, where);

@@ -94,8 +94,9 @@ TEST(Passes, FusionChangesNoBit) {
         const PlanFacts before = facts(fused);
         run_passes(*fused.graph, fused.results);
         // Both norms with their ReLUs, one of them with its sum; a convolution, a product, and the gradients of the
-        // norms. On CUDA, weights of the convolutions are packed and their gradients unpacked.
-        EXPECT_EQ(facts(fused).nodes, before.nodes - 7 + (device.is_cuda() ? 2 : 0));
+        // norms. On CUDA, weights of the convolutions are packed and their gradients unpacked, and the gradient of x is
+        // summed where one of its terms is made.
+        EXPECT_EQ(facts(fused).nodes, before.nodes - 7 + (device.is_cuda() ? 1 : 0));
         EXPECT_EQ(fused.run(), plain.run());
       }
     }
@@ -166,6 +167,64 @@ TEST(Passes, MoveNothingPastAChangeOfWhatItReads) {
     const Value read = scale(reshape(mean, {1, 3}), 2);
     return std::vector<Value>{relu(norm), read};
   });
+}
+
+/// A head of one hidden layer: the hidden layer's gradient goes through its ReLU in the operation that makes it, and on
+/// CUDA the loss and the last layer's gradients are one.
+TEST(Passes, GradientsOfLayersTakeTheReluBeforeAndTheLossBehind) {
+  const std::uint64_t seed = test::fresh_seed();
+  for (const Device& device : test::devices()) {
+    SCOPED_TRACE(device.name() + ", seed " + std::to_string(seed));
+    std::vector<std::vector<std::byte>> found[2];
+    for (const bool passes : {false, true}) {
+      test::RandomTensors random(seed);
+      const auto graph = std::make_shared<Graph>(device);
+      const auto variable = [&](const std::string& name, const Shape& shape) {
+        return graph->variable(name, Storage(random.f32(shape, device)));
+      };
+      const std::vector<Value> parameters{variable("w1", {33, 7}), variable("b1", {33}), variable("w2", {5, 33}),
+                                          variable("b2", {5})};
+      const Value x = graph->constant("x", random.f32({300, 7}, device));
+      const Value hidden = relu(linear(x, parameters[0], parameters[1]));
+      const Value logits = linear(hidden, parameters[2], parameters[3]);
+      const Value loss = cross_entropy(logits, graph->constant("labels", random.i32(300, 5, device)));
+      std::vector<Value> results = gradients(loss, parameters);
+      results.push_back(loss);
+      if (passes) run_passes(*graph, results);
+      const auto plan = std::make_shared<const Plan>(graph, results);
+      if (passes) {
+        // Two products, the loss with its gradient, and the gradients of both layers.
+        EXPECT_EQ(plan->facts().nodes, device.is_cuda() ? 4 : 5) << plan->to_string();
+      }
+      Execution execution(plan);
+      execution.run();
+      for (const Value& result : results) found[passes].push_back(bytes(execution.view(result)));
+    }
+    EXPECT_EQ(found[0], found[1]);
+  }
+}
+
+/// A ReLU's gradient by another y than the layer's input is not the layer's.
+TEST(Passes, GradientsOfLayersTakeNoOtherRelu) {
+  const std::uint64_t seed = test::fresh_seed();
+  for (const Device& device : test::devices()) {
+    SCOPED_TRACE(device.name() + ", seed " + std::to_string(seed));
+    std::vector<std::vector<std::byte>> found[2];
+    for (const bool passes : {false, true}) {
+      test::RandomTensors random(seed);
+      const auto graph = std::make_shared<Graph>(device);
+      const Value w = graph->variable("w", Storage(random.f32({3, 4}, device)));
+      const Value x = graph->variable("x", Storage(random.f32({6, 4}, device)));
+      const Value y = graph->constant("y", random.f32({6, 4}, device));
+      const std::vector<Value> found_gradients = gradients(sum(square(linear(x, w, {}))), std::vector<Value>{w, x});
+      const std::vector<Value> results{found_gradients[0], relu_backward(y, found_gradients[1])};
+      if (passes) run_passes(*graph, results);
+      Execution execution(std::make_shared<const Plan>(graph, results));
+      execution.run();
+      for (const Value& result : results) found[passes].push_back(bytes(execution.view(result)));
+    }
+    EXPECT_EQ(found[0], found[1]);
+  }
 }
 
 TEST(Passes, ValuesThatTheyTookAwayAreRefused) {

@@ -46,8 +46,8 @@ Expected with_scale(const Reals& logits, const Reals& probabilities, std::size_t
   return expected;
 }
 
-const std::vector<Shape> logit_shapes = {{1, 1},   {3, 31},   {31, 33},  {2, 1025},
-                                         {64, 10}, {33, 100}, {300, 17}, {1025, 10}};
+const std::vector<Shape> logit_shapes = {{1, 1},    {3, 31},   {31, 33},   {2, 1025}, {64, 10},
+                                         {33, 100}, {300, 17}, {1025, 10}, {3, 2500}};
 
 std::string label_of(const Shape& shape) { return fmt::format("{}x{}", shape[0], shape[1]); }
 

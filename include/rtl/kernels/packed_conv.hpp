@@ -24,8 +24,10 @@ class PackedConv2d {
   /// As conv2d_forward, conv2d_backward_data and conv2d_backward_weights.
   static void forward(const Device& device, ConstView x, ConstView packed, ConstView bias, const Conv2dOptions& options,
                       View y, Activation activation = Activation::none);
-  static void backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
-                            View dx);
+  /// dx [+ added], of the shape of dx, which it may be; then a sum in bf16 is rounded once where the vendor's library
+  /// makes it, else twice.
+  static void backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options, View dx,
+                            ConstView added = {});
   static void backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options,
                                View packed, View dbias = {});
 };

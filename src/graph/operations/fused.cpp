@@ -128,7 +128,6 @@ class FusedBatchNormTraining final : public Operation {
     const double count = count_of(operands[0]);
     return batch_norm_training_flops * count + epilogue_flops(count, operands.subspan(5), relu_);
   }
-  int launches() const noexcept override { return 3; }
 
  private:
   BatchNormOptions options_;
@@ -198,7 +197,7 @@ class FusedBatchNormBackward final : public Operation {
   double flops(std::span<const Value> operands) const override {
     return batch_norm_backward_flops * count_of(operands[0]);
   }
-  int launches() const noexcept override { return evaluation_ ? 4 : 3; }
+  int launches() const noexcept override { return evaluation_ ? 2 : 1; }
 
  private:
   std::optional<BatchNormOptions> evaluation_;

@@ -13,4 +13,8 @@ namespace rtl::graph {
 /// node of this operation takes their place: the operands are those of cross_entropy, the results loss and dlogits.
 std::shared_ptr<const Operation> make_fused_cross_entropy();
 
+/// Whether one launch of these does all replicas: unless they share logits that get different losses, or have tables of
+/// labels of their own.
+bool losses_run_replicas(std::span<const Value> operands, const std::vector<bool>& replicated);
+
 }  // namespace rtl::graph

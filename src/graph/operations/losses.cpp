@@ -60,12 +60,6 @@ void check_loss(std::string_view operation, std::span<const Value> operands) {
 
 kernels::Labels labels_of(const Call& call) { return {call.in(1), call.in(2), call.in(3)}; }
 
-/// One launch does all replicas, unless they share logits that get different losses, or have tables of labels of their
-/// own.
-bool losses_run_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) {
-  return replicated[0] && !(operands[2].defined() && replicated[1]);
-}
-
 /// What the losses below share.
 class Loss : public Operation {
  public:
@@ -125,7 +119,6 @@ class CrossEntropy final : public Loss {
     call.give(0, dlogits);
   }
   bool may_overwrite(std::size_t result, std::size_t operand) const override { return result == 1 && operand == 0; }
-  int launches() const noexcept override { return 2; }
 };
 
 class FusedCrossEntropy final : public Loss {
@@ -142,6 +135,10 @@ class FusedCrossEntropy final : public Loss {
 };
 
 }  // namespace
+
+bool losses_run_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) {
+  return replicated[0] && !(operands[2].defined() && replicated[1]);
+}
 
 bool is_cross_entropy(const Operation& operation) { return dynamic_cast<const CrossEntropy*>(&operation) != nullptr; }
 bool is_cross_entropy_backward(const Operation& operation) {

@@ -36,7 +36,6 @@ class BatchNormTraining final : public Operation {
   std::optional<Aliasing> aliasing(std::size_t result) const override;
   bool may_overwrite(std::size_t result, std::size_t operand) const override { return result == 0 && operand == 0; }
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 3; }
 
  private:
   BatchNormOptions options_;
@@ -52,7 +51,6 @@ class BatchNormTrainingBackward final : public Operation {
   void gradient(GradientCall& call) const override;
   bool may_overwrite(std::size_t result, std::size_t operand) const override { return result == 0 && operand == 4; }
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 3; }
 };
 
 /// Operands x, gamma, beta, mean, variance; result y.
@@ -87,7 +85,7 @@ class BatchNormEvaluationBackward final : public Operation {
   void gradient(GradientCall& call) const override;
   bool may_overwrite(std::size_t result, std::size_t operand) const override { return result == 0 && operand == 4; }
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 4; }
+  int launches() const noexcept override { return 2; }
 
  private:
   BatchNormOptions options_;

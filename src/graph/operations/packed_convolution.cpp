@@ -72,11 +72,14 @@ double PackedConvolution::flops(std::span<const Value> operands) const {
 }
 
 std::vector<Type> PackedConv2dBackwardData::infer(std::span<const Value> operands) const {
-  return {{x_shape_, operands[0].dtype()}};
+  const Type dx{x_shape_, operands[0].dtype()};
+  check_shape(operands.size() < 3 || operands[2].type() == dx, name(), "the gradient to add is not {}", dx.to_string());
+  return {dx};
 }
 
 void PackedConv2dBackwardData::run(const Call& call) const {
-  PackedConv2d::backward_data(call.device(), call.in(0), call.in(1), options_, call.out(0));
+  PackedConv2d::backward_data(call.device(), call.in(0), call.in(1), options_, call.out(0),
+                              call.operands().size() > 2 ? call.in(2) : ConstView());
 }
 
 double PackedConv2dBackwardData::flops(std::span<const Value> operands) const {

@@ -62,7 +62,7 @@ class PackedConvolution final : public Operation {
   kernels::Activation activation_;
 };
 
-/// Operands dy, packed w.
+/// dx [+ a gradient that x has from elsewhere]. Operands dy, packed w, that gradient (may be absent).
 class PackedConv2dBackwardData final : public Operation {
  public:
   PackedConv2dBackwardData(const Shape& x_shape, const kernels::Conv2dOptions& options)
@@ -71,6 +71,7 @@ class PackedConv2dBackwardData final : public Operation {
   std::string attributes() const override { return describe(options_); }
   std::vector<Type> infer(std::span<const Value> operands) const override;
   void run(const Call& call) const override;
+  bool may_overwrite(std::size_t, std::size_t operand) const override { return operand == 2; }
   double flops(std::span<const Value> operands) const override;
 
  private:

@@ -1,6 +1,7 @@
 // Matrix products: matmul, of batches too, and linear.
 #include <algorithm>
 
+#include "graph/operations/linear_backward.hpp"
 #include "graph/operations/recognise.hpp"
 #include "graph/operations/support.hpp"
 #include "rtl/kernels/gemm.hpp"
@@ -158,8 +159,13 @@ class Linear final : public Operation {
   }
   void gradient(GradientCall& call) const override {
     const Value& dy = call.gradient();
-    if (call.needs(0)) call.give(0, matmul(dy, call.operand(1)));
-    if (call.needs(1)) call.give(1, matmul(dy, call.operand(0), {.transpose_a = true, .wide = true}));
+    const bool dw = call.needs(1), bias = call.needs(2) && dw, dx = call.needs(0);
+    if (dw || dx) {
+      const LinearGradientValues found = linear_gradients(call.operand(0), call.operand(1), dy, dw, bias, dx);
+      call.give(1, found.dw);
+      call.give(0, found.dx);
+      if (bias) return call.give(2, found.dbias);
+    }
     if (call.needs(2)) call.give(2, sum(dy, {.axes = {0}, .wide = true}));
   }
   double flops(std::span<const Value> operands) const override {

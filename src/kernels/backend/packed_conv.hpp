@@ -13,7 +13,7 @@ RTL_DECLARE_BACKENDS(void unpack_weights(const Device& device, std::span<const C
 RTL_DECLARE_BACKENDS(void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
                                                 const Conv2dOptions& options, View y, Activation activation))
 RTL_DECLARE_BACKENDS(void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed,
-                                                      const Conv2dOptions& options, View dx))
+                                                      const Conv2dOptions& options, View dx, ConstView added))
 RTL_DECLARE_BACKENDS(void packed_conv2d_backward_weights(const Device& device, ConstView x, ConstView dy,
                                                          const Conv2dOptions& options, View packed, View dbias))
 

@@ -33,8 +33,11 @@ void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, 
 }
 
 void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
-                                 View dx) {
-  cpu::conv2d_backward_data(device, dy, unpacked(device, packed), options, dx);
+                                 View dx, ConstView added) {
+  if (!added.given()) return cpu::conv2d_backward_data(device, dy, unpacked(device, packed), options, dx);
+  Tensor found(dx.shape(), dx.dtype(), device);
+  cpu::conv2d_backward_data(device, dy, unpacked(device, packed), options, found);
+  cpu::binary(device, BinaryOp::add, found, added, dx);
 }
 
 void packed_conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options,

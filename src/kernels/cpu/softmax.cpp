@@ -223,7 +223,7 @@ void cross_entropy_forward(const Device& device, ConstView logits, const Labels&
   functors::visit_floating(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
-    const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
+    const LabelSource source(labels, rows);
     for_replicas(loss.count(), rows, classes, [&](std::int64_t replica, int chunks) {
       const double total = softmax_part(device, logits.data_as<T>(), source, probabilities.data_as<T>(), classes,
                                         replica * rows, rows, chunks);
@@ -237,7 +237,7 @@ void cross_entropy_backward(const Device&, ConstView probabilities, const Labels
   functors::visit_floating(dlogits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t rows = dlogits.extent(-2), classes = dlogits.extent(-1), all = dlogits.count() / classes;
-    const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
+    const LabelSource source(labels, rows);
     const T* scales = dloss.data_as<T>();
     parallel_ranges(all, grain_of(classes), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t replica = begin / rows; replica * rows < end; ++replica) {
@@ -253,7 +253,7 @@ void cross_entropy_with_gradient(const Device& device, ConstView logits, const L
   functors::visit_floating(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t rows = logits.extent(-2), classes = logits.extent(-1);
-    const LabelSource source(labels.labels, labels.rows, labels.counters, rows);
+    const LabelSource source(labels, rows);
     T* to = dlogits.data_as<T>();
     for_replicas(loss.count(), rows, classes, [&](std::int64_t replica, int chunks) {
       const std::int64_t first = replica * rows;

@@ -82,13 +82,17 @@ bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w
   return true;
 }
 
+/// Of what is added nothing has changed where this gives false.
 bool vendor_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
-                          const View& dx) {
+                          const View& dx, const ConstView& added) {
   if (!may_be_vendors(dy.dtype(), dx.shape(), w.shape(), dy.shape(), options)) return false;
   const Aligned in(device, dy), weights(device, w), out(device, dx);
   in.load(dy);
   weights.load(w);
-  if (!vendor::conv2d_backward_data(device, in.view(), weights.view(), options, out.view())) return false;
+  if (added.given() && added.data() != out.view().data()) cuda::cast(device, added, out.view());
+  if (!vendor::conv2d_backward_data(device, in.view(), weights.view(), options, added.given(), out.view())) {
+    return false;
+  }
   out.store(dx);
   return true;
 }
@@ -169,13 +173,18 @@ void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, 
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
   const PackedWeights packed(device, w, dy.dtype());
-  packed_conv2d_backward_data(device, dy, packed.view(), options, dx);
+  packed_conv2d_backward_data(device, dy, packed.view(), options, dx, {});
 }
 
 void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
-                                 View dx) {
-  if (vendor_backward_data(device, dy, packed, options, dx)) return;
-  (options.groups == 1 ? patch_backward_data : grouped_backward_data)(device, dy, packed, options, dx);
+                                 View dx, ConstView added) {
+  if (vendor_backward_data(device, dy, packed, options, dx, added)) return;
+  const auto backward = options.groups == 1 ? patch_backward_data : grouped_backward_data;
+  if (!added.given()) return backward(device, dy, packed, options, dx);
+  const Scratch<std::byte> memory(device, dx.count() * static_cast<std::int64_t>(size_of(dx.dtype())));
+  const View found(memory.get(), dx.dtype(), dx.shape(), device);
+  backward(device, dy, packed, options, found);
+  cuda::binary(device, BinaryOp::add, found, added, dx);
 }
 
 void conv2d_backward_weights(const Device& device, ConstView x, ConstView dy, const Conv2dOptions& options, View dw,

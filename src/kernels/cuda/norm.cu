@@ -82,9 +82,10 @@ struct Channels {
   bool relu;
 };
 
+/// y = [relu](gamma * (x - mean) * inverse_deviation + beta [+ residual]). y may be x or the residual.
 template <int width, typename T>
-__global__ void normalise(std::int64_t count, const Channels<Arithmetic<T>> channels, const Arithmetic<T>* beta,
-                          const T* x, const T* residual, T* y) {
+__device__ inline void normalise(std::int64_t count, const Channels<Arithmetic<T>>& channels, const Arithmetic<T>* beta,
+                                 const T* x, const T* residual, T* y) {
   using A = Arithmetic<T>;
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t channel = i % channels.packs;
@@ -102,6 +103,30 @@ __global__ void normalise(std::int64_t count, const Channels<Arithmetic<T>> chan
     }
     store_values<width>(y, i, value);
   }
+}
+
+template <int width, typename T>
+__global__ void normalise_by_constants(std::int64_t count, const Channels<Arithmetic<T>> channels,
+                                       const Arithmetic<T>* beta, const T* x, const T* residual, T* y) {
+  normalise<width>(count, channels, beta, x, residual, y);
+}
+
+/// Statistics of the batch, then its normalisation: what the first reading leaves in the second-level cache, the second
+/// finds there. Sums of f32 are made in f64, which has digits to spare; for f64 a reading before finds the means.
+template <int width, typename T>
+__global__ void __launch_bounds__(block_size, 4)
+    normalise_batch(const __grid_constant__ GridReduction shape, Sums<2>* partials, double* means,
+                    const __grid_constant__ FinishMoments<T> finish, std::int64_t count,
+                    const __grid_constant__ Channels<Arithmetic<T>> channels, const Arithmetic<T>* beta, const T* x,
+                    const T* residual, T* y) {
+  RTL_SHARED(Sums<2>, partial, [block_size]);
+  if constexpr (std::is_same_v<T, double>) {
+    reduce_in_grid(shape, reinterpret_cast<double*>(partials), reinterpret_cast<double*>(&partial[0]), 0.0,
+                   ValueTerm<T>{x, shape.columns}, functors::Add(), FinishMean{means, static_cast<double>(shape.rows)});
+  }
+  reduce_in_grid(shape, partials, &partial[0], Sums<2>{}, MomentTerm<T>{finish.centre, shape.columns}, AddSums(),
+                 finish);
+  normalise<width>(count, channels, beta, x, residual, y);
 }
 
 /// Sums of g and of g * (x - mean) * inverse_deviation, g being dy behind the ReLU.
@@ -133,22 +158,28 @@ struct FinishGradient {
   }
 };
 
-/// dx = gamma * inverse_deviation * (g - mean_gradient - normalised x * mean_product). dx may be dy.
+/// Sums over the batch, then dx = gamma * inverse_deviation * (g - mean_gradient - normalised x * mean_product). dx may
+/// be dy.
 template <int width, typename T>
-__global__ void normalise_gradient(std::int64_t count, const Channels<Arithmetic<T>> channels,
-                                   const Arithmetic<T>* mean_gradient, const Arithmetic<T>* mean_product, const T* x,
-                                   const T* y, const T* dy, T* dx, T* dresidual) {
+__global__ void __launch_bounds__(block_size, 4)
+    normalise_gradient(const __grid_constant__ GridReduction shape, Sums<2>* partials,
+                       const __grid_constant__ GradientTerm<T> term,
+                       const __grid_constant__ FinishGradient<Arithmetic<T>> finish, std::int64_t count,
+                       const __grid_constant__ Channels<Arithmetic<T>> channels, T* dx, T* dresidual) {
   using A = Arithmetic<T>;
+  RTL_SHARED(Sums<2>, partial, [block_size]);
+  reduce_in_grid(shape, partials, &partial[0], Sums<2>{}, term, AddSums(), finish);
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t channel = i % channels.packs;
     const auto mean = load_pack<width>(channels.mean, channel);
     const auto inverse = load_pack<width>(channels.inverse_deviation, channel);
     const auto gamma = load_pack<width>(channels.gamma, channel);
-    const auto constant = load_pack<width>(mean_gradient, channel), slope = load_pack<width>(mean_product, channel);
-    const auto in = load_values<width>(x, i);
-    auto gradient = load_values<width>(dy, i);
+    const auto constant = load_pack<width>(finish.mean_gradient, channel);
+    const auto slope = load_pack<width>(finish.mean_product, channel);
+    const auto in = load_values<width>(term.x, i);
+    auto gradient = load_values<width>(term.dy, i);
     if (channels.relu) {
-      const auto output = load_values<width>(y, i);
+      const auto output = load_values<width>(term.y, i);
       for (int k = 0; k < width; ++k) {
         gradient.value[k] = functors::ReluBackward()(output.value[k], gradient.value[k]);
       }
@@ -181,7 +212,7 @@ void launch_normalise(const Device& device, const ConstView& x, const Arithmetic
   const T *in = x.data_as<T>(), *added = optional_data<T>(residual);
   const auto start = [&](auto width) {
     const std::int64_t count = x.count() / width;
-    launch(normalise<width(), T>, blocks_for(count), block_size, 0, activate(device), count,
+    launch(normalise_by_constants<width(), T>, blocks_for(count), block_size, 0, activate(device), count,
            Channels<A>{channels / width, mean, inverse_deviation, gamma.data_as<A>(), relu}, beta.data_as<A>(), in,
            added, y.data_as<T>());
   };
@@ -206,15 +237,16 @@ void backward(const Device& device, const BackwardViews& views, const Arithmetic
   const A* gamma = views.gamma.data_as<A>();
   const T* y = views.relu ? views.y.data_as<T>() : nullptr;
   T *dx = views.dx.data_as<T>(), *dresidual = optional_data<T>(views.dresidual);
-  reduce_columns(device, rows, channels, Neighbours::columns, Sums<2>{},
-                 GradientTerm<T>{channels, x, y, dy, mean, inverse_deviation}, AddSums(),
-                 FinishGradient<A>{views.dgamma.data_as<A>(), views.dbeta.data_as<A>(), mean_gradient.get(),
-                                   mean_product.get(), share});
+  const GridReduction shape = grid_reduction(rows, channels);
+  const Scratch<Sums<2>> partials(device, channels * shape.first.splits);
+  const GradientTerm<T> term{channels, x, y, dy, mean, inverse_deviation};
+  const FinishGradient<A> finish{views.dgamma.data_as<A>(), views.dbeta.data_as<A>(), mean_gradient.get(),
+                                 mean_product.get(), share};
   const auto start = [&](auto width) {
     const std::int64_t count = rows * channels / width;
-    launch(normalise_gradient<width(), T>, blocks_for(count), block_size, 0, activate(device), count,
-           Channels<A>{channels / width, mean, inverse_deviation, gamma, views.relu}, mean_gradient.get(),
-           mean_product.get(), x, y, dy, dx, dresidual);
+    launch_cooperative(device, normalise_gradient<width(), T>, std::max(shape.tiles(), ceil_divide(count, block_size)),
+                       block_size, shape, partials.get(), term, finish, count,
+                       Channels<A>{channels / width, mean, inverse_deviation, gamma, views.relu}, dx, dresidual);
   };
   with_pack_width<T>(channels, start, x, y, dy, dx, dresidual, mean, inverse_deviation, gamma);
 }
@@ -249,15 +281,13 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
     using T = decltype(element);
     using A = Arithmetic<T>;
     const std::int64_t channels = x.extent(-1), rows = x.count() / channels;
-    // Sums of f32 are made in f64, which has digits to spare. For f64 a pass before finds the mean.
+    const GridReduction shape = grid_reduction(rows, channels);
+    const Scratch<Sums<2>> partials(device, channels * shape.first.splits);
     constexpr bool mean_first = std::is_same_v<T, double>;
     const Scratch<double> means(device, mean_first ? channels : 0);
-    if constexpr (mean_first) {
-      reduce_columns(device, rows, channels, Neighbours::columns, 0.0, ValueTerm<T>{x.data_as<T>(), channels},
-                     functors::Add(), FinishMean{means.get(), static_cast<double>(rows)});
-    }
-    const Centre<T> centre{x.data_as<T>(), mean_first ? means.get() : nullptr};
-    const FinishMoments<T> finish{centre,
+    const T *in = x.data_as<T>(), *added = optional_data<T>(residual);
+    const A *weight = gamma.data_as<A>(), *offset = beta.data_as<A>();
+    const FinishMoments<T> finish{{in, mean_first ? means.get() : nullptr},
                                   static_cast<double>(rows),
                                   epsilon,
                                   momentum,
@@ -265,9 +295,15 @@ void batch_norm_training_forward(const Device& device, ConstView x, ConstView ga
                                   running_variance.data_as<A>(),
                                   saved_mean.data_as<A>(),
                                   saved_inverse_deviation.data_as<A>()};
-    reduce_columns(device, rows, channels, Neighbours::columns, Sums<2>{}, MomentTerm<T>{centre, channels}, AddSums(),
-                   finish);
-    launch_normalise<T>(device, x, finish.saved_mean, finish.saved_inverse_deviation, gamma, beta, y, relu, residual);
+    const auto start = [&](auto width) {
+      const std::int64_t count = x.count() / width;
+      const Channels<A> vectors{channels / width, finish.saved_mean, finish.saved_inverse_deviation, weight, relu};
+      launch_cooperative(device, normalise_batch<width(), T>, std::max(shape.tiles(), ceil_divide(count, block_size)),
+                         block_size, shape, partials.get(), means.get(), finish, count, vectors, offset, in, added,
+                         y.data_as<T>());
+    };
+    with_pack_width<T>(channels, start, in, added, y.data_as<T>(), finish.saved_mean, finish.saved_inverse_deviation,
+                       weight, offset);
   });
 }
 

@@ -74,7 +74,6 @@ __global__ void __launch_bounds__(block_size, 4)
                    Total* partials, unsigned* tickets, Total identity, const __grid_constant__ Term term,
                    Combine combine, Finish finish) {
   RTL_SHARED(Total, partial, [block_size]);
-  RTL_SHARED(unsigned, arrived, [1]);
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t first = std::int64_t{blockIdx.x} * lanes, matrix = blockIdx.z * columns, splits = gridDim.y;
   const std::int64_t own = first + thread % lanes;
@@ -82,14 +81,7 @@ __global__ void __launch_bounds__(block_size, 4)
   const std::int64_t end = begin + rows_per_split < rows ? begin + rows_per_split : rows;
   const Total found = reduce_rows(begin, end, matrix + own, own < columns, lanes, identity, term, combine, &partial[0]);
   if (thread < lanes && own < columns) partials[(matrix + own) * splits + blockIdx.y] = found;
-  unsigned* ticket = tickets + blockIdx.z * gridDim.x + blockIdx.x;
-  __threadfence();
-  __syncthreads();
-  if (thread == 0) arrived[0] = atomicAdd(ticket, 1u);
-  __syncthreads();
-  if (arrived[0] + 1 != gridDim.y) return;
-  __threadfence();
-  if (thread == 0) *ticket = 0;
+  if (!is_last_block(tickets + blockIdx.z * gridDim.x + blockIdx.x, gridDim.y, thread)) return;
   const LoadPartial<Total> load{partials, splits};
   for (int offset = 0; offset < lanes; offset += last_lanes) {
     const int lane = offset + thread % last_lanes;
@@ -160,6 +152,57 @@ void reduce_columns(const Device& device, std::int64_t rows, std::int64_t column
          shape.rows_per_split, shape.lanes, identity, term, combine, Store{partials.get(), shape.splits});
   launch(reduce_kernel<Total, Load, Combine, Finish>, grid(last), block_size, 0, stream, shape.splits, columns,
          shape.splits, last.lanes, identity, Load{partials.get(), shape.splits}, combine, finish);
+}
+
+/// A reduction that all blocks of a cooperative launch make together, on their way: the same ranges of rows as
+/// reduce_columns has, in the same order.
+struct GridReduction {
+  std::int64_t rows, columns;
+  ReductionShape first, last;  // ranges of rows, and the partial results of a column
+
+  RTL_HOST_DEVICE std::int64_t tiles() const { return ceil_divide(columns, first.lanes) * first.splits; }
+};
+
+inline GridReduction grid_reduction(std::int64_t rows, std::int64_t columns) {
+  const ReductionShape first = shape_of_reduction(rows, columns, Neighbours::columns);
+  return {rows, columns, first, shape_of_reduction(first.splits, columns, Neighbours::rows)};
+}
+
+/// finish(column, 0, combination of term(row, column) over all rows) for every column; behind it all threads see what
+/// was finished. `partials` [columns, first.splits] in global memory, `partial` [block_size] in shared memory.
+template <typename Total, typename Term, typename Combine, typename Finish>
+__device__ inline void reduce_in_grid(const GridReduction& shape, Total* partials, Total* partial,
+                                      const Total& identity, const Term& term, const Combine& combine,
+                                      const Finish& finish) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const std::int64_t splits = shape.first.splits;
+  for (std::int64_t tile = blockIdx.x; tile < shape.tiles(); tile += gridDim.x) {
+    const std::int64_t split = tile % splits, column = tile / splits * shape.first.lanes + thread % shape.first.lanes;
+    const std::int64_t begin = split * shape.first.rows_per_split, end = begin + shape.first.rows_per_split;
+    const bool inside = column < shape.columns;
+    const Total total = reduce_rows(begin, end < shape.rows ? end : shape.rows, column, inside, shape.first.lanes,
+                                    identity, term, combine, partial);
+    if (thread < shape.first.lanes && inside) {
+      if (splits == 1) {
+        finish(column, 0, total);
+      } else {
+        partials[column * splits + split] = total;
+      }
+    }
+    __syncthreads();
+  }
+  synchronize_grid();
+  if (splits == 1) return;
+  const LoadPartial<Total> load{partials, splits};
+  const std::int64_t lanes = shape.last.lanes;
+  for (std::int64_t begin = blockIdx.x * lanes; begin < shape.columns; begin += gridDim.x * lanes) {
+    const std::int64_t column = begin + thread % lanes;
+    const bool inside = column < shape.columns;
+    const Total total = reduce_rows(0, splits, column, inside, shape.last.lanes, identity, load, combine, partial);
+    if (thread < lanes && inside) finish(column, 0, total);
+    __syncthreads();
+  }
+  synchronize_grid();
 }
 
 /// Several sums at once.

@@ -96,26 +96,26 @@ class Plan {
     choose(handle);
   }
 
-  /// `from` and `other` are the operands in the order of the direction's call, `to` the result. False if the library
-  /// does not take this problem.
-  bool run(cudnnHandle_t handle, const Device& device, const void* from, const void* other, void* to) {
+  /// `from` and `other` are the operands in the order of the direction's call, `to` the result, times beta added to it.
+  /// False if the library does not take this problem.
+  bool run(cudnnHandle_t handle, const Device& device, const void* from, const void* other, float beta, void* to) {
     if (!usable_) return false;
-    const float one = 1, zero = 0;
+    const float one = 1;
     const Scratch<std::byte> workspace(device, static_cast<std::int64_t>(workspace_bytes_));
     RTL_CUDNN_CHECK(cudnnSetStream(handle, activate(device)));
     cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
     switch (problem_.direction) {
       case Direction::forward:
         status = cudnnConvolutionForward(handle, &one, x_.get(), from, w_.get(), other, convolution_.get(), forward_,
-                                         workspace.get(), workspace_bytes_, &zero, y_.get(), to);
+                                         workspace.get(), workspace_bytes_, &beta, y_.get(), to);
         break;
       case Direction::backward_data:
         status = cudnnConvolutionBackwardData(handle, &one, w_.get(), other, y_.get(), from, convolution_.get(), data_,
-                                              workspace.get(), workspace_bytes_, &zero, x_.get(), to);
+                                              workspace.get(), workspace_bytes_, &beta, x_.get(), to);
         break;
       case Direction::backward_weights:
         status = cudnnConvolutionBackwardFilter(handle, &one, x_.get(), from, y_.get(), other, convolution_.get(),
-                                                weights_, workspace.get(), workspace_bytes_, &zero, w_.get(), to);
+                                                weights_, workspace.get(), workspace_bytes_, &beta, w_.get(), to);
         break;
     }
     // Some cases are only refused when they are to run (for one of several reasons, each with a status of its own);
@@ -228,7 +228,8 @@ bool narrow(const Shape& shape, std::array<int, 4>& out) {
 }
 
 bool convolve(const Device& device, Direction direction, const Shape& x, const Shape& w, const Shape& y,
-              const Conv2dOptions& options, const ConstView& from, const ConstView& other, const View& to) {
+              const Conv2dOptions& options, const ConstView& from, const ConstView& other, const View& to,
+              bool accumulate = false) {
   const DType dtype = from.dtype();
   Problem problem{.direction = direction,
                   .dtype = dtype,
@@ -245,7 +246,7 @@ bool convolve(const Device& device, Direction direction, const Shape& x, const S
   activate(device);
   auto& dnn = device.context().resource<Dnn>();
   const std::lock_guard turn(dnn.turn());
-  return dnn.plan(problem).run(dnn.handle(), device, from.data(), other.data(), to.data());
+  return dnn.plan(problem).run(dnn.handle(), device, from.data(), other.data(), accumulate ? 1.0F : 0.0F, to.data());
 }
 
 }  // namespace
@@ -256,8 +257,8 @@ bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w
 }
 
 bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
-                          const View& dx) {
-  return convolve(device, Direction::backward_data, dx.shape(), w.shape(), dy.shape(), options, dy, w, dx);
+                          bool accumulate, const View& dx) {
+  return convolve(device, Direction::backward_data, dx.shape(), w.shape(), dy.shape(), options, dy, w, dx, accumulate);
 }
 
 bool conv2d_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,

@@ -19,9 +19,9 @@ constexpr std::uintptr_t dnn_alignment = 16;
 /// y = conv(x, w).
 bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
                     const View& y);
-/// dx = gradient with respect to x.
+/// dx [+]= gradient with respect to x.
 bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
-                          const View& dx);
+                          bool accumulate, const View& dx);
 /// dw = gradient with respect to w.
 bool conv2d_backward_weights(const Device& device, const ConstView& x, const ConstView& dy,
                              const Conv2dOptions& options, const View& dw);

@@ -104,7 +104,7 @@ inline void __syncwarp(unsigned mask = 0xffffffffu, emulation::Location where = 
       mask, 0, [](unsigned, const auto&) { return 0; }, where);
 }
 
-/// Blocks run one after another, and threads change at barriers and warp primitives only.
+/// Threads change at barriers and warp primitives only.
 inline unsigned atomicAdd(unsigned* address, unsigned value) {
   const unsigned before = *address;
   *address += value;

@@ -1,5 +1,6 @@
-// Runs a grid of CUDA threads on the host: one block at a time, one fiber per thread that has to wait, in an order
-// that RTL_EMULATION_ORDER chooses: forward (the default), reverse, or shuffled:SEED.
+// Runs a grid of CUDA threads on the host: one block at a time, those of a cooperative launch in turns, one fiber per
+// thread that has to wait, in an order that RTL_EMULATION_ORDER chooses: forward (the default), reverse, or
+// shuffled:SEED.
 #pragma once
 
 #include <cstddef>
@@ -23,16 +24,28 @@ class Fault : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Blocks of a cooperative launch that the device has room for: few, so that each has several parts of a grid's work.
+constexpr unsigned multiprocessors = 3, blocks_of_multiprocessor = 2;
+constexpr std::size_t resident_blocks = std::size_t{multiprocessors} * blocks_of_multiprocessor;
+
+struct Launch {
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;
+  bool cooperative = false;  ///< blocks may wait for each other: synchronize_grid
+};
+
 /// Calls thread(arguments) once for every thread of the grid, with threadIdx and its kin set. Launches of several host
 /// threads take turns. Throws Fault, or what a thread threw.
-void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, void (*thread)(const void*),
-         const void* arguments);
+void run(const Launch& launch, void (*thread)(const void*), const void* arguments);
 
 template <typename Body>
-void run(const dim3& grid, const dim3& block, std::size_t shared_bytes, const Body& body) {
+void run(const Launch& launch, const Body& body) {
   run(
-      grid, block, shared_bytes, [](const void* arguments) { (*static_cast<const Body*>(arguments))(); }, &body);
+      launch, [](const void* arguments) { (*static_cast<const Body*>(arguments))(); }, &body);
 }
+
+/// The barrier of all threads of a cooperative launch.
+void synchronize_grid(const std::source_location& where);
 
 /// The block-wide barrier; gives true if `predicate` was true in any thread.
 bool synchronize_block(bool predicate, const std::source_location& where);
