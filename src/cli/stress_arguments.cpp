@@ -77,31 +77,29 @@ struct Kind {
   void (*set)(Stresses& all, const std::string& value);
 };
 
+/// In the order in which they act.
 constexpr Kind kinds[] = {
-    {"label-flips", "P", "as --label-flips P",
-     [](Stresses& all, const std::string& value) { all.label_flips = probability(value); }},
-    {"confusion", "P,S",
-     "with probability P the label of a class becomes its partner's (of 10 and 100 classes the pairs of REFINE, else "
-     "0-1, "
-     "2-3 ..), and inputs get the noise of shift=S",
-     set_confusion},
     {"imbalance", "published|N0-N1-..",
      "so many training rows of each class, drawn again and again where there are too few; published: REFINE's, of 10 "
-     "or "
-     "100 classes, in proportion to the rows",
+     "or 100 classes, in proportion to the rows",
      set_imbalance},
+    {"few", "N", "N training rows, of each class its share",
+     [](Stresses& all, const std::string& value) { all.training_rows.few = whole(value, 1); }},
+    {"confusion", "P,S",
+     "with probability P the label of a class becomes its partner's (of 10 and 100 classes the pairs of REFINE, else "
+     "0-1, 2-3 ..), and inputs get the noise of shift=S",
+     set_confusion},
     {"shift", "S",
      "normal noise on the training inputs, not on the test's: of S deviations of the column, or on images scaled to "
      "[-1, 1] of deviation S",
      [](Stresses& all, const std::string& value) {
        all.training_rows.input_noise = std::hypot(all.training_rows.input_noise, not_negative(value));
      }},
-    {"few", "N", "N training rows, of each class its share",
-     [](Stresses& all, const std::string& value) { all.training_rows.few = whole(value, 1); }},
+    {"label-flips", "P", "as --label-flips P",
+     [](Stresses& all, const std::string& value) { all.label_flips = probability(value); }},
     {"useless-source", "permuted|noise:WIDTH|scaled:FACTOR",
-     "instead of each source features alone: its own with their rows permuted, max(0, normal noise), or its own times "
-     "a "
-     "factor",
+     "instead of each source features alone: its own with the rows of each part in a random order, WIDTH numbers "
+     "max(0, z), z normal, or its own times a factor",
      [](Stresses& all, const std::string& value) { all.sources = value; }},
 };
 
@@ -118,6 +116,12 @@ std::string forms(bool takes_sources, bool with_help) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> stress_forms() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const Kind& kind : kinds) all.emplace_back(fmt::format("{}={}", kind.name, kind.form), kind.help);
+  return all;
+}
 
 data::Dataset Stresses::apply(data::Dataset train) const {
   return training_rows.any() ? data::stressed(train, training_rows) : std::move(train);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/command_line_classes.hpp"
@@ -22,6 +23,9 @@ struct Stresses {
   data::Dataset apply(data::Dataset train) const;
   std::vector<transfer::FrozenSource> apply(std::vector<transfer::FrozenSource> sources) const;
 };
+
+/// The kinds of stress with their forms ("few=N") and help.
+std::vector<std::pair<std::string, std::string>> stress_forms();
 
 struct StressArguments {
   std::vector<std::string> texts;  ///< "few=100"

@@ -89,9 +89,11 @@ void TrainingArguments::add_to(CLI::App& command) {
           "--train-limit", train_limit,
           "training samples to use, drawn at random by the seed; 0: all. (limit=N in the SPEC takes the first N)")
       ->check(at_least(0))
+      ->capture_default_str()
       ->group(protocol);
   command.add_option("--train-offset", train_offset, "leave out the first N training samples")
       ->check(at_least(0))
+      ->capture_default_str()
       ->group(protocol);
 }
 

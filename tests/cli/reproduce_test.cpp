@@ -5,15 +5,21 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <regex>
+#include <sstream>
 
+#include "cli/commands.hpp"
 #include "cli/plot.hpp"
 #include "cli/program.hpp"
 #include "cli/reproduce.hpp"
 #include "cli/study_report.hpp"
 #include "rtl/core/error.hpp"
 #include "support/documents.hpp"
+#include "support/paths.hpp"
 
 namespace rtl::test {
 namespace {
@@ -57,10 +63,8 @@ void check_facts(const json& facts, const std::string& paper) {
   }
 }
 
-/// Runs one part, every claim of which must hold, and looks at its files.
-void check_part(const Workplace& place, const std::string& paper, const std::string& part) {
-  const auto outcome =
-      place.run({"reproduce", paper, "--only", part, "--json", "r.json", "--csv", "tables", "--html", "r.html"});
+/// What a run of one part found, every claim of which must hold, and wrote.
+void check_part(const Workplace& place, const std::string& paper, const Outcome& outcome) {
   EXPECT_EQ(outcome.code, 0) << outcome.output << outcome.errors;
   EXPECT_EQ(outcome.output.find("FAIL"), std::string::npos) << outcome.output;
   const json facts = place.json("r.json");
@@ -80,12 +84,29 @@ void check_part(const Workplace& place, const std::string& paper, const std::str
   EXPECT_EQ(charts, cli::gnuplot_version().empty() ? 0 : facts.at("figures").size());
 }
 
-TEST(Reproduce, WritesWhatAPartFinds) {
-  const Workplace place;
-  check_part(place, "l2sp", "published");
-  check_part(place, "optimal-features", "descent");
-  check_part(place, "ensemble", "identities");
-  check_part(place, "partial", "decomposition");
+/// The README's commands in small: the first part alone or a quicker one, and without data, which some need and say so.
+TEST(Reproduce, EveryStudyOfTheReadmeRuns) {
+  const std::map<std::string, std::string> quicker = {{"optimal-features", "descent"}};
+  std::size_t ran = 0;
+  for (const studies::Study* study : studies::all()) {
+    SCOPED_TRACE(study->name);
+    const Workplace place;
+    Words words{"reproduce", study->name, "--quick", "--json", "r.json", "--csv", "tables", "--html", "r.html"};
+    if (quicker.contains(study->name)) {
+      words = with(words, {"--only", quicker.at(study->name)});
+    } else if (!study->parts.empty()) {
+      words = with(words, {"--only", study->parts.front()});
+    }
+    const Outcome outcome = place.run(words, {"RTL_DATA="});
+    if (outcome.code == 2) {
+      EXPECT_NE(outcome.errors.find("--data"), std::string::npos) << outcome.errors;
+      EXPECT_TRUE(place.files().empty());
+      continue;
+    }
+    check_part(place, study->name, outcome);
+    ++ran;
+  }
+  EXPECT_GE(ran, 4);
 }
 
 TEST(Reproduce, IsAFunctionOfTheSeed) {
@@ -251,6 +272,72 @@ TEST(Reproduce, EveryStudyIsInTheHelpAndInTheDocuments) {
       EXPECT_NE(help.find(option.name), std::string::npos) << study->name << " " << option.name;
     }
     for (const std::string& part : study->parts) EXPECT_NE(help.find(part), std::string::npos) << part;
+  }
+}
+
+/// The commands of a document's code that begin with `rtl reproduce`, without that, in one line each.
+Words reproduce_commands(const std::string& name) {
+  const std::string begin = "rtl reproduce ";
+  Words commands;
+  std::istringstream text(document(name));
+  bool code = false, continued = false;
+  for (std::string line; std::getline(text, line);) {
+    if (line.starts_with("```")) code = !code;
+    if (!code || (!continued && !line.starts_with(begin))) continue;
+    if (continued) commands.back() += line;
+    if (!continued) commands.push_back(line.substr(begin.size()));
+    continued = line.ends_with("\\");
+    if (continued) commands.back().pop_back();
+  }
+  return commands;
+}
+
+/// "a|b [--c] D" is "a --c D" and "b --c D".
+Words alternatives(const std::string& command) {
+  const std::size_t space = command.find(' ');
+  const std::string options = std::regex_replace(command.substr(space), std::regex("[\\[\\]]"), "");
+  Words all;
+  std::istringstream names(command.substr(0, space));
+  for (std::string name; std::getline(names, name, '|');) all.push_back(name + options);
+  return all;
+}
+
+/// What the program has against the command, which is not run; empty if it takes it.
+std::string refusal(const std::string& command) {
+  struct Taken {};
+  CLI::App app;
+  cli::add_reproduce_command(app);
+  app.parse_complete_callback([] { throw Taken(); });
+  try {
+    app.parse("reproduce " + command);
+  } catch (const Taken&) {
+    return "";
+  } catch (const CLI::ParseError& error) {
+    return error.what();
+  }
+  return "it was run";
+}
+
+TEST(Reproduce, EveryCommandOfTheDocumentsIsAccepted) {
+  const Words readme = reproduce_commands("README.md");
+  ASSERT_EQ(readme.size(), 1);
+  EXPECT_EQ(alternatives(readme.front()).size(), studies::all().size());
+  for (const std::string& command : alternatives(readme.front())) EXPECT_EQ(refusal(command), "") << command;
+  std::size_t commands = 0;
+  Words names{"docs/cli.md"};
+  for (const auto& entry : std::filesystem::directory_iterator(source_folder() + "/docs/results")) {
+    if (entry.path().extension() == ".md") names.push_back("docs/results/" + entry.path().filename().string());
+  }
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    for (const std::string& command : reproduce_commands(name)) {
+      EXPECT_EQ(refusal(command), "") << command;
+      ++commands;
+    }
+  }
+  EXPECT_GE(commands, 10);
+  for (const std::string command : {"l2sp --family wine", "refine --seeds none", "refine --full --quickly", "none"}) {
+    EXPECT_NE(refusal(command), "") << command;
   }
 }
 

@@ -2,11 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "cli/program.hpp"
+#include "cli/stress_arguments.hpp"
+#include "cli/table.hpp"
+#include "support/documents.hpp"
 
 namespace rtl::test {
 namespace {
-
-using Words = std::vector<std::string>;
 
 /// Two classes that a line parts.
 void write_points(const Workplace& place) {
@@ -101,6 +102,13 @@ TEST(Stress, RefusesWhatCannotBe) {
   const Outcome outcome = place.run(command_of("transfer", precomputed));
   EXPECT_EQ(outcome.code, 2) << outcome.errors;
   EXPECT_NE(outcome.errors.find("precomputed"), std::string::npos) << outcome.errors;
+}
+
+TEST(Stress, IsATableOfTheDocuments) {
+  cli::Table table({"`--stress`", "what becomes of the training rows or sources"});
+  table.align_left(1);
+  for (const auto& [form, help] : cli::stress_forms()) table.add({"`" + form + "`", help});
+  expect_table("docs/cli.md", table.to_markdown());
 }
 
 }  // namespace

@@ -1,17 +1,19 @@
 // Every option of a training has a flag, and the flag does something.
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "cli/program.hpp"
 #include "cli/strategy_list.hpp"
+#include "cli/table.hpp"
+#include "cli/training_arguments.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/transfer/strategies.hpp"
+#include "support/documents.hpp"
 
 namespace rtl::test {
 namespace {
-
-using Words = std::vector<std::string>;
 
 const std::string points = "csv:points.csv?label=kind";
 
@@ -353,6 +355,24 @@ TEST(Standardize, WhatIsForOtherInputsIsWrongUsage) {
   refused({"transfer", "--target", points, "--feature-storage", "f64"}, "--feature-storage");
   refused({"pretrain", "--data", points, "--out", "x", "--schedule-epochs", "0"}, "schedule_epochs");
   refused({"pretrain", "--data", points, "--out", "x", "--nesterov", "--momentum", "0"}, "momentum");
+}
+
+TEST(TrainingFlags, AreATableOfTheDocuments) {
+  CLI::App app;
+  cli::TrainingArguments arguments;
+  arguments.add_to(app);
+  cli::Table table({"option of `pretrain` and `transfer`", "default", "what it is"});
+  table.align_left(1);
+  table.align_left(2);
+  std::size_t rows = 0;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group() != "Training" && option->get_group() != "Protocol") continue;
+    const std::string value = option->get_default_str();
+    table.add({"`" + option->get_name() + "`", value.empty() ? "off" : value, option->get_description()});
+    ++rows;
+  }
+  EXPECT_GE(rows, transfer::describe_options<transfer::TrainingOptions>().size() + 3);
+  expect_table("docs/cli.md", table.to_markdown());
 }
 
 }  // namespace
