@@ -35,17 +35,31 @@ HWY_INLINE void store(V value, D d, hwy::HWY_NAMESPACE::TFromD<D>* to) {
   hwy::HWY_NAMESPACE::StoreU(value, d, to);
 }
 
+/// Words whose upper half is the nearest bf16.
 template <class D, class V>
-HWY_INLINE void store(V value, D /*d*/, bfloat16* to) {
+HWY_INLINE auto rounded_words(D /*d*/, V value) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::RebindToUnsigned<D> word;
-  const hn::Rebind<std::uint16_t, D> half;
   const auto bits = hn::BitCast(word, value);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(word, 1u));
   const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(word, 0x7fffu)));
   const auto quiet = hn::Or(bits, hn::Set(word, 0x400000u));
-  const auto chosen = hn::IfThenElse(hn::RebindMask(word, hn::IsNaN(value)), quiet, rounded);
-  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, &to->bits);
+  return hn::IfThenElse(hn::RebindMask(word, hn::IsNaN(value)), quiet, rounded);
+}
+
+/// The nearest bf16, widened again.
+template <class D, class V>
+HWY_INLINE V rounded(D d, V value) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::RebindToUnsigned<D> word;
+  return hn::BitCast(d, hn::And(rounded_words(d, value), hn::Set(word, 0xffff0000u)));
+}
+
+template <class D, class V>
+HWY_INLINE void store(V value, D d, bfloat16* to) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::Rebind<std::uint16_t, D> half;
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(rounded_words(d, value))), half, &to->bits);
 }
 
 /// y[i] = x[i], rounded.
