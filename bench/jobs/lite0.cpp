@@ -35,7 +35,7 @@ double multiplications(std::int64_t side) {
   struct Stage {
     int blocks, kernel, stride, expansion, outputs;
   };
-  constexpr Stage stages[] = {{1, 3, 1, 1, 16}, {2, 3, 2, 6, 24},  {2, 5, 2, 6, 40}, {3, 3, 2, 6, 80},
+  constexpr Stage stages[] = {{1, 3, 1, 1, 16},  {2, 3, 2, 6, 24},  {2, 5, 2, 6, 40}, {3, 3, 2, 6, 80},
                               {3, 5, 1, 6, 112}, {4, 5, 2, 6, 192}, {1, 3, 1, 6, 320}};
   double extent = static_cast<double>((side + 1) / 2), all = extent * extent * 27 * 32;
   int inputs = 32;

@@ -56,8 +56,7 @@ std::shared_ptr<const kernels::PreparedLinear> FrozenWeights::prepared(const Sto
   const std::lock_guard lock(mutex_);
   auto& entry = linear_[{key_of(w), key_of(bias), inputs}];
   if (!entry.second) {
-    entry = {{w, bias},
-             std::make_shared<const kernels::PreparedLinear>(w.device(), w.tensor(), view_of(bias), inputs)};
+    entry = {{w, bias}, std::make_shared<const kernels::PreparedLinear>(w.device(), w.tensor(), view_of(bias), inputs)};
   }
   return entry.second;
 }

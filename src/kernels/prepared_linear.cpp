@@ -15,6 +15,7 @@ struct Row {
   std::string_view name;
 };
 constexpr std::array rows = {Row{LinearActivation::relu, UnaryOp::relu, "relu"},
+                             Row{LinearActivation::relu6, UnaryOp::relu6, "relu6"},
                              Row{LinearActivation::gelu, UnaryOp::gelu, "gelu"},
                              Row{LinearActivation::gelu_tanh, UnaryOp::gelu_tanh, "gelu_tanh"},
                              Row{LinearActivation::silu, UnaryOp::silu, "silu"}};

@@ -15,7 +15,7 @@
 namespace rtl::kernels {
 class PreparedConv2d;
 class PreparedLinear;
-}
+}  // namespace rtl::kernels
 
 namespace rtl::graph {
 

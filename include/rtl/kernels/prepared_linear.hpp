@@ -11,7 +11,7 @@
 namespace rtl::kernels {
 
 /// Activations that a prepared linear layer takes behind it.
-enum class LinearActivation : std::uint8_t { none, relu, gelu, gelu_tanh, silu };
+enum class LinearActivation : std::uint8_t { none, relu, relu6, gelu, gelu_tanh, silu };
 
 /// "gelu"; empty for none.
 std::string_view name_of(LinearActivation activation);
@@ -27,9 +27,10 @@ class PreparedLinear {
   /// ShapeError, DTypeError, DeviceError.
   PreparedLinear(const Device& device, ConstView w, ConstView bias, DType inputs);
 
-  /// y = activation(x w^T [+ bias]), x [N, in] and y [N, out] of the inputs' dtype; bf16 is rounded before an activation
-  /// other than ReLU and behind it. On the host `device` may be another host device than that of the constructor.
-  /// Deterministic for any number of threads. 2 N in out FLOP. Throws ShapeError, DTypeError, DeviceError.
+  /// y = activation(x w^T [+ bias]), x [N, in] and y [N, out] of the inputs' dtype; bf16 is rounded before an
+  /// activation other than ReLU and ReLU6, and behind it. On the host `device` may be another host device than that of
+  /// the constructor. Deterministic for any number of threads. 2 N in out FLOP. Throws ShapeError, DTypeError,
+  /// DeviceError.
   void forward(const Device& device, ConstView x, View y, LinearActivation activation = LinearActivation::none) const;
 
  private:

@@ -55,9 +55,7 @@ class PreparedLinear final : public Operation {
   std::vector<Type> infer(std::span<const Value> operands) const override {
     return {{{operands[0].extent(0), outputs_}, operands[0].dtype()}};
   }
-  void run(const Call& call) const override {
-    prepared_->forward(call.device(), call.in(0), call.out(0), activation_);
-  }
+  void run(const Call& call) const override { prepared_->forward(call.device(), call.in(0), call.out(0), activation_); }
   double flops(std::span<const Value> operands) const override {
     return 2.0 * static_cast<double>(operands[0].shape().count()) * static_cast<double>(outputs_);
   }

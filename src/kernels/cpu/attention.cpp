@@ -181,8 +181,14 @@ void forward_tile(const Attention<T>& a, TileProducts<T>& products, const Forwar
     A factors[query_block];
     for (std::int64_t i = 0; i < rows; ++i) {
       const std::int64_t visible = std::clamp<std::int64_t>(a.visible(n, first + i) - key, 0, columns);
-      lines[i] = {room.scores + i * a.key_block,      room.probabilities + i * a.key_block, visible, columns, a.scale,
-                  room.largest + i, room.sum + i, a.dropped(n, h, first + i, key)};
+      lines[i] = {room.scores + i * a.key_block,
+                  room.probabilities + i * a.key_block,
+                  visible,
+                  columns,
+                  a.scale,
+                  room.largest + i,
+                  room.sum + i,
+                  a.dropped(n, h, first + i, key)};
     }
     softmax_rows(lines, rows, factors);
     if (key > 0) scale_rows({room.result, a.size}, factors, TileRows<A>{room.result, a.size}, rows, a.size);
@@ -282,8 +288,15 @@ void backward_tile(const Attention<T>& a, TileProducts<T>& products, const Backw
     for (std::int64_t i = 0; i < rows; ++i) {
       const std::int64_t visible = std::clamp<std::int64_t>(a.visible(n, first + i) - key, 0, columns);
       const std::int64_t at = i * a.key_block;
-      lines[i] = {room.scores + at, room.gradients + at, room.probabilities + at, room.score_gradients + at, visible,
-                  columns,          a.scale,             log_sum_exp[i],          room.delta[i],
+      lines[i] = {room.scores + at,
+                  room.gradients + at,
+                  room.probabilities + at,
+                  room.score_gradients + at,
+                  visible,
+                  columns,
+                  a.scale,
+                  log_sum_exp[i],
+                  room.delta[i],
                   a.dropped(n, h, first + i, key)};
     }
     softmax_gradient_rows(lines, rows);

@@ -183,7 +183,8 @@ void gradient_f64(const SoftmaxGradientRow<double>* rows, std::int64_t count) {
 void dots_f64(TileRows<const double> a, TileRows<const double> b, std::int64_t rows, std::int64_t size, double* sums) {
   dots_of(a, b, rows, size, sums);
 }
-void scale_f64(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows, std::int64_t size) {
+void scale_f64(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows,
+               std::int64_t size) {
   scale_of(x, factors, y, rows, size);
 }
 void softmax_bf16(const SoftmaxRow<bfloat16>* rows, std::int64_t count, float* kept) {
@@ -192,10 +193,12 @@ void softmax_bf16(const SoftmaxRow<bfloat16>* rows, std::int64_t count, float* k
 void gradient_bf16(const SoftmaxGradientRow<bfloat16>* rows, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) softmax_gradient_row_of(rows[i]);
 }
-void dots_bf16(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size, float* sums) {
+void dots_bf16(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size,
+               float* sums) {
   dots_of(a, b, rows, size, sums);
 }
-void scale_bf16(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows, std::int64_t size) {
+void scale_bf16(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows,
+                std::int64_t size) {
   scale_of(x, factors, y, rows, size);
 }
 
@@ -227,7 +230,8 @@ void softmax_gradient_rows(const SoftmaxGradientRow<float>* rows, std::int64_t c
 void dots_of_rows(TileRows<const float> a, TileRows<const float> b, std::int64_t rows, std::int64_t size, float* sums) {
   HWY_DYNAMIC_DISPATCH(dots_f32)(a, b, rows, size, sums);
 }
-void scale_rows(TileRows<const float> x, const float* factors, TileRows<float> y, std::int64_t rows, std::int64_t size) {
+void scale_rows(TileRows<const float> x, const float* factors, TileRows<float> y, std::int64_t rows,
+                std::int64_t size) {
   HWY_DYNAMIC_DISPATCH(scale_f32)(x, factors, y, rows, size);
 }
 
@@ -237,10 +241,12 @@ void softmax_rows(const SoftmaxRow<double>* rows, std::int64_t count, double* ke
 void softmax_gradient_rows(const SoftmaxGradientRow<double>* rows, std::int64_t count) {
   HWY_DYNAMIC_DISPATCH(gradient_f64)(rows, count);
 }
-void dots_of_rows(TileRows<const double> a, TileRows<const double> b, std::int64_t rows, std::int64_t size, double* sums) {
+void dots_of_rows(TileRows<const double> a, TileRows<const double> b, std::int64_t rows, std::int64_t size,
+                  double* sums) {
   HWY_DYNAMIC_DISPATCH(dots_f64)(a, b, rows, size, sums);
 }
-void scale_rows(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows, std::int64_t size) {
+void scale_rows(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows,
+                std::int64_t size) {
   HWY_DYNAMIC_DISPATCH(scale_f64)(x, factors, y, rows, size);
 }
 
@@ -250,10 +256,12 @@ void softmax_rows(const SoftmaxRow<bfloat16>* rows, std::int64_t count, float* k
 void softmax_gradient_rows(const SoftmaxGradientRow<bfloat16>* rows, std::int64_t count) {
   HWY_DYNAMIC_DISPATCH(gradient_bf16)(rows, count);
 }
-void dots_of_rows(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size, float* sums) {
+void dots_of_rows(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size,
+                  float* sums) {
   HWY_DYNAMIC_DISPATCH(dots_bf16)(a, b, rows, size, sums);
 }
-void scale_rows(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows, std::int64_t size) {
+void scale_rows(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows,
+                std::int64_t size) {
   HWY_DYNAMIC_DISPATCH(scale_bf16)(x, factors, y, rows, size);
 }
 

@@ -35,31 +35,33 @@ HWY_INLINE void store(V value, D d, hwy::HWY_NAMESPACE::TFromD<D>* to) {
   hwy::HWY_NAMESPACE::StoreU(value, d, to);
 }
 
-/// Words whose upper half is the nearest bf16.
 template <class D, class V>
-HWY_INLINE auto rounded_words(D /*d*/, V value) {
+HWY_INLINE void store(V value, D /*d*/, bfloat16* to) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::RebindToUnsigned<D> word;
+  const hn::Rebind<std::uint16_t, D> half;
   const auto bits = hn::BitCast(word, value);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(word, 1u));
   const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(word, 0x7fffu)));
   const auto quiet = hn::Or(bits, hn::Set(word, 0x400000u));
-  return hn::IfThenElse(hn::RebindMask(word, hn::IsNaN(value)), quiet, rounded);
+  const auto chosen = hn::IfThenElse(hn::RebindMask(word, hn::IsNaN(value)), quiet, rounded);
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, &to->bits);
 }
 
-/// The nearest bf16, widened again.
-template <class D, class V>
-HWY_INLINE V rounded(D d, V value) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const hn::RebindToUnsigned<D> word;
-  return hn::BitCast(d, hn::And(rounded_words(d, value), hn::Set(word, 0xffff0000u)));
-}
-
-template <class D, class V>
-HWY_INLINE void store(V value, D d, bfloat16* to) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const hn::Rebind<std::uint16_t, D> half;
-  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(rounded_words(d, value))), half, &to->bits);
+/// The same by the processor's own instruction, if it has one (`native`): of whole vectors numbers below the smallest
+/// normal one, 1.2e-38, become zeros. For sums, whose roundoff is larger.
+template <class D, class V, typename T>
+HWY_INLINE void store_sum(V value, D d, T* to, [[maybe_unused]] bool native) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sizeof(value) == 64 && sizeof(T) == 2) {
+    if (native) {
+      hwy::HWY_NAMESPACE::Vec256<std::uint16_t> half;
+      asm("vcvtneps2bf16 %1, %0" : "=v"(half.raw) : "v"(value.raw));
+      return hwy::HWY_NAMESPACE::StoreU(half, hwy::HWY_NAMESPACE::Full256<std::uint16_t>(), &to->bits);
+    }
+  }
+#endif
+  store(value, d, to);
 }
 
 /// y[i] = x[i], rounded.

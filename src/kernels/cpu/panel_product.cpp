@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernels/functors.hpp"
 
@@ -43,6 +44,10 @@ HWY_INLINE V add_pair_products(D d, Pairs a, Pairs b, V sums) {
 #endif
 }
 
+/// These products of bf16 are for processors that have the instructions.
+constexpr bool native_rounding = true;
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
 /// What a step of k takes of b, as vectors, and of a, as one for all lanes.
 template <class D>
 HWY_INLINE auto load_step(D d, const float* b) {
@@ -71,26 +76,40 @@ HWY_INLINE V add_step(D d, Pairs a, Pairs b, V sums, bfloat16 /*type*/) {
 }
 
 /// The first `count` lanes of memory, zeros behind them.
-template <class D, typename T>
-HWY_INLINE auto load_some(D d, const T* from, std::int64_t count) {
-  HWY_ALIGN T part[HWY_MAX_BYTES / sizeof(float)] = {};
+template <class D>
+HWY_INLINE auto load_some(D d, const float* from, std::int64_t count) {
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, from);
+}
+template <class D>
+HWY_INLINE auto load_some(D d, const bfloat16* from, std::int64_t count) {
+  bfloat16 part[HWY_MAX_BYTES / sizeof(float)] = {};
   std::copy_n(from, count, part);
   return load(d, part);
 }
-template <class D, class V, typename T>
-HWY_INLINE void store_some(V value, D d, T* to, std::int64_t count) {
-  HWY_ALIGN T part[HWY_MAX_BYTES / sizeof(float)];
-  store(value, d, part);
-  std::copy_n(part, count, to);
+template <class D, class V>
+HWY_INLINE void store_some(V value, D d, float* to, std::int64_t count) {
+  hn::BlendedStore(value, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
+}
+template <class D, class V>
+HWY_INLINE void store_some(V value, D d, bfloat16* to, std::int64_t count) {
+  const hn::Rebind<std::uint16_t, D> half;
+  bfloat16 part[HWY_MAX_BYTES / sizeof(float)];
+  store_sum(value, d, part, native_rounding);
+  hn::BlendedStore(hn::LoadU(half, &part->bits), hn::FirstN(half, static_cast<std::size_t>(count)), half, &to->bits);
 }
 
 /// The bits of the activation's kernel on the product's: bf16 is rounded between them, where that makes a difference.
 template <class D, class V, typename Result>
 HWY_INLINE V activate(D d, V x, LinearActivation activation, Result /*type*/) {
   if (activation == LinearActivation::none) return x;
-  // NaN passes: no comparison with it is true.
-  if (activation == LinearActivation::relu) return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
-  if constexpr (sizeof(Result) == 2) x = rounded(d, x);
+  // NaN passes: it is the second operand.
+  if (activation == LinearActivation::relu) return hn::Max(hn::Zero(d), x);
+  if (activation == LinearActivation::relu6) return hn::Min(hn::Set(d, 6.0F), hn::Max(hn::Zero(d), x));
+  if constexpr (sizeof(Result) == 2) {
+    Result part[HWY_MAX_BYTES / sizeof(float)];
+    store_sum(x, d, part, native_rounding);
+    x = load(d, part);
+  }
   switch (activation) {
     case LinearActivation::gelu:
       return activation_vector(functors::Gelu(), d, x);
@@ -109,11 +128,12 @@ HWY_INLINE void finish_vector(D d, V sum, const PanelProduct<T, Result>& p, std:
   const auto values = [&](const auto* from) HWY_ATTR { return whole ? load(d, from) : load_some(d, from, count); };
   if (p.add) sum = hn::Add(sum, values(p.c + at));
   if (p.bias != nullptr) sum = hn::Add(sum, values(p.bias + column));
+  if (p.residual != nullptr) sum = hn::Add(sum, values(p.residual + at));
   sum = activate(d, sum, p.activation, Result{});
-  whole ? store(sum, d, p.c + at) : store_some(sum, d, p.c + at, count);
+  whole ? store_sum(sum, d, p.c + at, native_rounding) : store_some(sum, d, p.c + at, count);
 }
 
-/// A block of whole vectors, with bias and ReLU alone, from its registers.
+/// A block of whole vectors, with bias, ReLU and ReLU6 alone, from its registers.
 template <int rows, int vectors, class D, class V, typename T, typename Result>
 HWY_INLINE void finish_plain(D d, const PanelProduct<T, Result>& p, V (&sums)[rows][vectors], std::int64_t row,
                              std::int64_t column) {
@@ -124,14 +144,15 @@ HWY_INLINE void finish_plain(D d, const PanelProduct<T, Result>& p, V (&sums)[ro
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) sums[r][v] = hn::Add(sums[r][v], bias);
   }
-  const bool relu = p.activation == LinearActivation::relu;
+  // NaN passes: it is the second operand.
+  const auto lowest = hn::Set(d, p.activation == LinearActivation::none ? -infinity : 0.0F);
+  const auto highest = hn::Set(d, p.activation == LinearActivation::relu6 ? 6.0F : infinity);
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     Result* c = p.c + (row + r) * p.c_row + column;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      const auto sum = sums[r][v];
-      store(relu ? hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum) : sum, d, c + v * lanes);
+      store_sum(hn::Min(highest, hn::Max(lowest, sums[r][v])), d, c + v * lanes, native_rounding);
     }
   }
 }
@@ -180,7 +201,8 @@ HWY_INLINE void multiply_block(D d, const PanelProduct<T, Result>& p, std::int64
   const std::int64_t whole_steps = p.k / pair;
   for (std::int64_t i = 0; i < whole_steps; ++i) step(true);
   if (whole_steps < steps) step(false);
-  const bool plain = !p.add && p.activation <= LinearActivation::relu && column + vectors * lanes <= p.n;
+  const bool plain =
+      !p.add && p.residual == nullptr && p.activation <= LinearActivation::relu6 && column + vectors * lanes <= p.n;
   if (plain) return finish_plain<rows, vectors>(d, p, sums, row, column);
   HWY_ALIGN float block[rows * vectors * HWY_MAX_BYTES / sizeof(float)];
 #pragma GCC unroll 8
@@ -324,9 +346,7 @@ HWY_EXPORT(pack_bf16);
 HWY_EXPORT(pack_pairs_of);
 
 void multiply_panels(const PanelProduct<float, float>& product) { HWY_DYNAMIC_DISPATCH(multiply_f32)(product); }
-void multiply_panels(const PanelProduct<bfloat16, float>& product) {
-  HWY_DYNAMIC_DISPATCH(multiply_bf16_f32)(product);
-}
+void multiply_panels(const PanelProduct<bfloat16, float>& product) { HWY_DYNAMIC_DISPATCH(multiply_bf16_f32)(product); }
 void multiply_panels(const PanelProduct<bfloat16, bfloat16>& product) { HWY_DYNAMIC_DISPATCH(multiply_bf16)(product); }
 
 void pack_panels(const float* b, std::int64_t step, bool transposed, std::int64_t n, std::int64_t k, float* panels) {

@@ -28,7 +28,7 @@ void pack_panels(const bfloat16* b, std::int64_t step, bool transposed, std::int
 /// Packs the transpose of a, [k, m] with rows `step` apart, so that pairs of rows lie side by side.
 void pack_pairs(const bfloat16* a, std::int64_t step, std::int64_t m, std::int64_t k, bfloat16* pairs);
 
-/// c = activation([c +] a b [+ bias]).
+/// c = activation([c +] a b [+ bias] [+ residual]).
 template <typename T, typename Result>
 struct PanelProduct {
   const T* a;
@@ -39,7 +39,8 @@ struct PanelProduct {
   Result* c;
   std::int64_t c_row;
   bool add = false;
-  const float* bias = nullptr;  ///< [n]
+  const float* bias = nullptr;       ///< [n]
+  const Result* residual = nullptr;  ///< rows as far apart as those of c; may be c
   LinearActivation activation = LinearActivation::none;
 };
 
