@@ -27,6 +27,8 @@ struct Job {
 struct JobMaker {
   std::string name;
   std::function<Job(const Settings&)> make;
+  /// What is not there that it needs, and the remedy; empty where it can be made.
+  std::function<std::string()> missing = {};
 };
 const std::vector<JobMaker>& all_jobs();
 
@@ -38,6 +40,12 @@ Job mlp_head(const Settings& settings);
 Job mlp_head_20_seeds(const Settings& settings);
 Job mlp_head_bf16(const Settings& settings);
 Job mlp_head_20_seeds_bf16(const Settings& settings);
+Job lite0_features(const Settings& settings);
+Job lite0_features_bf16(const Settings& settings);
+Job lite0_features_96(const Settings& settings);
+Job lite0_features_96_bf16(const Settings& settings);
+Job minilm_sentences(const Settings& settings);
+Job minilm_sentences_bf16(const Settings& settings);
 Job transformer_train(const Settings& settings);
 Job transformer_train_bf16(const Settings& settings);
 Job ridge_path(const Settings& settings);

@@ -90,6 +90,10 @@ void run(const Options& options) {
     if (peers.empty()) settings.data_folder.clear();
     for (const JobMaker& maker : all_jobs()) {
       if (!options.only.empty() && options.only != maker.name) continue;
+      if (const std::string missing = maker.missing ? maker.missing() : std::string(); !missing.empty()) {
+        fmt::print("{:<20} not measured: {}\n", maker.name, missing);
+        continue;
+      }
       report["jobs"].push_back(measure_job(settings, roofline, maker.make(settings), peers));
       print_job(report["jobs"].back());
     }

@@ -20,7 +20,7 @@ std::vector<Peer> Peer::start_all(const Settings& settings, std::string& why_not
     why_not = "RTL_PEERS_PYTHON is not set: no peers are measured";
     return peers;
   }
-  for (const char* script : {"torch_peer.py", "ridge_peer.py"}) {
+  for (const char* script : {"torch_peer.py", "inference_peer.py", "text_peer.py", "ridge_peer.py"}) {
     if (std::optional<Peer> peer = start(settings, script, why_not)) peers.push_back(std::move(*peer));
   }
   return peers;

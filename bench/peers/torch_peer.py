@@ -1,19 +1,20 @@
 """PyTorch beside rtl: does a job once when asked, and says how long it took.
 
-usage: torch_peer.py THREADS, then lines "JOB SETTING" on standard input; one line of JSON answers each.
-With one thread the clock is processor time, as in rtl_bench.
+usage: torch_peer.py THREADS FOLDER; the rest is in answers.py. FOLDER has the pictures of rtl_bench.
 """
 
-import json
 import sys
-import time
+
+from answers import Answers
+
+answers = Answers()
+THREADS, FOLDER = int(sys.argv[1]), sys.argv[2]
 
 import torch
+import torch._inductor.config
 import torch.nn as nn
 import torch.nn.functional as F
 
-THREADS = int(sys.argv[1])
-CLOCK = time.process_time if THREADS == 1 else time.perf_counter
 torch.set_num_threads(THREADS)
 torch.manual_seed(0)
 BATCH = 128
@@ -207,6 +208,26 @@ def transfer_main_job(setting):
     return once
 
 
+def lite0_features(setting, side):
+    """With "freezing" inductor folds norms and packs weights."""
+    import lite0
+
+    model, x = lite0.network(), torch.from_numpy(lite0.pictures(FOLDER, f"_{side}"))
+    if setting.startswith("channels_last"):
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    torch._inductor.config.freezing = "freezing" in setting
+    run = compiled(setting, model)
+    if "jit" in setting:
+        with torch.inference_mode():
+            run = torch.jit.optimize_for_inference(torch.jit.trace(model, x))
+
+    def once():
+        with torch.inference_mode(), autocast(setting):
+            return len(x), lite0.first_numbers(run(x).float())
+
+    return once
+
+
 def transformer_train(setting):
     sequences = 64
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(128, 4, 512, 0.0, batch_first=True), 4)
@@ -229,6 +250,7 @@ def transformer_train(setting):
     return once
 
 
+LITE0 = ["nchw", "channels_last", "channels_last_jit", "channels_last_compile", "channels_last_compile_freezing"]
 JOBS = {
     "resnet20_features": (
         resnet20_features,
@@ -238,26 +260,14 @@ JOBS = {
     "mlp_head": (mlp_head, ["sgd", "sgd_compile"]),
     "mlp_head_20_seeds": (mlp_head_20_seeds, ["sgd", "stacked", "stacked_compile"]),
     "transformer_train": (transformer_train, ["adamw", "adamw_compile"]),
+    "lite0_features": (lambda setting: lite0_features(setting, 224), LITE0),
+    "lite0_features_96": (lambda setting: lite0_features(setting, 96), LITE0),
     "transfer_main_job": (transfer_main_job, ["nchw", "channels_last"]),
 }
-for name in ("resnet20_features", "resnet20_train", "mlp_head", "mlp_head_20_seeds", "transformer_train"):
+for name in [name for name in JOBS if name != "transfer_main_job"]:
     job, settings = JOBS[name]
     JOBS[name + "_bf16"] = (job, [f"{setting}_bf16" for setting in settings if "jit" not in setting])
 
 
-def main():
-    prepared = {}
-    greeting = {"name": "torch " + torch.__version__, "jobs": {name: job[1] for name, job in JOBS.items()}}
-    print(json.dumps(greeting), flush=True)
-    for line in sys.stdin:
-        job, setting = line.split()
-        if (job, setting) not in prepared:
-            prepared[job, setting] = JOBS[job][0](setting)
-            prepared[job, setting]()  # warms up
-            prepared[job, setting]()
-        begin = CLOCK()
-        units = prepared[job, setting]()
-        print(json.dumps({"seconds": CLOCK() - begin, "units": units}), flush=True)
-
-
-main()
+jobs = {name: settings for name, (_, settings) in JOBS.items()}
+answers.serve("torch " + torch.__version__, jobs, lambda job, setting: JOBS[job][0](setting), THREADS)

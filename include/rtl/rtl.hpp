@@ -62,6 +62,7 @@
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/kernels/pool.hpp"
 #include "rtl/kernels/prepared_conv.hpp"
+#include "rtl/kernels/prepared_linear.hpp"
 #include "rtl/kernels/reduce.hpp"
 #include "rtl/kernels/residual_fusion.hpp"
 #include "rtl/kernels/ridge_path.hpp"

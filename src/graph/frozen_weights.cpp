@@ -2,6 +2,7 @@
 #include "rtl/graph/passes.hpp"
 #include "rtl/kernels/norm.hpp"
 #include "rtl/kernels/prepared_conv.hpp"
+#include "rtl/kernels/prepared_linear.hpp"
 
 namespace rtl::graph {
 namespace {
@@ -25,6 +26,39 @@ FrozenWeights::Folded FrozenWeights::folded(const std::vector<Storage>& operands
                            folded.bias.tensor());
   folded_.emplace(std::move(key), std::pair(operands, folded));
   return folded;
+}
+
+Storage FrozenWeights::stacked(const std::vector<Storage>& parts) {
+  std::vector<const Tensor*> key;
+  std::int64_t rows = 0;
+  for (const Storage& part : parts) {
+    key.push_back(key_of(part));
+    rows += part.tensor().extent(0);
+  }
+  const std::lock_guard lock(mutex_);
+  auto& [kept, whole] = stacked_[key];
+  if (whole.defined()) return whole;
+  const Tensor& first = parts[0].tensor();
+  Tensor tensor(first.shape().with(0, rows), first.dtype(), first.device());
+  std::int64_t begin = 0;
+  for (const Storage& part : parts) {
+    const std::int64_t end = begin + part.tensor().extent(0);
+    copy_bytes(part.tensor(), tensor.view().slice(0, begin, end));
+    begin = end;
+  }
+  kept = parts;
+  whole = Storage(std::move(tensor));
+  return whole;
+}
+
+std::shared_ptr<const kernels::PreparedLinear> FrozenWeights::prepared(const Storage& w, const Storage& bias,
+                                                                       DType inputs) {
+  const std::lock_guard lock(mutex_);
+  auto& entry = linear_[{key_of(w), key_of(bias), inputs}];
+  if (!entry.second) {
+    entry = {{w, bias}, std::make_shared<const kernels::PreparedLinear>(w.device(), w.tensor(), view_of(bias), inputs)};
+  }
+  return entry.second;
 }
 
 std::shared_ptr<const kernels::PreparedConv2d> FrozenWeights::prepared(const Storage& w, const Storage& bias,

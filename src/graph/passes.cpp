@@ -41,7 +41,11 @@ class Passes {
   }
 
   void run() {
-    if (options_.frozen) for_each(&Passes::fold_norm);
+    if (options_.frozen) {
+      for_each(&Passes::fold_norm);
+      for_each(&Passes::fold_stack);
+      if (!graph_.device().is_cuda()) for_each(&Passes::prepare_linear);
+    }
     if (options_.fuse) {
       for_each(&Passes::fuse_forward);
       for_each(&Passes::fuse_norm_backward);
@@ -181,6 +185,52 @@ class Passes {
     const auto operation = std::make_shared<const Conv2d>(convolution->options(), true);
     drop(before);
     replace(node, operation, operands, results);
+  }
+
+  /// Constants one below the other: one constant.
+  void fold_stack(std::int32_t node) {
+    if (!is_stack(*at(node).operation) || kept_[index(at(node).results[0])]) return;
+    std::vector<Storage> parts;
+    for (const std::int32_t operand : at(node).operands) {
+      const auto found = constant(operand);
+      if (!found) return;
+      parts.push_back(*found);
+    }
+    const std::int32_t result = at(node).results[0];
+    const std::int32_t whole = graph_.constant("stacked", options_.frozen->stacked(parts)).index();
+    uses_.resize(graph_.values().size());
+    kept_.resize(graph_.values().size());
+    const std::vector<std::int32_t> readers = uses_[index(result)];
+    for (const std::int32_t reader : readers) {
+      Operands operands = at(reader).operands;
+      std::replace(operands.begin(), operands.end(), result, whole);
+      replace(reader, at(reader).operation, operands, at(reader).results);
+    }
+    drop(node);
+  }
+
+  /// linear of constants, and the activation behind it.
+  void prepare_linear(std::int32_t node) {
+    if (!is_linear(*at(node).operation)) return;
+    const Operands operands = at(node).operands;
+    const auto w = constant(operands[1]), bias = constant(operands[2]);
+    if (!w || !bias) return;
+    const DType inputs = graph_.values()[index(operands[0])].type.dtype;
+    const auto layer = options_.frozen->prepared(*w, *bias, inputs);
+    const std::int64_t outputs = w->shape()[0];
+    auto activation = kernels::LinearActivation::none;
+    std::int32_t last = node;
+    const auto& readers = uses_[index(at(node).results[0])];
+    if (options_.fuse && readers.size() == 1 && !kept_[index(at(node).results[0])]) {
+      const auto follows = linear_activation_of(*at(readers[0]).operation);
+      if (follows && may_move(node, readers[0])) {
+        activation = *follows;
+        last = readers[0];
+      }
+    }
+    const Operands results = at(last).results;
+    if (last != node) drop(node);
+    replace(last, std::make_shared<const PreparedLinear>(layer, outputs, activation), {operands[0]}, results);
   }
 
   struct Joined {

@@ -246,11 +246,12 @@ Tensor FrozenSource::State::run(const data::Dataset& dataset, std::int64_t batch
   return out;
 }
 
-/// Sequences of about equal lengths together, so that little is padding. What a sequence is padded to depends on its
+/// Sequences of about equal lengths together, so that little is padding; on a GPU of more, since each length is a plan
+/// of many launches. What a sequence is padded to depends on its
 /// own length alone, and so do its features.
 void FrozenSource::State::run_sequences(const data::Dataset& dataset, std::int64_t batch_size, Tensor& out,
                                         Run method) {
-  constexpr std::size_t step = 8;
+  const std::size_t step = device.is_cuda() ? 8 : 2;
   const layers::Model* const model = layers::find_architecture(architecture.name);
   const bool whole = model != nullptr && model->sees_padding;
   const std::vector<std::int32_t> tokens = dataset.inputs.to_vector<std::int32_t>();

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -249,6 +250,38 @@ TEST(Passes, APlanOutlivesTheRewritingOfItsGraph) {
   before.run();
   after.run();
   EXPECT_EQ(bytes(before.view(y)), bytes(after.view(y)));
+}
+
+TEST(Passes, ConstantLinearLayersArePreparedWithTheirActivation) {
+  const std::uint64_t seed = test::fresh_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  const Device device = Device::cpu(1);
+  std::vector<float> found[2];
+  const auto weights = std::make_shared<FrozenWeights>();
+  for (const bool frozen : {false, true}) {
+    test::RandomTensors random(seed);
+    const auto graph = std::make_shared<Graph>(device);
+    const Tensor x = random.f32({5, 7}, device);
+    const Value in = graph->input("x", x.shape(), DType::f32);
+    const std::array parts{graph->constant("a", random.f32({3, 7}, device)),
+                           graph->constant("b", random.f32({9, 7}, device))};
+    const std::array biases{graph->constant("c", random.f32({3}, device)),
+                            graph->constant("d", random.f32({9}, device))};
+    const Value hidden = gelu(linear(in, concatenate(parts, 0), concatenate(biases, 0)));
+    const Value w = graph->constant("w", random.f32({4, 12}, device));
+    const Value read_twice = linear(hidden, w, {});
+    const Value y = add(read_twice, relu(read_twice));
+    if (frozen) run_passes(*graph, {y}, {.fuse = true, .frozen = weights});
+    const auto plan = std::make_shared<const Plan>(graph, std::vector<Value>{y});
+    EXPECT_EQ(plan->facts().nodes, frozen ? 4 : 7);
+    Execution execution(plan);
+    execution.bind(in, x.view());
+    execution.run();
+    Tensor result(y.shape(), DType::f32, device);
+    copy_bytes(execution.view(y), result);
+    found[frozen] = result.to_vector<float>();
+  }
+  for (std::size_t i = 0; i < found[0].size(); ++i) EXPECT_NEAR(found[0][i], found[1][i], 1e-5F) << i;
 }
 
 TEST(Passes, OneWeightInTwoGeometriesIsPreparedTwice) {

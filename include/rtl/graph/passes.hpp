@@ -14,11 +14,12 @@
 
 namespace rtl::kernels {
 class PreparedConv2d;
-}
+class PreparedLinear;
+}  // namespace rtl::kernels
 
 namespace rtl::graph {
 
-/// What was computed from constants once, for all graphs that use the same ones: convolutions with folded norms and
+/// What was computed from constants once, for all graphs that use the same ones: convolutions with folded norms, and
 /// weights in the form that the device is fastest with. May be used by several threads. Keeps the constants alive.
 class FrozenWeights {
  public:
@@ -30,6 +31,10 @@ class FrozenWeights {
   /// The prepared form of a convolution of w and bias (or none), for images of a dtype.
   std::shared_ptr<const kernels::PreparedConv2d> prepared(const Storage& w, const Storage& bias,
                                                           const kernels::Conv2dOptions& options, DType images);
+  /// Constants one below the other.
+  Storage stacked(const std::vector<Storage>& parts);
+  /// The prepared form of a linear layer of w and bias (or none), for inputs of a dtype.
+  std::shared_ptr<const kernels::PreparedLinear> prepared(const Storage& w, const Storage& bias, DType inputs);
 
  private:
   std::mutex mutex_;
@@ -37,6 +42,9 @@ class FrozenWeights {
   using PreparedKey = std::tuple<const Tensor*, const Tensor*, kernels::Conv2dOptions, DType>;  ///< w, bias, .., images
   std::map<FoldedKey, std::pair<std::vector<Storage>, Folded>> folded_;
   std::map<PreparedKey, std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedConv2d>>> prepared_;
+  std::map<std::vector<const Tensor*>, std::pair<std::vector<Storage>, Storage>> stacked_;
+  using LinearKey = std::tuple<const Tensor*, const Tensor*, DType>;
+  std::map<LinearKey, std::pair<std::vector<Storage>, std::shared_ptr<const kernels::PreparedLinear>>> linear_;
 };
 
 struct PassOptions {
@@ -47,7 +55,8 @@ struct PassOptions {
   /// a residual sum is rounded once instead of twice.
   bool fuse = true;
   /// Where given: norms of constant statistics are folded into constant convolutions before them (results change by a
-  /// few roundoffs), and constant convolutions are prepared (no bit changes).
+  /// few roundoffs), constant convolutions are prepared (no bit changes), and on the host constant linear layers with
+  /// the activation behind them (sums are of another order: a few roundoffs, but no other ones for other neighbours).
   std::shared_ptr<FrozenWeights> frozen = {};
 };
 

@@ -229,6 +229,11 @@ std::optional<kernels::Activation> activation_of(const Operation& operation) {
   return std::nullopt;
 }
 
+std::optional<kernels::LinearActivation> linear_activation_of(const Operation& operation) {
+  const auto* unary = dynamic_cast<const Unary*>(&operation);
+  return unary == nullptr ? std::nullopt : kernels::linear_activation(unary->op());
+}
+
 bool is_ones(const Operation& operation) {
   const auto* fill = dynamic_cast<const Fill*>(&operation);
   return fill != nullptr && fill->number() == 1;

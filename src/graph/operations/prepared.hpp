@@ -1,10 +1,11 @@
-// Convolutions with weights that were prepared once; made by passes.
+// Convolutions and linear layers with weights that were prepared once; made by passes.
 #pragma once
 
 #include <memory>
 
 #include "graph/operations/convolution.hpp"
 #include "rtl/kernels/prepared_conv.hpp"
+#include "rtl/kernels/prepared_linear.hpp"
 
 namespace rtl::graph {
 
@@ -40,6 +41,29 @@ class PreparedConvolution final : public Operation {
   kernels::Conv2dOptions options_;
   kernels::Activation activation_;
   bool on_host_;
+};
+
+/// Operand x.
+class PreparedLinear final : public Operation {
+ public:
+  PreparedLinear(std::shared_ptr<const kernels::PreparedLinear> prepared, std::int64_t outputs,
+                 kernels::LinearActivation activation)
+      : prepared_(std::move(prepared)), outputs_(outputs), activation_(activation) {}
+
+  std::string_view name() const noexcept override { return "prepared_linear"; }
+  std::string attributes() const override { return std::string(kernels::name_of(activation_)); }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    return {{{operands[0].extent(0), outputs_}, operands[0].dtype()}};
+  }
+  void run(const Call& call) const override { prepared_->forward(call.device(), call.in(0), call.out(0), activation_); }
+  double flops(std::span<const Value> operands) const override {
+    return 2.0 * static_cast<double>(operands[0].shape().count()) * static_cast<double>(outputs_);
+  }
+
+ private:
+  std::shared_ptr<const kernels::PreparedLinear> prepared_;
+  std::int64_t outputs_;
+  kernels::LinearActivation activation_;
 };
 
 }  // namespace rtl::graph

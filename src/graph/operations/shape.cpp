@@ -119,6 +119,7 @@ class Slice final : public Operation {
 class Concatenate final : public Operation {
  public:
   explicit Concatenate(int axis) : axis_(axis) {}
+  int axis() const noexcept { return axis_; }
   std::string_view name() const noexcept override { return "concatenate"; }
   std::string attributes() const override { return fmt::format("axis {}", axis_); }
   std::vector<Type> infer(std::span<const Value> operands) const override {
@@ -160,6 +161,11 @@ class Concatenate final : public Operation {
 };
 
 }  // namespace
+
+bool is_stack(const Operation& operation) {
+  const auto* concatenate = dynamic_cast<const Concatenate*>(&operation);
+  return concatenate != nullptr && concatenate->axis() == 0;
+}
 
 Value reshape(const Value& x, const Shape& shape) { return x.shape() == shape ? x : record<Reshape>({x}, shape); }
 

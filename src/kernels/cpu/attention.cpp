@@ -177,20 +177,29 @@ void forward_tile(const Attention<T>& a, TileProducts<T>& products, const Forwar
   for (std::int64_t key = 0; key < last_key; key += a.key_block) {
     const std::int64_t columns = std::min(a.key_block, a.keys - key);
     products.multiply(a.scores(rows, columns, a.q.at(n, first, h), a.q.position, a.k, n, key, group, room.scores));
+    SoftmaxRow<T> lines[query_block];
+    A factors[query_block];
     for (std::int64_t i = 0; i < rows; ++i) {
       const std::int64_t visible = std::clamp<std::int64_t>(a.visible(n, first + i) - key, 0, columns);
-      const A kept =
-          softmax_row(SoftmaxRow<T>{room.scores + i * a.key_block, room.probabilities + i * a.key_block, visible,
-                                    columns, a.scale, room.largest + i, room.sum + i, a.dropped(n, h, first + i, key)});
-      if (key > 0) scale_row(room.result + i * a.size, kept, room.result + i * a.size, a.size);
+      lines[i] = {room.scores + i * a.key_block,
+                  room.probabilities + i * a.key_block,
+                  visible,
+                  columns,
+                  a.scale,
+                  room.largest + i,
+                  room.sum + i,
+                  a.dropped(n, h, first + i, key)};
     }
+    softmax_rows(lines, rows, factors);
+    if (key > 0) scale_rows({room.result, a.size}, factors, TileRows<A>{room.result, a.size}, rows, a.size);
     products.multiply(weighted_values(a, room, rows, columns, a.v.at(n, key, group)));
   }
   for (std::int64_t i = 0; i < rows; ++i) {
-    const A sum = room.sum[i];
-    scale_row(room.result + i * a.size, sum == A{0} ? A{0} : A{1} / sum, out.at(n, first + i, h), a.size);
+    A& sum = room.sum[i];
     log_sum_exp[(n * a.heads + h) * a.queries + first + i] = room.largest[i] + std::log(sum);
+    sum = sum == A{0} ? A{0} : A{1} / sum;
   }
+  scale_rows({room.result, a.size}, room.sum, TileRows<T>{out.at(n, first, h), out.position}, rows, a.size);
 }
 
 template <typename T>
@@ -267,30 +276,36 @@ void backward_tile(const Attention<T>& a, TileProducts<T>& products, const Backw
   const std::int64_t rows = std::min(query_block, a.queries - first), group = h / (a.heads / a.groups);
   const A* log_sum_exp = views.log_sum_exp + (n * a.heads + h) * a.queries + first;
   const T *q = a.q.at(n, first, h), *dout = views.dout.at(n, first, h);
-  for (std::int64_t i = 0; i < rows; ++i) {
-    room.delta[i] = dot_of_row(views.out.at(n, first + i, h), views.dout.at(n, first + i, h), a.size);
-  }
+  dots_of_rows(TileRows<const T>{views.out.at(n, first, h), views.out.position},
+               TileRows<const T>{dout, views.dout.position}, rows, a.size, room.delta);
   std::fill(room.dq, room.dq + rows * a.size, A{0});
   const std::int64_t last_key = a.visible(n, first + rows - 1);
   for (std::int64_t key = 0; key < last_key; key += a.key_block) {
     const std::int64_t columns = std::min(a.key_block, a.keys - key);
     products.multiply(a.scores(rows, columns, q, a.q.position, a.k, n, key, group, room.scores));
     products.multiply(a.scores(rows, columns, dout, views.dout.position, a.v, n, key, group, room.gradients));
+    SoftmaxGradientRow<T> lines[query_block];
     for (std::int64_t i = 0; i < rows; ++i) {
       const std::int64_t visible = std::clamp<std::int64_t>(a.visible(n, first + i) - key, 0, columns);
       const std::int64_t at = i * a.key_block;
-      softmax_gradient_row(SoftmaxGradientRow<T>{room.scores + at, room.gradients + at, room.probabilities + at,
-                                                 room.score_gradients + at, visible, columns, a.scale, log_sum_exp[i],
-                                                 room.delta[i], a.dropped(n, h, first + i, key)});
+      lines[i] = {room.scores + at,
+                  room.gradients + at,
+                  room.probabilities + at,
+                  room.score_gradients + at,
+                  visible,
+                  columns,
+                  a.scale,
+                  log_sum_exp[i],
+                  room.delta[i],
+                  a.dropped(n, h, first + i, key)};
     }
+    softmax_gradient_rows(lines, rows);
     products.multiply(
         for_keys(a, rows, columns, room.probabilities, dout, views.dout.position, room.dv + key * a.size));
     products.multiply(for_keys(a, rows, columns, room.score_gradients, q, a.q.position, room.dk + key * a.size));
     products.multiply(for_queries(a, room, rows, columns, a.k.at(n, key, group)));
   }
-  for (std::int64_t i = 0; i < rows; ++i) {
-    scale_row(room.dq + i * a.size, A{1}, views.dq.at(n, first + i, h), a.size);
-  }
+  scale_rows({room.dq, a.size}, nullptr, TileRows<T>{views.dq.at(n, first, h), views.dq.position}, rows, a.size);
 }
 
 template <typename T>
@@ -318,10 +333,8 @@ void backward(const Device& device, const Attention<T>& a, const BackwardViews<T
         backward_tile(a, products, room, views, n, h, first);
       }
     }
-    for (std::int64_t key = 0; key < a.keys; ++key) {
-      scale_row(room.dk + key * a.size, A{1}, views.dk.at(n, key, group), a.size);
-      scale_row(room.dv + key * a.size, A{1}, views.dv.at(n, key, group), a.size);
-    }
+    scale_rows({room.dk, a.size}, nullptr, TileRows<T>{views.dk.at(n, 0, group), views.dk.position}, a.keys, a.size);
+    scale_rows({room.dv, a.size}, nullptr, TileRows<T>{views.dv.at(n, 0, group), views.dv.position}, a.keys, a.size);
   });
 }
 

@@ -142,28 +142,64 @@ Arithmetic<T> dot_of(const T* a, const T* b, std::int64_t count) {
 }
 
 template <typename T>
-void scale_of(const Arithmetic<T>* x, Arithmetic<T> factor, T* y, std::int64_t count) {
-  const hn::ScalableTag<Arithmetic<T> > d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto scale = hn::Set(d, factor);
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) store(hn::Mul(hn::LoadU(d, x + i), scale), d, y + i);
-  for (; i < count; ++i) y[i] = functors::convert<T>(x[i] * factor);
+void dots_of(TileRows<const T> a, TileRows<const T> b, std::int64_t rows, std::int64_t size, Arithmetic<T>* sums) {
+  for (std::int64_t i = 0; i < rows; ++i) sums[i] = dot_of(a.data + i * a.step, b.data + i * b.step, size);
 }
 
-float softmax_f32(const SoftmaxRow<float>& row) { return softmax_row_of(row); }
-double softmax_f64(const SoftmaxRow<double>& row) { return softmax_row_of(row); }
-float softmax_bf16(const SoftmaxRow<bfloat16>& row) { return softmax_row_of(row); }
-void gradient_f32(const SoftmaxGradientRow<float>& row) { softmax_gradient_row_of(row); }
-void gradient_f64(const SoftmaxGradientRow<double>& row) { softmax_gradient_row_of(row); }
-void gradient_bf16(const SoftmaxGradientRow<bfloat16>& row) { softmax_gradient_row_of(row); }
-float dot_f32(const float* a, const float* b, std::int64_t count) { return dot_of(a, b, count); }
-double dot_f64(const double* a, const double* b, std::int64_t count) { return dot_of(a, b, count); }
-float dot_bf16(const bfloat16* a, const bfloat16* b, std::int64_t count) { return dot_of(a, b, count); }
-void scale_f32(const float* x, float factor, float* y, std::int64_t count) { scale_of<float>(x, factor, y, count); }
-void scale_f64(const double* x, double factor, double* y, std::int64_t count) { scale_of<double>(x, factor, y, count); }
-void scale_bf16(const float* x, float factor, bfloat16* y, std::int64_t count) {
-  scale_of<bfloat16>(x, factor, y, count);
+template <typename T>
+void scale_of(TileRows<const Arithmetic<T> > from, const Arithmetic<T>* factors, TileRows<T> to, std::int64_t rows,
+              std::int64_t size) {
+  using A = Arithmetic<T>;
+  const hn::ScalableTag<A> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const A factor = factors == nullptr ? A{1} : factors[row], *x = from.data + row * from.step;
+    T* y = to.data + row * to.step;
+    const auto scale = hn::Set(d, factor);
+    std::int64_t i = 0;
+    for (; i + lanes <= size; i += lanes) store(hn::Mul(hn::LoadU(d, x + i), scale), d, y + i);
+    for (; i < size; ++i) y[i] = functors::convert<T>(x[i] * factor);
+  }
+}
+
+void softmax_f32(const SoftmaxRow<float>* rows, std::int64_t count, float* kept) {
+  for (std::int64_t i = 0; i < count; ++i) kept[i] = softmax_row_of(rows[i]);
+}
+void gradient_f32(const SoftmaxGradientRow<float>* rows, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) softmax_gradient_row_of(rows[i]);
+}
+void dots_f32(TileRows<const float> a, TileRows<const float> b, std::int64_t rows, std::int64_t size, float* sums) {
+  dots_of(a, b, rows, size, sums);
+}
+void scale_f32(TileRows<const float> x, const float* factors, TileRows<float> y, std::int64_t rows, std::int64_t size) {
+  scale_of(x, factors, y, rows, size);
+}
+void softmax_f64(const SoftmaxRow<double>* rows, std::int64_t count, double* kept) {
+  for (std::int64_t i = 0; i < count; ++i) kept[i] = softmax_row_of(rows[i]);
+}
+void gradient_f64(const SoftmaxGradientRow<double>* rows, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) softmax_gradient_row_of(rows[i]);
+}
+void dots_f64(TileRows<const double> a, TileRows<const double> b, std::int64_t rows, std::int64_t size, double* sums) {
+  dots_of(a, b, rows, size, sums);
+}
+void scale_f64(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows,
+               std::int64_t size) {
+  scale_of(x, factors, y, rows, size);
+}
+void softmax_bf16(const SoftmaxRow<bfloat16>* rows, std::int64_t count, float* kept) {
+  for (std::int64_t i = 0; i < count; ++i) kept[i] = softmax_row_of(rows[i]);
+}
+void gradient_bf16(const SoftmaxGradientRow<bfloat16>* rows, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) softmax_gradient_row_of(rows[i]);
+}
+void dots_bf16(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size,
+               float* sums) {
+  dots_of(a, b, rows, size, sums);
+}
+void scale_bf16(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows,
+                std::int64_t size) {
+  scale_of(x, factors, y, rows, size);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -178,39 +214,55 @@ HWY_EXPORT(softmax_bf16);
 HWY_EXPORT(gradient_f32);
 HWY_EXPORT(gradient_f64);
 HWY_EXPORT(gradient_bf16);
-HWY_EXPORT(dot_f32);
-HWY_EXPORT(dot_f64);
-HWY_EXPORT(dot_bf16);
+HWY_EXPORT(dots_f32);
+HWY_EXPORT(dots_f64);
+HWY_EXPORT(dots_bf16);
 HWY_EXPORT(scale_f32);
 HWY_EXPORT(scale_f64);
 HWY_EXPORT(scale_bf16);
 
-float softmax_row(const SoftmaxRow<float>& row) { return HWY_DYNAMIC_DISPATCH(softmax_f32)(row); }
-double softmax_row(const SoftmaxRow<double>& row) { return HWY_DYNAMIC_DISPATCH(softmax_f64)(row); }
-float softmax_row(const SoftmaxRow<bfloat16>& row) { return HWY_DYNAMIC_DISPATCH(softmax_bf16)(row); }
-
-void softmax_gradient_row(const SoftmaxGradientRow<float>& row) { HWY_DYNAMIC_DISPATCH(gradient_f32)(row); }
-void softmax_gradient_row(const SoftmaxGradientRow<double>& row) { HWY_DYNAMIC_DISPATCH(gradient_f64)(row); }
-void softmax_gradient_row(const SoftmaxGradientRow<bfloat16>& row) { HWY_DYNAMIC_DISPATCH(gradient_bf16)(row); }
-
-float dot_of_row(const float* a, const float* b, std::int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(dot_f32)(a, b, count);
+void softmax_rows(const SoftmaxRow<float>* rows, std::int64_t count, float* kept) {
+  HWY_DYNAMIC_DISPATCH(softmax_f32)(rows, count, kept);
 }
-double dot_of_row(const double* a, const double* b, std::int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(dot_f64)(a, b, count);
+void softmax_gradient_rows(const SoftmaxGradientRow<float>* rows, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(gradient_f32)(rows, count);
 }
-float dot_of_row(const bfloat16* a, const bfloat16* b, std::int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(dot_bf16)(a, b, count);
+void dots_of_rows(TileRows<const float> a, TileRows<const float> b, std::int64_t rows, std::int64_t size, float* sums) {
+  HWY_DYNAMIC_DISPATCH(dots_f32)(a, b, rows, size, sums);
+}
+void scale_rows(TileRows<const float> x, const float* factors, TileRows<float> y, std::int64_t rows,
+                std::int64_t size) {
+  HWY_DYNAMIC_DISPATCH(scale_f32)(x, factors, y, rows, size);
 }
 
-void scale_row(const float* x, float factor, float* y, std::int64_t count) {
-  HWY_DYNAMIC_DISPATCH(scale_f32)(x, factor, y, count);
+void softmax_rows(const SoftmaxRow<double>* rows, std::int64_t count, double* kept) {
+  HWY_DYNAMIC_DISPATCH(softmax_f64)(rows, count, kept);
 }
-void scale_row(const double* x, double factor, double* y, std::int64_t count) {
-  HWY_DYNAMIC_DISPATCH(scale_f64)(x, factor, y, count);
+void softmax_gradient_rows(const SoftmaxGradientRow<double>* rows, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(gradient_f64)(rows, count);
 }
-void scale_row(const float* x, float factor, bfloat16* y, std::int64_t count) {
-  HWY_DYNAMIC_DISPATCH(scale_bf16)(x, factor, y, count);
+void dots_of_rows(TileRows<const double> a, TileRows<const double> b, std::int64_t rows, std::int64_t size,
+                  double* sums) {
+  HWY_DYNAMIC_DISPATCH(dots_f64)(a, b, rows, size, sums);
+}
+void scale_rows(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows,
+                std::int64_t size) {
+  HWY_DYNAMIC_DISPATCH(scale_f64)(x, factors, y, rows, size);
+}
+
+void softmax_rows(const SoftmaxRow<bfloat16>* rows, std::int64_t count, float* kept) {
+  HWY_DYNAMIC_DISPATCH(softmax_bf16)(rows, count, kept);
+}
+void softmax_gradient_rows(const SoftmaxGradientRow<bfloat16>* rows, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(gradient_bf16)(rows, count);
+}
+void dots_of_rows(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size,
+                  float* sums) {
+  HWY_DYNAMIC_DISPATCH(dots_bf16)(a, b, rows, size, sums);
+}
+void scale_rows(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows,
+                std::int64_t size) {
+  HWY_DYNAMIC_DISPATCH(scale_bf16)(x, factors, y, rows, size);
 }
 
 }  // namespace rtl::kernels::cpu

@@ -29,10 +29,10 @@ struct SoftmaxRow {
   Arithmetic<T>*largest, *sum;  ///< of the row so far; minus infinity and 0 at first
   DroppedRow dropped;
 };
-/// Returns what the row's earlier results are to be multiplied by.
-float softmax_row(const SoftmaxRow<float>& row);
-double softmax_row(const SoftmaxRow<double>& row);
-float softmax_row(const SoftmaxRow<bfloat16>& row);
+/// Gives what each row's earlier results are to be multiplied by.
+void softmax_rows(const SoftmaxRow<float>* rows, std::int64_t count, float* kept);
+void softmax_rows(const SoftmaxRow<double>* rows, std::int64_t count, double* kept);
+void softmax_rows(const SoftmaxRow<bfloat16>* rows, std::int64_t count, float* kept);
 
 /// The same row, when its gradient is computed.
 template <typename T>
@@ -43,18 +43,29 @@ struct SoftmaxGradientRow {
   Arithmetic<T> scale, log_sum_exp, delta;  ///< delta: the sum of out * dout
   DroppedRow dropped;
 };
-void softmax_gradient_row(const SoftmaxGradientRow<float>& row);
-void softmax_gradient_row(const SoftmaxGradientRow<double>& row);
-void softmax_gradient_row(const SoftmaxGradientRow<bfloat16>& row);
+void softmax_gradient_rows(const SoftmaxGradientRow<float>* rows, std::int64_t count);
+void softmax_gradient_rows(const SoftmaxGradientRow<double>* rows, std::int64_t count);
+void softmax_gradient_rows(const SoftmaxGradientRow<bfloat16>* rows, std::int64_t count);
 
-/// The sum of a[i] b[i].
-float dot_of_row(const float* a, const float* b, std::int64_t count);
-double dot_of_row(const double* a, const double* b, std::int64_t count);
-float dot_of_row(const bfloat16* a, const bfloat16* b, std::int64_t count);
+/// Rows of `size` elements, each `step` elements behind the one before.
+template <typename T>
+struct TileRows {
+  T* data;
+  std::int64_t step;
+};
 
-/// y[i] = factor x[i], rounded.
-void scale_row(const float* x, float factor, float* y, std::int64_t count);
-void scale_row(const double* x, double factor, double* y, std::int64_t count);
-void scale_row(const float* x, float factor, bfloat16* y, std::int64_t count);
+/// sums[i] = the sum of a[i, j] b[i, j] over j.
+void dots_of_rows(TileRows<const float> a, TileRows<const float> b, std::int64_t rows, std::int64_t size, float* sums);
+void dots_of_rows(TileRows<const double> a, TileRows<const double> b, std::int64_t rows, std::int64_t size,
+                  double* sums);
+void dots_of_rows(TileRows<const bfloat16> a, TileRows<const bfloat16> b, std::int64_t rows, std::int64_t size,
+                  float* sums);
+
+/// y[i, j] = factors[i] x[i, j], rounded; without factors, x[i, j].
+void scale_rows(TileRows<const float> x, const float* factors, TileRows<float> y, std::int64_t rows, std::int64_t size);
+void scale_rows(TileRows<const double> x, const double* factors, TileRows<double> y, std::int64_t rows,
+                std::int64_t size);
+void scale_rows(TileRows<const float> x, const float* factors, TileRows<bfloat16> y, std::int64_t rows,
+                std::int64_t size);
 
 }  // namespace rtl::kernels::cpu

@@ -48,6 +48,22 @@ HWY_INLINE void store(V value, D /*d*/, bfloat16* to) {
   hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(chosen)), half, &to->bits);
 }
 
+/// The same by the processor's own instruction, if it has one (`native`): of whole vectors numbers below the smallest
+/// normal one, 1.2e-38, become zeros. For sums, whose roundoff is larger.
+template <class D, class V, typename T>
+HWY_INLINE void store_sum(V value, D d, T* to, [[maybe_unused]] bool native) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sizeof(value) == 64 && sizeof(T) == 2) {
+    if (native) {
+      hwy::HWY_NAMESPACE::Vec256<std::uint16_t> half;
+      asm("vcvtneps2bf16 %1, %0" : "=v"(half.raw) : "v"(value.raw));
+      return hwy::HWY_NAMESPACE::StoreU(half, hwy::HWY_NAMESPACE::Full256<std::uint16_t>(), &to->bits);
+    }
+  }
+#endif
+  store(value, d, to);
+}
+
 /// y[i] = x[i], rounded.
 HWY_INLINE void narrow(const float* x, bfloat16* y, std::int64_t count) {
   namespace hn = hwy::HWY_NAMESPACE;

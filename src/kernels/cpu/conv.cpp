@@ -14,6 +14,7 @@
 #include "kernels/cpu/few_channels.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/pointwise_conv.hpp"
 #include "kernels/cpu/prepared_conv.hpp"
 #include "kernels/cpu/threads.hpp"
 #include "kernels/cpu/widened.hpp"
@@ -259,7 +260,8 @@ void pack_by_taps(const ConvShape& shape, const float* w, DType images, float* p
 template <typename T>
 void forward_direct(const Device& device, const ConvShape& shape, const Forward& f) {
   const auto run = depthwise_fits(shape) ? depthwise_forward<T> : few_channels_forward<T>;
-  const DepthwiseEpilogue<T> epilogue{given_or_null<float>(f.bias), given_or_null<T>(f.residual), f.activation};
+  const DepthwiseEpilogue<T> epilogue{given_or_null<float>(f.bias), given_or_null<T>(f.residual), f.activation,
+                                      multiplies_bf16()};
   if (f.kept != nullptr && f.kept->transformed.defined()) {
     return run(shape, f.x.data_as<T>(), f.kept->transformed.data_as<float>(), epilogue, f.y.data_as<T>());
   }
@@ -295,11 +297,20 @@ void forward_then_add(const Device& device, const ConvShape& shape, const Forwar
   add([](float value) { return value; });
 }
 
+void forward_pointwise(const Device& device, const ConvShape& shape, const Forward& f) {
+  const bool kept = f.kept != nullptr && f.kept->transformed.defined();
+  const Tensor packed = kept ? Tensor() : pointwise_panels(device, f.w);
+  pointwise_forward(shape, f.x.data_as<bfloat16>(), kept ? f.kept->transformed.view() : packed.view(),
+                    given_or_null<float>(f.bias), given_or_null<bfloat16>(f.residual), f.activation,
+                    f.y.data_as<bfloat16>());
+}
+
 template <typename T>
 void forward_floating(const Device& device, const ConvShape& shape, const Forward& f) {
   const float* bias = given_or_null<float>(f.bias);
   T* y = f.y.data_as<T>();
   if (is_direct(shape)) return forward_direct<T>(device, shape, f);
+  if (pointwise_fits(shape, dtype_of<T>())) return forward_pointwise(device, shape, f);
   if (by_winograd(shape, dtype_of<T>())) {
     return with_transformed<T>(device, shape, f.w.data_as<float>(), false, f.kept, [&](const float* transformed) {
       winograd_forward<T>(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
@@ -367,10 +378,17 @@ std::shared_ptr<KeptWeights> keep_weights(const Device& device, ConstView w, con
                         .out_channels = w.extent(0),
                         .kernel_height = w.extent(2),
                         .kernel_width = w.extent(3),
-                        .groups = options.groups};
+                        .stride = options.stride,
+                        .groups = options.groups,
+                        .padding_top = options.same ? 0 : options.padding,
+                        .padding_left = options.same ? 0 : options.padding};
   if (is_direct(shape)) {
     kept->transformed = Tensor({w.count()}, DType::f32, device);
     pack_by_taps(shape, w.data_as<float>(), images, kept->transformed.data_as<float>());
+    return kept;
+  }
+  if (pointwise_fits(shape, images)) {
+    kept->transformed = pointwise_panels(device, w);
     return kept;
   }
   const bool tiled = w.extent(2) == 3 && w.extent(3) == 3 && options.stride == 1 && options.dilation == 1 &&

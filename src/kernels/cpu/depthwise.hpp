@@ -21,6 +21,7 @@ struct DepthwiseEpilogue {
   const float* bias = nullptr;  ///< [channels]
   const T* residual = nullptr;  ///< y's shape; may be y itself
   Activation activation = Activation::none;
+  bool native = false;  ///< whether the processor rounds to bf16
 };
 
 /// y = activation(conv(x, w) [+ bias] [+ residual]). y must not overlap x.

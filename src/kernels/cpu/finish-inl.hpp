@@ -23,13 +23,10 @@ HWY_INLINE void finish(D d, V value, const DepthwiseEpilogue<T>& epilogue, std::
   namespace hn = hwy::HWY_NAMESPACE;
   if (epilogue.bias != nullptr) value = hn::Add(value, hn::LoadU(d, epilogue.bias + channel));
   if (epilogue.residual != nullptr) value = hn::Add(value, load(d, epilogue.residual + at));
-  // NaN passes: no comparison with it is true.
-  if (epilogue.activation != Activation::none) value = hn::IfThenZeroElse(hn::Lt(value, hn::Zero(d)), value);
-  if (epilogue.activation == Activation::relu6) {
-    const auto six = hn::Set(d, 6.0F);
-    value = hn::IfThenElse(hn::Gt(value, six), six, value);
-  }
-  store(value, d, y + at);
+  // NaN passes: it is the second operand.
+  if (epilogue.activation != Activation::none) value = hn::Max(hn::Zero(d), value);
+  if (epilogue.activation == Activation::relu6) value = hn::Min(hn::Set(d, 6.0F), value);
+  store_sum(value, d, y + at, epilogue.native);
 }
 
 }  // namespace HWY_NAMESPACE

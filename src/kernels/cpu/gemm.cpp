@@ -1,5 +1,5 @@
 // Matrix multiplication on the host: oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes), its
-// matmul in bf16, OpenBLAS's dgemm in f64.
+// matmul or panels in bf16, OpenBLAS's dgemm in f64.
 #include <cblas.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "kernels/backend/gemm.hpp"
 #include "kernels/cpu/blas_parts.hpp"
+#include "kernels/cpu/gemm_panels.hpp"
 #include "kernels/cpu/onednn.hpp"
 #include "kernels/cpu/products.hpp"
 #include "kernels/cpu/widened.hpp"
@@ -160,6 +161,12 @@ void gemm_widened(const Device& device, Call call) {
   c.round_to(result);
 }
 
+template <typename Result>
+void multiply_rounded(const Device& device, const Call& call) {
+  const auto batch = batch_of<bfloat16, Result>(call);
+  panels_serve(batch.first) ? multiply_by_panels(device, batch) : multiply_all(device, batch);
+}
+
 void gemm_bf16(const Device& device, Call call) {
   if (!multiplies_bf16()) return gemm_widened(device, call);
   with_rounded(device, call.a, [&](ConstView a) {
@@ -167,9 +174,9 @@ void gemm_bf16(const Device& device, Call call) {
     with_rounded(device, call.b, [&](ConstView b) {
       call.b = b;
       if (call.c.dtype() == DType::f32) {
-        multiply_all(device, batch_of<bfloat16, float>(call));
+        multiply_rounded<float>(device, call);
       } else {
-        multiply_all(device, batch_of<bfloat16, bfloat16>(call));
+        multiply_rounded<bfloat16>(device, call);
       }
     });
   });

@@ -15,7 +15,7 @@ class KeptWeights {
  public:
   explicit KeptWeights(const Device& device) : device_(device) {}
 
-  /// Their Winograd transform, or those of a depthwise convolution by taps, or nothing.
+  /// Their Winograd transform, those of a depthwise convolution by taps, panels of bf16, or nothing.
   Tensor transformed;
 
   /// The weights in one of oneDNN's layouts. pack(memory) writes them at the first request for this layout.

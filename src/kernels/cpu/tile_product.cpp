@@ -1,6 +1,7 @@
 #include "kernels/cpu/tile_product.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/tile_product.cpp"
@@ -77,13 +78,36 @@ void multiply(const TileProduct<T>& p) {
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+/// Four rows of four from as many columns.
+HWY_INLINE void transpose_square(const float* from, std::int64_t step, std::int64_t rows, float* to) {
+  const hn::CappedTag<float, 4> d;
+  const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + step);
+  const auto c = hn::LoadU(d, from + 2 * step), e = hn::LoadU(d, from + 3 * step);
+  const auto ac = hn::InterleaveLower(d, a, c), be = hn::InterleaveLower(d, b, e);
+  const auto upper_ac = hn::InterleaveUpper(d, a, c), upper_be = hn::InterleaveUpper(d, b, e);
+  hn::StoreU(hn::InterleaveLower(d, ac, be), d, to);
+  hn::StoreU(hn::InterleaveUpper(d, ac, be), d, to + rows);
+  hn::StoreU(hn::InterleaveLower(d, upper_ac, upper_be), d, to + 2 * rows);
+  hn::StoreU(hn::InterleaveUpper(d, upper_ac, upper_be), d, to + 3 * rows);
+}
+#endif
+
 /// By squares, so that both sides' lines are used whole.
 template <typename T>
 void transpose(const T* from, std::int64_t step, std::int64_t rows, std::int64_t columns, T* to) {
   constexpr std::int64_t side = 16;
   for (std::int64_t i = 0; i < rows; i += side) {
-    for (std::int64_t j = 0; j < columns; ++j) {
-      const std::int64_t end = std::min(rows, i + side);
+    const std::int64_t end = std::min(rows, i + side);
+    std::int64_t j = 0;
+#if HWY_TARGET != HWY_SCALAR
+    if constexpr (std::is_same_v<T, float>) {
+      for (; end - i == side && j + 4 <= columns; j += 4) {
+        for (std::int64_t r = i; r < end; r += 4) transpose_square(from + r * step + j, step, rows, to + j * rows + r);
+      }
+    }
+#endif
+    for (; j < columns; ++j) {
       for (std::int64_t r = i; r < end; ++r) to[j * rows + r] = from[r * step + j];
     }
   }

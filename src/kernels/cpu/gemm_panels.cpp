@@ -1,0 +1,106 @@
+#include "kernels/cpu/gemm_panels.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "kernels/cpu/blas_parts.hpp"
+#include "kernels/cpu/onednn.hpp"
+#include "kernels/cpu/panel_product.hpp"
+#include "kernels/cpu/workspace.hpp"
+
+namespace rtl::kernels::cpu {
+namespace {
+
+/// Of a transposed a, so many rows and columns are packed at a time; they stay in the second-level cache, with as many
+/// rows of b, and lie side by side in the order in which they are read.
+constexpr std::int64_t rows_of_a_block = 512;
+constexpr std::int64_t columns_of_a_block = 96;
+
+template <typename Result>
+std::int64_t block_of(const Problem<bfloat16, Result>& p) {
+  return p.transpose_a ? std::min(p.k, rows_of_a_block) : p.k;
+}
+
+/// Elements that a part of the problem is packed into.
+template <typename Result>
+std::int64_t room_of(const Problem<bfloat16, Result>& p) {
+  const std::int64_t k = block_of(p);
+  return panel_elements<bfloat16>(p.n, k) + (p.transpose_a ? columns_of_a_block * (k + 1) : 0);
+}
+
+/// Rows of the result, as they are or of a packed part of a transposed a.
+template <typename Result>
+void multiply_rows(const Problem<bfloat16, Result>& p, const bfloat16* panels, const bfloat16* a, std::int64_t a_row,
+                   std::int64_t a_step, std::int64_t first, std::int64_t k) {
+  const bool last = first + k == p.k;
+  multiply_panels(
+      PanelProduct<bfloat16, Result>{.a = a,
+                                     .a_row = a_row,
+                                     .a_step = a_step,
+                                     .panels = panels,
+                                     .m = p.m,
+                                     .n = p.n,
+                                     .k = k,
+                                     .c = p.c,
+                                     .c_row = p.ldc,
+                                     .add = first > 0,
+                                     .bias = last ? p.bias : nullptr,
+                                     .activation = last && p.relu ? LinearActivation::relu : LinearActivation::none});
+}
+
+template <typename Result>
+void multiply_one(const Problem<bfloat16, Result>& p, bfloat16* room) {
+  const std::int64_t block = block_of(p);
+  bfloat16* const pairs = room + panel_elements<bfloat16>(p.n, block);
+  for (std::int64_t first = 0; first < p.k; first += block) {
+    const std::int64_t k = std::min(block, p.k - first);
+    pack_panels(p.b + first * (p.transpose_b ? 1 : p.ldb), p.ldb, p.transpose_b, p.n, k, room);
+    if (!p.transpose_a) {
+      multiply_rows(p, room, p.a, p.lda, 2, first, k);
+      continue;
+    }
+    for (std::int64_t row = 0; row < p.m; row += columns_of_a_block) {
+      const auto part = p.part(true, row, std::min(p.m, row + columns_of_a_block));
+      pack_pairs(part.a + first * p.lda, p.lda, part.m, k, pairs);
+      multiply_rows(part, room, pairs, 2, 2 * part.m, first, k);
+    }
+  }
+}
+
+}  // namespace
+
+template <typename Result>
+bool panels_serve(const Problem<bfloat16, Result>& p) {
+  constexpr double least_operations = 4e6;
+  constexpr std::int64_t least_rows = 64;
+  const double operations = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  // A transposed a is multiplied in blocks, whose sums c holds.
+  const bool sums_fit = !p.transpose_a || std::is_same_v<Result, float>;
+  return p.alpha == 1 && p.beta == 0 && sums_fit && p.m >= least_rows && operations >= least_operations &&
+         multiplies_bf16() && !multiplies_tiles();
+}
+
+template <typename Result>
+void multiply_by_panels(const Device& device, const Batch<bfloat16, Result>& batch) {
+  const Problem<bfloat16, Result>& p = batch.first;
+  const double operations = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const int parts = blas_part_count(p.m, operations);
+  const std::int64_t tasks = batch.count * parts, room = room_of(p);
+  const int team = std::max(parts, blas_part_count(tasks, operations * static_cast<double>(batch.count)));
+  const Scratch<bfloat16> rooms(device, team * room);
+  blas_tasks(tasks, team, [&](std::int64_t task) {
+    const auto part = static_cast<int>(task % parts);
+    const std::int64_t begin = blas_cut(p.m, parts, part, linear_boundary);
+    const std::int64_t end = blas_cut(p.m, parts, part + 1, linear_boundary);
+    if (begin == end) return;
+    multiply_one(batch[task / parts].part(true, begin, end),
+                 rooms.data() + (team == 1 ? 0 : omp_get_thread_num()) * room);
+  });
+}
+
+template bool panels_serve(const Problem<bfloat16, float>&);
+template bool panels_serve(const Problem<bfloat16, bfloat16>&);
+template void multiply_by_panels(const Device&, const Batch<bfloat16, float>&);
+template void multiply_by_panels(const Device&, const Batch<bfloat16, bfloat16>&);
+
+}  // namespace rtl::kernels::cpu
