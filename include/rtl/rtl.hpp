@@ -55,6 +55,7 @@
 #include "rtl/kernels/gemm.hpp"
 #include "rtl/kernels/host_libraries.hpp"
 #include "rtl/kernels/image_augmentation.hpp"
+#include "rtl/kernels/linear.hpp"
 #include "rtl/kernels/linear_algebra.hpp"
 #include "rtl/kernels/norm.hpp"
 #include "rtl/kernels/optimizer_step.hpp"
