@@ -251,9 +251,10 @@ Recipe recipe_for(const RunOptions& options) {
 void networks(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest ten = load_cifar(runs.data, 10, ImageSize::half),
                         hundred = load_cifar(runs.data, 100, ImageSize::half);
-  const std::array<Transfer, 2> transfers = {
-      Transfer{"CIFAR-10 to CIFAR-100", "10_to_100", &ten, &hundred, {{}, 3.2, 5.8, 6.1, {}, 3.3, -.55}},
-      Transfer{"CIFAR-100 to CIFAR-10", "100_to_10", &hundred, &ten, {{}, .8, 2.3, 2.4, {}, 1.97, .29}}};
+  const std::array<Transfer, 2> transfers = {Transfer{"CIFAR-10 to CIFAR-100", "10_to_100", &ten, &hundred,
+                                                      Published{std::nullopt, 3.2, 5.8, 6.1, std::nullopt, 3.3, -.55}},
+                                             Transfer{"CIFAR-100 to CIFAR-10", "100_to_10", &hundred, &ten,
+                                                      Published{std::nullopt, .8, 2.3, 2.4, std::nullopt, 1.97, .29}}};
   const Recipe recipe = recipe_for(options);
   const int seeds = options.full() ? 5 : 2;
   result.protocol.emplace_back(
