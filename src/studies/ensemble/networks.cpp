@@ -242,8 +242,8 @@ void claim(Reproduction& result, const Outcome& outcome, const RunOptions& optio
 }
 
 Recipe recipe_for(const RunOptions& options) {
-  return options.full() ? Recipe{.source_images = 3000, .target_images = 3000, .epochs = 60}
-                        : Recipe{.source_images = 600, .target_images = 1000, .epochs = 20};
+  return options.full() ? Recipe{.source_images = 4000, .target_images = 4000, .epochs = 12}
+                        : Recipe{.source_images = 600, .target_images = 1000, .epochs = 10};
 }
 
 }  // namespace
@@ -256,7 +256,7 @@ void networks(Reproduction& result, const RunOptions& options, const Runs& runs)
                                              Transfer{"CIFAR-100 to CIFAR-10", "100_to_10", &hundred, &ten,
                                                       Published{std::nullopt, .8, 2.3, 2.4, std::nullopt, 1.97, .29}}};
   const Recipe recipe = recipe_for(options);
-  const int seeds = options.full() ? 5 : 2;
+  const int seeds = options.full() ? 4 : 2;
   result.protocol.emplace_back(
       "networks", fmt::format("{}; ridge probes, penalty by leave-one-out; {} seeds", recipe.text(), seeds));
   result.protocol.emplace_back("networks, published",

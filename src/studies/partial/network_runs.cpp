@@ -92,6 +92,7 @@ class Run {
     options.weight_decay = recipe_.decay;
     options.schedule = transfer::ScheduleKind::cosine;
     options.batch_size = 32;
+    options.augment = transfer::parse_augmentation(recipe_.augmentation);
     options.epochs = epochs;
     options.seed = seed;
     options.stop = stop_;
@@ -143,9 +144,9 @@ class Run {
 std::string NetworkRecipe::text() const {
   return fmt::format(
       "{}; images of 16 x 16: {} upstream ({} where there are fewer), {} downstream; {} and {} epochs, batches of 32, "
-      "SGD with momentum 0.9, rate {} falling to 0 along half a cosine, weight decay {}, no augmentation; noise {}",
+      "SGD with momentum 0.9, rate {} falling to 0 along half a cosine, weight decay {}, augmentation {}; noise {}",
       model, upstream_images > 0 ? std::to_string(upstream_images) : "all", few_images, downstream_images,
-      upstream_epochs, downstream_epochs, rate, decay, noise);
+      upstream_epochs, downstream_epochs, rate, decay, augmentation, noise);
 }
 
 const char* to_string(Training training) {

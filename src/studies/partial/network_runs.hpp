@@ -20,6 +20,7 @@ struct NetworkRecipe {
   std::int64_t upstream_epochs = 0, downstream_epochs = 0;
   double noise = .5;  ///< on the images of the noisy upstream, where these are scaled to [-1, 1]
   double rate = .05, decay = 5e-4;
+  std::string augmentation = "crop=2,flip";  ///< as transfer::parse_augmentation reads it
 
   std::string text() const;
 };

@@ -84,9 +84,9 @@ NetworkRun run_from(const Json& json) {
 NetworkRecipe recipe_for(const Architecture& network, const RunOptions& options) {
   return options.full() ? NetworkRecipe{.model = network.model,
                                         .few_images = 750,
-                                        .downstream_images = 1000,
-                                        .upstream_epochs = 30,
-                                        .downstream_epochs = 30}
+                                        .downstream_images = 500,
+                                        .upstream_epochs = 24,
+                                        .downstream_epochs = 24}
                         : NetworkRecipe{.model = network.model,
                                         .upstream_images = 1000,
                                         .few_images = 250,
@@ -194,7 +194,7 @@ Figure figure_of(const std::vector<NetworkOutcome>& outcomes) {
 
 void networks(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest images = load_cifar(runs.data, 100, ImageSize::half);
-  const int seeds = options.full() ? 6 : 2;
+  const int seeds = options.full() ? 5 : 2;
   const std::vector<Architecture> kinds = {{"ResNet", "thin_resnet:8"}, {"VGG", "thin_vgg:8"}};
   result.protocol.emplace_back(
       "networks", fmt::format("{} and {}; {} seeds", recipe_for(kinds[0], options).text(), kinds[1].model, seeds));
