@@ -1,6 +1,7 @@
 // Time-Cat on real images: thin residual networks pretrained on CIFAR-10 or CIFAR-100, frozen, and probed on the other.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -67,7 +68,8 @@ SeedResult result_from(const Json& json) { return {json.at("heads"), json.at("so
 using Published = std::array<std::optional<double>, kind_count>;
 
 struct Transfer {
-  std::string name;  ///< "CIFAR-10 to CIFAR-100"
+  std::string name;    ///< "CIFAR-10 to CIFAR-100"
+  std::string choice;  ///< of --sources
   std::string file;
   const data::TrainTest *source, *target;
   Published published;
@@ -251,9 +253,9 @@ Recipe recipe_for(const RunOptions& options) {
 void networks(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest ten = load_cifar(runs.data, 10, ImageSize::half),
                         hundred = load_cifar(runs.data, 100, ImageSize::half);
-  const std::array<Transfer, 2> transfers = {Transfer{"CIFAR-10 to CIFAR-100", "10_to_100", &ten, &hundred,
+  const std::array<Transfer, 2> transfers = {Transfer{"CIFAR-10 to CIFAR-100", "cifar10", "10_to_100", &ten, &hundred,
                                                       Published{std::nullopt, 3.2, 5.8, 6.1, std::nullopt, 3.3, -.55}},
-                                             Transfer{"CIFAR-100 to CIFAR-10", "100_to_10", &hundred, &ten,
+                                             Transfer{"CIFAR-100 to CIFAR-10", "cifar100", "100_to_10", &hundred, &ten,
                                                       Published{std::nullopt, .8, 2.3, 2.4, std::nullopt, 1.97, .29}}};
   const Recipe recipe = recipe_for(options);
   const int seeds = options.full() ? 4 : 2;
@@ -265,6 +267,7 @@ void networks(Reproduction& result, const RunOptions& options, const Runs& runs)
   const Store store = runs.store(options);
   Json facts = {{"kinds", kind_names}, {"probes", probe_names}};
   for (const Transfer& transfer : transfers) {
+    if (std::find(runs.sources.begin(), runs.sources.end(), transfer.choice) == runs.sources.end()) continue;
     const Outcome outcome{transfer, run_seeds(transfer, recipe, seeds, store, options)};
     claim(result, outcome, options);
     result.tables.push_back(table_of(outcome));

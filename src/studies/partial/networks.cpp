@@ -1,6 +1,8 @@
 // Channels inherited by real networks: trained on one half of the classes of CIFAR-100, then on the other.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "rtl/io/hash.hpp"
 #include "rtl/transfer/statistics.hpp"
 #include "studies/cifar.hpp"
@@ -12,6 +14,7 @@ namespace rtl::studies::partial {
 namespace {
 
 struct Architecture {
+  std::string choice;  ///< of --architectures
   std::string name, model;
 };
 
@@ -195,13 +198,16 @@ Figure figure_of(const std::vector<NetworkOutcome>& outcomes) {
 void networks(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest images = load_cifar(runs.data, 100, ImageSize::half);
   const int seeds = options.full() ? 5 : 2;
-  const std::vector<Architecture> kinds = {{"ResNet", "thin_resnet:8"}, {"VGG", "thin_vgg:8"}};
+  const std::vector<Architecture> kinds = {{"resnet", "ResNet", "thin_resnet:8"}, {"vgg", "VGG", "thin_vgg:8"}};
   result.protocol.emplace_back(
       "networks", fmt::format("{} and {}; {} seeds", recipe_for(kinds[0], options).text(), kinds[1].model, seeds));
   const Store store = runs.store(options);
   std::vector<NetworkOutcome> outcomes;
   Json facts;
   for (const Architecture& kind : kinds) {
+    if (std::find(runs.architectures.begin(), runs.architectures.end(), kind.choice) == runs.architectures.end()) {
+      continue;
+    }
     outcomes.push_back({kind, run_seeds(kind, images, seeds, store, options)});
     claim_exact(result, outcomes.back());
     if (options.full()) {  // a few hundred images and two seeds say no more

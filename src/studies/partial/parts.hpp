@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "studies/partial/setting.hpp"
 
@@ -13,6 +14,7 @@ struct Runs {
   std::string state = {};
   bool networks = false;  ///< whether networks are trained, too
   std::string data = {};  ///< the folder of their images
+  std::vector<std::string> architectures = {"resnet", "vgg"};
 
   int seeds_for(const RunOptions& options) const { return seeds > 0 ? seeds : options.full() ? 20 : 10; }
   Store store(const RunOptions& options) const;

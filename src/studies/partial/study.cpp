@@ -14,6 +14,11 @@ class PartialRun final : public Run {
             {.name = "--networks",
              .value = &runs_.networks,
              .help = "also train networks on one half of CIFAR-100 and transfer channels to the other"},
+            {.name = "--architectures",
+             .value = &runs_.architectures,
+             .help = "what --networks trains",
+             .choices = {"resnet", "vgg"},
+             .show_default = true},
             data_option(runs_.data, "of --networks: folder with images/cifar100"),
             state_option(runs_.state, "settings and runs")};
   }
