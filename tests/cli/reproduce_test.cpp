@@ -128,7 +128,9 @@ TEST(Reproduce, NetworksNeedTheirData) {
   const auto without = place.run({"reproduce", "l2sp", "--only", "networks", "--networks"}, {"RTL_DATA="});
   EXPECT_EQ(without.code, 2);
   EXPECT_NE(without.errors.find("--data"), std::string::npos) << without.errors;
-  EXPECT_EQ(place.run({"reproduce", "ensemble", "--networks"}, {"RTL_DATA="}).code, 2);
+  for (const char* study : {"ensemble", "partial"}) {
+    EXPECT_EQ(place.run({"reproduce", study, "--networks"}, {"RTL_DATA="}).code, 2);
+  }
   const auto unknown = place.run({"reproduce", "l2sp", "--networks", "--datasets", "mnist,iris", "--data", "."});
   EXPECT_EQ(unknown.code, 2);
   EXPECT_NE(unknown.errors.find("iris"), std::string::npos) << unknown.errors;

@@ -5,8 +5,11 @@
 #include <cmath>
 #include <filesystem>
 
+#include "studies/cifar_files.hpp"
 #include "studies/ensemble/budget.hpp"
+#include "studies/ensemble/feature_probe.hpp"
 #include "studies/ensemble/parts.hpp"
+#include "studies/ensemble/pretraining.hpp"
 #include "studies/ensemble/views.hpp"
 #include "studies/run_study.hpp"
 #include "support/temporary_folder.hpp"
@@ -165,24 +168,59 @@ TEST(Ensemble, FindsMoreInSeveralShortRuns) {
   EXPECT_EQ(run->run(options).tables.at(0).rows, first.tables.at(0).rows);
 }
 
-/// Records of noise: a label, or two, and 3072 bytes.
-void write_records(const TemporaryFolder& folder, const std::string& name, int count, int classes, bool coarse) {
-  RandomSequence random(static_cast<std::uint64_t>(count));
-  std::string records;
-  for (int i = 0; i < count; ++i) {
-    if (coarse) records += static_cast<char>(i % classes / 5);
-    records += static_cast<char>(i % classes);
-    for (int pixel = 0; pixel < 3072; ++pixel) records += static_cast<char>(random.below(256));
-  }
-  folder.write(name, records);
+TEST(Ensemble, PretrainsMembersAsTheRecipeSays) {
+  const data::Dataset samples = noise_images(60, 3);
+  const Recipe recipe{.width = 2, .epochs = 2};
+  const std::function<bool()> never = [] { return false; };
+  const Pretraining pretraining(samples, recipe, 7, Device::cpu(1), never);
+  const auto weights = [](const transfer::FrozenSource& source) { return source.fingerprint(); };
+  const transfer::FrozenSource member = pretraining.member(1, 2);
+  EXPECT_EQ(weights(member), weights(pretraining.member(1, 2)));
+  EXPECT_NE(weights(member), weights(pretraining.member(0, 2)));
+  EXPECT_NE(weights(member), weights(pretraining.member(1, 1)));
+  EXPECT_EQ(weights(pretraining.untrained(1)), weights(pretraining.member(1, 0)));
+  EXPECT_EQ(member.feature_count(), 8);
+  EXPECT_EQ(pretraining.wide().feature_count(), 16);
+  const transfer::FrozenSource towers = pretraining.towers(3);
+  EXPECT_EQ(towers.feature_count(), 24);
+  const std::int64_t head = 8 * 3;
+  EXPECT_EQ(towers.parameter_count() - 3 * head - 3, 3 * (member.parameter_count() - head - 3));
+  // One cycle is a member's run, and the first of two is half of one.
+  EXPECT_EQ(weights(pretraining.snapshots(1).at(0)), weights(pretraining.member(0, 2)));
+  const std::vector<transfer::FrozenSource> cycles = pretraining.snapshots(2);
+  ASSERT_EQ(cycles.size(), 2U);
+  EXPECT_EQ(weights(cycles[0]), weights(pretraining.member(0, 1)));
+  EXPECT_NE(weights(cycles[1]), weights(cycles[0]));
+  const transfer::FrozenSource student = pretraining.distilled({member, pretraining.member(0, 1)});
+  EXPECT_EQ(student.feature_count(), 8);
+  EXPECT_EQ(student.classes(), 3);
+}
+
+/// A source whose features say the class, and one whose features are noise.
+TEST(Ensemble, ProbesTheFeaturesOfAllSideBySide) {
+  const data::TrainTest task{.train = noise_images(120, 4), .test = noise_images(80, 4, 1)};
+  const auto source = [&](bool informed) {
+    return transfer::FrozenSource::of_features("features", 4, [informed](const data::Dataset& samples) {
+      RandomSequence random(static_cast<std::uint64_t>(samples.size()));
+      std::vector<float> rows;
+      for (const std::int32_t label : samples.labels.to_vector<std::int32_t>()) {
+        for (int c = 0; c < 4; ++c) {
+          rows.push_back(informed ? (label == c ? 50.F : 20.F) : static_cast<float>(random.normal()));
+        }
+      }
+      return Tensor::from(rows, {samples.size(), 4}, Device::cpu(1));
+    });
+  };
+  const ProbeScores both = probe_features({source(false), source(true)}, task, Device::cpu(1));
+  EXPECT_EQ(both.plain, 1);
+  EXPECT_EQ(both.batch_norm, 1);
+  const ProbeScores noise = probe_features({source(false)}, task, Device::cpu(1));
+  EXPECT_NEAR(noise.plain, .25, 4 * std::sqrt(.25 * .75 / 80));
 }
 
 TEST(Ensemble, PretrainsNetworksAndKeepsThem) {
   const TemporaryFolder folder;
-  write_records(folder, "images/cifar10/cifar10_train_30.bin", 30, 10, false);
-  write_records(folder, "images/cifar10/cifar10_test_20.bin", 20, 10, false);
-  write_records(folder, "images/cifar100/cifar100_train_200.bin", 200, 100, true);
-  write_records(folder, "images/cifar100/cifar100_test_100.bin", 100, 100, true);
+  write_cifar(folder);
   const auto run = study_named("ensemble").begin();
   set<bool>(*run, "--networks", true);
   set<std::string>(*run, "--data", folder.path());
@@ -190,12 +228,13 @@ TEST(Ensemble, PretrainsNetworksAndKeepsThem) {
   studies::RunOptions options;
   options.only = "networks";
   const studies::Reproduction first = run->run(options);
-  ASSERT_EQ(first.tables.size(), 1U);
-  EXPECT_EQ(first.tables[0].rows.size(), 8U);
-  EXPECT_EQ(first.claims.size(), 2U);
-  EXPECT_TRUE(std::filesystem::exists(folder / "kept/networks_0.json"));
-  std::filesystem::remove(folder / "kept/networks_1.json");
-  EXPECT_EQ(run->run(options).tables[0].rows, first.tables[0].rows);
+  ASSERT_EQ(first.tables.size(), 2U);
+  for (const studies::TextTable& table : first.tables) EXPECT_EQ(table.rows.size(), 11U);
+  EXPECT_EQ(first.claims.size(), 4U);
+  EXPECT_TRUE(std::filesystem::exists(folder / "kept/networks_10_to_100_0.json"));
+  std::filesystem::remove(folder / "kept/networks_100_to_10_1.json");
+  const studies::Reproduction second = run->run(options);
+  for (std::size_t k = 0; k < 2; ++k) EXPECT_EQ(second.tables[k].rows, first.tables[k].rows);
   set<std::string>(*run, "--data", "");
   EXPECT_THROW(run->run(options), studies::OptionError);
 }

@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "io/json.hpp"
+#include "studies/cifar_files.hpp"
+#include "studies/partial/network_runs.hpp"
 #include "studies/partial/setting.hpp"
 #include "studies/run_study.hpp"
 #include "support/temporary_folder.hpp"
@@ -195,6 +197,52 @@ TEST(Partial, GoesOnFromFinishedSettings) {
   io::write_sealed_json(files[2], kept);
   const auto rows = run_controls(folder, notes).tables.at(0).rows;
   EXPECT_TRUE(std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row[3] == "0.125"; }));
+}
+
+TEST(PartialNetworks, NumberClassesAnew) {
+  const data::Dataset samples = noise_images(20, 5);
+  const data::Dataset part = with_classes(samples, {3, 0});
+  EXPECT_EQ(part.classes, 2);
+  ASSERT_EQ(part.size(), 8);
+  EXPECT_EQ(part.labels.to_vector<std::int32_t>(), (std::vector<std::int32_t>{1, 0, 1, 0, 1, 0, 1, 0}));
+  const auto all = samples.inputs.to_vector<std::uint8_t>(), taken = part.inputs.to_vector<std::uint8_t>();
+  EXPECT_TRUE(std::equal(taken.begin(), taken.begin() + 192, all.begin()));
+  EXPECT_TRUE(std::equal(taken.begin() + 192, taken.begin() + 384, all.begin() + 3 * 192));
+}
+
+TEST(PartialNetworks, StartAsTheirSharesSay) {
+  const data::TrainTest images{.train = noise_images(80, 4), .test = noise_images(40, 4, 1)};
+  for (const char* model : {"thin_resnet:2", "thin_vgg:2"}) {
+    const NetworkRecipe recipe{
+        .model = model, .few_images = 10, .downstream_images = 20, .upstream_epochs = 2, .downstream_epochs = 2};
+    const NetworkRun run = run_networks(images, recipe, 3, [] { return false; });
+    EXPECT_EQ(run.nothing_inherited, 0) << model;
+    EXPECT_EQ(run.all_inherited, 0) << model;
+    EXPECT_EQ(run.accuracies.size(), all_starts().size()) << model;
+    EXPECT_EQ(run.upstream.size(), 5U) << model;
+    EXPECT_EQ(run.accuracies, run_networks(images, recipe, 3, [] { return false; }).accuracies) << model;
+  }
+}
+
+TEST(Partial, TrainsNetworksAndKeepsThem) {
+  const TemporaryFolder folder;
+  write_cifar(folder);
+  const auto run = study_named("partial").begin();
+  set<bool>(*run, "--networks", true);
+  set<std::string>(*run, "--data", folder.path());
+  set<std::string>(*run, "--state", folder / "kept");
+  studies::RunOptions options;
+  options.only = "networks";
+  const studies::Reproduction first = run->run(options);
+  ASSERT_EQ(first.tables.size(), 2U);
+  ASSERT_EQ(first.claims.size(), 4U);
+  for (const studies::Claim& claim : first.claims) EXPECT_TRUE(claim.passed()) << claim.name;
+  EXPECT_EQ(first.tables[0].rows.size(), all_starts().size());
+  EXPECT_TRUE(std::filesystem::exists(folder / "kept/networks_VGG_1.json"));
+  std::filesystem::remove(folder / "kept/networks_ResNet_0.json");
+  EXPECT_EQ(run->run(options).tables[0].rows, first.tables[0].rows);
+  set<std::string>(*run, "--data", "");
+  EXPECT_THROW(run->run(options), studies::OptionError);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "studies/store.hpp"
 
@@ -11,8 +12,9 @@ namespace rtl::studies::ensemble {
 struct Runs {
   int seeds = 10;  ///< of the multi-view problem
   std::string state = {};
-  bool networks = false;  ///< whether networks are trained, too
-  std::string data = {};  ///< the folder of their images
+  bool networks = false;                                       ///< whether networks are trained, too
+  std::string data = {};                                       ///< the folder of their images
+  std::vector<std::string> sources = {"cifar10", "cifar100"};  ///< what they are pretrained on
 
   Store store(const RunOptions& options) const;
 };

@@ -14,6 +14,11 @@ class EnsembleRun final : public Run {
             {.name = "--networks",
              .value = &runs_.networks,
              .help = "also pretrain networks on CIFAR-10 and probe them on CIFAR-100"},
+            {.name = "--sources",
+             .value = &runs_.sources,
+             .help = "what --networks pretrains on",
+             .choices = {"cifar10", "cifar100"},
+             .show_default = true},
             data_option(runs_.data, "of --networks: folder with images/cifar10 and images/cifar100"),
             state_option(runs_.state, "runs")};
   }

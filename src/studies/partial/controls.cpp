@@ -14,8 +14,8 @@ struct Control {
 
 }  // namespace
 
-void controls(Reproduction& result, const RunOptions& options, const Simulations& simulations) {
-  const Store store = simulations.store(options);
+void controls(Reproduction& result, const RunOptions& options, const Runs& runs) {
+  const Store store = runs.store(options);
   const std::vector<Control> kinds = {{"trained upstream", Upstream::task, false},
                                       {"trained upstream, inherited filters frozen", Upstream::task, true},
                                       {"untrained upstream", Upstream::nothing, false},
@@ -26,7 +26,7 @@ void controls(Reproduction& result, const RunOptions& options, const Simulations
       settings.push_back({.u = u, .alphas = {.5, 1}, .upstream = kind.upstream, .frozen = kind.frozen});
     }
   }
-  const std::vector<Outcome> outcomes = run_settings(settings, simulations.seeds_for(options), store, options);
+  const std::vector<Outcome> outcomes = run_settings(settings, runs.seeds_for(options), store, options);
   TextTable table{.title = "Controls",
                   .header = {"inherited from", "||u||", "alpha", "scratch", "transfer", "difference", "95 % interval"}};
   for (std::size_t i = 0; i < outcomes.size(); ++i) {

@@ -297,8 +297,8 @@ Json to_json(const std::vector<Done>& all) {
 
 }  // namespace
 
-void tables(Reproduction& result, const RunOptions& options, const Simulations& simulations) {
-  const Store store = simulations.store(options);
+void tables(Reproduction& result, const RunOptions& options, const Runs& runs) {
+  const Store store = runs.store(options);
   std::vector<Sweep> wanted = sweeps();
   wanted.insert(wanted.begin(), heat_map());
   std::size_t count = 0, done = 0;
@@ -313,7 +313,7 @@ void tables(Reproduction& result, const RunOptions& options, const Simulations& 
           (static_cast<double>(done) + fraction * static_cast<double>(settings.size())) / static_cast<double>(count),
           text);
     };
-    all.push_back({sweep, run_settings(settings, simulations.seeds_for(options), store, inner)});
+    all.push_back({sweep, run_settings(settings, runs.seeds_for(options), store, inner)});
     done += settings.size();
   }
   for (const Done& one : all) {

@@ -7,32 +7,15 @@
 #include <numeric>
 
 #include "rtl/core/random.hpp"
-#include "rtl/data/load.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/layers/network.hpp"
+#include "studies/cifar.hpp"
 
 namespace rtl::studies::refine {
 namespace {
 
 /// Streams of a run's seed.
 constexpr std::uint64_t rows_stream = 0x726f7773;
-
-/// Images u8 [N, 2 H, 2 W, C], each pixel the mean of four.
-Tensor halved(const Tensor& images) {
-  const auto height = images.extent(1) / 2, width = images.extent(2) / 2, channels = images.extent(3);
-  const std::vector<std::uint8_t> from = images.to_vector<std::uint8_t>();
-  std::vector<std::uint8_t> pixels;
-  pixels.reserve(from.size() / 4);
-  const std::int64_t line = 2 * width * channels;
-  for (std::int64_t row = 0; row < images.extent(0) * height; ++row) {
-    for (std::int64_t i = 0; i < width * channels; ++i) {
-      const std::uint8_t* first = from.data() + 2 * row * line + i / channels * 2 * channels + i % channels;
-      pixels.push_back(
-          static_cast<std::uint8_t>((first[0] + first[channels] + first[line] + first[line + channels] + 2) / 4));
-    }
-  }
-  return Tensor::from(pixels, {images.extent(0), height, width, channels}, Device::cpu(1));
-}
 
 }  // namespace
 
@@ -66,12 +49,7 @@ transfer::TrainingOptions training_for(const Recipe& recipe, std::int64_t epochs
 }
 
 data::TrainTest load_cifar(const Runs& runs, int classes) {
-  const std::string spec = classes == 10 ? "cifar10:" + runs.data + "/images/cifar10"
-                                         : "cifar100:" + runs.data + "/images/cifar100?labels=fine";
-  data::TrainTest read = data::load(spec, Device::cpu(1));
-  if (runs.large) return read;
-  for (data::Dataset* part : {&read.train, &read.test}) part->inputs = halved(part->inputs);
-  return read;
+  return studies::load_cifar(runs.data, classes, runs.large ? ImageSize::whole : ImageSize::half);
 }
 
 Store::Facts facts_of(const std::vector<const data::TrainTest*>& images, const std::string& recipe) {
