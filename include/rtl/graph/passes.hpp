@@ -49,10 +49,10 @@ class FrozenWeights {
 
 struct PassOptions {
   /// Bias, ReLU and residual sums go into the convolution, product or norm before them; their gradients into the
-  /// gradient behind, or in the linear layer before; a cross-entropy and its gradient become one operation; an optimizer
-  /// step takes the end of the training step; on CUDA weights of convolutions are packed together, their gradients of
-  /// images take residual sums, and a loss the gradients of a small layer. No bit of a result changes, but that in bf16
-  /// a residual sum is rounded once instead of twice.
+  /// gradient behind, or in the linear layer before; a cross-entropy and its gradient become one operation; an
+  /// optimizer step takes the end of the training step; on CUDA weights of convolutions are packed together, their
+  /// gradients of images take residual sums, and a loss the gradients of a small layer. No bit of a result changes, but
+  /// that in bf16 a residual sum is rounded once instead of twice.
   bool fuse = true;
   /// Where given: norms of constant statistics are folded into constant convolutions before them (results change by a
   /// few roundoffs), constant convolutions are prepared (no bit changes), and on the host constant linear layers with
