@@ -134,5 +134,36 @@ TEST(GatherFeatures, NotANumberStaysOneAndInfinityIsClipped) {
   }
 }
 
+/// Bit for bit, whatever the numbers are, in whole vectors and behind them: the processor's own instruction, where
+/// there is one, makes zeros of small ones.
+TEST(GatherFeatures, RoundsToBf16AsToBfloat16Does) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> special = {0,         -0.0F, 1e-40F,      -1e-40F,     1e-45F,  1.1754944e-38F, infinity,
+                                      -infinity, NAN,   1.00390625F, 1.01171875F, 3.4e38F, -3.4028235e38F, 0.1F};
+  constexpr std::int64_t columns = 101, rows = 3;
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < rows * columns; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    // One row of ordinary numbers, one of special ones, one that is mixed.
+    const bool ordinary = i < columns || (i >= 2 * columns && i % 20 != 0);
+    values.push_back(ordinary ? 0.37F * static_cast<float>(i - 150) : special[at % special.size()]);
+  }
+  for (const Device& device : devices()) {
+    const Tensor table = Tensor::from(values, {rows, columns}, device);
+    const Tensor order = Tensor::from(std::vector<std::int64_t>{2, 0, 1}, {rows}, device);
+    Tensor out({rows, columns}, DType::bf16, device);
+    kernels::gather_features(device, {table}, order, out);
+    const std::vector<bfloat16> found = out.to_vector<bfloat16>();
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t from = std::vector<std::int64_t>{2, 0, 1}[static_cast<std::size_t>(r)];
+      for (std::int64_t j = 0; j < columns; ++j) {
+        const float value = values[static_cast<std::size_t>(from * columns + j)];
+        ASSERT_EQ(found[static_cast<std::size_t>(r * columns + j)].bits, to_bfloat16(value).bits)
+            << device.name() << ", " << value << " in column " << j;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace rtl::test

@@ -64,6 +64,18 @@ HWY_INLINE void store_sum(V value, D d, T* to, [[maybe_unused]] bool native) {
   store(value, d, to);
 }
 
+/// As store, bit for bit, by that instruction where no number is so small.
+template <class D, class V, typename T>
+HWY_INLINE void store_fast(V value, D d, T* to, [[maybe_unused]] bool native) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sizeof(value) == 64 && sizeof(T) == 2) {
+    constexpr int subnormal = 0x20;
+    if (native && _mm512_fpclass_ps_mask(value.raw, subnormal) == 0) return store_sum(value, d, to, true);
+  }
+#endif
+  store(value, d, to);
+}
+
 /// y[i] = x[i], rounded.
 HWY_INLINE void narrow(const float* x, bfloat16* y, std::int64_t count) {
   namespace hn = hwy::HWY_NAMESPACE;

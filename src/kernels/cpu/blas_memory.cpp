@@ -1,5 +1,6 @@
 #include "kernels/cpu/blas_memory.hpp"
 
+#include <execinfo.h>
 #include <fmt/format.h>
 #include <omp.h>
 
@@ -49,6 +50,19 @@ void take_buffers(int threads) {
 void ensure_blas_memory() {
   const int threads = omp_in_parallel() != 0 ? omp_get_num_threads() : omp_get_max_threads();
   if (threads_ready.load(std::memory_order_acquire) < threads) take_buffers(threads);
+}
+
+void ensure_onednn_memory() {
+  static const bool limited = [] {
+    if (!detail::memory_limited()) return false;
+    // The C library loads its unwinder when a thread of OpenMP ends, and aborts where it cannot: so now.
+    void* frame = nullptr;
+    ::backtrace(&frame, 1);
+    return true;
+  }();
+  if (limited && !detail::memory_left(0)) {
+    throw OutOfMemory("no memory for the code that oneDNN generates: the address space is limited (ulimit -v)");
+  }
 }
 
 }  // namespace rtl::kernels::cpu

@@ -1,5 +1,6 @@
 // The oneDNN side of the f32 and bf16 convolutions: descriptors, layouts, cached primitives.
 #include "kernels/cpu/conv_onednn.hpp"
+#include "kernels/cpu/blas_memory.hpp"
 
 #include <omp.h>
 
@@ -140,6 +141,7 @@ class Plans {
   }
 
   Plan make(const Key& key) const {
+    ensure_onednn_memory();
     const Descriptors d(key.shape, key.images);
     const auto forward = forward_descriptor(key, d);
     dnnl::primitive_attr attributes;

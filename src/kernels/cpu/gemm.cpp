@@ -16,6 +16,7 @@
 namespace rtl::kernels::cpu {
 
 void multiply(const Problem<float>& p) {
+  ensure_onednn_memory();
   const dnnl_status_t status = dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, p.alpha,
                                           p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc);
   if (status == dnnl_out_of_memory) {

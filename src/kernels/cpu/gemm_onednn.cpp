@@ -99,6 +99,7 @@ class ProductPlans {
 
  private:
   void make(const Key& key, int threads, Plan& plan) const {
+    ensure_onednn_memory();
     const OneThread one;
     const memory::desc a = matrix(key.m, key.k, memory::data_type::bf16, key.transpose_a, key.lda);
     const memory::desc b = matrix(key.k, key.n, memory::data_type::bf16, key.transpose_b, key.ldb);

@@ -67,6 +67,7 @@ void multiply_some(std::int64_t m, std::int64_t n, std::int64_t k, const double*
 }
 void multiply_some(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, std::int64_t ldb,
                    float* c) {
+  ensure_onednn_memory();
   const dnnl_status_t status = dnnl_sgemm('N', 'N', m, n, k, 1, a, k, b, ldb, 0, c, n);
   if (status != dnnl_success) {
     throw Error(fmt::format("ridge_path_errors: oneDNN's sgemm failed with status {}", static_cast<int>(status)));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/cpu/onednn.hpp"
 #include "kernels/functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -39,6 +40,11 @@ HWY_INLINE void store(V value, D d, double* to) {
   for (std::size_t k = 0; k < hn::Lanes(d); ++k) to[k] = static_cast<double>(piece[k]);
 }
 
+template <class D, class V>
+HWY_INLINE void store_fast(V value, D d, double* to, bool /*native*/) {
+  store(value, d, to);
+}
+
 struct Unchanged {
   template <class D, class V>
   HWY_INLINE V operator()(D /*d*/, V x, std::int64_t /*i*/) const {
@@ -63,14 +69,15 @@ struct Changed {
   }
 };
 
+/// `native` as store_fast has it.
 template <typename From, typename To, typename Change>
-void write_row(const From* x, const From* next, const Change& change, To* y, std::int64_t length) {
+void write_row(const From* x, const From* next, const Change& change, To* y, std::int64_t length, bool native) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
   for (; i + lanes <= length; i += lanes) {
     if (next != nullptr) __builtin_prefetch(next + i);
-    store(change(d, load(d, x + i), i), d, y + i);
+    store_fast(change(d, load(d, x + i), i), d, y + i, native);
   }
   const hn::CappedTag<float, 1> one;
   for (; i < length; ++i) {
@@ -108,29 +115,29 @@ void write_each(std::span<const void* const> x, std::span<const void* const> nex
 
 template <typename Change>
 void write_changed(DType from, std::span<const void* const> x, std::span<const void* const> next, const Change& change,
-                   DType to, void* y, std::int64_t length) {
+                   DType to, void* y, std::int64_t length, bool native) {
   functors::visit_features(from, [&](auto stored) {
     functors::visit_activations(to, [&](auto wanted) {
       using From = decltype(stored);
       using To = decltype(wanted);
       write_each<From>(x, next, static_cast<To*>(y), length, [&](const From* own, const From* later, To* row) {
-        write_row(own, later, change, row, length);
+        write_row(own, later, change, row, length, native);
       });
     });
   });
 }
 
 void write_target(DType from, std::span<const void* const> x, std::span<const void* const> next,
-                  const RowTransform* transform, DType to, void* y, std::int64_t length) {
+                  const RowTransform* transform, DType to, void* y, std::int64_t length, bool native) {
   if (transform != nullptr) {
     // Of f32, which has the most lines, the longer loop is the faster one, as above.
     if (std::isinf(transform->bound) && from != DType::f32) {
-      write_changed(from, x, next, Changed<false>{*transform}, to, y, length);
+      write_changed(from, x, next, Changed<false>{*transform}, to, y, length, native);
     } else {
-      write_changed(from, x, next, Changed<true>{*transform}, to, y, length);
+      write_changed(from, x, next, Changed<true>{*transform}, to, y, length, native);
     }
   } else if (from != to) {
-    write_changed(from, x, next, Unchanged(), to, y, length);
+    write_changed(from, x, next, Unchanged(), to, y, length, native);
   } else {
     const std::int64_t bytes = length * static_cast<std::int64_t>(size_of(from));
     using Byte = std::uint8_t;
@@ -157,7 +164,7 @@ bool writes_rows(DType from, DType to) {
 
 void write_rows(DType from, std::span<const void* const> x, std::span<const void* const> next,
                 const RowTransform* transform, DType to, void* y, std::int64_t length) {
-  HWY_DYNAMIC_DISPATCH(write_target)(from, x, next, transform, to, y, length);
+  HWY_DYNAMIC_DISPATCH(write_target)(from, x, next, transform, to, y, length, multiplies_bf16());
 }
 
 }  // namespace rtl::kernels::cpu
