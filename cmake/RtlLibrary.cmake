@@ -94,3 +94,9 @@ elseif(RTL_CUDA_MODE STREQUAL "EMULATED")
   set_source_files_properties(${RTL_CUDA_KERNELS} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++;-O1;-g1;-Wno-unknown-pragmas")
   include(${PROJECT_SOURCE_DIR}/tests/emulation/emulation.cmake)
 endif()
+
+if(RTL_PRECOMPILE_HEADERS AND RTL_SANITIZE)
+  target_precompile_headers(rtl PRIVATE <algorithm> <array> <cmath> <filesystem> <functional> <limits> <map> <memory> <mutex>
+    <numeric> <optional> <span> <string> <vector> <fmt/format.h> <rtl/graph/operations.hpp> <rtl/io/file.hpp>)
+  set_property(SOURCE ${RTL_CUDA_KERNELS} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+endif()

@@ -12,3 +12,5 @@ if(RTL_SANITIZE)
 endif()
 target_sources(rtl PRIVATE ${RTL_EMULATOR} ${RTL_EMULATION_DIR}/blas.cpp ${RTL_EMULATION_DIR}/dnn.cpp
   ${RTL_EMULATION_DIR}/solver.cpp)
+# What each thread of a kernel asks is thread_local in them, and all programs with them are linked statically.
+target_compile_options(rtl PRIVATE -ftls-model=initial-exec)

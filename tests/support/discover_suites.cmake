@@ -1,0 +1,17 @@
+# Read by ctest: a test for each suite of `program`, where gtest_discover_tests would make a process for each case.
+if(NOT EXISTS ${program})
+  add_test(${module}_NOT_BUILT ${program})
+  return()
+endif()
+execute_process(COMMAND ${program} --gtest_list_tests "--gtest_filter=${filter}" OUTPUT_VARIABLE listed
+  RESULT_VARIABLE status TIMEOUT 120)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${program} does not list its tests: ${status}")
+endif()
+string(REGEX MATCHALL "(^|\n)[^ \n]+\\." suites "${listed}")
+foreach(suite ${suites})
+  string(STRIP ${suite} suite)
+  string(REGEX REPLACE "\\.$" "" name ${suite})
+  add_test(${name} ${program} "--gtest_filter=${suite}*${filter}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT 900 LABELS ${module} ENVIRONMENT "${environment}")
+endforeach()
