@@ -47,6 +47,11 @@ double conv2d_flops(std::int64_t outputs, const Shape& w) {
   return 2.0 * static_cast<double>(outputs) * static_cast<double>(w[1] * w[2] * w[3]);
 }
 
+int convolution_launches(DType images, bool bias, kernels::Activation activation, bool residual) {
+  if (bias && images == DType::f32) return residual ? 2 : 1;
+  return bias || residual || activation != kernels::Activation::none ? 2 : 1;
+}
+
 std::vector<Type> Conv2d::infer(std::span<const Value> operands) const {
   check_layer(name(), operands, 1);
   const Shape& w = operands[1].shape();
