@@ -48,8 +48,10 @@ double conv2d_flops(std::int64_t outputs, const Shape& w) {
 }
 
 int convolution_launches(DType images, bool bias, kernels::Activation activation, bool residual) {
-  if (bias && images == DType::f32) return residual ? 2 : 1;
-  return bias || residual || activation != kernels::Activation::none ? 2 : 1;
+  if (residual) return 2;
+  const bool takes_bias = bias && images == DType::f32;
+  if (activation == kernels::Activation::none) return takes_bias || !bias ? 1 : 2;
+  return takes_bias && activation == kernels::Activation::relu ? 1 : 2;
 }
 
 std::vector<Type> Conv2d::infer(std::span<const Value> operands) const {

@@ -89,7 +89,7 @@ bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w
   if (!may_fuse(epilogue, x.dtype())) return false;
   Problem problem = describe(device, Direction::forward, x.dtype(), x.shape(), w.shape(), y.shape(), options);
   problem.bias = epilogue.bias.given();
-  problem.activation = epilogue.activation;
+  problem.relu = epilogue.activation == Activation::relu;
   return run(device, problem, {.x = address(x), .w = address(w), .y = y.data(), .bias = address(epilogue.bias)});
 }
 

@@ -67,7 +67,7 @@ Attributes attributes_of(Direction direction) {
 
 Problem with_the_same_sums(Problem problem) {
   problem.accumulate = false;
-  if (problem.bias) problem.activation = Activation::none;
+  problem.relu = problem.relu && !problem.bias;
   return problem;
 }
 
@@ -75,7 +75,7 @@ Problem with_the_same_sums(Problem problem) {
 struct Plan::Graph {
  public:
   Graph(const Target& target, const Problem& problem) : problem_(problem), last_virtual_(first_virtual) {
-    int following = (problem.bias ? 1 : 0) + (problem.activation != Activation::none ? 1 : 0);
+    int following = (problem.bias ? 1 : 0) + (problem.relu ? 1 : 0);
     const auto result = [&] { return following-- > 0 ? between() : images(name_y, problem_.y); };
     std::size_t sums = convolve(result());
     if (problem.bias) {
@@ -83,7 +83,7 @@ struct Plan::Graph {
       const std::size_t bias = tensor(name_bias, channels, CUDNN_DATA_FLOAT, false);
       sums = point(CUDNN_POINTWISE_ADD, sums, bias, result());
     }
-    if (problem.activation != Activation::none) point(CUDNN_POINTWISE_RELU_FWD, sums, std::nullopt, result());
+    if (problem.relu) point(CUDNN_POINTWISE_RELU_FWD, sums, std::nullopt, result());
     if (target.handle != nullptr) whole_.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle);
     whole_.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations_));
     if (!whole_.finalize()) throw NotSupported();
@@ -154,10 +154,7 @@ struct Plan::Graph {
     Descriptor how(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     how.set(CUDNN_ATTR_POINTWISE_MODE, mode);
     how.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
-    if (mode == CUDNN_POINTWISE_RELU_FWD) {
-      how.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_PROPAGATE_NAN);
-      if (problem_.activation == Activation::relu6) how.set(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP, 6.0F);
-    }
+    if (mode == CUDNN_POINTWISE_RELU_FWD) how.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_PROPAGATE_NAN);
     const std::size_t kept = keep(std::move(how));
     Descriptor made(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     made.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, parts_[kept]);

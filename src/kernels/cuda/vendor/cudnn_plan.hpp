@@ -13,7 +13,6 @@
 
 #include "kernels/cuda/vendor/cudnn_descriptor.hpp"
 #include "rtl/core/dtype.hpp"
-#include "rtl/kernels/conv.hpp"
 
 namespace rtl::kernels::cuda::vendor {
 
@@ -28,13 +27,12 @@ struct Problem {
   std::array<std::int64_t, 4> x, w, y;  ///< [N, H, W, C], [out, height, width, in / groups], [N, H, W, out]
   std::int64_t stride, dilation;
   std::array<std::int64_t, 2> padding;  ///< rows, columns; the same on both sides
-  bool bias = false;                    ///< forward: y = activation(conv(x, w) + bias), rounded once
-  Activation activation = Activation::none;
-  bool accumulate = false;  ///< backward_data: is added to what is there
+  bool bias = false, relu = false;      ///< forward: y = max(0, conv(x, w) + bias), rounded once
+  bool accumulate = false;              ///< backward_data: is added to what is there
   auto operator<=>(const Problem&) const = default;
 };
 
-/// The problem whose sums of products `problem` must have to the bit: without an activation behind a bias, and without
+/// The problem whose sums of products `problem` must have to the bit: without a ReLU behind a bias, and without
 /// what is added to a gradient; or the problem itself.
 Problem with_the_same_sums(Problem problem);
 
