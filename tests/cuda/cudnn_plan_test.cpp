@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/vendor/dnn.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::kernels::cuda::vendor {
@@ -119,6 +120,20 @@ TEST_P(CudnnPlan, AreThereForEveryDirectionInTheirPrecision) {
         EXPECT_FALSE(has(*plan, CUDNN_NUMERICAL_NOTE_TENSOR_CORE));
       }
     });
+  }
+}
+
+/// An address is only looked at when a plan runs.
+void* somewhere(std::uintptr_t multiple) { return reinterpret_cast<void*>(multiple * dnn_alignment); }
+
+TEST_P(CudnnPlan, TakeAddresses) {
+  Problem problem = problem_of(geometries[0], Direction::forward, DType::f32, false);
+  for (const bool bias : {false, true}) {
+    problem.bias = bias;
+    const auto plan = Plan::make(target(), problem);
+    ASSERT_NE(plan, nullptr);
+    const Operands operands{.x = somewhere(1), .w = somewhere(2), .y = somewhere(3), .bias = somewhere(4)};
+    EXPECT_NO_THROW(plan->bind(operands, somewhere(5)));  // what was bound cannot be read
   }
 }
 

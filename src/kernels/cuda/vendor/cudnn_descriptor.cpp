@@ -25,7 +25,8 @@ Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
 void Descriptor::set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values) {
   std::vector<cudnnBackendDescriptor_t> objects;
   for (const Descriptor& value : values) objects.push_back(value.get());
-  set(name, std::span<const cudnnBackendDescriptor_t>(objects));
+  RTL_CUDNN_CHECK(cudnnBackendSetAttribute(get(), name, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                           static_cast<std::int64_t>(objects.size()), objects.data()));
 }
 
 bool Descriptor::finalize() {

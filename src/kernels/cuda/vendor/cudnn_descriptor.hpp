@@ -18,9 +18,12 @@ void check_cudnn(cudnnStatus_t status, const char* call);
 
 #define RTL_CUDNN_CHECK(call) ::rtl::kernels::cuda::vendor::check_cudnn((call), #call)
 
-/// How the library calls the type of an attribute.
+/// How the library calls the type of an attribute. Addresses are void*; so are its descriptors, which have a type of
+/// their own.
 template <typename T>
-inline constexpr cudnnBackendAttributeType_t attribute_type = CUDNN_TYPE_VOID_PTR;
+inline constexpr cudnnBackendAttributeType_t attribute_type = T::is_no_attribute;
+template <>
+inline constexpr auto attribute_type<void*> = CUDNN_TYPE_VOID_PTR;
 template <>
 inline constexpr auto attribute_type<cudnnHandle_t> = CUDNN_TYPE_HANDLE;
 template <>
@@ -47,8 +50,6 @@ template <>
 inline constexpr auto attribute_type<cudnnBackendKnobType_t> = CUDNN_TYPE_KNOB_TYPE;
 template <>
 inline constexpr auto attribute_type<cudnnBackendBehaviorNote_t> = CUDNN_TYPE_BEHAVIOR_NOTE;
-template <>
-inline constexpr auto attribute_type<cudnnBackendDescriptor_t> = CUDNN_TYPE_BACKEND_DESCRIPTOR;
 
 /// A descriptor that owns itself. Reading and setting throw CudaError.
 class Descriptor {
@@ -66,8 +67,8 @@ class Descriptor {
   void set(cudnnBackendAttributeName_t name, const T& value) {
     set(name, std::span<const T>(&value, 1));
   }
-  void set(cudnnBackendAttributeName_t name, const Descriptor& value) { set(name, value.get()); }
-  /// The others must live as long as this one.
+  // The others must live as long as this one.
+  void set(cudnnBackendAttributeName_t name, const Descriptor& value) { set(name, std::span(&value, 1)); }
   void set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values);
 
   /// Whether the library takes what was set; false where it does not support it.

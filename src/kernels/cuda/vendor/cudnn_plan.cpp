@@ -285,18 +285,20 @@ std::unique_ptr<Plan> Plan::make(const Target& target, const Problem& problem, c
   return config ? finish(target, problem, graph, *std::move(config)) : nullptr;
 }
 
-bool Plan::run(cudnnHandle_t handle, const Operands& operands, void* workspace) const {
-  std::vector<std::int64_t> names{name_x, name_w, name_y};
-  std::vector<void*> addresses{operands.x, operands.w, operands.y};
-  if (problem_.bias) {
-    names.push_back(name_bias);
-    addresses.push_back(operands.bias);
-  }
+Descriptor Plan::bind(const Operands& operands, void* workspace) const {
+  const std::array<std::int64_t, 4> names{name_x, name_w, name_y, name_bias};
+  const std::array<void*, 4> addresses{operands.x, operands.w, operands.y, operands.bias};
+  const std::size_t count = problem_.bias ? 4 : 3;
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, std::span<const std::int64_t>(names));
-  pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, std::span<void* const>(addresses));
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, std::span<const std::int64_t>(names).first(count));
+  pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, std::span<void* const>(addresses).first(count));
   pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, workspace);
-  if (!pack.finalize()) return false;
+  check_cudnn(cudnnBackendFinalize(pack.get()), "binding addresses to a cuDNN execution plan");
+  return pack;
+}
+
+bool Plan::run(cudnnHandle_t handle, const Operands& operands, void* workspace) const {
+  const Descriptor pack = bind(operands, workspace);
   const cudnnStatus_t status = cudnnBackendExecute(handle, plan_.get(), pack.get());
   // For one of several reasons, each with a status of its own.
   if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return false;

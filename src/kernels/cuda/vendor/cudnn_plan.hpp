@@ -68,6 +68,8 @@ class Plan {
   /// What the library says of the engine's arithmetic.
   const std::vector<cudnnBackendNumericalNote_t>& notes() const { return notes_; }
 
+  /// The addresses, as run hands them to the library.
+  Descriptor bind(const Operands& operands, void* workspace) const;
   /// Queues the work in the handle's stream. False if the library refuses it only now, having done nothing.
   bool run(cudnnHandle_t handle, const Operands& operands, void* workspace) const;
 
