@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "rtl/core/error.hpp"
@@ -22,16 +23,32 @@ Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
   object_.reset(made);
 }
 
+void Descriptor::set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t count,
+                     const void* values) {
+  const cudnnStatus_t status = cudnnBackendSetAttribute(get(), name, type, static_cast<std::int64_t>(count), values);
+  if (status != CUDNN_STATUS_SUCCESS) check_cudnn(status, fmt::format("setting cuDNN's attribute {}", +name).c_str());
+}
+
+std::size_t Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t most,
+                            void* values) const {
+  std::int64_t count = 0;
+  const cudnnStatus_t status =
+      cudnnBackendGetAttribute(get(), name, type, static_cast<std::int64_t>(most), &count, values);
+  if (status != CUDNN_STATUS_SUCCESS) check_cudnn(status, fmt::format("reading cuDNN's attribute {}", +name).c_str());
+  return std::min(most, static_cast<std::size_t>(count));
+}
+
 void Descriptor::set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values) {
   std::vector<cudnnBackendDescriptor_t> objects;
   for (const Descriptor& value : values) objects.push_back(value.get());
-  RTL_CUDNN_CHECK(cudnnBackendSetAttribute(get(), name, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                           static_cast<std::int64_t>(objects.size()), objects.data()));
+  set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, objects.size(), objects.data());
 }
 
 bool Descriptor::finalize() {
   const cudnnStatus_t status = cudnnBackendFinalize(get());
   if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) return false;
+  // Some of its faults mean the same: another engine may do it.
+  if (status == CUDNN_STATUS_INTERNAL_ERROR || status == CUDNN_STATUS_INTERNAL_ERROR_UNEXPECTED_VALUE) return false;
   check_cudnn(status, "finalizing a cuDNN descriptor");
   return true;
 }
@@ -41,10 +58,8 @@ std::vector<Descriptor> Descriptor::read_descriptors(cudnnBackendAttributeName_t
   std::vector<Descriptor> found;
   std::vector<cudnnBackendDescriptor_t> objects;
   while (objects.size() < most) objects.push_back(found.emplace_back(type).get());
-  std::int64_t count = 0;
-  RTL_CUDNN_CHECK(cudnnBackendGetAttribute(get(), name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<std::int64_t>(most),
-                                           &count, objects.data()));
-  found.erase(found.begin() + std::min(count, static_cast<std::int64_t>(most)), found.end());
+  const std::size_t count = get(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, objects.data());
+  found.erase(found.begin() + static_cast<std::ptrdiff_t>(count), found.end());
   return found;
 }
 

@@ -4,7 +4,6 @@
 
 #include <cudnn_graph.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -60,8 +59,7 @@ class Descriptor {
 
   template <typename T>
   void set(cudnnBackendAttributeName_t name, std::span<const T> values) {
-    RTL_CUDNN_CHECK(cudnnBackendSetAttribute(get(), name, attribute_type<T>, static_cast<std::int64_t>(values.size()),
-                                             values.data()));
+    set(name, attribute_type<T>, values.size(), values.data());
   }
   template <typename T>
   void set(cudnnBackendAttributeName_t name, const T& value) {
@@ -71,24 +69,20 @@ class Descriptor {
   void set(cudnnBackendAttributeName_t name, const Descriptor& value) { set(name, std::span(&value, 1)); }
   void set(cudnnBackendAttributeName_t name, std::span<const Descriptor> values);
 
-  /// Whether the library takes what was set; false where it does not support it.
+  /// Whether the library takes what was set; false where it does not support it. Throws where it was set wrongly.
   bool finalize();
 
   template <typename T>
   T read(cudnnBackendAttributeName_t name) const {
     T value{};
-    std::int64_t count = 0;
-    RTL_CUDNN_CHECK(cudnnBackendGetAttribute(get(), name, attribute_type<T>, 1, &count, &value));
+    get(name, attribute_type<T>, 1, &value);
     return value;
   }
   /// At most `most` elements.
   template <typename T>
   std::vector<T> read_list(cudnnBackendAttributeName_t name, std::size_t most) const {
     std::vector<T> values(most);
-    std::int64_t count = 0;
-    RTL_CUDNN_CHECK(cudnnBackendGetAttribute(get(), name, attribute_type<T>, static_cast<std::int64_t>(most), &count,
-                                             values.data()));
-    values.resize(std::min(most, static_cast<std::size_t>(count)));
+    values.resize(get(name, attribute_type<T>, most, values.data()));
     return values;
   }
   /// Descriptors of a type, at most `most`. Not every attribute tells how many there are before it is asked for them.
@@ -96,6 +90,11 @@ class Descriptor {
                                            std::size_t most) const;
 
  private:
+  void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t count, const void* values);
+  /// How many there are, or `most`.
+  std::size_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t most,
+                  void* values) const;
+
   struct Destroy {
     void operator()(void* object) const { cudnnBackendDestroyDescriptor(object); }
   };
