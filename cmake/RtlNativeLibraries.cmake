@@ -45,5 +45,6 @@ if(TARGET CUDA::cudart)
   cmake_path(GET CUDAToolkit_LIBRARY_DIR PARENT_PATH rtl_cuda_root)
   list(APPEND CMAKE_LIBRARY_PATH ${CUDAToolkit_LIBRARY_DIR} ${rtl_cuda_root}/lib)
   list(APPEND CMAKE_INCLUDE_PATH ${CUDAToolkit_INCLUDE_DIRS})
-  rtl_native_library(cudnn cudnn cudnn.h "")
+  # Of cuDNN 9, whose libcudnn loads the others of its libraries.
+  rtl_native_library(cudnn cudnn cudnn_graph.h "")
 endif()

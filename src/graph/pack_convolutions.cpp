@@ -76,16 +76,16 @@ class Packing {
            dynamic_cast<const Conv2dBackwardData*>(operation) != nullptr;
   }
 
-  static std::shared_ptr<const Operation> packed_form(const Operation& operation, const Operands& operands) {
+  std::shared_ptr<const Operation> packed_form(const Operation& operation, const Operands& operands) const {
     if (const auto* backward = dynamic_cast<const Conv2dBackwardData*>(&operation)) {
       return std::make_shared<const PackedConv2dBackwardData>(backward->x_shape(), backward->options());
     }
     const bool bias = operands[2] >= 0;
     if (const auto fused = fused_convolution(operation)) {
-      return std::make_shared<const PackedConvolution>(fused->options, bias, fused->activation);
+      return std::make_shared<const PackedConvolution>(fused->options, bias, fused->activation, dtype_);
     }
     return std::make_shared<const PackedConvolution>(dynamic_cast<const Conv2d&>(operation).options(), bias,
-                                                     kernels::Activation::none);
+                                                     kernels::Activation::none, dtype_);
   }
 
   /// Nodes that multiply a variable as it is at the beginning.

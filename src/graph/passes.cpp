@@ -248,8 +248,9 @@ class Passes {
     const kernels::Conv2dOptions& geometry = convolution->options();
     const DType images = graph_.values()[index(operands[0])].type.dtype;
     Joined joined{
-        std::make_shared<const PreparedConvolution>(options_.frozen->prepared(*w, *bias, geometry, images), w->shape(),
-                                                    geometry, activation, !graph_.device().is_cuda()),
+        std::make_shared<const PreparedConvolution>(
+            options_.frozen->prepared(*w, *bias, geometry, images), w->shape(), geometry, activation,
+            !graph_.device().is_cuda(), convolution_launches(images, operands[2] >= 0, activation, residual >= 0)),
         {operands[0]}};
     if (residual >= 0) joined.operands.push_back(residual);
     return joined;

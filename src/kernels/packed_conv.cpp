@@ -52,14 +52,15 @@ void PackedConv2d::unpack(const Device& device, std::span<const ConstView> packe
 }
 
 void PackedConv2d::forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
-                           const Conv2dOptions& options, View y, Activation activation) {
+                           const Conv2dOptions& options, View y, Activation activation, ConstView residual) {
   constexpr auto call = "PackedConv2d::forward";
-  check::dense_layer_operands(call, device, {{"x", x}, {"packed", packed}, {"y", y}},
+  check::dense_layer_operands(call, device,
+                              {{"x", x}, {"packed", packed}, {"y", y}, {"residual", residual, check::optional}},
                               {{"bias", bias, check::optional}});
-  check::shape(call, {"y", y}, output_shape(call, x.shape(), packed, options));
+  check::shapes(call, {{"y", y}, {"residual", residual}}, output_shape(call, x.shape(), packed, options));
   check::shape(call, {"bias", bias}, {packed.extent(0)});
   if (y.count() == 0) return;
-  RTL_DISPATCH(device, packed_conv2d_forward(device, x, packed, bias, options, y, activation));
+  RTL_DISPATCH(device, packed_conv2d_forward(device, x, packed, bias, options, y, activation, residual));
 }
 
 void PackedConv2d::backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,

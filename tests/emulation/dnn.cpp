@@ -15,15 +15,20 @@ namespace rtl::kernels::cuda::vendor {
 namespace {
 
 /// What the wrapper of the true library asks for.
-void check_suitable(const ConstView& images, const ConstView& others, const ConstView& weights) {
-  for (const ConstView& view : {images, others, weights}) {
+void check_suitable(const ConstView& images, const ConstView& others, const ConstView& weights,
+                    const ConstView& bias = {}) {
+  for (const ConstView& view : {images, others, weights, bias.given() ? bias : images}) {
     if (view.dtype() == images.dtype() && (view.dtype() == DType::f32 || view.dtype() == DType::bf16) &&
         reinterpret_cast<std::uintptr_t>(view.data()) % dnn_alignment == 0) {
       continue;
     }
-    throw CudaError("images and weights are not all f32 or all bf16, or not aligned");
+    throw CudaError("images, weights and bias are not all f32 or all bf16, or not aligned");
   }
 }
+
+/// The true library refuses some problems with something behind the sums that it takes without; which ones only a GPU
+/// shows. Here an activation, or something to add, with an odd number of channels.
+bool refuses_more(std::int64_t channels) { return channels % 2 != 0; }
 
 /// Weights [out, height, width, in] in the host's order [out, in, height, width].
 Tensor unpacked(const ConstView& packed, const Device& host) {
@@ -36,16 +41,20 @@ Tensor unpacked(const ConstView& packed, const Device& host) {
 }  // namespace
 
 bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
-                    const View& y) {
-  check_suitable(x, y, w);
+                    const ConvEpilogue& epilogue, const View& y) {
+  if (!may_fuse(epilogue, x.dtype())) return false;
+  if (epilogue.activation != Activation::none && refuses_more(y.extent(3))) return false;
+  check_suitable(x, y, w, epilogue.bias);
   const bool tf32 = tf32_allowed(device);
   RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {
     const emulation::DeviceAccess access;
     const Device host = Device::cpu(1);
     const emulation::Factors images(x, tf32, host), weights(w, tf32, host);
     emulation::Product result(y, host);
-    cpu::conv2d_forward(host, images.view(), unpacked(weights.view(), host), {}, options, result.view(),
-                        Activation::none, {});
+    cpu::conv2d_forward(host, images.view(), unpacked(weights.view(), host), emulation::on_host(epilogue.bias, host),
+                        options, result.view(), Activation::none, {});
+    // The true library is asked to pass on NaN, which the host's convolutions with an activation do not.
+    if (epilogue.activation == Activation::relu) unary(host, UnaryOp::relu, result.view(), result.view());
     result.store();
   }));
   return true;
@@ -53,6 +62,7 @@ bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w
 
 bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           bool accumulate, const View& dx) {
+  if (accumulate && refuses_more(dx.extent(3))) return false;
   check_suitable(dy, dx, w);
   const bool tf32 = tf32_allowed(device);
   RTL_CUDA_CHECK(emulation::submit(activate(device), [=] {

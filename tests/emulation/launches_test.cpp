@@ -29,19 +29,20 @@ void expect_as_planned(const std::string& name, std::int64_t planned, std::size_
   EXPECT_LE(planned, most) << name;
 }
 
-void count_step(const layers::Architecture& architecture, std::int64_t batch, std::int64_t most) {
+void count_step(const layers::Architecture& architecture, std::int64_t batch, std::int64_t most,
+                DType activations = DType::f32) {
   const Device device = Device::cuda(0);
   const auto network = layers::make_network(architecture, device, 1);
   WholeNetwork model(*network);
   const data::Dataset dataset = testing::make_zeros(architecture, batch, device);
   const data::InputNormalization normalization = testing::normalization_of(architecture);
   const TrainingData data{&dataset, normalization, {}};
-  const detail::InputGather inputs(dataset, normalization, DType::f32, device);
+  const detail::InputGather inputs(dataset, normalization, activations, device);
   TrainingOptions options;
   options.learning_rate = 0.1;
   const detail::OptimizerSet optimizers(options, model);
   detail::TrainingStep step({{.model = &model, .data = &data, .inputs = &inputs, .optimizers = &optimizers}}, 2, device,
-                            DType::f32);
+                            activations);
   std::vector<std::int64_t> order;
   for (std::int64_t i = 0; i < batch; ++i) order.push_back(i);
   step.set_order(order);
@@ -50,14 +51,20 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch, st
   const std::int64_t planned = step.plan(batch).facts().launches;
   const std::size_t before = emulation::started();
   step.run(batch);
-  expect_as_planned(architecture.to_string(), planned, emulation::started() - before, most);
+  expect_as_planned(fmt::format("{} {}", architecture.to_string(), name_of(activations)), planned,
+                    emulation::started() - before, most);
   if (::testing::Test::HasFailure()) std::cout << step.plan(batch).to_string();
 }
 
 TEST(Launches, OfATrainingStepAreThoseOfItsPlan) {
   count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, 106);
-  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, 41);
+  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, 38);
   count_step({"mlp", "128", {64}, 10}, 512, 6);
+}
+
+/// Bias and ReLU behind a convolution are launches of their own, and the logits are cast in front of the loss.
+TEST(Launches, OfATrainingStepInBf16AreThoseOfItsPlan) {
+  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, 46, DType::bf16);
 }
 
 /// Heads of one hidden layer, or none, as replicas: from the rows of a batch to the updated weights.

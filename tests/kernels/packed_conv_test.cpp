@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rtl/kernels/pointwise.hpp"
+#include "rtl/kernels/prepared_conv.hpp"
 #include "support/devices.hpp"
 #include "support/random.hpp"
 
@@ -50,6 +51,28 @@ std::vector<double> values_of(const Tensor& x) {
   return wide.to_vector<double>();
 }
 
+/// Every combination of what may follow, also with weights that were prepared.
+void check_forward(const Case& c, const Device& device, const Tensor& x, const Tensor& w, const Tensor& bias,
+                   const Tensor& packed) {
+  Random random(12);
+  const Shape out{c.images[0], kernels::conv2d_extent(c.images[1], c.weights[2], c.options),
+                  kernels::conv2d_extent(c.images[2], c.weights[3], c.options), c.weights[0]};
+  const Tensor residual = random_tensor(out, x.dtype(), device, random);
+  Tensor y(out, x.dtype(), device), prepared_y(out, x.dtype(), device), plain_y(out, x.dtype(), device);
+  for (const ConstView& offset : {ConstView(), ConstView(bias)}) {
+    const kernels::PreparedConv2d prepared(device, w, offset, c.options, x.dtype());
+    for (const ConstView& added : {ConstView(), ConstView(residual)}) {
+      for (const auto activation : {kernels::Activation::none, kernels::Activation::relu, kernels::Activation::relu6}) {
+        PackedConv2d::forward(device, x, packed, offset, c.options, y, activation, added);
+        prepared.forward(device, x, prepared_y, activation, added);
+        kernels::conv2d_forward(device, x, w, offset, c.options, plain_y, activation, added);
+        EXPECT_EQ(values_of(y), values_of(plain_y));
+        EXPECT_EQ(values_of(prepared_y), values_of(plain_y));
+      }
+    }
+  }
+}
+
 void check_case(const Case& c, DType dtype, const Device& device) {
   Random random(11);
   const DType parameters = parameter_dtype(dtype);
@@ -61,10 +84,7 @@ void check_case(const Case& c, DType dtype, const Device& device) {
   Tensor packed(packed_shape(c.weights), dtype, device);
   PackedConv2d::pack(device, std::array{w.view()}, std::array{packed.view()});
 
-  Tensor y(out, dtype, device), plain_y(out, dtype, device);
-  PackedConv2d::forward(device, x, packed, bias, c.options, y, kernels::Activation::relu6);
-  kernels::conv2d_forward(device, x, w, bias, c.options, plain_y, kernels::Activation::relu6);
-  EXPECT_EQ(values_of(y), values_of(plain_y));
+  check_forward(c, device, x, w, bias, packed);
 
   Tensor dx(c.images, dtype, device), plain_dx(c.images, dtype, device);
   PackedConv2d::backward_data(device, dy, packed, c.options, dx);
@@ -106,6 +126,22 @@ TEST(PackedConv2d, HasTheBitsOfPlainConvolutions) {
         check_case(c, dtype, device);
       }
     }
+  }
+}
+
+/// A network that diverges must not look sound behind its next ReLU. (The host's convolutions may lose NaN there.)
+TEST(PackedConv2d, PassesNanThroughReluOnCuda) {
+  for (const Device& device : devices()) {
+    if (!device.is_cuda()) continue;
+    std::vector<float> values(std::size_t{8} * 8 * 16, 1);
+    values[0] = std::nanf("");
+    const Tensor x = Tensor::from(values, {1, 8, 8, 16}, device);
+    Random random(13);
+    const Tensor packed = random_tensor({16, 3, 3, 16}, DType::f32, device, random);
+    const Tensor bias = random_tensor({16}, DType::f32, device, random);
+    Tensor y({1, 8, 8, 16}, DType::f32, device);
+    PackedConv2d::forward(device, x, packed, bias, {.padding = 1}, y, kernels::Activation::relu);
+    EXPECT_TRUE(std::isnan(y.to_vector<float>()[0])) << name_of(device);
   }
 }
 

@@ -108,7 +108,8 @@ class Operation {
 
   /// Floating-point operations of one run, multiplications and additions counted each.
   virtual double flops([[maybe_unused]] std::span<const Value> operands) const { return 0; }
-  /// Kernels that one run launches on CUDA; 0 for an operation that only looks at memory.
+  /// Kernels that one run launches on CUDA, at most where that depends on dtypes; 0 for an operation that only looks at
+  /// memory.
   virtual int launches() const noexcept { return 1; }
 };
 

@@ -5,7 +5,8 @@
 // bf16 go to Winograd's algorithm, vectors over the channels (depthwise, and of up to four channels, forward) or oneDNN
 // (whose activations turn NaN into 0), in f32 arithmetic where the processor does not multiply bf16. On CUDA: depthwise
 // convolutions by vectors over the channels; cuDNN in f32 and bf16 (images that are not aligned to 16 bytes are copied;
-// f32 in full precision unless TF32 is allowed, see rtl/core/tf32.hpp); where that has no algorithm, as for f64 and for
+// f32 in full precision unless TF32 is allowed, see rtl/core/tf32.hpp, and with the bias and a ReLU behind it in the
+// same kernel; everything else that follows is a kernel of its own); where that has no algorithm, as for f64 and for
 // padding that is not the same on both sides, patches, or sums over each group. 2 * N * OH * OW * out * in / groups *
 // height * width FLOP a call. Deterministic algorithms only.
 #pragma once

@@ -23,7 +23,7 @@ class PackedConv2d {
 
   /// As conv2d_forward, conv2d_backward_data and conv2d_backward_weights.
   static void forward(const Device& device, ConstView x, ConstView packed, ConstView bias, const Conv2dOptions& options,
-                      View y, Activation activation = Activation::none);
+                      View y, Activation activation = Activation::none, ConstView residual = {});
   /// dx [+ added], of the shape of dx, which it may be; then a sum in bf16 is rounded once where the vendor's library
   /// makes it, else twice.
   static void backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options, View dx,

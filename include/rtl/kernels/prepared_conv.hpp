@@ -17,7 +17,8 @@ class KeptWeights;
 /// Holds copies of the weights in the forms that the device is fastest with. On the host, convolutions of 3x3 with
 /// stride 1 and padding 1 between multiples of 16 channels keep their Winograd transform, 4 times the weights' size
 /// (but for bf16 on processors with AMX); others of f32 and bf16 keep the weights in oneDNN's layout, packed by the
-/// first call. The same result, bit for bit, as conv2d_forward with the same operands.
+/// first call. On CUDA they are kept in the order and dtype in which they are multiplied. The same result, bit for bit,
+/// as conv2d_forward with the same operands.
 class PreparedConv2d {
  public:
   /// w [out, in / groups, height, width], bias [out] or absent, for images of a dtype, by default w's: f32 or f64, or
@@ -32,7 +33,7 @@ class PreparedConv2d {
                ConstView residual = {}) const;
 
  private:
-  Tensor w_, bias_;
+  Tensor w_, bias_;  ///< on CUDA w packed
   Conv2dOptions options_;
   DType images_;
   std::shared_ptr<cpu::KeptWeights> kept_;

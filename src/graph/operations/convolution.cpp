@@ -47,6 +47,13 @@ double conv2d_flops(std::int64_t outputs, const Shape& w) {
   return 2.0 * static_cast<double>(outputs) * static_cast<double>(w[1] * w[2] * w[3]);
 }
 
+int convolution_launches(DType images, bool bias, kernels::Activation activation, bool residual) {
+  if (residual) return 2;
+  const bool takes_bias = bias && images == DType::f32;
+  if (activation == kernels::Activation::none) return takes_bias || !bias ? 1 : 2;
+  return takes_bias && activation == kernels::Activation::relu ? 1 : 2;
+}
+
 std::vector<Type> Conv2d::infer(std::span<const Value> operands) const {
   check_layer(name(), operands, 1);
   const Shape& w = operands[1].shape();

@@ -13,6 +13,9 @@ std::string describe(const kernels::Conv2dOptions& options);
 std::string describe(kernels::Activation activation);
 /// Multiplications and additions that give `outputs` elements, each from the pixels that a filter of w covers.
 double conv2d_flops(std::int64_t outputs, const Shape& w);
+/// What a convolution of packed weights starts on CUDA: one, in f32 with its bias and a ReLU behind that, and one for
+/// everything else that follows (kernels/cuda/conv.cu).
+int convolution_launches(DType images, bool bias, kernels::Activation activation, bool residual);
 
 /// Operands x, w, bias (may be absent).
 class Conv2d final : public Operation {

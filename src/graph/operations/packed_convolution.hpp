@@ -47,19 +47,19 @@ class UnpackWeights final : public TurnWeights {
 /// activation(conv(x, w) [+ bias]). Operands x, packed w, bias (may be absent).
 class PackedConvolution final : public Operation {
  public:
-  PackedConvolution(const kernels::Conv2dOptions& options, bool bias, kernels::Activation activation)
-      : options_(options), bias_(bias), activation_(activation) {}
+  PackedConvolution(const kernels::Conv2dOptions& options, bool bias, kernels::Activation activation, DType images)
+      : options_(options), activation_(activation), launches_(convolution_launches(images, bias, activation, false)) {}
   std::string_view name() const noexcept override { return "packed_conv2d"; }
   std::string attributes() const override { return describe(options_) + describe(activation_); }
   std::vector<Type> infer(std::span<const Value> operands) const override;
   void run(const Call& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return bias_ || activation_ != kernels::Activation::none ? 2 : 1; }
+  int launches() const noexcept override { return launches_; }
 
  private:
   kernels::Conv2dOptions options_;
-  bool bias_;
   kernels::Activation activation_;
+  int launches_;
 };
 
 /// dx [+ a gradient that x has from elsewhere]. Operands dy, packed w, that gradient (may be absent).

@@ -13,12 +13,13 @@ namespace rtl::graph {
 class PreparedConvolution final : public Operation {
  public:
   PreparedConvolution(std::shared_ptr<const kernels::PreparedConv2d> prepared, const Shape& w_shape,
-                      const kernels::Conv2dOptions& options, kernels::Activation activation, bool on_host)
+                      const kernels::Conv2dOptions& options, kernels::Activation activation, bool on_host, int launches)
       : prepared_(std::move(prepared)),
         w_shape_(w_shape),
         options_(options),
         activation_(activation),
-        on_host_(on_host) {}
+        on_host_(on_host),
+        launches_(launches) {}
 
   std::string_view name() const noexcept override { return "prepared_conv2d"; }
   std::string attributes() const override { return describe(options_) + describe(activation_); }
@@ -31,6 +32,7 @@ class PreparedConvolution final : public Operation {
   }
   /// On the host, where each element of the residual is read before the sum is written.
   bool may_overwrite(std::size_t, std::size_t operand) const override { return on_host_ && operand == 1; }
+  int launches() const noexcept override { return launches_; }
   double flops(std::span<const Value> operands) const override {
     return conv2d_flops(conv2d_shape(name(), operands[0].shape(), w_shape_, options_).count(), w_shape_);
   }
@@ -41,6 +43,7 @@ class PreparedConvolution final : public Operation {
   kernels::Conv2dOptions options_;
   kernels::Activation activation_;
   bool on_host_;
+  int launches_;
 };
 
 /// Operand x.

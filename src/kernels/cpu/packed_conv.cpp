@@ -28,8 +28,8 @@ void unpack_weights(const Device& device, std::span<const ConstView> packed, std
 }
 
 void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
-                           const Conv2dOptions& options, View y, Activation activation) {
-  cpu::conv2d_forward(device, x, unpacked(device, packed), bias, options, y, activation, {});
+                           const Conv2dOptions& options, View y, Activation activation, ConstView residual) {
+  cpu::conv2d_forward(device, x, unpacked(device, packed), bias, options, y, activation, residual);
 }
 
 void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,

@@ -1,5 +1,7 @@
 #include "kernels/backend/conv.hpp"
 
+#include <optional>
+
 #include "kernels/backend/gemm.hpp"
 #include "kernels/backend/packed_conv.hpp"
 #include "kernels/backend/pointwise.hpp"
@@ -69,18 +71,38 @@ bool may_be_vendors(DType images, const Shape& x, const Shape& packed, const Sha
          symmetric(x[2], packed[2], y[2], options);
 }
 
-// Each gives false, having computed nothing, where the vendor's library does not do it. Weights are packed.
+/// What follows the sums of a convolution: activation(sums [+ bias] [+ residual]).
+struct Tail {
+  ConstView bias, residual;
+  Activation activation = Activation::none;
+  bool empty() const { return !bias.given() && !residual.given() && activation == Activation::none; }
+};
 
-bool vendor_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
-                    const View& y) {
-  if (!may_be_vendors(x.dtype(), x.shape(), w.shape(), y.shape(), options)) return false;
+/// What the vendor's library leaves to do, or nothing, and nothing is computed, where it does not convolve. A sum with
+/// a bias is always made in the same way, whatever follows it. Weights are packed.
+std::optional<Tail> vendor_forward(const Device& device, const ConstView& x, const ConstView& w,
+                                   const Conv2dOptions& options, const View& y, const Tail& tail) {
+  if (!may_be_vendors(x.dtype(), x.shape(), w.shape(), y.shape(), options)) return std::nullopt;
   const Aligned in(device, x), weights(device, w), out(device, y);
+  std::optional<Aligned> bias;
   in.load(x);
   weights.load(w);
-  if (!vendor::conv2d_forward(device, in.view(), weights.view(), options, out.view())) return false;
-  out.store(y);
-  return true;
+  const auto done = [&](const vendor::ConvEpilogue& epilogue) {
+    return vendor::conv2d_forward(device, in.view(), weights.view(), options, epilogue, out.view());
+  };
+  const auto left = [&]() -> std::optional<Tail> {
+    if (tail.bias.given()) {
+      bias.emplace(device, tail.bias).load(tail.bias);
+      if (!tail.residual.given() && done({bias->view(), tail.activation})) return Tail{};
+      if (done({bias->view()})) return Tail{{}, tail.residual, tail.activation};
+    }
+    return done({}) ? std::optional(tail) : std::nullopt;
+  }();
+  if (left) out.store(y);
+  return left;
 }
+
+// Each gives false, having computed nothing, where the vendor's library does not do it. Weights are packed.
 
 /// Of what is added nothing has changed where this gives false.
 bool vendor_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
@@ -130,28 +152,29 @@ __global__ void finish_convolution(std::int64_t count, std::int64_t channels, co
 }
 
 template <typename T>
-void finish(const Device& device, const ConstView& bias, const View& y, Activation activation,
-            const ConstView& residual) {
+void finish(const Device& device, const Tail& tail, const View& y) {
   using Parameter = Arithmetic<T>;
-  const Parameter* offset = bias.given() ? bias.data_as<Parameter>() : nullptr;
-  const T* added = residual.given() ? residual.data_as<T>() : nullptr;
+  const Parameter* offset = tail.bias.given() ? tail.bias.data_as<Parameter>() : nullptr;
+  const T* added = tail.residual.given() ? tail.residual.data_as<T>() : nullptr;
   const std::int64_t channels = y.extent(3);
   const auto start = [&](auto width) {
     const std::int64_t count = y.count() / width;
     launch(finish_convolution<width(), T, Parameter>, blocks_for(count), block_size, 0, activate(device), count,
-           channels / width, offset, added, activation, y.data_as<T>());
+           channels / width, offset, added, tail.activation, y.data_as<T>());
   };
   with_pack_width<T>(channels, start, offset, added, y.data_as<T>());
 }
 
 void forward(const Device& device, const ConstView& x, const ConstView& packed, const ConstView& bias,
              const Conv2dOptions& options, const View& y, Activation activation, const ConstView& residual) {
-  if (!vendor_forward(device, x, packed, options, y)) {
+  Tail tail{bias, residual, activation};
+  if (const auto left = vendor_forward(device, x, packed, options, y, tail)) {
+    tail = *left;
+  } else {
     (options.groups == 1 ? patch_forward : grouped_forward)(device, x, packed, options, y);
   }
-  if (!bias.given() && !residual.given() && activation == Activation::none) return;
-  functors::visit_activations(y.dtype(),
-                              [&](auto element) { finish<decltype(element)>(device, bias, y, activation, residual); });
+  if (tail.empty()) return;
+  functors::visit_activations(y.dtype(), [&](auto element) { finish<decltype(element)>(device, tail, y); });
 }
 
 void add_up_bias(const Device& device, const ConstView& dy, const View& dbias) {
@@ -167,8 +190,8 @@ void conv2d_forward(const Device& device, ConstView x, ConstView w, ConstView bi
 }
 
 void packed_conv2d_forward(const Device& device, ConstView x, ConstView packed, ConstView bias,
-                           const Conv2dOptions& options, View y, Activation activation) {
-  forward(device, x, packed, bias, options, y, activation, {});
+                           const Conv2dOptions& options, View y, Activation activation, ConstView residual) {
+  forward(device, x, packed, bias, options, y, activation, residual);
 }
 
 void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const Conv2dOptions& options, View dx) {
@@ -179,11 +202,12 @@ void conv2d_backward_data(const Device& device, ConstView dy, ConstView w, const
 void packed_conv2d_backward_data(const Device& device, ConstView dy, ConstView packed, const Conv2dOptions& options,
                                  View dx, ConstView added) {
   if (vendor_backward_data(device, dy, packed, options, dx, added)) return;
-  const auto backward = options.groups == 1 ? patch_backward_data : grouped_backward_data;
-  if (!added.given()) return backward(device, dy, packed, options, dx);
+  if (!added.given()) {
+    return (options.groups == 1 ? patch_backward_data : grouped_backward_data)(device, dy, packed, options, dx);
+  }
   const Scratch<std::byte> memory(device, dx.count() * static_cast<std::int64_t>(size_of(dx.dtype())));
   const View found(memory.get(), dx.dtype(), dx.shape(), device);
-  backward(device, dy, packed, options, found);
+  packed_conv2d_backward_data(device, dy, packed, options, found, {});
   cuda::binary(device, BinaryOp::add, found, added, dx);
 }
 

@@ -14,12 +14,31 @@ namespace rtl::kernels::cuda::vendor {
 /// In bytes.
 constexpr std::uintptr_t dnn_alignment = 16;
 
-// Each gives false, having computed nothing, where the library has no deterministic algorithm of that precision.
+/// What follows a convolution: activation(sum + bias), bias [out] of the images' dtype.
+struct ConvEpilogue {
+  ConstView bias;
+  Activation activation = Activation::none;
+  bool empty() const { return !bias.given() && activation == Activation::none; }
+};
 
-/// y = conv(x, w).
+/// Whether the library may be asked for an epilogue. It has compiled kernels for a bias, and a ReLU behind it, in the
+/// images' own dtype, which in bf16 a bias does not have; for others it would compile kernels. Its engines for a sum
+/// and a bias may add the products in another order than those for the sum alone, so a convolution with a bias always
+/// goes there, whatever follows.
+inline bool may_fuse(const ConvEpilogue& epilogue, DType images) {
+  if (epilogue.activation == Activation::none) return !epilogue.bias.given() || images == DType::f32;
+  return epilogue.activation == Activation::relu && epilogue.bias.given() && images == DType::f32;
+}
+
+// Each gives false, having computed nothing, where the library has no deterministic algorithm of that precision. The
+// first call of a problem prepares it; later ones only queue work, and can be captured in a CUDA graph.
+
+/// y = activation(conv(x, w) [+ bias]). False, too, for what may_fuse refuses. The sums, bias added, have the same bits
+/// with a ReLU and without it.
 bool conv2d_forward(const Device& device, const ConstView& x, const ConstView& w, const Conv2dOptions& options,
-                    const View& y);
-/// dx [+]= gradient with respect to x.
+                    const ConvEpilogue& epilogue, const View& y);
+/// dx [+]= gradient with respect to x. With `accumulate` the sums are those of the call without it, to which what is
+/// there is added before they are rounded; it may be refused where that is not.
 bool conv2d_backward_data(const Device& device, const ConstView& dy, const ConstView& w, const Conv2dOptions& options,
                           bool accumulate, const View& dx);
 /// dw = gradient with respect to w.
