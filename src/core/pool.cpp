@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/branch.hpp"
 #include "core/memory_guard.hpp"
 #include "core/memory_limit.hpp"
 #include "rtl/core/device.hpp"
@@ -32,6 +33,9 @@ double mebibytes(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 
 }  // namespace
 
 void* Context::allocate(std::size_t bytes) {
+  if (kind_ == DeviceKind::cuda && in_branch()) {
+    throw CudaError("memory is asked for by work that is recorded beside other work");
+  }
   const std::size_t most = system_memory();
   std::size_t capacity = 0;
   void* pointer = nullptr;

@@ -26,4 +26,12 @@ std::shared_ptr<std::byte> page_locked([[maybe_unused]] const Device& device, [[
 #endif
 }
 
+bool lies_on_host([[maybe_unused]] const Device& device, [[maybe_unused]] const void* memory) {
+#if RTL_WITH_CUDA
+  return device.is_cuda() && is_host_memory(device.context(), memory);
+#else
+  return false;
+#endif
+}
+
 }  // namespace rtl::detail

@@ -21,4 +21,7 @@ void upload(const Device& device, void* to, std::size_t bytes, std::size_t granu
 /// copy of the pointer. Throws OutOfMemory, NotCompiled in builds without CUDA.
 std::shared_ptr<std::byte> page_locked(const Device& device, std::size_t bytes);
 
+/// Whether a CUDA device reads what lies at `memory` from the host, over the bus.
+bool lies_on_host(const Device& device, const void* memory);
+
 }  // namespace rtl::detail

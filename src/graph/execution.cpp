@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "core/branch.hpp"
 #include "rtl/graph/plan.hpp"
 
 namespace rtl::graph {
@@ -70,6 +71,8 @@ void Execution::prepare() {
     for (const std::int32_t result : node.results) append(result);
     prepared.one_by_one = step.replicated && (plan_->in_turn_ || !node.operation->runs_replicas(operands, replicated));
     prepared.behind = step.behind;
+    prepared.beside = step.beside;
+    prepared.joins = step.joins;
     prepared.together = step.replicated && !prepared.one_by_one;
     most = std::max(most, node.operands.size() + node.results.size());
     steps_.push_back(prepared);
@@ -181,12 +184,19 @@ void Execution::run() {
 void Execution::run_nodes() {
   if (plan_->in_turn_) return run_in_turn();
   for (const Prepared& step : steps_) {
-    if (!step.one_by_one) {
-      run_once(step);
-      continue;
+    if (step.joins) detail::join(device());
+    if (step.beside) {
+      detail::beside(device(), [&] { run_step(step); });
+    } else {
+      run_step(step);
     }
-    for (std::int64_t replica = 0; replica < plan_->replicas_; ++replica) run_replica(step, replica);
   }
+}
+
+/// For all replicas.
+void Execution::run_step(const Prepared& step) {
+  if (!step.one_by_one) return run_once(step);
+  for (std::int64_t replica = 0; replica < plan_->replicas_; ++replica) run_replica(step, replica);
 }
 
 void Execution::run_in_turn() {

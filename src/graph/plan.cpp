@@ -39,6 +39,7 @@ Plan::Plan(std::shared_ptr<Graph> graph, std::vector<Value> results, const PlanO
   choose_steps();
   choose_replicated(options.replicated);
   if (in_turn_) order_turns();
+  order_branches();
   assign_blocks(options.share_memory);
   place_blocks(options.share_memory);
   count_facts();
@@ -70,7 +71,7 @@ void Plan::choose_steps() {
     for (const std::int32_t operand : node.operands) {
       if (operand >= 0) needed[static_cast<std::size_t>(operand)] = true;
     }
-    steps_.push_back({nodes[i], false, false});
+    steps_.push_back({.node = nodes[i]});
   }
   std::reverse(steps_.begin(), steps_.end());
 }
@@ -123,6 +124,38 @@ void Plan::order_turns() {
     for (std::size_t i = 0; i < node.results.size(); ++i) {
       late[static_cast<std::size_t>(root_of(node.results[i]))] = true;
     }
+  }
+}
+
+/// What runs beside other steps is waited for by the first of them that touches what it changes or changes what it
+/// touches.
+void Plan::order_branches() {
+  using Memory = std::vector<std::int32_t>;
+  const auto meet = [](const Memory& a, const Memory& b) {
+    return std::ranges::any_of(a, [&](std::int32_t root) { return std::ranges::find(b, root) != b.end(); });
+  };
+  Memory touched_beside, changed_beside;  // and not waited for
+  for (Step& step : steps_) {
+    const Memory changed = changed_by(*graph_, step.node);
+    Memory touched;
+    for (const std::vector<std::int32_t>* values : {&step.node.operands, &step.node.results}) {
+      for (const std::int32_t value : *values) {
+        if (value >= 0) touched.push_back(root_of(value));
+      }
+    }
+    step.beside = step.node.operation->runs_beside();
+    if (!step.beside) {
+      step.joins = meet(touched, changed_beside) || meet(changed, touched_beside);
+      if (step.joins) touched_beside = changed_beside = {};
+      continue;
+    }
+    for (const std::int32_t root : touched) {
+      if (graph_->values()[static_cast<std::size_t>(root)].origin != Origin::operation) continue;
+      throw ValueError(fmt::format("Plan: {} runs beside other nodes, but touches what a node has made",
+                                   step.node.operation->name()));
+    }
+    touched_beside.insert(touched_beside.end(), touched.begin(), touched.end());
+    changed_beside.insert(changed_beside.end(), changed.begin(), changed.end());
   }
 }
 

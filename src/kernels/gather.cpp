@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/backend/fetch.hpp"
 #include "kernels/backend/gather.hpp"
 #include "kernels/check.hpp"
 #include "kernels/dispatch.hpp"
@@ -44,6 +45,33 @@ void check_images(const char* call, const Device& device, ConstView table, Const
   check::shapes(call, {{"scale", scale}, {"shift", shift}}, {table.extent(3)});
 }
 
+void check_features(const char* call, const Device& device, const StoredFeatures& features, ConstView rows,
+                    ConstView counters, View out) {
+  const ConstView &table = features.table, &places = features.places, &transform = features.transform;
+  check_gather(call, device, table, rows, counters, out);
+  check::rank(call, {"table", table}, 2);
+  check::dtype(call, {"rows", rows}, DType::i64);
+  check::activations_and_parameters(call, {{"out", out}}, {});
+  const DType stored = table.dtype();
+  if (stored != DType::f32 && stored != DType::bf16 && stored != DType::f16 && stored != DType::u8) {
+    throw DTypeError(fmt::format("{}: 'table' is {}, but f32, bf16, f16 or u8 is needed", call, name_of(stored)));
+  }
+  if (places.given()) {
+    check::on_device(call, device, {{"places", places}});
+    check::contiguous(call, {{"places", places}});
+    check::dtype(call, {"places", places}, DType::i64);
+    check::rank(call, {"places", places}, 1);
+  }
+  if (transform.given()) {
+    check::on_device(call, device, {{"transform", transform}});
+    check::contiguous(call, {{"transform", transform}});
+    check::dtype(call, {"transform", transform}, DType::f32);
+    check::shape(call, {"transform", transform}, {3, table.extent(1)});
+  }
+  check::value(features.bound > 0, call,
+               [&] { return fmt::format("the bound is {}, but must be positive", features.bound); });
+}
+
 }  // namespace
 
 std::string ImageAugmentation::fault(std::int64_t height, std::int64_t width) const {
@@ -70,36 +98,24 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
 
 void gather_features(const Device& device, const StoredFeatures& features, ConstView rows, View out,
                      ConstView counters) {
-  constexpr auto call = "gather_features";
-  const ConstView &table = features.table, &places = features.places, &transform = features.transform;
-  check_gather(call, device, table, rows, counters, out);
-  check::rank(call, {"table", table}, 2);
-  check::dtype(call, {"rows", rows}, DType::i64);
-  check::activations_and_parameters(call, {{"out", out}}, {});
-  const DType stored = table.dtype();
-  if (stored != DType::f32 && stored != DType::bf16 && stored != DType::f16 && stored != DType::u8) {
-    throw DTypeError(fmt::format("{}: 'table' is {}, but f32, bf16, f16 or u8 is needed", call, name_of(stored)));
-  }
-  if (places.given()) {
-    check::on_device(call, device, {{"places", places}});
-    check::contiguous(call, {{"places", places}});
-    check::dtype(call, {"places", places}, DType::i64);
-    check::rank(call, {"places", places}, 1);
-  }
-  if (transform.given()) {
-    check::on_device(call, device, {{"transform", transform}});
-    check::contiguous(call, {{"transform", transform}});
-    check::dtype(call, {"transform", transform}, DType::f32);
-    check::shape(call, {"transform", transform}, {3, table.extent(1)});
-  }
-  check::value(features.bound > 0, call,
-               [&] { return fmt::format("the bound is {}, but must be positive", features.bound); });
+  check_features("gather_features", device, features, rows, counters, out);
   if (out.count() == 0) return;
-  if (!places.given() && !transform.given()) {
-    RTL_DISPATCH(device, gather_rows(device, table, rows, out, counters));
+  if (!features.places.given() && !features.transform.given()) {
+    RTL_DISPATCH(device, gather_rows(device, features.table, rows, out, counters));
   } else {
     RTL_DISPATCH(device, gather_features(device, features, rows, out, counters));
   }
+}
+
+void fetch_features(const Device& device, const StoredFeatures& features, ConstView rows, View out, ConstView counters,
+                    std::int64_t after) {
+  constexpr auto call = "fetch_features";
+  check_features(call, device, features, rows, counters, out);
+  check::value(counters.given(), call, "counters are needed");
+  check::value(after >= 0 && after <= rows.extent(-1), call,
+               [&] { return fmt::format("{} positions on in an order of {}", after, rows.extent(-1)); });
+  if (out.count() == 0) return;
+  RTL_DISPATCH(device, fetch_features(device, features, rows, out, counters, after));
 }
 
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,

@@ -17,10 +17,14 @@ struct RowNumbers {
   std::int64_t rows_step;        ///< from one replica to the next; 0 where they share it
   std::int64_t counters_step;
 
+  RTL_HOST_DEVICE std::int64_t replica(std::int64_t i) const { return i < count ? 0 : i / count; }
+  /// In the order of the replica.
+  RTL_HOST_DEVICE std::int64_t position(std::int64_t i) const {
+    const std::int64_t begin = counters == nullptr ? 0 : counters[replica(i) * counters_step + Counters::begin];
+    return begin + i - replica(i) * count;
+  }
   RTL_HOST_DEVICE std::int64_t operator()(std::int64_t i) const {
-    const std::int64_t replica = i < count ? 0 : i / count;
-    const std::int64_t begin = counters == nullptr ? 0 : counters[replica * counters_step + Counters::begin];
-    return static_cast<std::int64_t>(rows[replica * rows_step + begin + i - replica * count]);
+    return static_cast<std::int64_t>(rows[replica(i) * rows_step + position(i)]);
   }
 };
 
@@ -60,6 +64,24 @@ inline PlacedRows placed_rows(const StoredFeatures& features, const ConstView& r
   const ConstView& places = features.places;
   return {row_numbers<std::int64_t>(rows, counters, count), places.given() ? places.data_as<std::int64_t>() : nullptr,
           places.given() ? places.extent(0) : 0};
+}
+
+/// The same for a batch that comes later; -1 behind the end of the order.
+struct PlacedRowsAhead {
+  PlacedRows placed;       ///< of an order that begins `after` positions behind the begin of the true one
+  std::int64_t positions;  ///< that this order has
+
+  RTL_HOST_DEVICE std::int64_t operator()(std::int64_t i) const {
+    return placed.samples.position(i) < positions ? placed(i) : -1;
+  }
+};
+
+/// Of `count` rows of one replica, from `after` positions behind the counters' begin on.
+inline PlacedRowsAhead placed_rows_ahead(const StoredFeatures& features, const ConstView& rows,
+                                         const ConstView& counters, std::int64_t count, std::int64_t after) {
+  PlacedRows placed = placed_rows(features, rows, counters, count);
+  placed.samples.rows += after;
+  return {placed, rows.extent(-1) - after};
 }
 
 }  // namespace rtl::kernels

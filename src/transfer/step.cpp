@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/upload.hpp"
+#include "rtl/graph/fetch.hpp"
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/passes.hpp"
@@ -73,8 +75,8 @@ void clip(double clip_norm, std::vector<std::vector<Value>>& gradients) {
 
 }  // namespace
 
-TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, const Device& device,
-                           DType activations)
+TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, std::int64_t largest,
+                           const Device& device, DType activations)
     : replicas_(std::move(replicas)),
       device_(device),
       activations_(activations),
@@ -102,6 +104,7 @@ TrainingStep::TrainingStep(std::vector<StepReplica> replicas, std::int64_t batch
     if (source.has_labels()) source_labels_ = targets_leaf(source);
   }
   find_tables();
+  find_ahead(largest);
   if (replicas_.size() == 1) return;
   std::vector<std::vector<Storage>> all;
   for (const StepReplica& replica : replicas_) all.push_back(storages_of(replica));
@@ -133,6 +136,7 @@ std::vector<TrainingStep::Leaf*> TrainingStep::leaves() {
     if (leaf->storage.defined()) all.push_back(leaf);
   }
   for (Leaf& leaf : rates_) all.push_back(&leaf);
+  for (Ahead& ahead : ahead_) all.push_back(&ahead.rows);
   return all;
 }
 
@@ -175,17 +179,33 @@ void TrainingStep::find_tables() {
   const StepReplica& first = replicas_.front();
   if (first.inputs != nullptr) find_all(false, [](const StepReplica& r) { return r.inputs->tables(); });
   for (std::size_t k = 0; k < first.data->features.size(); ++k) {
+    features_.push_back({&first.data->features[k], tables_.size(), false});
     find_all(false, [k](const StepReplica& r) { return tables_of(r.data->features.at(k), k); });
   }
   if (first.source_inputs != nullptr) {
     find_all(true, [](const StepReplica& r) { return r.source_inputs->tables(); });
   }
   for (std::size_t k = 0; first.data->source != nullptr && k < first.data->source->features.size(); ++k) {
+    features_.push_back({&first.data->source->features[k], tables_.size(), true});
     find_all(true, [k](const StepReplica& r) { return tables_of(r.data->source->features.at(k), k); });
   }
   weighted_ = first.weights.data() != nullptr;
   if (weighted_) {
     find_all(false, [](const StepReplica& r) { return std::vector<GatherTable>{{"sample weights", r.weights}}; });
+  }
+}
+
+/// Of each table that would be waited for, in each order that it is read in.
+void TrainingStep::find_ahead(std::int64_t largest) {
+  for (std::size_t k = 0; k < features_.size(); ++k) {
+    const ConstView& table = tables_[features_[k].table].memory;
+    if (!rtl::detail::lies_on_host(device_, table.data())) continue;
+    const auto add = [&](const Leaf& order) {
+      const Shape rows{largest, features_[k].stored->columns()};
+      ahead_.push_back({k, order.storage, leaf({Storage(Tensor(rows, activations_, device_))})});
+    };
+    add(features_[k].source ? source_order_ : order_);
+    if (!features_[k].source && partners_.storage.defined()) add(partners_);
   }
 }
 
@@ -221,6 +241,12 @@ void TrainingStep::start_epoch(std::span<const EpochStart> starts) {
   write(counters_, counters);
   for (std::size_t group = 0; group < rates_.size(); ++group) write(rates_[group], rates[group]);
   if (!numbers.empty()) write(numbers_, numbers);
+  if (ahead_.empty()) return;
+  if (!first_fetch_) {
+    const auto graph = std::make_shared<graph::Graph>(device_);
+    first_fetch_ = make_execution(graph, record_first_fetch(*graph));
+  }
+  first_fetch_->run();
 }
 
 std::vector<double> TrainingStep::losses() const {
@@ -230,26 +256,41 @@ std::vector<double> TrainingStep::losses() const {
   return {values.begin(), values.end()};
 }
 
+graph::FeatureTable TrainingStep::feature_table(const Features& features, const std::vector<Value>& tables) const {
+  std::size_t next = features.table;
+  graph::FeatureTable table{.table = tables[next++]};
+  if (features.stored->places.given()) table.places = tables[next++];
+  if (features.stored->transform.given()) table.transform = tables[next++];
+  table.bound = features.stored->bound;
+  return table;
+}
+
+Value TrainingStep::gather_features(std::size_t features, const std::vector<Value>& tables, const Value& order,
+                                    const Value& counters, std::int64_t count) const {
+  const graph::FeatureTable table = feature_table(features_[features], tables);
+  const graph::Storage& read = order.graph().record(order).storage;
+  const auto ahead =
+      std::ranges::find_if(ahead_, [&](const Ahead& a) { return a.features == features && a.order == read; });
+  if (ahead == ahead_.end()) return graph::gather_batch_features(table, order, counters, count, activations_);
+  const Value rows = order.graph().variable("rows ahead", ahead->rows.storage);
+  return graph::fetched_batch_features(rows, table, order, counters, count);
+}
+
 /// The tables of one data set, at the next rows of an order.
 Batch TrainingStep::gather_inputs(const std::vector<Value>& tables, bool source, const Value& order,
                                   const Value& counters, std::int64_t count, const std::string& augmentation) const {
   Batch batch;
   const StepReplica& first = replicas_.front();
   const InputGather* inputs = source ? first.source_inputs : first.inputs;
-  auto next = static_cast<std::size_t>(
+  const auto first_table = static_cast<std::size_t>(
       std::ranges::find_if(tables_, [&](const Table& table) { return table.source == source; }) - tables_.begin());
   if (inputs != nullptr) {
     const std::size_t parts = inputs->tables().size();
-    batch.inputs = inputs->record_augmented(std::span(tables).subspan(next, parts), order, counters, count,
+    batch.inputs = inputs->record_augmented(std::span(tables).subspan(first_table, parts), order, counters, count,
                                             activations_, first.augmentation, augmentation);
-    next += parts;
   }
-  for (const kernels::StoredFeatures& features : (source ? *first.data->source : *first.data).features) {
-    graph::FeatureTable table{.table = tables[next++]};
-    if (features.places.given()) table.places = tables[next++];
-    if (features.transform.given()) table.transform = tables[next++];
-    table.bound = features.bound;
-    batch.features.push_back(graph::gather_batch_features(table, order, counters, count, activations_));
+  for (std::size_t k = 0; k < features_.size(); ++k) {
+    if (features_[k].source == source) batch.features.push_back(gather_features(k, tables, order, counters, count));
   }
   return batch;
 }
@@ -311,13 +352,31 @@ void TrainingStep::record_updates(const Value& counters, std::span<const Value> 
   }
 }
 
-/// Returns the tables, as inputs of the graph.
+/// As inputs of the graph.
+std::vector<Value> TrainingStep::record_tables(graph::Graph& graph) const {
+  std::vector<Value> tables;
+  for (const Table& table : tables_) tables.push_back(graph.input(table.name, table.one.shape(), table.one.dtype()));
+  return tables;
+}
+
+/// Returns the tables.
+std::vector<Value> TrainingStep::record_first_fetch(graph::Graph& graph) const {
+  const Value counters = graph.variable("counters", counters_.storage);
+  std::vector<Value> tables = record_tables(graph);
+  for (const Ahead& ahead : ahead_) {
+    graph::fetch_batch_features(graph.variable("rows ahead", ahead.rows.storage),
+                                feature_table(features_[ahead.features], tables), graph.variable("order", ahead.order),
+                                counters, 0);
+  }
+  return tables;
+}
+
+/// Returns the tables.
 std::vector<Value> TrainingStep::record(graph::Graph& graph, std::int64_t count) const {
   const StepReplica& first = replicas_.front();
   const Value counters = graph.variable("counters", counters_.storage);
   const Value order = graph.variable("order", order_.storage);
-  std::vector<Value> tables;
-  for (const Table& table : tables_) tables.push_back(graph.input(table.name, table.one.shape(), table.one.dtype()));
+  const std::vector<Value> tables = record_tables(graph);
   TrainingBatch batch{gather(tables, false, order, counters, count), {}, {}};
   if (source_order_.storage.defined()) {
     batch.source = gather(tables, true, graph.variable("source order", source_order_.storage), counters, count);
@@ -334,9 +393,8 @@ std::vector<Value> TrainingStep::record(graph::Graph& graph, std::int64_t count)
   return tables;
 }
 
-std::unique_ptr<graph::Execution> TrainingStep::make_execution(std::int64_t count) {
-  const auto graph = std::make_shared<graph::Graph>(device_);
-  const std::vector<Value> tables = record(*graph, count);
+std::unique_ptr<graph::Execution> TrainingStep::make_execution(const std::shared_ptr<graph::Graph>& graph,
+                                                               const std::vector<Value>& tables) {
   graph::PlanOptions options{.replicas = static_cast<std::int64_t>(replicas_.size()),
                              .replicas_in_turn = !device_.is_cuda()};
   std::vector<std::pair<Value, View>> bound;
@@ -366,7 +424,10 @@ std::unique_ptr<graph::Execution> TrainingStep::make_execution(std::int64_t coun
 
 graph::Execution& TrainingStep::execution(std::int64_t count) {
   std::unique_ptr<graph::Execution>& execution = executions_[count];
-  if (!execution) execution = make_execution(count);
+  if (!execution) {
+    const auto graph = std::make_shared<graph::Graph>(device_);
+    execution = make_execution(graph, record(*graph, count));
+  }
   return *execution;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "rtl/graph/operations.hpp"
 #include "rtl/graph/plan.hpp"
 #include "rtl/graph/step_state.hpp"
 #include "rtl/transfer/training.hpp"
@@ -42,14 +43,18 @@ struct EpochStart {
 };
 
 /// Gathers a batch, runs forward and backward, updates the weights, notes the loss and moves on to the next batch:
-/// what an epoch visits, and at which rates, is memory of the device. Several replicas are one plan, with the weights,
+/// what an epoch visits, and at which rates, is memory of the device. Features that a CUDA device reads from the host
+/// are fetched a step ahead: a captured step takes the rows that the step before has fetched, and has those of the next
+/// batch fetched beside its own work. Several replicas are one plan, with the weights,
 /// running statistics, moments and start points of all side by side; tables that they share stay one. On a host each
 /// goes through the step in turn, unless the step waits for launches (replica_rule.hpp).
 class TrainingStep {
  public:
-  /// At most `batches` steps an epoch. `activations` is the dtype in which the models compute. The replicas record the
-  /// same graph and have equally many samples. Throws ValueError for tables of other shapes than the first replica's.
-  TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, const Device& device, DType activations);
+  /// At most `batches` steps an epoch, of at most `largest` samples. `activations` is the dtype in which the models
+  /// compute. The replicas record the same graph and have equally many samples. Throws ValueError for tables of other
+  /// shapes than the first replica's.
+  TrainingStep(std::vector<StepReplica> replicas, std::int64_t batches, std::int64_t largest, const Device& device,
+               DType activations);
 
   /// Of several replicas: takes over what models and optimizers hold, before the first step ..
   void load();
@@ -69,7 +74,7 @@ class TrainingStep {
   /// The same of TrainingData::source: the samples that stand beside those of `orders`, and the labels of all.
   void set_source_order(const std::vector<std::int64_t>& orders) { write(source_order_, orders); }
   void set_source_labels(const std::vector<std::int32_t>& labels) { write(source_labels_, labels); }
-  /// Before the first step of an epoch, an entry a replica.
+  /// Before the first step of an epoch, behind its orders; an entry a replica.
   void start_epoch(std::span<const EpochStart> starts);
   /// The next `count` samples of each order. Allocates nothing but for the first batch of a size; waits for nothing.
   void run(std::int64_t count) { execution(count).run(); }
@@ -94,6 +99,18 @@ class TrainingStep {
     ConstView memory;     ///< the same, or `all`
     Tensor all;           ///< [replicas, ...]; not defined where all replicas have the same memory
   };
+  /// Frozen features, and the first of the tables that they are gathered from.
+  struct Features {
+    const kernels::StoredFeatures* stored;
+    std::size_t table;
+    bool source;
+  };
+  /// Rows of features in an order of samples that a step fetches for the next.
+  struct Ahead {
+    std::size_t features;
+    graph::Storage order;
+    Leaf rows;
+  };
 
   Leaf leaf(std::vector<graph::Storage> owners) const;
   Leaf targets_leaf(const data::Dataset& dataset) const;
@@ -105,15 +122,22 @@ class TrainingStep {
     copy_bytes(Tensor::from(values, memory.shape(), device_.host()), memory);
   }
   void find_tables();
+  void find_ahead(std::int64_t largest);
+  graph::FeatureTable feature_table(const Features& features, const std::vector<graph::Value>& tables) const;
+  graph::Value gather_features(std::size_t features, const std::vector<graph::Value>& tables, const graph::Value& order,
+                               const graph::Value& counters, std::int64_t count) const;
   graph::Execution& execution(std::int64_t count);
   std::vector<graph::Value> record(graph::Graph& graph, std::int64_t count) const;
+  std::vector<graph::Value> record_tables(graph::Graph& graph) const;
+  std::vector<graph::Value> record_first_fetch(graph::Graph& graph) const;
   LabelledBatch gather(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
                        const graph::Value& counters, std::int64_t count) const;
   /// `augmentation` names what is drawn for the images.
   Batch gather_inputs(const std::vector<graph::Value>& tables, bool source, const graph::Value& order,
                       const graph::Value& counters, std::int64_t count, const std::string& augmentation) const;
   void record_updates(const graph::Value& counters, std::span<const graph::Value> objectives) const;
-  std::unique_ptr<graph::Execution> make_execution(std::int64_t count);
+  std::unique_ptr<graph::Execution> make_execution(const std::shared_ptr<graph::Graph>& graph,
+                                                   const std::vector<graph::Value>& tables);
 
   std::vector<StepReplica> replicas_;
   Device device_;
@@ -125,7 +149,10 @@ class TrainingStep {
   std::vector<Leaf> rates_;                                          ///< of each parameter group
   std::vector<Leaf> kept_;  ///< of models and optimizers, where there are several
   std::vector<Table> tables_;
-  bool weighted_ = false;                                                 ///< the last table is the samples' weights
+  std::vector<Features> features_;
+  std::vector<Ahead> ahead_;
+  std::unique_ptr<graph::Execution> first_fetch_;  ///< of an epoch; null where nothing is fetched ahead
+  bool weighted_ = false;                          ///< the last table is the samples' weights
   std::map<std::int64_t, std::unique_ptr<graph::Execution>> executions_;  ///< by samples
 };
 

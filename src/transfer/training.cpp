@@ -103,7 +103,12 @@ class Trainings {
     for (const detail::TrainingRun& training : trainings_) replicas.push_back(training.step());
     const detail::TrainingRun& first = trainings_.front();
     const Device device = replicas.front().model->state().parameters.front().value().device();
-    return {std::move(replicas), first.sampler().batches(), device, first.activations()};
+    const std::int64_t batches = first.sampler().batches();
+    std::size_t largest = 0;
+    for (const std::int64_t i : {std::int64_t{0}, batches - 1}) {
+      largest = std::max(largest, first.sampler().batch(i).size());
+    }
+    return {std::move(replicas), batches, static_cast<std::int64_t>(largest), device, first.activations()};
   }
 
  private:

@@ -2,33 +2,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "kernels/cuda/launch.cuh"
+#include "support/emulation_order.hpp"
 
 namespace rtl::kernels::cuda {
 namespace {
 
-/// Sets RTL_EMULATION_ORDER for the length of a test.
-class OrderScope {
- public:
-  explicit OrderScope(const std::string& order) {
-    const char* before = std::getenv("RTL_EMULATION_ORDER");
-    before_ = before == nullptr ? "forward" : before;
-    setenv("RTL_EMULATION_ORDER", order.c_str(), 1);
-  }
-  ~OrderScope() { setenv("RTL_EMULATION_ORDER", before_.c_str(), 1); }
-  OrderScope(const OrderScope&) = delete;
-  OrderScope& operator=(const OrderScope&) = delete;
-
- private:
-  std::string before_;
-};
-
-const std::vector<std::string> orders = {"forward", "reverse", "shuffled:1", "shuffled:2", "shuffled:3"};
+using OrderScope = rtl::test::EmulationOrder;
+using rtl::test::emulation_orders;
 
 template <typename... Parameters, typename... Arguments>
 void run(void (*kernel)(Parameters...), const dim3& grid, const dim3& block, std::size_t shared_bytes,
@@ -54,7 +39,7 @@ __global__ void write_place(unsigned* out) {
 }
 
 TEST(Emulator, RunsEveryThreadOnceInEveryOrder) {
-  for (const std::string& order : orders) {
+  for (const std::string& order : emulation_orders) {
     const OrderScope scope(order);
     std::vector<unsigned> out(24 * 60, 0);
     run(write_place, dim3(2, 3, 4), dim3(3, 4, 5), 0, out.data());
@@ -79,7 +64,7 @@ std::vector<int> rotated(void (*kernel)(int*), const std::string& order) {
 }
 
 TEST(Emulator, BarriersHold) {
-  for (const std::string& order : orders) {
+  for (const std::string& order : emulation_orders) {
     const std::vector<int> values = rotated(rotate<true>, order);
     for (int i = 0; i < 128; ++i) EXPECT_EQ(values[static_cast<std::size_t>(i)], (i + 1) % 128) << order;
   }
@@ -87,7 +72,7 @@ TEST(Emulator, BarriersHold) {
 
 TEST(Emulator, AMissingBarrierShowsInEveryOrder) {
   const std::vector<int> right = rotated(rotate<true>, "forward");
-  for (const std::string& order : orders) EXPECT_NE(rotated(rotate<false>, order), right) << order;
+  for (const std::string& order : emulation_orders) EXPECT_NE(rotated(rotate<false>, order), right) << order;
 }
 
 /// Uses what the neighbour before wrote, which a forward schedule happens to have ready.
@@ -125,7 +110,7 @@ __global__ void exchange(int* out) {
 }
 
 TEST(Emulator, WarpPrimitivesExchangeValues) {
-  for (const std::string& order : orders) {
+  for (const std::string& order : emulation_orders) {
     const OrderScope scope(order);
     std::vector<double> in(96), sums(96);
     std::iota(in.begin(), in.end(), 1.0);
@@ -209,7 +194,7 @@ __global__ void too_much_shared() {
 __global__ void nothing() {}
 
 TEST(Emulator, DivergenceEndsTheLaunchWithAnError) {
-  for (const std::string& order : orders) {
+  for (const std::string& order : emulation_orders) {
     const OrderScope scope(order);
     EXPECT_NE(fault_of([] { run(barrier_in_branches, 1, 64, 0); }).find("different barriers"), std::string::npos);
     EXPECT_NE(fault_of([] { run(barrier_after_return, 1, 64, 0); }).find("only 63 of 64"), std::string::npos);
@@ -268,7 +253,7 @@ __global__ void grid_and_block_barrier() {
 
 TEST(Emulator, BlocksOfACooperativeLaunchWaitForEachOther) {
   const Device device = Device::cuda(0);
-  for (const std::string& order : orders) {
+  for (const std::string& order : emulation_orders) {
     const OrderScope scope(order);
     Tensor mine({6}, DType::i32, device), neighbours({6}, DType::i32, device);
     launch_cooperative(device, read_neighbour, 100, 64, mine.data_as<std::int32_t>(),

@@ -3,19 +3,24 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/upload.hpp"
 #include "emulation/runtime.hpp"
+#include "rtl/data/sampler.hpp"
 #include "rtl/graph/gradients.hpp"
 #include "rtl/graph/operations.hpp"
 #include "rtl/graph/passes.hpp"
 #include "rtl/layers/models.hpp"
 #include "rtl/layers/network.hpp"
 #include "rtl/optim/optimizer.hpp"
+#include "rtl/transfer/predictors.hpp"
 #include "transfer/step.hpp"
 #include "transfer/support.hpp"
 
@@ -41,8 +46,8 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch, st
   TrainingOptions options;
   options.learning_rate = 0.1;
   const detail::OptimizerSet optimizers(options, model);
-  detail::TrainingStep step({{.model = &model, .data = &data, .inputs = &inputs, .optimizers = &optimizers}}, 2, device,
-                            activations);
+  detail::TrainingStep step({{.model = &model, .data = &data, .inputs = &inputs, .optimizers = &optimizers}}, 2, batch,
+                            device, activations);
   std::vector<std::int64_t> order;
   for (std::int64_t i = 0; i < batch; ++i) order.push_back(i);
   step.set_order(order);
@@ -65,6 +70,70 @@ TEST(Launches, OfATrainingStepAreThoseOfItsPlan) {
 /// Bias and ReLU behind a convolution are launches of their own, and the logits are cast in front of the loss.
 TEST(Launches, OfATrainingStepInBf16AreThoseOfItsPlan) {
   count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, 46, DType::bf16);
+}
+
+/// Features of all samples on the device, or in page-locked memory of the host.
+struct StoredTable {
+  static constexpr std::int64_t samples = 40, columns = 8;
+
+  StoredTable(const Device& device, bool on_host)
+      : there(Tensor::zeros({samples, columns}, DType::f32, device)),
+        host(rtl::detail::page_locked(device, there.bytes())) {
+    std::memset(host.get(), 0, there.bytes());
+    view = on_host ? ConstView(host.get(), DType::f32, there.shape(), device) : ConstView(there.view());
+  }
+  Tensor there;
+  std::shared_ptr<std::byte> host;
+  ConstView view;
+};
+
+/// Launches of a step of a linear head on two tables: planned, and started node by node and in replays, which take no
+/// memory and do not wait.
+std::int64_t count_stored(bool on_host) {
+  constexpr std::int64_t batch = 16;
+  const Device device = Device::cuda(0);
+  const StoredTable table(device, on_host);
+  std::vector<FrozenBlock> blocks;
+  for (const std::uint64_t seed : {1, 2}) {
+    blocks.push_back({FrozenSource(testing::make("mlp", "8", {StoredTable::columns}, 3, seed, device))});
+  }
+  FusedHead model(nullptr, data::InputNormalization(), std::move(blocks), 3, device, 4);
+  const data::Dataset dataset = testing::make_vectors(2, StoredTable::samples, 2, 3, 2.0, device);
+  const TrainingData data{&dataset, {}, {table.view, table.view}};
+  TrainingOptions options;
+  options.learning_rate = 0.1;
+  const detail::OptimizerSet optimizers(options, model);
+  detail::TrainingStep step({{.model = &model, .data = &data, .optimizers = &optimizers}}, 3, batch, device,
+                            DType::f32);
+  const data::BatchSampler sampler(StoredTable::samples, batch, 1);
+  step.set_order({sampler.order().begin(), sampler.order().end()});
+  step.set_labels(dataset.labels.to_vector<std::int32_t>());
+  const std::int64_t planned = step.plan(batch).facts().launches;
+  std::map<std::int64_t, int> runs;
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    step.start_epoch(std::vector<detail::EpochStart>{{.seed = 1, .step = 0, .rates = optimizers.rates()}});
+    for (std::int64_t i = 0; i < sampler.batches(); ++i) {
+      const auto count = static_cast<std::int64_t>(sampler.batch(i).size());
+      const std::size_t before = emulation::started();
+      const MemoryStatistics memory = device.memory();
+      step.run(count);
+      const std::size_t started = emulation::started() - before;
+      const int run = ++runs[count];
+      EXPECT_EQ(static_cast<std::int64_t>(started), step.plan(count).facts().launches + (run > 1 ? 1 : 0));
+      if (run > 2) {
+        EXPECT_EQ(device.memory().requests, memory.requests);
+      }
+      EXPECT_EQ(device.memory().waits, memory.waits);
+    }
+  }
+  std::cout << fmt::format("head on two tables {:<9} {:>4} launches\n", on_host ? "ahead" : "resident", planned);
+  EXPECT_EQ(step.plan(batch).to_string().find("fetch_batch_features") != std::string::npos, on_host);
+  return planned;
+}
+
+TEST(Launches, OfFeaturesThatAreFetchedAheadAreTwoATable) {
+  const std::int64_t resident = count_stored(false), ahead = count_stored(true);
+  EXPECT_EQ(ahead, resident + 2);
 }
 
 /// Heads of one hidden layer, or none, as replicas: from the rows of a batch to the updated weights.

@@ -1,10 +1,5 @@
 #include "emulation/runtime.hpp"
 
-#include <sys/mman.h>
-#if RTL_EMULATION_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -12,16 +7,34 @@
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
-using Recording = std::vector<std::function<void()>>;
+#include "memory.hpp"
+#include "recording.hpp"
 
-struct CUstream_st {
-  bool capturing = false;
+namespace emulation {
+
+/// The capture of a stream, and of those that wait for its events.
+struct Capture {
   bool spoiled = false;
   Recording work;
+  std::vector<cudaStream_t> streams;  ///< the first is where it began; none when it has ended
+};
+
+}  // namespace emulation
+
+using emulation::Capture;
+using emulation::device_memory;
+using emulation::late_copies;
+using emulation::Recording;
+
+struct CUstream_st {
+  std::shared_ptr<Capture> capture;
+  std::size_t number = 0;   ///< among those of the capture
+  Recording::Nodes behind;  ///< what its next work waits for
 };
 struct CUgraph_st {
   Recording work;
@@ -29,166 +42,14 @@ struct CUgraph_st {
 struct CUevent_st {
   cudaStream_t stream = nullptr;
   std::size_t last = 0;  ///< the number of the last copy that the event is behind
+  std::shared_ptr<Capture> capture;
+  Recording::Nodes behind;
 };
 struct CUgraphExec_st {
   Recording work;
 };
 
 namespace {
-
-/// One range of addresses, of which blocks are taken; page by page, so that all of it can be locked with one call.
-/// AddressSanitizer sees a block's exact size.
-class DeviceMemory {
- public:
-  void* allocate(std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    if (base_ == nullptr && !reserve()) return nullptr;
-    const std::size_t size = (bytes / page + 2) * page;  // with a gap behind it
-    std::byte* block = nullptr;
-    if (const auto found = free_.find(size); found != free_.end()) {
-      block = found->second;
-      free_.erase(found);
-    } else if (size <= reserved - used_) {
-      block = base_ + used_;
-      used_ += size;
-      if (open_ > 0) protect(PROT_READ | PROT_WRITE);
-    } else {
-      return nullptr;
-    }
-    blocks_[block] = size;
-#if RTL_EMULATION_ASAN
-    __asan_unpoison_memory_region(block, bytes);
-    __asan_poison_memory_region(block + bytes, size - bytes);
-#endif
-    return block;
-  }
-  void deallocate(void* pointer) {
-    const std::lock_guard lock(mutex_);
-    const auto found = blocks_.find(static_cast<std::byte*>(pointer));
-    if (found == blocks_.end()) return;
-#if RTL_EMULATION_ASAN
-    __asan_poison_memory_region(found->first, found->second);
-#endif
-    if (found->second >= large) give_back(found->first, found->second);
-    free_.emplace(found->second, found->first);
-    blocks_.erase(found);
-  }
-  void open() {
-    const std::lock_guard lock(mutex_);
-    if (open_++ == 0) protect(PROT_READ | PROT_WRITE);
-  }
-  void close() {
-    const std::lock_guard lock(mutex_);
-    if (--open_ == 0) protect(PROT_NONE);
-  }
-
- private:
-  static constexpr std::size_t page = 4096, huge_page = std::size_t{2} << 20, large = 2 * huge_page,
-                               reserved = std::size_t{1} << 38;
-
-  static std::size_t rounded_up(std::size_t bytes) { return (bytes + huge_page - 1) / huge_page * huge_page; }
-
-  // Locking takes its time for each page: all calls are about whole huge pages, since others would split them.
-  bool reserve() {
-    const std::size_t size = reserved + huge_page;
-    void* range = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (range == MAP_FAILED) return false;
-    base_ = static_cast<std::byte*>(range) + (rounded_up(address(range)) - address(range));
-    madvise(base_, reserved, MADV_HUGEPAGE);
-    return true;
-  }
-  void protect(int protection) {
-    if (used_ > 0) mprotect(base_, rounded_up(used_), protection);
-  }
-  static void give_back(std::byte* block, std::size_t size) {
-    const std::size_t before = rounded_up(address(block)) - address(block);
-    madvise(block + before, (size - before) / huge_page * huge_page, MADV_DONTNEED);
-  }
-  static std::size_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
-
-  std::mutex mutex_;
-  std::byte* base_ = nullptr;
-  std::size_t used_ = 0;
-  int open_ = 0;
-  std::map<std::byte*, std::size_t> blocks_;
-  std::multimap<std::size_t, std::byte*> free_;
-};
-
-/// Never ends: tensors of static storage duration may be returned to it.
-DeviceMemory& device_memory() {
-  static DeviceMemory& instance = *new DeviceMemory;
-  return instance;
-}
-
-/// Page-locked memory, and the copies from it that are still to be made, in the order in which they were queued.
-class LateCopies {
- public:
-  void* allocate(std::size_t bytes) {
-    void* memory = std::malloc(bytes);
-    const std::lock_guard lock(mutex_);
-    if (memory != nullptr) locked_[static_cast<const std::byte*>(memory)] = bytes;
-    return memory;
-  }
-  bool deallocate(void* memory) {
-    make_until(nullptr, last());
-    const std::lock_guard lock(mutex_);
-    if (locked_.erase(static_cast<const std::byte*>(memory)) == 0) return false;
-    std::free(memory);
-    return true;
-  }
-  bool is_locked(const void* at) const {
-    const std::lock_guard lock(mutex_);
-    const auto* byte = static_cast<const std::byte*>(at);
-    auto found = locked_.upper_bound(byte);
-    if (found == locked_.begin()) return false;
-    --found;
-    return byte < found->first + found->second;
-  }
-  void queue(cudaStream_t stream, void* to, const void* from, std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    copies_.push_back({stream, ++last_, to, from, bytes});
-    waiting_ = copies_.size();
-  }
-  std::size_t last() const {
-    const std::lock_guard lock(mutex_);
-    return last_;
-  }
-  /// Makes those of the stream, or of all streams, up to number `last`.
-  void make_until(cudaStream_t stream, std::size_t last) {
-    if (waiting_ == 0) return;
-    const std::lock_guard lock(mutex_);
-    const emulation::DeviceAccess access;
-    std::erase_if(copies_, [&](const Copy& copy) {
-      if ((stream != nullptr && copy.stream != stream) || copy.number > last) return false;
-      std::memcpy(copy.to, copy.from, copy.bytes);
-      return true;
-    });
-    waiting_ = copies_.size();
-  }
-  void make_all(cudaStream_t stream) {
-    if (waiting_ > 0) make_until(stream, last());
-  }
-
- private:
-  struct Copy {
-    cudaStream_t stream;
-    std::size_t number;
-    void* to;
-    const void* from;
-    std::size_t bytes;
-  };
-
-  mutable std::mutex mutex_;
-  std::map<const std::byte*, std::size_t> locked_;
-  std::vector<Copy> copies_;
-  std::size_t last_ = 0;
-  std::atomic<std::size_t> waiting_ = 0;
-};
-
-LateCopies& late_copies() {
-  static LateCopies& instance = *new LateCopies;
-  return instance;
-}
 
 struct ErrorText {
   cudaError_t error;
@@ -206,6 +67,11 @@ constexpr ErrorText error_texts[] = {
      "operation not permitted when stream is capturing"},
     {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
      "operation failed due to a previous error during capture"},
+    {cudaErrorStreamCaptureMerge, "cudaErrorStreamCaptureMerge", "operation would merge two independent captures"},
+    {cudaErrorStreamCaptureUnmatched, "cudaErrorStreamCaptureUnmatched", "capture was not initiated in this stream"},
+    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work"},
+    {cudaErrorCapturedEvent, "cudaErrorCapturedEvent",
+     "operation not permitted on an event last recorded in a capturing stream"},
     {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
      "dependency created on uncaptured work in another stream"},
     {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
@@ -234,13 +100,41 @@ std::atomic<int> captures = 0;
 std::atomic<std::size_t> starts = 0;
 
 cudaError_t spoil(cudaError_t error) {
-  if (captured_here != nullptr) captured_here->spoiled = true;
+  if (captured_here != nullptr) captured_here->capture->spoiled = true;
   return remember(error);
 }
 
 bool memory_refused() { return captured_here != nullptr && capture_mode != cudaStreamCaptureModeRelaxed; }
 
-bool is_capturing(cudaStream_t stream) { return stream != nullptr && stream->capturing; }
+bool is_capturing(cudaStream_t stream) { return stream != nullptr && stream->capture != nullptr; }
+
+/// Takes all streams out of a capture.
+std::shared_ptr<Capture> end(std::shared_ptr<Capture> capture) {
+  for (cudaStream_t stream : std::exchange(capture->streams, {})) *stream = {};
+  return capture;
+}
+
+/// Whether all that other streams did is waited for in the first.
+bool is_joined(const Capture& capture) {
+  const Recording::Nodes& ends = capture.streams.front()->behind;
+  return std::ranges::all_of(capture.streams,
+                             [&](cudaStream_t stream) { return capture.work.are_behind(ends, stream->behind); });
+}
+
+/// What makes `stream` wait for an event that a capture has recorded; it becomes one of the capture's.
+cudaError_t wait_in_capture(cudaStream_t stream, const CUevent_st& event) {
+  if (event.capture->streams.empty()) return spoil(cudaErrorCapturedEvent);
+  if (event.capture->spoiled) return remember(cudaErrorStreamCaptureInvalidated);
+  if (!is_capturing(stream)) {
+    *stream = {event.capture, event.capture->streams.size(), {}};
+    event.capture->streams.push_back(stream);
+  }
+  if (stream->capture != event.capture) return spoil(cudaErrorStreamCaptureMerge);
+  for (const std::size_t node : event.behind) {
+    if (std::ranges::find(stream->behind, node) == stream->behind.end()) stream->behind.push_back(node);
+  }
+  return cudaSuccess;
+}
 
 }  // namespace
 
@@ -291,7 +185,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     late_copies().make_all(stream);
     return cudaSuccess;
   }
-  stream->spoiled = true;
+  stream->capture->spoiled = true;
   return remember(cudaErrorStreamCaptureUnsupported);
 }
 
@@ -308,8 +202,9 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (stream == nullptr) return remember(cudaErrorStreamCaptureUnsupported);
-  if (stream->capturing || captured_here != nullptr) return remember(cudaErrorIllegalState);
-  *stream = {.capturing = true, .spoiled = false, .work = {}};
+  if (is_capturing(stream) || captured_here != nullptr) return remember(cudaErrorIllegalState);
+  *stream = {std::make_shared<Capture>(), 0, {}};
+  stream->capture->streams = {stream};
   captured_here = stream;
   ++captures;
   return cudaSuccess;
@@ -318,12 +213,15 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = nullptr;
   if (!is_capturing(stream)) return remember(cudaErrorIllegalState);
+  if (stream->number != 0) return spoil(cudaErrorStreamCaptureUnmatched);
   if (captured_here != stream) return remember(cudaErrorStreamCaptureWrongThread);
-  CUstream_st ended = std::exchange(*stream, {});
+  const bool joined = is_joined(*stream->capture);
+  const std::shared_ptr<Capture> ended = end(stream->capture);
   captured_here = nullptr;
   --captures;
-  if (ended.spoiled) return remember(cudaErrorStreamCaptureInvalidated);
-  *graph = new CUgraph_st{std::move(ended.work)};
+  if (ended->spoiled) return remember(cudaErrorStreamCaptureInvalidated);
+  if (!joined) return remember(cudaErrorStreamCaptureUnjoined);
+  *graph = new CUgraph_st{std::move(ended->work)};
   return cudaSuccess;
 }
 
@@ -335,7 +233,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const Recording& work = executable->work;
   return emulation::submit(stream, [&work] {
-    for (const auto& step : work) step();
+    work.run();
     starts += work.size();
   });
 }
@@ -381,19 +279,40 @@ cudaError_t cudaFreeHost(void* pointer) {
   return late_copies().deallocate(pointer) ? cudaSuccess : remember(cudaErrorInvalidValue);
 }
 
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
+  *attributes = {late_copies().is_locked(pointer)    ? cudaMemoryTypeHost
+                 : device_memory().contains(pointer) ? cudaMemoryTypeDevice
+                                                     : cudaMemoryTypeUnregistered};
+  return cudaSuccess;
+}
+
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
   return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (is_capturing(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
-  *event = {stream, late_copies().last()};
+  if (is_capturing(stream)) {
+    if (stream->capture->spoiled) return remember(cudaErrorStreamCaptureInvalidated);
+    *event = {stream, 0, stream->capture, stream->behind};
+  } else {
+    *event = {stream, late_copies().last(), nullptr, {}};
+  }
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (stream == nullptr)
+    return captured_here != nullptr ? spoil(cudaErrorStreamCaptureImplicit) : cudaEventSynchronize(event);
+  if (event->capture != nullptr) return wait_in_capture(stream, *event);
+  if (is_capturing(stream)) return spoil(cudaErrorStreamCaptureIsolation);
+  if (event->stream != nullptr) late_copies().make_until(event->stream, event->last);
   return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (captured_here != nullptr) return spoil(cudaErrorStreamCaptureUnsupported);
+  if (event->capture != nullptr) return remember(cudaErrorCapturedEvent);
   if (event->stream != nullptr) late_copies().make_until(event->stream, event->last);
   return cudaSuccess;
 }
@@ -434,7 +353,7 @@ std::size_t started() noexcept { return starts; }
 
 Admission admit(cudaStream_t stream, cudaError_t& error) {
   if (is_capturing(stream)) {
-    if (!stream->spoiled) return Admission::recorded;
+    if (!stream->capture->spoiled) return Admission::recorded;
     error = remember(cudaErrorStreamCaptureInvalidated);
     return Admission::refused;
   }
@@ -447,7 +366,9 @@ Admission admit(cudaStream_t stream, cudaError_t& error) {
   return Admission::refused;
 }
 
-void record(cudaStream_t stream, std::function<void()> work) { stream->work.push_back(std::move(work)); }
+void record(cudaStream_t stream, std::function<void()> work) {
+  stream->behind = {stream->capture->work.add(stream->number, std::move(work), std::move(stream->behind))};
+}
 
 DeviceAccess::DeviceAccess() { device_memory().open(); }
 DeviceAccess::~DeviceAccess() { device_memory().close(); }

@@ -103,6 +103,7 @@ struct Block {
 class Scheduler {
  public:
   void run(const Launch& launch, void (*thread)(const void*), const void* arguments);
+  std::size_t choose(std::size_t count);
   void synchronize_grid(const std::source_location& where);
   bool synchronize_block(bool predicate, const std::source_location& where);
   void synchronize_warp(WarpCall& call);
@@ -193,6 +194,12 @@ void Scheduler::run(const Launch& launch, void (*thread)(const void*), const voi
   if (order_ == Order::shuffled) std::shuffle(order.begin(), order.end(), random_);
   cooperative_ ? run_side_by_side(order) : run_one_by_one(order);
   if (fault_) std::rethrow_exception(std::exchange(fault_, nullptr));
+}
+
+std::size_t Scheduler::choose(std::size_t count) {
+  read_order();
+  if (order_ == Order::shuffled) return random_() % count;
+  return order_ == Order::forward ? 0 : count - 1;
 }
 
 void Scheduler::begin_block(Block& block, std::size_t number) {
@@ -455,6 +462,9 @@ void Scheduler::fail(const std::string& what, const std::source_location& where)
               to_string(where));
 }
 
+/// Launches of several threads, and what they choose, take turns.
+std::mutex turn;
+
 /// One for the process: threadIdx and its kin are global, as they are in CUDA.
 Scheduler& scheduler() {
   static Scheduler instance;
@@ -464,10 +474,15 @@ Scheduler& scheduler() {
 }  // namespace
 
 void run(const Launch& launch, void (*thread)(const void*), const void* arguments) {
-  static std::mutex turn;
   const std::lock_guard lock(turn);
   const DeviceAccess access;
   scheduler().run(launch, thread, arguments);
+}
+
+std::size_t choose(std::size_t count) {
+  if (count == 1) return 0;
+  const std::lock_guard lock(turn);
+  return scheduler().choose(count);
 }
 
 void synchronize_grid(const std::source_location& where) { scheduler().synchronize_grid(where); }

@@ -1,4 +1,4 @@
-// gather_features: rows of features as they are stored, converted and scaled.
+// gather_features: rows of features as they are stored, converted and scaled; and fetch_features, the same ahead.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "rtl/kernels/fetch.hpp"
 #include "rtl/kernels/gather.hpp"
 #include "support/devices.hpp"
 #include "support/kernel_case.hpp"
@@ -22,10 +23,12 @@ struct Variant {
   bool places, transform;
   std::int64_t replicas;  ///< 0: rows are used as they are
   double bound = std::numeric_limits<double>::infinity();
+  std::int64_t after = -1;  ///< those that fetch_features gets; -1: gather_features
   std::string name() const {
     return fmt::format("{}_by_{}{}{}{}{}", rtl::name_of(stored), columns, places ? "_placed" : "",
                        transform ? "_scaled" : "", std::isfinite(bound) ? "_clipped" : "",
-                       replicas > 0 ? fmt::format("_{}_replicas", replicas) : "");
+                       replicas > 0 ? fmt::format("_{}_replicas", replicas) : "") +
+           (after >= 0 ? fmt::format("_{}_ahead", after) : "");
   }
 };
 
@@ -37,7 +40,12 @@ std::vector<std::int64_t> wanted_rows(const Variant& v, const std::vector<Reals>
     const auto first = v.replicas > 0 ? static_cast<std::size_t>(in[4][4 * r + begin_of_batch]) : 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i) {
       const auto length = static_cast<std::size_t>(v.replicas > 0 ? order_length : batch);
-      const auto sample = static_cast<std::int64_t>(in[1][r * length + first + i]);
+      const std::size_t position = first + i + static_cast<std::size_t>(std::max<std::int64_t>(v.after, 0));
+      if (position >= length) {
+        wanted.push_back(-1);
+        continue;
+      }
+      const auto sample = static_cast<std::int64_t>(in[1][r * length + position]);
       const std::int64_t row = !v.places ? sample
                                : sample >= 0 && sample < samples
                                    ? static_cast<std::int64_t>(in[2][static_cast<std::size_t>(sample)])
@@ -99,6 +107,7 @@ KernelCase case_of(const Variant& v, Random& random) {
   c.run = [v](const Device& device, auto& in, auto& out) {
     const kernels::StoredFeatures features(in[0], v.places ? ConstView(in[2]) : ConstView(),
                                            v.transform ? ConstView(in[3]) : ConstView(), static_cast<float>(v.bound));
+    if (v.after >= 0) return kernels::fetch_features(device, features, in[1], out[0], in[4], v.after);
     kernels::gather_features(device, features, in[1], out[0], v.replicas > 0 ? ConstView(in[4]) : ConstView());
   };
   c.reference = [v](auto& in, auto&) { return std::vector<Expected>{expected(v, in)}; };
@@ -119,6 +128,32 @@ const bool registered = register_cases("gather_features", [](Random& random) {
   }
   return cases;
 });
+
+const bool fetches_registered = register_cases("fetch_features", [](Random& random) {
+  constexpr double unbounded = std::numeric_limits<double>::infinity();
+  std::vector<KernelCase> cases;
+  for (const DType stored : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
+    for (const std::int64_t after : {std::int64_t{0}, batch, order_length - 5}) {
+      cases.push_back(case_of({stored, 33, true, true, 1, 0.75, after}, random));
+      cases.push_back(case_of({stored, 64, false, true, 3, unbounded, after}, random));
+      cases.push_back(case_of({stored, 32, false, false, 3, unbounded, after}, random));
+    }
+    cases.push_back(case_of({stored, 1025, true, false, 2, unbounded, batch}, random));
+  }
+  return cases;
+});
+
+TEST(FetchFeatures, OutsideOfTheOrderIsRefused) {
+  for (const Device& device : devices()) {
+    const Tensor table = Tensor::zeros({4, 3}, DType::f32, device), order = Tensor::zeros({6}, DType::i64, device);
+    const Tensor counters = Tensor::zeros({4}, DType::i64, device);
+    Tensor out({2, 3}, DType::f32, device);
+    EXPECT_NO_THROW(kernels::fetch_features(device, table, order, out, counters, 6));
+    EXPECT_THROW(kernels::fetch_features(device, table, order, out, counters, 7), ValueError);
+    EXPECT_THROW(kernels::fetch_features(device, table, order, out, counters, -1), ValueError);
+    EXPECT_THROW(kernels::fetch_features(device, table, order, out, {}, 0), Error);
+  }
+}
 
 TEST(GatherFeatures, NotANumberStaysOneAndInfinityIsClipped) {
   constexpr float infinity = std::numeric_limits<float>::infinity();

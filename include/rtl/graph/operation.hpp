@@ -108,6 +108,10 @@ class Operation {
 
   /// Floating-point operations of one run, multiplications and additions counted each.
   virtual double flops([[maybe_unused]] std::span<const Value> operands) const { return 0; }
+  /// Whether a captured run may do it beside the nodes that follow, up to the first that touches what it writes, or
+  /// writes what it touches; the results are those of running in turn. Such an operation touches only leaves (the plan
+  /// throws ValueError otherwise) and takes no scratch memory.
+  virtual bool runs_beside() const noexcept { return false; }
   /// Kernels that one run launches on CUDA, at most where that depends on dtypes; 0 for an operation that only looks at
   /// memory.
   virtual int launches() const noexcept { return 1; }

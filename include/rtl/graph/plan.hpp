@@ -68,11 +68,14 @@ class Plan {
     NodeRecord node;  ///< a copy: the graph may be rewritten for another plan
     bool replicated = false;
     bool behind = false;  ///< with replicas in turn: runs once, behind the last replica's steps before it
+    bool beside = false;  ///< what it does may run beside the steps that follow ..
+    bool joins = false;   ///< .. up to here, where that of all steps before has to be done
   };
 
   void choose_steps();
   void choose_replicated(const std::vector<Value>& leaves);
   void order_turns();
+  void order_branches();
   void require_leaf(std::int32_t value) const;
   std::int32_t root_of(std::int32_t value) const;
   void assign_blocks(bool share);
@@ -131,7 +134,8 @@ class Execution {
   /// execution makes goes node by node, which lets kernels and libraries set themselves up; the next one records the
   /// graph and replays it; later ones replay. A bind that changes an address, and an arena that grows, make the next
   /// run record anew. Contents of bound memory may change freely between runs. Scratch memory of the nodes' kernels
-  /// belongs to the graph. Does nothing on the host, where a run is a loop over the nodes anyway.
+  /// belongs to the graph. Nodes that run beside others (Operation::runs_beside) are a branch of it, and done when the
+  /// run is. Does nothing on the host, where a run is a loop over the nodes anyway.
   void capture();
 
   /// One run. Allocates nothing and does not wait for the device. Throws ValueError if an input is not bound; where
@@ -151,6 +155,8 @@ class Execution {
     bool one_by_one = false;  ///< run for each replica
     bool together = false;    ///< run for all replicas in one go
     bool behind = false;      ///< with replicas in turn: run with the last one
+    bool beside = false;      ///< in a captured run: in a branch
+    bool joins = false;       ///< in a captured run: behind all branches
   };
 
   void prepare();
@@ -160,6 +166,7 @@ class Execution {
   void point(std::size_t block);
   View view_at(std::int32_t value, std::byte* address) const;
   void run_nodes();
+  void run_step(const Prepared& step);
   void run_in_turn();
   void run_once(const Prepared& step);
   void run_replica(const Prepared& step, std::int64_t replica);

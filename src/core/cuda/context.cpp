@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/branch.hpp"
 #include "core/cuda/error.hpp"
 #include "rtl/core/error.hpp"
 
@@ -58,7 +59,12 @@ class CudaContext final : public Context {
     release_all();
     cudaFree(tickets_);
     cudaStreamDestroy(stream_);
-    if (recorder_ != nullptr) cudaStreamDestroy(recorder_);
+    for (cudaStream_t stream : {recorder_, branch_}) {
+      if (stream != nullptr) cudaStreamDestroy(stream);
+    }
+    for (cudaEvent_t event : {forked_, joined_}) {
+      if (event != nullptr) cudaEventDestroy(event);
+    }
   }
 
   void copy(void* to, const void* from, std::size_t bytes, CopyKind kind) override {
@@ -78,8 +84,13 @@ class CudaContext final : public Context {
     count_wait();
   }
   void* stream() noexcept override { return current(); }
-  unsigned* tickets() const noexcept { return tickets_; }
+  unsigned* tickets() const {
+    if (in_branch()) throw CudaError("blocks count themselves in work that is recorded beside other work");
+    return tickets_;
+  }
   std::unique_ptr<Replay> capture(const std::function<void()>& work) override;
+  void beside(const std::function<void()>& work);
+  void join();
   std::string description() const override {
     cudaDeviceProp properties{};
     RTL_CUDA_CHECK(cudaGetDeviceProperties(&properties, index()));
@@ -110,7 +121,11 @@ class CudaContext final : public Context {
 
   friend class GraphReplay;
 
-  cudaStream_t current() const noexcept { return keeping_here() ? recorder_ : stream_; }
+  cudaStream_t current() const noexcept {
+    if (!keeping_here()) return stream_;
+    return in_branch() ? branch_ : recorder_;
+  }
+  void make_recorders();
   cudaGraph_t record(const std::function<void()>& work);
 
   std::size_t memory_ = 0;
@@ -118,6 +133,9 @@ class CudaContext final : public Context {
   unsigned* tickets_ = nullptr;
   std::mutex capture_turn_;
   cudaStream_t recorder_ = nullptr;  ///< what a capturing thread queues in, so that it does not record other threads
+  cudaStream_t branch_ = nullptr;    ///< and what it queues the work of branches in
+  cudaEvent_t forked_ = nullptr, joined_ = nullptr;
+  bool branched_ = false;  ///< the recording has branches that are not joined yet
 };
 
 /// An instantiated graph, and the scratch memory that its kernels write to.
@@ -146,12 +164,37 @@ class GraphReplay final : public Replay {
   std::vector<void*> scratch_;
 };
 
+void CudaContext::make_recorders() {
+  if (joined_ != nullptr) return;
+  if (recorder_ == nullptr) RTL_CUDA_CHECK(cudaStreamCreateWithFlags(&recorder_, cudaStreamNonBlocking));
+  if (branch_ == nullptr) RTL_CUDA_CHECK(cudaStreamCreateWithFlags(&branch_, cudaStreamNonBlocking));
+  if (forked_ == nullptr) RTL_CUDA_CHECK(cudaEventCreateWithFlags(&forked_, cudaEventDisableTiming));
+  RTL_CUDA_CHECK(cudaEventCreateWithFlags(&joined_, cudaEventDisableTiming));
+}
+
+void CudaContext::beside(const std::function<void()>& work) {
+  if (!keeping_here() || in_branch()) return work();
+  RTL_CUDA_CHECK(cudaEventRecord(forked_, recorder_));
+  RTL_CUDA_CHECK(cudaStreamWaitEvent(branch_, forked_, 0));
+  branched_ = true;
+  const BranchScope scope;
+  work();
+}
+
+void CudaContext::join() {
+  if (!keeping_here() || !std::exchange(branched_, false)) return;
+  RTL_CUDA_CHECK(cudaEventRecord(joined_, branch_));
+  RTL_CUDA_CHECK(cudaStreamWaitEvent(recorder_, joined_, 0));
+}
+
 /// The recording of `work`; the stream captures no more when this returns or throws.
 cudaGraph_t CudaContext::record(const std::function<void()>& work) {
   RTL_CUDA_CHECK(cudaStreamBeginCapture(recorder_, cudaStreamCaptureModeThreadLocal));
   cudaGraph_t graph = nullptr;
+  branched_ = false;
   try {
     work();
+    join();
   } catch (...) {
     cudaStreamEndCapture(recorder_, &graph);
     if (graph != nullptr) cudaGraphDestroy(graph);
@@ -166,7 +209,7 @@ std::unique_ptr<Replay> CudaContext::capture(const std::function<void()>& work) 
   if (keeping_here()) throw CudaError("capture: this thread is capturing already");
   const std::lock_guard turn(capture_turn_);
   RTL_CUDA_CHECK(cudaSetDevice(index()));
-  if (recorder_ == nullptr) RTL_CUDA_CHECK(cudaStreamCreateWithFlags(&recorder_, cudaStreamNonBlocking));
+  make_recorders();
   auto replay = std::make_unique<GraphReplay>(*this);
   begin_keeping();
   cudaGraph_t graph = nullptr;
@@ -200,6 +243,11 @@ void throw_cuda_error(cudaError_t error, const char* call, const char* file, int
   cudaGetLastError();
   throw CudaError(text);
 }
+
+void record_beside(Context& context, const std::function<void()>& work) {
+  static_cast<CudaContext&>(context).beside(work);
+}
+void record_join(Context& context) { static_cast<CudaContext&>(context).join(); }
 
 unsigned* tickets(Context& context) { return static_cast<CudaContext&>(context).tickets(); }
 

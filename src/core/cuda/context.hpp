@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "rtl/core/device.hpp"
@@ -15,8 +16,13 @@ int cuda_device_count() noexcept;
 std::shared_ptr<Context> make_cuda_context(int index);
 
 /// Numbers in memory of a CUDA context's device by which the blocks of a kernel count themselves: 0 when a kernel
-/// begins, and left so. Kernels of one context run one after another, so that they may share them.
+/// begins, and left so. Kernels of one context run one after another, so that they may share them; those of a branch
+/// (core/branch.hpp) do not, and get none: that throws CudaError.
 constexpr std::int64_t ticket_count = 4096;
 unsigned* tickets(Context& context);
+
+/// What beside() and join() do for a CUDA context.
+void record_beside(Context& context, const std::function<void()>& work);
+void record_join(Context& context);
 
 }  // namespace rtl::detail

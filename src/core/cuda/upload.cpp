@@ -83,4 +83,11 @@ std::shared_ptr<std::byte> allocate_page_locked(Context& context, std::size_t by
   return {static_cast<std::byte*>(memory), [](std::byte* own) { cudaFreeHost(own); }};
 }
 
+bool is_host_memory(Context& context, const void* memory) {
+  RTL_CUDA_CHECK(cudaSetDevice(context.index()));
+  cudaPointerAttributes attributes{};
+  RTL_CUDA_CHECK(cudaPointerGetAttributes(&attributes, memory));
+  return attributes.type == cudaMemoryTypeHost;
+}
+
 }  // namespace rtl::detail

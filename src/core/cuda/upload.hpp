@@ -46,5 +46,6 @@ class Uploader {
 };
 
 std::shared_ptr<std::byte> allocate_page_locked(Context& context, std::size_t bytes);
+bool is_host_memory(Context& context, const void* memory);
 
 }  // namespace rtl::detail

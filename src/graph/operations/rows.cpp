@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "graph/operations/support.hpp"
+#include "rtl/graph/fetch.hpp"
+#include "rtl/kernels/fetch.hpp"
 #include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/sparse.hpp"
 
@@ -139,7 +141,7 @@ class GatherSparse final : public Gather {
 };
 
 /// Operands: table, order, counters, places or nothing, transform or nothing.
-class GatherFeatures final : public Gather {
+class GatherFeatures : public Gather {
  public:
   GatherFeatures(std::int64_t count, float bound, DType dtype) : Gather(count), bound_(bound), dtype_(dtype) {}
   std::string_view name() const noexcept override { return "gather_batch_features"; }
@@ -168,9 +170,65 @@ class GatherFeatures final : public Gather {
                              call.in(2));
   }
 
+ protected:
+  float bound() const { return bound_; }
+
  private:
   float bound_;
   DType dtype_;
+};
+
+/// Operands: those of GatherFeatures, then the variable that the rows are put into.
+class FetchFeatures final : public GatherFeatures {
+ public:
+  FetchFeatures(std::int64_t count, float bound, DType dtype, std::int64_t after)
+      : GatherFeatures(count, bound, dtype), after_(after) {}
+  std::string_view name() const noexcept override { return "fetch_batch_features"; }
+  std::string attributes() const override {
+    return GatherFeatures::attributes() + fmt::format(" + {}, beside", after_);
+  }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    const Type& rows = operands[buffer].type();
+    const std::vector<Type> types = GatherFeatures::infer(operands);
+    check_shape(rows == types[0], name(), "a buffer {} for rows {}", rows.to_string(), types[0].to_string());
+    const std::int64_t positions = operands[1].extent(0);
+    check_shape(after_ >= 0 && after_ <= positions, name(), "{} positions on in an order of {}", after_, positions);
+    return types;
+  }
+  void run(const Call& call) const override {
+    kernels::fetch_features(call.device(), {call.in(0), call.in(3), call.in(4), bound()}, call.in(1), call.out(0),
+                            call.in(2), after_);
+  }
+  std::optional<Aliasing> aliasing(std::size_t) const override { return Aliasing{.operand = buffer, .writes = true}; }
+  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>& replicated) const override {
+    return GatherFeatures::runs_replicas(operands.first(buffer), replicated);
+  }
+  bool runs_beside() const noexcept override { return true; }
+
+ private:
+  static constexpr int buffer = 5;
+  std::int64_t after_;
+};
+
+/// The first rows of a buffer, copied, so that it may be filled anew.
+class FetchedRows final : public Operation {
+ public:
+  explicit FetchedRows(std::int64_t count) : count_(count) {}
+  std::string_view name() const noexcept override { return "fetched_rows"; }
+  std::vector<Type> infer(std::span<const Value> operands) const override {
+    const Value& buffer = operands[0];
+    check_shape(buffer.rank() >= 1 && count_ <= buffer.extent(0), name(), "{} rows of a buffer {}", count_,
+                buffer.shape().to_string());
+    return {{buffer.shape().with(0, count_), buffer.dtype()}};
+  }
+  void run(const Call& call) const override { copy_bytes(call.in(0).slice(0, 0, count_), call.out(0)); }
+  void run_replicas(const Call& call) const override { copy_bytes(call.in(0), call.out(0)); }
+  bool runs_replicas(std::span<const Value> operands, const std::vector<bool>&) const override {
+    return count_ == operands[0].extent(0);
+  }
+
+ private:
+  std::int64_t count_;
 };
 
 class GatherAugmentedImages final : public GatherImages {
@@ -256,6 +314,21 @@ Value gather_batch_features(const FeatureTable& table, const Value& order, const
                             DType dtype) {
   return record<GatherFeatures>({table.table, order, counters, table.places, table.transform},
                                 checked_count("gather_batch_features", count), table.bound, dtype);
+}
+
+void fetch_batch_features(const Value& buffer, const FeatureTable& table, const Value& order, const Value& counters,
+                          std::int64_t after) {
+  check_shape(buffer.rank() == 2, "fetch_batch_features", "the buffer is {}; [most, p] is needed",
+              buffer.shape().to_string());
+  record<FetchFeatures>({table.table, order, counters, table.places, table.transform, buffer}, buffer.extent(0),
+                        table.bound, buffer.dtype(), after);
+}
+
+Value fetched_batch_features(const Value& buffer, const FeatureTable& table, const Value& order, const Value& counters,
+                             std::int64_t count) {
+  const Value batch = record<FetchedRows>({buffer}, checked_count("fetched_batch_features", count));
+  fetch_batch_features(buffer, table, order, counters, count);
+  return batch;
 }
 
 Value gather_sparse_batch(const SparseTable& table, const Value& order, const Value& counters, std::int64_t count,

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 
+#include "kernels/backend/fetch.hpp"
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -45,6 +46,15 @@ void gather(const ConstView& table, const Numbers& number, const RowTransform* t
   });
 }
 
+template <typename Numbers>
+void gather_stored(const StoredFeatures& features, const Numbers& number, View out) {
+  if (!features.transform.given()) return gather(features.table, number, nullptr, out);
+  const auto* shift = features.transform.data_as<float>();
+  const std::int64_t columns = features.columns();
+  const RowTransform transform{shift, shift + columns, shift + 2 * columns, features.bound};
+  gather(features.table, number, &transform, out);
+}
+
 /// Pairs of dtypes that only integers of tables have, element by element.
 template <typename Numbers>
 void convert_rows(const ConstView& table, const Numbers& number, View out) {
@@ -78,12 +88,12 @@ void gather_rows(const Device&, ConstView table, ConstView rows, View out, Const
 }
 
 void gather_features(const Device&, const StoredFeatures& features, ConstView rows, View out, ConstView counters) {
-  const PlacedRows placed = placed_rows(features, rows, counters, out.extent(-2));
-  if (!features.transform.given()) return gather(features.table, placed, nullptr, out);
-  const auto* shift = features.transform.data_as<float>();
-  const std::int64_t columns = features.columns();
-  const RowTransform transform{shift, shift + columns, shift + 2 * columns, features.bound};
-  gather(features.table, placed, &transform, out);
+  gather_stored(features, placed_rows(features, rows, counters, out.extent(-2)), out);
+}
+
+void fetch_features(const Device&, const StoredFeatures& features, ConstView rows, View out, ConstView counters,
+                    std::int64_t after) {
+  gather_stored(features, placed_rows_ahead(features, rows, counters, out.extent(-2), after), out);
 }
 
 void scatter_add_rows(const Device&, ConstView values, ConstView rows, View table) {

@@ -1,8 +1,11 @@
 #include "kernels/backend/gather.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <type_traits>
 
 #include "kernels/augmented_image.hpp"
+#include "kernels/backend/fetch.hpp"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/sort_keys.hpp"
 #include "kernels/functors.hpp"
@@ -15,6 +18,17 @@ std::int64_t row_length(const ConstView& table) {
   std::int64_t length = 1;
   for (int axis = 1; axis < table.rank(); ++axis) length *= table.extent(axis);
   return length;
+}
+
+/// Of a grid that reads a table for the batch that is next. Rows that are fetched ahead come over a bus, beside other
+/// kernels, which need the multiprocessors: 128 blocks ask for 128 kB (of u8, four a thread) to 512 kB (of f32) at a
+/// time, as much as 64 GB/s bring in the 2 us that a byte takes, and hold an eighth of the threads of 132
+/// multiprocessors.
+template <typename Numbers>
+unsigned grid_for(std::int64_t count) {
+  constexpr unsigned most_beside = 128;
+  const unsigned blocks = blocks_for(count);
+  return std::is_same_v<Numbers, PlacedRowsAhead> ? std::min(blocks, most_beside) : blocks;
 }
 
 /// out[i] = table[rows[i]], or zeros for a number that is no row; `length` counts the packs of a row.
@@ -37,8 +51,8 @@ template <int width, typename Out, typename T, typename Numbers>
 void launch_gather(const Device& device, std::int64_t rows, std::int64_t length, std::int64_t table_rows,
                    const T* table, const Numbers& number, Out* out) {
   const std::int64_t packs = length / width, count = rows * packs;
-  launch(gather<width, Out, T, Numbers>, blocks_for(count), block_size, 0, activate(device), count, packs, table_rows,
-         table, number, out);
+  launch(gather<width, Out, T, Numbers>, grid_for<Numbers>(count), block_size, 0, activate(device), count, packs,
+         table_rows, table, number, out);
 }
 
 template <typename Out, typename T, typename Numbers>
@@ -68,9 +82,9 @@ void gather_bytes(const Device& device, const ConstView& table, const Numbers& n
 }
 
 /// What becomes of stored features where they are read; a thread has a pack of a row.
-template <int width, typename Out, typename T>
+template <int width, typename Out, typename T, typename Numbers>
 __global__ void gather_transformed(std::int64_t count, std::int64_t packs, std::int64_t table_rows, const T* table,
-                                   const PlacedRows number, const float* transform, float bound, Out* out) {
+                                   const Numbers number, const float* transform, float bound, Out* out) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const std::int64_t row = i / packs, column = i - row * packs, chosen = number(row);
     Pack<Out, width> result{};
@@ -88,6 +102,29 @@ __global__ void gather_transformed(std::int64_t count, std::int64_t packs, std::
     }
     store_pack<width>(out, i, result);
   }
+}
+
+template <typename Numbers>
+void gather_stored(const Device& device, const StoredFeatures& features, const Numbers& placed, const View& out) {
+  const ConstView &table = features.table, &transform = features.transform;
+  const std::int64_t length = table.extent(1), count = out.count() / length;
+  if (!transform.given() && table.dtype() == out.dtype()) return gather_bytes(device, table, placed, out);
+  functors::visit_activations(out.dtype(), [&](auto element) {
+    functors::visit_features(table.dtype(), [&](auto stored) {
+      using Out = decltype(element);
+      using T = decltype(stored);
+      const T* from = table.data_as<T>();
+      Out* to = out.data_as<Out>();
+      if (!transform.given()) return launch_conversion(device, count, length, table.extent(0), from, placed, to);
+      const auto* changes = transform.data_as<float>();
+      const bool packed =
+          length % 4 == 0 && packs_aligned<4>(from) && packs_aligned<4>(to) && packs_aligned<4>(changes);
+      const std::int64_t packs = packed ? length / 4 : length;
+      launch(packed ? gather_transformed<4, Out, T, Numbers> : gather_transformed<1, Out, T, Numbers>,
+             grid_for<Numbers>(count * packs), block_size, 0, activate(device), count * packs, packs, table.extent(0),
+             from, placed, changes, features.bound, to);
+    });
+  });
 }
 
 template <typename T, typename Numbers>
@@ -174,26 +211,12 @@ void gather_rows(const Device& device, ConstView table, ConstView rows, View out
 
 void gather_features(const Device& device, const StoredFeatures& features, ConstView rows, View out,
                      ConstView counters) {
-  const ConstView &table = features.table, &transform = features.transform;
-  const std::int64_t length = table.extent(1), count = out.count() / length;
-  const PlacedRows placed = placed_rows(features, rows, counters, out.extent(-2));
-  if (!transform.given() && table.dtype() == out.dtype()) return gather_bytes(device, table, placed, out);
-  functors::visit_activations(out.dtype(), [&](auto element) {
-    functors::visit_features(table.dtype(), [&](auto stored) {
-      using Out = decltype(element);
-      using T = decltype(stored);
-      const T* from = table.data_as<T>();
-      Out* to = out.data_as<Out>();
-      if (!transform.given()) return launch_conversion(device, count, length, table.extent(0), from, placed, to);
-      const auto* changes = transform.data_as<float>();
-      const bool packed =
-          length % 4 == 0 && packs_aligned<4>(from) && packs_aligned<4>(to) && packs_aligned<4>(changes);
-      const std::int64_t packs = packed ? length / 4 : length;
-      launch(packed ? gather_transformed<4, Out, T> : gather_transformed<1, Out, T>, blocks_for(count * packs),
-             block_size, 0, activate(device), count * packs, packs, table.extent(0), from, placed, changes,
-             features.bound, to);
-    });
-  });
+  gather_stored(device, features, placed_rows(features, rows, counters, out.extent(-2)), out);
+}
+
+void fetch_features(const Device& device, const StoredFeatures& features, ConstView rows, View out, ConstView counters,
+                    std::int64_t after) {
+  gather_stored(device, features, placed_rows_ahead(features, rows, counters, out.extent(-2), after), out);
 }
 
 void gather_images(const Device& device, ConstView table, ConstView rows, ConstView scale, ConstView shift, View out,

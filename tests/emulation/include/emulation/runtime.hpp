@@ -2,10 +2,13 @@
 // floating format), so that reads of uninitialised values show, and locked while no kernel runs and no copy is made, so
 // that a host that touches it crashes as it would with a GPU. Streams do their work at once, or record it while they
 // are captured; then the calls that CUDA forbids a capturing thread (a thread is in cudaStreamCaptureModeThreadLocal
-// unless it exchanges that) give CUDA's errors and spoil the capture. Copies from page-locked memory are made as late
-// as CUDA may make them: when the stream's next work is queued, or somebody waits for the stream or for an event behind
-// the copy; so a host that overwrites that memory too early shows. There is one device; RTL_EMULATED_MEMORY limits its
-// bytes. Host functions do not exist here, so code that uses them does not compile.
+// unless it exchanges that) give CUDA's errors and spoil the capture. A stream that waits for an event of a captured
+// one is captured with it, and a replay does the work of both in an order that the waits allow, by RTL_EMULATION_ORDER
+// that of other streams as late or as early as they allow (recording.hpp); so a wait that is missing shows. Copies from
+// page-locked memory are made as late as CUDA may make them: when the stream's next work is queued, or somebody waits
+// for the stream or for an event behind the copy; so a host that overwrites that memory too early shows. There is one
+// device; RTL_EMULATED_MEMORY limits its bytes. Host functions do not exist here, so code that uses them does not
+// compile.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +24,12 @@ enum cudaError_t {
   cudaErrorIllegalState = 401,
   cudaErrorStreamCaptureUnsupported = 900,
   cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureMerge = 902,
+  cudaErrorStreamCaptureUnmatched = 903,
+  cudaErrorStreamCaptureUnjoined = 904,
   cudaErrorStreamCaptureIsolation = 905,
   cudaErrorStreamCaptureImplicit = 906,
+  cudaErrorCapturedEvent = 907,
   cudaErrorStreamCaptureWrongThread = 908,
 };
 enum cudaMemcpyKind {
@@ -36,6 +43,10 @@ struct cudaDeviceProp {
   std::size_t totalGlobalMem;
   int major;
   int minor;
+};
+enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeHost = 1, cudaMemoryTypeDevice = 2 };
+struct cudaPointerAttributes {
+  cudaMemoryType type;
 };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
 using cudaStream_t = struct CUstream_st*;
@@ -74,8 +85,10 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes);
 cudaError_t cudaFree(void* pointer);
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost(void* pointer);
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind);

@@ -44,6 +44,10 @@ void run(const Launch& launch, const Body& body) {
       launch, [](const void* arguments) { (*static_cast<const Body*>(arguments))(); }, &body);
 }
 
+/// Which of `count` pieces of work that could all be next comes next: the first, the last or any, by
+/// RTL_EMULATION_ORDER.
+std::size_t choose(std::size_t count);
+
 /// The barrier of all threads of a cooperative launch.
 void synchronize_grid(const std::source_location& where);
 
