@@ -13,6 +13,10 @@ if(RTL_CLI_SOURCES)
     PRIVATE OpenMP::OpenMP_CXX)
   # The arithmetic is in the library; the parser of the command line takes long to optimise.
   target_compile_options(rtl_cli PRIVATE $<$<CONFIG:Release>:-Os>)
+  if(RTL_PRECOMPILE_HEADERS)
+    target_precompile_headers(rtl_cli PRIVATE <algorithm> <functional> <map> <string> <vector> <fmt/format.h> <CLI/CLI.hpp>
+      <nlohmann/json.hpp> <rtl/rtl.hpp>)
+  endif()
 
   add_executable(rtl_program ${PROJECT_SOURCE_DIR}/src/cli/main.cpp ${PROJECT_SOURCE_DIR}/src/cli/startup.cpp)
   set_target_properties(rtl_program PROPERTIES OUTPUT_NAME rtl RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
