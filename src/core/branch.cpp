@@ -15,7 +15,7 @@ bool in_branch() noexcept { return branching; }
 BranchScope::BranchScope() noexcept { branching = true; }
 BranchScope::~BranchScope() { branching = false; }
 
-void beside(const Device& device, const std::function<void()>& work) {
+void beside([[maybe_unused]] const Device& device, const std::function<void()>& work) {
 #if RTL_WITH_CUDA
   if (device.is_cuda()) return record_beside(device.context(), work);
 #endif

@@ -31,7 +31,9 @@ struct FeatureKey {
 
 /// Features [rows, columns] on the host, in memory of their own or in a mapped file, and from the first time that a
 /// CUDA device needs them, there too, or, where it has no room for them, in page-locked memory of the host, which its
-/// gathers read over the bus. Read only, so several threads may use one.
+/// gathers read over the bus; training steps fetch the rows of each batch while the step before works, so that a step
+/// waits for the bus only where the rows take it longer than the step (docs/graph.md), with the same results. Read
+/// only, so several threads may use one.
 ///
 /// What is stored may be rounded: f32 is exact; bf16 has a relative error of at most 2^-8 an element, f16 of 2^-11
 /// from 6e-5 to 65504 in magnitude, beyond which nothing is stored. u8 holds the number of one of 256 values from the
@@ -62,7 +64,8 @@ class FeatureTable {
   /// Throws ValueError for a row outside.
   Tensor gather(const std::vector<std::int64_t>* rows, const Device& device) const;
   /// What is stored, where a device reads it: a gather's or a training's table, of which batches are made without f32
-  /// copies of the whole. Valid while the table lives. Throws OutOfMemory where neither device nor host has room.
+  /// copies of the whole: the device's copy, or page-locked memory of the host. Valid while the table lives. Throws
+  /// OutOfMemory where neither device nor host has room.
   ConstView view_on(const Device& device) const;
   /// f32 [3, p] on `device`: what makes (value - shift) * factor of what is stored (kernels::StoredFeatures); shift and
   /// factor f32 [p], or both undefined. Not defined where there is nothing to be done.
