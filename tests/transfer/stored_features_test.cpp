@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "core/upload.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/transfer/feature_cache.hpp"
 #include "rtl/transfer/predictors.hpp"
@@ -175,6 +176,8 @@ TEST_F(StoredFeatures, NeedNoRoomOnTheDevice) {
     };
     const Device large = Device::cuda(0).separate();
     EXPECT_TRUE(testing::same_bytes(weights(small, data), weights(large, data.to(large)))) << name_of(storage);
+    EXPECT_TRUE(rtl::detail::lies_on_host(small, table.view_on(small).data()));
+    EXPECT_FALSE(rtl::detail::lies_on_host(large, table.view_on(large).data()));
   }
 }
 
