@@ -19,6 +19,7 @@ struct Settings {
   std::vector<std::string> families;
   std::string state;
   int seeds = 20;
+  int draws = 400;
 };
 
 /// What is summed up over settings: mean difference to scratch, how many are significantly below it, and how far.
@@ -168,6 +169,12 @@ class LinearTransferRun final : public Run {
                      "policies alone, those behind it of few-rows",
              .choices = all_family_names()},
             seeds_option(settings_.seeds, "paired seeds of the part policies; at most 3 with --quick"),
+            {.name = "--draws",
+             .value = &settings_.draws,
+             .help = "of a target's rows in the part few-rows; at most 40 with --quick",
+             .least = 2,
+             .most = 10000,
+             .show_default = true},
             state_option(settings_.state, "settings of the part policies")};
   }
 
@@ -184,7 +191,7 @@ class LinearTransferRun final : public Run {
     }
     if (!for_few_rows.empty()) {
       parts.push_back({"few-rows", options.full() ? 5.0 : 1.0, [&](Reproduction& all, const RunOptions& inner) {
-                         few_rows(all, inner, settings_.data, for_few_rows);
+                         few_rows(all, inner, {settings_.data, for_few_rows, draws_in(options)});
                        }});
     }
     run_parts(parts, options, result);
@@ -192,6 +199,10 @@ class LinearTransferRun final : public Run {
   }
 
  private:
+  int draws_in(const RunOptions& options) const {
+    return options.full() ? settings_.draws : std::min(settings_.draws, 40);
+  }
+
   /// Those of the families that are asked for.
   std::vector<std::string> chosen(const std::vector<std::string>& families) const {
     std::vector<std::string> names;
