@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "rtl/transfer/strategy.hpp"
 #include "studies/study.hpp"
@@ -28,6 +29,19 @@ std::vector<std::string> library_labels() {
   return labels;
 }
 
+std::vector<std::string> all_labels() {
+  std::vector<std::string> labels = main_labels();
+  add_new(labels, library_labels());
+  return labels;
+}
+
+/// What names more than one strategy.
+const std::map<std::string, std::vector<std::string> (*)()>& lists() {
+  static const std::map<std::string, std::vector<std::string> (*)()> all{{"main", [] { return main_labels(); }},
+                                                                         {"all", all_labels}};
+  return all;
+}
+
 }  // namespace
 
 const std::vector<std::string>& main_labels() {
@@ -48,10 +62,9 @@ Selection Selection::of(const std::vector<std::string>& asked) {
   if (asked.empty()) throw OptionError("transfer-table: --strategies names none");
   Selection selection{rival_labels(), rival_labels()};
   for (const std::string& one : asked) {
-    if (one == "main" || one == "all") {
-      add_new(selection.labels, main_labels());
+    if (const auto list = lists().find(one); list != lists().end()) {
       add_new(selection.detailed, main_labels());
-      if (one == "all") add_new(selection.labels, library_labels());
+      add_new(selection.labels, list->second());
       continue;
     }
     try {
