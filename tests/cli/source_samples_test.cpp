@@ -179,8 +179,8 @@ TEST(SourceInputs, GoWithTheSourcesOwnSamples) {
                own, "--source-inputs", example.seen, "--strategy", "all", "--model", "mlp:4", "--seeds", "1",
                "--epochs", "2", "--json", "r.json"});
   std::set<std::string> names;
-  for (const json& strategy : example.place.json("r.json").at("strategies"))
-    names.insert(strategy.at("name").get<std::string>());
+  const json strategies = example.place.json("r.json").at("strategies");
+  for (const json& strategy : strategies) names.insert(strategy.at("name").get<std::string>());
   EXPECT_TRUE(names.contains("l2sp-ridge") && names.contains("dann-gate"));
   EXPECT_FALSE(names.contains("importance-weighting") || names.contains("mmd"));
 }
