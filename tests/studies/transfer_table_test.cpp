@@ -165,18 +165,25 @@ TEST(TransferTable, ComparesAStrategyWithScratchWhereItIsAllowed) {
   Json json;
   const studies::TextTable overview = table::overview_table(outcomes, {"scratch", "mmd", "cat"}, json);
   // Gains -0.1 and +0.2, of half-widths 0.0754; the best there is probe's 0.8; 3 s against (0.25 + 0.5) / 2.
+  ASSERT_EQ(overview.header.size(), 9U) << "one kind of setting, and what all cost";
   EXPECT_EQ(row_of(overview, "mmd"),
-            (std::vector<std::string>{"mmd", "2", "+5.00", "1 (50 %)", "-10.0", "1 (50 %)", "+25.00", "2 (100 %)",
-                                      "3.000", "8.0", "1", outcomes[1].setting.name()}));
+            (std::vector<std::string>{"mmd", "2", "+5.0", "1", "-10.0", "+25.0", "3.000", "8.0", "1"}));
   EXPECT_TRUE(row_of(overview, "cat").empty()) << "it is nowhere";
   EXPECT_NEAR(json.at("mmd").at("mean_gain").get<double>(), 0.05, 1e-12);
   EXPECT_NEAR(json.at("mmd").at("scratch_processor_seconds").get<double>(), 0.375, 1e-12);
   EXPECT_EQ(json.at("scratch").at("settings"), 3);
+  outcomes[1].setting.regression = true;
+  const studies::TextTable apart = table::overview_table(outcomes, {"mmd"}, json);
+  EXPECT_EQ(row_of(apart, "mmd"), (std::vector<std::string>{"mmd", "1", "+20.0", "0", "+20.0", "+10.0", "1", "-10.0",
+                                                            "1", "-10.0", "+40.0", "3.000", "8.0", "1"}));
+  EXPECT_EQ(json.at("mmd").at("kinds").at("real targets").at("settings"), 1);
+  outcomes[1].setting.regression = false;
 
   const studies::TextTable kinds = table::kinds_table(outcomes, {"scratch", "mmd"});
   ASSERT_EQ(kinds.rows.size(), 4U);
-  EXPECT_EQ(kinds.rows[1], (std::vector<std::string>{"visible", "classes, natural sources", "mmd", "1", "-10.00",
-                                                     "1 (100 %)", "-10.0", "0 (0 %)", "+40.00", "1 (100 %)", "16.0"}));
+  EXPECT_EQ(kinds.rows[1],
+            (std::vector<std::string>{"visible", "classes, natural sources", "mmd", "1", "-10.00", "1 (100 %)", "-10.0",
+                                      "0 (0 %)", "+40.00", "1 (100 %)", "16.0", outcomes[1].setting.name()}));
   EXPECT_EQ(kinds.rows[3][4], "+20.00");
 
   const studies::TextTable each = table::differences_table(outcomes, {"mmd", "probe"});

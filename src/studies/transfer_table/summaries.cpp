@@ -59,30 +59,50 @@ Json to_json(const Tally& tally) {
 }
 
 TextTable overview_table(const std::vector<Outcome>& outcomes, const std::vector<std::string>& labels, Json& json) {
-  TextTable table{.title = "Every strategy over the settings that allow it; gains and regret in points",
-                  .header = {"strategy", "settings", "mean gain", "worse than scratch", "worst mean",
-                             "better than scratch", "regret to the best", "worse than the best", "processor s a fit",
-                             "times scratch", "diverged runs", "worst setting"},
-                  .left = {11}};
+  TextTable table{.title = "Every strategy in the settings that allow it; gains and regret in points",
+                  .header = {"strategy"}};
+  std::vector<std::pair<std::string, Outcomes>> apart;
+  for (const Kind& kind : kinds()) {
+    if (kind.whole) continue;
+    apart.emplace_back(kind.name, chosen(outcomes, kind.has));
+    if (apart.back().second.empty()) {
+      apart.pop_back();
+      continue;
+    }
+    table.header.push_back(fmt::format("{}: settings", kind.name));
+    for (const char* name : {"mean gain", "worse than scratch", "worst mean", "regret"})
+      table.header.emplace_back(name);
+  }
+  for (const char* name : {"processor s a fit", "times scratch", "diverged runs"}) table.header.emplace_back(name);
   const Outcomes all = chosen(outcomes, [](const Setting&) { return true; });
   for (const std::string& label : labels) {
-    const Tally tally = Tally::of(all, label);
-    if (tally.settings == 0) continue;
-    table.rows.push_back({label, std::to_string(tally.settings), points(tally.gain, 2),
-                          share(tally.worse, tally.settings), points(tally.worst, 1),
-                          share(tally.better, tally.settings), points(tally.regret, 2),
-                          share(tally.worse_than_best, tally.settings), fmt::format("{:.3f}", tally.processor_seconds),
-                          times_scratch(tally), std::to_string(tally.diverged), tally.worst_setting});
-    json[label] = to_json(tally);
+    const Tally whole = Tally::of(all, label);
+    if (whole.settings == 0) continue;
+    json[label] = to_json(whole);
+    std::vector<std::string> row{label};
+    for (const auto& [name, own] : apart) {
+      const Tally tally = Tally::of(own, label);
+      row.push_back(std::to_string(tally.settings));
+      if (tally.settings > 0) json[label]["kinds"][name] = to_json(tally);
+      for (const std::string& cell :
+           {points(tally.gain, 1), std::to_string(tally.worse), points(tally.worst, 1), points(tally.regret, 1)}) {
+        row.push_back(tally.settings > 0 ? cell : "");
+      }
+    }
+    row.push_back(fmt::format("{:.3f}", whole.processor_seconds));
+    row.push_back(times_scratch(whole));
+    row.push_back(std::to_string(whole.diverged));
+    table.rows.push_back(std::move(row));
   }
   return table;
 }
 
 TextTable kinds_table(const std::vector<Outcome>& outcomes, const std::vector<std::string>& labels) {
-  TextTable table{.title = "Every strategy by part and kind of setting; gains and regret in points",
-                  .header = {"part", "settings", "strategy", "count", "mean gain", "worse than scratch", "worst mean",
-                             "better than scratch", "regret to the best", "worse than the best", "times scratch"},
-                  .left = {1, 2}};
+  TextTable table{
+      .title = "Every strategy by part and kind of setting; gains and regret in points",
+      .header = {"part", "settings", "strategy", "count", "mean gain", "worse than scratch", "worst mean",
+                 "better than scratch", "regret to the best", "worse than the best", "times scratch", "worst setting"},
+      .left = {1, 2, 11}};
   for (const bool kept : {false, true}) {
     for (const Kind& kind : kinds()) {
       if (kind.whole) continue;
@@ -94,7 +114,7 @@ TextTable kinds_table(const std::vector<Outcome>& outcomes, const std::vector<st
         table.rows.push_back({kept ? "kept" : "visible", kind.name, label, std::to_string(tally.settings),
                               points(tally.gain, 2), share(tally.worse, tally.settings), points(tally.worst, 1),
                               share(tally.better, tally.settings), points(tally.regret, 2),
-                              share(tally.worse_than_best, tally.settings), times_scratch(tally)});
+                              share(tally.worse_than_best, tally.settings), times_scratch(tally), tally.worst_setting});
       }
     }
   }

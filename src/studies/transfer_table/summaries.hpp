@@ -35,7 +35,8 @@ std::string share(std::size_t count, std::size_t of);
 
 Json to_json(const Tally& tally);
 
-/// A row each strategy over all settings that allow it, and the same as JSON.
+/// A row each strategy over the settings that allow it, their kinds apart and both parts together, and the same as
+/// JSON: {label: tally, with "kinds": {kind: tally}}.
 TextTable overview_table(const std::vector<Outcome>& outcomes, const std::vector<std::string>& labels, Json& json);
 /// A row each part, kind of setting and strategy.
 TextTable kinds_table(const std::vector<Outcome>& outcomes, const std::vector<std::string>& labels);
