@@ -21,6 +21,7 @@ namespace {
 std::string describe_needs(const transfer::StrategyInfo& info) {
   std::string text = transfer::describe_sources(info);
   if (info.uses_source_data) text += info.same_source_task ? ", with samples of the target's kind" : ", with samples";
+  if (info.same_source_inputs) text += info.same_source_task ? " and shape" : " of the target's shape";
   if (info.uses_source_data && !info.source_weights) text += " without weights";
   if (info.same_classes) text += ", same classes";
   if (!info.regression) text += "; no regression";
@@ -42,6 +43,7 @@ Json to_json(const transfer::StrategyInfo& info) {
           {"sources", transfer::describe_sources(info)},
           {"source_data", info.uses_source_data},
           {"same_source_task", info.same_source_task},
+          {"same_source_inputs", info.same_source_inputs},
           {"same_classes", info.same_classes},
           {"regression", info.regression},
           {"sample_weights", info.sample_weights},

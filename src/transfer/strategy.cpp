@@ -77,6 +77,12 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
                        options.source_data->name, describe_targets(*options.source_data), train.name,
                        describe_targets(train));
   }
+  if (info.same_source_inputs && strategy.needs_source_data(options.values) &&
+      options.source_data->sample_shape() != train.sample_shape()) {
+    return fmt::format("{} gives the source's samples to a network of the target's: those of {} are {}, those of {} {}",
+                       info.name, options.source_data->name, options.source_data->sample_shape().to_string(),
+                       train.name, train.sample_shape().to_string());
+  }
   if (train.is_regression() && !info.regression) {
     return fmt::format("{} needs classes: {} has real targets", info.name, train.name);
   }

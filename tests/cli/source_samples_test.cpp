@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <set>
 
 #include "cli/program.hpp"
 #include "rtl/io/npy.hpp"
@@ -173,6 +174,15 @@ TEST(SourceInputs, GoWithTheSourcesOwnSamples) {
     return facts_of(example.place.json("r.json").at("strategies"));
   };
   EXPECT_EQ(facts("m.safetensors", {"--source-inputs", example.seen}), facts("features:F.npy?source=G.npy", {}));
+  // They have three columns and the target two, so `all` leaves out what would give them to a network of the target's.
+  example.run({"transfer", "--source", "m.safetensors", "--target", "npy:X.npy,seen.csv?label=kind", "--source-data",
+               own, "--source-inputs", example.seen, "--strategy", "all", "--model", "mlp:4", "--seeds", "1",
+               "--epochs", "2", "--json", "r.json"});
+  std::set<std::string> names;
+  const json strategies = example.place.json("r.json").at("strategies");
+  for (const json& strategy : strategies) names.insert(strategy.at("name").get<std::string>());
+  EXPECT_TRUE(names.contains("l2sp-ridge") && names.contains("dann-gate"));
+  EXPECT_FALSE(names.contains("importance-weighting") || names.contains("mmd"));
 }
 
 TEST(SourceInputs, ThatAreMissingOrOfNoUseAreTold) {

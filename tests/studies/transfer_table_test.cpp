@@ -8,7 +8,10 @@
 #include <set>
 
 #include "io/json.hpp"
+#include "rtl/transfer/strategy.hpp"
 #include "studies/run_study.hpp"
+#include "studies/transfer_table/selection.hpp"
+#include "studies/transfer_table/summaries.hpp"
 #include "studies/transfer_table/transferability.hpp"
 #include "studies/wines.hpp"
 #include "support/temporary_folder.hpp"
@@ -113,6 +116,88 @@ TEST(TransferTable, SumsUpByPlainArithmetic) {
   EXPECT_EQ(table::Tally::of(all, "fine-tune").settings, 0U);
 }
 
+TEST(TransferTable, ChoosesStrategiesByNameOrFromTheLibrary) {
+  using Labels = std::vector<std::string>;
+  const auto chosen = [](const Labels& asked) { return table::Selection::of(asked); };
+  EXPECT_EQ(chosen({"main"}).labels, table::main_labels());
+  EXPECT_EQ(chosen({"main"}).detailed, table::main_labels());
+  const table::Selection all = chosen({"all"});
+  EXPECT_EQ(all.detailed, table::main_labels());
+  EXPECT_EQ(all.others().size(), all.labels.size() - all.detailed.size());
+  EXPECT_TRUE(chosen({"main"}).others().empty());
+  EXPECT_TRUE(std::equal(table::main_labels().begin(), table::main_labels().end(), all.labels.begin()));
+  std::set<std::string> names(all.labels.begin(), all.labels.end());
+  EXPECT_EQ(names.size(), all.labels.size()) << "no label twice";
+  for (const transfer::Strategy* strategy : transfer::strategies()) {
+    EXPECT_EQ(names.contains(strategy->info().name), strategy->info().in_all) << strategy->info().name;
+  }
+  const Labels few{"scratch", "probe", "ridge-probe", "refine", "dann-gate:published", "mmd"};
+  EXPECT_EQ(chosen({"dann-gate:published", "probe", "mmd"}).labels, few) << "with what hindsight chooses among";
+  EXPECT_EQ(chosen({"dann-gate:published", "probe", "mmd"}).detailed, few);
+  EXPECT_EQ(chosen({"main", "mmd"}).labels.back(), "mmd");
+  EXPECT_THROW(chosen({}), studies::OptionError);
+  EXPECT_THROW(chosen({"everything"}), studies::OptionError);
+  EXPECT_THROW(chosen({"refine:unheard-of"}), studies::OptionError);
+}
+
+/// The cells of the row that begins so.
+std::vector<std::string> row_of(const studies::TextTable& table, const std::string& first) {
+  for (const std::vector<std::string>& row : table.rows) {
+    if (row.front() == first) return row;
+  }
+  return {};
+}
+
+TEST(TransferTable, ComparesAStrategyWithScratchWhereItIsAllowed) {
+  const std::vector<double> flat(10, 0.5);
+  std::vector<table::Outcome> outcomes;
+  for (const char* name : {"one", "two", "three"}) {
+    outcomes.push_back(
+        made_up(name, {{"scratch", flat}, {"probe", around(0.8, 0.1)}, {"ridge-probe", flat}, {"refine", flat}}));
+    outcomes.back().setting.family = "wine";
+  }
+  outcomes[1].strategies["mmd"] = {around(0.4, 0.1), {3}, 4};
+  outcomes[1].strategies["scratch"].processor_seconds = 0.25;
+  outcomes[2].strategies["mmd"] = {around(0.7, 0.1), {}, 2};
+  outcomes[0].left_out = {{"mmd", "mmd trains the source"}, {"lora", "lora trains the source"}};
+  outcomes[1].left_out = {{"cat", "cat looks at samples of the source"}};
+  outcomes[2].setting.kept = true;
+  Json json;
+  const studies::TextTable overview = table::overview_table(outcomes, {"scratch", "mmd", "cat"}, json);
+  // Gains -0.1 and +0.2, of half-widths 0.0754; the best there is probe's 0.8; 3 s against (0.25 + 0.5) / 2.
+  ASSERT_EQ(overview.header.size(), 9U) << "one kind of setting, and what all cost";
+  EXPECT_EQ(row_of(overview, "mmd"),
+            (std::vector<std::string>{"mmd", "2", "+5.0", "1", "-10.0", "+25.0", "3.000", "8.0", "1"}));
+  EXPECT_TRUE(row_of(overview, "cat").empty()) << "it is nowhere";
+  EXPECT_NEAR(json.at("mmd").at("mean_gain").get<double>(), 0.05, 1e-12);
+  EXPECT_NEAR(json.at("mmd").at("scratch_processor_seconds").get<double>(), 0.375, 1e-12);
+  EXPECT_EQ(json.at("scratch").at("settings"), 3);
+  outcomes[1].setting.regression = true;
+  const studies::TextTable apart = table::overview_table(outcomes, {"mmd"}, json);
+  EXPECT_EQ(row_of(apart, "mmd"), (std::vector<std::string>{"mmd", "1", "+20.0", "0", "+20.0", "+10.0", "1", "-10.0",
+                                                            "1", "-10.0", "+40.0", "3.000", "8.0", "1"}));
+  EXPECT_EQ(json.at("mmd").at("kinds").at("real targets").at("settings"), 1);
+  outcomes[1].setting.regression = false;
+
+  const studies::TextTable kinds = table::kinds_table(outcomes, {"scratch", "mmd"});
+  ASSERT_EQ(kinds.rows.size(), 4U);
+  EXPECT_EQ(kinds.rows[1],
+            (std::vector<std::string>{"visible", "classes, natural sources", "mmd", "1", "-10.00", "1 (100 %)", "-10.0",
+                                      "0 (0 %)", "+40.00", "1 (100 %)", "16.0", outcomes[1].setting.name()}));
+  EXPECT_EQ(kinds.rows[3][4], "+20.00");
+
+  const studies::TextTable each = table::differences_table(outcomes, {"mmd", "probe"});
+  EXPECT_EQ(row_of(each, outcomes[1].setting.name())[1], "-10.0*");
+  EXPECT_EQ(row_of(each, outcomes[0].setting.name()),
+            (std::vector<std::string>{outcomes[0].setting.name(), "", "+30.0*"}));
+
+  const studies::TextTable without = table::left_out_table(outcomes, {"cat", "lora", "mmd"});
+  ASSERT_EQ(without.rows.size(), 2U);
+  EXPECT_EQ(row_of(without, "lora, mmd"),
+            (std::vector<std::string>{"lora, mmd", "1", "wine 1", "lora trains the source"}));
+  EXPECT_EQ(row_of(without, "cat")[3], "cat looks at samples of the source");
+}
+
 TEST(TransferTable, CorrelatesRanks) {
   using Numbers = std::vector<double>;
   const auto rho = [](const Numbers& a, const Numbers& b) { return table::rank_correlation(a, b); };
@@ -178,10 +263,12 @@ struct Result {
   std::vector<std::string> notes;
 };
 
-Result run_wines(const TemporaryFolder& folder, const std::string& state = "", int seeds = 2) {
+Result run_wines(const TemporaryFolder& folder, const std::string& state = "", int seeds = 2,
+                 const std::vector<std::string>& strategies = {"main"}) {
   const auto run = study_named("transfer-table").begin();
   set<std::string>(*run, "--data", folder.path());
   set<std::vector<std::string>>(*run, "--group", {"wine", "wine-classes"});
+  set<std::vector<std::string>>(*run, "--strategies", strategies);
   set<std::string>(*run, "--state", state.empty() ? "" : folder / state);
   set<int>(*run, "--seeds", seeds);
   Result result;
@@ -206,7 +293,8 @@ TEST(TransferTable, GivesTheSameScoresAgain) {
   const Result first = run_wines(folder);
   ASSERT_EQ(first.settings.size(), 4U);  // both directions of both
   for (const Json& setting : first.settings) {
-    ASSERT_EQ(setting.at("strategies").size(), table::strategy_labels().size());
+    ASSERT_EQ(setting.at("strategies").size(), table::main_labels().size());
+    ASSERT_TRUE(setting.at("left_out").empty());
     // Of real targets LogME alone; sources of classes have a head.
     ASSERT_EQ(setting.at("transferability").size(), setting.at("regression").get<bool>() ? 1U : 6U);
     for (const Json& score : setting.at("transferability")) EXPECT_TRUE(std::isfinite(score.get<double>()));
@@ -239,6 +327,7 @@ TEST(TransferTable, GoesOnFromFinishedSettings) {
   setting["result"]["strategies"]["probe"]["scores"] = {0.125, 0.125};
   setting["result"]["strategies"].erase("refine");
   setting["result"].erase("transferability");
+  setting["result"].erase("left_out");  // as it was kept before there were reasons
   io::write_sealed_json(kept, setting);
   folder.write("kept/wine__white_to_red__50_rows.json", "{\"strategies\": {\"scr");
   std::filesystem::remove(folder / "kept/wine-classes__red_to_white__50_rows.json");
@@ -251,6 +340,68 @@ TEST(TransferTable, GoesOnFromFinishedSettings) {
   }
   EXPECT_EQ(scores_of(after.settings), expected) << "what was there is taken over, what was not is the same again";
   EXPECT_EQ(scores_of(run_wines(folder, "kept").settings), expected);
+}
+
+/// Strategies of the library and no others: programs' own are registered by other tests.
+std::set<std::string> library_names() {
+  std::set<std::string> names;
+  for (const transfer::Strategy* strategy : transfer::strategies()) {
+    if (strategy->info().in_all) names.insert(strategy->info().name);
+  }
+  return names;
+}
+
+TEST(TransferTable, FitsEveryStrategyThatASettingAllowsAndSaysWhyNotTheOthers) {
+  const TemporaryFolder folder;
+  write_wines(folder, 120);
+  const Result result = run_wines(folder, "", 2, {"all"});
+  ASSERT_EQ(result.settings.size(), 4U);
+  for (const Json& setting : result.settings) {
+    const bool regression = setting.at("regression").get<bool>();
+    std::set<std::string> missing = library_names(), left_out;
+    for (const auto& [label, own] : setting.at("strategies").items()) {
+      missing.erase(label);
+      EXPECT_EQ(own.at("scores").size(), 2U) << label;
+      for (const Json& score : own.at("scores")) EXPECT_TRUE(std::isfinite(score.get<double>())) << label;
+    }
+    for (const auto& [label, reason] : setting.at("left_out").items()) {
+      left_out.insert(label);
+      EXPECT_NE(reason.get<std::string>().find(label + " needs classes"), std::string::npos) << reason;
+    }
+    EXPECT_EQ(missing, left_out) << "the source has a network and samples, with targets like these";
+    EXPECT_EQ(left_out, regression ? (std::set<std::string>{"coral-gate", "dann-gate", "nearest-mean"})
+                                   : std::set<std::string>());
+  }
+  const Json facts = studies::to_json(result.reproduction);
+  const auto settings_of = [&](const char* label) {
+    return facts.at("strategies").at(label).at("settings").get<int>();
+  };
+  EXPECT_EQ(settings_of("scratch"), 4);
+  EXPECT_EQ(settings_of("cat"), 4);
+  EXPECT_EQ(settings_of("dann-gate"), 2);
+}
+
+TEST(TransferTable, AddsStrategiesToKeptSettings) {
+  const TemporaryFolder folder;
+  write_wines(folder, 120);
+  run_wines(folder, "kept");
+  const std::string kept = folder / "kept" + std::string("/") + one_setting;
+  Json setting = io::read_sealed_json(kept);
+  setting["result"]["strategies"]["probe"]["scores"] = {0.125, 0.125};
+  setting["result"].erase("left_out");
+  io::write_sealed_json(kept, setting);
+  const std::vector<std::string> more{"mmd", "coral-gate:alpha=8"};
+  Json expected = scores_of(run_wines(folder, "", 2, more).settings);
+  for (Json& one : expected) {
+    const bool changed = one["family"] == "wine" && one["source"] == "red";
+    if (changed) one["strategies"]["probe"]["scores"] = {0.125, 0.125};
+    EXPECT_EQ(one["strategies"].size(), one["regression"].get<bool>() ? 5U : 6U) << "with scratch and its rivals";
+  }
+  EXPECT_EQ(scores_of(run_wines(folder, "kept", 2, more).settings), expected);
+  const std::string whole = content_of(kept);
+  EXPECT_NE(whole.find("safe:fits=two"), std::string::npos) << "what is not asked for stays";
+  EXPECT_EQ(scores_of(run_wines(folder, "kept", 2, more).settings), expected);
+  EXPECT_EQ(content_of(kept), whole) << "nothing is left to do, of what is left out either";
 }
 
 TEST(TransferTable, KeepsSeedsThatAreNotAskedForAndOtherData) {

@@ -223,7 +223,7 @@ TEST(TwoDomains, RefuseWhatTheyCannotUse) {
   EXPECT_NO_THROW(setting.fit("mmd", quick(1))) << "their labels are left unused";
   const data::Dataset wide = testing::make_vectors(3, 50, 6, classes, 2.5, device);
   setting.options.source_data = &wide;
-  EXPECT_THROW(setting.fit("mmd", quick(1)), ShapeError);
+  EXPECT_THROW(setting.fit("mmd", quick(1)), ValueError) << "six columns, not the target's";
   setting.options.source_data = nullptr;
   EXPECT_THROW(setting.fit("mmd", quick(1)), ValueError);
   EXPECT_THROW(setting.fit("coral-gate", quick(1)), ValueError);

@@ -304,7 +304,10 @@ TEST(ImportanceWeighting, RefusesWhatItCannotUse) {
   EXPECT_THROW(setting.fit(name, quick(1)), ValueError) << "no labels";
   const data::Dataset wide = testing::make_vectors(3, 50, 5, 2, 2.5, device);
   setting.options.source_data = &wide;
-  EXPECT_THROW(setting.fit(name, quick(1)), ShapeError);
+  EXPECT_THROW(setting.fit(name, quick(1)), ValueError) << "five columns, not the target's";
+  const std::vector<std::string> fitting = strategies_for({setting.source}, setting.train, setting.options);
+  EXPECT_EQ(std::count(fitting.begin(), fitting.end(), name), 0);
+  EXPECT_EQ(std::count(fitting.begin(), fitting.end(), "dann-gate"), 1) << "which looks at features alone";
   const FrozenSource constant = FrozenSource::of_features("constant", 2, [&](const data::Dataset& data) {
     return Tensor::from(std::vector<float>(static_cast<std::size_t>(2 * data.size()), 1.0F), {data.size(), 2}, device);
   });

@@ -68,15 +68,16 @@ struct StrategyInfo {
   std::string reference;  ///< where it is from
   std::int64_t least_sources = 1;
   std::int64_t most_sources = 1;
-  bool uses_features = false;     ///< it looks at frozen features of its sources
-  bool uses_source_data = false;  ///< StrategyOptions::source_data
-  bool same_source_task = false;  ///< the labels or targets of that data are used: they are of the target's kind
-  bool same_classes = false;      ///< the source's own head is used: its classes, or real targets, are the target's
-  bool trains_source = false;     ///< all of a source is trained, so it is not taken at an inner layer
-  bool trains = true;             ///< by gradients: there are epochs, losses and checkpoints
-  bool regression = true;         ///< real targets are possible
-  bool sample_weights = true;     ///< weights of the target's samples are possible (data::Dataset::weights)
-  bool source_weights = false;    ///< weights of the source's samples are possible
+  bool uses_features = false;       ///< it looks at frozen features of its sources
+  bool uses_source_data = false;    ///< StrategyOptions::source_data
+  bool same_source_task = false;    ///< the labels or targets of that data are used: they are of the target's kind
+  bool same_source_inputs = false;  ///< a network of the target's sees that data: its samples have the target's shape
+  bool same_classes = false;        ///< the source's own head is used: its classes, or real targets, are the target's
+  bool trains_source = false;       ///< all of a source is trained, so it is not taken at an inner layer
+  bool trains = true;               ///< by gradients: there are epochs, losses and checkpoints
+  bool regression = true;           ///< real targets are possible
+  bool sample_weights = true;       ///< weights of the target's samples are possible (data::Dataset::weights)
+  bool source_weights = false;      ///< weights of the source's samples are possible
   /// `all` runs it by default.
   bool in_all = true;
   std::vector<OptionInfo> options = {};

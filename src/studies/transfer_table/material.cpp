@@ -87,20 +87,25 @@ Split split_of(const Domain& domain, const std::string& name, bool all_rows) {
   return split;
 }
 
-transfer::FrozenSource train_source(const Domain& domain, const SourceScaling& scaling, bool random_labels,
-                                    const std::string& name) {
+data::Dataset source_samples(const Domain& domain, const SourceScaling& scaling, bool random_labels,
+                             const std::string& name) {
   std::vector<std::int64_t> rows(static_cast<std::size_t>(domain.source_rows));
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::int64_t>(i);
   const std::vector<float> inputs = narrowed(scaling.scaled(domain, rows));
   if (random_labels) rows = RandomSequence(stress_seed, 1).permutation(domain.source_rows);
-  const data::Dataset train = dataset_of(domain, rows, inputs, name);
+  return dataset_of(domain, rows, inputs, name);
+}
+
+transfer::FrozenSource train_source(const data::Dataset& train) {
   const Device device = Device::cpu(1).separate();
-  auto network = layers::make_network({"mlp", model_variant, {domain.features}, train.outputs()}, device, source_seed);
-  transfer::TrainingOptions options = training_for(domain.source_rows);
-  options.epochs = epochs_of(domain.source_rows, source_steps);
+  auto network =
+      layers::make_network({"mlp", model_variant, train.sample_shape(), train.outputs()}, device, source_seed);
+  transfer::TrainingOptions options = training_for(train.size());
+  options.epochs = epochs_of(train.size(), source_steps);
   options.seed = source_seed;
   transfer::train(*network, train, data::Normalization::none, options);
-  return transfer::FrozenSource(std::move(network), data::InputNormalization(data::Normalization::none), name);
+  return transfer::FrozenSource(std::move(network), data::InputNormalization(data::Normalization::none), train.name,
+                                Precision::f32, {}, transfer::Task::of(train));
 }
 
 transfer::FrozenSource stressed(const transfer::FrozenSource& source, Stress stress) {
@@ -171,7 +176,17 @@ std::vector<transfer::detail::Fact> Material::facts(const Setting& setting) {
   return facts;
 }
 
-transfer::FrozenSource Material::source_of(const Setting& setting, const SourceScaling* scaling, const Shape& sample) {
+std::shared_ptr<const data::Dataset> Material::samples_of(const Setting& setting, const SourceScaling& scaling) {
+  const bool random_labels = setting.stress == Stress::random_labels;
+  const std::string name =
+      fmt::format("{}, {}{}", setting.family, setting.source, random_labels ? ", random labels" : "");
+  // The genes that the source of the cortex sees depend on the target.
+  return samples_.get(name + (setting.family == "cortex" ? setting.target : ""),
+                      [&] { return source_samples(source_table(setting)->domain, scaling, random_labels, name); });
+}
+
+transfer::FrozenSource Material::source_of(const Setting& setting, const std::shared_ptr<const data::Dataset>& samples,
+                                           const Shape& sample) {
   if (is_published(setting)) {
     return *sources_.get(setting.source, [&] {
       layers::LoadedNetwork loaded =
@@ -180,11 +195,8 @@ transfer::FrozenSource Material::source_of(const Setting& setting, const SourceS
       return transfer::FrozenSource(std::move(loaded.network), loaded.normalization, setting.source);
     });
   }
-  const bool random_labels = setting.stress == Stress::random_labels;
-  const std::string name =
-      fmt::format("{}, {}{}", setting.family, setting.source, random_labels ? ", random labels" : "");
-  const std::string key = name + (setting.family == "cortex" ? setting.target : "");
-  return *sources_.get(key, [&] { return train_source(source_table(setting)->domain, *scaling, random_labels, name); });
+  const std::string key = samples->name + (setting.family == "cortex" ? setting.target : "");
+  return *sources_.get(key, [&] { return train_source(*samples); });
 }
 
 Prepared Material::prepare(const Setting& setting) {
@@ -195,8 +207,9 @@ Prepared Material::prepare(const Setting& setting) {
   const Split split = split_of(domain, setting.family + (cifar100 ? "" : ", " + setting.target), published);
   std::optional<SourceScaling> scaling;
   if (!published) scaling.emplace(source_table(setting)->domain, scales_each_feature(setting.family));
+  const auto samples = published ? nullptr : samples_of(setting, *scaling);
   const transfer::FrozenSource source =
-      source_of(setting, scaling ? &*scaling : nullptr, published ? table->network_inputs.sample_shape() : Shape());
+      source_of(setting, samples, published ? table->network_inputs.sample_shape() : Shape());
   std::shared_ptr<const std::vector<float>> encoder(table, &table->encoder);
   if (table->components) {
     encoder = components_.get(setting.family + ", " + setting.target,
@@ -221,13 +234,20 @@ Prepared Material::prepare(const Setting& setting) {
   }
   Prepared prepared{.source = source, .features = std::make_shared<transfer::FeatureCache>()};
   if (keeps_head(setting.stress) && setting.family != "pretrained-texts") prepared.head = source;
+  if (keeps_head(setting.stress)) prepared.source_data = samples;
   if (published || !h_sees_columns) {
     const Device host = Device::cpu(1);
     const Tensor train = features_.get(source, own.train)->gather(nullptr, host);
     const Tensor test = features_.get(source, own.test)->gather(nullptr, host);
     prepared.target = std::move(target);
-    prepared.source = transfer::FrozenSource::of_matrices(
-        source.name(), {{&prepared.target.train, train}, {&prepared.target.test, test}});
+    std::vector<transfer::FrozenSource::Precomputed> matrices{{&prepared.target.train, train},
+                                                              {&prepared.target.test, test}};
+    Tensor of_samples;
+    if (prepared.source_data) {
+      of_samples = features_.get(source, *prepared.source_data)->gather(nullptr, host);
+      matrices.push_back({prepared.source_data.get(), of_samples});
+    }
+    prepared.source = transfer::FrozenSource::of_matrices(source.name(), matrices);
     prepared.head_inputs = std::make_shared<const data::Dataset>(std::move(own.train));
     if (table->components) prepared.normalization = data::Normalization::none;
   } else {

@@ -35,6 +35,9 @@ struct Prepared {
   std::optional<transfer::FrozenSource> head = {};
   /// The rows to draw from as `head` sees them; null: as h does.
   std::shared_ptr<const data::Dataset> head_inputs = {};
+  /// What the source was trained on, with the labels that it was trained on; null of published sources, and where
+  /// nothing is left of the source in its features.
+  std::shared_ptr<const data::Dataset> source_data = {};
 };
 
 /// Values made once, by the first that asks; the others wait. Safe for concurrent use.
@@ -93,11 +96,15 @@ class Material {
  private:
   std::shared_ptr<const Table> source_table(const Setting& setting);
   std::shared_ptr<const Table> target_table(const Setting& setting);
-  transfer::FrozenSource source_of(const Setting& setting, const SourceScaling* scaling, const Shape& sample);
+  /// A domain's rows, with labels in a random order where it is stressed so. Not of published sources.
+  std::shared_ptr<const data::Dataset> samples_of(const Setting& setting, const SourceScaling& scaling);
+  transfer::FrozenSource source_of(const Setting& setting, const std::shared_ptr<const data::Dataset>& samples,
+                                   const Shape& sample);
 
   Folders folders_;
   Lazy<Table> tables_;
   Lazy<std::vector<float>> components_;
+  Lazy<data::Dataset> samples_;
   Lazy<transfer::FrozenSource> sources_;
   transfer::FeatureCache features_;
 };

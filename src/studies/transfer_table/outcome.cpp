@@ -5,12 +5,6 @@
 
 namespace rtl::studies::transfer_table {
 
-const std::vector<std::string>& strategy_labels() {
-  static const std::vector<std::string> labels{"scratch",   "probe", "ridge-probe",   "refine",       "refine:balance",
-                                               "fine-tune", "safe",  "safe:fits=two", "safe:fits=one"};
-  return labels;
-}
-
 const std::vector<std::string>& rival_labels() {
   static const std::vector<std::string> labels{"scratch", "probe", "ridge-probe", "refine"};
   return labels;
@@ -60,11 +54,12 @@ Tally Tally::of(const std::vector<const Outcome*>& outcomes, const std::string& 
     tally.worse_than_best += from_best.high < 0;
     tally.better_than_best += from_best.low > 0;
     tally.processor_seconds += outcome->strategies.at(label).processor_seconds;
+    tally.scratch_seconds += outcome->strategies.at("scratch").processor_seconds;
     tally.diverged += static_cast<std::int64_t>(outcome->strategies.at(label).diverged.size());
   }
   if (tally.settings == 0) return {};
   const auto count = static_cast<double>(tally.settings);
-  tally.gain /= count, tally.regret /= count, tally.processor_seconds /= count;
+  tally.gain /= count, tally.regret /= count, tally.processor_seconds /= count, tally.scratch_seconds /= count;
   return tally;
 }
 

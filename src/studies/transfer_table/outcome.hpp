@@ -10,9 +10,6 @@
 
 namespace rtl::studies::transfer_table {
 
-/// The table's strategies, scratch first; those that train the source itself are left out where it has no network of
-/// the target's inputs.
-const std::vector<std::string>& strategy_labels();
 /// What hindsight chooses the best of: scratch, probes and REFINE as published.
 const std::vector<std::string>& rival_labels();
 
@@ -34,8 +31,11 @@ struct Outcome {
   Setting setting;
   std::map<std::string, StrategyScores> strategies;
   std::map<std::string, double> transferability = {};  ///< score_names() that the source and the task allow
+  std::map<std::string, std::string> left_out = {};    ///< strategies that the setting does not allow, and why
 
   bool has(const std::string& label) const { return strategies.count(label) != 0; }
+  /// Whether nothing is left to find out of it.
+  bool settles(const std::string& label) const { return has(label) || left_out.count(label) != 0; }
   /// Of each seed, not below lowest_r2.
   std::vector<double> scores(const std::string& label) const;
   double mean(const std::string& label) const;
@@ -55,7 +55,7 @@ struct Tally {
   std::size_t worse = 0, better = 0;  ///< settings significantly below scratch, and above
   double regret = 0;                  ///< mean of what the best rival, chosen with hindsight, has more
   std::size_t worse_than_best = 0, better_than_best = 0;  ///< significantly
-  double processor_seconds = 0;                           ///< a fit
+  double processor_seconds = 0, scratch_seconds = 0;      ///< of a fit, and of one of scratch in the same settings
   std::int64_t diverged = 0;                              ///< runs
 
   static Tally of(const std::vector<const Outcome*>& outcomes, const std::string& label);

@@ -7,69 +7,34 @@
 #include <optional>
 
 #include "studies/transfer_table/runs.hpp"
+#include "studies/transfer_table/summaries.hpp"
 #include "studies/transfer_table/transferability.hpp"
 
 namespace rtl::studies::transfer_table {
 namespace {
 
-using Outcomes = std::vector<const Outcome*>;
+using Labels = std::vector<std::string>;
 
-template <typename Wanted>
-Outcomes chosen(const std::vector<Outcome>& outcomes, const Wanted& wanted) {
-  Outcomes some;
-  for (const Outcome& outcome : outcomes) {
-    if (wanted(outcome.setting)) some.push_back(&outcome);
-  }
-  return some;
-}
-
-/// Settings that are summed up together.
-struct Kind {
-  const char* name;
-  bool (*has)(const Setting& setting);
-};
-constexpr Kind kinds[] = {
-    {"classes, natural sources", [](const Setting& s) { return !s.regression && s.stress == Stress::none; }},
-    {"classes, useless sources", [](const Setting& s) { return !s.regression && s.stress != Stress::none; }},
-    {"classes", [](const Setting& s) { return !s.regression; }},
-    {"real targets", [](const Setting& s) { return s.regression; }},
-};
-
-std::string share(std::size_t count, std::size_t of) {
-  return fmt::format("{} ({:.0f} %)", count, 100.0 * static_cast<double>(count) / static_cast<double>(of));
-}
-
-Json to_json(const Tally& tally) {
-  return {{"settings", tally.settings},
-          {"mean_gain", tally.gain},
-          {"significantly_worse_than_scratch", tally.worse},
-          {"significantly_better_than_scratch", tally.better},
-          {"worst_mean_difference", tally.worst},
-          {"worst_setting", tally.worst_setting},
-          {"mean_regret", tally.regret},
-          {"significantly_worse_than_best", tally.worse_than_best},
-          {"significantly_better_than_best", tally.better_than_best},
-          {"processor_seconds", tally.processor_seconds},
-          {"diverged_runs", tally.diverged}};
-}
-
-/// A row each strategy, and the same as JSON.
-void add_kind(const std::string& part, const Kind& kind, const Outcomes& outcomes, TextTable& table, Json& json) {
-  for (const std::string& label : strategy_labels()) {
+/// As JSON of each strategy, and a row of those that are told of in detail.
+void add_kind(const std::string& part, const Kind& kind, const Outcomes& outcomes, const Selection& selection,
+              TextTable& table, Json& json) {
+  for (const std::string& label : selection.labels) {
     const Tally tally = Tally::of(outcomes, label);
     if (tally.settings == 0) continue;
+    json[label] = to_json(tally);
+    if (std::count(selection.detailed.begin(), selection.detailed.end(), label) == 0) continue;
     table.rows.push_back({part, kind.name, label, std::to_string(tally.settings),
                           fmt::format("{:+.2f}", 100 * tally.gain), share(tally.worse, tally.settings),
                           fmt::format("{:+.1f}", 100 * tally.worst), share(tally.better, tally.settings),
                           fmt::format("{:+.2f}", 100 * tally.regret), share(tally.worse_than_best, tally.settings),
                           share(tally.better_than_best, tally.settings), fmt::format("{:.3f}", tally.processor_seconds),
                           std::to_string(tally.diverged), tally.worst_setting});
-    json[label] = to_json(tally);
   }
 }
 
 /// Mean gains of the strategies in each group of settings, real targets apart.
-void add_groups(const std::string& part, const Outcomes& outcomes, TextTable& table, Json& json) {
+void add_groups(const std::string& part, const Outcomes& outcomes, const Selection& selection, TextTable& table,
+                Json& json) {
   for (const std::string& group : groups()) {
     for (const bool regression : {false, true}) {
       Outcomes own;
@@ -79,11 +44,14 @@ void add_groups(const std::string& part, const Outcomes& outcomes, TextTable& ta
       if (own.empty()) continue;
       const std::string name = group + (regression ? ", real target" : "");
       std::vector<std::string> row{part, name, std::to_string(own.size())};
-      for (const std::string& label : strategy_labels()) {
+      for (const std::string& label : selection.detailed) {
         if (label == "scratch") continue;
         const Tally tally = Tally::of(own, label);
         row.push_back(tally.settings == 0 ? "" : fmt::format("{:+.2f}", 100 * tally.gain));
-        if (tally.settings > 0) json[name][label] = to_json(tally);
+      }
+      for (const std::string& label : selection.labels) {
+        const Tally tally = Tally::of(own, label);
+        if (label != "scratch" && tally.settings > 0) json[name][label] = to_json(tally);
       }
       table.rows.push_back(std::move(row));
     }
@@ -124,7 +92,7 @@ TextTable scores_table(const std::vector<Outcome>& outcomes, Json& json) {
   for (const std::string part : {"visible", "kept", "both"}) {
     const auto of_part = [&](const Outcome& outcome) { return part == (outcome.setting.kept ? "kept" : "visible"); };
     const bool whole = has_both && part == "both";
-    for (const Kind& kind : kinds) {
+    for (const Kind& kind : kinds()) {
       Outcomes own;
       for (const Outcome& outcome : outcomes) {
         if (kind.has(outcome.setting) && (whole || of_part(outcome))) own.push_back(&outcome);
@@ -136,21 +104,21 @@ TextTable scores_table(const std::vector<Outcome>& outcomes, Json& json) {
 }
 
 /// The header's first cells, then the strategies but for scratch.
-std::vector<std::string> with_strategies(std::vector<std::string> header) {
-  std::copy_if(strategy_labels().begin(), strategy_labels().end(), std::back_inserter(header),
+std::vector<std::string> with_strategies(std::vector<std::string> header, const Labels& labels) {
+  std::copy_if(labels.begin(), labels.end(), std::back_inserter(header),
                [](const std::string& label) { return label != "scratch"; });
   return header;
 }
 
-TextTable settings_table(const std::vector<Outcome>& outcomes) {
+TextTable settings_table(const std::vector<Outcome>& outcomes, const Labels& labels) {
   TextTable table{.title = "Settings: scratch, and differences from it in points, with 95 % intervals",
-                  .header = with_strategies({"setting", "part", "scratch"}),
+                  .header = with_strategies({"setting", "part", "scratch"}, labels),
                   .left = {1}};
   table.header.emplace_back("best with hindsight");
   for (const Outcome& outcome : outcomes) {
     std::vector<std::string> row{outcome.setting.name(), outcome.setting.kept ? "kept" : "visible",
                                  fmt::format("{:.1f}", 100 * outcome.mean("scratch"))};
-    for (const std::string& label : strategy_labels()) {
+    for (const std::string& label : labels) {
       if (label == "scratch") continue;
       row.emplace_back();
       if (!outcome.has(label)) continue;
@@ -164,7 +132,7 @@ TextTable settings_table(const std::vector<Outcome>& outcomes) {
 }
 
 /// Strategies beside the best rival, in settings with classes.
-Figure figure_of(const std::vector<Outcome>& outcomes) {
+Figure figure_of(const std::vector<Outcome>& outcomes, const Labels& labels) {
   Figure figure{.name = "strategies",
                 .title = "Strategies and the best choice with hindsight",
                 .caption =
@@ -173,7 +141,7 @@ Figure figure_of(const std::vector<Outcome>& outcomes) {
                 .x_label = "best with hindsight minus scratch, points",
                 .y_label = "strategy minus scratch, points"};
   Series equal = Series::line("equal");
-  for (const std::string& label : strategy_labels()) {
+  for (const std::string& label : labels) {
     if (label == "scratch") continue;
     Series points = Series::points(label);
     for (const Outcome& outcome : outcomes) {
@@ -229,33 +197,39 @@ std::vector<Claim> claims_of_safe(const std::vector<Outcome>& outcomes) {
 
 }  // namespace
 
-void report(const std::vector<Outcome>& outcomes, Reproduction& result) {
+void report(const std::vector<Outcome>& outcomes, const Selection& selection, Reproduction& result) {
   TextTable strategies{.title = "Strategies; gains and regret in points",
                        .header = {"part", "settings", "strategy", "count", "mean gain", "worse than scratch",
                                   "worst mean", "better than scratch", "regret to the best", "worse than the best",
                                   "better than it", "processor s a fit", "diverged runs", "worst setting"},
                        .left = {1, 2, 13}};
   TextTable gains{.title = "Mean gain over scratch by group, points",
-                  .header = with_strategies({"part", "group", "settings"}),
+                  .header = with_strategies({"part", "group", "settings"}, selection.detailed),
                   .left = {1}};
   Json parts = Json::object();
   for (const bool kept : {false, true}) {
     const std::string part = kept ? "kept" : "visible";
     const Outcomes own = chosen(outcomes, [&](const Setting& setting) { return setting.kept == kept; });
     if (own.empty()) continue;
-    for (const Kind& kind : kinds) {
+    for (const Kind& kind : kinds()) {
       Outcomes of_kind;
       std::copy_if(own.begin(), own.end(), std::back_inserter(of_kind),
                    [&](const Outcome* outcome) { return kind.has(outcome->setting); });
-      if (!of_kind.empty()) add_kind(part, kind, of_kind, strategies, parts[part]["kinds"][kind.name]);
+      if (!of_kind.empty()) add_kind(part, kind, of_kind, selection, strategies, parts[part]["kinds"][kind.name]);
     }
-    add_groups(part, own, gains, parts[part]["groups"]);
+    add_groups(part, own, selection, gains, parts[part]["groups"]);
   }
+  result.tables.push_back(overview_table(outcomes, selection.labels, result.facts["strategies"]));
+  if (!selection.others().empty()) result.tables.push_back(kinds_table(outcomes, selection.labels));
+  TextTable left_out = left_out_table(outcomes, selection.labels);
+  if (!left_out.rows.empty()) result.tables.push_back(std::move(left_out));
   result.tables.push_back(std::move(strategies));
   result.tables.push_back(std::move(gains));
   result.tables.push_back(scores_table(outcomes, result.facts["transferability"]));
-  result.tables.push_back(settings_table(outcomes));
-  result.figures.push_back(figure_of(outcomes));
+  result.tables.push_back(settings_table(outcomes, selection.detailed));
+  const Labels others = selection.others();
+  if (!others.empty()) result.tables.push_back(differences_table(outcomes, others));
+  result.figures.push_back(figure_of(outcomes, selection.detailed));
   if (const std::optional<Claim> claim = claim_of(outcomes)) result.claims.push_back(*claim);
   const std::vector<Claim> of_safe = claims_of_safe(outcomes);
   result.claims.insert(result.claims.end(), of_safe.begin(), of_safe.end());

@@ -35,14 +35,46 @@ std::string file_name(const Setting& setting) {
 
 bool is_setting(const std::string& name) { return name.ends_with("_rows.json"); }
 
-/// Those that the source allows and the outcome lacks.
-std::vector<std::string> missing_labels(const Outcome& outcome, const transfer::FrozenSource& source) {
-  std::vector<std::string> labels;
-  for (const std::string& label : strategy_labels()) {
-    const bool possible = source.has_network() || !transfer::parse_strategy(label).strategy->info().trains_source;
-    if (possible && !outcome.has(label)) labels.push_back(label);
+/// What every strategy of a setting is given.
+transfer::StrategyOptions strategy_options(const Prepared& prepared) {
+  transfer::StrategyOptions options;
+  options.model = std::string("mlp:") + model_variant;
+  options.normalization = prepared.normalization;
+  options.source_data = prepared.source_data.get();
+  options.cache = prepared.features.get();
+  options.device = Device::cpu(1);
+  return options;
+}
+
+/// Why the setting does not allow a strategy, by the rule by which `all` leaves it out; empty if it does.
+std::string misfit(const std::string& label, const Prepared& prepared) {
+  const transfer::StrategyChoice choice = transfer::parse_strategy(label);
+  transfer::StrategyOptions options = strategy_options(prepared);
+  options.values = choice.values;
+  const bool sourceless = choice.strategy->info().most_sources == 0;
+  const std::vector<transfer::FrozenSource> sources(sourceless ? 0 : 1, prepared.source);
+  try {
+    transfer::check_fits(*choice.strategy, sources, prepared.target.train, options);
+  } catch (const ValueError& error) {
+    return error.what();
   }
-  return labels;
+  return {};
+}
+
+/// Those of the labels that the outcome lacks and the setting allows; the others are noted as left out.
+std::vector<std::string> missing_labels(const std::vector<std::string>& labels, const Prepared& prepared,
+                                        Outcome& outcome) {
+  std::vector<std::string> missing;
+  for (const std::string& label : labels) {
+    if (outcome.settles(label)) continue;
+    std::string reason = misfit(label, prepared);
+    if (reason.empty()) {
+      missing.push_back(label);
+    } else {
+      outcome.left_out[label] = std::move(reason);
+    }
+  }
+  return missing;
 }
 
 StrategyScores scores_of(const transfer::Comparison& comparison, const transfer::StrategyResult& result) {
@@ -65,9 +97,9 @@ double work_of(const Setting& setting) {
 /// The work of all threads.
 class Runs {
  public:
-  Runs(const std::vector<Setting>& settings, const Folders& folders, const OutcomeStore& store, int seeds,
-       const RunOptions& options)
-      : material_(folders), store_(store), seeds_(seeds), options_(options) {
+  Runs(const std::vector<Setting>& settings, const std::vector<std::string>& labels, const Folders& folders,
+       const OutcomeStore& store, int seeds, const RunOptions& options)
+      : material_(folders), labels_(labels), store_(store), seeds_(seeds), options_(options) {
     for (const Setting& setting : settings) {
       outcomes_.push_back({setting, {}});
       all_work_ += work_of(setting);
@@ -109,26 +141,37 @@ class Runs {
   void run(Outcome& outcome) {
     const Store::Facts facts = store_.keeps() ? material_.facts(outcome.setting) : Store::Facts();
     Outcome kept = store_.load(outcome.setting, facts);
-    for (const auto& [label, scores] : kept.strategies) {
-      if (scores.scores.size() >= static_cast<std::size_t>(seeds_)) outcome.strategies[label] = scores.first(seeds_);
-    }
-    outcome.transferability = kept.transferability;
+    take_over(kept, outcome);
     const bool scored = !outcome.transferability.empty();
-    const auto here = [&](const std::string& label) { return outcome.has(label); };
-    if (scored && std::all_of(strategy_labels().begin(), strategy_labels().end(), here)) return;
+    const auto settled = [&](const std::string& label) { return outcome.settles(label); };
+    if (scored && std::all_of(labels_.begin(), labels_.end(), settled)) return;
     const Prepared prepared = material_.prepare(outcome.setting);
-    const std::vector<std::string> missing = missing_labels(outcome, prepared.source);
-    if (scored && missing.empty()) return;
+    const std::vector<std::string> missing = missing_labels(labels_, prepared, outcome);
     if (!missing.empty()) {
       run_setting(
           prepared, missing, seeds_, [this] { return stopped(); }, outcome);
     }
     if (!scored) kept.transferability = outcome.transferability = transferability_of(prepared, outcome.setting);
     for (const std::string& label : missing) kept.strategies[label] = outcome.strategies.at(label);
+    kept.left_out.insert(outcome.left_out.begin(), outcome.left_out.end());
     store_.save(kept, facts);
   }
 
+  /// What is asked for of what was kept.
+  void take_over(const Outcome& kept, Outcome& outcome) const {
+    for (const std::string& label : labels_) {
+      const auto found = kept.strategies.find(label);
+      if (found != kept.strategies.end() && found->second.scores.size() >= static_cast<std::size_t>(seeds_)) {
+        outcome.strategies[label] = found->second.first(seeds_);
+      }
+      const auto reason = kept.left_out.find(label);
+      if (reason != kept.left_out.end()) outcome.left_out.insert(*reason);
+    }
+    outcome.transferability = kept.transferability;
+  }
+
   Material material_;
+  const std::vector<std::string>& labels_;
   const OutcomeStore& store_;
   int seeds_;
   const RunOptions& options_;
@@ -158,6 +201,7 @@ Json to_json(const Outcome& outcome) {
           {"part", setting.kept ? "kept" : "visible"},
           {"regression", setting.regression},
           {"strategies", strategies},
+          {"left_out", outcome.left_out},
           {"transferability", outcome.transferability}};
 }
 
@@ -172,8 +216,11 @@ Outcome OutcomeStore::load(const Setting& setting, const Store::Facts& facts) co
                                 own.at("diverged_seeds").get<std::vector<std::int64_t>>(),
                                 own.at("processor_seconds").get<double>()};
     }
-    const Json scores = found.value("transferability", Json::object());  // settings that were kept without them
+    // Settings that were kept without them.
+    const Json scores = found.value("transferability", Json::object()),
+               reasons = found.value("left_out", Json::object());
     read.transferability = scores.get<std::map<std::string, double>>();
+    read.left_out = reasons.get<std::map<std::string, std::string>>();
     return read;
   };
   return store_.find(file_name(setting), facts, decode).value_or(Outcome{setting, {}});
@@ -192,10 +239,7 @@ void run_setting(const Prepared& prepared, const std::vector<std::string>& label
   options.seeds = seeds;
   options.train_samples = outcome.setting.rows;
   options.training = training_for(outcome.setting.rows);
-  options.strategy.model = std::string("mlp:") + model_variant;
-  options.strategy.normalization = prepared.normalization;
-  options.strategy.cache = prepared.features.get();
-  options.strategy.device = Device::cpu(1);
+  options.strategy = strategy_options(prepared);
   options.threads_per_run = 1;
   options.stop = stop;
   // One worker, which is a new thread and tells after every epoch and run what it has worked on.
@@ -212,9 +256,10 @@ void run_setting(const Prepared& prepared, const std::vector<std::string>& label
   }
 }
 
-std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const Folders& folders,
-                                  const OutcomeStore& store, int seeds, const RunOptions& options) {
-  return Runs(settings, folders, store, seeds, options).run();
+std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const std::vector<std::string>& labels,
+                                  const Folders& folders, const OutcomeStore& store, int seeds,
+                                  const RunOptions& options) {
+  return Runs(settings, labels, folders, store, seeds, options).run();
 }
 
 }  // namespace rtl::studies::transfer_table

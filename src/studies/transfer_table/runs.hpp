@@ -13,8 +13,8 @@
 namespace rtl::studies::transfer_table {
 
 /// {"family", "source", "target", "rows", "stress", "part", "regression", "strategies": {label: {"scores",
-/// "diverged_seeds", "processor_seconds"}}, "transferability": {score: number}}; scores of strategies are fractions of
-/// one.
+/// "diverged_seeds", "processor_seconds"}}, "left_out": {label: why}, "transferability": {score: number}}; scores of
+/// strategies are fractions of one.
 Json to_json(const Outcome& outcome);
 
 /// Finished settings, a file each.
@@ -36,9 +36,10 @@ class OutcomeStore {
 void run_setting(const Prepared& prepared, const std::vector<std::string>& labels, int seeds,
                  const std::function<bool()>& stop, Outcome& outcome);
 
-/// All settings in their order; so many run at a time, each on one thread, as the machine has cores. Results do not
-/// depend on how many that are.
-std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const Folders& folders,
-                                  const OutcomeStore& store, int seeds, const RunOptions& options);
+/// All settings in their order, with these strategies as far as a setting allows them; so many run at a time, each on
+/// one thread, as the machine has cores. Results do not depend on how many that are.
+std::vector<Outcome> run_settings(const std::vector<Setting>& settings, const std::vector<std::string>& labels,
+                                  const Folders& folders, const OutcomeStore& store, int seeds,
+                                  const RunOptions& options);
 
 }  // namespace rtl::studies::transfer_table

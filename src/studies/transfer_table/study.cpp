@@ -8,6 +8,7 @@
 
 #include "studies/transfer_table/report.hpp"
 #include "studies/transfer_table/runs.hpp"
+#include "studies/transfer_table/selection.hpp"
 
 namespace rtl::studies::transfer_table {
 namespace {
@@ -30,19 +31,27 @@ class TransferTableRun final : public Run {
              .value = &groups_,
              .help = fmt::format("{} (default: all)", fmt::join(groups(), ", ")),
              .choices = groups()},
+            {.name = "--strategies",
+             .value = &strategies_,
+             .help = fmt::format("all that rtl strategies lists, as far as a setting allows them (default), main ({}), "
+                                 "or names with options as in rtl transfer, with commas between; scratch and what "
+                                 "hindsight chooses among are always run",
+                                 fmt::join(main_labels(), ", "))},
             seeds_option(seeds_, "paired seeds; at most 3 with --quick"),
             state_option(state_, "settings")};
   }
 
   Reproduction run(const RunOptions& options) override {
     require_data(data_, "transfer-table");
+    const Selection selection = Selection::of(strategies_);
     std::vector<Setting> wanted = settings(!options.full());
     std::erase_if(wanted, [&](const Setting& setting) { return !is_wanted(setting); });
     if (wanted.empty()) throw OptionError("transfer-table: no setting is in this part and these groups");
     const int seeds = options.full() ? seeds_ : std::min(seeds_, 3);
     Reproduction result{.title = "The transfer table"};
     const OutcomeStore store(state_, options);
-    const std::vector<Outcome> outcomes = run_settings(wanted, {data_, minilm_}, store, seeds, options);
+    const std::vector<Outcome> outcomes =
+        run_settings(wanted, selection.labels, {data_, minilm_}, store, seeds, options);
     result.protocol = {
         {"seeds", fmt::format("1 to {}, paired: the same rows, initial values and order of batches", seeds)},
         {"scores",
@@ -54,6 +63,12 @@ class TransferTableRun final : public Run {
         {"parts",
          "a third of the pairs of source and target is kept aside (kept) for rules that are made on the others "
          "(visible)"},
+        {"strategies",
+         "with their defaults but for what stands behind a colon; one that cannot do what a setting asks is left out "
+         "there, as by rtl transfer --strategy all, and compared with scratch in the others"},
+        {"samples of the source",
+         "the rows that mlp:128-64 was trained on, with the same labels; none of published sources, nor where a "
+         "source's features are permuted or noise"},
         {"the best", "of scratch, probe, ridge-probe and refine in each setting, with hindsight"},
         {"transferability scores",
          "of the source's features, and its head's logits, on the training rows of seed 1. Spearman's rank correlation "
@@ -73,7 +88,7 @@ class TransferTableRun final : public Run {
          "GloVe "
          "vectors, of cortex other columns"}};
     if (minilm_.empty()) result.protocol.push_back({"left out", "settings with MiniLM: no --minilm"});
-    report(outcomes, result);
+    report(outcomes, selection, result);
     result.facts["seeds"] = seeds;
     return result;
   }
@@ -86,7 +101,7 @@ class TransferTableRun final : public Run {
   }
 
   std::string data_, minilm_, part_ = "all", state_;
-  std::vector<std::string> groups_;
+  std::vector<std::string> groups_, strategies_{"all"};
   int seeds_ = 10;
 };
 

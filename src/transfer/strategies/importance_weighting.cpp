@@ -67,13 +67,6 @@ class WeightedNetwork final : public Trainable {
   Options options_;
 };
 
-void check_source_data(const data::Dataset& source, const data::Dataset& train) {
-  if (source.sample_shape() != train.sample_shape()) {
-    throw ShapeError(fmt::format("importance-weighting: the source's samples are {}, the target's {}",
-                                 source.sample_shape().to_string(), train.sample_shape().to_string()));
-  }
-}
-
 /// All alike where the densities cannot be compared, with a warning.
 detail::SampleWeights weights_of(FitContext& context, const Options& options) {
   try {
@@ -96,7 +89,6 @@ Recipe fit(FitContext& context, Options options) {
     co_await context.train(*network, network->normalization());
     co_return network;
   }
-  check_source_data(context.source_data(), context.train());
   const detail::SampleWeights weighted = weights_of(context, options);
   if (std::all_of(weighted.weights.begin(), weighted.weights.end(), [](float weight) { return weight == 0; })) {
     context.warn("no sample of the source has features like the target's, so their loss counts nothing");
@@ -127,7 +119,8 @@ const Strategy& importance_weighting() {
        .reference = "Shimodaira 2000; Kanamori, Hido and Sugiyama 2009, uLSIF; Huang et al. 2006, kernel mean matching",
        .uses_features = true,
        .uses_source_data = true,
-       .same_source_task = true},
+       .same_source_task = true,
+       .same_source_inputs = true},
       fit, nullptr, [](const Options& options) { return options.source_share > 0; });
   return strategy;
 }

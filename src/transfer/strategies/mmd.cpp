@@ -73,11 +73,6 @@ bool uses_labels(const FitContext& context, SourceLabels labels) {
 
 Recipe fit(FitContext& context, Options options) {
   auto network = context.copy_of(context.source(), options.head_start);
-  if (context.source_data().sample_shape() != context.train().sample_shape()) {
-    throw ShapeError(fmt::format("mmd: the source's samples are {}, the target's {}",
-                                 context.source_data().sample_shape().to_string(),
-                                 context.train().sample_shape().to_string()));
-  }
   AlignedNetwork model(*network, options, uses_labels(context, options.source_labels));
   const TrainingData source{&context.source_data(), network->normalization(), {}};
   const TrainingData data{&context.train(), network->normalization(), {}, &source};
@@ -93,6 +88,7 @@ const Strategy& mmd() {
        .summary = "a fine-tuned copy whose features of source and target samples are drawn together",
        .reference = "Long et al. 2015, DAN; Gretton et al. 2012, multi-kernel MMD",
        .uses_source_data = true,
+       .same_source_inputs = true,
        .trains_source = true},
       fit, [](const Options&, const std::vector<FrozenSource>&, const data::Dataset&) { return true; });
   return strategy;
