@@ -4,6 +4,7 @@
 #include <array>
 
 #include "kernels.hpp"
+#include "rtl/kernels/fetch.hpp"
 #include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/linear.hpp"
 #include "rtl/kernels/pointwise.hpp"
@@ -66,6 +67,11 @@ void add_gathers(const Device& device, KernelCases& cases) {
   cases.push_back(
       {"gather_features", "4096 of 50000x64 u8 to f32", 3 * static_cast<double>(out->count()), 0.625 * moved, [=] {
          kernels::gather_features(device, {*numbers, {}, *scaling}, *order, *out);
+       }});
+  const Shared counters = shared_zeros({kernels::Counters::count}, DType::i64, device);
+  cases.push_back(
+      {"fetch_features", "4096 of 50000x64 u8 to f32", 3 * static_cast<double>(out->count()), 0.625 * moved, [=] {
+         kernels::fetch_features(device, {*numbers, {}, *scaling}, *order, *out, *counters, 0);
        }});
   cases.push_back({"scatter_add_rows", "4096 into 50000x64", static_cast<double>(out->count()), 1.5 * moved,
                    [=] { kernels::scatter_add_rows(device, *out, *picked, *table); }});
