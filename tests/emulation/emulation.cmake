@@ -7,7 +7,8 @@ target_include_directories(rtl PRIVATE ${RTL_EMULATION_DIR}/include)
 # a kernel passes through them.
 set(RTL_EMULATOR ${RTL_EMULATION_DIR}/fiber.cpp ${RTL_EMULATION_DIR}/scheduler.cpp ${RTL_EMULATION_DIR}/runtime.cpp
   ${RTL_EMULATION_DIR}/recording.cpp)
-set_source_files_properties(${RTL_EMULATOR} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all;-O2")
+set_source_files_properties(${RTL_EMULATOR} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all;-O2"
+  SKIP_PRECOMPILE_HEADERS ON)
 if(RTL_SANITIZE)
   set_source_files_properties(${RTL_EMULATOR} PROPERTIES COMPILE_DEFINITIONS RTL_EMULATION_ASAN=1)
 endif()
