@@ -6,9 +6,3 @@ add_library(rtl_studies OBJECT ${RTL_STUDY_SOURCES} ${RTL_STUDY_LIST})
 target_include_directories(rtl_studies PUBLIC ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(rtl_studies PUBLIC rtl rtl_options fmt::fmt nlohmann_json::nlohmann_json
   PRIVATE OpenMP::OpenMP_CXX)
-if(RTL_PRECOMPILE_HEADERS)
-  target_precompile_headers(rtl_studies PRIVATE <algorithm> <cmath> <functional> <map> <string> <vector> <fmt/format.h>
-    <nlohmann/json.hpp> <rtl/rtl.hpp>)
-  # What g++ 12 takes for faults in its own std::string shows where that is precompiled; other builds warn of the studies' arrays.
-  target_compile_options(rtl_studies PRIVATE -Wno-array-bounds)
-endif()
