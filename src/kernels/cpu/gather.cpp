@@ -8,6 +8,7 @@
 #include "kernels/backend/gather.hpp"
 #include "kernels/cpu/cast.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/row_prefetch.hpp"
 #include "kernels/cpu/write_rows.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/row_numbers.hpp"
@@ -16,32 +17,26 @@ namespace rtl::kernels::cpu {
 
 namespace {
 
-/// Rows that are written at a time, and that are fetched ahead at most.
-constexpr std::int64_t most = 32, most_ahead = 16;
-constexpr std::array<const void*, most> none{};
-
 /// Rows of `out`, each the row of the table that `number` gives; zeros where there is none.
 template <typename Numbers>
 void gather(const ConstView& table, const Numbers& number, const RowTransform* transform, View out) {
-  constexpr std::int64_t cached = std::int64_t{24} << 20, distance = 8192;
   const std::int64_t length = table.count() / table.extent(0), count = out.count() / length;
   const auto row_bytes = length * static_cast<std::int64_t>(size_of(table.dtype()));
   const auto out_bytes = length * static_cast<std::int64_t>(size_of(out.dtype()));
   const auto* from = static_cast<const std::byte*>(table.data());
   auto* to = static_cast<std::byte*>(out.data());
-  const bool fetches = table.extent(0) * row_bytes > cached;
-  const auto ahead = static_cast<std::size_t>(std::clamp<std::int64_t>(distance / row_bytes, 1, most_ahead));
+  const RowPrefetch prefetch(from, table.extent(0), row_bytes);
+  const RowWriter write(table.dtype(), transform, out.dtype(), length);
   parallel_ranges(count, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
-    std::array<const void*, most + most_ahead> rows;
-    for (std::int64_t first = begin; first < end; first += most) {
-      const auto some = static_cast<std::size_t>(std::min<std::int64_t>(most, end - first));
-      for (std::size_t i = 0; i < some + (fetches ? ahead : 0); ++i) {
+    std::array<const void*, RowPrefetch::most_together + 1> rows;
+    for (std::int64_t first = begin; first < end; first += prefetch.together()) {
+      prefetch.before(number, begin, first, end);
+      const auto some = static_cast<std::size_t>(std::min(prefetch.together(), end - first));
+      for (std::size_t i = 0; i <= some; ++i) {
         const std::int64_t at = first + static_cast<std::int64_t>(i), row = at < end ? number(at) : -1;
         rows[i] = row < 0 || row >= table.extent(0) ? nullptr : from + row * row_bytes;
       }
-      const auto next = fetches ? std::span<const void* const>(rows).subspan(ahead, some) : std::span(none).first(some);
-      write_rows(table.dtype(), std::span(rows).first(some), next, transform, out.dtype(), to + first * out_bytes,
-                 length);
+      write(std::span(rows).first(some), rows[some], to + first * out_bytes);
     }
   });
 }

@@ -236,7 +236,7 @@ void gather_images(const Device& device, ConstView table, ConstView rows, ConstV
       const RowPrefetch prefetch(table.data(), table.extent(0), length);
       parallel_ranges(out.count() / length, grain_of(length), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
-          prefetch.before(number, i, end);
+          if ((i - begin) % prefetch.together() == 0) prefetch.before(number, begin, i, end);
           scaling(table.data_as<std::uint8_t>() + number(i) * length, out, i * length, length);
         }
       });

@@ -46,6 +46,7 @@ HWY_INLINE void store_fast(V value, D d, double* to, bool /*native*/) {
 }
 
 struct Unchanged {
+  explicit Unchanged(const RowWriter& /*writer*/) {}
   template <class D, class V>
   HWY_INLINE V operator()(D /*d*/, V x, std::int64_t /*i*/) const {
     return x;
@@ -55,6 +56,7 @@ struct Unchanged {
 /// What the transform makes of elements i, i + 1, ..
 template <bool clips>
 struct Changed {
+  explicit Changed(const RowWriter& writer) : own(*writer.transform) {}
   RowTransform own;
 
   template <class D, class V>
@@ -62,16 +64,15 @@ struct Changed {
     const V shifted = hn::Sub(x, hn::LoadU(d, own.shift + i));
     const V value = hn::MulAdd(shifted, hn::LoadU(d, own.factor + i), hn::LoadU(d, own.offset + i));
     if constexpr (!clips) return value;
-    const V most = hn::Set(d, own.bound), least = hn::Set(d, -own.bound);
-    // What is not a number is neither above nor below.
-    const V below = hn::IfThenElse(hn::Gt(value, most), most, value);
-    return hn::IfThenElse(hn::Lt(below, least), least, below);
+    // In this order what is not a number stays.
+    return hn::Max(hn::Set(d, -own.bound), hn::Min(hn::Set(d, own.bound), value));
   }
 };
 
-/// `native` as store_fast has it.
+/// `native` as store_fast has it. `next` is the row that is read next, or null. `change` is a copy, which no store to y
+/// can alter.
 template <typename From, typename To, typename Change>
-void write_row(const From* x, const From* next, const Change& change, To* y, std::int64_t length, bool native) {
+void write_row(const From* x, const From* next, Change change, To* y, std::int64_t length, bool native) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
@@ -86,64 +87,52 @@ void write_row(const From* x, const From* next, const Change& change, To* y, std
   }
 }
 
-/// Rows that are fetched ahead go in short steps: a loop that asks for lines faster than memory has them ready waits
-/// for those that it reads.
-void copy_row(const std::uint8_t* x, const std::uint8_t* next, std::uint8_t* y, std::int64_t bytes) {
-  constexpr std::int64_t line = 64, step = 16;
-  const hn::CappedTag<std::uint8_t, step> d;
-  std::int64_t i = 0;
-  for (; next != nullptr && HWY_MAX_BYTES >= step && i + line <= bytes; i += line) {
-    __builtin_prefetch(next + i);
-    for (std::int64_t k = i; k < i + line; k += step) hn::StoreU(hn::LoadU(d, x + k), d, y + k);
-  }
-  if (next != nullptr && i < bytes) __builtin_prefetch(next + i);
-  if (i < bytes) std::memcpy(y + i, x + i, static_cast<std::size_t>(bytes - i));
-}
+using Rows = std::span<const void* const>;
+using Write = void (*)(const RowWriter&, Rows, const void*, void*);
 
 /// `row` writes one that is there.
 template <typename From, typename To, typename Row>
-void write_each(std::span<const void* const> x, std::span<const void* const> next, To* y, std::int64_t length,
-                const Row& row) {
-  for (std::size_t r = 0; r < x.size(); ++r, y += length) {
-    if (x[r] == nullptr) {
+void write_each(Rows rows, const void* behind, To* y, std::int64_t length, const Row& row) {
+  for (std::size_t r = 0; r < rows.size(); ++r, y += length) {
+    if (rows[r] == nullptr) {
       std::fill_n(y, length, To());
     } else {
-      row(static_cast<const From*>(x[r]), static_cast<const From*>(next[r]), y);
+      row(static_cast<const From*>(rows[r]), static_cast<const From*>(r + 1 < rows.size() ? rows[r + 1] : behind), y);
     }
   }
 }
 
-template <typename Change>
-void write_changed(DType from, std::span<const void* const> x, std::span<const void* const> next, const Change& change,
-                   DType to, void* y, std::int64_t length, bool native) {
-  functors::visit_features(from, [&](auto stored) {
-    functors::visit_activations(to, [&](auto wanted) {
-      using From = decltype(stored);
-      using To = decltype(wanted);
-      write_each<From>(x, next, static_cast<To*>(y), length, [&](const From* own, const From* later, To* row) {
-        write_row(own, later, change, row, length, native);
-      });
-    });
+void copy_rows(const RowWriter& writer, Rows rows, const void* behind, void* y) {
+  using Byte = std::uint8_t;
+  const std::int64_t bytes = writer.length * static_cast<std::int64_t>(size_of(writer.from));
+  write_each<Byte>(rows, behind, static_cast<Byte*>(y), bytes, [&](const Byte* own, const Byte* /*next*/, Byte* row) {
+    std::memcpy(row, own, static_cast<std::size_t>(bytes));
   });
 }
 
-void write_target(DType from, std::span<const void* const> x, std::span<const void* const> next,
-                  const RowTransform* transform, DType to, void* y, std::int64_t length, bool native) {
-  if (transform != nullptr) {
-    // Of f32, which has the most lines, the longer loop is the faster one, as above.
-    if (std::isinf(transform->bound) && from != DType::f32) {
-      write_changed(from, x, next, Changed<false>{*transform}, to, y, length, native);
-    } else {
-      write_changed(from, x, next, Changed<true>{*transform}, to, y, length, native);
-    }
-  } else if (from != to) {
-    write_changed(from, x, next, Unchanged(), to, y, length, native);
-  } else {
-    const std::int64_t bytes = length * static_cast<std::int64_t>(size_of(from));
-    using Byte = std::uint8_t;
-    write_each<Byte>(x, next, static_cast<Byte*>(y), bytes,
-                     [&](const Byte* own, const Byte* later, Byte* row) { copy_row(own, later, row, bytes); });
+template <typename From, typename To, typename Change>
+void write_changed(const RowWriter& writer, Rows rows, const void* behind, void* y) {
+  write_each<From>(rows, behind, static_cast<To*>(y), writer.length, [&](const From* own, const From* next, To* row) {
+    write_row(own, next, Change(writer), row, writer.length, writer.native_bfloat16);
+  });
+}
+
+template <typename Change>
+Write converting(DType from, DType to) {
+  Write write = nullptr;
+  functors::visit_features(from, [&](auto stored) {
+    functors::visit_activations(
+        to, [&](auto wanted) { write = write_changed<decltype(stored), decltype(wanted), Change>; });
+  });
+  return write;
+}
+
+Write write_target(const RowWriter& writer) {
+  if (writer.transform != nullptr) {
+    return std::isinf(writer.transform->bound) ? converting<Changed<false>>(writer.from, writer.to)
+                                               : converting<Changed<true>>(writer.from, writer.to);
   }
+  return writer.from == writer.to ? copy_rows : converting<Unchanged>(writer.from, writer.to);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -162,10 +151,13 @@ bool writes_rows(DType from, DType to) {
   return from == to || (features && (to == DType::f32 || to == DType::f64 || to == DType::bf16));
 }
 
-void write_rows(DType from, std::span<const void* const> x, std::span<const void* const> next,
-                const RowTransform* transform, DType to, void* y, std::int64_t length) {
-  HWY_DYNAMIC_DISPATCH(write_target)(from, x, next, transform, to, y, length, multiplies_bf16());
-}
+RowWriter::RowWriter(DType from, const RowTransform* transform, DType to, std::int64_t length)
+    : from(from),
+      to(to),
+      transform(transform),
+      length(length),
+      native_bfloat16(multiplies_bf16()),
+      write_(HWY_DYNAMIC_DISPATCH(write_target)(*this)) {}
 
 }  // namespace rtl::kernels::cpu
 #endif

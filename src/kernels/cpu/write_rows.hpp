@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <span>
 
 #include "rtl/core/dtype.hpp"
@@ -18,11 +17,25 @@ struct RowTransform {
 /// Whether write_rows converts these: f32, bf16, f16 and u8 to f32, f64 or bf16, and every dtype to itself.
 bool writes_rows(DType from, DType to);
 
-/// Rows `x` of `length` elements each, zeros where null, to `y`, converted (as kernels::cast does) and, with a
-/// transform, which takes f32, bf16, f16 and u8, changed. `next` are rows that are read later, as many, null where
-/// there is none: they are fetched at the pace of the work, since rows of a batch lie anywhere and what a processor
-/// fetches on its own is what follows. On the calling thread.
-void write_rows(DType from, std::span<const void* const> x, std::span<const void* const> next,
-                const RowTransform* transform, DType to, void* y, std::int64_t length);
+/// Writes rows of `length` elements each one behind the other, converted (as kernels::cast does) and, with a transform,
+/// which takes f32, bf16, f16 and u8, changed.
+class RowWriter {
+ public:
+  RowWriter(DType from, const RowTransform* transform, DType to, std::int64_t length);
+
+  /// `rows` to `y`, zeros where one is null; `behind` is the row that is read after them, or null. On the calling
+  /// thread.
+  void operator()(std::span<const void* const> rows, const void* behind, void* y) const {
+    write_(*this, rows, behind, y);
+  }
+
+  DType from, to;
+  const RowTransform* transform;
+  std::int64_t length;
+  bool native_bfloat16;  ///< whether numbers are rounded to bf16 by an instruction of the processor
+
+ private:
+  void (*write_)(const RowWriter&, std::span<const void* const>, const void*, void*);
+};
 
 }  // namespace rtl::kernels::cpu
