@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "rtl/core/dtype.hpp"
 
@@ -74,6 +75,30 @@ HWY_INLINE void store_fast(V value, D d, T* to, [[maybe_unused]] bool native) {
   }
 #endif
   store(value, d, to);
+}
+
+/// The pair that begins at `a`, as a word; unless it is `whole` its second number is 0.
+HWY_INLINE std::uint32_t pair_at(const bfloat16* a, bool whole) {
+  if (!whole) return a->bits;
+  std::uint32_t pair;
+  std::memcpy(&pair, a, sizeof pair);
+  return pair;
+}
+
+/// sums + a[0] b[0] + a[1] b[1] of pairs of bf16, by the processor's own instruction where this is compiled for
+/// AVX-512: for processors that have it.
+template <class D, class Pairs, class V>
+HWY_INLINE V add_pair_products(D d, Pairs a, Pairs b, V sums) {
+#if HWY_TARGET == HWY_AVX3
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sums.raw) : "v"(a.raw), "v"(b.raw));
+  return sums;
+#else
+  const auto upper = hwy::HWY_NAMESPACE::Set(hwy::HWY_NAMESPACE::RebindToUnsigned<D>(), 0xffff0000u);
+  sums = hwy::HWY_NAMESPACE::MulAdd(hwy::HWY_NAMESPACE::BitCast(d, hwy::HWY_NAMESPACE::ShiftLeft<16>(a)),
+                                    hwy::HWY_NAMESPACE::BitCast(d, hwy::HWY_NAMESPACE::ShiftLeft<16>(b)), sums);
+  return hwy::HWY_NAMESPACE::MulAdd(hwy::HWY_NAMESPACE::BitCast(d, hwy::HWY_NAMESPACE::And(a, upper)),
+                                    hwy::HWY_NAMESPACE::BitCast(d, hwy::HWY_NAMESPACE::And(b, upper)), sums);
+#endif
 }
 
 /// y[i] = x[i], rounded.

@@ -34,13 +34,12 @@ struct Row {
 };
 
 /// `columns` neighbouring outputs of as many channels as d has lanes. Each input is loaded, and widened, once for all
-/// outputs that see it.
-template <int kernel, int stride, int columns, class D, typename T>
+/// outputs that see it. All columns of the inputs are there if `interior`.
+template <int kernel, int stride, int columns, bool interior, class D, typename T>
 HWY_INLINE void block_of_columns(D d, const Row<T>& row, std::int64_t column, std::int64_t channel) {
   constexpr int inputs = (columns - 1) * stride + kernel;
   const ConvShape& s = row.shape;
   const std::int64_t first = column * stride - s.padding_left;
-  const bool interior = first >= 0 && first + inputs <= s.width;
   hn::Vec<D> sums[columns];
 #pragma GCC unroll 8
   for (int k = 0; k < columns; ++k) sums[k] = hn::Zero(d);
@@ -61,10 +60,97 @@ HWY_INLINE void block_of_columns(D d, const Row<T>& row, std::int64_t column, st
       }
     }
   }
+  const Finish finish(d, row.epilogue, channel);
 #pragma GCC unroll 8
-  for (int k = 0; k < columns; ++k) {
-    finish(d, sums[k], row.epilogue, (column + k) * s.channels + channel, channel, row.y);
+  for (int k = 0; k < columns; ++k) finish(d, sums[k], (column + k) * s.channels + channel, row.y);
+}
+
+#if HWY_TARGET == HWY_AVX3
+
+/// Of a row of the image, or of none, which is read as zeros.
+struct PairRow {
+  const bfloat16* image;
+  __mmask16 present;
+
+  HWY_INLINE __m256i load(std::int64_t at) const { return _mm256_maskz_loadu_epi16(present, image + at); }
+};
+
+/// As block_of_columns, of 16 channels, by the processor's products of pairs: two rows of the filter at a time, the
+/// pixels below each other as pairs. The last row of an odd filter has zeros for the pixels below.
+template <int kernel, int stride, int columns, bool interior>
+HWY_INLINE void block_of_pairs(const Row<bfloat16>& row, std::int64_t column, std::int64_t channel) {
+  constexpr int inputs = (columns - 1) * stride + kernel;
+  const hn::Full512<float> d;
+  const hn::Full512<std::uint32_t> word;
+  const ConvShape& s = row.shape;
+  const std::int64_t first = column * stride - s.padding_left;
+  const __m512i alternately =
+      _mm512_add_epi16(_mm512_set1_epi32(32 << 16),
+                       _mm512_mullo_epi32(_mm512_set1_epi32(0x10001),
+                                          _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)));
+  const auto row_of = [&](int i) {
+    const bool present = i >= row.from_tap && i < row.to_tap;
+    return PairRow{row.image + ((present ? row.first_row + i : 0) * s.width + first) * s.channels + channel,
+                   static_cast<__mmask16>(present ? 0xffff : 0)};
+  };
+  const auto tap = [&](int i, int j) { return hn::LoadU(d, row.weights + (i * kernel + j) * s.channels + channel); };
+  hn::Vec<decltype(d)> sums[columns];
+#pragma GCC unroll 8
+  for (int k = 0; k < columns; ++k) sums[k] = hn::Zero(d);
+  for (int i = 0; i < kernel; i += 2) {
+    const bool pairs = i + 1 < kernel;
+    const PairRow above = row_of(i), below = pairs ? row_of(i + 1) : above;
+    if (above.present == 0 && (!pairs || below.present == 0)) continue;
+    hn::Vec<decltype(word)> w[kernel];
+#pragma GCC unroll 5
+    for (int j = 0; j < kernel; ++j) {
+      w[j] = hn::ShiftRight<16>(hn::BitCast(word, tap(i, j)));
+      if (pairs) w[j] = hn::Or(w[j], hn::BitCast(word, tap(i + 1, j)));
+    }
+#pragma GCC unroll 20
+    for (int q = 0; q < inputs; ++q) {
+      if (!interior && (first + q < 0 || first + q >= s.width)) continue;
+      const std::int64_t at = q * s.channels;
+      hn::Vec<decltype(word)> x;
+      if (pairs) {
+        x.raw = _mm512_permutex2var_epi16(_mm512_castsi256_si512(above.load(at)), alternately,
+                                          _mm512_castsi256_si512(below.load(at)));
+      } else {
+        x.raw = _mm512_cvtepu16_epi32(above.load(at));
+      }
+#pragma GCC unroll 5
+      for (int j = 0; j < kernel; ++j) {
+        if (q >= j && (q - j) % stride == 0 && (q - j) / stride < columns) {
+          sums[(q - j) / stride] = add_pair_products(d, x, w[j], sums[(q - j) / stride]);
+        }
+      }
+    }
   }
+  const Finish finish(d, row.epilogue, channel);
+#pragma GCC unroll 8
+  for (int k = 0; k < columns; ++k) finish(d, sums[k], (column + k) * s.channels + channel, row.y);
+}
+
+template <int kernel, int stride, int columns, bool interior, class D>
+HWY_INLINE void block_of(D d, const Row<bfloat16>& row, std::int64_t column, std::int64_t channel) {
+  if constexpr (hn::MaxLanes(D()) == 16) {
+    if (row.epilogue.native) return block_of_pairs<kernel, stride, columns, interior>(row, column, channel);
+  }
+  block_of_columns<kernel, stride, columns, interior>(d, row, column, channel);
+}
+
+#else
+
+template <int kernel, int stride, int columns, bool interior, class D>
+HWY_INLINE void block_of(D d, const Row<bfloat16>& row, std::int64_t column, std::int64_t channel) {
+  block_of_columns<kernel, stride, columns, interior>(d, row, column, channel);
+}
+
+#endif
+
+template <int kernel, int stride, int columns, bool interior, class D>
+HWY_INLINE void block_of(D d, const Row<float>& row, std::int64_t column, std::int64_t channel) {
+  block_of_columns<kernel, stride, columns, interior>(d, row, column, channel);
 }
 
 /// One output of as many channels as d has lanes, of any filter.
@@ -80,7 +166,7 @@ HWY_INLINE void one_column(D d, const Row<T>& row, std::int64_t column, std::int
       sum = hn::MulAdd(load(d, from), hn::LoadU(d, row.weights + (i * s.kernel_width + j) * s.channels + channel), sum);
     }
   }
-  finish(d, sum, row.epilogue, column * s.channels + channel, channel, row.y);
+  Finish(d, row.epilogue, channel)(d, sum, column * s.channels + channel, row.y);
 }
 
 /// All channels of a block, the last ones by themselves.
@@ -94,18 +180,42 @@ HWY_INLINE void for_channels(std::int64_t channels, const F& f) {
   for (; channel < channels; ++channel) f(single, channel);
 }
 
+/// Asks for what the next row of outputs reads below the inputs of this one, of the columns that are read next: the
+/// processor does not foresee it where a block of channels is a part of a pixel.
 template <int kernel, int stride, int columns, typename T>
-HWY_INLINE void columns_of(const Row<T>& row, std::int64_t& column) {
-  for (; column + columns <= row.shape.out_width; column += columns) {
-    for_channels(row.shape.channels, [&](auto d, std::int64_t channel) {
-      block_of_columns<kernel, stride, columns>(d, row, column, channel);
-    });
+[[gnu::always_inline]] inline void prefetch_below(const Row<T>& row, std::int64_t column) {
+  const ConvShape& s = row.shape;
+  const std::int64_t width = std::min<std::int64_t>(columns * stride, s.width - column * stride);
+  for (std::int64_t i = row.first_row + kernel; i < std::min(row.first_row + kernel + stride, s.height); ++i) {
+    const auto* from = reinterpret_cast<const std::byte*>(row.image + (i * s.width + column * stride) * s.channels);
+    const auto bytes = width * s.channels * static_cast<std::int64_t>(sizeof(T));
+    for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
   }
 }
 
+template <int kernel, int stride, int columns, typename T>
+HWY_INLINE void columns_of(const Row<T>& row, std::int64_t& column) {
+  const ConvShape& s = row.shape;
+  for (; column + columns <= s.out_width; column += columns) {
+    prefetch_below<kernel, stride, columns>(row, column);
+    const std::int64_t first = column * stride - s.padding_left;
+    if (first >= 0 && first + (columns - 1) * stride + kernel <= s.width) {
+      for_channels(s.channels, [&](auto d, std::int64_t channel) {
+        block_of<kernel, stride, columns, true>(d, row, column, channel);
+      });
+    } else {
+      for_channels(s.channels, [&](auto d, std::int64_t channel) {
+        block_of<kernel, stride, columns, false>(d, row, column, channel);
+      });
+    }
+  }
+}
+
+/// Widths that are halves of 224 are multiples of 7 in the end.
 template <int kernel, int stride, typename T>
 HWY_INLINE void whole_row(const Row<T>& row) {
   std::int64_t column = 0;
+  if (row.shape.out_width % 8 != 0 && row.shape.out_width % 7 == 0) columns_of<kernel, stride, 7>(row, column);
   columns_of<kernel, stride, 8>(row, column);
   columns_of<kernel, stride, 4>(row, column);
   columns_of<kernel, stride, 2>(row, column);

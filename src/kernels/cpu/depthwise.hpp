@@ -1,7 +1,8 @@
 // Depthwise convolutions forward, NHWC, by vectors over the channels: each output is a sum over the taps of its own
 // channel, so that no product of matrices is in it and reading the images is what it costs. Images are f32 or bf16 (T),
-// widened where they are read and rounded, once, where they are written; the arithmetic is f32's. Each output is added
-// up in the order of the taps, whatever its place and the number of threads.
+// widened where they are read and rounded, once, where they are written; the arithmetic is f32's. Where the processor
+// multiplies pairs of bf16, two rows of the filter are added up at a time. Each output is added up in the same order,
+// whatever its place and the number of threads.
 #pragma once
 
 #include "kernels/cpu/conv_onednn.hpp"

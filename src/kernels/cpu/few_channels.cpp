@@ -2,6 +2,7 @@
 #include "kernels/cpu/few_channels.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/cpu/threads.hpp"
 
@@ -32,7 +33,8 @@ struct FewRow {
   const float* weights;
   DepthwiseEpilogue<T> epilogue;  ///< of this row
   T* y;
-  std::int64_t first_row;  ///< of the image, that the first row of the filter lies on; may be outside
+  std::int64_t first_row;                ///< of the image, that the first row of the filter lies on; may be outside
+  const std::uint32_t* pairs = nullptr;  ///< weights as PairWeights has them, or null
 };
 
 /// `columns` neighbouring pixels of `vectors` vectors of outputs.
@@ -69,14 +71,93 @@ HWY_INLINE void block(D d, const FewRow<T>& row, std::int64_t column, std::int64
       }
     }
   }
+#pragma GCC unroll 2
+  for (int v = 0; v < vectors; ++v) {
+    const std::int64_t channel = out + v * lanes;
+    const Finish finish(d, row.epilogue, channel);
+#pragma GCC unroll 8
+    for (int k = 0; k < columns; ++k) finish(d, sums[k][v], (column + k) * s.out_channels + channel, row.y);
+  }
+}
+
+/// Weights of bf16 for the processor's products of pairs, of filters that are not too large for it:
+/// [height, pairs, out], a pair being numbers that lie beside each other in a row of the filter and of the image.
+class PairWeights {
+ public:
+  PairWeights(const ConvShape& s, const float* weights, bool native) {
+    const std::int64_t numbers = s.kernel_width * s.channels, pairs = pairs_of(s);
+    fits_ = HWY_TARGET == HWY_AVX3 && native && s.dilation == 1 &&
+            s.kernel_height * pairs * s.out_channels <= static_cast<std::int64_t>(words_.size());
+    for (std::int64_t at = 0; fits_ && at < s.kernel_height * pairs; ++at) {
+      const std::int64_t first = at / pairs * numbers + at % pairs * 2;
+      const bool whole = at % pairs * 2 + 1 < numbers;
+      for (std::int64_t out = 0; out < s.out_channels; ++out) {
+        const std::uint32_t upper = whole ? to_bfloat16(weights[(first + 1) * s.out_channels + out]).bits : 0;
+        words_[static_cast<std::size_t>(at * s.out_channels + out)] =
+            upper << 16 | to_bfloat16(weights[first * s.out_channels + out]).bits;
+      }
+    }
+  }
+  static std::int64_t pairs_of(const ConvShape& s) { return (s.kernel_width * s.channels + 1) / 2; }
+  const std::uint32_t* get() const { return fits_ ? words_.data() : nullptr; }
+
+ private:
+  bool fits_;
+  std::array<std::uint32_t, 8192> words_;
+};
+
+/// As block, where all columns of the image that the pixels see are there.
+template <int columns, int vectors, class D>
+HWY_INLINE void block_of_pairs(D d, const FewRow<bfloat16>& row, std::int64_t column, std::int64_t out) {
+  const hn::RebindToUnsigned<D> word;
+  const ConvShape& s = row.shape;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t pairs = PairWeights::pairs_of(s);
+  hn::Vec<D> sums[columns][vectors];
 #pragma GCC unroll 8
   for (int k = 0; k < columns; ++k) {
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) {
-      const std::int64_t channel = out + v * lanes;
-      finish(d, sums[k][v], row.epilogue, (column + k) * s.out_channels + channel, channel, row.y);
+    for (int v = 0; v < vectors; ++v) sums[k][v] = hn::Zero(d);
+  }
+  for (std::int64_t i = 0; i < s.kernel_height; ++i) {
+    const std::int64_t at_row = row.first_row + i;
+    if (at_row < 0 || at_row >= s.height) continue;
+    const bfloat16* from = row.image + (at_row * s.width + column * s.stride - s.padding_left) * s.channels;
+    for (std::int64_t p = 0; p < pairs; ++p, from += 2) {
+      const bool whole = 2 * p + 1 < s.kernel_width * s.channels;
+      const std::uint32_t* weights = row.pairs + (i * pairs + p) * s.out_channels + out;
+      hn::Vec<decltype(word)> w[vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) w[v] = hn::LoadU(word, weights + v * lanes);
+#pragma GCC unroll 8
+      for (int k = 0; k < columns; ++k) {
+        const auto x = hn::Set(word, pair_at(from + k * s.stride * s.channels, whole));
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) sums[k][v] = add_pair_products(d, x, w[v], sums[k][v]);
+      }
     }
   }
+#pragma GCC unroll 2
+  for (int v = 0; v < vectors; ++v) {
+    const std::int64_t channel = out + v * lanes;
+    const Finish finish(d, row.epilogue, channel);
+#pragma GCC unroll 8
+    for (int k = 0; k < columns; ++k) finish(d, sums[k][v], (column + k) * s.out_channels + channel, row.y);
+  }
+}
+
+template <int columns, int vectors, class D>
+HWY_INLINE void block_of(D d, const FewRow<bfloat16>& row, std::int64_t column, std::int64_t out) {
+  const ConvShape& s = row.shape;
+  const std::int64_t first = column * s.stride - s.padding_left;
+  const bool interior = first >= 0 && first + (columns - 1) * s.stride + s.kernel_width <= s.width;
+  if (interior && row.pairs != nullptr) return block_of_pairs<columns, vectors>(d, row, column, out);
+  block<columns, vectors>(d, row, column, out);
+}
+
+template <int columns, int vectors, class D>
+HWY_INLINE void block_of(D d, const FewRow<float>& row, std::int64_t column, std::int64_t out) {
+  block<columns, vectors>(d, row, column, out);
 }
 
 template <int columns, typename T>
@@ -86,14 +167,15 @@ HWY_INLINE void columns_of(const FewRow<T>& row, std::int64_t& column) {
   const std::int64_t outs = row.shape.out_channels;
   for (; column + columns <= row.shape.out_width; column += columns) {
     std::int64_t out = 0;
-    for (; out + 2 * lanes <= outs; out += 2 * lanes) block<columns, 2>(d, row, column, out);
-    for (; out < outs; out += lanes) block<columns, 1>(d, row, column, out);
+    for (; out + 2 * lanes <= outs; out += 2 * lanes) block_of<columns, 2>(d, row, column, out);
+    for (; out < outs; out += lanes) block_of<columns, 1>(d, row, column, out);
   }
 }
 
 template <typename T>
 HWY_INLINE void few_channels_rows(const ConvShape& s, const T* x, const float* weights,
-                                  const DepthwiseEpilogue<T>& epilogue, T* y, std::int64_t begin, std::int64_t end) {
+                                  const DepthwiseEpilogue<T>& epilogue, const std::uint32_t* pairs, T* y,
+                                  std::int64_t begin, std::int64_t end) {
   for (std::int64_t at = begin; at < end; ++at) {
     const std::int64_t image = at / s.out_height, offset = at * s.out_width * s.out_channels;
     FewRow<T> row{.shape = s,
@@ -101,7 +183,8 @@ HWY_INLINE void few_channels_rows(const ConvShape& s, const T* x, const float* w
                   .weights = weights,
                   .epilogue = epilogue,
                   .y = y + offset,
-                  .first_row = at % s.out_height * s.stride - s.padding_top};
+                  .first_row = at % s.out_height * s.stride - s.padding_top,
+                  .pairs = pairs};
     if (epilogue.residual != nullptr) row.epilogue.residual = epilogue.residual + offset;
     std::int64_t column = 0;
     columns_of<8>(row, column);
@@ -111,12 +194,13 @@ HWY_INLINE void few_channels_rows(const ConvShape& s, const T* x, const float* w
 
 void few_channels_f32(const ConvShape& s, const float* x, const float* weights,
                       const DepthwiseEpilogue<float>& epilogue, float* y, std::int64_t begin, std::int64_t end) {
-  few_channels_rows(s, x, weights, epilogue, y, begin, end);
+  few_channels_rows(s, x, weights, epilogue, nullptr, y, begin, end);
 }
 
 void few_channels_bf16(const ConvShape& s, const bfloat16* x, const float* weights,
                        const DepthwiseEpilogue<bfloat16>& epilogue, bfloat16* y, std::int64_t begin, std::int64_t end) {
-  few_channels_rows(s, x, weights, epilogue, y, begin, end);
+  const PairWeights pairs(s, weights, epilogue.native);
+  few_channels_rows(s, x, weights, epilogue, pairs.get(), y, begin, end);
 }
 
 }  // namespace HWY_NAMESPACE

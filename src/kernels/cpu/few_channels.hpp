@@ -1,8 +1,8 @@
 // Convolutions of images of few channels, such as the first of a network on colours, NHWC: vectors over the outputs,
 // each input broadcast. There oneDNN's direct form pads the channels to its blocks and reaches a tenth of the
 // processor's speed. Images are f32 or bf16 (T), widened where they are read and rounded, once, where they are written;
-// the arithmetic is f32's. Each output is added up in the order of taps and channels, whatever its place and the number
-// of threads.
+// the arithmetic is f32's. Each output is added up in the order of taps and channels, whatever the number of threads;
+// in bf16 two at a time away from the borders of the images, where the processor multiplies pairs.
 #pragma once
 
 #include "kernels/cpu/conv_onednn.hpp"

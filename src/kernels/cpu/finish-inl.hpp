@@ -9,6 +9,9 @@
 
 #include <hwy/highway.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "kernels/cpu/bfloat16-inl.hpp"
 #include "kernels/cpu/depthwise.hpp"
 
@@ -16,18 +19,34 @@ HWY_BEFORE_NAMESPACE();
 namespace rtl::kernels::cpu {
 namespace HWY_NAMESPACE {
 
-/// y[at..] = activation(value [+ bias[channel..]] [+ residual[at..]]).
-template <class D, class V, typename T>
-HWY_INLINE void finish(D d, V value, const DepthwiseEpilogue<T>& epilogue, std::int64_t at, std::int64_t channel,
-                       T* y) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  if (epilogue.bias != nullptr) value = hn::Add(value, hn::LoadU(d, epilogue.bias + channel));
-  if (epilogue.residual != nullptr) value = hn::Add(value, load(d, epilogue.residual + at));
-  // NaN passes: it is the second operand.
-  if (epilogue.activation != Activation::none) value = hn::Max(hn::Zero(d), value);
-  if (epilogue.activation == Activation::relu6) value = hn::Min(hn::Set(d, 6.0F), value);
-  store_sum(value, d, y + at, epilogue.native);
-}
+/// Of the channels of one vector: y[at..] = activation(value [+ bias] [+ residual[at..]]). What is absent is an operand
+/// that changes nothing, so that a vector of sums takes no branches.
+template <class D, typename T>
+class Finish {
+ public:
+  HWY_INLINE Finish(D d, const DepthwiseEpilogue<T>& epilogue, std::int64_t channel)
+      : bias_(epilogue.bias != nullptr ? hwy::HWY_NAMESPACE::LoadU(d, epilogue.bias + channel)
+                                       : hwy::HWY_NAMESPACE::Set(d, -0.0F)),
+        lowest_(hwy::HWY_NAMESPACE::Set(d, epilogue.activation == Activation::none ? -infinity : 0.0F)),
+        highest_(hwy::HWY_NAMESPACE::Set(d, epilogue.activation == Activation::relu6 ? 6.0F : infinity)),
+        residual_(epilogue.residual),
+        native_(epilogue.native) {}
+
+  HWY_INLINE void operator()(D d, hwy::HWY_NAMESPACE::Vec<D> value, std::int64_t at, T* y) const {
+    namespace hn = hwy::HWY_NAMESPACE;
+    value = hn::Add(value, bias_);
+    if (residual_ != nullptr) value = hn::Add(value, load(d, residual_ + at));
+    // NaN passes: it is the second operand.
+    store_sum(hn::Min(highest_, hn::Max(lowest_, value)), d, y + at, native_);
+  }
+
+ private:
+  static constexpr float infinity = std::numeric_limits<float>::infinity();
+
+  hwy::HWY_NAMESPACE::Vec<D> bias_, lowest_, highest_;
+  const T* residual_;
+  bool native_;
+};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace rtl::kernels::cpu

@@ -23,27 +23,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Vectors of a row of the result that stay in registers with six rows.
 constexpr int most_vectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
-/// The pair of k that begins at `a`; of the last pair of an odd k only the first is there.
-HWY_INLINE std::uint32_t pair_at(const bfloat16* a, bool whole) {
-  if (!whole) return a->bits;
-  std::uint32_t pair;
-  std::memcpy(&pair, a, sizeof pair);
-  return pair;
-}
-
-/// sums + a[0] b[0] + a[1] b[1] of pairs.
-template <class D, class Pairs, class V>
-HWY_INLINE V add_pair_products(D d, Pairs a, Pairs b, V sums) {
-#if HWY_TARGET == HWY_AVX3
-  asm("vdpbf16ps %2, %1, %0" : "+v"(sums.raw) : "v"(a.raw), "v"(b.raw));
-  return sums;
-#else
-  const auto upper = hn::Set(hn::RebindToUnsigned<D>(), 0xffff0000u);
-  sums = hn::MulAdd(hn::BitCast(d, hn::ShiftLeft<16>(a)), hn::BitCast(d, hn::ShiftLeft<16>(b)), sums);
-  return hn::MulAdd(hn::BitCast(d, hn::And(a, upper)), hn::BitCast(d, hn::And(b, upper)), sums);
-#endif
-}
-
 /// These products of bf16 are for processors that have the instructions.
 constexpr bool native_rounding = true;
 constexpr float infinity = std::numeric_limits<float>::infinity();
