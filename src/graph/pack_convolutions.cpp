@@ -41,7 +41,7 @@ class Packing {
       Operands operands = node.operands;
       operands[1] = packed_of.at(operands[1]);
       operands.resize(std::min<std::size_t>(operands.size(), 3));
-      graph_.replace(reader + 1, packed_form(*node.operation, operands), operands, node.results);
+      graph_.replace(reader + 1, packed_form(*node.operation), operands, node.results);
     }
   }
 
@@ -76,16 +76,15 @@ class Packing {
            dynamic_cast<const Conv2dBackwardData*>(operation) != nullptr;
   }
 
-  std::shared_ptr<const Operation> packed_form(const Operation& operation, const Operands& operands) const {
+  std::shared_ptr<const Operation> packed_form(const Operation& operation) const {
     if (const auto* backward = dynamic_cast<const Conv2dBackwardData*>(&operation)) {
       return std::make_shared<const PackedConv2dBackwardData>(backward->x_shape(), backward->options());
     }
-    const bool bias = operands[2] >= 0;
     if (const auto fused = fused_convolution(operation)) {
-      return std::make_shared<const PackedConvolution>(fused->options, bias, fused->activation, dtype_);
+      return std::make_shared<const PackedConvolution>(fused->options, fused->activation);
     }
-    return std::make_shared<const PackedConvolution>(dynamic_cast<const Conv2d&>(operation).options(), bias,
-                                                     kernels::Activation::none, dtype_);
+    return std::make_shared<const PackedConvolution>(dynamic_cast<const Conv2d&>(operation).options(),
+                                                     kernels::Activation::none);
   }
 
   /// Nodes that multiply a variable as it is at the beginning.

@@ -182,7 +182,7 @@ class Passes {
     kept_.resize(graph_.values().size());
     const Operands operands{at(before).operands[0], w, bias};
     const Operands results = at(node).results;
-    const auto operation = std::make_shared<const Conv2d>(convolution->options(), true);
+    const auto operation = std::make_shared<const Conv2d>(convolution->options());
     drop(before);
     replace(node, operation, operands, results);
   }
@@ -230,7 +230,8 @@ class Passes {
     }
     const Operands results = at(last).results;
     if (last != node) drop(node);
-    replace(last, std::make_shared<const PreparedLinear>(layer, outputs, activation), {operands[0]}, results);
+    replace(last, std::make_shared<const PreparedLinear>(layer, outputs, operands[2] >= 0, activation), {operands[0]},
+            results);
   }
 
   struct Joined {

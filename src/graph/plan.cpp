@@ -306,7 +306,7 @@ PlanFacts Plan::facts_of(const Step& step) const {
   const bool together = step.replicated && !in_turn_ && node.operation->runs_replicas(operands, replicated);
   if (step.replicated && in_turn_) facts.bytes *= static_cast<double>(replicas_);
   facts.nodes = 1;
-  facts.launches = node.operation->launches() * (together ? 1 : copies);
+  facts.launches = node.operation->launches(operands) * (together ? 1 : copies);
   facts.flops = node.operation->flops(operands) * static_cast<double>(copies);
   return facts;
 }

@@ -34,7 +34,7 @@ void expect_as_planned(const std::string& name, std::int64_t planned, std::size_
   EXPECT_LE(planned, most) << name;
 }
 
-void count_step(const layers::Architecture& architecture, std::int64_t batch, std::int64_t most) {
+void count_step(const layers::Architecture& architecture, std::int64_t batch, DType activations, std::int64_t most) {
   const Device device = Device::cuda(0);
   const auto network = layers::make_network(architecture, device, 1);
   WholeNetwork model(*network);
@@ -46,7 +46,7 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch, st
   options.learning_rate = 0.1;
   const detail::OptimizerSet optimizers(options, model);
   detail::TrainingStep step({{.model = &model, .data = &data, .inputs = &inputs, .optimizers = &optimizers}}, 2, batch,
-                            device, DType::f32);
+                            device, activations);
   std::vector<std::int64_t> order;
   for (std::int64_t i = 0; i < batch; ++i) order.push_back(i);
   step.set_order(order);
@@ -55,14 +55,18 @@ void count_step(const layers::Architecture& architecture, std::int64_t batch, st
   const std::int64_t planned = step.plan(batch).facts().launches;
   const std::size_t before = emulation::started();
   step.run(batch);
-  expect_as_planned(architecture.to_string(), planned, emulation::started() - before, most);
+  expect_as_planned(fmt::format("{}, {}", architecture.to_string(), name_of(activations)), planned,
+                    emulation::started() - before, most);
   if (::testing::Test::HasFailure()) std::cout << step.plan(batch).to_string();
 }
 
 TEST(Launches, OfATrainingStepAreThoseOfItsPlan) {
-  count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, 106);
-  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, 38);
-  count_step({"mlp", "128", {64}, 10}, 512, 6);
+  count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, DType::f32, 106);
+  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, DType::f32, 38);
+  count_step({"mlp", "128", {64}, 10}, 512, DType::f32, 6);
+  count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, DType::bf16, 200);
+  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, DType::bf16, 60);
+  count_step({"mlp", "1024", {1024}, 10}, 512, DType::bf16, 60);
 }
 
 /// A convolution with bias and ReLU, and a residual where asked for; of weights that change, or of constants.

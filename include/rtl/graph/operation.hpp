@@ -112,9 +112,9 @@ class Operation {
   /// writes what it touches; the results are those of running in turn. Such an operation touches only leaves (the plan
   /// throws ValueError otherwise) and takes no scratch memory.
   virtual bool runs_beside() const noexcept { return false; }
-  /// Kernels that one run launches on CUDA, at most where that depends on dtypes; 0 for an operation that only looks at
-  /// memory.
-  virtual int launches() const noexcept { return 1; }
+  /// Kernels that one run launches on CUDA, a call of a vendor's library being one; 0 for an operation that only looks
+  /// at memory.
+  virtual int launches([[maybe_unused]] std::span<const Value> operands) const { return 1; }
 };
 
 }  // namespace rtl::graph

@@ -171,7 +171,7 @@ class AttentionBackward final : public AttentionBase {
                         [&](const std::vector<Value>& in) { return formula(in, lengths, counters); });
   }
   double flops(std::span<const Value> operands) const override { return 2.5 * extents(operands).flops(); }
-  int launches() const noexcept override { return 3; }
+  int launches(std::span<const Value>) const override { return 3; }
 };
 
 class Attention final : public AttentionBase {

@@ -134,7 +134,7 @@ double Conv2dBackwardWeights::flops(std::span<const Value> operands) const {
 }
 
 Value conv2d(const Value& x, const Value& w, const Value& bias, const kernels::Conv2dOptions& options) {
-  return record<Conv2d>({x, w, bias}, options, bias.defined());
+  return record<Conv2d>({x, w, bias}, options);
 }
 
 Value conv2d_backward_data(const Value& dy, const Value& w, const Shape& x_shape,

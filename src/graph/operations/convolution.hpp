@@ -20,7 +20,7 @@ int convolution_launches(DType images, bool bias, kernels::Activation activation
 /// Operands x, w, bias (may be absent).
 class Conv2d final : public Operation {
  public:
-  Conv2d(const kernels::Conv2dOptions& options, bool bias) : options_(options), bias_(bias) {}
+  explicit Conv2d(const kernels::Conv2dOptions& options) : options_(options) {}
   const kernels::Conv2dOptions& options() const noexcept { return options_; }
 
   std::string_view name() const noexcept override { return "conv2d"; }
@@ -29,11 +29,12 @@ class Conv2d final : public Operation {
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return bias_ ? 3 : 2; }
+  int launches(std::span<const Value> operands) const override {
+    return 1 + convolution_launches(operands[0].dtype(), operands[2].defined(), kernels::Activation::none, false);
+  }
 
  private:
   kernels::Conv2dOptions options_;
-  bool bias_;
 };
 
 /// Operands dy, w.
@@ -50,7 +51,7 @@ class Conv2dBackwardData final : public Operation {
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 
  private:
   Shape x_shape_;
@@ -71,7 +72,7 @@ class Conv2dBackwardWeights final : public Operation {
   void run(const Call& call) const override;
   void gradient(GradientCall& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return bias_ ? 4 : 2; }
+  int launches(std::span<const Value>) const override { return bias_ ? 4 : 2; }
 
  private:
   Shape w_shape_;

@@ -52,7 +52,9 @@ class FusedConv2d final : public Operation {
     return conv2d_flops(outputs, w) +
            epilogue_flops(static_cast<double>(outputs), operands.subspan(2), activation_ != Activation::none);
   }
-  int launches() const noexcept override { return 3; }
+  int launches(std::span<const Value> operands) const override {
+    return 1 + convolution_launches(operands[0].dtype(), operands[2].defined(), activation_, operands[3].defined());
+  }
   FusedConvolution fused() const { return {options_, activation_}; }
 
  private:
@@ -87,6 +89,10 @@ class FusedLinear final : public Operation {
     const double outputs = static_cast<double>(operands[0].extent(0) * operands[1].extent(0));
     return 2 * outputs * static_cast<double>(operands[0].extent(1)) +
            epilogue_flops(outputs, operands.subspan(2), relu_);
+  }
+  int launches(std::span<const Value> operands) const override {
+    return product_launches(operands[0].dtype(), operands[1].dtype(), operands[0].dtype(),
+                            relu_ || operands[2].defined());
   }
 
  private:
@@ -154,7 +160,7 @@ class FusedBatchNormEvaluation final : public Operation {
     const double count = count_of(operands[0]);
     return batch_norm_evaluation_flops * count + epilogue_flops(count, operands.subspan(5), relu_);
   }
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 
  private:
   BatchNormOptions options_;
@@ -197,7 +203,7 @@ class FusedBatchNormBackward final : public Operation {
   double flops(std::span<const Value> operands) const override {
     return batch_norm_backward_flops * count_of(operands[0]);
   }
-  int launches() const noexcept override { return evaluation_ ? 2 : 1; }
+  int launches(std::span<const Value>) const override { return evaluation_ ? 2 : 1; }
 
  private:
   std::optional<BatchNormOptions> evaluation_;

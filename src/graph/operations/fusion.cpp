@@ -120,7 +120,7 @@ class FusionBackward final : public Operation {
     }
     return 2 * static_cast<double>(operands[1].shape().count()) * columns;
   }
-  int launches() const noexcept override {
+  int launches(std::span<const Value>) const override {
     return static_cast<int>(blocks_.count() + (bias_ ? 1 : 0)) +
            static_cast<int>(std::count(needed_.begin(), needed_.end(), true));
   }

@@ -12,7 +12,7 @@ class StopGradient final : public Operation {
   void gradient(GradientCall&) const override {}
   std::optional<Aliasing> aliasing(std::size_t) const override { return Aliasing{.operand = 0, .writes = false}; }
   bool runs_replicas(std::span<const Value>, const std::vector<bool>&) const override { return true; }
-  int launches() const noexcept override { return 0; }
+  int launches(std::span<const Value>) const override { return 0; }
 };
 
 }  // namespace

@@ -96,9 +96,11 @@ double LinearBackward::flops(std::span<const Value> operands) const {
          static_cast<double>(options_.extents.inputs);
 }
 
-int LinearBackward::launches() const noexcept {
+int LinearBackward::launches(std::span<const Value> operands) const {
   if (kernels::linear_backward_is_one_launch(options_.extents)) return 1;
-  return (options_.dw ? 1 : 0) + (options_.bias ? 1 : 0) + (options_.dx ? 1 : 0) + (options_.relu ? 1 : 0);
+  const DType dtype = operands[2].dtype();
+  return (options_.dw ? 1 : 0) + (options_.bias ? 1 : 0) +
+         (options_.dx ? product_launches(dtype, operands[1].dtype(), dtype, false) : 0) + (options_.relu ? 1 : 0);
 }
 
 LinearGradientValues linear_gradients(const Value& x, const Value& w, const Value& dy, bool dw, bool bias, bool dx) {

@@ -27,7 +27,7 @@ class LinearBackward final : public Operation {
     return replicated[2];
   }
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override;
+  int launches(std::span<const Value> operands) const override;
 
   const LinearBackwardOptions& options() const noexcept { return options_; }
   /// The result that is dx; none where it is not asked for.

@@ -66,7 +66,7 @@ class BatchNormEvaluation final : public Operation {
   void gradient(GradientCall& call) const override;
   bool may_overwrite(std::size_t, std::size_t operand) const override { return operand == 0; }
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 
  private:
   BatchNormOptions options_;
@@ -85,7 +85,7 @@ class BatchNormEvaluationBackward final : public Operation {
   void gradient(GradientCall& call) const override;
   bool may_overwrite(std::size_t result, std::size_t operand) const override { return result == 0 && operand == 4; }
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 
  private:
   BatchNormOptions options_;

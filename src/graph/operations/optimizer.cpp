@@ -141,7 +141,9 @@ class OptimizerStep final : public Operation {
     for (std::size_t p = 0; p < parameters_; ++p) elements += static_cast<double>(operands[place(p)].shape().count());
     return elements * (is_sgd ? 6 : 16);
   }
-  int launches() const noexcept override { return static_cast<int>((parameters_ + at_once - 1) / at_once); }
+  int launches(std::span<const Value>) const override {
+    return static_cast<int>((parameters_ + at_once - 1) / at_once);
+  }
 
  private:
   static constexpr bool is_sgd = std::is_same_v<Rule, SgdRule>;

@@ -13,7 +13,7 @@ class TurnWeights : public Operation {
   std::optional<std::size_t> only_operand(std::size_t result) const override { return result; }
   /// Each weight is turned as it is, with the axis of replicas or without it.
   bool runs_replicas(std::span<const Value>, const std::vector<bool>&) const override { return true; }
-  int launches() const noexcept override { return static_cast<int>((weights_ + at_once - 1) / at_once); }
+  int launches(std::span<const Value>) const override { return static_cast<int>((weights_ + at_once - 1) / at_once); }
 
  protected:
   static constexpr std::size_t at_once = 64;
@@ -47,19 +47,20 @@ class UnpackWeights final : public TurnWeights {
 /// activation(conv(x, w) [+ bias]). Operands x, packed w, bias (may be absent).
 class PackedConvolution final : public Operation {
  public:
-  PackedConvolution(const kernels::Conv2dOptions& options, bool bias, kernels::Activation activation, DType images)
-      : options_(options), activation_(activation), launches_(convolution_launches(images, bias, activation, false)) {}
+  PackedConvolution(const kernels::Conv2dOptions& options, kernels::Activation activation)
+      : options_(options), activation_(activation) {}
   std::string_view name() const noexcept override { return "packed_conv2d"; }
   std::string attributes() const override { return describe(options_) + describe(activation_); }
   std::vector<Type> infer(std::span<const Value> operands) const override;
   void run(const Call& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return launches_; }
+  int launches(std::span<const Value> operands) const override {
+    return convolution_launches(operands[0].dtype(), operands[2].defined(), activation_, false);
+  }
 
  private:
   kernels::Conv2dOptions options_;
   kernels::Activation activation_;
-  int launches_;
 };
 
 /// dx [+ a gradient that x has from elsewhere]. Operands dy, packed w, that gradient (may be absent).
@@ -89,7 +90,7 @@ class PackedConv2dBackwardWeights final : public Operation {
   std::vector<Type> infer(std::span<const Value> operands) const override;
   void run(const Call& call) const override;
   double flops(std::span<const Value> operands) const override;
-  int launches() const noexcept override { return bias_ ? 3 : 1; }
+  int launches(std::span<const Value>) const override { return bias_ ? 3 : 1; }
 
  private:
   Shape w_shape_;

@@ -32,7 +32,7 @@ class PreparedConvolution final : public Operation {
   }
   /// On the host, where each element of the residual is read before the sum is written.
   bool may_overwrite(std::size_t, std::size_t operand) const override { return on_host_ && operand == 1; }
-  int launches() const noexcept override { return launches_; }
+  int launches(std::span<const Value>) const override { return launches_; }
   double flops(std::span<const Value> operands) const override {
     return conv2d_flops(conv2d_shape(name(), operands[0].shape(), w_shape_, options_).count(), w_shape_);
   }
@@ -49,9 +49,9 @@ class PreparedConvolution final : public Operation {
 /// Operand x.
 class PreparedLinear final : public Operation {
  public:
-  PreparedLinear(std::shared_ptr<const kernels::PreparedLinear> prepared, std::int64_t outputs,
+  PreparedLinear(std::shared_ptr<const kernels::PreparedLinear> prepared, std::int64_t outputs, bool bias,
                  kernels::LinearActivation activation)
-      : prepared_(std::move(prepared)), outputs_(outputs), activation_(activation) {}
+      : prepared_(std::move(prepared)), outputs_(outputs), bias_(bias), activation_(activation) {}
 
   std::string_view name() const noexcept override { return "prepared_linear"; }
   std::string attributes() const override { return std::string(kernels::name_of(activation_)); }
@@ -62,10 +62,15 @@ class PreparedLinear final : public Operation {
   double flops(std::span<const Value> operands) const override {
     return 2.0 * static_cast<double>(operands[0].shape().count()) * static_cast<double>(outputs_);
   }
+  int launches(std::span<const Value> operands) const override {
+    const DType dtype = operands[0].dtype();
+    return product_launches(dtype, dtype, dtype, bias_) + (activation_ == kernels::LinearActivation::none ? 0 : 1);
+  }
 
  private:
   std::shared_ptr<const kernels::PreparedLinear> prepared_;
   std::int64_t outputs_;
+  bool bias_;
   kernels::LinearActivation activation_;
 };
 

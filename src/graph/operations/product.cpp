@@ -91,6 +91,9 @@ class Matmul final : public Operation {
     return 2.0 * static_cast<double>(e.batch) * static_cast<double>(e.m) * static_cast<double>(e.n) *
            static_cast<double>(e.k);
   }
+  int launches(std::span<const Value> operands) const override {
+    return product_launches(operands[0].dtype(), operands[1].dtype(), result_dtype(operands), false);
+  }
 
  private:
   /// bf16 and f32 may meet: the product is one of bf16.
@@ -170,6 +173,9 @@ class Linear final : public Operation {
   }
   double flops(std::span<const Value> operands) const override {
     return 2.0 * static_cast<double>(operands[0].shape().count()) * static_cast<double>(operands[1].extent(0));
+  }
+  int launches(std::span<const Value> operands) const override {
+    return product_launches(operands[0].dtype(), operands[1].dtype(), operands[0].dtype(), operands[2].defined());
   }
 };
 

@@ -75,7 +75,7 @@ class RowNormBackward final : public RowNorm {
     return result == 0 && operand == (centred_ ? 4U : 3U);
   }
   double flops(std::span<const Value> operands) const override { return (centred_ ? 14 : 11) * elements(operands); }
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 };
 
 class RowNormForward final : public RowNorm {

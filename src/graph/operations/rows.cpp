@@ -277,7 +277,7 @@ class ScatterAddRows final : public Operation {
   double flops(std::span<const Value> operands) const override {
     return static_cast<double>(operands[0].shape().count());
   }
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 
  private:
   std::int64_t table_rows_;

@@ -21,7 +21,7 @@ class Reshape final : public Operation {
   void gradient(GradientCall& call) const override { call.give(0, reshape(call.gradient(), call.operand(0).shape())); }
   std::optional<Aliasing> aliasing(std::size_t) const override { return Aliasing{.operand = 0, .writes = false}; }
   bool runs_replicas(std::span<const Value>, const std::vector<bool>&) const override { return true; }
-  int launches() const noexcept override { return 0; }
+  int launches(std::span<const Value>) const override { return 0; }
 
  private:
   Shape shape_;
@@ -84,7 +84,7 @@ class Embed final : public Operation {
   void gradient(GradientCall& call) const override {
     call.give(0, slice(call.gradient(), axis_, begin_, begin_ + call.operand(0).extent(axis_)));
   }
-  int launches() const noexcept override { return 2; }
+  int launches(std::span<const Value>) const override { return 2; }
 
  private:
   Shape shape_;

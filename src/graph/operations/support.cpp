@@ -61,6 +61,10 @@ int checked_axis(std::string_view operation, int axis, int rank) {
   return axis < 0 ? axis + rank : axis;
 }
 
+int product_launches(DType a, DType b, DType y, bool epilogue) {
+  return 1 + (a != b ? 1 : 0) + (epilogue && y == DType::bf16 ? 1 : 0);
+}
+
 void check_row_numbers(std::string_view operation, const Value& rows) {
   if (!rows.defined()) throw ValueError(fmt::format("{}: no row numbers are given", operation));
   if (rows.dtype() != DType::i32 && rows.dtype() != DType::i64) {

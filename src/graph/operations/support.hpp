@@ -46,6 +46,10 @@ Shape broadcast_shape(std::string_view operation, const Shape& a, const Shape& b
 /// Axis number in [0, rank). Throws ShapeError.
 int checked_axis(std::string_view operation, int axis, int rank);
 
+/// What a product starts on CUDA (kernels/cuda/gemm.cpp): one with the `epilogue`, a cast where one factor is bf16, and
+/// the rounding of a sum with an epilogue to bf16.
+int product_launches(DType a, DType b, DType y, bool epilogue);
+
 /// i32 or i64 [n]. Throws DTypeError, ShapeError; ValueError where they are not defined.
 void check_row_numbers(std::string_view operation, const Value& rows);
 /// i64 [4], see rtl/kernels/step_state.hpp. Throws DTypeError, ShapeError; ValueError where they are not defined.
