@@ -28,7 +28,8 @@ CsvScanner::CsvScanner(const std::string& file, std::string_view text, const Csv
 bool CsvScanner::next(std::vector<std::string>& fields) {
   while (!rest_.empty()) {
     const std::string_view line = rest_.substr(0, std::min(rest_.find('\n'), longest_ + 1));
-    if (!trimmed(line).empty() || line.size() > longest_) break;
+    const bool blank = trimmed(line).empty() && !(delimiter_ == '\t' && line.find('\t') != std::string_view::npos);
+    if (!blank || line.size() > longest_) break;
     rest_.remove_prefix(std::min(rest_.size(), line.size() + 1));
     ++next_line_;
   }

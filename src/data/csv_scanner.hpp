@@ -20,7 +20,8 @@ class CsvScanner {
   char delimiter() const noexcept { return delimiter_; }
   /// Line in which the last record began.
   std::int64_t line() const noexcept { return line_; }
-  /// The next record's fields; false at the end of the text. Blank lines are skipped. Throws FormatError.
+  /// The next record's fields; false at the end of the text. Blank lines are skipped; tabs that part fields
+  /// make a record, of empty fields. Throws FormatError.
   bool next(std::vector<std::string>& fields);
 
  private:
