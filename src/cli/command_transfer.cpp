@@ -194,18 +194,16 @@ void check_fitted_files(const transfer::CompareOptions& options, const FileArgum
 }
 
 std::vector<ModelSpec> parse_sources(const std::string& list) {
-  std::vector<ModelSpec> specs;
-  for (const auto& text : split_list("--source", list)) {
-    specs.push_back(ModelSpec::parse(text));
-    const ModelSpec& spec = specs.back();
-    const bool taken = spec.features && std::any_of(specs.begin(), specs.end() - 1, [&](const ModelSpec& other) {
-                         return other.features && stem(other.file) == stem(spec.file);
+  std::vector<ModelSpec> specs = parse_model_list("--source", list);
+  for (auto spec = specs.begin(); spec != specs.end(); ++spec) {
+    const bool taken = spec->features && std::any_of(specs.begin(), spec, [&](const ModelSpec& other) {
+                         return other.features && stem(other.file) == stem(spec->file);
                        });
     if (taken) {
       throw UsageError(
           fmt::format("--source: two files of features are called '{}'; rtl predict tells them apart by "
                       "their names, so rename one",
-                      stem(spec.file)));
+                      stem(spec->file)));
     }
   }
   return specs;

@@ -25,9 +25,15 @@ struct ModelSpec {
   std::string source;     ///< file of those of the source's own samples
   std::string array;      ///< in a .npz
 
-  /// Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no file.
+  /// What a file's name cannot hold, a '?' or in lists a comma, is written as in a URL; a file that is there under the
+  /// very text is taken. Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no
+  /// file.
   static ModelSpec parse(const std::string& text);
 };
+
+/// Those with commas between, or the one file that is called so. Throws UsageError, naming the option, for an empty
+/// part.
+std::vector<ModelSpec> parse_model_list(const std::string& option, const std::string& text);
 
 /// The file's name without folders and ending.
 std::string stem(const std::string& path);

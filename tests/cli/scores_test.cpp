@@ -1,6 +1,8 @@
 // rtl scores: a table of sources, and what is refused.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "cli/program.hpp"
 #include "rtl/data/load.hpp"
 #include "rtl/layers/checkpoint.hpp"
@@ -38,6 +40,22 @@ TEST(ScoresCommand, TellsTheLibrarysNumbers) {
   EXPECT_TRUE(bare.at("leep").is_null());
   EXPECT_NE(outcome.output.find("TransRate"), std::string::npos);
   EXPECT_NE(outcome.output.find("bare"), std::string::npos);
+}
+
+TEST(ScoresCommand, FilesOfAnyNameAreSources) {
+  const Workplace place;
+  make_source(place);
+  std::filesystem::create_directory(place.path("lr=0.1,seed=3"));
+  const std::string model = "lr=0.1,seed=3/what?.safetensors", features = "lr=0.1,seed=3/X?.npy";
+  std::filesystem::rename(place.path("source.safetensors"), place.path(model));
+  ASSERT_EQ(place.run({"features", "--model", model, "--data", glyphs, "--out", features}).code, 0);
+  for (const std::string sources :
+       {model, "features:lr=0.1%2Cseed=3/X?.npy",
+        std::string("lr=0.1%2Cseed=3/what%3F.safetensors?normalize=half,features:lr=0.1%2Cseed=3/X%3F.npy")}) {
+    const Outcome outcome = place.run({"scores", "--source", sources, "--train", glyphs, "--json", "s.json"});
+    EXPECT_EQ(outcome.code, 0) << sources << ": " << outcome.errors;
+  }
+  EXPECT_EQ(place.json("s.json").at("sources").size(), 2U);
 }
 
 TEST(ScoresCommand, OfRealTargetsAreLogMEAlone) {
