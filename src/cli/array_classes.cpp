@@ -54,7 +54,14 @@ void encode_numbers(Array& array) {
   }
   const std::vector<double> values = doubles_of(array.values);
   std::map<double, std::int32_t> found;
+  constexpr double exact = 9007199254740992.0;
   for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::abs(values[i]) >= exact) {
+      throw FormatError(array.file,
+                        fmt::format("row {} is {:.0f}, too large to be told from its neighbours as a number; "
+                                    "classes may be texts, array.astype(str)",
+                                    i, values[i]));
+    }
     if (values[i] != std::round(values[i])) {
       throw FormatError(array.file, fmt::format("row {} is {}: classes are texts or whole numbers; for values say "
                                                 "--targets-are values",
@@ -113,9 +120,6 @@ std::optional<Array> read_text_array(const std::string& file, TargetKind kind) {
   const data::LabelTexts texts = data::array_labels(file, content, Device::cpu(1), array.notes);
   for (std::size_t row = 0; row < texts.labels.size(); ++row) {
     const std::string& text = texts.labels[row];
-    if (data::trimmed(text).empty()) {
-      throw FormatError(file, fmt::format("row {} is empty, which is no class; remove it", row));
-    }
     const auto number = kind == TargetKind::detect ? data::parse_number(text) : std::nullopt;
     if (!number || *number == std::round(*number)) continue;
     throw FormatError(file,
