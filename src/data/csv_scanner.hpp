@@ -14,7 +14,8 @@ namespace rtl::data {
 /// Copies look at the same text and go their own way.
 class CsvScanner {
  public:
-  /// Finds the delimiter where options have neither one nor fields. Throws FormatError for UTF-16.
+  /// Finds the delimiter where options have neither one nor fields. Throws FormatError for UTF-16 and
+  /// for lines that end in CR alone.
   CsvScanner(const std::string& file, std::string_view text, const CsvOptions& options);
 
   char delimiter() const noexcept { return delimiter_; }
