@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "rtl/data/dataset.hpp"
+
 namespace rtl::transfer::detail {
 
 /// Whether every column of [N, width] has two different values. Exact: sums of squares about a rounded mean are not
@@ -16,5 +18,8 @@ bool all_vary(const Values& targets, std::size_t width) {
   }
   return true;
 }
+
+/// Throws ValueError, naming the data set, unless it is valid and its outputs can be scored: what trains asks before.
+void check_scorable(const data::Dataset& test);
 
 }  // namespace rtl::transfer::detail
