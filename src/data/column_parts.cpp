@@ -9,6 +9,7 @@
 #include "data/csv_columns.hpp"
 #include "data/csv_header.hpp"
 #include "data/csv_scanner.hpp"
+#include "data/rounding.hpp"
 #include "data/table_parts.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
@@ -152,6 +153,9 @@ void ColumnParts::finish(TrainTest& parts, const Device& host) const {
     if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(std::move(note));
   }
   parts.notes.insert(parts.notes.end(), notes.begin(), notes.end());
+  if (const std::string note = rounding_note(train); !note.empty()) {
+    parts.notes.push_back(fmt::format("{}: {}", train.file, note));
+  }
   parts.columns = train.names();
   parts.train.inputs = matrix_of(train, host);
   parts.test.inputs = matrix_of(test, host);
