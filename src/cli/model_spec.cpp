@@ -170,6 +170,21 @@ std::shared_ptr<const data::ImageForm> shared_form(const std::vector<data::Fitte
 
 }  // namespace
 
+namespace {
+
+/// The columns that tables without steps name, if all sources that name some name the same.
+std::shared_ptr<const data::Preprocessing> shared_names(const std::vector<data::FittedInputs>& sources) {
+  std::shared_ptr<const data::Preprocessing> shared;
+  for (const data::FittedInputs& source : sources) {
+    if (!source.columns || source.columns->input_names().empty()) continue;
+    if (shared && shared->input_names() != source.columns->input_names()) return nullptr;
+    shared = source.columns;
+  }
+  return shared;
+}
+
+}  // namespace
+
 data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
   data::FittedInputs shared;
   std::vector<data::FittedInputs> networks;
@@ -194,6 +209,7 @@ data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
     }
     shared.columns = std::move(own.columns);
   }
+  if (!shared.columns) shared.columns = shared_names(networks);
   shared.images = shared_form(networks);
   return shared;
 }

@@ -46,8 +46,8 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
                                    const std::optional<Shape>& sample = {});
 
 /// How the inputs of samples that these sources are to see are made: columns are prepared as for the training rows of
-/// those that are networks, texts encoded as those of the first that says how. Throws UsageError for two whose columns
-/// were prepared differently.
+/// those that are networks, and where nothing is, found by the names that all of these agree on; texts encoded as those
+/// of the first that says how. Throws UsageError for two whose columns were prepared differently.
 data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for

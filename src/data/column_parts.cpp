@@ -141,9 +141,12 @@ ColumnTable ColumnParts::rows_of(const Dataset& part) const {
 void ColumnParts::finish(TrainTest& parts, const Device& host) const {
   if (empty()) return;
   ColumnTable train = rows_of(parts.train), test = rows_of(parts.test);
-  const auto chain = std::make_shared<const Preprocessing>(
-      fitted_ != nullptr ? *fitted_ : Preprocessing::fit(steps_of(spec_, train), train));
-  if (fitted_ == nullptr) {
+  // A chain without steps tells the columns alone; what the SPEC asks for is done with these.
+  const bool asked = wants_imputation(spec_) || spec_.has("prepare");
+  const bool own = fitted_ == nullptr || (fitted_->empty() && asked);
+  const auto chain =
+      std::make_shared<const Preprocessing>(own ? Preprocessing::fit(steps_of(spec_, train), train) : *fitted_);
+  if (own) {
     for (const std::string& line : chain->describe()) parts.notes.push_back(fmt::format("{}: {}", train.file, line));
   }
   std::vector<std::string> notes, more;
