@@ -63,6 +63,14 @@ std::optional<std::filesystem::file_time_type> written(const std::string& file) 
   return none ? std::nullopt : std::optional(time);
 }
 
+/// With a test part that can be scored.
+data::TrainTest load_parts(const Arguments& arguments, const Device& device) {
+  data::TrainTest parts = load_data(arguments.data, device);
+  require_test_part(parts, "the accuracy of the source");
+  transfer::detail::check_scorable(parts.test);
+  return parts;
+}
+
 data::Dataset training_part(data::Dataset all, const Arguments& arguments, const Stresses& stresses) {
   auto part = drop_first(std::move(all), arguments.training.train_offset);
   const auto limit = arguments.training.train_limit;
@@ -125,9 +133,7 @@ void run(Arguments arguments) {
     return fmt::format("{} keeps the training up to its last checkpoint{}", file, resume_command());
   });
   const Device device = arguments.device.open();
-  auto parts = load_data(arguments.data, device);
-  require_test_part(parts, "the accuracy of the source");
-  transfer::detail::check_scorable(parts.test);
+  auto parts = load_parts(arguments, device);
   const auto part = training_part(std::move(parts.train), arguments, stresses);
   const auto normalization = data::fit_normalization(part, arguments.training.parsed_normalization(part));
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);

@@ -22,7 +22,7 @@ CsvScanner::CsvScanner(const std::string& file, std::string_view text, const Csv
   if (rest_.starts_with("\xff\xfe") || rest_.starts_with("\xfe\xff")) {
     throw FormatError(file, "is text in UTF-16; save it as UTF-8 (CSV UTF-8 in spreadsheets)");
   }
-  if (rest_.find('\n') == std::string_view::npos && rest_.find('\r') < rest_.size() - 1) {
+  if (places_.empty() && rest_.find('\n') == std::string_view::npos && rest_.find('\r') < rest_.size() - 1) {
     throw FormatError(file, "has lines that end in CR alone; make line feeds of them (tr '\\r' '\\n' <FILE)");
   }
   if (delimiter_ == '\0' && places_.empty()) delimiter_ = detected(options.decimal);
