@@ -307,7 +307,11 @@ Array read_target_file(const std::string& option, const data::Spec& spec, Target
 Array read_targets(const std::string& option, const std::string& argument, TargetKind kind) {
   const data::Spec spec = parse_argument(option, argument);
   Array array = read_target_file(option, spec, kind);
-  if (kind == TargetKind::detect && array.classes.empty()) note_whole_numbers(array);
+  if (kind == TargetKind::detect && array.classes.empty()) {
+    WholeNumbers numbers(array.columns());
+    numbers.add(doubles_of(array.values));
+    if (std::string note = numbers.note(); !note.empty()) array.notes.push_back(std::move(note));
+  }
   if (!array.classes.empty() && kind == TargetKind::detect) {
     array.notes.push_back(listed_classes(array.classes) +
                           "; each is one column of targets, 1 where it applies and else 0");

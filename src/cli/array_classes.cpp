@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "data/array_labels.hpp"
@@ -14,24 +13,6 @@
 #include "rtl/io/npy.hpp"
 
 namespace rtl::cli {
-
-namespace {
-
-/// Of one column: how many different whole numbers it has, of which some repeat, so that they could be classes; else 0.
-std::size_t class_like(const std::vector<double>& values, std::size_t column, std::size_t width) {
-  constexpr std::size_t many = 100;
-  std::set<double> different;
-  const std::size_t rows = values.size() / width;
-  for (std::size_t row = 0; row < rows; ++row) {
-    const double value = values[row * width + column];
-    if (value != std::round(value)) return 0;
-    different.insert(value);
-  }
-  const bool repeats = different.size() > many ? 2 * different.size() <= rows : different.size() < rows;
-  return repeats && different.size() > 1 ? different.size() : 0;
-}
-
-}  // namespace
 
 std::vector<double> doubles_of(const Tensor& values) {
   if (values.dtype() == DType::f64) return values.to_vector<double>();
@@ -54,7 +35,14 @@ void encode_numbers(Array& array) {
   }
   const std::vector<double> values = doubles_of(array.values);
   std::map<double, std::int32_t> found;
+  constexpr double exact = 9007199254740992.0;
   for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::abs(values[i]) >= exact) {
+      throw FormatError(array.file,
+                        fmt::format("row {} is {:.0f}, too large to be told from its neighbours as a number; "
+                                    "classes may be texts, array.astype(str)",
+                                    i, values[i]));
+    }
     if (values[i] != std::round(values[i])) {
       throw FormatError(array.file, fmt::format("row {} is {}: classes are texts or whole numbers; for values say "
                                                 "--targets-are values",
@@ -73,27 +61,43 @@ void encode_numbers(Array& array) {
   encode_classes(array, labels);
 }
 
-void note_whole_numbers(Array& array) {
-  const std::vector<double> values = doubles_of(array.values);
-  const auto width = static_cast<std::size_t>(array.columns());
+void WholeNumbers::add(const std::vector<double>& rows) {
+  constexpr std::size_t most = std::size_t{1} << 16;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Column& column = columns_[i % columns_.size()];
+    if (!column.whole) continue;
+    column.different.insert(rows[i]);
+    column.whole = rows[i] == std::round(rows[i]) && column.different.size() <= most;
+    if (!column.whole) column.different.clear();
+  }
+  rows_ += rows.size() / columns_.size();
+}
+
+std::size_t WholeNumbers::classes_of(const Column& column) const {
+  constexpr std::size_t many = 100;
+  const std::size_t different = column.different.size();
+  const bool repeats = different > many ? 2 * different <= rows_ : different < rows_;
+  return column.whole && repeats && different > 1 ? different : 0;
+}
+
+std::string WholeNumbers::note() const {
   std::size_t columns = 0, different = 0;
-  for (std::size_t column = 0; column < width; ++column) {
-    const std::size_t found = class_like(values, column, width);
+  for (const Column& column : columns_) {
+    const std::size_t found = classes_of(column);
     columns += found > 0 ? 1 : 0;
     different = std::max(different, found);
   }
-  if (columns == 0) return;
-  if (width == 1) {
-    array.notes.push_back(
-        fmt::format("{} different whole numbers are taken as values; if they are classes, say --targets-are classes "
-                    "(if they are not, --targets-are values)",
-                    different));
-    return;
+  if (columns == 0) return {};
+  if (columns_.size() == 1) {
+    return fmt::format(
+        "{} different whole numbers are taken as values; if they are classes, say --targets-are classes "
+        "(if they are not, --targets-are values)",
+        different);
   }
-  array.notes.push_back(
-      fmt::format("the whole numbers of {} of its {} columns are taken as values; classes stand in one column, with "
-                  "--targets-are classes (if these are none, say --targets-are values)",
-                  columns, width));
+  return fmt::format(
+      "the whole numbers of {} of its {} columns are taken as values; classes stand in one column, with "
+      "--targets-are classes (if these are none, say --targets-are values)",
+      columns, columns_.size());
 }
 
 std::string listed_classes(const std::vector<std::string>& names) {
@@ -113,9 +117,6 @@ std::optional<Array> read_text_array(const std::string& file, TargetKind kind) {
   const data::LabelTexts texts = data::array_labels(file, content, Device::cpu(1), array.notes);
   for (std::size_t row = 0; row < texts.labels.size(); ++row) {
     const std::string& text = texts.labels[row];
-    if (data::trimmed(text).empty()) {
-      throw FormatError(file, fmt::format("row {} is empty, which is no class; remove it", row));
-    }
     const auto number = kind == TargetKind::detect ? data::parse_number(text) : std::nullopt;
     if (!number || *number == std::round(*number)) continue;
     throw FormatError(file,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,26 @@ void encode_classes(Array& array, const std::vector<std::int32_t>& labels);
 /// Classes of a column of whole numbers. Throws FormatError for fractions and for several columns.
 void encode_numbers(Array& array);
 
-/// Notes that whole numbers, which could be classes, are taken as values.
-void note_whole_numbers(Array& array);
+/// Whether the whole numbers of targets, of which rows are shown a block after the other, could be classes.
+class WholeNumbers {
+ public:
+  explicit WholeNumbers(std::int64_t columns) : columns_(static_cast<std::size_t>(columns)) {}
+  /// Rows [n, columns], row-major.
+  void add(const std::vector<double>& rows);
+  /// That they could be, and are taken as values; empty if they could not.
+  std::string note() const;
+
+ private:
+  struct Column {
+    bool whole = true;  ///< and not too many different ones for classes
+    std::set<double> different;
+  };
+  /// How many classes they could be, of which some repeat; else 0.
+  std::size_t classes_of(const Column& column) const;
+
+  std::vector<Column> columns_;
+  std::size_t rows_ = 0;
+};
 
 /// "3 classes: fir, oak, yew".
 std::string listed_classes(const std::vector<std::string>& names);

@@ -103,8 +103,8 @@ Array read_table(const data::Spec& spec, bool targets, const data::Preprocessing
   options.detect_categories = !targets;
   options = columns.reading(file, options, notes);
   data::CsvTable table = data::read_csv(file, options, Device::cpu(1));
-  const bool prepared = !targets && (!table.categories.empty() || data::wants_imputation(spec) || spec.has("prepare") ||
-                                     (fitted != nullptr && !fitted->empty()));
+  // Of numbers alone nothing is prepared, but their names are kept: other rows are read by them.
+  const bool prepared = !targets && !(table.columns.empty() && table.categories.empty());
   Tensor values;
   Array told{{}, file, {}};
   if (prepared) values = prepared_matrix(spec, columns, table, fitted, told);

@@ -78,7 +78,7 @@ void check_files(const Arguments& arguments, const ModelSpec& spec, const GivenF
   if (!arguments.source_inputs.empty()) {
     for (const auto& file : data_files("--source-inputs", arguments.source_inputs)) inputs.push_back(file);
   }
-  check_predictions_file("--out", arguments.out);
+  check_npy_or_csv({"--out", arguments.out});
   check_outputs({{"--out", arguments.out}, {"--logits", arguments.logits}, {"--json", arguments.json}}, inputs);
 }
 

@@ -11,6 +11,7 @@
 #include "cli/data_argument.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/json_report.hpp"
+#include "cli/number_checks.hpp"
 #include "cli/outputs.hpp"
 #include "cli/progress.hpp"
 #include "cli/stress_arguments.hpp"
@@ -24,6 +25,7 @@
 #include "rtl/transfer/task.hpp"
 #include "rtl/transfer/training.hpp"
 #include "transfer/task_text.hpp"
+#include "transfer/varying_targets.hpp"
 
 namespace rtl::cli {
 
@@ -59,6 +61,14 @@ std::optional<std::filesystem::file_time_type> written(const std::string& file) 
   std::error_code none;
   const auto time = std::filesystem::last_write_time(file, none);
   return none ? std::nullopt : std::optional(time);
+}
+
+/// With a test part that can be scored.
+data::TrainTest load_parts(const Arguments& arguments, const Device& device) {
+  data::TrainTest parts = load_data(arguments.data, device);
+  require_test_part(parts, "the accuracy of the source");
+  transfer::detail::check_scorable(parts.test);
+  return parts;
 }
 
 data::Dataset training_part(data::Dataset all, const Arguments& arguments, const Stresses& stresses) {
@@ -123,8 +133,7 @@ void run(Arguments arguments) {
     return fmt::format("{} keeps the training up to its last checkpoint{}", file, resume_command());
   });
   const Device device = arguments.device.open();
-  auto parts = load_data(arguments.data, device);
-  require_test_part(parts, "the accuracy of the source");
+  auto parts = load_parts(arguments, device);
   const auto part = training_part(std::move(parts.train), arguments, stresses);
   const auto normalization = data::fit_normalization(part, arguments.training.parsed_normalization(part));
   auto network = layers::make_network(parse_model(arguments.model, part), device, arguments.seed);
@@ -184,6 +193,7 @@ void add_pretrain_command(CLI::App& app) {
   command->add_option("--out", arguments->out, "the .safetensors file to write")->required();
   command->add_option("--json", arguments->json, "write the facts to FILE (- is standard output)");
   command->add_option("--seed", arguments->seed, "draws initial weights, order, dropout and label flips")
+      ->check(at_least(0))
       ->capture_default_str();
   command->add_flag("--resume", arguments->resume, "go on from OUT.unfinished, which an interrupted run leaves");
   arguments->device.add_to(*command);

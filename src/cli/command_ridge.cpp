@@ -279,8 +279,13 @@ void run_stream(const Arguments& arguments, const std::vector<double>& penalties
         "--stream is for values in .npy files; --method, --f32, --targets-are classes, --test-features, --predict and "
         "--out do not go with it");
   }
-  const RidgeStream stream{arguments.features, arguments.targets, arguments.weights,
-                           arguments.start,    penalties,         !arguments.no_intercept};
+  const RidgeStream stream{arguments.features,
+                           arguments.targets,
+                           arguments.weights,
+                           arguments.start,
+                           penalties,
+                           !arguments.no_intercept,
+                           arguments.targets_are == "values"};
   const RidgeStreamResult result = ridge_by_blocks(stream, arguments.device.open());
   if (!arguments.coefficients.empty()) io::write_npy(arguments.coefficients, result.coefficients);
   Json json = result.to_json();

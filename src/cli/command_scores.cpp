@@ -32,10 +32,9 @@ struct Arguments {
 };
 
 std::vector<ModelSpec> parse_sources(const Arguments& arguments) {
-  std::vector<ModelSpec> specs;
-  for (const std::string& text : split_list("--source", arguments.sources)) {
-    specs.push_back(ModelSpec::parse(text));
-    if (!specs.back().test.empty() || !specs.back().source.empty()) {
+  std::vector<ModelSpec> specs = parse_model_list("--source", arguments.sources);
+  for (const ModelSpec& spec : specs) {
+    if (!spec.test.empty() || !spec.source.empty()) {
       throw UsageError(
           "--source: only samples of the training part are looked at, so features take no test= and no source=");
     }

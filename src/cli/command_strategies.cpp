@@ -83,7 +83,7 @@ void add_strategies_command(CLI::App& app) {
   auto* command = app.add_subcommand("strategies", "Every transfer strategy: a line, its options, its reference");
   auto path = std::make_shared<std::string>(), markdown = std::make_shared<std::string>();
   command->add_option("--json", *path, "write the same facts to FILE (- is standard output)");
-  command->add_option("--markdown", *markdown, "write both tables as Markdown to FILE");
+  command->add_option("--markdown", *markdown, "write both tables, and nothing else, as Markdown to FILE");
   command->callback([path, markdown] {
     check_outputs({{"--json", *path}, {"--markdown", *markdown}});
     if (*path != "-") fmt::print("{}\n{}", strategies_table().to_string(), options_table().to_string());

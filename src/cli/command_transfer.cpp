@@ -177,35 +177,36 @@ void write_html(const Arguments& arguments, const transfer::Comparison& comparis
   io::write_file(arguments.html, html_report(comparison, protocol, charts));
 }
 
-/// Throws UsageError for an input that a run would write what it has fitted to.
-void check_fitted_files(const transfer::CompareOptions& options, const FileArguments& inputs) {
+/// Throws UsageError for an input, or another output, that a run would write what it has fitted to.
+void check_fitted_files(const transfer::CompareOptions& options, const FileArguments& inputs,
+                        const FileArguments& outputs) {
   if (options.fitted_folder.empty()) return;
   std::vector<std::string> labels = options.strategies;
   labels.emplace_back("scratch");
-  FileArguments outputs;
   for (std::int64_t i = 0; i < options.seeds; ++i) {
     const std::uint64_t seed = options.first_seed + static_cast<std::uint64_t>(i);
     for (const std::string& label : labels) {
-      const std::string file = options.fitted_folder + "/" + transfer::fitted_file(label, seed);
-      if (io::file_exists(file)) outputs.push_back({"--out", file});
+      const std::string name = transfer::fitted_file(label, seed);
+      const FileArgument file{"--out", options.fitted_folder + "/" + name};
+      if (io::file_exists(file.path)) check_distinct({file}, inputs);
+      for (const FileArgument& other : outputs) {
+        if (other.path.ends_with(name)) check_distinct({file, other});
+      }
     }
   }
-  for (const FileArgument& output : outputs) check_distinct({output}, inputs);
 }
 
 std::vector<ModelSpec> parse_sources(const std::string& list) {
-  std::vector<ModelSpec> specs;
-  for (const auto& text : split_list("--source", list)) {
-    specs.push_back(ModelSpec::parse(text));
-    const ModelSpec& spec = specs.back();
-    const bool taken = spec.features && std::any_of(specs.begin(), specs.end() - 1, [&](const ModelSpec& other) {
-                         return other.features && stem(other.file) == stem(spec.file);
+  std::vector<ModelSpec> specs = parse_model_list("--source", list);
+  for (auto spec = specs.begin(); spec != specs.end(); ++spec) {
+    const bool taken = spec->features && std::any_of(specs.begin(), spec, [&](const ModelSpec& other) {
+                         return other.features && stem(other.file) == stem(spec->file);
                        });
     if (taken) {
       throw UsageError(
           fmt::format("--source: two files of features are called '{}'; rtl predict tells them apart by "
                       "their names, so rename one",
-                      stem(spec.file)));
+                      stem(spec->file)));
     }
   }
   return specs;
@@ -329,7 +330,7 @@ void run(const Arguments& arguments) {
     const auto labels = transfer::strategies_for(problem.sources, problem.target.train, options.strategy);
     options.strategies = arguments.strategies.parse(labels, specs.size(), at_layer).names;
   }
-  check_fitted_files(options, inputs);
+  check_fitted_files(options, inputs, {{"--json", arguments.json}, {"--html", arguments.html}});
   options.strategy.normalization = arguments.training.parsed_normalization(problem.target.train);
   // One thread a run: the numbers then do not depend on how many threads there are.
   options.workers = device.is_cuda() ? 1 : device.threads();
@@ -380,7 +381,9 @@ void add_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--seeds", arguments.seeds, "number of paired runs")
       ->check(between(1, transfer::max_seeds))
       ->capture_default_str();
-  command.add_option("--first-seed", arguments.first_seed, "seed of the first run")->capture_default_str();
+  command.add_option("--first-seed", arguments.first_seed, "seed of the first run")
+      ->check(at_least(0))
+      ->capture_default_str();
   command
       .add_option("--replicas", arguments.replicas,
                   "seeds of a strategy that are trained at once, or auto: a worker's share of them where launches of "

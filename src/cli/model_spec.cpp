@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <system_error>
 
@@ -11,6 +12,7 @@
 #include "cli/data_argument.hpp"
 #include "cli/table.hpp"
 #include "rtl/data/preprocessing.hpp"
+#include "rtl/data/spec.hpp"
 #include "rtl/layers/checkpoint.hpp"
 #include "rtl/layers/model.hpp"
 #include "transfer/task_text.hpp"
@@ -18,6 +20,11 @@
 namespace rtl::cli {
 
 namespace {
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
 
 /// Takes "NAME:" or "NAME:VARIANT:" off the front of `path` if NAME is an architecture.
 std::optional<std::string> take_architecture(std::string& path) {
@@ -47,7 +54,7 @@ void take_feature_option(ModelSpec& spec, const std::string& text, const std::st
                     "once, with & between",
                     text, option));
   }
-  *member->second = value;
+  *member->second = member->second == &spec.array ? value : data::decode_path(value);
 }
 
 /// One of the options behind the '?' of a model.
@@ -75,14 +82,15 @@ void take_option(ModelSpec& spec, const std::string& text, const std::string& op
 
 ModelSpec ModelSpec::parse(const std::string& text) {
   ModelSpec spec;
-  const auto question = text.find('?');
-  spec.file = text.substr(0, question);
-  std::error_code ignored;
-  const bool named = std::filesystem::exists(spec.file, ignored);
   const std::string prefix = "features:";
+  const bool whole = exists(text) || (text.starts_with(prefix) && exists(text.substr(prefix.size())));
+  const auto question = whole ? std::string::npos : text.find('?');
+  spec.file = text.substr(0, question);
+  const bool named = exists(spec.file);
   spec.features = !named && spec.file.starts_with(prefix);
   if (spec.features) spec.file.erase(0, prefix.size());
   if (!named && !spec.features) spec.architecture = take_architecture(spec.file);
+  spec.file = data::decode_path(spec.file);
   if (spec.file.empty()) throw UsageError(fmt::format("'{}' names no file; write [ARCHITECTURE:]FILE", text));
   for (auto begin = question; begin < text.size();) {
     const auto end = std::min(text.find('&', begin + 1), text.size());
@@ -90,6 +98,13 @@ ModelSpec ModelSpec::parse(const std::string& text) {
     begin = end;
   }
   return spec;
+}
+
+std::vector<ModelSpec> parse_model_list(const std::string& option, const std::string& text) {
+  std::vector<ModelSpec> specs;
+  const std::vector<std::string> parts = exists(text) ? std::vector<std::string>{text} : split_list(option, text);
+  std::transform(parts.begin(), parts.end(), std::back_inserter(specs), ModelSpec::parse);
+  return specs;
 }
 
 std::string stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
@@ -155,6 +170,21 @@ std::shared_ptr<const data::ImageForm> shared_form(const std::vector<data::Fitte
 
 }  // namespace
 
+namespace {
+
+/// The columns that tables without steps name, if all sources that name some name the same.
+std::shared_ptr<const data::Preprocessing> shared_names(const std::vector<data::FittedInputs>& sources) {
+  std::shared_ptr<const data::Preprocessing> shared;
+  for (const data::FittedInputs& source : sources) {
+    if (!source.columns || source.columns->input_names().empty()) continue;
+    if (shared && shared->input_names() != source.columns->input_names()) return nullptr;
+    shared = source.columns;
+  }
+  return shared;
+}
+
+}  // namespace
+
 data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
   data::FittedInputs shared;
   std::vector<data::FittedInputs> networks;
@@ -179,6 +209,7 @@ data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources) {
     }
     shared.columns = std::move(own.columns);
   }
+  if (!shared.columns) shared.columns = shared_names(networks);
   shared.images = shared_form(networks);
   return shared;
 }

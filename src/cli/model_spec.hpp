@@ -25,9 +25,15 @@ struct ModelSpec {
   std::string source;     ///< file of those of the source's own samples
   std::string array;      ///< in a .npz
 
-  /// Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no file.
+  /// What a file's name cannot hold, a '?' or in lists a comma, is written as in a URL; a file that is there under the
+  /// very text is taken. Throws UsageError for an unknown or repeated option, an unknown normalisation, and for no
+  /// file.
   static ModelSpec parse(const std::string& text);
 };
+
+/// Those with commas between, or the one file that is called so. Throws UsageError, naming the option, for an empty
+/// part.
+std::vector<ModelSpec> parse_model_list(const std::string& option, const std::string& text);
 
 /// The file's name without folders and ending.
 std::string stem(const std::string& path);
@@ -40,8 +46,8 @@ transfer::FrozenSource load_source(const ModelSpec& spec, const Device& device, 
                                    const std::optional<Shape>& sample = {});
 
 /// How the inputs of samples that these sources are to see are made: columns are prepared as for the training rows of
-/// those that are networks, texts encoded as those of the first that says how. Throws UsageError for two whose columns
-/// were prepared differently.
+/// those that are networks, and where nothing is, found by the names that all of these agree on; texts encoded as those
+/// of the first that says how. Throws UsageError for two whose columns were prepared differently.
 data::FittedInputs fitted_inputs_of(const std::vector<ModelSpec>& sources);
 
 /// Comma-separated parts, blanks around them removed; none of an empty text. Throws UsageError, naming the option, for

@@ -74,7 +74,8 @@ void check_npy_or_csv(const FileArgument& output) {
 }
 
 std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  const bool blank_end = !text.empty() && (text.front() == ' ' || text.back() == ' ');  // which readers drop
+  if (!blank_end && text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string field = "\"";
   for (const char c : text) field += c == '"' ? std::string("\"\"") : std::string(1, c);
   return field + '"';

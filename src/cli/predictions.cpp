@@ -7,9 +7,12 @@
 #include <iterator>
 
 #include "cli/commands.hpp"
+#include "cli/outputs.hpp"
+#include "data/text_table.hpp"
 #include "rtl/io/file.hpp"
 #include "rtl/io/npy.hpp"
 #include "rtl/transfer/metrics.hpp"
+#include "transfer/varying_targets.hpp"
 
 namespace rtl::cli {
 
@@ -17,25 +20,35 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-/// Whether names say more than numbers do.
-bool are_names(const Names& names) {
+bool are_numbers(const Names& names) {
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) { return data::parse_number(name); });
+}
+
+/// Whether names are just the classes' positions.
+bool are_positions(const Names& names) {
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i] != std::to_string(i)) return true;
+    if (names[i] != std::to_string(i)) return false;
   }
-  return false;
+  return true;
+}
+
+/// Whether classes of these names can be told apart only by their positions. Other numbers are other classes.
+bool match_by_position(const Names& model, const Names& dataset) {
+  if (model.empty() || dataset.empty()) return true;
+  return (are_positions(model) && !are_numbers(dataset)) || (are_positions(dataset) && !are_numbers(model));
 }
 
 /// For each class of the data the model's; empty where they do not fit.
 std::vector<std::int32_t> matched_classes(const transfer::Task& task, const data::Dataset& dataset) {
   std::vector<std::int32_t> classes;
-  if (are_names(task.names) && are_names(dataset.class_names)) {
-    for (const std::string& name : dataset.class_names) {
-      const auto found = std::find(task.names.begin(), task.names.end(), name);
-      if (found == task.names.end()) return {};
-      classes.push_back(static_cast<std::int32_t>(found - task.names.begin()));
-    }
-  } else if (dataset.classes == task.outputs) {
-    for (std::int32_t i = 0; i < dataset.classes; ++i) classes.push_back(i);
+  if (match_by_position(task.names, dataset.class_names)) {
+    for (std::int32_t i = 0; i < dataset.classes && dataset.classes == task.outputs; ++i) classes.push_back(i);
+    return classes;
+  }
+  for (const std::string& name : dataset.class_names) {
+    const auto found = std::find(task.names.begin(), task.names.end(), name);
+    if (found == task.names.end()) return {};
+    classes.push_back(static_cast<std::int32_t>(found - task.names.begin()));
   }
   return classes;
 }
@@ -50,10 +63,10 @@ Judgement judge_classes(const Tensor& outputs, const transfer::Task& task, const
   const std::vector<std::int32_t> classes = matched_classes(task, dataset);
   if (classes.empty()) {
     judgement.text =
-        are_names(task.names) && are_names(dataset.class_names)
-            ? fmt::format("no accuracy: the model's classes are {}, the data's {}", fmt::join(task.names, ", "),
-                          fmt::join(dataset.class_names, ", "))
-            : fmt::format("no accuracy: the model has {} classes, the data {}", task.outputs, dataset.classes);
+        match_by_position(task.names, dataset.class_names)
+            ? fmt::format("no accuracy: the model has {} classes, the data {}", task.outputs, dataset.classes)
+            : fmt::format("no accuracy: the model's classes are {}, the data's {}", fmt::join(task.names, ", "),
+                          fmt::join(dataset.class_names, ", "));
     return judgement;
   }
   std::vector<std::int32_t> labels = dataset.labels.to_vector<std::int32_t>();
@@ -66,16 +79,6 @@ Judgement judge_classes(const Tensor& outputs, const transfer::Task& task, const
   judgement.text =
       fmt::format("accuracy {:.2f} % ({} of {})", 100 * scores.accuracy, *judgement.correct, dataset.size());
   return judgement;
-}
-
-/// Whether R^2 is defined: no column of [N, width] has one value alone.
-bool all_vary(const std::vector<double>& targets, std::size_t width) {
-  for (std::size_t column = 0; column < width; ++column) {
-    bool varies = false;
-    for (std::size_t i = column; i < targets.size(); i += width) varies = varies || targets[i] != targets[column];
-    if (!varies) return false;
-  }
-  return true;
 }
 
 Judgement judge_values(const Tensor& outputs, const transfer::Task& task, const data::Dataset& dataset) {
@@ -97,20 +100,11 @@ Judgement judge_values(const Tensor& outputs, const transfer::Task& task, const 
   }
   judgement.rmse = std::sqrt(squares / static_cast<double>(targets.size()));
   judgement.text = fmt::format("RMSE {:.6g} in the target's units", *judgement.rmse);
-  if (all_vary(targets, static_cast<std::size_t>(task.outputs))) {
+  if (transfer::detail::all_vary(targets, static_cast<std::size_t>(task.outputs))) {
     judgement.r2 = transfer::score_regression(predictions, targets, task.outputs).r2;
     judgement.text = fmt::format("R^2 {:.4f}, {}", *judgement.r2, judgement.text);
   }
   return judgement;
-}
-
-/// A field of a table, in quotes where it would be read otherwise without.
-std::string csv_field(const std::string& text) {
-  const bool blank_end = !text.empty() && (text.front() == ' ' || text.back() == ' ');
-  if (!blank_end && text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
 }
 
 std::string header(const Names& names, bool regression) {
@@ -148,11 +142,6 @@ std::vector<double> probabilities(const Tensor& logits, const transfer::Task& ta
     for (auto value = row; value != row + width; ++value) *value /= sum;
   }
   return all;
-}
-
-void check_predictions_file(const std::string& option, const std::string& path) {
-  if (path.empty() || path.ends_with(".csv") || path.ends_with(".npy")) return;
-  throw UsageError(fmt::format("{}: '{}' ends neither in .csv nor in .npy", option, path));
 }
 
 void write_predictions(const std::string& path, const Tensor& outputs, const transfer::Task& task,

@@ -23,16 +23,14 @@ struct Judgement {
   std::string text;  ///< for people: these, or why there are none
 };
 
-/// Classes are matched by their names where model and data have some, so that the data may lack classes; else the
+/// Classes are matched by their names where model and data have some, so that the data may lack classes. Where one of
+/// them has none, or numbers its classes from 0 while the other has words, they are matched by position, and the
 /// numbers of classes have to be equal.
 Judgement judge_outputs(const Tensor& outputs, const transfer::Task& task, const data::Dataset& dataset);
 
 /// Of logits in double, row-major [N, classes]: their softmax, or where the task's classes are independent the sigmoid
 /// of each.
 std::vector<double> probabilities(const Tensor& logits, const transfer::Task& task);
-
-/// Throws UsageError unless the name ends in .csv or .npy.
-void check_predictions_file(const std::string& option, const std::string& path);
 
 /// .csv: "class,probability_NAME,.." or a column for each output of regression, a row a sample. .npy: probabilities or
 /// values, f32 [N, outputs]. What has no name is called by its number, from 0. Written beside and renamed. Throws

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/array_argument.hpp"
+#include "cli/array_classes.hpp"
 #include "cli/commands.hpp"
 #include "cli/table.hpp"
 #include "data/array_inputs.hpp"
@@ -93,7 +94,11 @@ RidgeStreamResult ridge_by_blocks(const RidgeStream& stream, const Device& devic
   const Device host = device.host();
   const Rows rows(stream, host);
   solvers::GramAccumulator sums(host, rows.x().columns(), rows.y().columns());
-  rows.each([&](ConstView x, ConstView y, ConstView w) { sums.add(x, y, w); });
+  WholeNumbers numbers(rows.y().columns());
+  rows.each([&](ConstView x, ConstView y, ConstView w) {
+    sums.add(x, y, w);
+    if (!stream.values) numbers.add({y.data_as<double>(), y.data_as<double>() + y.count()});
+  });
   solvers::StreamOptions options{.intercept = stream.intercept};
   Tensor start;
   if (!stream.start.empty()) {
@@ -104,7 +109,11 @@ RidgeStreamResult ridge_by_blocks(const RidgeStream& stream, const Device& devic
   const solvers::StreamedRidgePath path(sums, stream.penalties, options);
   auto pass = path.leave_one_out(stream.penalties);
   rows.each([&](ConstView x, ConstView y, ConstView w) { pass.add(x, y, w); });
-  RidgeStreamResult result{pass.scores(), {}, {}, sums.rows(), device.name()};
+  RidgeStreamResult result{pass.scores(), {}, {}, sums.rows(), device.name(), {}};
+  if (const std::string note = numbers.note(); !note.empty()) {
+    result.notes.push_back(fmt::format("{}: {}; classes do not go with --stream", rows.y().file(), note));
+    fmt::print(stderr, "rtl: note: {}\n", printable(result.notes.back()));
+  }
   result.coefficients = path.coefficients(result.scores.best_penalty());
   result.intercept = path.intercept(result.scores.best_penalty());
   return result;
@@ -139,7 +148,8 @@ Json RidgeStreamResult::to_json() const {
           {"gcv", scores.gcv},
           {"degrees_of_freedom", scores.degrees_of_freedom},
           {"best", {{"index", scores.best}, {"penalty", scores.best_penalty()}}},
-          {"intercept", intercept.to_vector<double>()}};
+          {"intercept", intercept.to_vector<double>()},
+          {"notes", notes}};
 }
 
 }  // namespace rtl::cli

@@ -14,6 +14,7 @@ struct RidgeStream {
   std::string features, targets, weights, start;
   std::vector<double> penalties;
   bool intercept = true;
+  bool values = false;  ///< targets are said to be values, not classes
 };
 
 struct RidgeStreamResult {
@@ -21,6 +22,7 @@ struct RidgeStreamResult {
   Tensor coefficients, intercept;  ///< f64 [p, k], [k], of the best penalty
   std::int64_t rows = 0;
   std::string device;
+  std::vector<std::string> notes;  ///< what was told about the files
 
   std::string describe() const;
   Json to_json() const;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cli/commands.hpp"
+#include "cli/number_checks.hpp"
 #include "rtl/transfer/useless_source.hpp"
 
 namespace rtl::cli {
@@ -147,7 +148,10 @@ void StressArguments::add_to(CLI::App& command, bool takes_sources) {
                       "worse, drawn once by --stress-seed; several may be given: " + forms(takes_sources, true))
       ->allow_extra_args(false)
       ->group("Protocol");
-  command.add_option("--stress-seed", seed, "draws what --stress does")->capture_default_str()->group("Protocol");
+  command.add_option("--stress-seed", seed, "draws what --stress does")
+      ->check(at_least(0))
+      ->capture_default_str()
+      ->group("Protocol");
 }
 
 Stresses StressArguments::parse() const {

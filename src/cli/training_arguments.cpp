@@ -19,11 +19,11 @@ void DeviceArguments::add_to(CLI::App& command) {
 }
 
 Device DeviceArguments::open() const {
-  if (device == "preferred") return Device::cuda_count() > 0 ? Device::preferred() : Device::cpu(threads);
   try {
-    return Device::parse(device, threads);
+    if (device != "preferred") return Device::parse(device, threads);
+    return Device::cuda_count() > 0 ? Device::preferred() : Device::cpu(threads);
   } catch (const ValueError& error) {
-    throw UsageError(fmt::format("--device: {}", error.what()));
+    throw UsageError(fmt::format("--device, --threads: {}", error.what()));
   }
 }
 

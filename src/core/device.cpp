@@ -143,7 +143,10 @@ void* Context::keep_resource(std::type_index type, std::shared_ptr<void> resourc
 namespace {
 
 int host_threads(const char* call, int threads) {
-  if (threads < 0) throw ValueError(fmt::format("{}: {} threads; give 0 for all, or a positive count", call, threads));
+  constexpr int most = 4096;  // OpenMP keeps what it knows of a team on the stack, which overflows with very many
+  if (threads < 0 || threads > most) {
+    throw ValueError(fmt::format("{}: {} threads; give 0 for all, or 1 to {}", call, threads, most));
+  }
   return threads > 0 ? threads : omp_get_max_threads();
 }
 

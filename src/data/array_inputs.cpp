@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "data/rounding.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
@@ -124,7 +125,13 @@ Tensor array_inputs(const std::string& file, Tensor values, ImageLayout& layout,
                                         rank == 1 ? "; for one feature store X.reshape(-1, 1)" : ""));
   }
   if (values.count() == 0) throw FormatError(file, fmt::format("holds no value: {}", values.shape().to_string()));
-  if (rank == 2) return finite_matrix(file, array_numbers(values), values.shape(), "feature", values.device());
+  if (rank == 2) {
+    const std::vector<double> numbers = array_numbers(values);
+    Tensor matrix = finite_matrix(file, numbers, values.shape(), "feature", values.device());
+    const auto width = static_cast<std::size_t>(values.extent(1));
+    if (std::string note = rounding_note(numbers, width); !note.empty()) notes.push_back(std::move(note));
+    return matrix;
+  }
   if (rank == 4 && layout == ImageLayout::detect) layout = detected(file, values.shape(), notes);
   Tensor images = values.dtype() == DType::u8 ? std::move(values) : byte_images(file, values, notes);
   if (rank == 4) return layout == ImageLayout::nchw ? channels_last(images) : std::move(images);

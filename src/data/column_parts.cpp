@@ -9,6 +9,7 @@
 #include "data/csv_columns.hpp"
 #include "data/csv_header.hpp"
 #include "data/csv_scanner.hpp"
+#include "data/rounding.hpp"
 #include "data/table_parts.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
@@ -140,9 +141,12 @@ ColumnTable ColumnParts::rows_of(const Dataset& part) const {
 void ColumnParts::finish(TrainTest& parts, const Device& host) const {
   if (empty()) return;
   ColumnTable train = rows_of(parts.train), test = rows_of(parts.test);
-  const auto chain = std::make_shared<const Preprocessing>(
-      fitted_ != nullptr ? *fitted_ : Preprocessing::fit(steps_of(spec_, train), train));
-  if (fitted_ == nullptr) {
+  // A chain without steps tells the columns alone; what the SPEC asks for is done with these.
+  const bool asked = wants_imputation(spec_) || spec_.has("prepare");
+  const bool own = fitted_ == nullptr || (fitted_->empty() && asked);
+  const auto chain =
+      std::make_shared<const Preprocessing>(own ? Preprocessing::fit(steps_of(spec_, train), train) : *fitted_);
+  if (own) {
     for (const std::string& line : chain->describe()) parts.notes.push_back(fmt::format("{}: {}", train.file, line));
   }
   std::vector<std::string> notes, more;
@@ -152,6 +156,9 @@ void ColumnParts::finish(TrainTest& parts, const Device& host) const {
     if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(std::move(note));
   }
   parts.notes.insert(parts.notes.end(), notes.begin(), notes.end());
+  if (const std::string note = rounding_note(train); !note.empty()) {
+    parts.notes.push_back(fmt::format("{}: {}", train.file, note));
+  }
   parts.columns = train.names();
   parts.train.inputs = matrix_of(train, host);
   parts.test.inputs = matrix_of(test, host);

@@ -18,6 +18,7 @@
 #include "data/csv_scanner.hpp"
 #include "data/table_parts.hpp"
 #include "data/text_table.hpp"
+#include "data/unicode.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/file.hpp"
 
@@ -315,6 +316,8 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options, const Devi
   CsvScanner scanner(path, text, options);
   std::vector<std::string> fields;
   if (!scanner.next(fields)) throw FormatError(path, "is empty, where a table is expected");
+  // Names of columns and classes go into files and reports. The scanner tells of zero bytes.
+  if (text.find('\0') == std::string_view::npos) unicode::check_utf8(path, text);
   HeaderDecision decision{options.header == CsvHeader::present, ""};
   if (options.header == CsvHeader::detect) decision = detect_header(fields, scanner, options);
   TableBuilder builder(path, options, fields, decision.header, scanner);

@@ -22,13 +22,17 @@ CsvScanner::CsvScanner(const std::string& file, std::string_view text, const Csv
   if (rest_.starts_with("\xff\xfe") || rest_.starts_with("\xfe\xff")) {
     throw FormatError(file, "is text in UTF-16; save it as UTF-8 (CSV UTF-8 in spreadsheets)");
   }
+  if (places_.empty() && rest_.find('\n') == std::string_view::npos && rest_.find('\r') < rest_.size() - 1) {
+    throw FormatError(file, "has lines that end in CR alone; make line feeds of them (tr '\\r' '\\n' <FILE)");
+  }
   if (delimiter_ == '\0' && places_.empty()) delimiter_ = detected(options.decimal);
 }
 
 bool CsvScanner::next(std::vector<std::string>& fields) {
   while (!rest_.empty()) {
     const std::string_view line = rest_.substr(0, std::min(rest_.find('\n'), longest_ + 1));
-    if (!trimmed(line).empty() || line.size() > longest_) break;
+    const bool blank = trimmed(line).empty() && !(delimiter_ == '\t' && line.find('\t') != std::string_view::npos);
+    if (!blank || line.size() > longest_) break;
     rest_.remove_prefix(std::min(rest_.size(), line.size() + 1));
     ++next_line_;
   }

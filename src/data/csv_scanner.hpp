@@ -14,13 +14,15 @@ namespace rtl::data {
 /// Copies look at the same text and go their own way.
 class CsvScanner {
  public:
-  /// Finds the delimiter where options have neither one nor fields. Throws FormatError for UTF-16.
+  /// Finds the delimiter where options have neither one nor fields. Throws FormatError for UTF-16 and
+  /// for lines that end in CR alone.
   CsvScanner(const std::string& file, std::string_view text, const CsvOptions& options);
 
   char delimiter() const noexcept { return delimiter_; }
   /// Line in which the last record began.
   std::int64_t line() const noexcept { return line_; }
-  /// The next record's fields; false at the end of the text. Blank lines are skipped. Throws FormatError.
+  /// The next record's fields; false at the end of the text. Blank lines are skipped; tabs that part fields
+  /// make a record, of empty fields. Throws FormatError.
   bool next(std::vector<std::string>& fields);
 
  private:

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/captured_exception.hpp"
 #include "rtl/core/error.hpp"
 
 namespace rtl::data {
@@ -134,34 +135,45 @@ constexpr std::int64_t tile_rows = 32, tile_numbers = 1 << 12;  // 32 KiB of poi
 
 void search_tree(const Points& points, std::int64_t count, std::int32_t* neighbours) {
   const KdTree tree(points);
+  CapturedException fault;
 #pragma omp parallel for schedule(static)
   for (std::int64_t row = 0; row < points.rows; ++row) {
-    Nearest nearest(static_cast<std::size_t>(count));
-    tree.find(static_cast<std::int32_t>(row), nearest);
-    nearest.take(neighbours + row * count);
+    fault.guard([&] {
+      Nearest nearest(static_cast<std::size_t>(count));
+      tree.find(static_cast<std::int32_t>(row), nearest);
+      nearest.take(neighbours + row * count);
+    });
+  }
+  fault.rethrow();
+}
+
+/// Of the points [first, last) by comparing them with all.
+void search_rows(const Points& points, std::int64_t count, std::int64_t first, std::int64_t last,
+                 std::int32_t* neighbours) {
+  const std::int64_t tile = std::max<std::int64_t>(1, tile_numbers / points.width);
+  std::vector<Nearest> nearest(static_cast<std::size_t>(last - first), Nearest(static_cast<std::size_t>(count)));
+  for (std::int64_t begin = 0; begin < points.rows; begin += tile) {
+    const std::int64_t end = std::min(begin + tile, points.rows);
+    for (std::int64_t row = first; row < last; ++row) {
+      for (std::int64_t other = begin; other < end; ++other) {
+        if (other == row) continue;
+        nearest[static_cast<std::size_t>(row - first)].offer(
+            {points.squared_distance(row, other), static_cast<std::int32_t>(other)});
+      }
+    }
+  }
+  for (std::int64_t row = first; row < last; ++row) {
+    nearest[static_cast<std::size_t>(row - first)].take(neighbours + row * count);
   }
 }
 
 void search_all(const Points& points, std::int64_t count, std::int32_t* neighbours) {
-  const std::int64_t tile = std::max<std::int64_t>(1, tile_numbers / points.width);
+  CapturedException fault;
 #pragma omp parallel for schedule(static)
   for (std::int64_t first = 0; first < points.rows; first += tile_rows) {
-    const std::int64_t last = std::min(first + tile_rows, points.rows);
-    std::vector<Nearest> nearest(static_cast<std::size_t>(last - first), Nearest(static_cast<std::size_t>(count)));
-    for (std::int64_t begin = 0; begin < points.rows; begin += tile) {
-      const std::int64_t end = std::min(begin + tile, points.rows);
-      for (std::int64_t row = first; row < last; ++row) {
-        for (std::int64_t other = begin; other < end; ++other) {
-          if (other == row) continue;
-          nearest[static_cast<std::size_t>(row - first)].offer(
-              {points.squared_distance(row, other), static_cast<std::int32_t>(other)});
-        }
-      }
-    }
-    for (std::int64_t row = first; row < last; ++row) {
-      nearest[static_cast<std::size_t>(row - first)].take(neighbours + row * count);
-    }
+    fault.guard([&] { search_rows(points, count, first, std::min(first + tile_rows, points.rows), neighbours); });
   }
+  fault.rethrow();
 }
 
 std::int64_t whole_rows(const char* call, std::size_t numbers, std::int64_t width) {
@@ -210,6 +222,9 @@ std::vector<std::int32_t> nearest_neighbours(std::span<const double> points, std
     throw ValueError(fmt::format("{}: {} neighbours of each of {} points; there may be 1 to {}", call, count, rows,
                                  std::max<std::int64_t>(0, rows - 1)));
   }
+  if (rows > std::numeric_limits<std::int32_t>::max()) {
+    throw ValueError(fmt::format("{}: {} points; there may be 2^31 - 1", call, rows));
+  }
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (std::isfinite(points[i])) continue;
     throw ValueError(fmt::format("{}: point {}, column {} is {}", call, i / static_cast<std::size_t>(width),
@@ -230,6 +245,10 @@ std::vector<double> neighbour_means(std::span<const double> values, std::int64_t
                                  neighbours.size() / static_cast<std::size_t>(count)));
   }
   const auto columns = static_cast<std::size_t>(width), each = static_cast<std::size_t>(count);
+  for (std::size_t i = 0; i < neighbours.size(); ++i) {
+    if (neighbours[i] >= 0 && neighbours[i] < nodes) continue;
+    throw ValueError(fmt::format("{}: row {} has the neighbour {}, of {} rows", call, i / each, neighbours[i], nodes));
+  }
   std::vector<double> means(values.size());
   for (std::size_t row = 0; row < static_cast<std::size_t>(nodes); ++row) {
     double* mean = means.data() + row * columns;

@@ -9,6 +9,7 @@
 
 #include "data/class_rows.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/memory.hpp"
 #include "rtl/core/random.hpp"
 #include "rtl/data/split.hpp"
 
@@ -169,12 +170,17 @@ std::vector<std::int64_t> imbalanced_rows(std::span<const std::int32_t> labels, 
                     "negative, and one above 0",
                     counts.size(), classes));
   }
-  Rows chosen;
+  std::size_t bytes = 0;
   for (std::size_t c = 0; c < rows.size(); ++c) {
     if (counts[c] > 0 && rows[c].empty()) {
       throw ValueError(
           fmt::format("imbalanced_rows: {} samples of class {} are asked for, there are none", counts[c], c));
     }
+    bytes += checked_bytes(counts[c], sizeof(std::int64_t));
+  }
+  Rows chosen;
+  with_memory_for("imbalanced_rows", [&] { chosen.reserve(bytes / sizeof(std::int64_t)); });
+  for (std::size_t c = 0; c < rows.size(); ++c) {
     RandomSequence random(seed, mix(imbalance_stream, c));
     add_drawn(chosen, rows[c], counts[c], random);
   }

@@ -207,6 +207,11 @@ std::string shortest(double number) {
 }
 
 EncodedLabels encode_labels(const LabelTexts& texts, const std::vector<std::string>& classes, CsvLabels kind) {
+  for (std::size_t row = 0; row < texts.labels.size(); ++row) {
+    if (!trimmed(texts.labels[row]).empty()) continue;
+    throw FormatError(texts.file, fmt::format("{} {}: the label is empty, which is no class; leave such samples out",
+                                              texts.place, texts.places[row]));
+  }
   const bool numbers = kind == CsvLabels::number;
   if (kind == CsvLabels::detect && classes.empty()) check_whole(texts);
   const std::vector<std::string> names = numbers ? as_numbers(texts) : texts.labels;

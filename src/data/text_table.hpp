@@ -48,8 +48,8 @@ struct EncodedLabels {
 /// Labels as indices into `classes`, or where that is empty into those that occur: numbers ascending, text by its
 /// bytes. A label that is none of `classes` but for a dot at its end is that class. A note says so, and if classes are
 /// the same number, very many numbers, or nearly every row has its own class. Throws FormatError naming
-/// file, place and label for one that is none of `classes`, for fractions (CsvLabels::detect, without `classes`) and
-/// for texts (CsvLabels::number); ValueError if `classes` have one twice.
+/// file, place and label for an empty one, for one that is none of `classes`, for fractions (CsvLabels::detect, without
+/// `classes`) and for texts (CsvLabels::number); ValueError if `classes` have one twice.
 EncodedLabels encode_labels(const LabelTexts& texts, const std::vector<std::string>& classes, CsvLabels kind);
 
 }  // namespace rtl::data

@@ -88,35 +88,30 @@ class Passes {
                        [&](std::int32_t operand) { return operand >= 0 && root(operand) == variable; });
   }
 
-  /// Whether node `from` does the same in the place of `to`: nothing between them changes what it reads, or reads what
-  /// it changes.
+  bool changes_operand(std::int32_t writer, std::int32_t reader) const {
+    const Operands changed = changed_by(writer);
+    return std::any_of(changed.begin(), changed.end(), [&](std::int32_t variable) { return reads(reader, variable); });
+  }
+  bool makes_operand(std::int32_t maker, std::int32_t reader) const {
+    const Operands& results = at(maker).results;
+    return std::any_of(results.begin(), results.end(), [&](std::int32_t made) { return reads(reader, root(made)); });
+  }
+
+  /// Whether node `from` does the same in the place of `to`, behind it or before it: no node between them changes what
+  /// it reads, or reads what it changes.
   bool may_move(std::int32_t from, std::int32_t to) const {
-    const Operands changed = changed_by(from);
-    for (std::int32_t node = from + 1; node < to; ++node) {
-      if (!at(node).operation) continue;
-      for (const std::int32_t variable : changed_by(node)) {
-        if (reads(from, variable)) return false;
-      }
-      for (const std::int32_t variable : changed) {
-        if (reads(node, variable)) return false;
-      }
+    for (std::int32_t node = std::min(from, to) + 1; node < std::max(from, to); ++node) {
+      if (at(node).operation && (changes_operand(node, from) || changes_operand(from, node))) return false;
     }
     return true;
   }
 
-  /// Whether node `from`, which changes nothing, reads the same in the place of `to`, before it, save what `to` makes.
+  /// The same of a place before it: no node between them makes what it reads, either.
   bool may_move_up(std::int32_t from, std::int32_t to) const {
-    if (!changed_by(from).empty()) return false;
-    for (std::int32_t node = to; node < from; ++node) {
-      if (!at(node).operation) continue;
-      for (const std::int32_t variable : changed_by(node)) {
-        if (reads(from, variable)) return false;
-      }
-      for (const std::int32_t result : at(node).results) {
-        if (node != to && reads(from, root(result))) return false;
-      }
+    for (std::int32_t node = to + 1; node < from; ++node) {
+      if (at(node).operation && makes_operand(node, from)) return false;
     }
-    return true;
+    return may_move(from, to);
   }
 
   template <typename T>

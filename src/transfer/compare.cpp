@@ -27,6 +27,7 @@
 #include "transfer/place.hpp"
 #include "transfer/replica_rule.hpp"
 #include "transfer/run_store.hpp"
+#include "transfer/varying_targets.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -441,7 +442,7 @@ void validate(const data::TrainTest& target, const CompareOptions& options) {
     throw ValueError(fmt::format("compare: a confidence of {}; must be inside (0, 1)", options.confidence));
   }
   target.train.validate(true);
-  target.test.validate(false);
+  detail::check_scorable(target.test);
   if (target.train.is_regression() != target.test.is_regression() || target.train.outputs() != target.test.outputs()) {
     throw ValueError(fmt::format("compare: {} {} to train on, {} {} to test on", target.train.outputs(),
                                  target.train.is_regression() ? "targets" : "classes", target.test.outputs(),

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "rtl/core/error.hpp"
+#include "transfer/varying_targets.hpp"
 
 namespace rtl::transfer {
 namespace {
@@ -176,6 +177,9 @@ Scores score_regression(std::span<const double> predictions, std::span<const dou
   check_finite("score", "predictions", predictions);
   const auto width = static_cast<std::size_t>(outputs);
   const std::size_t samples = targets.size() / width;
+  if (!detail::all_vary(targets, width)) {
+    throw ValueError("score: a target has one value alone, so that R^2 is not defined");
+  }
   Scores scores;
   scores.regression = true;
   scores.samples = static_cast<std::int64_t>(samples);
@@ -185,7 +189,9 @@ Scores score_regression(std::span<const double> predictions, std::span<const dou
     double mean = 0, total = 0;
     for (std::size_t i = 0; i < samples; ++i) mean += targets[i * width + output] / static_cast<double>(samples);
     for (std::size_t i = 0; i < samples; ++i) total += std::pow(targets[i * width + output] - mean, 2);
-    if (!(total > 0)) throw ValueError("score: a target has one value alone, so that R^2 is not defined");
+    if (!(total > 0 && std::isfinite(total))) {
+      throw ValueError(fmt::format("score: the squares of a target's deviations sum to {}; scale it", total));
+    }
     for (std::size_t i = 0; i < samples; ++i) {
       const double square = std::pow(targets[i * width + output] - predictions[i * width + output], 2);
       squares += square;

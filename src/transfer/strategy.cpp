@@ -50,14 +50,22 @@ bool same_task(const data::Dataset& a, const data::Dataset& b) {
          (!named || a.class_names == b.class_names);
 }
 
+std::string describe_outputs(std::int64_t count, bool regression, const std::vector<std::string>& classes) {
+  std::string text = fmt::format("{} {}", count, regression ? "real targets" : "classes");
+  constexpr std::size_t most_names = 10;
+  if (!classes.empty() && classes.size() <= most_names) text += fmt::format(" ({})", joined(classes, ", "));
+  return text;
+}
+
 std::string describe_targets(const data::Dataset& dataset) {
   if (!dataset.has_targets()) return "none";
-  std::string text = fmt::format("{} {}", dataset.outputs(), dataset.is_regression() ? "real targets" : "classes");
-  constexpr std::size_t most_names = 10;
-  if (!dataset.class_names.empty() && dataset.class_names.size() <= most_names) {
-    text += fmt::format(" ({})", joined(dataset.class_names, ", "));
-  }
-  return text;
+  return describe_outputs(dataset.outputs(), dataset.is_regression(), dataset.class_names);
+}
+
+std::string describe_outputs(const FrozenSource& source) {
+  const bool regression = source.task() && source.task()->regression;
+  return describe_outputs(source.classes(), regression,
+                          source.task() && !regression ? source.task()->names : std::vector<std::string>());
 }
 
 /// Why a strategy cannot do what it is asked to; empty if it can.
@@ -103,11 +111,9 @@ std::string misfit(const Strategy& strategy, const std::vector<FrozenSource>& so
     return fmt::format("{} trains all of a source, but {} is to be taken at layer {}; take it without a layer",
                        info.name, sources.front().name(), sources.front().layer());
   }
-  if (info.same_classes && !has_head_for(sources.front(), train)) {
-    const FrozenSource& source = sources.front();
-    const bool real = source.task() && source.task()->regression;
-    return fmt::format("{} needs the source's own head: {} has {} {}, {} has {}", info.name, source.name(),
-                       source.classes(), real ? "real targets" : "classes", train.name, describe_targets(train));
+  if (info.same_classes && !can_teach(sources.front(), train)) {
+    return fmt::format("{} needs the source's own head, for the target's classes: {} has {}, {} has {}", info.name,
+                       sources.front().name(), describe_outputs(sources.front()), train.name, describe_targets(train));
   }
   return {};
 }
@@ -136,6 +142,12 @@ const Choices& head_start_choices() {
 bool has_head_for(const FrozenSource& source, const data::Dataset& train) {
   const bool real = source.task() && source.task()->regression;
   return source.classes() == train.outputs() && real == train.is_regression();
+}
+
+bool can_teach(const FrozenSource& source, const data::Dataset& train) {
+  if (!has_head_for(source, train)) return false;
+  const bool named = source.task() && !source.task()->names.empty() && !train.class_names.empty();
+  return train.is_regression() || !named || source.task()->names == train.class_names;
 }
 
 std::string describe_sources(const StrategyInfo& info) {

@@ -9,6 +9,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/transfer/loss.hpp"
 #include "transfer/task_text.hpp"
+#include "transfer/varying_targets.hpp"
 
 namespace rtl::transfer {
 
@@ -23,6 +24,7 @@ Task Task::of(const data::Dataset& train) {
   const std::vector<float> values = train.targets.to_vector<float>();
   const auto width = static_cast<std::size_t>(task.outputs);
   const auto rows = static_cast<double>(values.size() / width);
+  if (!detail::all_vary(values, width)) throw ValueError(fmt::format("{}: a target has one value alone", train.name));
   task.mean.assign(width, 0);
   task.deviation.assign(width, 0);
   for (std::size_t i = 0; i < values.size(); ++i) task.mean[i % width] += static_cast<double>(values[i]) / rows;
@@ -30,10 +32,7 @@ Task Task::of(const data::Dataset& train) {
     const double difference = static_cast<double>(values[i]) - task.mean[i % width];
     task.deviation[i % width] += difference * difference / rows;
   }
-  for (double& deviation : task.deviation) {
-    deviation = std::sqrt(deviation);
-    if (!(deviation > 0)) throw ValueError(fmt::format("{}: a target has one value alone", train.name));
-  }
+  for (double& deviation : task.deviation) deviation = std::sqrt(deviation);
   return task;
 }
 

@@ -106,6 +106,26 @@ TEST(Failure, TooFewSamplesAreNamed) {
   expect_failure(place, small_transfer({"--train-offset", "59"}), {"1"});
 }
 
+TEST(Failure, ATestPartThatCannotBeScoredIsFoundBeforeTheTraining) {
+  const Workplace place;
+  std::string train = "a,b\n", test = "a,b\n";
+  for (int i = 0; i < 10; ++i) {
+    train += std::to_string(i) + "," + std::to_string(0.3 * i) + "\n";
+    test += std::to_string(i) + ",0.1\n";
+  }
+  place.write("train.csv", train);
+  place.write("test.csv", test);
+  const std::string spec = "csv:train.csv?label=b&target=real&test=test.csv";
+  for (const Words& words :
+       {Words{"pretrain", "--data", spec, "--model", "mlp:4", "--epochs", "1", "--out", "m.safetensors"},
+        Words{"transfer", "--target", spec, "--model", "mlp:4", "--epochs", "1"}}) {
+    const auto outcome = place.run(words);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_NE(outcome.errors.find("one value alone in all 10 test samples"), std::string::npos) << outcome.errors;
+    EXPECT_EQ(outcome.output, "");
+  }
+}
+
 TEST(Failure, UnwritablePlacesAreFoundBeforeTheWorkBegins) {
   const Workplace place;
   make_source(place);

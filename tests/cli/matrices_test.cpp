@@ -218,9 +218,14 @@ TEST(Matrices, ArraysOfTextAreClasses) {
   EXPECT_NE(refused("x.npy", "fractions.npy", {}).find("row 0 is '0.5', a number with a fraction"), std::string::npos);
   EXPECT_EQ(files.facts("x.npy", "fractions.npy", {"--targets-are", "classes"}).at("classes").size(), 30u);
   EXPECT_NE(refused("y_str.npy", "y.npy", {}).find("y_str.npy"), std::string::npos);
+  std::vector<std::int64_t> ids;
+  for (std::int64_t i = 0; i < rows; ++i) ids.push_back((std::int64_t{1} << 53) + i % 2);
+  io::write_npy(files.place.path("ids.npy"), Tensor::from(ids, {rows}, Device::cpu(1)));
+  EXPECT_NE(refused("x.npy", "ids.npy", {"--targets-are", "classes"}).find("too large to be told from its neighbours"),
+            std::string::npos);
   kinds[7] = "";
   files.place.write("y_str.npy", text_npy(kinds, false));
-  EXPECT_NE(refused("x.npy", "y_str.npy", {}).find("row 7 is empty"), std::string::npos);
+  EXPECT_NE(refused("x.npy", "y_str.npy", {}).find("sample 7: the label is empty"), std::string::npos);
   const Outcome decided =
       files.place.run({"decide", "--source-features", "x.npy", "--source-targets", "bytes.npy", "--target-features",
                        "x.npy?limit=12", "--target-targets", "kinds.csv?limit=12", "--json", "d.json"});

@@ -140,10 +140,12 @@ TEST(Outputs, OneFileIsNotTwoThings) {
       {{"pretrain", "--data", csv, "--out", "A", "--json", "A.unfinished"}, "--out", "--json"},
       {{"transfer", "--target", glyphs, "--json", "A", "--html", "A"}, "--json", "--html"},
       {{"transfer", "--target", glyphs, "--source", "m.safetensors", "--html", "m.safetensors"}, "--source", "--html"},
+      {{"transfer", "--target", glyphs, "--out", "D", "--json", "D/scratch_seed1.safetensors"}, "--out", "--json"},
       {{"reproduce", "l2sp", "--json", "A", "--html", "./A"}, "--json", "--html"},
       {{"reproduce", "l2sp", "--html", "A", "--markdown", "A"}, "--html", "--markdown"},
       {{"reproduce", "linear-transfer", "--json", "A/claims.csv", "--csv", "A"}, "--csv", "--json"},
   };
+  std::filesystem::create_directory(place.path("D"));
   const Words before = place.files();
   for (const Case& one : cases) {
     SCOPED_TRACE(fmt::format("{}", fmt::join(one.words, " ")));

@@ -198,6 +198,31 @@ TEST(Predict, ClassesAreMatchedByTheirNames) {
   EXPECT_TRUE(accuracy("csv:other.csv?label=kind&split=train&test_fraction=0").is_null());
 }
 
+TEST(Predict, ClassesThatAreNumbersAreMatchedByTheirValue) {
+  const Workplace place;
+  const auto numbered = [](int rows, int first, int classes) {
+    std::ostringstream text;
+    text << "a,b,kind\n";
+    for (int i = 0; i < rows; ++i)
+      text << i % classes << "," << std::cos(5.0 * i) << "," << first + i % classes << "\n";
+    return text.str();
+  };
+  place.write("t.csv", numbered(60, 0, 3));
+  const auto data = load(place, "csv", "t.csv?label=kind");
+  transfer::fit("scratch", {}, data.train, quick(), small()).save(place.path("m.safetensors"));
+  const auto judge = [&](int first, int classes) {
+    place.write("n.csv", numbered(20, first, classes));
+    const auto outcome = place.run(predict({"--model", "m.safetensors", "--data",
+                                            "csv:n.csv?label=kind&split=train&test_fraction=0", "--json", "p.json"}));
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return outcome.output;
+  };
+  judge(0, 2);
+  EXPECT_FALSE(place.json("p.json").at("accuracy").is_null()) << "0 and 1 are two of 0, 1, 2";
+  EXPECT_NE(judge(1, 3).find("no accuracy: the model's classes are 0, 1, 2, the data's 1, 2, 3"), std::string::npos);
+  EXPECT_TRUE(place.json("p.json").at("accuracy").is_null());
+}
+
 TEST(Predict, ValuesInTheTargetsUnits) {
   const Workplace place;
   place.write("t.csv", table(60, 3, "value"));

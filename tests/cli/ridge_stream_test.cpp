@@ -52,6 +52,25 @@ TEST(RidgeStream, IsThePathOfRowsInMemory) {
   }
 }
 
+TEST(RidgeStream, NumbersThatCouldBeClassesAreNoted) {
+  const Workplace place;
+  write_problem(place);
+  std::vector<double> labels;
+  for (int i = 0; i < 150; ++i) labels.push_back(i % 3);
+  place.write("labels.npy", npy(labels, {150}));
+  const auto notes = [&](const std::string& targets, const Words& more) {
+    Words words = {"ridge", "--features", "x.npy", "--penalties", "0.1,1", "--stream", "--json", "s.json"};
+    words.insert(words.end(), {"--targets", targets});
+    words.insert(words.end(), more.begin(), more.end());
+    const auto told = place.run(words);
+    EXPECT_EQ(told.code, 0) << told.errors;
+    return place.json("s.json").at("notes").size();
+  };
+  EXPECT_EQ(notes("labels.npy", {}), 1U);
+  EXPECT_EQ(notes("labels.npy", {"--targets-are", "values"}), 0U);
+  EXPECT_EQ(notes("y.npy", {}), 0U);
+}
+
 TEST(RidgeStream, WhatCannotBeStreamedIsTold) {
   const Workplace place;
   write_problem(place);

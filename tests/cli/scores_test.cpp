@@ -1,5 +1,9 @@
 // rtl scores: a table of sources, and what is refused.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
 
 #include "cli/program.hpp"
 #include "rtl/data/load.hpp"
@@ -38,6 +42,50 @@ TEST(ScoresCommand, TellsTheLibrarysNumbers) {
   EXPECT_TRUE(bare.at("leep").is_null());
   EXPECT_NE(outcome.output.find("TransRate"), std::string::npos);
   EXPECT_NE(outcome.output.find("bare"), std::string::npos);
+}
+
+TEST(ScoresCommand, FilesOfAnyNameAreSources) {
+  const Workplace place;
+  make_source(place);
+  std::filesystem::create_directory(place.path("lr=0.1,seed=3"));
+  const std::string model = "lr=0.1,seed=3/what?.safetensors", features = "lr=0.1,seed=3/X?.npy";
+  std::filesystem::rename(place.path("source.safetensors"), place.path(model));
+  ASSERT_EQ(place.run({"features", "--model", model, "--data", glyphs, "--out", features}).code, 0);
+  const Words all = {model, "features:lr=0.1%2Cseed=3/X%3F.npy",
+                     "lr=0.1%2Cseed=3/what%3F.safetensors?normalize=half,features:lr=0.1%2Cseed=3/X%3F.npy"};
+  for (const std::string& sources : all) {
+    const Outcome outcome = place.run({"scores", "--source", sources, "--train", glyphs, "--json", "s.json"});
+    EXPECT_EQ(outcome.code, 0) << sources << ": " << outcome.errors;
+  }
+  EXPECT_EQ(place.json("s.json").at("sources").size(), 2U);
+}
+
+TEST(ScoresCommand, ColumnsAreFoundByTheSourcesNames) {
+  const Workplace place;
+  std::string table = "a,b,kind\n", turned = "b,kind,a\n", gaps = "b,kind,a\n,x,7\n";
+  for (int i = 0; i < 60; ++i) {
+    const double a = std::sin(7.0 * i) + i % 3, b = std::cos(5.0 * i);
+    const char kind = "xyz"[i % 3];
+    table += fmt::format("{},{},{}\n", a, b, kind);
+    turned += fmt::format("{},{},{}\n", b, kind, a);
+  }
+  place.write("t.csv", table);
+  place.write("turned.csv", turned);
+  place.write("gaps.csv", gaps + turned.substr(turned.find('\n') + 1));
+  const std::string part = "?label=kind&split=train&test_fraction=0";
+  ASSERT_EQ(place
+                .run({"pretrain", "--data", "csv:t.csv" + part, "--model", "mlp:4", "--epochs", "2", "--out",
+                      "m.safetensors"})
+                .code,
+            0);
+  const auto scores = [&](const std::string& spec) {
+    const Outcome outcome = place.run({"scores", "--source", "m.safetensors", "--train", spec, "--json", "s.json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return place.json("s.json").at("sources");
+  };
+  const auto want = scores("csv:t.csv" + part);
+  EXPECT_EQ(scores("csv:turned.csv" + part), want);
+  EXPECT_NE(scores("csv:gaps.csv" + part + "&missing=impute"), want) << "what the target asks for is still done";
 }
 
 TEST(ScoresCommand, OfRealTargetsAreLogMEAlone) {

@@ -375,5 +375,54 @@ TEST(UnseenRows, DecideKnowsTheClassesOfSourceAndTarget) {
   EXPECT_NE(outcome.output.find("test on 40 rows of other-x.npy: accuracy "), std::string::npos) << outcome.output;
 }
 
+/// A table of numbers whose columns stand in the given order.
+std::string table(const Words& columns, std::uint64_t seed) {
+  RandomSequence random(seed);
+  std::string text = fmt::format("{}\n", fmt::join(columns, ","));
+  for (int i = 0; i < 40; ++i) {
+    const double a = random.normal(), b = random.normal(), noise = 0.1 * random.normal();
+    std::string line;
+    for (const std::string& column : columns) {
+      line += fmt::format("{}{}", line.empty() ? "" : ",", column == "a" ? a : column == "b" ? b : 3 * a - b + noise);
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
+TEST(UnseenRows, FindTheirColumnsByName) {
+  const Workplace place;
+  place.write("fit.csv", table({"a", "b", "y"}, 1));
+  place.write("same.csv", table({"a", "b", "y"}, 2));
+  place.write("turned.csv", table({"y", "b", "a"}, 2));
+  const auto ridge = [&](const std::string& file) {
+    const auto outcome = place.run({"ridge", "--features", "fit.csv?drop=y", "--targets", "fit.csv?columns=y",
+                                    "--penalties", "0.01", "--test-features", file + "?drop=y", "--test-targets",
+                                    file + "?columns=y", "--out", "m.safetensors", "--json", "r.json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return place.json("r.json").at("test").at("rmse");
+  };
+  const json rmse = ridge("same.csv");
+  EXPECT_LT(rmse.get<double>(), 0.3);
+  EXPECT_EQ(ridge("turned.csv"), rmse);
+  const auto predict = [&](const std::string& file) {
+    const auto outcome =
+        place.run({"predict", "--model", "m.safetensors", "--data",
+                   "csv:" + file + "?label=y&target=real&split=train&test_fraction=0", "--json", "p.json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return place.json("p.json").at("rmse");
+  };
+  EXPECT_EQ(predict("turned.csv"), predict("same.csv"));
+  EXPECT_NEAR(predict("same.csv").get<double>(), rmse.get<double>(), 1e-5);
+  const auto decide = [&](const std::string& file) {
+    const auto outcome = place.run({"decide", "--source-features", file + "?drop=y", "--source-targets",
+                                    file + "?columns=y", "--target-features", "fit.csv?drop=y&limit=9",
+                                    "--target-targets", "fit.csv?columns=y&limit=9", "--json", "d.json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return place.json("d.json").at("sources").at(0).at("alignment");
+  };
+  EXPECT_EQ(decide("turned.csv"), decide("same.csv"));
+}
+
 }  // namespace
 }  // namespace rtl::test

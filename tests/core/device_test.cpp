@@ -30,6 +30,9 @@ TEST(Device, HandlesToOneDeviceShareItsContext) {
   EXPECT_NE(&first.context(), &apart.context());
   EXPECT_TRUE(first == apart);  // host memory may meet
   EXPECT_THROW((void)Device::cpu(-1), ValueError);
+  EXPECT_EQ(Device::cpu(4096).threads(), 4096);
+  EXPECT_THROW((void)Device::cpu(4097), ValueError);
+  EXPECT_THROW((void)first.separate(4097), ValueError);
 }
 
 TEST(Device, SeparatesWithAnotherNumberOfThreads) {

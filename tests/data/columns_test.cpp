@@ -43,6 +43,28 @@ std::string fault_of(const std::string& spec, const FittedInputs& fitted = {}) {
 const char* const trees =
     "height,soil,age,kind\n1,clay,10,fir\n,sand,20,oak\n3,?,30,fir\n4,clay,NA,oak\n5,clay,50,fir\n6,peat,60,oak\n";
 
+TEST(Columns, NumbersThatFloat32RoundsAreNoted) {
+  const TemporaryFolder folder;
+  std::string table = "ts,b,year,kind\n";
+  std::vector<double> times, years;
+  for (int i = 0; i < 100; ++i) {
+    times.push_back(1700000000.0 + i);
+    years.push_back(2000 + i % 20);
+    table += fmt::format("{},{},{},{}\n", times.back(), 0.1 * i, years.back(), i < 50 ? "a" : "b");
+  }
+  const std::string file = "csv:" + folder.write("t.csv", table) + "?label=kind&split=train&test_fraction=0";
+  EXPECT_TRUE(noted(load(file, host()).notes, "float32 rounds the numbers of column 'ts' by more than")) << file;
+  const TrainTest scaled = load(file + "&prepare=standardize", host());
+  EXPECT_FALSE(noted(scaled.notes, "float32"));
+  const Values values = scaled.train.inputs.to_vector<float>();
+  for (int i = 0; i < 100; ++i) EXPECT_NEAR(values[static_cast<std::size_t>(3 * i)], (i - 49.5) / 28.866070, 1e-5);
+  EXPECT_FALSE(noted(load(file + "&columns=b,year", host()).notes, "float32"));
+  const std::string array = "npy:" + folder.write("x.npy", test::npy(times, {100, 1}));
+  EXPECT_TRUE(noted(load(array, host()).notes, "float32 rounds the numbers of feature 0 by")) << array;
+  EXPECT_FALSE(noted(load(array + "?prepare=standardize", host()).notes, "float32"));
+  EXPECT_FALSE(noted(load("npy:" + folder.write("y.npy", test::npy(years, {100, 1})), host()).notes, "float32"));
+}
+
 TEST(Columns, TextsAreCategoriesAndGapsAreFilled) {
   const TemporaryFolder folder;
   const std::string file = folder.write("trees.csv", trees);

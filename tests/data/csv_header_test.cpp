@@ -162,6 +162,17 @@ TEST(CsvMissing, RowsLeftOutAreCounted) {
                        "has no row without a missing value (2 of 2 rows were left out"));
 }
 
+TEST(CsvMissing, ARowOfEmptyFieldsIsNoBlankLine) {
+  for (const char* text : {"a,b,kind\n1,2,ash\n\n,,\n3,4,elm\n", "a\tb\tkind\n1\t2\tash\n \n\t\t\n3\t4\telm\n"}) {
+    const std::string fault = fault_of(text, {.label = "kind", .missing = CsvMissing::error});
+    EXPECT_TRUE(contains(fault, "line 4: column 'a' has no value")) << fault;
+    const CsvTable table = read(text, {.label = "kind", .missing = CsvMissing::drop});
+    EXPECT_EQ(table.rows(), 2) << text;
+    ASSERT_EQ(table.left_out.size(), 1u) << text;
+    EXPECT_EQ(table.left_out[0].line, 4) << text;
+  }
+}
+
 TEST(CsvMissing, WordsCanBeClasses) {
   const std::string text = "a,b,kind\n1,2,NA\n3,NA,EU\n5,6,NA\n7,8,EU\n";
   const std::string fault = fault_of(text, {.label = "kind"});

@@ -203,6 +203,12 @@ TEST(Csv, RefusesHugeLinesAndOtherFiles) {
   EXPECT_NE(fault_of<FormatError>(blank, {.longest_line = 100}).find("line 2: is longer"), std::string::npos);
   const std::string binary = folder.write("binary.csv", std::string("1,2\n3,\0", 7));
   EXPECT_NE(fault_of<FormatError>(binary, {}).find("line 2: holds a zero byte"), std::string::npos);
+  const std::string latin = folder.write("latin.csv", "a,kind\n1,caf\xe9\n2,th\xe9\n");
+  EXPECT_NE(fault_of<FormatError>(latin, {.label = "kind"}).find("line 2, byte 6: 0xE9 is no UTF-8"),
+            std::string::npos);
+  const std::string old = folder.write("old.csv", "a,b\r1,2\r3,4\r");
+  EXPECT_NE(fault_of<FormatError>(old, {}).find("end in CR alone"), std::string::npos);
+  EXPECT_EQ(read_csv(folder.write("line.csv", "1,2\r"), {}).rows(), 1);
   const std::string cut = folder.write("cut.csv.gz", test::gzip("a,b\n1,2\n").substr(0, 12));
   EXPECT_NE(fault_of<FormatError>(cut, {}).find("truncated .gz"), std::string::npos);
 }

@@ -79,6 +79,8 @@ TEST(NearestNeighbours, FaultsAreTyped) {
 TEST(NearestNeighbours, MeansOfTheirRows) {
   EXPECT_EQ(neighbour_means(Values{1, 2, 3}, 1, Numbers{1, 2, 0, 2, 0, 1}, 2), (Values{2.5, 2, 1.5}));
   EXPECT_THROW(neighbour_means(Values{1, 2, 3}, 1, Numbers{1, 2, 0, 2}, 2), ShapeError);
+  EXPECT_THROW(neighbour_means(Values{1, 2, 3}, 1, Numbers{1, 3, 0}, 1), ValueError);
+  EXPECT_THROW(neighbour_means(Values{1, 2, 3}, 1, Numbers{1, -1, 0}, 1), ValueError);
 }
 
 /// 0 and 1 have each other, 2 has 1.

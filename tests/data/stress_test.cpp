@@ -124,6 +124,7 @@ TEST(Stress, DrawsExactNumbersOfEachClass) {
     EXPECT_THROW(imbalanced_rows(labels, 3, wrong, 1), ValueError);
   }
   EXPECT_THROW(imbalanced_rows(labels, 4, Counts{1, 1, 1, 1}, 1), ValueError) << "of a class without samples";
+  EXPECT_THROW(imbalanced_rows(labels, 3, Counts{INT64_MAX, 1, 1}, 1), OutOfMemory);
   EXPECT_EQ(imbalanced_rows(labels, 4, Counts{1, 1, 1, 0}, 1).size(), 3U);
   EXPECT_THROW(imbalanced_rows(labels, 2, Counts{1, 1}, 1), ValueError) << "a label out of range";
 }

@@ -89,6 +89,14 @@ TEST(Text, ReadsTables) {
   EXPECT_FALSE(load("text:" + (folder / "a.csv") + "?text=review", Device::cpu()).train.has_targets());
 }
 
+TEST(Text, AnEmptyLabelIsTold) {
+  const TemporaryFolder folder;
+  const std::string table = folder.write("t.csv", "note,kind\ngood,a\nbad,\nso so,b\n");
+  EXPECT_NE(fault_of("text:" + table + "?text=note&label=kind").find("line 3: the label is empty"), std::string::npos);
+  const std::string texts = folder.write("t.txt", "good\nbad\nso so\n"), labels = folder.write("l.txt", "a\n\nb\n");
+  EXPECT_NE(fault_of("text:" + texts + "," + labels).find("line 2: the label is empty"), std::string::npos);
+}
+
 TEST(Text, ReadsTheTestFileAsTheTrainingFile) {
   const TemporaryFolder folder;
   folder.write("train.txt", std::string("0 how ?\n1 who is he\n0 how so ?\n1 where\n"));

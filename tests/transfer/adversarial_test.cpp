@@ -55,6 +55,26 @@ TEST(Distillation, LearnsTheTeacherWithoutItsLabels) {
   EXPECT_EQ(student.trainable_parameters(), 5 * 8 + 8 + 8 * classes + classes);
 }
 
+TEST(Distillation, ATeacherOfOtherClassesIsRefused) {
+  const Device device = Device::cpu(1);
+  Setting setting(device);
+  setting.train.class_names = {"ash", "elm", "fir"};
+  const auto fault_with = [&](const std::vector<std::string>& names) -> std::string {
+    const FrozenSource teacher(testing::make("mlp", "12", {5}, classes, 4, device), {}, "teacher", Precision::f32, "",
+                               Task{.outputs = classes, .names = names});
+    try {
+      check_fits(find_strategy("distill"), {teacher}, setting.train, setting.options);
+    } catch (const ValueError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(fault_with({"ash", "elm", "fir"}), "");
+  EXPECT_EQ(fault_with({}), "") << "classes without names are taken as they are";
+  EXPECT_NE(fault_with({"elm", "ash", "fir"}).find("3 classes (elm, ash, fir)"), std::string::npos);
+  EXPECT_NE(fault_with({"ash", "elm", "oak"}).find("3 classes (ash, elm, oak)"), std::string::npos);
+}
+
 TEST(Distillation, FirstLossIsTheFormula) {
   const Device device = Device::cpu(1);
   const Setting setting(device);

@@ -67,6 +67,13 @@ TEST(Regression, ScoresAreThoseOfTheTextbook) {
   EXPECT_THROW(score_regression(f, {}, 1), ValueError);
   EXPECT_THROW(score_regression(f, y, 3), ShapeError);
   EXPECT_THROW(score_regression(y, std::vector<double>(4, 2.0), 1), ValueError);
+  // The mean of ten times 0.1 is not 0.1, but nothing varies.
+  const std::vector<double> tenths(10, 0.1);
+  EXPECT_THROW(score_regression(tenths, tenths, 1), ValueError);
+  data::Dataset constant;
+  constant.inputs = Tensor::zeros({10, 1}, DType::f32, Device::cpu(1));
+  constant.targets = Tensor::from(std::vector<float>(10, 0.1F), {10, 1}, Device::cpu(1));
+  EXPECT_THROW(Task::of(constant), ValueError);
   EXPECT_THROW(score_regression(std::vector<double>{1, NAN, 2, 3}, y, 1), ValueError);
 }
 

@@ -48,7 +48,7 @@ class Context;
 class Device {
  public:
   /// The host. `threads` is the number of OpenMP threads that its operations use; 0 means all that OpenMP grants.
-  /// Results are bit-for-bit reproducible for a fixed number of threads.
+  /// Results are bit-for-bit reproducible for a fixed number. Throws ValueError below 0 and above 4,096 threads.
   static Device cpu(int threads = 0);
   /// CUDA device `index`. Throws NotCompiled in a build without CUDA, DeviceError where there is no such device or no
   /// driver. In an EMULATED build, index 0 is the emulator.

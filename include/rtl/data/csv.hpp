@@ -126,11 +126,11 @@ std::string describe_left_out(const std::vector<CsvGap>& gaps, std::int64_t rows
 
 /// Reads a file, plain or .gz, whole.
 ///
-/// Fields. Blanks around fields are dropped, and so are blank lines, CR before the line's end, and a byte order mark. A
-/// field may stand in double quotes and then hold delimiters, line ends and, doubled, quotes. Numbers are those of C
-/// without hexadecimal; infinities are refused. The delimiter, where none is given, is the first of semicolon, tab,
-/// comma, bar and blanks that parts the first lines into equally many fields (a comma does not count with a decimal
-/// comma).
+/// Fields. Blanks around fields are dropped, and so are blank lines (a line of tabs between empty fields is none), CR
+/// before the line's end, and a byte order mark. A field may stand in double quotes and then hold delimiters, line ends
+/// and, doubled, quotes. Numbers are those of C without hexadecimal; infinities are refused. The delimiter, where none
+/// is given, is the first of semicolon, tab, comma, bar and blanks that parts the first lines into equally many fields
+/// (a comma does not count with a decimal comma). Lines that end in CR alone are refused, and text that is no UTF-8.
 ///
 /// With CsvOptions::fields lines end in LF or CRLF and are UTF-8, quotes are characters like others, what stands
 /// outside of the fields is not looked at, and a field behind a line's end is empty. Names that they have go before

@@ -12,12 +12,12 @@ namespace rtl::data {
 /// order of the columns. Points of up to three columns go through a k-d tree (Friedman, Bentley and Finkel 1977), about
 /// rows log rows in all; others are compared with each other, O(rows^2 width), in tiles that stay in cache, on the
 /// threads that OpenMP grants. Memory beside the result: O(rows). The result does not depend on the threads. Throws
-/// ValueError for a width or count that is not positive, a number that is not finite, and count >= rows; ShapeError for
-/// points that are no whole rows.
+/// ValueError for a width or count that is not positive, a number that is not finite, count >= rows and 2^31 rows or
+/// more; ShapeError for points that are no whole rows.
 std::vector<std::int32_t> nearest_neighbours(std::span<const double> points, std::int64_t width, std::int64_t count);
 
-/// For each row of `values` [rows, width] the mean of its neighbours' rows: [rows, width]. Throws ShapeError for lists
-/// whose lengths do not fit.
+/// For each row of `values` [rows, width] the mean of its neighbours' rows, `neighbours` [rows, count]: [rows, width].
+/// Throws ShapeError for lists whose lengths do not fit, ValueError for a neighbour that is none of the rows.
 std::vector<double> neighbour_means(std::span<const double> values, std::int64_t width,
                                     std::span<const std::int32_t> neighbours, std::int64_t count);
 

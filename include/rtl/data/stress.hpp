@@ -32,7 +32,7 @@ std::vector<std::int64_t> published_imbalance(std::span<const std::int32_t> labe
 
 /// Rows with counts[c] samples of class c, in random order: without replacement where there are enough, else with.
 /// Throws ValueError unless there is one count for each class, none negative and one positive, for a label out of
-/// range, and for samples that are asked of a class without any.
+/// range, and for samples that are asked of a class without any; OutOfMemory before any are drawn.
 std::vector<std::int64_t> imbalanced_rows(std::span<const std::int32_t> labels, std::int64_t classes,
                                           std::span<const std::int64_t> counts, std::uint64_t seed);
 

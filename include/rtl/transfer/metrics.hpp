@@ -45,7 +45,8 @@ Scores score(std::span<const double> logits, std::span<const std::int32_t> label
 Scores score(const Tensor& logits, const data::Dataset& dataset, bool independent = false);
 
 /// Scores of predictions [N, outputs] of real targets, row-major, both in the target's units. Throws ShapeError,
-/// ValueError for no samples, a target with one value alone, and predictions that are not finite.
+/// ValueError for no samples, a target with one value alone or so large or small that the squares of its deviations
+/// leave the range of double, and predictions that are not finite.
 Scores score_regression(std::span<const double> predictions, std::span<const double> targets, std::int64_t outputs);
 
 /// Area under the ROC curve of ranking `positive` samples above the others: the share of (positive, negative) pairs in

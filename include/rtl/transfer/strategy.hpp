@@ -28,10 +28,13 @@ enum class HeadStart : std::uint8_t {
 std::string to_string(HeadStart start);               ///< "fresh", "pretrained", "auto"
 HeadStart parse_head_start(const std::string& text);  ///< Throws ValueError, listing the names.
 
-/// Whether a head starts as the source's own. Throws ValueError where that is asked for and cannot be.
 /// Whether the source's own head predicts as many classes, or real targets, as the training set has. Real targets are
 /// those of a source that says so (FrozenSource::task).
 bool has_head_for(const FrozenSource& source, const data::Dataset& train);
+/// has_head_for, and where both name their classes these are the same in one order: what the head says of a sample is
+/// then about the training set's own classes.
+bool can_teach(const FrozenSource& source, const data::Dataset& train);
+/// Whether a head starts as the source's own. Throws ValueError where that is asked for and cannot be.
 bool keeps_head(const FrozenSource& source, const data::Dataset& train, HeadStart start);
 
 /// Copies the source's own head over that of a head on its raw features alone.

@@ -78,7 +78,7 @@ __device__ void update_element(const Update<T>& update, const Slots& slots, int 
 }
 
 /// A block works on one chunk of one tensor, found by bisection, of replica blockIdx.y. Its first thread derives the
-/// factors from the step's numbers, in f64, and counts the block: that of the last one moves the numbers on.
+/// factors from the step's numbers, in f64; that of the last block moves the numbers on.
 template <typename T, int capacity, typename Rule>
 __global__ void __launch_bounds__(block_size, 2) step_all(const __grid_constant__ Table<T, capacity> slots, Rule rule,
                                                           Numbers numbers, double average_decay, Ending<T> ending) {
@@ -102,11 +102,9 @@ __global__ void __launch_bounds__(block_size, 2) step_all(const __grid_constant_
       average_update(average[before + i], slots.weight[slot][before + i]);
     }
   }
-  if (ending.tickets == nullptr || threadIdx.x != 0) return;
-  __threadfence();
-  if (atomicAdd(ending.tickets + replica, 1u) + 1 != gridDim.x) return;
-  __threadfence();
-  ending.tickets[replica] = 0;
+  if (ending.tickets == nullptr) return;
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (!is_last_block(ending.tickets + replica, gridDim.x, thread) || thread != 0) return;
   advance_replica(replica, ending.counters, ending.losses, ending.batches, ending.loss, ending.batch_size);
 }
 

@@ -146,13 +146,12 @@ class Student final : public Trainable {
 bool own_heads(const FitContext& context, Teachers teachers) {
   if (teachers == Teachers::probes) return false;
   const auto other = std::find_if(context.sources().begin(), context.sources().end(),
-                                  [&](const FrozenSource& source) { return !has_head_for(source, context.train()); });
+                                  [&](const FrozenSource& source) { return !can_teach(source, context.train()); });
   if (other == context.sources().end()) return true;
   if (teachers == Teachers::automatic) return false;
   throw ValueError(fmt::format(
-      "ensemble-distill: {} has {} outputs of {}, {} has {} of {}; let probes teach", other->name(), other->classes(),
-      other->task() && other->task()->regression ? "real targets" : "classes", context.train().name,
-      context.task().outputs, context.task().regression ? "real targets" : "classes"));
+      "ensemble-distill: {} predicts other outputs or classes than the {} {} of {}; let probes teach", other->name(),
+      context.task().outputs, context.task().regression ? "real targets" : "classes", context.train().name));
 }
 
 Recipe fit(FitContext& context, Options options) {
