@@ -169,10 +169,11 @@ void run(const std::string& folder, std::int64_t mebibytes, int repeats, int thr
   std::vector<std::int32_t> all;
   for (std::int64_t i = 0; i < count; ++i) all.push_back(static_cast<std::int32_t>(i % classes));
   rtl::io::write_npy(labels, Tensor::from(all, {count}, device));
-  const Data of_images{
-      "images", fmt::format("npy:{},{}?split=train", images, labels), {"paper_cnn", "8-8-16-32", {32, 32, 3}, classes}};
+  const Data of_images{"images",
+                       fmt::format("npy:{},{}?test_fraction=0&split=train", images, labels),
+                       {"paper_cnn", "8-8-16-32", {32, 32, 3}, classes}};
   const Data of_vectors{
-      "vectors", fmt::format("npy:{},{}?split=train", vectors, labels), {"mlp", "64", {768}, classes}};
+      "vectors", fmt::format("npy:{},{}?test_fraction=0&split=train", vectors, labels), {"mlp", "64", {768}, classes}};
   for (const Data& data : {of_images, of_vectors}) compare(data, device, repeats, in_memory);
 }
 

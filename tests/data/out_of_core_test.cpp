@@ -167,7 +167,7 @@ TEST(OutOfCore, EverythingThatIsMadeOfThem) {
   const TemporaryFolder folder;
   folder.write("X.npy", array<float>({50, 6}, [](std::int64_t i) { return static_cast<float>(std::cos(i)); }));
   folder.write("Y.npy", labels_of(50));
-  const std::string spec = "npy:" + (folder / "X.npy") + "," + (folder / "Y.npy") + "?split=train";
+  const std::string spec = "npy:" + (folder / "X.npy") + "," + (folder / "Y.npy") + "?test_fraction=0&split=train";
   const Device host = Device::cpu(1);
   const Dataset memory = load(spec, host).train;
   const Setting limit("RTL_OUT_OF_CORE", "0");
