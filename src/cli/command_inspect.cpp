@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
+#include <span>
 #include <system_error>
 
 #include "cli/commands.hpp"
@@ -45,6 +46,7 @@ double as_double(T value) {
   }
 }
 
+/// Of a tensor on the host.
 template <typename T>
 ValueStatistics statistics_of(const Tensor& tensor) {
   ValueStatistics result;
@@ -52,7 +54,7 @@ ValueStatistics statistics_of(const Tensor& tensor) {
   result.high = -INFINITY;
   double squares = 0;
   std::int64_t count = 0;
-  for (const T& element : tensor.to_vector<T>()) {
+  for (const T& element : std::span(tensor.data_as<T>(), static_cast<std::size_t>(tensor.count()))) {
     const double value = as_double(element);
     if (!std::isfinite(value)) {
       ++result.not_finite;

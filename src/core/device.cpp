@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <omp.h>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 
 #include <algorithm>
 #include <charconv>
@@ -24,19 +23,6 @@
 namespace rtl {
 namespace detail {
 namespace {
-
-/// Memory and swap of the machine, or what its container grants of them.
-std::size_t machine_memory() {
-  struct sysinfo facts {};
-  if (sysinfo(&facts) != 0) return address_space;
-  std::size_t most = (std::size_t{facts.totalram} + facts.totalswap) * facts.mem_unit;
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::ifstream file(path);
-    std::size_t granted = 0;
-    if (file >> granted && granted > 0) most = std::min(most, granted + facts.totalswap * facts.mem_unit);
-  }
-  return most;
-}
 
 class CpuContext final : public Context {
  public:
@@ -67,7 +53,8 @@ class CpuContext final : public Context {
   static constexpr std::size_t huge_page = std::size_t{2} << 20, large = 8 * huge_page;
 
   std::size_t system_memory() const noexcept override {
-    static const std::size_t most = machine_memory();
+    static const MachineMemory memory = machine_memory();
+    static const std::size_t most = std::min(address_space, memory.installed + memory.swap);
     return most;
   }
   void* system_allocate(std::size_t bytes) override {

@@ -12,6 +12,14 @@ inline constexpr std::size_t program_bytes = std::size_t{224} << 20;
 /// What a thread takes: two buffers and a stack.
 inline constexpr std::size_t thread_bytes = 2 * blas_buffer_bytes + (std::size_t{10} << 20);
 
+/// Bytes of memory, and of swap beside it, that the machine has; of memory what the process's cgroups grant, where that
+/// is less.
+struct MachineMemory {
+  std::size_t installed;
+  std::size_t swap;
+};
+MachineMemory machine_memory();
+
 /// Whether the address space is limited (RLIMIT_AS).
 bool memory_limited() noexcept;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -102,9 +103,29 @@ Tensor::Tensor(const Shape& shape, DType dtype, const Device& device) : device_(
   }
 }
 
+Tensor::Tensor(FileMemory memory, std::size_t begin, const Shape& shape, DType dtype, const Device& host)
+    : device_(host), shape_(shape), dtype_(dtype) {
+  if (host.is_cuda()) throw DeviceError("Tensor: a file's memory lies on the host, not on a CUDA device");
+  const std::size_t wanted = checked_bytes(shape, dtype);
+  const bool fits = begin <= memory.size() && wanted <= memory.size() - begin;
+  if (!fits || reinterpret_cast<std::uintptr_t>(memory.data() + begin) % size_of(dtype) != 0) {
+    throw ShapeError(fmt::format("Tensor: {} {} from byte {} on of {} bytes of a file: {}", name_of(dtype),
+                                 shape.to_string(), begin, memory.size(),
+                                 fits ? "it is not aligned there" : "there are too few"));
+  }
+  data_ = memory.data() + begin;
+  file_ = std::make_unique<FileMemory>(std::move(memory));
+}
+
+Tensor Tensor::out_of_core(const Shape& shape, DType dtype, const Device& device) {
+  if (device.is_cuda() || checked_bytes(shape, dtype) <= in_memory_limit()) return Tensor(shape, dtype, device);
+  return {FileMemory::scratch(checked_bytes(shape, dtype)), 0, shape, dtype, device};
+}
+
 Tensor::Tensor(Tensor&& other) noexcept
     : device_(std::move(other.device_)),
       data_(std::exchange(other.data_, nullptr)),
+      file_(std::move(other.file_)),
       shape_(other.shape_),
       dtype_(other.dtype_) {
   other.device_.reset();
@@ -112,18 +133,21 @@ Tensor::Tensor(Tensor&& other) noexcept
 
 Tensor& Tensor::operator=(Tensor&& other) noexcept {
   if (this != &other) {
-    if (data_ != nullptr) device_->context().deallocate(data_);
+    release();
     device_ = std::move(other.device_);
     other.device_.reset();
     data_ = std::exchange(other.data_, nullptr);
+    file_ = std::move(other.file_);
     shape_ = other.shape_;
     dtype_ = other.dtype_;
   }
   return *this;
 }
 
-Tensor::~Tensor() {
-  if (data_ != nullptr) device_->context().deallocate(data_);
+Tensor::~Tensor() { release(); }
+
+void Tensor::release() noexcept {
+  if (data_ != nullptr && !file_) device_->context().deallocate(data_);
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, const Device& device) {
@@ -137,7 +161,10 @@ const Device& Tensor::device() const {
   return *device_;
 }
 
-View Tensor::view() { return device_ ? View(data_, dtype_, shape_, *device_) : View(); }
+View Tensor::view() {
+  if (file_) file_->make_writable();
+  return device_ ? View(data_, dtype_, shape_, *device_) : View();
+}
 ConstView Tensor::view() const { return device_ ? ConstView(data_, dtype_, shape_, *device_) : ConstView(); }
 
 Tensor Tensor::reshaped(const Shape& shape) && {
@@ -152,9 +179,48 @@ Tensor Tensor::clone() const { return defined() ? to(device()) : Tensor(); }
 
 Tensor Tensor::to(const Device& target) const {
   if (!defined()) return {};
+  if (file_ && !target.is_cuda()) return copy_of_file(0, shape_, target);
   Tensor copy(shape_, dtype_, target);
   copy_bytes(view(), copy.view());
   return copy;
+}
+
+/// `shape` of the data from byte `begin` on.
+Tensor Tensor::copy_of_file(std::size_t begin, const Shape& shape, const Device& host) const {
+  const auto first = static_cast<std::size_t>(static_cast<std::byte*>(data_) - file_->data()) + begin;
+  return {file_->copy(first, checked_bytes(shape, dtype_)), 0, shape, dtype_, host};
+}
+
+Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
+  const ConstView own = view().slice(0, begin, end);
+  if (file_ && own.count() > 0)
+    return copy_of_file(static_cast<std::size_t>(begin) * bytes_of_row(), own.shape(), *device_);
+  Tensor copy(own.shape(), dtype_, device());
+  copy_bytes(own, copy);
+  return copy;
+}
+
+void Tensor::will_need(std::int64_t begin, std::int64_t end) const noexcept {
+  if (!file_ || rank() == 0) return;
+  const std::int64_t first = std::max<std::int64_t>(begin, 0), last = std::min(end, shape_.extents().front());
+  if (first >= last) return;
+  const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(data_) - file_->data());
+  file_->will_need(offset + static_cast<std::size_t>(first) * bytes_of_row(),
+                   static_cast<std::size_t>(last - first) * bytes_of_row());
+}
+
+void Tensor::will_need(std::span<const std::int64_t> rows) const noexcept {
+  if (!file_ || rows.empty()) return;
+  const auto count = static_cast<std::int64_t>(rows.size());
+  if (rows.back() - rows.front() <= 2 * count && std::ranges::is_sorted(rows)) {
+    return will_need(rows.front(), rows.back() + 1);
+  }
+  for (const std::int64_t row : rows) will_need(row, row + 1);
+}
+
+/// Of the first axis, which is not empty.
+std::size_t Tensor::bytes_of_row() const noexcept {
+  return bytes() / static_cast<std::size_t>(shape_.extents().front());
 }
 
 Tensor Tensor::from_bytes(const void* values, std::size_t count, const Shape& shape, DType dtype,

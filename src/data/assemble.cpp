@@ -95,13 +95,7 @@ TrainTest assemble_files(const Spec& spec, const std::function<Dataset(const std
 }
 
 Dataset slice_rows(const Dataset& dataset, std::int64_t begin, std::int64_t end) {
-  const auto copied = [&](const Tensor& from) {
-    if (!from.defined()) return Tensor();
-    const ConstView rows = from.view().slice(0, begin, end);
-    Tensor part(rows.shape(), rows.dtype(), from.device());
-    copy_bytes(rows, part);
-    return part;
-  };
+  const auto copied = [&](const Tensor& from) { return from.defined() ? from.rows(begin, end) : Tensor(); };
   Dataset part = dataset.without_tensors();
   if (dataset.is_sparse()) {
     std::vector<std::int64_t> rows(static_cast<std::size_t>(end - begin));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "data/row_blocks.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/io/hash.hpp"
 #include "rtl/kernels/gather.hpp"
@@ -17,20 +18,40 @@ namespace {
 /// The first value of a f32 matrix that is not finite, as an error text that calls its columns `what`; empty if all
 /// are.
 std::string find_not_finite(const Tensor& matrix, const char* what) {
-  const std::vector<float> values = matrix.to_vector<float>();
-  const std::int64_t width = matrix.extent(1);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    const auto at = static_cast<std::int64_t>(i);
-    return fmt::format("sample {}, {} {} is {}; remove or impute it", at / width, what, at % width, values[i]);
-  }
-  return {};
+  const Tensor copy = matrix.device().is_cuda() ? matrix.to(matrix.device().host()) : Tensor();
+  const Tensor& host = copy.defined() ? copy : matrix;
+  const std::int64_t width = host.extent(1);
+  const auto* const values = host.data_as<float>();
+  std::int64_t bad = -1;
+  for_each_block(host, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * width; i < end * width && bad < 0; ++i) {
+      if (!std::isfinite(values[i])) bad = i;
+    }
+  });
+  if (bad < 0) return {};
+  return fmt::format("sample {}, {} {} is {}; remove or impute it", bad / width, what, bad % width, values[bad]);
 }
 
 Tensor rows_of(const Tensor& tensor, const Tensor& rows) {
   if (!tensor.defined()) return {};
   Tensor part(tensor.shape().with(0, rows.count()), tensor.dtype(), tensor.device());
   kernels::gather_rows(tensor.device(), tensor, rows, part);
+  return part;
+}
+
+/// The same of what may be larger than memory: `rows` are `numbers` on the device.
+Tensor samples_of(const Tensor& inputs, std::span<const std::int64_t> numbers, const Tensor& rows) {
+  if (!inputs.defined()) return {};
+  const bool follow = std::ranges::adjacent_find(numbers, [](auto a, auto b) { return b != a + 1; }) == numbers.end();
+  if (inputs.in_file() && follow && !numbers.empty()) return inputs.rows(numbers.front(), numbers.back() + 1);
+  Tensor part = Tensor::out_of_core(inputs.shape().with(0, rows.count()), inputs.dtype(), inputs.device());
+  const View all = part.view();
+  const std::int64_t step = inputs.in_file() ? rows_of_block(part.extent(0), part.bytes()) : rows.count();
+  for (std::int64_t begin = 0; begin < rows.count(); begin += step) {
+    const std::int64_t end = std::min(begin + step, rows.count()), next = std::min(end + step, rows.count());
+    inputs.will_need(numbers.subspan(static_cast<std::size_t>(end), static_cast<std::size_t>(next - end)));
+    kernels::gather_rows(inputs.device(), inputs, rows.view().slice(0, begin, end), all.slice(0, begin, end));
+  }
   return part;
 }
 
@@ -52,7 +73,7 @@ Dataset Dataset::subset(std::span<const std::int64_t> rows) const {
   const Tensor chosen = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, device());
   Dataset part = without_tensors();
   if (is_sparse()) part.sparse = sparse.subset(rows);
-  part.inputs = rows_of(inputs, chosen);
+  part.inputs = samples_of(inputs, rows, chosen);
   part.labels = rows_of(labels, chosen);
   part.targets = rows_of(targets, chosen);
   part.weights = rows_of(weights, chosen);
@@ -215,9 +236,13 @@ std::uint64_t Dataset::input_hash() const {
   }
   hash.add(name_of(inputs.dtype()));
   for (const std::int64_t extent : inputs.shape().extents()) hash.add(static_cast<std::uint64_t>(extent));
-  const Tensor host = inputs.device().is_cuda() ? inputs.to(inputs.device().host()) : Tensor();
-  const ConstView values = host.defined() ? host.view() : inputs.view();
-  return hash.add(std::span(static_cast<const std::byte*>(values.data()), values.bytes())).value();
+  const Tensor copy = inputs.device().is_cuda() ? inputs.to(inputs.device().host()) : Tensor();
+  const Tensor& host = copy.defined() ? copy : inputs;
+  for_each_block(host, [&](std::int64_t begin, std::int64_t end) {
+    const ConstView rows = host.view().slice(0, begin, end);
+    hash.add(std::span(static_cast<const std::byte*>(rows.data()), rows.bytes()));
+  });
+  return hash.value();
 }
 
 void gather_inputs(const Dataset& dataset, ConstView rows, const ChannelScaling& scaling, View out) {

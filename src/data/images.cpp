@@ -66,7 +66,7 @@ Tensor resized(const Tensor& images, std::int64_t height, std::int64_t width) {
   if (height < 1 || width < 1 || shape[1] < 1 || shape[2] < 1) {
     throw ValueError(fmt::format("resized: images {} to {} by {}", shape.to_string(), height, width));
   }
-  Tensor result({shape[0], height, width, shape[3]}, DType::u8, images.device());
+  Tensor result = Tensor::out_of_core({shape[0], height, width, shape[3]}, DType::u8, images.device());
   const std::vector<Place> rows = places(shape[1], height), columns = places(shape[2], width);
   const std::uint8_t* from = images.data_as<std::uint8_t>();
   std::uint8_t* to = bytes_of(result);
@@ -85,7 +85,7 @@ Tensor centre_cropped(const Tensor& images, std::int64_t height, std::int64_t wi
     throw ValueError(fmt::format("the middle {} by {} pixels cannot be taken of images {}; resize them to more first",
                                  height, width, shape.to_string()));
   }
-  Tensor result({shape[0], height, width, shape[3]}, DType::u8, images.device());
+  Tensor result = Tensor::out_of_core({shape[0], height, width, shape[3]}, DType::u8, images.device());
   const std::int64_t top = (shape[1] - height) / 2, left = (shape[2] - width) / 2;
   const std::uint8_t* from = images.data_as<std::uint8_t>();
   std::uint8_t* to = bytes_of(result);
@@ -107,7 +107,7 @@ Tensor with_channels(const Tensor& images, std::int64_t channels) {
                                  shape[3], channels));
   }
   if (channels == shape[3]) return images.clone();
-  Tensor result({shape[0], shape[1], shape[2], channels}, DType::u8, images.device());
+  Tensor result = Tensor::out_of_core({shape[0], shape[1], shape[2], channels}, DType::u8, images.device());
   const std::int64_t pixels = shape[0] * shape[1] * shape[2];
   const std::uint8_t* from = images.data_as<std::uint8_t>();
   std::uint8_t* to = bytes_of(result);

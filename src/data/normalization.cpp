@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "data/row_blocks.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/data/dataset.hpp"
 #include "rtl/data/text_encoder.hpp"
@@ -56,26 +57,39 @@ Tensor filled(const std::vector<double>& values, DType dtype, const Device& devi
 }
 
 /// Values [rows, columns] of vectors, wherever they lie, on the host.
-struct HostRows {
-  explicit HostRows(const Tensor& inputs) : columns(static_cast<std::size_t>(inputs.extent(1))) {
-    if (inputs.device().is_cuda()) copy = inputs.to_vector<float>();
-    const float* first = inputs.device().is_cuda() ? copy.data() : inputs.data_as<float>();
-    values = std::span(first, static_cast<std::size_t>(inputs.count()));
+class HostRows {
+ public:
+  explicit HostRows(const Tensor& inputs)
+      : columns(static_cast<std::size_t>(inputs.extent(1))),
+        copy_(inputs.device().is_cuda() ? inputs.to(inputs.device().host()) : Tensor()),
+        tensor_(copy_.defined() ? copy_ : inputs),
+        first_(tensor_.data_as<float>()) {}
+  std::size_t rows() const { return static_cast<std::size_t>(tensor_.extent(0)); }
+  const float* row(std::size_t number) const { return first_ + number * columns; }
+  /// Calls take(number, values) for all rows, in order.
+  template <typename Take>
+  void each(const Take& take) const {
+    for_each_block(tensor_, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); std::cmp_less(i, end); ++i) take(i, row(i));
+    });
   }
-  std::size_t rows() const { return values.size() / columns; }
 
-  std::vector<float> copy;
-  std::span<const float> values;
-  std::size_t columns;
+  const std::size_t columns;
+
+ private:
+  Tensor copy_;
+  const Tensor& tensor_;
+  const float* first_;
 };
 
 void check_finite(const Dataset& train, const HostRows& rows) {
-  const auto bad =
-      std::find_if(rows.values.begin(), rows.values.end(), [](float value) { return !std::isfinite(value); });
-  if (bad == rows.values.end()) return;
-  const auto i = static_cast<std::size_t>(bad - rows.values.begin());
-  throw ValueError(fmt::format("data set '{}': sample {}, feature {} is {}; remove or impute it", train.name,
-                               i / rows.columns, i % rows.columns, *bad));
+  rows.each([&](std::size_t row, const float* values) {
+    const float* const end = values + rows.columns;
+    const float* const bad = std::find_if(values, end, [](float value) { return !std::isfinite(value); });
+    if (bad == end) return;
+    throw ValueError(fmt::format("data set '{}': sample {}, feature {} is {}; remove or impute it", train.name, row,
+                                 bad - values, *bad));
+  });
 }
 
 InputNormalization fitted_columns(std::vector<double> mean, std::vector<double> deviation,
@@ -150,27 +164,26 @@ InputNormalization fit_columns(const Dataset& train) {
   const auto count = static_cast<double>(rows.rows());
   std::vector<double> mean(rows.columns), squares(rows.columns), rest(rows.columns);
   std::vector<char> varies(rows.columns);
-  for (std::size_t row = 0; row < rows.rows(); ++row) {
-    const float* values = rows.values.data() + row * rows.columns;
+  const std::vector<float> first(rows.row(0), rows.row(1));
+  rows.each([&](std::size_t, const float* values) {
     for (std::size_t column = 0; column < rows.columns; ++column) {
       mean[column] += static_cast<double>(values[column]);
-      varies[column] |= static_cast<char>(values[column] != rows.values[column]);
+      varies[column] |= static_cast<char>(values[column] != first[column]);
     }
-  }
+  });
   for (double& sum : mean) sum /= count;
-  for (std::size_t row = 0; row < rows.rows(); ++row) {
-    const float* values = rows.values.data() + row * rows.columns;
+  rows.each([&](std::size_t, const float* values) {
     for (std::size_t column = 0; column < rows.columns; ++column) {
       const double difference = static_cast<double>(values[column]) - mean[column];
       squares[column] += difference * difference;
       rest[column] += difference;
     }
-  }
+  });
   std::vector<double> deviation(rows.columns, 1.0);
   std::vector<std::int64_t> constant;
   for (std::size_t column = 0; column < rows.columns; ++column) {
     if (varies[column] == 0) {
-      mean[column] = static_cast<double>(rows.values[column]);
+      mean[column] = static_cast<double>(first[column]);
       constant.push_back(static_cast<std::int64_t>(column));
       continue;
     }
@@ -194,20 +207,20 @@ void check_finite(const InputNormalization& normalization, std::size_t row, std:
 template <typename T>
 Tensor standardized_as(const HostRows& rows, const InputNormalization& normalization, const Shape& shape,
                        const Device& device) {
-  std::vector<T> values(rows.values.size());
-  for (std::size_t row = 0; row < rows.rows(); ++row) {
+  Tensor values = Tensor::out_of_core(shape, dtype_of<T>(), device.host());
+  T* const first = values.data_as<T>();
+  rows.each([&](std::size_t row, const float* from) {
+    T* const to = first + row * rows.columns;
     for (std::size_t column = 0; column < rows.columns; ++column) {
-      const std::size_t i = row * rows.columns + column;
-      const double value = static_cast<double>(rows.values[i]) - normalization.mean[column];
-      values[i] = static_cast<T>(value / normalization.deviation[column]);
+      const double value = static_cast<double>(from[column]) - normalization.mean[column];
+      to[column] = static_cast<T>(value / normalization.deviation[column]);
     }
-  }
-  const auto bad = std::find_if(values.begin(), values.end(), [](T value) { return !std::isfinite(value); });
-  if (bad != values.end()) {
-    const auto i = static_cast<std::size_t>(bad - values.begin());
-    check_finite(normalization, i / rows.columns, i % rows.columns, rows.values[i], static_cast<double>(*bad));
-  }
-  return Tensor::from(values, shape, device);
+    const T* const bad = std::find_if(to, to + rows.columns, [](T value) { return !std::isfinite(value); });
+    if (bad == to + rows.columns) return;
+    const auto column = static_cast<std::size_t>(bad - to);
+    check_finite(normalization, row, column, from[column], static_cast<double>(*bad));
+  });
+  return device.is_cuda() ? values.to(device) : std::move(values);
 }
 
 template <typename T>

@@ -3,29 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/joined.hpp"
 
 namespace rtl::data {
 namespace {
-
-/// Of every `step`-th number.
-bool is_coarse(std::span<const double> numbers, std::size_t step) {
-  const double count = std::ceil(static_cast<double>(numbers.size()) / static_cast<double>(step));
-  double mean = 0, squares = 0, errors = 0;
-  bool varies = false;
-  for (std::size_t i = 0; i < numbers.size(); i += step) mean += numbers[i] / count;
-  for (std::size_t i = 0; i < numbers.size(); i += step) {
-    const double deviation = numbers[i] - mean,
-                 error = numbers[i] - static_cast<double>(static_cast<float>(numbers[i]));
-    squares += deviation * deviation;
-    errors += error * error;
-    varies = varies || numbers[i] != numbers[0];
-  }
-  constexpr double share = 0.01;
-  return varies && errors > share * share * squares;
-}
 
 std::string note_of(const std::vector<std::string>& names) {
   if (names.empty()) return {};
@@ -39,18 +21,42 @@ std::string note_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::string rounding_note(const ColumnTable& table) {
+void ColumnRounding::add(std::size_t column, double number) {
+  Sums& sums = columns_[column];
+  if (sums.count == 0) sums.first = number;
+  sums.count += 1;
+  const double before = number - sums.mean, error = number - static_cast<double>(static_cast<float>(number));
+  sums.mean += before / sums.count;
+  sums.squares += before * (number - sums.mean);
+  sums.errors += error * error;
+  sums.varies = sums.varies || number != sums.first;
+}
+
+void ColumnRounding::add_rows(std::span<const double> rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) add(i % columns_.size(), rows[i]);
+}
+
+bool ColumnRounding::is_coarse(std::size_t column) const {
+  constexpr double share = 0.01;
+  const Sums& sums = columns_[column];
+  return sums.varies && sums.errors > share * share * sums.squares;
+}
+
+std::string ColumnRounding::note() const {
   std::vector<std::string> names;
-  for (const Column& column : table.columns) {
-    if (!column.text && is_coarse(column.numbers, 1)) names.push_back("column '" + column.name + "'");
+  for (std::size_t column = 0; column < columns_.size(); ++column) {
+    if (is_coarse(column)) names.push_back(fmt::format("feature {}", column));
   }
   return note_of(names);
 }
 
-std::string rounding_note(std::span<const double> rows, std::size_t width) {
+std::string rounding_note(const ColumnTable& table) {
   std::vector<std::string> names;
-  for (std::size_t column = 0; column < std::min(width, rows.size()); ++column) {
-    if (is_coarse(rows.subspan(column), width)) names.push_back(fmt::format("feature {}", column));
+  for (const Column& column : table.columns) {
+    if (column.text) continue;
+    ColumnRounding rounding(1);
+    rounding.add_rows(column.numbers);
+    if (rounding.is_coarse(0)) names.push_back("column '" + column.name + "'");
   }
   return note_of(names);
 }

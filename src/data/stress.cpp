@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <span>
+#include <utility>
 
 #include "data/class_rows.hpp"
 #include "rtl/core/error.hpp"
@@ -73,23 +75,22 @@ std::vector<std::int64_t> shares(const std::vector<Rows>& rows, std::int64_t sam
 }
 
 /// Normal draws, scaled for each column, rounded and cut off for grey levels.
-std::vector<std::uint8_t> noisy(std::vector<std::uint8_t> pixels, double deviation, RandomSequence& random) {
-  for (std::uint8_t& pixel : pixels) {
-    pixel = static_cast<std::uint8_t>(std::clamp(std::round(pixel + 127.5 * deviation * random.normal()), 0.0, 255.0));
+void add_noise(std::span<const std::uint8_t> pixels, double deviation, RandomSequence& random, std::uint8_t* to) {
+  for (const std::uint8_t pixel : pixels) {
+    *to++ = static_cast<std::uint8_t>(std::clamp(std::round(pixel + 127.5 * deviation * random.normal()), 0.0, 255.0));
   }
-  return pixels;
 }
 
-std::vector<float> noisy(std::vector<float> values, std::size_t columns, double deviation, RandomSequence& random) {
+void add_noise(std::span<const float> values, std::size_t columns, double deviation, RandomSequence& random,
+               float* to) {
   const auto rows = static_cast<double>(values.size() / columns);
   std::vector<double> means(columns, 0.0), squares(columns, 0.0);
   for (std::size_t i = 0; i < values.size(); ++i) means[i % columns] += values[i] / rows;
   for (std::size_t i = 0; i < values.size(); ++i)
     squares[i % columns] += std::pow(values[i] - means[i % columns], 2) / rows;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(values[i] + deviation * std::sqrt(squares[i % columns]) * random.normal());
+    to[i] = static_cast<float>(values[i] + deviation * std::sqrt(squares[i % columns]) * random.normal());
   }
-  return values;
 }
 
 constexpr std::pair<std::int32_t, std::int32_t> pairs_of_10[] = {{3, 5}, {4, 7}, {1, 9}, {0, 8}};
@@ -215,19 +216,26 @@ Dataset with_input_noise(const Dataset& dataset, double deviation, std::uint64_t
   }
   Dataset changed = dataset.clone();
   RandomSequence random(seed, noise_stream);
+  const Device device = dataset.device();
+  Tensor inputs;              // on the host
   if (dataset.is_sparse()) {  // noise falls on every element
-    changed.inputs = dataset.sparse.dense("with_input_noise: noise needs");
+    inputs = dataset.sparse.dense("with_input_noise: noise needs");
     changed.sparse = {};
-  }
-  const Tensor& inputs = dataset.is_sparse() ? changed.inputs : dataset.inputs;
-  if (dataset.has_images()) {
-    changed.inputs =
-        Tensor::from(noisy(inputs.to_vector<std::uint8_t>(), deviation, random), inputs.shape(), inputs.device());
   } else {
-    const auto columns = static_cast<std::size_t>(inputs.extent(1));
-    changed.inputs =
-        Tensor::from(noisy(inputs.to_vector<float>(), columns, deviation, random), inputs.shape(), inputs.device());
+    inputs = std::move(changed.inputs);
   }
+  if (device.is_cuda()) inputs = inputs.to(device.host());
+  Tensor noisy = Tensor::out_of_core(inputs.shape(), inputs.dtype(), inputs.device());
+  const auto all = [&]<typename T>(const T* first) {
+    return std::span(first, static_cast<std::size_t>(inputs.count()));
+  };
+  if (dataset.has_images()) {
+    add_noise(all(std::as_const(inputs).data_as<std::uint8_t>()), deviation, random, noisy.data_as<std::uint8_t>());
+  } else {
+    add_noise(all(std::as_const(inputs).data_as<float>()), static_cast<std::size_t>(inputs.extent(1)), deviation,
+              random, noisy.data_as<float>());
+  }
+  changed.inputs = device.is_cuda() ? noisy.to(device) : std::move(noisy);
   return changed;
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -12,7 +11,6 @@
 #include <climits>
 #include <filesystem>
 #include <system_error>
-#include <utility>
 
 #include "rtl/core/error.hpp"
 
@@ -139,30 +137,16 @@ bool file_exists(const std::string& path) noexcept {
   return std::filesystem::is_regular_file(path, ignored);
 }
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
+namespace {
+
+FileMemory mapped(const std::string& path) {
   const Descriptor file(path);
   if (!S_ISREG(file.status().st_mode)) throw IoError(path, "is no regular file, so it cannot be mapped into memory");
-  size_ = static_cast<std::size_t>(file.status().st_size);
-  if (size_ == 0) return;
-  data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data_ == MAP_FAILED) {
-    data_ = nullptr;
-    throw IoError(path, fmt::format("cannot be mapped into memory: {}", reason(errno)));
-  }
+  return {file.get(), static_cast<std::size_t>(file.status().st_size), path};
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+}  // namespace
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
+MappedFile::MappedFile(const std::string& path) : path_(path), memory_(mapped(path)) {}
 
 }  // namespace rtl::io

@@ -68,17 +68,22 @@ void widen(const NpyContent& content, const std::string& name, std::byte* to) {
   }
 }
 
+using Widen = void (*)(const NpyContent&, const std::string&, std::byte*);
+
+/// What elements that rtl has no dtype for are converted by; null for others.
+Widen wider(const Element& element) {
+  return by_name<Widen>(element.type,
+                        {{"i1", widen<std::int8_t, std::int32_t>},
+                         {"i2", widen<std::int16_t, std::int32_t>},
+                         {"u2", widen<std::uint16_t, std::int32_t>},
+                         {"u4", widen<std::uint32_t, std::int64_t>},
+                         {"u8", widen<std::uint64_t, std::int64_t>}},
+                        nullptr);
+}
+
 /// Elements as they are stored, in the dtype that rtl has for them.
 void convert(const Element& element, const NpyContent& content, const std::string& name, std::byte* to) {
-  using Widen = void (*)(const NpyContent&, const std::string&, std::byte*);
-  const Widen wider = by_name<Widen>(element.type,
-                                     {{"i1", widen<std::int8_t, std::int32_t>},
-                                      {"i2", widen<std::int16_t, std::int32_t>},
-                                      {"u2", widen<std::uint16_t, std::int32_t>},
-                                      {"u4", widen<std::uint32_t, std::int64_t>},
-                                      {"u8", widen<std::uint64_t, std::int64_t>}},
-                                     nullptr);
-  if (wider != nullptr) return wider(content, name, to);
+  if (const Widen widened = wider(element); widened != nullptr) return widened(content, name, to);
   if (content.swapped && element.bytes == 2) return widen<std::uint16_t, std::uint16_t>(content, name, to);
   if (content.swapped && element.bytes == 4) return widen<std::uint32_t, std::uint32_t>(content, name, to);
   if (content.swapped && element.bytes == 8) return widen<std::int64_t, std::int64_t>(content, name, to);
@@ -118,6 +123,14 @@ std::string descr_of(DType dtype) {
 
 std::size_t npy_element_bytes(const NpyContent& content, const std::string& name) {
   return find_element(content.type, name).bytes;
+}
+
+DType npy_dtype(const NpyContent& content, const std::string& name) { return find_element(content.type, name).dtype; }
+
+bool npy_is_native(const NpyContent& content, const std::string& name) {
+  const Element& element = find_element(content.type, name);
+  const bool row_major = !content.fortran_order || content.shape.rank() < 2;
+  return row_major && wider(element) == nullptr && !(content.swapped && element.bytes > 1);
 }
 
 Tensor npy_values(const NpyContent& content, const std::string& name, const Device& device) {
@@ -174,6 +187,13 @@ Bytes encode_npy(ConstView values) {
   return content;
 }
 
-void write_npy(const std::string& path, ConstView values) { write_file(path, encode_npy(values)); }
+void write_npy(const std::string& path, ConstView values) {
+  if (values.given() && values.device().is_cuda()) return write_file(path, encode_npy(values));
+  const Bytes prefix = npy_prefix(values);
+  AtomicFile file(path);
+  file.write(prefix);
+  file.write(std::span(static_cast<const std::byte*>(values.data()), values.bytes()));
+  file.commit();
+}
 
 }  // namespace rtl::io

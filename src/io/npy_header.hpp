@@ -31,6 +31,12 @@ void check_npy_size(const NpyContent& content, std::size_t bytes, const std::str
 /// Bytes of an element of numbers. Throws FormatError for other types.
 std::size_t npy_element_bytes(const NpyContent& content, const std::string& name);
 
+/// What its elements become. Throws FormatError likewise.
+DType npy_dtype(const NpyContent& content, const std::string& name);
+
+/// Whether its bytes are those of a tensor. Throws FormatError likewise.
+bool npy_is_native(const NpyContent& content, const std::string& name);
+
 /// What stands before the values of a .npy file: magic, version and header. Throws ShapeError for a strided view and
 /// DTypeError for bf16.
 Bytes npy_prefix(ConstView values);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "io/npy_header.hpp"
@@ -41,6 +42,26 @@ NpyRows::~NpyRows() = default;
 
 const std::string& NpyRows::path() const { return state_->file.path(); }
 const Shape& NpyRows::shape() const { return state_->content.shape; }
+
+DType NpyRows::dtype() const { return npy_dtype(state_->content, path()); }
+
+Tensor NpyRows::whole(const Device& device) const {
+  const Device host = device.host();
+  const NpyContent& content = state_->content;
+  const auto header = static_cast<std::size_t>(content.data.data() - state_->file.bytes().data());
+  if (npy_is_native(content, path()) && header % size_of(dtype()) == 0) {
+    return {state_->file.memory(header, content.data.size()), 0, shape(), dtype(), host};
+  }
+  Tensor all = Tensor::out_of_core(shape(), dtype(), host);
+  constexpr std::size_t block = std::size_t{8} << 20;
+  const auto step = static_cast<std::int64_t>(block / state_->bytes + 1);
+  const View values = all.view();
+  for (std::int64_t begin = 0; begin < rows(); begin += step) {
+    const std::int64_t end = std::min(begin + step, rows());
+    copy_bytes(read(begin, end, host), values.slice(0, begin, end));
+  }
+  return all;
+}
 
 Tensor NpyRows::read(std::int64_t begin, std::int64_t end, const Device& device) const {
   if (begin < 0 || begin > end || end > rows()) {

@@ -56,7 +56,7 @@ std::span<const std::byte> HostBytes::bytes() const {
 }
 
 InputGather::InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
-                         const Device& device)
+                         const Device& device, bool has_tables)
     : dataset_(dataset), dtype_(dtype), device_(device) {
   if (normalization.kind == data::Normalization::automatic) {
     throw ValueError("the input normalisation 'auto' has to be fitted to the training set first: fit_normalization");
@@ -67,6 +67,10 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
     scale_ = graph::Storage(std::move(scaling.scale));
     shift_ = graph::Storage(std::move(scaling.shift));
   } else if (normalization.kind == data::Normalization::standardize) {
+    if (!has_tables && dataset.inputs.in_file()) {
+      of_batches_ = normalization;
+      return;
+    }
     try {
       if (dataset.is_sparse()) {
         data::StandardizedEntries entries = data::standardized(dataset.sparse, normalization, dtype, device);
@@ -81,6 +85,29 @@ InputGather::InputGather(const data::Dataset& dataset, const data::InputNormaliz
   }
 }
 
+void InputGather::will_need(std::span<const std::int64_t> rows) const noexcept {
+  if (!dataset_.is_sparse()) dense().will_need(rows);
+}
+
+void InputGather::will_need(std::int64_t begin, std::int64_t end) const noexcept {
+  if (!dataset_.is_sparse()) dense().will_need(begin, end);
+}
+
+Tensor InputGather::standardized_batch(ConstView rows) const {
+  Tensor batch(dataset_.inputs.shape().with(0, rows.count()), DType::f32, device_);
+  kernels::gather_rows(device_, dataset_.inputs, rows, batch);
+  try {
+    return data::standardized(batch, of_batches_, dtype_, device_);
+  } catch (const ValueError&) {
+    try {  // names a row of the batch; of all rows the first that is bad is named
+      data::standardized(dataset_.inputs, of_batches_, dtype_, device_);
+    } catch (const ValueError& error) {
+      throw ValueError(fmt::format("data set '{}': {}", dataset_.name, error.what()));
+    }
+    throw;
+  }
+}
+
 Tensor InputGather::operator()(ConstView rows, DType activations) const {
   const Shape shape = dataset_.is_sparse() ? Shape{rows.count(), dataset_.sparse.width()}
                                            : dataset_.inputs.shape().with(0, rows.count());
@@ -89,8 +116,10 @@ Tensor InputGather::operator()(ConstView rows, DType activations) const {
     kernels::gather_sparse_rows(device_, entries(), background(), rows, out);
   } else if (dataset_.has_images()) {
     kernels::gather_images(device_, dataset_.inputs, rows, scale_.tensor(), shift_.tensor(), out);
+  } else if (!of_batches_.mean.empty()) {
+    kernels::gather_rows(device_, standardized_batch(rows), counting_rows(rows.count(), device_), out);
   } else {
-    kernels::gather_rows(device_, standardized_.defined() ? standardized_ : dataset_.inputs, rows, out);
+    kernels::gather_rows(device_, dense(), rows, out);
   }
   return out;
 }
@@ -104,7 +133,7 @@ kernels::SparseRows InputGather::entries() const {
 ConstView InputGather::background() const { return background_.defined() ? background_.view() : ConstView(); }
 
 std::vector<GatherTable> InputGather::tables() const {
-  if (!dataset_.is_sparse()) return {{"inputs", standardized_.defined() ? standardized_ : dataset_.inputs}};
+  if (!dataset_.is_sparse()) return {{"inputs", dense()}};
   const kernels::SparseRows all = entries();
   std::vector<GatherTable> tables{{"offsets of inputs", all.offsets},
                                   {"columns of inputs", all.columns, true},

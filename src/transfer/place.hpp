@@ -64,12 +64,19 @@ class InputGather {
  public:
   /// `dtype` is that of parameters. Vectors that are standardised are so once, in a copy, which of sparse ones is as
   /// sparse. Throws ValueError for
-  /// `automatic`, which nothing was fitted for, for standardize on images, and as data::standardized.
+  /// `automatic`, which nothing was fitted for, for standardize on images, and as data::standardized. What lies in a
+  /// file is standardised batch by batch where nobody asks for `tables`.
   InputGather(const data::Dataset& dataset, const data::InputNormalization& normalization, DType dtype,
-              const Device& device);
+              const Device& device, bool has_tables = true);
   /// In the dtype of parameters, or `activations`, which goes with it; tokens are i32.
   Tensor operator()(ConstView rows, DType activations) const;
   Tensor operator()(ConstView rows) const { return (*this)(rows, dtype_); }
+
+  /// Whether rows come from a file, so that will_need() is of use.
+  bool in_file() const { return !dataset_.is_sparse() && dense().in_file(); }
+  /// Has the system read those rows.
+  void will_need(std::span<const std::int64_t> rows) const noexcept;
+  void will_need(std::int64_t begin, std::int64_t end) const noexcept;
 
   /// Of what is gathered: `activations`, or that of tokens.
   DType dtype(DType activations) const { return dataset_.has_tokens() ? DType::i32 : activations; }
@@ -88,6 +95,8 @@ class InputGather {
  private:
   kernels::SparseRows entries() const;  ///< as the normalisation has them
   ConstView background() const;
+  const Tensor& dense() const { return standardized_.defined() ? standardized_ : dataset_.inputs; }
+  Tensor standardized_batch(ConstView rows) const;
 
   const data::Dataset& dataset_;
   DType dtype_;
@@ -95,9 +104,10 @@ class InputGather {
   graph::Value scale(graph::Graph& graph) const { return graph.constant("channel scale", scale_); }
   graph::Value shift(graph::Graph& graph) const { return graph.constant("channel shift", shift_); }
 
-  graph::Storage scale_, shift_;  ///< of images
-  Tensor standardized_;           ///< of vectors, or of the entries of sparse ones ..
-  Tensor background_;             ///< .. which are this elsewhere
+  graph::Storage scale_, shift_;         ///< of images
+  Tensor standardized_;                  ///< of vectors, or of the entries of sparse ones ..
+  Tensor background_;                    ///< .. which are this elsewhere
+  data::InputNormalization of_batches_;  ///< with numbers where batches are standardised
 };
 
 /// Those of all samples, f32 [N, p] on `device`, in their order.

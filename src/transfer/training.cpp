@@ -76,6 +76,12 @@ bool alike_data(const TrainingData& x, const TrainingData& y) {
          x.dataset->outputs() == y.dataset->outputs();
 }
 
+/// Replicas stack inputs that differ, which needs memory for all of them.
+bool can_be_stacked(const TrainingData& x, const TrainingData& y) {
+  const auto in_file = [](const TrainingData& data) { return data.dataset->inputs.in_file(); };
+  return (x.dataset == y.dataset && x.normalization.hash() == y.normalization.hash()) || !(in_file(x) || in_file(y));
+}
+
 /// Trainings that make their steps together.
 class Trainings {
  public:
@@ -112,11 +118,15 @@ class Trainings {
   }
 
  private:
-  static void check(const Replica& replica) {
+  void check(const Replica& replica) {
     replica.options.validate();
     if (!replica.model) throw ValueError("train: there is no model");
     if (!replica.data.dataset) throw ValueError("train: there is no data set");
-    replica.data.dataset->validate(true);
+    // All of it is read, which replicas that share it need once.
+    if (std::ranges::find(validated_, replica.data.dataset) == validated_.end()) {
+      replica.data.dataset->validate(true);
+      validated_.push_back(replica.data.dataset);
+    }
     if (const TrainingData* source = replica.data.source; source != nullptr) {
       if (source->dataset == nullptr || source->source != nullptr) {
         throw ValueError("train: the second data set is none, or has one of its own");
@@ -173,9 +183,14 @@ class Trainings {
     detail::TrainingStep step = make_step();
     step.load();
     const auto batches = static_cast<std::size_t>(sampler.batches());
+    const std::int64_t ahead = batches_ahead();
     while (running()) {
       start_epoch(step);
-      for (std::int64_t i = 0; i < sampler.batches(); ++i) step.run(static_cast<std::int64_t>(sampler.batch(i).size()));
+      read_ahead(0, ahead);
+      for (std::int64_t i = 0; i < sampler.batches(); ++i) {
+        if (ahead > 0) read_ahead(i + ahead, i + ahead + 1);
+        step.run(static_cast<std::int64_t>(sampler.batch(i).size()));
+      }
       const std::vector<double> losses = step.losses();
       for (std::size_t r = 0; r < trainings_.size(); ++r) {
         if (!trainings_[r].running()) continue;
@@ -184,9 +199,31 @@ class Trainings {
     }
   }
 
+  /// How many batches the system reads while a step works: enough to keep a disk busy; none of what lies in memory.
+  std::int64_t batches_ahead() const {
+    const auto reads = [](const detail::TrainingRun& training) { return training.reads_file(); };
+    if (std::none_of(trainings_.begin(), trainings_.end(), reads)) return 0;
+    constexpr std::int64_t bytes_ahead = std::int64_t{16} << 20, most = 64;
+    const data::Dataset& samples = *placed_.front().dataset;
+    const auto batch = static_cast<std::int64_t>(samples.input_bytes()) / trainings_.front().sampler().batches();
+    return std::clamp<std::int64_t>(bytes_ahead / std::max<std::int64_t>(batch, 1), 1, most);
+  }
+
+  void read_ahead(std::int64_t begin, std::int64_t end) const {
+    for (std::int64_t batch = begin; batch < std::min(end, trainings_.front().sampler().batches()); ++batch) {
+      std::size_t first = 0;
+      for (const detail::TrainingRun& training : trainings_) {
+        const std::size_t samples = training.has_source() ? training.sampler().order().size() : 0;
+        training.read_ahead(batch, std::span(source_orders_).subspan(first, samples));
+        first += samples;
+      }
+    }
+  }
+
   void start_epoch(detail::TrainingStep& step) {
     std::vector<detail::EpochStart> starts;
-    std::vector<std::int64_t> orders, source_orders;
+    std::vector<std::int64_t> orders;
+    source_orders_.clear();
     std::vector<std::int32_t> labels, source_labels;
     std::vector<float> targets;
     detail::Mixture mixtures;
@@ -200,20 +237,22 @@ class Trainings {
       mixtures.shares.insert(mixtures.shares.end(), own.shares.begin(), own.shares.end());
       if (!training.has_source()) continue;
       const std::vector<std::int64_t> beside = training.source_order();
-      source_orders.insert(source_orders.end(), beside.begin(), beside.end());
+      source_orders_.insert(source_orders_.end(), beside.begin(), beside.end());
       source_labels.insert(source_labels.end(), training.source_labels().begin(), training.source_labels().end());
     }
     step.set_order(orders);
     if (!mixtures.shares.empty()) step.set_mixture(mixtures);
-    if (!source_orders.empty()) step.set_source_order(source_orders);
+    if (!source_orders_.empty()) step.set_source_order(source_orders_);
     if (source_labels != source_labels_) step.set_source_labels(source_labels_ = std::move(source_labels));
     if (labels != labels_) step.set_labels(labels_ = std::move(labels));
     if (targets != targets_) step.set_targets(targets_ = std::move(targets));
     step.start_epoch(starts);
   }
 
+  std::vector<const data::Dataset*> validated_;
   std::list<detail::ResidentTrainingData> placed_;
   std::deque<detail::TrainingRun> trainings_;
+  std::vector<std::int64_t> source_orders_;           ///< of the present epoch
   std::vector<std::int32_t> labels_, source_labels_;  ///< as the steps see them
   std::vector<float> targets_;
 };
@@ -249,6 +288,9 @@ std::string detail::difference_of_replicas(const Replica& first, const Replica& 
       {first.data.normalization.kind == other.data.normalization.kind, "the normalisation of the inputs"},
       {(p == nullptr) == (q == nullptr) && (p == nullptr || alike_data(*p, *q)), "the second data set"},
       {first.model->wants_inputs() == other.model->wants_inputs(), "what the models look at"},
+      {!first.model->wants_inputs() || can_be_stacked(first.data, other.data), "inputs that memory does not hold"},
+      {p == nullptr || q == nullptr || can_be_stacked(*p, *q),
+       "inputs of the second data set, which memory does not hold"},
       {alike_state(first.model->state(), other.model->state()), "the models' tensors or their device"}};
   for (const auto& [same, what] : rules) {
     if (!same) return what;

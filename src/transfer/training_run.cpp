@@ -93,6 +93,20 @@ std::vector<std::int64_t> TrainingRun::source_order() const {
   return endless_order(source_data_.dataset->size(), options_.seed, sampler_.epoch() * samples, samples);
 }
 
+bool TrainingRun::reads_file() const {
+  return (inputs_ && inputs_->in_file()) || (source_inputs_ && source_inputs_->in_file());
+}
+
+void TrainingRun::read_ahead(std::int64_t batch, std::span<const std::int64_t> beside) const {
+  const std::span<const std::int64_t> rows = sampler_.batch(batch);
+  const auto first = static_cast<std::size_t>(rows.data() - sampler_.order().data());
+  if (inputs_ && inputs_->in_file()) {
+    inputs_->will_need(rows);
+    if (!mixture_.partners.empty()) inputs_->will_need(std::span(mixture_.partners).subspan(first, rows.size()));
+  }
+  if (source_inputs_ && source_inputs_->in_file()) source_inputs_->will_need(beside.subspan(first, rows.size()));
+}
+
 void TrainingRun::prepare() {
   if (!options_.checkpoint.empty()) {
     protocol_ = training_protocol(model_, data_, options_);
@@ -186,6 +200,7 @@ LearningCheck TrainingRun::evaluate(double baseline) {
   const Tensor rows = counting_rows(samples, device_);
   for (std::int64_t begin = 0; begin < samples && (check.constant() || doubtful(baseline));) {
     const std::int64_t end = std::min<std::int64_t>(samples, begin + evaluation_batch);
+    if (inputs_) inputs_->will_need(end, end + evaluation_batch);
     const std::vector<double> outputs = outputs_of(plan, rows.view().slice(0, begin, end));
     if (targets_.empty()) {
       check.add(outputs, labels_.data() + begin);

@@ -64,6 +64,11 @@ class TrainingRun {
   /// Rows of the source that stand beside the present epoch's.
   std::vector<std::int64_t> source_order() const;
 
+  /// Whether a step waits for rows of a file that were not asked for before.
+  bool reads_file() const;
+  /// Has the system read what a batch of the present epoch is made of; `beside` are rows of the source of all batches.
+  void read_ahead(std::int64_t batch, std::span<const std::int64_t> beside) const;
+
   /// Of the present epoch; of none without mixup.
   const Mixture& mixture() const { return mixture_; }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "rtl/core/device.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/file_memory.hpp"
 #include "rtl/core/memory.hpp"
 #include "rtl/core/shape.hpp"
 
@@ -103,6 +105,14 @@ class Tensor {
   Tensor& operator=(const Tensor&) = delete;
   ~Tensor();
 
+  /// Contents of `memory` from its byte `begin` on, on a host, in their place. A View of the tensor, which may be
+  /// written through, makes the memory writable; a ConstView does not. Throws ShapeError where the memory is too small
+  /// or not aligned to the dtype.
+  Tensor(FileMemory memory, std::size_t begin, const Shape& shape, DType dtype, const Device& host);
+  /// Memory for samples, not initialised: as the constructor gives it, or on a host, where it is more than
+  /// in_memory_limit(), a scratch file's. Throws as the constructor and FileMemory::scratch.
+  static Tensor out_of_core(const Shape& shape, DType dtype, const Device& device);
+
   /// All bytes zero, set where they lie.
   static Tensor zeros(const Shape& shape, DType dtype, const Device& device);
   /// Copies host values in row-major order. Throws ShapeError if their number is not the shape's count.
@@ -142,9 +152,19 @@ class Tensor {
 
   /// Gives the same memory another shape. Throws ShapeError if the counts differ.
   Tensor reshaped(const Shape& shape) &&;
+  /// The copies of what lies in a file's memory do so, too, on hosts.
   Tensor clone() const;
   /// A copy on another device (also when it is the same).
   Tensor to(const Device& device) const;
+  /// A copy of rows [begin, end) of the first axis. Throws ShapeError for others than there are.
+  Tensor rows(std::int64_t begin, std::int64_t end) const;
+  /// Whether it lies in a file's memory.
+  bool in_file() const noexcept { return file_ != nullptr; }
+  /// Has the system read rows [begin, end) of the first axis that lie in a file; those that there are not, and what
+  /// lies in memory, need nothing. Returns while it reads.
+  void will_need(std::int64_t begin, std::int64_t end) const noexcept;
+  /// The same of rows in any order; of ascending ones that are half of their range, also those between.
+  void will_need(std::span<const std::int64_t> rows) const noexcept;
   /// Values in row-major order; waits for the device. Throws DTypeError if T is not the dtype.
   template <typename T>
   std::vector<T> to_vector() const {
@@ -165,9 +185,13 @@ class Tensor {
                            const Device& device);
   void copy_to_host(void* to) const;
   void check_single() const;
+  Tensor copy_of_file(std::size_t begin, const Shape& shape, const Device& host) const;
+  std::size_t bytes_of_row() const noexcept;
+  void release() noexcept;
 
   std::optional<Device> device_;
   void* data_ = nullptr;
+  std::unique_ptr<FileMemory> file_;  ///< whose the data are; null where they are a pool's
   Shape shape_;
   DType dtype_ = DType::f32;
 };

@@ -1,4 +1,4 @@
-// A data set in memory, on one device: samples with class labels, with real targets, or with neither.
+// A data set on one device, in memory or in files: samples with class labels, with real targets, or with neither.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,8 @@ namespace rtl::data {
 /// made dense as they are taken, and everything gives the same as for the dense vectors. For classification `labels`
 /// are i32 [N] in [0, classes); for regression `targets` are f32 [N, outputs], `classes` is 0, and there are no labels.
 /// A data set without either serves whatever needs none (features, logits, predictions); the rest throws ValueError.
+/// On hosts inputs may lie in files (Tensor::in_file), and need no memory then; what is made of them does so from
+/// in_memory_limit() on.
 struct Dataset {
   Tensor inputs;
   Tensor labels;

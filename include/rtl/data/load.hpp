@@ -61,6 +61,10 @@ namespace rtl::data {
 /// cifar10, cifar100, npy, images and glyphs: resize=N, crop=N and color=rgb|grey bring images into another form
 /// (images.hpp).
 ///
+/// On a host inputs of more than in_memory_limit() lie in files (rtl/core/file_memory.hpp): those of npy and idx where
+/// they are, unless they are compressed, in a .npz or column-major, or have to be converted; parts that are drawn, and
+/// what is converted, in scratch files, which throw IoError where the disk is full.
+///
 /// limit=N (at most so many samples) and offset=N (after so many) act on the training part. With split=train|test both
 /// parts are that one, limit and offset act on it, and the other part's files are not read.
 ///

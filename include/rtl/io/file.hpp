@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "rtl/core/file_memory.hpp"
+
 namespace rtl::io {
 
 using Bytes = std::vector<std::byte>;
@@ -35,24 +37,20 @@ bool file_exists(const std::string& path) noexcept;
 std::string resolve_links(const std::string& path);
 
 /// A file mapped into memory, read only. The bytes are those of the file while the object lives; cutting the file short
-/// meanwhile makes access to the lost part fatal (SIGBUS), so replace files by renaming, as AtomicFile does.
+/// meanwhile makes access to the lost part fatal (FileMemory), so replace files by renaming, as AtomicFile does.
 class MappedFile {
  public:
   /// Throws IoError if the file cannot be opened or mapped. An empty file gives no bytes.
   explicit MappedFile(const std::string& path);
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  ~MappedFile();
 
-  std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(data_), size_}; }
+  std::span<const std::byte> bytes() const noexcept { return {memory_.data(), memory_.size()}; }
   const std::string& path() const noexcept { return path_; }
+  /// Memory of its own for a tensor: `count` bytes from `begin` on. Throws ValueError for bytes that there are not.
+  FileMemory memory(std::size_t begin, std::size_t count) const { return memory_.copy(begin, count); }
 
  private:
   std::string path_;
-  void* data_ = nullptr;
-  std::size_t size_ = 0;
+  FileMemory memory_;
 };
 
 /// Writes a file beside its target and renames it there on commit, so that readers see the old content or the new,

@@ -20,6 +20,10 @@ class NpyRows {
   const std::string& path() const;
   const Shape& shape() const;  ///< [rows, ...]
   std::int64_t rows() const { return shape()[0]; }
+  DType dtype() const;  ///< that read_npy gives
+  /// All values: where they lie in the file, if they are stored as they are used and aligned, else converted into
+  /// Tensor::out_of_core. On device.host().
+  Tensor whole(const Device& device) const;
   /// Rows [begin, end) of the shape, in the dtype that read_npy gives, on device.host(). Throws ShapeError for others
   /// than there are.
   Tensor read(std::int64_t begin, std::int64_t end, const Device& device) const;

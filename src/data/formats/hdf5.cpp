@@ -230,7 +230,7 @@ class Hdf5Loader {
       return rows;
     }
     std::vector<std::string> notes;
-    samples.inputs = array_inputs(label, std::move(values), layout_, notes);
+    samples.inputs = array_inputs(label, array_rows(std::move(values)), host_, layout_, notes);
     add_notes(notes_, label, notes);
     return rows;
   }

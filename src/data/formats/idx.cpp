@@ -3,11 +3,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
 
 #include "data/assemble.hpp"
 #include "data/format.hpp"
 #include "data/format_options.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/file_memory.hpp"
 #include "rtl/io/file.hpp"
 
 namespace rtl::data::formats {
@@ -20,7 +25,7 @@ struct IdxFile {
   std::span<const std::uint8_t> values;  ///< of the content that was parsed
 };
 
-IdxFile parse_idx(const std::string& file, const io::Bytes& content, int least_rank, int most_rank) {
+IdxFile parse_idx(const std::string& file, std::span<const std::byte> content, int least_rank, int most_rank) {
   const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(content.data()), content.size());
   constexpr std::size_t magic_bytes = 4;
   constexpr std::uint8_t unsigned_byte = 8;
@@ -77,6 +82,21 @@ std::vector<std::int32_t> read_labels(const std::string& file) {
   return {parsed.values.begin(), parsed.values.end()};
 }
 
+/// u8 [N, H, W, C]; what is more than memory should hold stays in its file, if that is plain.
+Tensor read_images(const std::string& file, const Device& host) {
+  std::error_code unknown;
+  const auto bytes = std::filesystem::file_size(file, unknown);
+  const bool stays = !unknown && bytes > in_memory_limit() && !file.ends_with(".gz");
+  const std::optional<io::MappedFile> mapped = stays ? std::optional<io::MappedFile>(file) : std::nullopt;
+  const io::Bytes read = stays ? io::Bytes() : io::read_file_gz(file);
+  const std::span<const std::byte> content = stays ? mapped->bytes() : std::span<const std::byte>(read);
+  const IdxFile images = parse_idx(file, content, 3, 4);
+  const std::vector<std::int64_t>& extents = images.extents;
+  const Shape shape{extents[0], extents[1], extents[2], extents.size() == 4 ? extents[3] : 1};
+  if (!stays) return Tensor::from(images.values, shape, host);
+  return {mapped->memory(content.size() - images.values.size(), images.values.size()), 0, shape, DType::u8, host};
+}
+
 /// With `classes` given, each label is in [0, classes); else the labels are 0 .. K-1 with each occurring, and K is
 /// returned. Throws FormatError naming `file`, the sample and its label.
 std::int64_t check_labels(const std::vector<std::int32_t>& labels, std::optional<std::int64_t> classes,
@@ -114,19 +134,16 @@ TrainTest load(const Spec& spec, const Device& host) {
   return assemble(spec, [&](Part part) -> LoadedPart {
     const std::string image_file = find_file(spec, part, "images");
     const std::string label_file = find_file(spec, part, "labels");
-    const io::Bytes content = io::read_file_gz(image_file);
-    const IdxFile images = parse_idx(image_file, content, 3, 4);
+    Tensor images = read_images(image_file, host);
     const std::vector<std::int32_t> labels = read_labels(label_file);
     const auto count = static_cast<std::int64_t>(labels.size());
-    if (images.extents[0] != count) {
+    if (images.extent(0) != count) {
       throw FormatError(label_file,
-                        fmt::format("has {} labels for {} images in {}", count, images.extents[0], image_file));
+                        fmt::format("has {} labels for {} images in {}", count, images.extent(0), image_file));
     }
     // The training labels, read first where both parts are wanted, fix the classes for the test labels.
     classes = check_labels(labels, classes, label_file);
-    const std::int64_t channels = images.extents.size() == 4 ? images.extents[3] : 1;
-    const Shape shape{count, images.extents[1], images.extents[2], channels};
-    return {{Tensor::from(images.values, shape, host), Tensor::from(labels, {count}, host), *classes, {}, ""}};
+    return {{std::move(images), Tensor::from(labels, {count}, host), *classes, {}, ""}};
   });
 }
 

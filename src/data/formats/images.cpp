@@ -56,47 +56,47 @@ std::optional<std::string> part_folder(const std::string& folder, Part part) {
   return std::nullopt;
 }
 
-/// Pictures of one size, as they are put together.
+/// Pictures of one size, as they are put together. Grey ones become coloured where others are.
 class Pictures {
  public:
-  Pictures(const ImageOptions& options, const Device& host) : options_(options), host_(host) {}
+  Pictures(std::int64_t count, const ImageOptions& options, const Device& host)
+      : count_(count), options_(options), host_(host) {}
 
   void add(const std::string& file) {
     const io::Image image = io::read_image(file);
     Tensor pixels = prepared(Tensor::from(image.pixels, {1, image.height, image.width, image.channels}, host_),
                              {.resize = options_.resize, .crop = options_.crop});
-    if (images_.empty()) {
+    const Shape& size = pixels.shape();
+    if (added_ == 0) {
       first_ = file;
-    } else if (pixels.extent(1) != images_.front().extent(1) || pixels.extent(2) != images_.front().extent(2)) {
-      const Shape &size = pixels.shape(), &first = images_.front().shape();
+      images_ = Tensor::out_of_core(size.with(0, count_), DType::u8, host_);
+    } else if (const Shape& first = images_.shape(); size[1] != first[1] || size[2] != first[2]) {
       throw FormatError(file, fmt::format("is {} by {} pixels, {} is {} by {}; resize=N makes them of one size",
                                           size[2], size[1], first_, first[2], first[1]));
     }
-    colour_ = colour_ || pixels.extent(3) == 3;
-    images_.push_back(std::move(pixels));
+    if (size[3] == 3 && images_.extent(3) == 1) become_coloured();
+    pixels = with_channels(pixels, images_.extent(3));
+    copy_bytes(pixels, images_.view().slice(0, added_, added_ + 1));
+    ++added_;
   }
 
-  /// Grey ones become coloured where others are.
-  Tensor joined() {
-    const Shape& one = images_.front().shape();
-    const std::int64_t channels = colour_ ? 3 : 1, bytes = one[1] * one[2] * channels;
-    Tensor all({static_cast<std::int64_t>(images_.size()), one[1], one[2], channels}, DType::u8, host_);
-    std::uint8_t* to = all.data_as<std::uint8_t>();
-    for (Tensor& image : images_) {
-      image = with_channels(image, channels);
-      std::memcpy(to, image.data_as<std::uint8_t>(), static_cast<std::size_t>(bytes));
-      to += bytes;
-      image = Tensor();
-    }
-    return all;
-  }
+  Tensor take() { return std::move(images_); }
 
  private:
+  void become_coloured() {
+    Tensor coloured = Tensor::out_of_core(images_.shape().with(3, 3), DType::u8, host_);
+    for (std::int64_t i = 0; i < added_; ++i) {
+      copy_bytes(with_channels(images_.rows(i, i + 1), 3), coloured.view().slice(0, i, i + 1));
+    }
+    images_ = std::move(coloured);
+  }
+
+  std::int64_t count_;
   ImageOptions options_;
   Device host_;
-  std::vector<Tensor> images_;
+  Tensor images_;  ///< of all; the first `added_` are there
+  std::int64_t added_ = 0;
   std::string first_;
-  bool colour_ = false;
 };
 
 /// All pictures of a folder of classes. `known` are the classes of the training part, empty while that is read.
@@ -108,24 +108,24 @@ Dataset read_folder(const Spec& spec, const std::string& folder, const std::vect
     throw FormatError(folder, fmt::format("has a class '{}', which the training part has not; its classes are {}", name,
                                           joined(classes, ", ")));
   }
-  Pictures pictures(image_options(spec), host);
+  std::vector<std::string> files;
   std::vector<std::int32_t> labels;
   for (std::size_t label = 0; label < classes.size(); ++label) {
     const std::string of_class = folder + "/" + classes[label];
     if (!fs::is_directory(of_class)) continue;
     for (const std::string& name : list_folder(of_class)) {
       if (!is_picture(name)) continue;
-      pictures.add(of_class + "/" + name);
+      files.push_back(of_class + "/" + name);
       labels.push_back(static_cast<std::int32_t>(label));
     }
   }
   if (labels.empty()) {
     throw FormatError(folder, "has no picture; it needs a folder for each class, with .png, .jpg or .jpeg files");
   }
-  Tensor images = pictures.joined();
   const auto count = static_cast<std::int64_t>(labels.size());
-  return {std::move(images), Tensor::from(labels, {count}, host), static_cast<std::int64_t>(classes.size()), classes,
-          ""};
+  Pictures pictures(count, image_options(spec), host);
+  for (const std::string& file : files) pictures.add(file);
+  return {pictures.take(), Tensor::from(labels, {count}, host), static_cast<std::int64_t>(classes.size()), classes, ""};
 }
 
 TrainTest load(const Spec& spec, const Device& host) {

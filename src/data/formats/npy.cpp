@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "core/joined.hpp"
@@ -15,8 +18,11 @@
 #include "data/format_options.hpp"
 #include "data/row_weights.hpp"
 #include "data/table_parts.hpp"
+#include "io/npy_header.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/file_memory.hpp"
 #include "rtl/io/npy.hpp"
+#include "rtl/io/npy_rows.hpp"
 
 namespace rtl::data::formats {
 namespace {
@@ -30,6 +36,15 @@ struct Source {
   bool table = false;
   std::string name() const { return member.empty() ? file : file + ":" + member; }
   io::Bytes content() const { return member.empty() ? io::read_file_gz(file) : io::NpzFile(file).content(member); }
+  /// Whether its rows are those of the file, one after the other, and more than memory should hold.
+  bool stays_in_file() const {
+    std::error_code unknown;
+    if (!member.empty() || file.ends_with(".gz") || !std::filesystem::is_regular_file(file, unknown)) return false;
+    if (std::filesystem::file_size(file, unknown) <= in_memory_limit() || unknown) return false;
+    const io::MappedFile mapped(file);
+    const io::NpyContent header = io::parse_npy_content(mapped.bytes(), file);
+    return header.shape.rank() > 0 && header.shape[0] > 0 && (!header.fortran_order || header.shape.rank() == 1);
+  }
 };
 
 struct Sources {
@@ -224,12 +239,22 @@ class PairLoader {
       return {column_parts_.add(table_columns(source.file, table), host_), rows_of(table), total_of(table)};
     }
     std::vector<std::string> notes;
-    Tensor array = io::parse_npy(source.content(), source.name(), host_);
-    const std::int64_t count = array.rank() > 0 ? array.extent(0) : 0;
-    if (prepared_) return {column_parts_.add(array_columns(source.name(), array), host_), all_rows(count), count};
-    Tensor values = array_inputs(source.name(), std::move(array), layout_, notes);
+    const ArrayRows array = open_array(source);
+    const std::int64_t count = array.shape.rank() > 0 ? array.shape[0] : 0;
+    if (prepared_)
+      return {column_parts_.add(array_columns(source.name(), array.whole()), host_), all_rows(count), count};
+    Tensor values = array_inputs(source.name(), array, host_, layout_, notes);
     add_notes(notes_, source.name(), notes);
     return {std::move(values), all_rows(count), count};
+  }
+
+  /// Those of a large file stay there.
+  ArrayRows open_array(const Source& source) const {
+    if (!source.stays_in_file()) return array_rows(io::parse_npy(source.content(), source.name(), host_));
+    const auto rows = std::make_shared<const io::NpyRows>(source.file);
+    return {rows->shape(), rows->dtype(),
+            [rows, host = host_](std::int64_t begin, std::int64_t end) { return rows->read(begin, end, host); },
+            [rows, host = host_] { return rows->whole(host); }};
   }
 
   Labels read_array(const Source& source) {
