@@ -33,7 +33,9 @@ void ColumnRounding::add(std::size_t column, double number) {
 }
 
 void ColumnRounding::add_rows(std::span<const double> rows) {
-  for (std::size_t i = 0; i < rows.size(); ++i) add(i % columns_.size(), rows[i]);
+  for (std::size_t i = 0; i < rows.size(); i += columns_.size()) {
+    for (std::size_t column = 0; column < columns_.size(); ++column) add(column, rows[i + column]);
+  }
 }
 
 bool ColumnRounding::is_coarse(std::size_t column) const {
