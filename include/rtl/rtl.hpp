@@ -4,6 +4,7 @@
 #include "rtl/core/device.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/core/error.hpp"
+#include "rtl/core/file_memory.hpp"
 #include "rtl/core/macros.hpp"
 #include "rtl/core/memory.hpp"
 #include "rtl/core/precision.hpp"

@@ -130,7 +130,7 @@ TEST(OutOfCore, TrainingNeedsNoMemoryForTheData) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers have memory of their own";
 #endif
-  constexpr std::int64_t rows = 64, columns = std::int64_t{1} << 20;  // 256 MiB
+  constexpr std::int64_t rows = 1024, columns = std::int64_t{1} << 16;  // 256 MiB
   constexpr std::size_t granted = std::size_t{160} << 20;
   const auto network = testing::make("mlp", "2", {columns}, 2, 3, host());
   const Setting limit("RTL_OUT_OF_CORE", "64M");
@@ -143,12 +143,12 @@ TEST(OutOfCore, TrainingNeedsNoMemoryForTheData) {
   samples.labels = Tensor::from(labels, {rows}, host());
   samples.classes = 2;
   TrainingOptions options = testing::quick(1);
-  options.batch_size = 4;
+  options.batch_size = 64;
   host().trim();
   const OwnMemoryLimit memory(granted);
   EXPECT_THROW(Tensor({rows, columns}, DType::f32, host()), OutOfMemory) << "memory would break the limit";
   EXPECT_EQ(train(*network, samples, data::Normalization::none, options).steps, 16);
-  EXPECT_EQ(predict(*network, samples, data::Normalization::none, 4).extent(0), rows);
+  EXPECT_EQ(predict(*network, samples, data::Normalization::none, 64).extent(0), rows);
 }
 
 }  // namespace
