@@ -2,8 +2,8 @@
 // memory and mapped, one after the other in turns. Prints medians of processor and wall time, and the most memory of
 // its own that the process had meanwhile.
 //
-// usage: rtl_out_of_core FOLDER MEBIBYTES [REPEATS [THREADS]]; images.npy and vectors.npy of that size are made in
-// FOLDER. --mapped as a fifth argument leaves memory out, for data that it does not hold.
+// usage: rtl_out_of_core FOLDER MEBIBYTES [REPEATS [THREADS ..]]; images.npy and vectors.npy of that size are made in
+// FOLDER. Behind these, --mapped leaves memory out, for data that it does not hold, and images or vectors the other.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -160,12 +160,14 @@ void compare(const Data& data, const Device& device, int repeats, bool in_memory
   }
 }
 
-void run(const std::string& folder, std::int64_t mebibytes, int repeats, int threads, bool in_memory) {
+void run(const std::string& folder, std::int64_t mebibytes, int repeats, int threads,
+         const std::vector<std::string>& words) {
+  const auto given = [&](const std::string& word) { return std::ranges::find(words, word) != words.end(); };
   const Device device = Device::cpu(threads);
   const std::string images = folder + "/images.npy", vectors = folder + "/vectors.npy", labels = folder + "/labels.npy";
   const std::int64_t count = (mebibytes << 20) / 3072;  // 32 x 32 in colour, or 768 numbers
-  make_array(images, {count, 32, 32, 3}, rtl::DType::u8);
-  make_array(vectors, {count, 768}, rtl::DType::f32);
+  if (!given("vectors")) make_array(images, {count, 32, 32, 3}, rtl::DType::u8);
+  if (!given("images")) make_array(vectors, {count, 768}, rtl::DType::f32);
   std::vector<std::int32_t> all;
   for (std::int64_t i = 0; i < count; ++i) all.push_back(static_cast<std::int32_t>(i % classes));
   rtl::io::write_npy(labels, Tensor::from(all, {count}, device));
@@ -174,19 +176,20 @@ void run(const std::string& folder, std::int64_t mebibytes, int repeats, int thr
                        {"paper_cnn", "8-8-16-32", {32, 32, 3}, classes}};
   const Data of_vectors{
       "vectors", fmt::format("npy:{},{}?test_fraction=0&split=train", vectors, labels), {"mlp", "64", {768}, classes}};
-  for (const Data& data : {of_images, of_vectors}) compare(data, device, repeats, in_memory);
+  if (!given("vectors")) compare(of_images, device, repeats, !given("--mapped"));
+  if (!given("images")) compare(of_vectors, device, repeats, !given("--mapped"));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fmt::print(stderr, "usage: rtl_out_of_core FOLDER MEBIBYTES [REPEATS [THREADS [--mapped]]]\n");
+    fmt::print(stderr, "usage: rtl_out_of_core FOLDER MEBIBYTES [REPEATS [THREADS [--mapped] [images|vectors]]]\n");
     return 2;
   }
   try {
     run(argv[1], std::stoll(argv[2]), argc > 3 ? std::stoi(argv[3]) : 5, argc > 4 ? std::stoi(argv[4]) : 1,
-        argc <= 5 || std::string(argv[5]) != "--mapped");
+        {argv + std::min(argc, 5), argv + argc});
     return 0;
   } catch (const std::exception& fault) {
     fmt::print(stderr, "rtl_out_of_core: {}\n", fault.what());
