@@ -90,6 +90,8 @@ struct FileMemory::Mapping {
   std::string name;
   void* address = nullptr;
   std::atomic<bool> writable = false;  ///< of what is no scratch file
+  std::atomic<std::size_t> asked = 0;  ///< the end of what was last asked for; 0 before that
+  std::atomic<bool> scattered = false;
 };
 
 FileMemory::FileMemory(std::unique_ptr<Mapping> mapping, std::byte* data, std::size_t size) noexcept
@@ -160,6 +162,13 @@ void FileMemory::will_need(std::size_t begin, std::size_t count) const noexcept 
   if (count == 0 || begin >= size_) return;
   auto* const first = data_ + begin;
   const std::size_t before = reinterpret_cast<std::uintptr_t>(first) % page_size();
+  // Short pieces apart from each other are rows in the order of a training: around a page that is touched and is not
+  // there the system would read megabytes that are not needed.
+  constexpr std::size_t short_piece = std::size_t{1} << 20;
+  const std::size_t last = mapping_->asked.exchange(begin + count);
+  if (count < short_piece && last != 0 && last != begin && !mapping_->scattered.exchange(true)) {
+    ::madvise(mapping_->address, mapping_->bytes, MADV_RANDOM);
+  }
   // Advice: whatever comes of it, the pages can be touched.
   ::madvise(first - before, before + std::min(count, size_ - begin), MADV_WILLNEED);
 }

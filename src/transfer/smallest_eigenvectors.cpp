@@ -47,7 +47,7 @@ class SymmetricEigen final : public graph::Operation {
     const auto n = static_cast<double>(operands[0].extent(0));
     return 9 * n * n * n;
   }
-  int launches(std::span<const Value>) const override { return 2; }
+  int launches(std::span<const graph::Value>) const override { return 2; }
 };
 
 }  // namespace
