@@ -64,9 +64,9 @@ TEST(Launches, OfATrainingStepAreThoseOfItsPlan) {
   count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, DType::f32, 106);
   count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, DType::f32, 38);
   count_step({"mlp", "128", {64}, 10}, 512, DType::f32, 6);
-  count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, DType::bf16, 200);
-  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, DType::bf16, 60);
-  count_step({"mlp", "1024", {1024}, 10}, 512, DType::bf16, 60);
+  count_step({"resnet_cifar", "20", {32, 32, 3}, 10}, 64, DType::bf16, 106);
+  count_step({"paper_cnn", "", {32, 32, 3}, 10}, 64, DType::bf16, 49);
+  count_step({"mlp", "1024", {1024}, 10}, 512, DType::bf16, 14);
 }
 
 /// A convolution with bias and ReLU, and a residual where asked for; of weights that change, or of constants.
