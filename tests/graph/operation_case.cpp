@@ -197,13 +197,13 @@ class Checks {
       SCOPED_TRACE("result " + std::to_string(i) + " in bf16 and f64");
       if (recorded_.results[i].dtype() == DType::i32) continue;
       expect_near(numbers(here[i], recorded_.results[i].dtype()), numbers(wanted[i], DType::f64),
-                  operation_.bf16_roundoffs * 0x1p-8);
+                  operation_.bf16_roundoffs * 0x1p-8, operation_.bf16_terms);
     }
   }
 
-  static void expect_near(const Numbers& here, const Numbers& wanted, double allowed) {
+  static void expect_near(const Numbers& here, const Numbers& wanted, double allowed, double least = 1e-3) {
     ASSERT_EQ(here.size(), wanted.size());
-    const double bound = allowed * std::max(largest_of(wanted), 1e-3);
+    const double bound = allowed * std::max(largest_of(wanted), least);
     for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(here[i], wanted[i], bound) << "element " << i;
   }
 

@@ -27,6 +27,9 @@ struct OperationCase {
   /// Largest error of value and gradients in bf16, in unit roundoffs, 2^-8, of the largest element: gradient rules are
   /// of up to four operations, each of which rounds. 0: it takes no bf16.
   double bf16_roundoffs = 4;
+  /// Size of the terms whose differences the gradients are, where each term is rounded to bf16: of a result whose
+  /// largest element is smaller the error is in proportion to them.
+  double bf16_terms = 1e-3;
   /// Which inputs are parameters, f32 beside bf16 activations; none if empty.
   std::vector<bool> parameters = {};
 };
