@@ -175,7 +175,10 @@ Tensor Tensor::reshaped(const Shape& shape) && {
   return std::move(*this);
 }
 
-Tensor Tensor::clone() const { return defined() ? to(device()) : Tensor(); }
+Tensor Tensor::clone() const {
+  if (!defined()) return {};
+  return to(device());
+}
 
 Tensor Tensor::to(const Device& target) const {
   if (!defined()) return {};

@@ -18,8 +18,9 @@ struct ConvShape {
   std::int64_t padding_top = 0, padding_left = 0;  ///< in front of the first row and column
   /// Multiplications and additions of a pass.
   double operations() const {
+    const std::int64_t inputs = channels / groups * kernel_height * kernel_width;
     return 2.0 * static_cast<double>(images * out_height * out_width) * static_cast<double>(out_channels) *
-           static_cast<double>(channels / groups * kernel_height * kernel_width);
+           static_cast<double>(inputs);
   }
   friend bool operator==(const ConvShape&, const ConvShape&) = default;
 };
