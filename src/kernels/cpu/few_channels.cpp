@@ -37,6 +37,20 @@ struct FewRow {
   const std::uint32_t* pairs = nullptr;  ///< weights as PairWeights has them, or null
 };
 
+/// Writes the sums of a block.
+template <int columns, int vectors, class D, typename T>
+HWY_INLINE void finish_block(D d, const FewRow<T>& row, const hn::Vec<D> (&sums)[columns][vectors], std::int64_t column,
+                             std::int64_t out) {
+  const std::int64_t outs = row.shape.out_channels;
+#pragma GCC unroll 2
+  for (int v = 0; v < vectors; ++v) {
+    const std::int64_t channel = out + v * static_cast<std::int64_t>(hn::Lanes(d));
+    const Finish finish(d, row.epilogue, channel);
+#pragma GCC unroll 8
+    for (int k = 0; k < columns; ++k) finish(d, sums[k][v], (column + k) * outs + channel, row.y);
+  }
+}
+
 /// `columns` neighbouring pixels of `vectors` vectors of outputs.
 template <int columns, int vectors, class D, typename T>
 HWY_INLINE void block(D d, const FewRow<T>& row, std::int64_t column, std::int64_t out) {
@@ -71,13 +85,7 @@ HWY_INLINE void block(D d, const FewRow<T>& row, std::int64_t column, std::int64
       }
     }
   }
-#pragma GCC unroll 2
-  for (int v = 0; v < vectors; ++v) {
-    const std::int64_t channel = out + v * lanes;
-    const Finish finish(d, row.epilogue, channel);
-#pragma GCC unroll 8
-    for (int k = 0; k < columns; ++k) finish(d, sums[k][v], (column + k) * s.out_channels + channel, row.y);
-  }
+  finish_block<columns, vectors>(d, row, sums, column, out);
 }
 
 /// Weights of bf16 for the processor's products of pairs, of filters that are not too large for it:
@@ -137,13 +145,7 @@ HWY_INLINE void block_of_pairs(D d, const FewRow<bfloat16>& row, std::int64_t co
       }
     }
   }
-#pragma GCC unroll 2
-  for (int v = 0; v < vectors; ++v) {
-    const std::int64_t channel = out + v * lanes;
-    const Finish finish(d, row.epilogue, channel);
-#pragma GCC unroll 8
-    for (int k = 0; k < columns; ++k) finish(d, sums[k][v], (column + k) * s.out_channels + channel, row.y);
-  }
+  finish_block<columns, vectors>(d, row, sums, column, out);
 }
 
 template <int columns, int vectors, class D>
