@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "cli/interrupt.hpp"
 #include "core/memory_limit.hpp"
@@ -74,9 +75,9 @@ bool check_memory(char** environment) {
   _exit(1);
 }
 
-/// Executes the program again with settings that libraries read when they are loaded. Goes on without them where that
-/// is not possible, and under valgrind, which would lose the program.
-void execute_again(char** arguments, char** environment, bool limited) {
+/// Executes the program again with these settings beside its own, which libraries read when they are loaded. Goes on
+/// without them where that is not possible, and under valgrind, which would lose the program.
+void execute_again(char** arguments, char** environment, std::initializer_list<const char*> more) {
   const char* preloaded = value_of(environment, "LD_PRELOAD");
   if (preloaded != nullptr && std::strstr(preloaded, "vgpreload") != nullptr) return;
   std::array<char, PATH_MAX> path{};
@@ -85,22 +86,28 @@ void execute_again(char** arguments, char** environment, bool limited) {
   std::size_t count = 0;
   while (environment[count] != nullptr) ++count;
   constexpr std::size_t most = 4096;
-  static std::array<char*, most + 3> settings;
+  static std::array<const char*, most + 3> settings;
   if (count > most) return;
   std::memcpy(static_cast<void*>(settings.data()), static_cast<const void*>(environment), count * sizeof(char*));
-  static char passive[] = "OMP_WAIT_POLICY=passive";
-  static char arena[] = "MALLOC_ARENA_MAX=1";
-  settings[count++] = passive;
-  if (limited && value_of(environment, "MALLOC_ARENA_MAX") == nullptr) settings[count++] = arena;
-  execve(path.data(), arguments, settings.data());
+  for (const char* setting : more) {
+    if (setting != nullptr) settings[count++] = setting;
+  }
+  execve(path.data(), arguments, const_cast<char**>(settings.data()));
 }
 
 void start(int, char** arguments, char** environment) {
-  const bool limited = check_memory(environment);
+  const char* passive = nullptr;
+  const char* one_arena = nullptr;
   // Threads that wait actively take the processor from those that work, where there is other work on the machine.
   if (value_of(environment, "OMP_WAIT_POLICY") == nullptr && value_of(environment, "GOMP_SPINCOUNT") == nullptr) {
-    execute_again(arguments, environment, limited);
+    passive = "OMP_WAIT_POLICY=passive";
   }
+  // The C library would set 64 MiB aside for each thread, 128 for a moment, also while oneDNN, which crashes where it
+  // gets no memory, relies on what is left.
+  if (check_memory(environment) && value_of(environment, "MALLOC_ARENA_MAX") == nullptr) {
+    one_arena = "MALLOC_ARENA_MAX=1";
+  }
+  if (passive != nullptr || one_arena != nullptr) execute_again(arguments, environment, {passive, one_arena});
 }
 
 [[gnu::section(".preinit_array"), gnu::used]] void (*const second)(int, char**, char**) = start;

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "cli/program.hpp"
@@ -22,12 +24,16 @@ void write_random(const Workplace& place, const std::string& name, std::int64_t 
   io::write_npy(place.path(name), Tensor::from(values, {rows, columns}, Device::cpu(1)));
 }
 
-/// 137 if it had to be killed, because it hung.
-Outcome run_limited(const Workplace& place, const Words& words, std::size_t mebibytes, const std::string& threads) {
-  const pid_t process = place.start(words, {"OMP_NUM_THREADS=" + threads}, [&] {
+pid_t start_limited(const Workplace& place, const Words& words, std::size_t mebibytes, const Words& settings) {
+  return place.start(words, settings, [&] {
     const struct rlimit limit = {mebibytes << 20, mebibytes << 20};
     if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(126);
   });
+}
+
+/// 137 if it had to be killed, because it hung.
+Outcome run_limited(const Workplace& place, const Words& words, std::size_t mebibytes, const std::string& threads) {
+  const pid_t process = start_limited(place, words, mebibytes, {"OMP_NUM_THREADS=" + threads});
   for (int moment = 0; moment < 6000; ++moment) {
     siginfo_t state = {};
     waitid(P_PID, static_cast<id_t>(process), &state, WEXITED | WNOHANG | WNOWAIT);
@@ -63,6 +69,28 @@ TEST(MemoryLimit, TheAnswerIsAResultOrAWord) {
     }
   }
   EXPECT_GT(results, 0) << "the limits are meant to be met by the stated minimum";
+}
+
+// An arena of the C library for each thread, taken at any time, once left oneDNN without memory for its code.
+TEST(MemoryLimit, OneArenaWhateverElseIsSet) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take the whole address space";
+#endif
+  const Workplace place;
+  make_source(place);
+  for (const char* setting : {"OMP_WAIT_POLICY=passive", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=1"}) {
+    const pid_t process = start_limited(place, small_transfer({"--epochs", "1"}), 1024, {"OMP_NUM_THREADS=2", setting});
+    bool found = false;
+    for (siginfo_t state = {}; state.si_pid != process && !found;) {
+      std::ifstream file("/proc/" + std::to_string(process) + "/environ", std::ios::binary);
+      const std::string settings((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+      found = settings.find("MALLOC_ARENA_MAX=1") != std::string::npos && settings.find(setting) != std::string::npos;
+      waitid(P_PID, static_cast<id_t>(process), &state, WEXITED | WNOHANG | WNOWAIT);
+    }
+    EXPECT_TRUE(found) << setting;
+    const Outcome outcome = place.wait(process);
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+  }
 }
 
 }  // namespace
