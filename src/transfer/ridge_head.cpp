@@ -28,6 +28,12 @@ std::vector<double> priors(const RowTargets& targets) {
   return shares;
 }
 
+HeadScale around_priors(const RowTargets& targets, double temperature) {
+  HeadScale scale{{}, priors(targets), temperature};
+  for (const double share : scale.shift) scale.base.push_back(std::log(share));
+  return scale;
+}
+
 /// Of logits base + temperature scores [n, classes].
 double mean_cross_entropy(const std::vector<double>& base, const std::vector<double>& scores,
                           const std::vector<std::int32_t>& labels, double temperature) {
@@ -88,14 +94,13 @@ CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& 
   const double best = path.best_penalty();
   const solvers::RidgeFit fit = path.fit(best);
   std::vector<double> scores = path.leave_one_out_residuals(best).to_vector<double>();
+  const double alpha = solvers::penalty_to_sklearn(best, static_cast<double>(targets.rows()));
   if (targets.task.regression) {
     double squares = 0;
     for (const double residual : scores) squares += residual * residual;
-    return {ridge_head(std::move(blocks), fit), squares / static_cast<double>(scores.size())};
+    return {ridge_head(std::move(blocks), fit), squares / static_cast<double>(scores.size()), alpha};
   }
-  HeadScale scale;
-  scale.shift = priors(targets);
-  for (const double share : scale.shift) scale.base.push_back(std::log(share));
+  HeadScale scale = around_priors(targets, 1);
   const std::vector<float> own = y.to_vector<float>();
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const double score = own[i] - scores[i];
@@ -103,7 +108,20 @@ CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& 
   }
   scale.temperature = calibrated_temperature(scale.base, scores, targets.labels, highest_temperature);
   const double loss = mean_cross_entropy(scale.base, scores, targets.labels, scale.temperature);
-  return {ridge_head(std::move(blocks), fit, &scale), loss};
+  return {ridge_head(std::move(blocks), fit, &scale), loss, alpha, scale.temperature};
+}
+
+std::unique_ptr<FusedHead> probe_with(std::vector<FrozenBlock> blocks, const Tensor& features,
+                                      const RowTargets& targets, double alpha, double temperature) {
+  const Device& device = features.device();
+  const Tensor weights = targets.row_weights(device);
+  const solvers::RidgeFit fit =
+      solvers::ridge(device, features, targets.columns(device),
+                     solvers::penalty_from_sklearn(alpha, static_cast<double>(targets.rows())),
+                     {.sample_weights = weights.defined() ? weights.view() : ConstView()});
+  if (targets.task.regression) return ridge_head(std::move(blocks), fit);
+  const HeadScale scale = around_priors(targets, temperature);
+  return ridge_head(std::move(blocks), fit, &scale);
 }
 
 }  // namespace rtl::transfer::detail

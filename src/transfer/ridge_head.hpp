@@ -26,8 +26,15 @@ Tensor side_by_side(const std::vector<Tensor>& features);
 /// T being that of the smallest leave-one-out cross-entropy: a source of no use gives the prior.
 struct CalibratedProbe {
   std::unique_ptr<FusedHead> head;
-  double loss = 0;  ///< leave-one-out cross-entropy; of real targets, mean squared error
+  double loss = 0;   ///< leave-one-out cross-entropy; of real targets, mean squared error
+  double alpha = 0;  ///< sum of squares + alpha |W|^2 was minimised
+  double temperature = 1;
 };
 CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features, const RowTargets& targets);
+
+/// Such a probe of other rows, with a penalty and a temperature that are given: one factorisation by Cholesky instead
+/// of a path.
+std::unique_ptr<FusedHead> probe_with(std::vector<FrozenBlock> blocks, const Tensor& features,
+                                      const RowTargets& targets, double alpha, double temperature);
 
 }  // namespace rtl::transfer::detail

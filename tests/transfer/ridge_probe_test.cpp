@@ -5,6 +5,7 @@
 
 #include "rtl/solvers/ridge_path.hpp"
 #include "rtl/transfer/strategies.hpp"
+#include "transfer/ridge_head.hpp"
 #include "transfer/support.hpp"
 
 namespace rtl::transfer {
@@ -75,6 +76,82 @@ TEST(RidgeProbe, IsWhatTheSolverGives) {
     const std::vector<float> standard = standardized_targets(Task::of(real), real);
     expect_solver(source, real, {standard.begin(), standard.end()}, 1, device);
     EXPECT_GT(evaluate(fit("ridge-probe", {source}, real, quick(1)), real).r2, 0.5);
+  }
+}
+
+std::vector<FrozenBlock> centred_block(const Tensor& features) {
+  const FrozenSource source = FrozenSource::of_features(
+      "f", features.extent(1), [](const data::Dataset&) -> Tensor { throw Error("not asked for"); });
+  std::vector<FrozenBlock> blocks;
+  blocks.push_back(FrozenBlock::fit_centred(source, features));
+  return blocks;
+}
+
+std::vector<float> outputs_of(const FusedHead& head, const Tensor& scaled) {
+  std::vector<Tensor> inputs;
+  inputs.push_back(scaled.clone());
+  return head.shares(inputs).front().to_vector<float>();
+}
+
+/// log prior + T (score - prior) of a path's fit of these rows, in double.
+std::vector<double> path_logits(const detail::RowTargets& targets, const Tensor& scaled, double alpha,
+                                double temperature) {
+  const std::vector<double> penalty{alpha / static_cast<double>(targets.rows())};
+  const Tensor y = targets.columns(scaled.device()), weights = targets.row_weights(scaled.device());
+  const solvers::RidgePath path(scaled.device(), scaled, y, penalty,
+                                {.sample_weights = weights.defined() ? weights.view() : ConstView()});
+  std::vector<double> logits = path.predict(scaled, penalty.front()).to_vector<double>();
+  const auto classes = static_cast<std::size_t>(targets.task.outputs);
+  std::vector<double> prior(classes, 0.5);
+  double total = 0.5 * static_cast<double>(classes);
+  for (std::size_t i = 0; i < targets.labels.size(); ++i) {
+    const double weight = targets.weights.empty() ? 1.0 : static_cast<double>(targets.weights[i]);
+    prior[static_cast<std::size_t>(targets.labels[i])] += weight;
+    total += weight;
+  }
+  for (std::size_t at = 0; at < logits.size(); ++at) {
+    const double share = prior[at % classes] / total;
+    logits[at] = std::log(share) + temperature * (logits[at] - share);
+  }
+  return logits;
+}
+
+template <typename T>
+void expect_near(const std::vector<float>& here, const std::vector<T>& expected) {
+  ASSERT_EQ(here.size(), expected.size());
+  for (std::size_t at = 0; at < here.size(); ++at) {
+    // The head's features, weights and products are f32.
+    EXPECT_NEAR(here[at], expected[at], 2e-5 * (1 + std::abs(expected[at])));
+  }
+}
+
+void expect_refits(const data::Dataset& data, const std::vector<std::int64_t>& some) {
+  const detail::RowTargets all = detail::RowTargets::of(data);
+  std::vector<FrozenBlock> blocks = centred_block(data.inputs);
+  const Tensor scaled = blocks.front().scaled(data.inputs.clone());
+  const detail::CalibratedProbe probe = detail::calibrated_probe(std::move(blocks), scaled, all);
+  const auto again = detail::probe_with(centred_block(data.inputs), scaled, all, probe.alpha, probe.temperature);
+  expect_near(outputs_of(*again, scaled), outputs_of(*probe.head, scaled));
+
+  const data::Dataset part = data.subset(some);
+  std::vector<FrozenBlock> own = centred_block(part.inputs);
+  const Tensor own_scaled = own.front().scaled(part.inputs.clone());
+  const detail::RowTargets targets = all.subset(some);
+  const auto refit = detail::probe_with(std::move(own), own_scaled, targets, probe.alpha, probe.temperature);
+  expect_near(outputs_of(*refit, own_scaled), path_logits(targets, own_scaled, probe.alpha, probe.temperature));
+}
+
+TEST(RidgeProbe, WithAPenaltyAndATemperatureItIsThePathsFitOfItsRows) {
+  for (const Device& device : testing::devices()) {
+    for (const bool weighted : {false, true}) {
+      for (const std::int64_t columns : {5, 40}) {
+        data::Dataset data = testing::make_vectors(7, 40, columns, 3, 2.0, device);
+        std::vector<float> weights;
+        for (int i = 0; i < 40; ++i) weights.push_back(static_cast<float>(1 + i % 3));
+        if (weighted) data.weights = Tensor::from(weights, {40}, device);
+        expect_refits(data, {0, 2, 3, 5, 8, 9, 11, 14, 15, 17, 20, 22, 23, 30, 31, 37});
+      }
+    }
   }
 }
 

@@ -67,6 +67,13 @@ struct Part {
   std::vector<std::vector<float>> outputs = {};  ///< of each read-out on the rows left out
 };
 
+/// A probe of some sources, fitted to all rows.
+struct Probe {
+  std::vector<std::size_t> sources;
+  bool standardized;
+  detail::CalibratedProbe fit;
+};
+
 /// Too few rows, or one class.
 struct NotTrainable {};
 
@@ -105,7 +112,7 @@ class SafeFit {
   }
 
   /// The network and probes of one fit; throws NotTrainable where the rows that are left cannot be trained on.
-  Part prepare(Rows left_out, std::size_t number) const {
+  Part prepare(Rows left_out, std::size_t number, const std::vector<Probe>& all_probes) const {
     const Rows kept = others(left_out);
     const bool whole = left_out.empty();
     Part part{nullptr, &context_.train(), context_.training(), nullptr, {}, std::move(left_out)};
@@ -118,7 +125,7 @@ class SafeFit {
     }
     part.training.seed = number == 0 ? context_.seed() : mix(context_.seed(), number);
     std::vector<FrozenBlock> blocks;
-    part.rows = Tensor::from(kept, {static_cast<std::int64_t>(kept.size())}, context_.device());
+    part.rows = order_of(kept);
     for (std::size_t k = 0; k < raw_.size(); ++k) {
       const Tensor raw = gathered(k, part.rows);
       // All blocks together have the mean squared norm block_scale^2.
@@ -128,7 +135,7 @@ class SafeFit {
       part.transforms.push_back(
           FeatureTable::plain_transform(blocks.back().shift, blocks.back().factor, context_.device()));
     }
-    if (!whole) part.probes = probes(kept, true);
+    if (!whole) part.probes = probes_of(kept, all_probes);
     part.network =
         std::make_unique<FusedHead>(context_.new_network(part.training.seed),
                                     data::fit_normalization(*part.dataset, context_.options().normalization),
@@ -137,19 +144,17 @@ class SafeFit {
     return part;
   }
 
-  /// That on all sources and, if `each`, one on each where there are several, fitted to these rows.
-  std::vector<std::unique_ptr<FusedHead>> probes(const Rows& rows, bool each) const {
+  /// That on all sources and, if `each`, one on each where there are several, fitted to all rows.
+  std::vector<Probe> probes(bool each) const {
     std::vector<std::size_t> all(raw_.size());
     std::iota(all.begin(), all.end(), 0);
-    const Tensor order = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, context_.device());
-    const detail::RowTargets targets = targets_.subset(rows);
-    std::vector<std::unique_ptr<FusedHead>> probes;
-    probes.push_back(probe(all, order, targets));
+    const Tensor order = order_of(others({}));
+    std::vector<Probe> probes;
+    probes.push_back(probe(std::move(all), order));
     const bool several = raw_.size() > 1 && raw_.size() <= most_own_probes;
-    for (std::size_t k = 0; each && several && k < raw_.size(); ++k) probes.push_back(probe({k}, order, targets));
+    for (std::size_t k = 0; each && several && k < raw_.size(); ++k) probes.push_back(probe({k}, order));
     return probes;
   }
-  std::vector<std::unique_ptr<FusedHead>> probes_of_all(bool each) const { return probes(others({}), each); }
 
   Replica replica(Part& part) const {
     FusedHead& network = *part.network;
@@ -184,7 +189,7 @@ class SafeFit {
   /// The outputs of every read-out on the rows that the part was not trained on.
   void read_out(Part& part) const {
     const data::Dataset samples = subset(part.left_out);
-    const Tensor order = Tensor::from(part.left_out, {samples.size()}, context_.device());
+    const Tensor order = order_of(part.left_out);
     const std::vector<Tensor> shares =
         part.network->shares(part.network->head_inputs(samples, scaled(*part.network, order)));
     part.outputs = {sum_of(shares).to_vector<float>(), shares.front().to_vector<float>()};
@@ -305,28 +310,51 @@ class SafeFit {
     training.schedule_epochs = scaled(training.schedule_epochs);
   }
 
+  Tensor order_of(const Rows& rows) const {
+    return Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, context_.device());
+  }
+
+  /// The features of these rows, side by side, and what makes them of raw ones: standardised and clipped, or centred.
+  std::pair<std::vector<FrozenBlock>, Tensor> probe_features(const std::vector<std::size_t>& sources, bool standardized,
+                                                             const Tensor& order) const {
+    std::vector<FrozenBlock> blocks;
+    std::vector<Tensor> features;
+    for (const std::size_t k : sources) {
+      Tensor raw = gathered(k, order);
+      const FrozenSource& source = context_.sources()[k];
+      blocks.push_back(standardized ? FrozenBlock::fit(source, raw, FeatureScaling::standardize, 1, options_.clip)
+                                    : FrozenBlock::fit_centred(source, raw));
+      features.push_back(blocks.back().scaled(std::move(raw)));
+    }
+    return {std::move(blocks), detail::side_by_side(features)};
+  }
+
   /// Of these sources' features, standardised and clipped; of classes, if their exact leave-one-out loss is smaller,
   /// all in one scale: where most of the features tell little, what they are worth may be in their deviations.
-  std::unique_ptr<FusedHead> probe(const std::vector<std::size_t>& sources, const Tensor& order,
-                                   const detail::RowTargets& targets) const {
+  Probe probe(std::vector<std::size_t> sources, const Tensor& order) const {
     const auto fitted = [&](bool standardized) {
-      std::vector<FrozenBlock> blocks;
-      std::vector<Tensor> features;
-      for (const std::size_t k : sources) {
-        Tensor raw = gathered(k, order);
-        const FrozenSource& source = context_.sources()[k];
-        blocks.push_back(standardized ? FrozenBlock::fit(source, raw, FeatureScaling::standardize, 1, options_.clip)
-                                      : FrozenBlock::fit_centred(source, raw));
-        features.push_back(blocks.back().scaled(std::move(raw)));
-      }
-      return detail::calibrated_probe(std::move(blocks), detail::side_by_side(features), targets);
+      auto [blocks, features] = probe_features(sources, standardized, order);
+      return detail::calibrated_probe(std::move(blocks), features, targets_);
     };
-    detail::CalibratedProbe best = fitted(true);
-    if (!targets.task.regression) {
+    Probe best{sources, true, fitted(true)};
+    if (!targets_.task.regression) {
       detail::CalibratedProbe centred = fitted(false);
-      if (centred.loss < best.loss) best = std::move(centred);
+      if (centred.loss < best.fit.loss) best = {sources, false, std::move(centred)};
     }
-    return std::move(best.head);
+    return best;
+  }
+
+  /// The probes fitted to some of the rows: scaling, coefficients and prior are theirs; form, penalty and temperature,
+  /// few numbers, stay those of all rows.
+  std::vector<std::unique_ptr<FusedHead>> probes_of(const Rows& rows, const std::vector<Probe>& all_probes) const {
+    const Tensor order = order_of(rows);
+    const detail::RowTargets targets = targets_.subset(rows);
+    std::vector<std::unique_ptr<FusedHead>> heads;
+    for (const Probe& probe : all_probes) {
+      auto [blocks, features] = probe_features(probe.sources, probe.standardized, order);
+      heads.push_back(detail::probe_with(std::move(blocks), features, targets, probe.fit.alpha, probe.fit.temperature));
+    }
+    return heads;
   }
 
   Tensor gathered(std::size_t source, const Tensor& rows) const {
@@ -366,10 +394,10 @@ class SafeFit {
 };
 
 /// A part for each of the rows left out; none, where what is left cannot be trained on: too few rows, or one class.
-std::vector<Part> prepare_all(const SafeFit& safe) {
+std::vector<Part> prepare_all(const SafeFit& safe, const std::vector<Probe>& probes) {
   std::vector<Part> parts;
   try {
-    for (Rows& rows : safe.left_out()) parts.push_back(safe.prepare(std::move(rows), parts.size()));
+    for (Rows& rows : safe.left_out()) parts.push_back(safe.prepare(std::move(rows), parts.size(), probes));
   } catch (const NotTrainable&) {
     parts.clear();
   }
@@ -378,7 +406,8 @@ std::vector<Part> prepare_all(const SafeFit& safe) {
 
 Recipe fit(FitContext& context, Options options) {
   const SafeFit safe(context, options);
-  std::vector<Part> parts = prepare_all(safe);
+  std::vector<Probe> probes = safe.probes(options.fits != Fits::one);
+  std::vector<Part> parts = prepare_all(safe, probes);
   std::vector<ReadOut> read_outs;
   if (!parts.empty()) {
     std::vector<Replica> replicas;
@@ -392,16 +421,20 @@ Recipe fit(FitContext& context, Options options) {
   }
   if (parts.empty() || options.fits == Fits::two) {
     parts.clear();
-    parts.push_back(safe.prepare({}, 0));
+    parts.push_back(safe.prepare({}, 0, probes));
     std::vector<Replica> replicas{safe.replica(parts.front())};
     co_await context.train_all(std::move(replicas));
     safe.finish(parts.front());
   }
-  std::vector<std::unique_ptr<FusedHead>> networks, probes = safe.probes_of_all(!read_outs.empty());
+  if (read_outs.empty()) {
+    probes.erase(probes.begin() + 1, probes.end());
+    read_outs = safe.alike(network_read_outs + probes.size());
+  }
+  std::vector<std::unique_ptr<FusedHead>> networks, heads;
   for (Part& part : parts) networks.push_back(std::move(part.network));
-  if (read_outs.empty()) read_outs = safe.alike(network_read_outs + probes.size());
+  for (Probe& probe : probes) heads.push_back(std::move(probe.fit.head));
   context.report(read_outs);
-  co_return std::make_unique<ReadOuts>(context.task().regression, std::move(networks), std::move(probes),
+  co_return std::make_unique<ReadOuts>(context.task().regression, std::move(networks), std::move(heads),
                                        std::move(read_outs));
 }
 
