@@ -36,7 +36,7 @@ class TileProducts {
     std::int64_t b_row = p.ldb;
     if (p.transpose_b) {
       T* const room = rooms_.data() + (team_ == 1 ? 0 : omp_get_thread_num()) * size_;
-      transpose_tile(p.b, p.ldb, p.n, p.k, room);
+      transpose_tile(p.b, p.ldb, p.n, p.k, room, p.n);
       b = room;
       b_row = p.n;
     }

@@ -1,8 +1,9 @@
-// Matrix multiplication on the host: oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes), its
-// matmul or panels in bf16, OpenBLAS's dgemm in f64.
+// Matrix multiplication on the host: panels or oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes),
+// panels or its matmul in bf16, OpenBLAS's dgemm in f64.
 #include <cblas.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/backend/gemm.hpp"
@@ -131,6 +132,9 @@ template <typename T>
 void gemm_typed(const Device& device, const Call& call) {
   const Batch<T> batch = batch_of<T, T>(call);
   if (call.c.count() == 0) return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (panels_serve(batch.first)) return multiply_by_panels(device, batch);
+  }
   if (batch.first.k > 0) {
     multiply_all(device, batch);
   } else {
