@@ -140,6 +140,11 @@ const bool gemm_registered = register_cases("gemm", [](Random& random) {
     add_gemm(cases, {m, n, k}, random);
   }
   add_gemm(cases, {4, 6, 0, Transpose::no, Transpose::no, 1, 0.5}, random);
+  // Large enough for panels, and no multiple of anything.
+  for (const Transpose b : flips) {
+    add_gemm(cases, {67, 70, 131, Transpose::no, b}, random);
+    add_gemm(cases, {67, 70, 131, Transpose::no, b, 1, 0, Epilogue::bias_relu, 3}, random);
+  }
   return cases;
 });
 

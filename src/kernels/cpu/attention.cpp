@@ -36,7 +36,7 @@ class TileProducts {
     std::int64_t b_row = p.ldb;
     if (p.transpose_b) {
       T* const room = rooms_.data() + (team_ == 1 ? 0 : omp_get_thread_num()) * size_;
-      transpose_tile(p.b, p.ldb, p.n, p.k, room);
+      transpose_tile(p.b, p.ldb, p.n, p.k, room, p.n);
       b = room;
       b_row = p.n;
     }
@@ -69,6 +69,18 @@ struct Heads {
         head(view.strides()[2]) {}
   T* at(std::int64_t n, std::int64_t t, std::int64_t h) const { return data + n * sequence + t * position + h * head; }
 };
+
+/// Asks for the first rows of a head that comes next: they are short and lie far apart, so that the processor does not
+/// fetch them on its own.
+template <typename... T>
+[[gnu::always_inline]] inline void ask_for(std::int64_t n, std::int64_t h, std::int64_t rows, std::int64_t size,
+                                           const Heads<T>&... all) {
+  constexpr int second_level = 2;
+  constexpr std::int64_t line = 64 / std::max({sizeof(T)...});
+  for (std::int64_t t = 0; t < std::min(rows, query_block); ++t) {
+    for (std::int64_t i = 0; i < size; i += line) (__builtin_prefetch(all.at(n, t, h) + i, 0, second_level), ...);
+  }
+}
 
 /// What forward and backward pass share.
 template <typename T>
@@ -218,6 +230,10 @@ void forward(const Device& device, const Attention<T>& a, const Heads<T>& out, A
   blas_tasks(tasks, team, [&](std::int64_t task) {
     const ForwardRoom<T> room(a, rooms.data() + (team == 1 ? 0 : omp_get_thread_num()) * size);
     const std::int64_t line = task / tiles;
+    if (const std::int64_t next = line + 1; (task + 1) % tiles == 0 && task + 1 < tasks) {
+      ask_for(next / a.heads, next % a.heads / (a.heads / a.groups), a.keys, a.size, a.k, a.v);
+      ask_for(next / a.heads, next % a.heads, a.queries, a.size, a.q, out);
+    }
     forward_tile(a, products, room, line / a.heads, line % a.heads, task % tiles * query_block, out, log_sum_exp);
   });
 }
@@ -327,6 +343,11 @@ void backward(const Device& device, const Attention<T>& a, const BackwardViews<T
   blas_tasks(tasks, team, [&](std::int64_t task) {
     const BackwardRoom<T> room(a, rooms.data() + (team == 1 ? 0 : omp_get_thread_num()) * size);
     const std::int64_t n = task / a.groups, group = task % a.groups;
+    if (const std::int64_t next = task + 1; next < tasks) {
+      ask_for(next / a.groups, next % a.groups, a.keys, a.size, a.k, a.v);
+      ask_for(next / a.groups, next % a.groups * share, a.queries, a.size, a.q, views.out, views.dout, views.dq);
+      ask_for(next / a.groups, next % a.groups, a.keys, a.size, views.dk, views.dv);
+    }
     std::fill(room.dk, room.dk + 2 * a.keys * a.size, A{0});
     for (std::int64_t h = group * share; h < (group + 1) * share; ++h) {
       for (std::int64_t first = 0; first < a.queries; first += query_block) {

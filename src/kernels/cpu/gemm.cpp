@@ -1,8 +1,9 @@
-// Matrix multiplication on the host: oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes), its
-// matmul or panels in bf16, OpenBLAS's dgemm in f64.
+// Matrix multiplication on the host: panels or oneDNN's sgemm in f32 (faster than OpenBLAS on small and skinny shapes),
+// panels or its matmul in bf16, OpenBLAS's dgemm in f64.
 #include <cblas.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/backend/gemm.hpp"
@@ -131,6 +132,9 @@ template <typename T>
 void gemm_typed(const Device& device, const Call& call) {
   const Batch<T> batch = batch_of<T, T>(call);
   if (call.c.count() == 0) return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (panels_serve(batch.first)) return multiply_by_panels(device, batch);
+  }
   if (batch.first.k > 0) {
     multiply_all(device, batch);
   } else {
@@ -183,33 +187,6 @@ void gemm_bf16(const Device& device, Call call) {
   });
 }
 
-/// Rows are summed in blocks of fixed size, block sums in f64 in row order: the result does not depend on the number of
-/// threads, which share the columns.
-template <typename T>
-void column_sums_typed(ConstView x, View out) {
-  constexpr std::int64_t block_rows = 64;
-  constexpr std::int64_t block_columns = 64;
-  const std::int64_t rows = x.extent(0);
-  const std::int64_t columns = x.extent(1);
-  using Number = Arithmetic<T>;
-  const T* values = x.data_as<T>();
-  Number* sums = out.data_as<Number>();
-#pragma omp parallel for schedule(static) if (rows * columns > 65536)
-  for (std::int64_t first = 0; first < columns; first += block_columns) {
-    const std::int64_t count = std::min(block_columns, columns - first);
-    double total[block_columns] = {};
-    for (std::int64_t row = 0; row < rows; row += block_rows) {
-      Number partial[block_columns] = {};
-      for (std::int64_t i = row; i < std::min(rows, row + block_rows); ++i) {
-        const T* line = values + i * columns + first;
-        for (std::int64_t j = 0; j < count; ++j) partial[j] += functors::convert<Number>(line[j]);
-      }
-      for (std::int64_t j = 0; j < count; ++j) total[j] += static_cast<double>(partial[j]);
-    }
-    for (std::int64_t j = 0; j < count; ++j) sums[first + j] = static_cast<Number>(total[j]);
-  }
-}
-
 }  // namespace
 
 void gemm(const Device& device, Transpose transpose_a, Transpose transpose_b, double alpha, ConstView a, ConstView b,
@@ -226,10 +203,6 @@ void gemm_batched(const Device& device, Transpose transpose_a, Transpose transpo
   } else {
     functors::visit_floating(c.dtype(), [&](auto zero) { gemm_typed<decltype(zero)>(device, call); });
   }
-}
-
-void column_sums(const Device&, ConstView x, View out) {
-  functors::visit_activations(x.dtype(), [&](auto zero) { column_sums_typed<decltype(zero)>(x, out); });
 }
 
 }  // namespace rtl::kernels::cpu

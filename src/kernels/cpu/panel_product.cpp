@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/cpu/tile_product.hpp"
 #include "kernels/functors.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -150,6 +151,20 @@ HWY_NOINLINE void finish_block(D d, const PanelProduct<T, Result>& p, const floa
   }
 }
 
+/// Steps of k that a line of the cache holds of a row of a.
+constexpr std::int64_t steps_of_a_line = 16;
+
+/// Asks for a line of each of the rows of a that come next, and for a row of the block's place in c: rows are too short
+/// for the processor to fetch them on its own, and all asked for at once would wait for each other.
+template <int rows, int vectors, class D, typename T, typename Result>
+HWY_INLINE void ask_for_line(D d, const PanelProduct<T, Result>& p, const T* a, int line, std::int64_t row,
+                             std::int64_t column) {
+  for (int r = rows; r < 2 * rows; ++r) __builtin_prefetch(a + r * p.a_row);
+  if (line >= rows) return;
+  const Result* c = p.c + (row + line) * p.c_row + column;
+  for (int v = 0; v < vectors; ++v) __builtin_prefetch(c + v * static_cast<std::int64_t>(hn::Lanes(d)));
+}
+
 /// `rows` rows by `vectors` vectors of the result.
 template <int rows, int vectors, class D, typename T, typename Result>
 HWY_INLINE void multiply_block(D d, const PanelProduct<T, Result>& p, std::int64_t row, std::int64_t column) {
@@ -178,7 +193,12 @@ HWY_INLINE void multiply_block(D d, const PanelProduct<T, Result>& p, std::int64
     b += panel_columns * pair;
   };
   const std::int64_t whole_steps = p.k / pair;
-  for (std::int64_t i = 0; i < whole_steps; ++i) step(true);
+  std::int64_t done = 0;
+  for (int line = 0; done + steps_of_a_line <= whole_steps; ++line) {
+    ask_for_line<rows, vectors>(d, p, a, line, row, column);
+    for (const std::int64_t end = done + steps_of_a_line; done < end; ++done) step(true);
+  }
+  for (; done < whole_steps; ++done) step(true);
   if (whole_steps < steps) step(false);
   const bool plain =
       !p.add && p.residual == nullptr && p.activation <= LinearActivation::relu6 && column + vectors * lanes <= p.n;
@@ -234,18 +254,6 @@ void multiply_f32(const PanelProduct<float, float>& p) { multiply_all(p); }
 void multiply_bf16_f32(const PanelProduct<bfloat16, float>& p) { multiply_all(p); }
 void multiply_bf16(const PanelProduct<bfloat16, bfloat16>& p) { multiply_all(p); }
 
-/// Squares of words pass through the first-level cache.
-template <typename Word>
-void transpose_panel(const Word* from, std::int64_t step, std::int64_t columns, std::int64_t rows, Word* to) {
-  constexpr std::int64_t side = 16;
-  for (std::int64_t i = 0; i < rows; i += side) {
-    const std::int64_t end = std::min(rows, i + side);
-    for (std::int64_t j = 0; j < columns; ++j) {
-      for (std::int64_t r = i; r < end; ++r) to[r * panel_columns + j] = from[j * step + r];
-    }
-  }
-}
-
 /// Pairs of neighbours in a row of b, for one panel of its transpose.
 void transpose_pairs(const bfloat16* from, std::int64_t step, std::int64_t columns, std::int64_t k, bfloat16* to) {
   constexpr std::int64_t side = 16;
@@ -286,7 +294,7 @@ void pack_f32(const float* b, std::int64_t step, bool transposed, std::int64_t n
     const std::int64_t count = std::min(panel_columns, n - column);
     if (count < panel_columns) std::fill_n(panels, panel_columns * k, 0.0F);
     if (transposed) {
-      transpose_panel(b + column * step, step, count, k, panels);
+      transpose_tile(b + column * step, step, count, k, panels, panel_columns);
     } else {
       for (std::int64_t r = 0; r < k; ++r) std::copy_n(b + r * step + column, count, panels + r * panel_columns);
     }

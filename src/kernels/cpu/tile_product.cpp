@@ -80,22 +80,22 @@ void multiply(const TileProduct<T>& p) {
 
 #if HWY_TARGET != HWY_SCALAR
 /// Four rows of four from as many columns.
-HWY_INLINE void transpose_square(const float* from, std::int64_t step, std::int64_t rows, float* to) {
+HWY_INLINE void transpose_square(const float* from, std::int64_t step, float* to, std::int64_t to_step) {
   const hn::CappedTag<float, 4> d;
   const auto a = hn::LoadU(d, from), b = hn::LoadU(d, from + step);
   const auto c = hn::LoadU(d, from + 2 * step), e = hn::LoadU(d, from + 3 * step);
   const auto ac = hn::InterleaveLower(d, a, c), be = hn::InterleaveLower(d, b, e);
   const auto upper_ac = hn::InterleaveUpper(d, a, c), upper_be = hn::InterleaveUpper(d, b, e);
   hn::StoreU(hn::InterleaveLower(d, ac, be), d, to);
-  hn::StoreU(hn::InterleaveUpper(d, ac, be), d, to + rows);
-  hn::StoreU(hn::InterleaveLower(d, upper_ac, upper_be), d, to + 2 * rows);
-  hn::StoreU(hn::InterleaveUpper(d, upper_ac, upper_be), d, to + 3 * rows);
+  hn::StoreU(hn::InterleaveUpper(d, ac, be), d, to + to_step);
+  hn::StoreU(hn::InterleaveLower(d, upper_ac, upper_be), d, to + 2 * to_step);
+  hn::StoreU(hn::InterleaveUpper(d, upper_ac, upper_be), d, to + 3 * to_step);
 }
 #endif
 
 /// By squares, so that both sides' lines are used whole.
 template <typename T>
-void transpose(const T* from, std::int64_t step, std::int64_t rows, std::int64_t columns, T* to) {
+void transpose(const T* from, std::int64_t step, std::int64_t rows, std::int64_t columns, T* to, std::int64_t to_step) {
   constexpr std::int64_t side = 16;
   for (std::int64_t i = 0; i < rows; i += side) {
     const std::int64_t end = std::min(rows, i + side);
@@ -103,23 +103,26 @@ void transpose(const T* from, std::int64_t step, std::int64_t rows, std::int64_t
 #if HWY_TARGET != HWY_SCALAR
     if constexpr (std::is_same_v<T, float>) {
       for (; end - i == side && j + 4 <= columns; j += 4) {
-        for (std::int64_t r = i; r < end; r += 4) transpose_square(from + r * step + j, step, rows, to + j * rows + r);
+        for (std::int64_t r = i; r < end; r += 4)
+          transpose_square(from + r * step + j, step, to + j * to_step + r, to_step);
       }
     }
 #endif
     for (; j < columns; ++j) {
-      for (std::int64_t r = i; r < end; ++r) to[j * rows + r] = from[r * step + j];
+      for (std::int64_t r = i; r < end; ++r) to[j * to_step + r] = from[r * step + j];
     }
   }
 }
 
 void multiply_f32(const TileProduct<float>& p) { multiply(p); }
 void multiply_f64(const TileProduct<double>& p) { multiply(p); }
-void transpose_f32(const float* from, std::int64_t step, std::int64_t rows, std::int64_t columns, float* to) {
-  transpose(from, step, rows, columns, to);
+void transpose_f32(const float* from, std::int64_t step, std::int64_t rows, std::int64_t columns, float* to,
+                   std::int64_t to_step) {
+  transpose(from, step, rows, columns, to, to_step);
 }
-void transpose_f64(const double* from, std::int64_t step, std::int64_t rows, std::int64_t columns, double* to) {
-  transpose(from, step, rows, columns, to);
+void transpose_f64(const double* from, std::int64_t step, std::int64_t rows, std::int64_t columns, double* to,
+                   std::int64_t to_step) {
+  transpose(from, step, rows, columns, to, to_step);
 }
 
 }  // namespace rtl::kernels::cpu::HWY_NAMESPACE
@@ -136,11 +139,13 @@ HWY_EXPORT(transpose_f64);
 void multiply_tile(const TileProduct<float>& product) { HWY_DYNAMIC_DISPATCH(multiply_f32)(product); }
 void multiply_tile(const TileProduct<double>& product) { HWY_DYNAMIC_DISPATCH(multiply_f64)(product); }
 
-void transpose_tile(const float* from, std::int64_t step, std::int64_t rows, std::int64_t columns, float* to) {
-  HWY_DYNAMIC_DISPATCH(transpose_f32)(from, step, rows, columns, to);
+void transpose_tile(const float* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, float* to,
+                    std::int64_t to_step) {
+  HWY_DYNAMIC_DISPATCH(transpose_f32)(from, from_step, rows, columns, to, to_step);
 }
-void transpose_tile(const double* from, std::int64_t step, std::int64_t rows, std::int64_t columns, double* to) {
-  HWY_DYNAMIC_DISPATCH(transpose_f64)(from, step, rows, columns, to);
+void transpose_tile(const double* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, double* to,
+                    std::int64_t to_step) {
+  HWY_DYNAMIC_DISPATCH(transpose_f64)(from, from_step, rows, columns, to, to_step);
 }
 
 }  // namespace rtl::kernels::cpu

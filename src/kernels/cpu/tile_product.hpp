@@ -23,8 +23,10 @@ struct TileProduct {
 void multiply_tile(const TileProduct<float>& product);
 void multiply_tile(const TileProduct<double>& product);
 
-/// to [columns, rows] = the transposed of from [rows, columns], whose rows are `step` apart.
-void transpose_tile(const float* from, std::int64_t step, std::int64_t rows, std::int64_t columns, float* to);
-void transpose_tile(const double* from, std::int64_t step, std::int64_t rows, std::int64_t columns, double* to);
+/// to [columns, rows] = the transposed of from [rows, columns]; rows are from_step and to_step apart.
+void transpose_tile(const float* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, float* to,
+                    std::int64_t to_step);
+void transpose_tile(const double* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns, double* to,
+                    std::int64_t to_step);
 
 }  // namespace rtl::kernels::cpu
