@@ -314,7 +314,8 @@ void forward_floating(const Device& device, const ConvShape& shape, const Forwar
   if (by_winograd(shape, dtype_of<T>())) {
     return with_transformed<T>(device, shape, f.w.data_as<float>(), false, f.kept, [&](const float* transformed) {
       winograd_forward<T>(device, {shape.images, shape.height, shape.width, shape.channels, shape.out_channels},
-                          f.x.data_as<T>(), transformed, {bias, given_or_null<T>(f.residual), f.activation}, y);
+                          f.x.data_as<T>(), transformed,
+                          {bias, given_or_null<T>(f.residual), f.activation, multiplies_bf16()}, y);
     });
   }
   if constexpr (std::is_same_v<T, float>) {
@@ -333,7 +334,7 @@ void backward_data_floating(const Device& device, const ConvShape& shape, ConstV
   if (by_winograd(shape, dtype_of<T>())) {
     return with_transformed<T>(device, shape, w.data_as<float>(), true, nullptr, [&](const float* transformed) {
       winograd_forward<T>(device, {shape.images, shape.height, shape.width, shape.out_channels, shape.channels},
-                          dy.data_as<T>(), transformed, {}, dx.data_as<T>());
+                          dy.data_as<T>(), transformed, {.native = multiplies_bf16()}, dx.data_as<T>());
     });
   }
   if (onednn_backward_data<T>(device, shape, dy.data_as<T>(), w.data_as<float>(), dx.data_as<T>())) return;

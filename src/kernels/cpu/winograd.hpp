@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/depthwise.hpp"
 #include "rtl/core/device.hpp"
 #include "rtl/core/dtype.hpp"
 #include "rtl/kernels/conv.hpp"
@@ -38,22 +39,14 @@ struct WinogradWeights {
 void winograd_transform_weights(std::int64_t channels, std::int64_t out_channels, const float* w, WinogradWeights kind,
                                 float* transformed);
 
-/// What surrounds the convolution.
-template <typename T>
-struct WinogradEpilogue {
-  const float* bias = nullptr;  ///< [out_channels]
-  const T* residual = nullptr;  ///< y's shape; may be y itself
-  Activation activation = Activation::none;
-};
-
 /// y = activation(conv(x, w) [+ bias] [+ residual]). y must not overlap x. Uses the device's threads, which share the
 /// tiles evenly; the result does not depend on their number.
 template <typename T>
 void winograd_forward(const Device& device, const WinogradShape& shape, const T* x, const float* transformed,
-                      const WinogradEpilogue<T>& epilogue, T* y);
+                      const DepthwiseEpilogue<T>& epilogue, T* y);
 extern template void winograd_forward(const Device&, const WinogradShape&, const float*, const float*,
-                                      const WinogradEpilogue<float>&, float*);
+                                      const DepthwiseEpilogue<float>&, float*);
 extern template void winograd_forward(const Device&, const WinogradShape&, const bfloat16*, const float*,
-                                      const WinogradEpilogue<bfloat16>&, bfloat16*);
+                                      const DepthwiseEpilogue<bfloat16>&, bfloat16*);
 
 }  // namespace rtl::kernels::cpu
