@@ -242,7 +242,7 @@ double distance(const Values& here, const Values& there, test::GoldenDraws& draw
 }
 
 TEST(GoldenResnet, EighteenLayersTrainByAdamW) {
-  constexpr std::uint64_t seed = 6;
+  constexpr std::uint64_t seed = 10;
   const test::GoldenTensors golden("trajectories/resnet18.safetensors");
   const bool emulated = std::string(RTL_CUDA_MODE) == "EMULATED";
   for_each_place([&](const Place& place) {
