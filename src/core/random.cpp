@@ -20,11 +20,11 @@ double RandomSequence::normal() {
 
 std::uint64_t RandomSequence::below(std::uint64_t bound) {
   if (bound == 0) throw ValueError("RandomSequence::below: the bound is 0; give a positive bound");
-  const std::uint64_t rejected = (0 - bound) % bound;
   while (true) {
     const std::uint64_t high = bits();
     const std::uint64_t draw = (high << 32) | bits();
-    if (draw >= rejected) return draw % bound;
+    // The least (2^64 mod bound) draws are rejected, which only draws below the bound can be: a division less.
+    if (draw >= bound || draw >= (0 - bound) % bound) return draw % bound;
   }
 }
 

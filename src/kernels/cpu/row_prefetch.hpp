@@ -44,7 +44,7 @@ class RowPrefetch {
 
  private:
   static constexpr int second_level = 2;
-  static constexpr std::int64_t line = 64, page = 4096, distance = 32768, cached = std::int64_t{24} << 20;
+  static constexpr std::int64_t line = 64, page = 4096, distance = 32768, cached = std::int64_t{1} << 20;
 
   const std::byte* table_;
   std::int64_t rows_, row_bytes_, fetched_, together_, ahead_;
