@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "kernels/cpu/bfloat16-inl.hpp"
+#include "kernels/cpu/clamp-inl.hpp"
 #include "kernels/cpu/depthwise.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -36,8 +37,7 @@ class Finish {
     namespace hn = hwy::HWY_NAMESPACE;
     value = hn::Add(value, bias_);
     if (residual_ != nullptr) value = hn::Add(value, load(d, residual_ + at));
-    // NaN passes: it is the second operand.
-    store_sum(hn::Min(highest_, hn::Max(lowest_, value)), d, y + at, native_);
+    store_sum(at_most(highest_, at_least(lowest_, value)), d, y + at, native_);
   }
 
  private:

@@ -15,6 +15,7 @@
 #include <hwy/highway.h>
 #include "kernels/cpu/bfloat16-inl.hpp"
 #include "kernels/cpu/activations-inl.hpp"
+#include "kernels/cpu/clamp-inl.hpp"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -82,9 +83,8 @@ HWY_INLINE void store_some(V value, D d, bfloat16* to, std::int64_t count) {
 template <class D, class V, typename Result>
 HWY_INLINE V activate(D d, V x, LinearActivation activation, Result /*type*/) {
   if (activation == LinearActivation::none) return x;
-  // NaN passes: it is the second operand.
-  if (activation == LinearActivation::relu) return hn::Max(hn::Zero(d), x);
-  if (activation == LinearActivation::relu6) return hn::Min(hn::Set(d, 6.0F), hn::Max(hn::Zero(d), x));
+  if (activation == LinearActivation::relu) return at_least(hn::Zero(d), x);
+  if (activation == LinearActivation::relu6) return at_most(hn::Set(d, 6.0F), at_least(hn::Zero(d), x));
   if constexpr (sizeof(Result) == 2) {
     Result part[HWY_MAX_BYTES / sizeof(float)];
     store_sum(x, d, part, native_rounding);
@@ -124,7 +124,6 @@ HWY_INLINE void finish_plain(D d, const PanelProduct<T, Result>& p, V (&sums)[ro
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) sums[r][v] = hn::Add(sums[r][v], bias);
   }
-  // NaN passes: it is the second operand.
   const auto lowest = hn::Set(d, p.activation == LinearActivation::none ? -infinity : 0.0F);
   const auto highest = hn::Set(d, p.activation == LinearActivation::relu6 ? 6.0F : infinity);
 #pragma GCC unroll 8
@@ -132,7 +131,7 @@ HWY_INLINE void finish_plain(D d, const PanelProduct<T, Result>& p, V (&sums)[ro
     Result* c = p.c + (row + r) * p.c_row + column;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      store_sum(hn::Min(highest, hn::Max(lowest, sums[r][v])), d, c + v * lanes, native_rounding);
+      store_sum(at_most(highest, at_least(lowest, sums[r][v])), d, c + v * lanes, native_rounding);
     }
   }
 }
