@@ -105,16 +105,20 @@ template <typename T, typename Result>
 void multiply_by_panels(const Device& device, const Batch<T, Result>& batch) {
   const Problem<T, Result>& p = batch.first;
   const double operations = operations_of(p);
-  const int parts = blas_part_count(p.m, operations);
+  // Each part packs the columns that it multiplies: of few rows, whole panels are shared out, which keeps the bits.
+  const bool rows = p.m >= p.n;
+  const std::int64_t extent = rows ? p.m : p.n, unit = rows ? 1 : panel_columns;
+  const std::int64_t units = (extent + unit - 1) / unit;
+  const int parts = blas_part_count(units, operations);
   const std::int64_t tasks = batch.count * parts, room = room_of(p);
   const int team = std::max(parts, blas_part_count(tasks, operations * static_cast<double>(batch.count)));
   const Scratch<T> rooms(device, team * room);
   blas_tasks(tasks, team, [&](std::int64_t task) {
     const auto part = static_cast<int>(task % parts);
-    const std::int64_t begin = blas_cut(p.m, parts, part, linear_boundary);
-    const std::int64_t end = blas_cut(p.m, parts, part + 1, linear_boundary);
-    if (begin == end) return;
-    multiply_one(batch[task / parts].part(true, begin, end),
+    const std::int64_t begin = unit * blas_cut(units, parts, part, linear_boundary);
+    const std::int64_t end = std::min(extent, unit * blas_cut(units, parts, part + 1, linear_boundary));
+    if (begin >= end) return;
+    multiply_one(batch[task / parts].part(rows, begin, end),
                  rooms.data() + (team == 1 ? 0 : omp_get_thread_num()) * room);
   });
 }
