@@ -66,11 +66,12 @@ void multiply_turned(const Problem<bfloat16, Result>& p, bfloat16* room) {
 
 template <typename T, typename Result>
 void multiply_one(const Problem<T, Result>& p, T* room) {
-  if constexpr (std::is_same_v<T, bfloat16>) {
+  constexpr bool pairs = std::is_same_v<T, bfloat16>;
+  if constexpr (pairs) {
     if (p.transpose_a) return multiply_turned(p, room);
   }
   pack_panels(p.b, p.ldb, p.transpose_b, p.n, p.k, room);
-  multiply_rows(p, room, p.a, p.lda, static_cast<std::int64_t>(sizeof(float) / sizeof(T)), 0, p.k);
+  multiply_rows(p, room, p.a, p.lda, pairs ? 2 : 1, 0, p.k);
 }
 
 template <typename T, typename Result>
