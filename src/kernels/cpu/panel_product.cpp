@@ -167,7 +167,7 @@ HWY_INLINE void ask_for_line(D d, const PanelProduct<T, Result>& p, const T* a, 
 /// `rows` rows by `vectors` vectors of the result.
 template <int rows, int vectors, class D, typename T, typename Result>
 HWY_INLINE void multiply_block(D d, const PanelProduct<T, Result>& p, std::int64_t row, std::int64_t column) {
-  constexpr int pair = sizeof(float) / sizeof(T);
+  constexpr int pair = sizeof(T) == 2 ? 2 : 1;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   hn::VFromD<D> sums[rows][vectors];
 #pragma GCC unroll 8
