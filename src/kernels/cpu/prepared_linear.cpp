@@ -14,7 +14,7 @@ void forward(ConstView x, ConstView panels, ConstView bias, View y, LinearActiva
   const std::int64_t rows = x.extent(0), inputs = x.extent(1), outputs = y.extent(1);
   const PanelProduct<T, T> whole{.a = x.data_as<T>(),
                                  .a_row = inputs,
-                                 .a_step = static_cast<std::int64_t>(sizeof(float) / sizeof(T)),
+                                 .a_step = sizeof(T) == 2 ? 2 : 1,
                                  .panels = panels.data_as<T>(),
                                  .m = rows,
                                  .n = outputs,

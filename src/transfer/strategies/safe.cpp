@@ -200,8 +200,9 @@ class SafeFit {
 
   /// Takes away parts whose training failed, with a warning.
   void drop_failed(std::vector<Part>& parts, const std::vector<std::optional<TrainingDiverged>>& divergences) const {
-    std::vector<bool> failed;
-    for (const auto& divergence : divergences) failed.push_back(divergence.has_value());
+    std::vector<bool> failed(divergences.size());
+    std::transform(divergences.begin(), divergences.end(), failed.begin(),
+                   [](const auto& divergence) { return divergence.has_value(); });
     if (std::count(failed.begin(), failed.end(), true) == static_cast<std::ptrdiff_t>(parts.size())) {
       throw TrainingDiverged(*divergences.front());
     }
@@ -411,6 +412,7 @@ Recipe fit(FitContext& context, Options options) {
   std::vector<ReadOut> read_outs;
   if (!parts.empty()) {
     std::vector<Replica> replicas;
+    replicas.reserve(parts.size());
     for (Part& part : parts) replicas.push_back(safe.replica(part));
     const auto divergences = co_await context.train_each(std::move(replicas));
     safe.drop_failed(parts, divergences);
