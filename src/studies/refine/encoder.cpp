@@ -68,7 +68,7 @@ Figure figure_of(const Trials& trials, const std::vector<Size>& all) {
 
 void encoder(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest images = load_cifar(runs, 10);
-  const Recipe recipe = recipe_for(images.train.size(), runs, options);
+  const Recipe recipe = recipe_for(images.train.size(), options);
   const std::vector<Size> all = sizes_for(options);
   result.protocol.emplace_back("encoder", recipe.text() + "; h and scratch: paper_cnn:h0 to h4");
   std::vector<Piece> pieces;
@@ -80,21 +80,20 @@ void encoder(Reproduction& result, const RunOptions& options, const Runs& runs) 
                       }});
   }
   for (const double flips : {0.0, .8}) {
-    pieces.push_back({source_name(flips), [&, flips](std::uint64_t seed) {
-                        const Division division = divide(images.train, recipe, seed);
-                        transfer::TrainingOptions training = training_for(recipe, recipe.source_epochs, seed, options);
-                        training.label_flips = flips;
-                        training.flip_each_epoch = true;
-                        const transfer::FrozenSource source =
-                            train_source(division.source, recipe.network, source_name(flips), training);
-                        Scores scores;
-                        for (const Size& size : all) {
-                          scores.merge(
-                              scores_of(size, source_name(flips), {source},
-                                        target_of(division.target.clone(), images.test, recipe, seed, options)));
-                        }
-                        return scores;
-                      }});
+    pieces.push_back(
+        {source_name(flips), [&, flips](std::uint64_t seed) {
+           const Division division = divide(images.train, recipe, seed);
+           transfer::TrainingOptions training = training_for(recipe, recipe.source_epochs, seed, options);
+           training.label_flips = flips;
+           training.flip_each_epoch = true;
+           const transfer::FrozenSource source = train_source(division.source, recipe, source_name(flips), training);
+           Scores scores;
+           for (const Size& size : all) {
+             scores.merge(scores_of(size, source_name(flips), {source},
+                                    target_of(division.target.clone(), images.test, recipe, seed, options)));
+           }
+           return scores;
+         }});
   }
   const Trials trials = run_trials("encoder", pieces, facts_of({&images}, recipe.text()), runs, options);
   result.tables.push_back(table_of("CIFAR-10: REFINE by the size of h", trials, rows_of(all)));

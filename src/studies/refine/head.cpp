@@ -49,7 +49,7 @@ Scores scores_beside(double flips, const Division& division, const data::Dataset
   transfer::TrainingOptions training = training_for(recipe, recipe.source_epochs, seed, options);
   training.label_flips = flips;
   training.flip_each_epoch = true;
-  const transfer::FrozenSource source = train_source(division.source, recipe.network, source_name(flips), training);
+  const transfer::FrozenSource source = train_source(division.source, recipe, source_name(flips), training);
   const Tensor train_features = source.features(division.target), test_features = source.features(test);
   Scores scores;
   for (const Variant& variant : variants()) {
@@ -64,7 +64,7 @@ Scores scores_beside(double flips, const Division& division, const data::Dataset
 
 void head(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest images = load_cifar(runs, 10);
-  const Recipe recipe = recipe_for(images.train.size(), runs, options);
+  const Recipe recipe = recipe_for(images.train.size(), options);
   result.protocol.emplace_back("head", recipe.text() + "; hidden layers with ReLU and dropout 0.5, as wide as h");
   std::vector<Piece> pieces = {{alone, [&](std::uint64_t seed) {
                                   return scores_alone(divide(images.train, recipe, seed), images.test, recipe, seed,

@@ -21,17 +21,15 @@ constexpr std::uint64_t rows_stream = 0x726f7773;
 
 std::string Recipe::text() const {
   return fmt::format(
-      "{}, {}; source: {} images, {} epochs; target: {} images, {} epochs; batches of {}; SGD, rate 0.01, momentum "
-      "0.9, "
-      "last epoch, no augmentation",
-      "paper_cnn:" + network, network == full_width ? "trained in bf16" : "f32", source_images, source_epochs,
-      target_images, target_epochs, batch);
+      "paper_cnn:{}, f32; source: {}{} images, {} epochs; target: {} images, {} epochs; batches of {}; SGD, rate 0.01, "
+      "momentum 0.9, last epoch, no augmentation",
+      network, source_model == "paper_cnn" ? "" : source_model + ", ", source_images, source_epochs, target_images,
+      target_epochs, batch);
 }
 
-Recipe recipe_for(std::int64_t images, const Runs& runs, const RunOptions& options) {
+Recipe recipe_for(std::int64_t images, const RunOptions& options) {
   Recipe recipe{small, 600, 20, 300, 20, 16};
   if (options.full()) recipe = {half_width, 2000, 20, 600, 30, 16};
-  if (options.full() && runs.large) recipe = {full_width, 3000, 60, 2000, 30, 32};
   recipe.source_images = std::min(recipe.source_images, images / 2);
   recipe.target_images = std::min(recipe.target_images, images / 3);
   return recipe;
@@ -44,12 +42,11 @@ transfer::TrainingOptions training_for(const Recipe& recipe, std::int64_t epochs
   training.batch_size = recipe.batch;
   training.seed = seed;
   training.stop = options.stop;
-  training.precision = recipe.network == full_width ? Precision::bf16 : Precision::f32;
   return training;
 }
 
 data::TrainTest load_cifar(const Runs& runs, int classes) {
-  return studies::load_cifar(runs.data, classes, runs.large ? ImageSize::whole : ImageSize::half);
+  return studies::load_cifar(runs.data, classes, ImageSize::half);
 }
 
 Store::Facts facts_of(const std::vector<const data::TrainTest*>& images, const std::string& recipe) {
@@ -88,12 +85,14 @@ data::Dataset joined(const std::vector<data::Dataset>& parts) {
   return all;
 }
 
-transfer::FrozenSource train_source(const data::Dataset& images, const std::string& variant, const std::string& name,
+transfer::FrozenSource train_source(const data::Dataset& images, const Recipe& recipe, const std::string& name,
                                     const transfer::TrainingOptions& training) {
   const Device device = Device::cpu(1).separate();
-  auto network = layers::make_network(
-      {.name = "paper_cnn", .variant = variant, .input = images.sample_shape(), .classes = images.classes}, device,
-      training.seed);
+  auto network = layers::make_network({.name = recipe.source_model,
+                                       .variant = recipe.source_model == "paper_cnn" ? recipe.network : "",
+                                       .input = images.sample_shape(),
+                                       .classes = images.classes},
+                                      device, training.seed);
   transfer::train(*network, images, data::Normalization::half, training);
   if (training.stop && training.stop()) throw Error("the study was stopped");
   return transfer::FrozenSource(std::move(network), data::InputNormalization(data::Normalization::half), name);

@@ -16,6 +16,7 @@ struct Recipe {
   std::int64_t source_images = 0, source_epochs = 0;
   std::int64_t target_images = 0, target_epochs = 0;
   std::int64_t batch = 0;
+  std::string source_model = "paper_cnn";  ///< paper_cnn has the variant above, every other its only one
 
   std::string text() const;
 };
@@ -23,13 +24,13 @@ struct Recipe {
 inline constexpr const char *full_width = "32-64-64-512", *half_width = "16-32-32-256", *small = "16-16-32-64";
 
 /// Of networks on CIFAR. No more images than there are: at most half for the source, a third for the target.
-Recipe recipe_for(std::int64_t images, const Runs& runs, const RunOptions& options);
+Recipe recipe_for(std::int64_t images, const RunOptions& options);
 
-/// SGD with momentum 0.9, rate 0.01, no weight decay; networks of the full width in bf16.
+/// SGD with momentum 0.9, rate 0.01, no weight decay.
 transfer::TrainingOptions training_for(const Recipe& recipe, std::int64_t epochs, std::uint64_t seed,
                                        const RunOptions& options);
 
-/// CIFAR-10 or CIFAR-100 (fine labels) of the folder of data sets, each pixel the mean of four (not for large runs).
+/// CIFAR-10 or CIFAR-100 (fine labels) of the folder of data sets, each pixel the mean of four.
 /// Throws what the readers throw.
 data::TrainTest load_cifar(const Runs& runs, int classes);
 /// Of both parts.
@@ -46,8 +47,8 @@ data::Dataset drawn(const data::Dataset& images, std::int64_t count, std::uint64
 /// Parts one after the other.
 data::Dataset joined(const std::vector<data::Dataset>& parts);
 
-/// A paper_cnn of this variant trained on images, frozen.
-transfer::FrozenSource train_source(const data::Dataset& images, const std::string& variant, const std::string& name,
+/// The recipe's source network trained on images, frozen.
+transfer::FrozenSource train_source(const data::Dataset& images, const Recipe& recipe, const std::string& name,
                                     const transfer::TrainingOptions& training);
 
 /// What strategies train on and are tested on, by the recipe.

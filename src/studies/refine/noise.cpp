@@ -1,8 +1,9 @@
 // Label flips in the source's training: table 2 of the paper.
+#include "studies/refine/noise.hpp"
+
 #include <fmt/format.h>
 
 #include "studies/refine/parts.hpp"
-#include "studies/refine/stress.hpp"
 
 namespace rtl::studies::refine {
 namespace {
@@ -38,38 +39,49 @@ Figure figure_of(const Trials& trials, const std::vector<double>& levels) {
 
 }  // namespace
 
-void noise(Reproduction& result, const RunOptions& options, const Runs& runs) {
-  const std::vector<double> levels = options.full() ? std::vector{0.0, .4, .8} : std::vector{0.0, .8};
-  std::vector<Stressed> sources;
-  for (const double flips : levels) {
-    sources.push_back({.name = name_of(flips),
-                       .images = [](const data::Dataset& images, std::uint64_t) { return images.clone(); },
-                       .change =
-                           [flips](transfer::TrainingOptions& training) {
-                             training.label_flips = flips;
-                             training.flip_each_epoch = true;
-                           },
-                       .published = published_for(flips)});
-  }
-  const Trials trials = run_stressed(result, "noise", sources, runs, options);
-  result.figures.push_back(figure_of(trials, levels));
+Stressed with_flips(double flips) {
+  return {.name = name_of(flips),
+          .images = [](const data::Dataset& images, std::uint64_t) { return images.clone(); },
+          .change =
+              [flips](transfer::TrainingOptions& training) {
+                training.label_flips = flips;
+                training.flip_each_epoch = true;
+              },
+          .published = published_for(flips)};
+}
+
+void claim_flips(Reproduction& result, const std::string& prefix, const Trials& trials,
+                 const std::vector<double>& levels) {
   const auto difference = [&](double flips, const std::string& label, const std::string& other) {
     return trials.difference(score_name(name_of(flips), label),
                              other == "scratch" ? other : score_name(name_of(flips), other));
   };
   const std::string probe = methods()[1].label, adapter = methods()[2].label;
-  claim_above(result, "80 % flips: NoTrans minus LinearProbe",
-              trials.difference("scratch", score_name(name_of(.8), probe)));
-  claim_above(result, "80 % flips: REFINE minus LinearProbe", difference(.8, "refine", probe));
-  if (!options.full()) return;  // a few hundred images and three seeds say no more
-  claim_above(result, "80 % flips: REFINE minus Adapter", difference(.8, "refine", adapter));
-  claim_above(result, "no flips: LinearProbe minus NoTrans", difference(0, probe, "scratch"));
-  claim_above(result, "no flips: REFINE minus NoTrans", difference(0, "refine", "scratch"));
+  claim_above(result, prefix + "80 % flips: REFINE minus Adapter", difference(.8, "refine", adapter));
+  claim_above(result, prefix + "no flips: LinearProbe minus NoTrans", difference(0, probe, "scratch"));
+  claim_above(result, prefix + "no flips: REFINE minus NoTrans", difference(0, "refine", "scratch"));
   for (const double flips : levels) {
-    claim_no_worse(result, fmt::format("{:g} % flips: REFINE minus NoTrans", 100 * flips),
+    claim_no_worse(result, fmt::format("{}{:g} % flips: REFINE minus NoTrans", prefix, 100 * flips),
                    difference(flips, "refine", "scratch"));
   }
-  claim_no_worse(result, "no flips: REFINE minus LinearProbe", difference(0, "refine", probe));
+  claim_no_worse(result, prefix + "no flips: REFINE minus LinearProbe", difference(0, "refine", probe));
+}
+
+void claim_useless(Reproduction& result, const std::string& prefix, const Trials& trials) {
+  const std::string probe = score_name(name_of(.8), methods()[1].label);
+  claim_above(result, prefix + "80 % flips: NoTrans minus LinearProbe", trials.difference("scratch", probe));
+  claim_above(result, prefix + "80 % flips: REFINE minus LinearProbe",
+              trials.difference(score_name(name_of(.8), "refine"), probe));
+}
+
+void noise(Reproduction& result, const RunOptions& options, const Runs& runs) {
+  const std::vector<double> levels = options.full() ? std::vector{0.0, .4, .8} : std::vector{0.0, .8};
+  std::vector<Stressed> sources;
+  for (const double flips : levels) sources.push_back(with_flips(flips));
+  const Trials trials = run_stressed(result, "noise", sources, runs, options);
+  result.figures.push_back(figure_of(trials, levels));
+  claim_useless(result, "", trials);
+  if (options.full()) claim_flips(result, "", trials, levels);  // a few hundred images and three seeds say no more
 }
 
 }  // namespace rtl::studies::refine

@@ -9,6 +9,8 @@ namespace rtl::studies::refine {
 void shift(Reproduction& result, const RunOptions& options, const Runs& runs);
 /// Flipped labels in the source's training, 0 to 80 %.
 void noise(Reproduction& result, const RunOptions& options, const Runs& runs);
+/// The same with the paper's own source, trained once.
+void big_source(Reproduction& result, const RunOptions& options, const Runs& runs);
 /// Pairs of classes that are taken for each other there, and noise on the images.
 void confusion(Reproduction& result, const RunOptions& options, const Runs& runs);
 /// Classes with few images there.

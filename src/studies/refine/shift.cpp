@@ -50,9 +50,8 @@ void add_two(Scores& scores, const std::string& prefix, const std::vector<transf
 
 Scores between_cifars(const data::TrainTest& from, const data::TrainTest& to, const Recipe& recipe,
                       const std::string& name, std::uint64_t seed, const RunOptions& options) {
-  const transfer::FrozenSource source =
-      train_source(drawn(from.train, recipe.source_images, mix(seed, 1)), recipe.network, name,
-                   training_for(recipe, recipe.source_epochs, seed, options));
+  const transfer::FrozenSource source = train_source(drawn(from.train, recipe.source_images, mix(seed, 1)), recipe,
+                                                     name, training_for(recipe, recipe.source_epochs, seed, options));
   Scores scores;
   add_scores(scores, score_name(name, ""), labels(), {source},
              target_of(drawn(to.train, recipe.target_images, seed), to.test, recipe, seed, options));
@@ -100,7 +99,7 @@ Scores between_digits(const data::TrainTest& first, const data::TrainTest& secon
                       const Recipe& recipe, const std::string& name, std::uint64_t seed, const RunOptions& options) {
   std::vector<transfer::FrozenSource> two;
   for (const data::TrainTest* from : {&first, &second}) {
-    two.push_back(train_source(drawn(from->train, recipe.source_images, mix(seed, two.size())), recipe.network,
+    two.push_back(train_source(drawn(from->train, recipe.source_images, mix(seed, two.size())), recipe,
                                fmt::format("source {}", two.size() + 1),
                                training_for(recipe, recipe.source_epochs, seed, options)));
   }
@@ -251,7 +250,7 @@ Material read_material(const Runs& runs, const RunOptions& options) {
                 .electronics = domains::amazon(runs.data, "electronics"),
                 .recipe = {},
                 .digit_recipe = {}};
-  read.recipe = recipe_for(std::min(read.small.train.size(), read.large.train.size()), runs, options);
+  read.recipe = recipe_for(std::min(read.small.train.size(), read.large.train.size()), options);
   const std::int64_t images = std::min({read.usps.train.size(), read.mnist.train.size(), read.fashion.train.size()});
   read.digit_recipe = {options.full() ? half_width : small,
                        std::min<std::int64_t>(3000, images),

@@ -39,9 +39,9 @@ std::string score_of(bool is_confused, int count, const std::string& strategy) {
 }
 
 /// A ninth of the images for the target and for each source.
-Recipe recipe_of(std::int64_t images, const Runs& runs, const RunOptions& options) {
+Recipe recipe_of(std::int64_t images, const RunOptions& options) {
   const std::int64_t share = images / (most_sources + 1);
-  if (options.full()) return {runs.large ? full_width : half_width, share, 30, share, 30, 16};
+  if (options.full()) return {half_width, share, 30, share, 30, 16};
   return {small, std::min<std::int64_t>(share, 300), 20, std::min<std::int64_t>(share, 300), 20, 16};
 }
 
@@ -104,7 +104,7 @@ class Replicate {
     const std::uint64_t seed = mix(seed_, static_cast<std::uint64_t>(number));
     transfer::TrainingOptions training = training_for(recipe_, recipe_.source_epochs, seed, options_);
     if (is_confused_) training.epochs /= confusion_copies;
-    sources_.push_back(train_source(is_confused_ ? with_confusion(images, seed) : images.clone(), recipe_.network,
+    sources_.push_back(train_source(is_confused_ ? with_confusion(images, seed) : images.clone(), recipe_,
                                     fmt::format("source {}", number + 1), training));
     const double share = 1.0 / counts_for(options_).back();
     scores_[score_of(is_confused_, 0, "sources alone")] += share * source_accuracy(sources_.back(), target.test);
@@ -222,7 +222,7 @@ void claim(Reproduction& result, const Trials& trials, const std::vector<int>& c
 
 void sources(Reproduction& result, const RunOptions& options, const Runs& runs) {
   const data::TrainTest images = load_cifar(runs, 10);
-  const Recipe recipe = recipe_of(images.train.size(), runs, options);
+  const Recipe recipe = recipe_of(images.train.size(), options);
   const std::vector<int> counts = counts_for(options);
   result.protocol.emplace_back("sources", recipe.text() + "; each source and the target have images of their own");
   std::vector<Piece> pieces;

@@ -17,8 +17,6 @@ const std::vector<Method>& methods() {
 
 std::string score_name(const std::string& source, const std::string& label) { return source + ": " + label; }
 
-namespace {
-
 void add_table(Reproduction& result, const std::string& part, const std::vector<Stressed>& sources,
                const Trials& trials) {
   std::vector<Row> rows;
@@ -27,6 +25,7 @@ void add_table(Reproduction& result, const std::string& part, const std::vector<
     for (std::size_t i = 0; i < methods().size(); ++i) {
       const Method& method = methods()[i];
       Row row{source.name, method.name, i == 0 ? "scratch" : score_name(source.name, method.label)};
+      if (!trials.has(row.score)) continue;
       if (i < source.published.size()) {
         row.published = source.published[i];
         row.published_scratch = source.published[0];
@@ -38,12 +37,10 @@ void add_table(Reproduction& result, const std::string& part, const std::vector<
   result.facts[part] = to_json(trials);
 }
 
-}  // namespace
-
 Trials run_stressed(Reproduction& result, const std::string& part, const std::vector<Stressed>& sources,
                     const Runs& runs, const RunOptions& options) {
   const data::TrainTest images = load_cifar(runs, 10);
-  const Recipe recipe = recipe_for(images.train.size(), runs, options);
+  const Recipe recipe = recipe_for(images.train.size(), options);
   result.protocol.emplace_back(part, recipe.text());
   std::vector<Piece> pieces = {
       {"scratch", [&](std::uint64_t seed) {
@@ -58,7 +55,7 @@ Trials run_stressed(Reproduction& result, const std::string& part, const std::ve
                         transfer::TrainingOptions training = training_for(recipe, recipe.source_epochs, seed, options);
                         source.change(training);
                         const transfer::FrozenSource frozen =
-                            train_source(source.images(division.source, seed), recipe.network, source.name, training);
+                            train_source(source.images(division.source, seed), recipe, source.name, training);
                         const std::string prefix = score_name(source.name, "");
                         Scores scores = {{prefix + "source", source_accuracy(frozen, images.test)}};
                         std::vector<std::string> labels;

@@ -27,6 +27,10 @@ struct Stressed {
   std::vector<std::optional<Published>> published = {};
 };
 
+/// The table of a part: each source itself, and what those strategies make of it that have scores, named as below.
+void add_table(Reproduction& result, const std::string& part, const std::vector<Stressed>& sources,
+               const Trials& trials);
+
 /// A fresh source and a fresh target for each seed. Adds a table; scores are "NAME: LABEL", "scratch", and "NAME:
 /// source", the accuracy of the source itself.
 Trials run_stressed(Reproduction& result, const std::string& part, const std::vector<Stressed>& sources,

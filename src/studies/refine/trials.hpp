@@ -19,7 +19,7 @@ struct Runs {
   std::string data = {};   ///< folder of the data sets
   std::string state = {};  ///< folder of finished runs; empty: none is kept
   int seeds = 0;           ///< 0: 5, with --quick 3
-  bool large = false;      ///< images of 32 x 32, the paper's network, more of both
+  int source_epochs = 60;  ///< of the paper's own source
 
   int seeds_for(const RunOptions& options) const { return seeds > 0 ? seeds : options.full() ? 5 : 3; }
   Store store(const RunOptions& options) const;
