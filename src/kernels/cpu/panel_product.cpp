@@ -25,6 +25,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Vectors of a row of the result that stay in registers with six rows.
 constexpr int most_vectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
 
+/// Columns of a panel that lie side by side, row after row. Of f32 those that a block of the result takes: with others
+/// between them, rows would be so far apart that few find a place in the first-level cache.
+template <typename T>
+constexpr std::int64_t strip_columns =
+    sizeof(T) == 2 ? panel_columns : most_vectors* static_cast<std::int64_t>(hn::MaxLanes(hn::CappedTag<float, 16>()));
+
 /// These products of bf16 are for processors that have the instructions.
 constexpr bool native_rounding = true;
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -175,9 +181,10 @@ HWY_INLINE void multiply_block(D d, const PanelProduct<T, Result>& p, std::int64
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[r][v] = hn::Zero(d);
   }
+  constexpr std::int64_t strip = strip_columns<T>;
   const std::int64_t steps = (p.k + pair - 1) / pair, padded = panel_elements<T>(1, p.k) / panel_columns;
   const T* a = p.a + row * p.a_row;
-  const T* b = p.panels + column / panel_columns * panel_columns * padded + column % panel_columns * pair;
+  const T* b = p.panels + column / strip * strip * padded + column % strip * pair;
   const auto step = [&](bool whole) HWY_ATTR {
     decltype(load_step(d, b)) other[vectors];
 #pragma GCC unroll 4
@@ -189,7 +196,7 @@ HWY_INLINE void multiply_block(D d, const PanelProduct<T, Result>& p, std::int64
       for (int v = 0; v < vectors; ++v) sums[r][v] = add_step(d, factor, other[v], sums[r][v], T{});
     }
     a += p.a_step;
-    b += panel_columns * pair;
+    b += strip * pair;
   };
   const std::int64_t whole_steps = p.k / pair;
   std::int64_t done = 0;
@@ -289,13 +296,16 @@ void zip_all(const bfloat16* from, std::int64_t step, std::int64_t count, std::i
 }
 
 void pack_f32(const float* b, std::int64_t step, bool transposed, std::int64_t n, std::int64_t k, float* panels) {
-  for (std::int64_t column = 0; column < n; column += panel_columns, panels += panel_columns * k) {
-    const std::int64_t count = std::min(panel_columns, n - column);
-    if (count < panel_columns) std::fill_n(panels, panel_columns * k, 0.0F);
+  constexpr std::int64_t strip = strip_columns<float>;
+  const std::int64_t all_columns = (n + panel_columns - 1) / panel_columns * panel_columns;
+  for (std::int64_t column = 0; column < all_columns; column += strip, panels += strip * k) {
+    const std::int64_t count = std::clamp<std::int64_t>(n - column, 0, strip);
+    if (count < strip) std::fill_n(panels, strip * k, 0.0F);
+    if (count == 0) continue;
     if (transposed) {
-      transpose_tile(b + column * step, step, count, k, panels, panel_columns);
+      transpose_tile(b + column * step, step, count, k, panels, strip);
     } else {
-      for (std::int64_t r = 0; r < k; ++r) std::copy_n(b + r * step + column, count, panels + r * panel_columns);
+      for (std::int64_t r = 0; r < k; ++r) std::copy_n(b + r * step + column, count, panels + r * strip);
     }
   }
 }

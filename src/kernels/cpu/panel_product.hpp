@@ -19,8 +19,8 @@ constexpr std::int64_t panel_elements(std::int64_t n, std::int64_t k) {
   return (n + panel_columns - 1) / panel_columns * panel_columns * rows;
 }
 
-/// Packs b [k, n], or its transpose [n, k], with rows `step` apart. Of f32 panels, row by row; of bf16 pairs of rows
-/// side by side: b[0, 0], b[1, 0], b[0, 1], b[1, 1], ..
+/// Packs b [k, n], or its transpose [n, k], with rows `step` apart. Of f32 panels in strips as wide as the processor's
+/// vectors make them, row by row; of bf16 pairs of rows side by side: b[0, 0], b[1, 0], b[0, 1], b[1, 1], ..
 void pack_panels(const float* b, std::int64_t step, bool transposed, std::int64_t n, std::int64_t k, float* panels);
 void pack_panels(const bfloat16* b, std::int64_t step, bool transposed, std::int64_t n, std::int64_t k,
                  bfloat16* panels);

@@ -62,7 +62,7 @@ const Study& study() {
                          .parts = {"shift", "noise", "big-source", "confusion", "imbalance", "encoder", "head",
                                    "sources", "rate", "multimodal"},
                          .quick = "small networks, few images, 3 seeds: under 3 minutes on two cores",
-                         .full = "5 seeds: about 25 minutes of processor time",
+                         .full = "5 seeds: about 25 minutes of processor time, and 3 hours for the part big-source",
                          .begin = [] { return std::make_unique<RefineRun>(); }};
   return one;
 }
