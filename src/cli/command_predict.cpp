@@ -143,7 +143,9 @@ void add_predict_command(CLI::App& app) {
       ->required();
   command
       ->add_option("--features", arguments->features,
-                   "NAME=FILE.npy: precomputed features of the samples to predict, where the model was fitted to some")
+                   "NAME=FILE: precomputed features of the samples to predict (.npy, .csv or .tsv), where the model "
+                   "was fitted to "
+                   "some")
       ->allow_extra_args(false);
   command->add_option("--source-inputs", arguments->source_inputs,
                       "SPEC of what the sources see of the samples to predict, where the model was fitted with "

@@ -126,7 +126,7 @@ void add_scores_command(CLI::App& app) {
       ->add_option(
           "--source", arguments->sources,
           fmt::format("FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME], "
-                      "or features:FILE.npy, precomputed features of the samples",
+                      "or features:FILE, precomputed features of the samples (.npy, .npz, .csv or .tsv)",
                       model_normalizations))
       ->required();
   command->add_option("--train", arguments->train, "SPEC of the target, whose training part is looked at")->required();

@@ -367,9 +367,8 @@ void add_options(CLI::App& command, Arguments& arguments) {
       fmt::format(
           "FILE[,FILE..] of pretrained models, each [ARCHITECTURE:]FILE[?normalize={}&layer=NAME]; layer: where "
           "features are taken, instead of behind the last hidden layer. Or "
-          "features:FILE.npy[?test=FILE.npy&source=FILE.npy], precomputed features of the target's samples, and of "
-          "those "
-          "of --source-data",
+          "features:FILE[?test=FILE&source=FILE], precomputed features (.npy, .npz, .csv or .tsv) of the target's "
+          "samples, and of those of --source-data",
           model_normalizations));
   command.add_option("--target", arguments.target, "SPEC of the target data set")->required();
   command.add_option("--source-data", arguments.source_data,

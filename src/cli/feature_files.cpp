@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
+#include "cli/array_argument.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_argument.hpp"
 #include "data/array_inputs.hpp"
@@ -20,11 +22,36 @@ using Rows = std::vector<std::int64_t>;
 
 std::string joined(const std::vector<std::string>& parts) { return fmt::format("{}", fmt::join(parts, ", ")); }
 
+bool is_text_table(const std::string& file) {
+  constexpr std::array endings = {".csv", ".tsv", ".csv.gz", ".tsv.gz"};
+  return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return file.ends_with(ending); });
+}
+
+/// All columns of a table. Errors of tables propose options, which features do not take.
+Array read_text_table(const std::string& file) {
+  try {
+    return read_array("features", file);
+  } catch (const FormatError& error) {
+    const std::string fault = std::string(error.what()).substr(file.size() + 2);
+    throw FormatError(file, fault + " (features take no options of tables: change the file, or write a .npy)");
+  }
+}
+
+/// Categories are refused: the columns that they become depend on the rows of the file.
+Tensor load_text_table(const std::string& file) {
+  Array table = read_text_table(file);
+  if (table.preprocessing && !table.preprocessing->empty()) {
+    throw FormatError(file, "has columns of text; features are numbers: leave them out, or write them as numbers");
+  }
+  tell_notes({&table});
+  return std::move(table.values);
+}
+
 Tensor load_array(const std::string& file, const std::string& array) {
   const Device host = Device::cpu(1).separate();
   if (!file.ends_with(".npz")) {
     if (!array.empty()) throw UsageError(fmt::format("x={} names an array of a .npz, and {} is none", array, file));
-    return io::read_npy(file, host);
+    return is_text_table(file) ? load_text_table(file) : io::read_npy(file, host);
   }
   const io::NpzFile archive(file);
   const std::vector<std::string> names = archive.names();

@@ -13,9 +13,9 @@
 
 namespace rtl::cli {
 
-/// Numbers of any type in a .npy file, [N, p] or [N], as f32 [N, p] on the host; of a .npz the array `array`, or its
-/// only one. Throws FormatError naming file and row for NaN, infinity and what f32 cannot hold; UsageError for an
-/// array of a file that is no .npz.
+/// Numbers of any type in a .npy file, [N, p] or [N], or a table (.csv, .tsv, plain or .gz), as f32 [N, p] on the host;
+/// of a .npz the array `array`, or its only one. Throws FormatError naming file and row for NaN, infinity and what f32
+/// cannot hold; UsageError for an array of a file that is no .npz.
 Tensor read_features(const std::string& file, const std::string& array = {});
 
 /// A row for each sample of a part of the data set `spec`: `features` themselves where there are as many, or those of

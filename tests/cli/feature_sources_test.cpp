@@ -1,4 +1,5 @@
 // rtl transfer --source features:FILE: precomputed features as a source.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -75,6 +76,57 @@ TEST(FeatureSources, TellWhatTheInputsDoNot) {
   EXPECT_EQ(std::count(names.begin(), names.end(), "refine"), 1);
   EXPECT_EQ(std::count(names.begin(), names.end(), "fine-tune"), 0);
   EXPECT_EQ(example.accuracies("probe"), (json{1.0, 1.0}));  // classes lie at distance 2, and the noise is below 0.25
+}
+
+TEST(FeatureSources, TablesAreTheSameAsArrays) {
+  const Example example;
+  std::string table = "f1,f2,f3\n", half = "f1,f2,f3\n";
+  for (std::size_t i = 0; i < example.features.size(); i += 3) {
+    const std::string row =
+        fmt::format("{},{},{}\n", example.features[i], example.features[i + 1], example.features[i + 2]);
+    table += row;
+    half += i < 90 ? row : "";
+  }
+  std::string tabs = table;
+  std::replace(tabs.begin(), tabs.end(), ',', '\t');
+  example.place.write("F.csv", table);
+  example.place.write("F.tsv", tabs);
+  example.place.write("half.csv", half);
+  ASSERT_EQ(example.transfer("features:F.npy", {"--strategy", "probe"}).code, 0);
+  const json expected = example.accuracies("probe");
+  for (const std::string file : {"F.csv", "F.tsv"}) {
+    const Outcome outcome =
+        example.transfer("features:" + file, {"--strategy", "probe", "--out", "fitted-" + file.substr(2)});
+    ASSERT_EQ(outcome.code, 0) << outcome.errors;
+    EXPECT_EQ(example.accuracies("probe"), expected);
+  }
+  ASSERT_EQ(example.place
+                .run({"predict", "--model", "fitted-csv/probe_seed1.safetensors", "--data", spec + "&split=train",
+                      "--features", "F=F.csv", "--out", "table.csv"})
+                .code,
+            0);
+  ASSERT_EQ(example.place
+                .run({"predict", "--model", "fitted-csv/probe_seed1.safetensors", "--data", spec + "&split=train",
+                      "--features", "F=F.npy", "--out", "array.csv"})
+                .code,
+            0);
+  EXPECT_EQ(example.place.read("table.csv"), example.place.read("array.csv"));
+
+  const Outcome few = example.transfer("features:half.csv", {"--strategy", "probe"});
+  EXPECT_EQ(few.code, 1);
+  EXPECT_NE(few.errors.find("has 30 rows; 60 are needed"), std::string::npos) << few.errors;
+  const Outcome text = example.transfer("features:t.csv", {"--strategy", "probe"});
+  EXPECT_EQ(text.code, 1);
+  EXPECT_NE(text.errors.find("t.csv: has columns of text"), std::string::npos) << text.errors;
+  // What ridge and decide would take out by an option.
+  example.place.write("gap.csv", "f1,f2\n1,2\n,3\n");
+  example.place.write("index.csv", ",f1\n0,5\n1,4\n2,7\n");
+  for (const std::string file : {"gap.csv", "index.csv"}) {
+    const Outcome refused = example.transfer("features:" + file, {"--strategy", "probe"});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_EQ(refused.errors.find("rtl: " + file + ": "), 0U) << refused.errors;
+    EXPECT_NE(refused.errors.find("change the file"), std::string::npos) << refused.errors;
+  }
 }
 
 TEST(FeatureSources, RowsAreThoseOfTheFileOrOfItsParts) {
