@@ -21,6 +21,8 @@ using kernels::Transpose;
 
 /// Where a Gram matrix is left for the singular values: well before its limit, so that results stay good to 1e-6.
 constexpr double comfortable_share = 1e-10;
+/// Rows in the basis of the components are kept up to this, and made anew for each use beyond.
+constexpr std::int64_t most_component_bytes = std::int64_t{128} << 20;
 
 ScoreBasis basis_of(const RidgeRows& rows) {
   return {static_cast<double>(rows.rows()), static_cast<double>(rows.rows_of_positive_weight()), rows.has_intercept(),
@@ -95,6 +97,7 @@ struct RidgePath::State {
   RidgeMethod method = RidgeMethod::primal;
   bool leave_one_out;
   Spectrum spectrum;
+  Tensor rotated_rows;  ///< V'X' [components, n] of the gram form in f64, where it is used and not too large
   std::vector<double> eigenvalues, rotated;  ///< as the public accessors give them
   RidgeScores scores;
 
@@ -112,6 +115,7 @@ struct RidgePath::State {
              : spectrum.right.defined()          ? RidgeMethod::svd
                                                  : RidgeMethod::dual;
     expose();
+    if (!penalties.empty() && leave_one_out && keeps_rotated_rows()) rotate_rows();
     if (!penalties.empty()) scores = evaluate("RidgePath", penalties);
   }
 
@@ -154,6 +158,23 @@ struct RidgePath::State {
     }
   }
 
+  bool keeps_rotated_rows() const {
+    const std::int64_t most = most_component_bytes / static_cast<std::int64_t>(sizeof(double));
+    return spectrum.form == SpectrumForm::gram && rows.arithmetic() == DType::f64 && spectrum.components() > 0 &&
+           rows.rows() <= most / spectrum.components();
+  }
+
+  void rotate_rows() {
+    rotated_rows = Tensor({spectrum.components(), rows.rows()}, DType::f64, rows.device());
+    for_each_block([&](std::int64_t begin, std::int64_t end, ConstView block) {
+      kernels::gemm(rows.device(), Transpose::no, Transpose::yes, 1.0, spectrum.right,
+                    block.slice(1, 0, rows.features()), 0.0, rotated_rows.view().slice(1, begin, end));
+    });
+  }
+
+  /// All rows along the components, [components, n]; not defined where they are made block by block.
+  const Tensor& rows_by_component() const { return spectrum.form == SpectrumForm::gram ? rotated_rows : spectrum.left; }
+
   double total(double penalty) const { return penalty * static_cast<double>(rows.rows()); }
 
   void check(std::string_view call, std::span<const double> penalties) const {
@@ -188,11 +209,11 @@ struct RidgePath::State {
     RidgeScores scores = scores_of_spectrum(spectrum, basis, penalties);
     if (!leave_one_out || penalties.empty()) return scores;
     check_rows(call);
-    const bool in_f64 = spectrum.form != SpectrumForm::gram;
-    PathScorer scorer(rows.device(), spectrum, basis, penalties, in_f64 ? DType::f64 : rows.arithmetic());
-    if (in_f64) {
-      const Tensor targets = spectrum.form == SpectrumForm::singular ? rows.all_targets() : Tensor();
-      scorer.add_components(spectrum.left, targets.defined() ? targets.view() : ConstView(),
+    PathScorer scorer(rows.device(), spectrum, basis, penalties,
+                      rows_by_component().defined() ? DType::f64 : rows.arithmetic());
+    if (rows_by_component().defined()) {
+      const Tensor targets = spectrum.form != SpectrumForm::complement ? rows.all_targets() : Tensor();
+      scorer.add_components(rows_by_component(), targets.defined() ? targets.view() : ConstView(),
                             intercept_leverage(0, rows.rows()));
     } else {
       for_each_block([&](std::int64_t begin, std::int64_t end, ConstView block) {
@@ -216,8 +237,12 @@ struct RidgePath::State {
     std::optional<Tensor> again;
     if (by_rows) {
       again = solve_by_rows(rows, spectrum, total(penalty));
-    } else if (std::optional<ColumnSolution> found = solve_by_columns("RidgePath", rows, total(penalty))) {
-      again = std::move(found->coefficients);
+    } else {
+      // The spectrum's Gram matrix, where it has one, is of the targets less what the centre predicts.
+      const bool known = spectrum.gram.defined() && !rows.centre().given();
+      std::optional<ColumnSolution> found =
+          solve_by_columns("RidgePath", rows, total(penalty), known ? &spectrum.gram : nullptr);
+      if (found) again = std::move(found->coefficients);
     }
     if (!again) return result;
     for (std::int64_t o = 0; o < rows.outputs(); ++o) {
@@ -316,7 +341,7 @@ struct RidgePath::State {
         }
       }
     };
-    if (spectrum.form == SpectrumForm::gram) {
+    if (!rows_by_component().defined()) {
       const std::int64_t p = rows.features(), step = rows.block_rows();
       Tensor block({step, p + k}, DType::f64, device);
       for (std::int64_t begin = 0; begin < n; begin += step) {
@@ -329,7 +354,7 @@ struct RidgePath::State {
       }
     } else {
       const Tensor targets = complement ? Tensor() : rows.all_targets();
-      use(0, n, spectrum.left, targets.defined() ? targets.view() : ConstView());
+      use(0, n, rows_by_component(), targets.defined() ? targets.view() : ConstView());
     }
     return result;
   }

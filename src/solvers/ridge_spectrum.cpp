@@ -245,7 +245,10 @@ Spectrum spectrum_of_gram(const Device& device, const Tensor& gram, std::int64_t
 }
 
 Spectrum primal_spectrum(std::string_view call, const RidgeRows& rows) {
-  return spectrum_of_gram(rows.device(), gram_of_rows(call, rows), rows.features(), rows.rows(), resolution_of(rows));
+  Tensor gram = gram_of_rows(call, rows);
+  Spectrum spectrum = spectrum_of_gram(rows.device(), gram, rows.features(), rows.rows(), resolution_of(rows));
+  spectrum.gram = std::move(gram);
+  return spectrum;
 }
 
 Spectrum dual_spectrum(std::string_view call, const RidgeRows& rows) {

@@ -25,6 +25,7 @@ struct Spectrum {
   std::vector<double> eigenvalues;  ///< of each component, none negative
   Tensor right;                     ///< V' [components, p]; not defined after the dual factorisation
   Tensor left;                      ///< U' [components, n]; not defined in the gram form
+  Tensor gram;                      ///< gram form, of rows: [X R]'[X R] [p + k, p + k], lower triangle
   std::vector<double> rotated;      ///< [components, k]
   std::vector<double> squares;      ///< ||R||^2 [k]
   double column_spread = 1;         ///< gram form: largest by smallest sum of squares of columns of X that are not 0

@@ -73,13 +73,13 @@ double norm_of(const Tensor& values) {
 /// Newton's steps from 0; the first is the solution by the factor, each of the others takes off most of what rounding
 /// errors are left.
 std::optional<Tensor> refine(const Device& device, const ScaledFactor& scaled, double total, ConstView centre,
-                             std::int64_t outputs, const DataGradient& data_gradient) {
+                             Tensor products, const DataGradient& data_gradient) {
   constexpr int most_steps = 8;
   constexpr double converging = 0.25, useful = 1e-2, enough = std::numeric_limits<double>::epsilon();
-  Tensor w = Tensor::zeros({scaled.scales.extent(0), outputs}, DType::f64, device);
+  Tensor w = Tensor::zeros(products.shape(), DType::f64, device);
   double first = 0, last = std::numeric_limits<double>::infinity();
   for (int step = 0; step < most_steps; ++step) {
-    Tensor change = data_gradient(w);
+    Tensor change = step == 0 ? std::move(products) : data_gradient(w);
     if (centre.given()) kernels::scale_add(device, total, centre, 1.0, change);
     kernels::scale_add(device, -total, w, 1.0, change);
     kernels::binary(device, BinaryOp::multiply, change, scaled.scales, change);
@@ -112,14 +112,19 @@ std::optional<ColumnSolution> solve(const Device& device, const Tensor& gram, st
                                     ConstView centre, const DataGradient& data_gradient) {
   const std::optional<ScaledFactor> scaled = factorise(device, gram, gram.extent(0) - outputs, total);
   if (!scaled) return std::nullopt;
-  std::optional<Tensor> w = refine(device, *scaled, total, centre, outputs, data_gradient);
+  const std::int64_t width = gram.extent(0), p = width - outputs;
+  Tensor products({p, outputs}, DType::f64, device);
+  kernels::unary(device, kernels::UnaryOp::copy, gram.view().slice(0, p, width).slice(1, 0, p).permuted({1, 0}),
+                 products);
+  std::optional<Tensor> w = refine(device, *scaled, total, centre, std::move(products), data_gradient);
   if (!w) return std::nullopt;
   return ColumnSolution{std::move(*w), scaled->condition};
 }
 
 }  // namespace
 
-std::optional<ColumnSolution> solve_by_columns(std::string_view call, const RidgeRows& rows, double total) {
+std::optional<ColumnSolution> solve_by_columns(std::string_view call, const RidgeRows& rows, double total,
+                                               const Tensor* gram) {
   const Device& device = rows.device();
   const std::int64_t p = rows.features(), width = p + rows.outputs(), step = rows.block_rows();
   Tensor block({step, width}, DType::f64, device);
@@ -131,10 +136,13 @@ std::optional<ColumnSolution> solve_by_columns(std::string_view call, const Ridg
       use(part);
     }
   };
-  Tensor gram = Tensor::zeros({width, width}, DType::f64, device);
-  for_each_block([&](View part) { kernels::gram(device, kernels::GramOf::columns, 1.0, part, 1.0, gram); });
-  if (!kernels::all_finite(device, gram)) rows.report_not_finite(call);
-  return solve(device, gram, rows.outputs(), total, rows.centre(), [&](const Tensor& w) {
+  Tensor own;
+  if (gram == nullptr) {
+    own = Tensor::zeros({width, width}, DType::f64, device);
+    for_each_block([&](View part) { kernels::gram(device, kernels::GramOf::columns, 1.0, part, 1.0, own); });
+    if (!kernels::all_finite(device, own)) rows.report_not_finite(call);
+  }
+  return solve(device, gram != nullptr ? *gram : own, rows.outputs(), total, rows.centre(), [&](const Tensor& w) {
     Tensor gradient = Tensor::zeros(w.shape(), DType::f64, device);
     for_each_block([&](View part) {
       const View x = part.slice(1, 0, p), y = part.slice(1, p, width);

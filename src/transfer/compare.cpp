@@ -215,13 +215,18 @@ class Runs {
     return {target_.train.to(device), target_.test.to(device)};
   }
 
+  /// What runs of a choice share, one worker's.
+  using Values = std::vector<std::shared_ptr<SharedValues>>;
+
   void work(const Device& device) {
     try {
       const data::TrainTest target = copy_target(device);
+      Values values(choices_.size());
+      std::generate(values.begin(), values.end(), [] { return std::make_shared<SharedValues>(); });
       while (!failed_) {
         const std::size_t next = next_group_++;
         if (next >= groups_.size()) return;
-        run(groups_[next], target, device);
+        run(groups_[next], target, device, values);
         const std::lock_guard lock(mutex_);
         for (const std::size_t job : groups_[next]) {
           ++finished_;
@@ -280,7 +285,8 @@ class Runs {
   }
 
   std::unique_ptr<FitGroup> make_group(const StrategyChoice& choice, const std::vector<RunData>& runs,
-                                       const data::TrainTest& target, const Device& device) const {
+                                       const data::TrainTest& target, const Device& device,
+                                       std::shared_ptr<SharedValues> values) const {
     StrategyOptions options = options_.strategy;
     options.device = device;
     std::vector<FitContext::Inputs> inputs;
@@ -290,7 +296,8 @@ class Runs {
     }
     const StrategyInfo& info = choice.strategy->info();
     return std::make_unique<FitGroup>(choice, info.most_sources == 0 ? std::vector<FrozenSource>() : sources_,
-                                      info.uses_features ? train_tables_ : Tables(), inputs, options);
+                                      info.uses_features ? train_tables_ : Tables(), inputs, options,
+                                      std::move(values));
   }
 
   /// Consecutive seeds of a strategy, in the order in which they begin.
@@ -316,14 +323,16 @@ class Runs {
     if (share == 1 || !pending) return 1;
     std::vector<RunData> first;
     first.push_back(data_of({choice, 0}, target_));
-    const std::unique_ptr<FitGroup> group = make_group(choices_[choice], first, target_, base_);
+    const std::unique_ptr<FitGroup> group =
+        make_group(choices_[choice], first, target_, base_, std::make_shared<SharedValues>());
     group->start();
     const Replica* training = group->first_training();
     return training == nullptr ? 1 : detail::replicas_that_pay(*training, share);
   }
 
   /// Those of the group's runs that have no result yet, as replicas where there are several.
-  void run(const std::vector<std::size_t>& group, const data::TrainTest& target, const Device& device) {
+  void run(const std::vector<std::size_t>& group, const data::TrainTest& target, const Device& device,
+           const Values& values) {
     const auto start = Clock::now();
     std::vector<std::size_t> pending;
     std::vector<RunData> runs;
@@ -333,10 +342,11 @@ class Runs {
       runs.push_back(data_of(jobs_[job], target));
     }
     if (pending.empty()) return;
-    const StrategyChoice& choice = choices_[jobs_[group.front()].strategy];
+    const std::size_t strategy = jobs_[group.front()].strategy;
+    const StrategyChoice& choice = choices_[strategy];
     device.restart_high_water();
     const std::size_t before = device.memory().in_use;
-    const std::vector<FitOutcome> outcomes = make_group(choice, runs, target, device)->run();
+    const std::vector<FitOutcome> outcomes = make_group(choice, runs, target, device, values[strategy])->run();
     const double seconds = seconds_since(start) / static_cast<double>(pending.size());
     const std::size_t taken = (device.memory().high_water - before) / pending.size();
     bool complete = true;

@@ -66,8 +66,18 @@ void copy_head(const FrozenSource& source, FusedHead& model) {
   }
 }
 
+bool FitContext::on_shared_rows() const { return inputs_.rows == nullptr && &inputs_.train == shared_->whole; }
+
+std::shared_ptr<const void> FitContext::shared_value(const std::string& name,
+                                                     const std::function<std::shared_ptr<const void>()>& make) const {
+  if (!on_shared_rows()) return make();
+  std::shared_ptr<const void>& value = (*shared_->values)[name];
+  if (!value) value = make();
+  return value;
+}
+
 FitContext::Blocks FitContext::blocks(FeatureScaling scaling, double scale) {
-  const bool whole = inputs_.rows == nullptr && &inputs_.train == shared_->whole;
+  const bool whole = on_shared_rows();
   const std::string key = whole ? fmt::format("{} {}", to_string(scaling), scale) : std::string();
   Shared::Scaled own;
   Shared::Scaled& made = whole ? shared_->scaled[key] : own;

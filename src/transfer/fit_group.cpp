@@ -124,7 +124,8 @@ std::vector<std::optional<TrainingDiverged>> FitContext::EachRequest::await_resu
 }
 
 FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>& sources, const Tables& tables,
-                   std::span<const FitContext::Inputs> inputs, const StrategyOptions& options)
+                   std::span<const FitContext::Inputs> inputs, const StrategyOptions& options,
+                   std::shared_ptr<SharedValues> values)
     : choice_(choice),
       shared_(std::make_shared<FitContext::Shared>(options.device.value_or(inputs.front().train.device()))) {
   const data::Dataset& first = inputs.front().train;
@@ -138,6 +139,7 @@ FitGroup::FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>
   shared_->options = options;
   shared_->tables = tables;
   shared_->whole = &first;
+  shared_->values = std::move(values);
   shared_->keeps_l2sp = choice_.strategy->starts_at_source(sources, first, choice_.values);
   for (const FitContext::Inputs& input : inputs) {
     recipes_.push_back(choice_.strategy->fit(contexts_.emplace_back(shared_, input), choice_.values));

@@ -15,6 +15,9 @@
 
 namespace rtl::transfer {
 
+/// What recipes of one strategy have in common on one data set, by the names that they give it (FitContext::shared).
+using SharedValues = std::map<std::string, std::shared_ptr<const void>>;
+
 /// What the fits of a group have in common.
 struct FitContext::Shared {
   explicit Shared(Device where) : device(std::move(where)) {}
@@ -30,6 +33,7 @@ struct FitContext::Shared {
     std::vector<Tensor> transforms;  ///< of what is stored of them
   };
   std::map<std::string, Scaled> scaled;  ///< by the scaling
+  std::shared_ptr<SharedValues> values;
 };
 
 /// How one fit ended.
@@ -40,9 +44,11 @@ struct FitOutcome {
 
 class FitGroup {
  public:
-  /// `tables` are those of the sources on all rows, or none: then they are found where a recipe asks for them.
+  /// `tables` are those of the sources on all rows, or none: then they are found where a recipe asks for them. `values`
+  /// are shared with groups of the same choice, sources, data set and device, one after the other.
   FitGroup(const StrategyChoice& choice, const std::vector<FrozenSource>& sources, const Tables& tables,
-           std::span<const FitContext::Inputs> inputs, const StrategyOptions& options);
+           std::span<const FitContext::Inputs> inputs, const StrategyOptions& options,
+           std::shared_ptr<SharedValues> values = std::make_shared<SharedValues>());
   FitGroup(const FitGroup&) = delete;
   FitGroup& operator=(const FitGroup&) = delete;
 

@@ -5,6 +5,37 @@
 #include <algorithm>
 
 namespace rtl::transfer::detail {
+namespace {
+
+struct HeadValues {
+  Tensor weight, bias;
+};
+
+/// A copy of a network's head.
+HeadValues head_of(layers::Network& network) {
+  layers::ModuleState head;
+  network.visit_head("", head);
+  HeadValues values;
+  for (const auto& parameter : head.parameters) {
+    (parameter.value().rank() == 2 ? values.weight : values.bias) = parameter.value().clone();
+  }
+  return values;
+}
+
+/// (m_s + d_s (W f + b) - m_t) / d_t, column by column, of a head that predicts (y - m_s) / d_s.
+void change_units(const Task& from, const Task& to, FusedHead& head) {
+  std::vector<float> weight = head.weight().to_vector<float>(), bias = head.bias().to_vector<float>();
+  const std::size_t columns = weight.size() / bias.size();
+  for (std::size_t c = 0; c < bias.size(); ++c) {
+    const double factor = from.deviation[c] / to.deviation[c];
+    for (std::size_t j = c * columns; j < (c + 1) * columns; ++j) weight[j] = static_cast<float>(factor * weight[j]);
+    bias[c] = static_cast<float>(factor * bias[c] + (from.mean[c] - to.mean[c]) / to.deviation[c]);
+  }
+  copy_bytes(Tensor::from(weight, head.weight().shape(), head.weight().device()), head.weight());
+  copy_bytes(Tensor::from(bias, head.bias().shape(), head.bias().device()), head.bias());
+}
+
+}  // namespace
 
 std::vector<std::unique_ptr<FusedHead>> probes_of(FitContext& context, std::vector<FrozenBlock> blocks) {
   std::vector<std::unique_ptr<FusedHead>> heads;
@@ -49,17 +80,33 @@ std::vector<Replica> trainings_of(FitContext& context, const std::vector<std::un
 
 std::unique_ptr<FusedHead> frozen(const NetworkPredictor& network, const std::string& name, Precision precision) {
   layers::Network& own = network.network();
-  const Device device = own.device();
-  layers::ModuleState head;
-  own.visit_head("", head);
-  Tensor weight, bias;
-  for (const auto& parameter : head.parameters) {
-    (parameter.value().rank() == 2 ? weight : bias) = parameter.value().clone();
+  HeadValues head = head_of(own);
+  std::vector<FrozenBlock> blocks;
+  blocks.push_back({FrozenSource(layers::clone(own, own.device()), network.normalization(), name, precision)});
+  return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks), std::move(head.weight),
+                                     std::move(head.bias));
+}
+
+std::unique_ptr<FusedHead> as_it_is(const FitContext& context, const FrozenSource& source) {
+  if (!can_teach(source, context.train())) {
+    throw ValueError(fmt::format("the head of {} predicts other outputs or classes than the {} {} of {}; use probes",
+                                 source.name(), context.task().outputs,
+                                 context.task().regression ? "real targets" : "classes", context.train().name));
   }
   std::vector<FrozenBlock> blocks;
-  blocks.push_back({FrozenSource(layers::clone(own, device), network.normalization(), name, precision)});
-  return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks), std::move(weight),
-                                     std::move(bias));
+  blocks.push_back({source});
+  auto head = std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks),
+                                          context.task().outputs, context.device(), context.seed());
+  copy_head(source, *head);
+  if (context.task().regression) change_units(*source.task(), context.task(), *head);
+  return head;
+}
+
+std::unique_ptr<FusedHead> encoder_with_head(const NetworkPredictor& network) {
+  layers::Network& own = network.network();
+  HeadValues head = head_of(own);
+  return std::make_unique<FusedHead>(layers::clone(own, own.device()), network.normalization(),
+                                     std::vector<FrozenBlock>(), std::move(head.weight), std::move(head.bias));
 }
 
 std::unique_ptr<FusedHead> mean_of(const std::vector<std::unique_ptr<FusedHead>>& heads) {
@@ -81,7 +128,9 @@ std::unique_ptr<FusedHead> mean_of(const std::vector<std::unique_ptr<FusedHead>>
   for (const auto& row : rows) weight.insert(weight.end(), row.begin(), row.end());
   const Device device = heads.front()->bias().device();
   const auto columns = static_cast<std::int64_t>(rows.front().size());
-  return std::make_unique<FusedHead>(nullptr, data::InputNormalization(), std::move(blocks),
+  layers::Network* const encoder = heads.front()->encoder();
+  return std::make_unique<FusedHead>(encoder != nullptr ? layers::clone(*encoder, device) : nullptr,
+                                     heads.front()->normalization(), std::move(blocks),
                                      Tensor::from(weight, {outputs, columns}, device),
                                      Tensor::from(std::vector<float>(bias.begin(), bias.end()), {outputs}, device));
 }

@@ -23,8 +23,14 @@ std::vector<Replica> trainings_of(FitContext& context, const std::vector<std::un
 /// A copy of the network, frozen, with its own head on its raw features.
 std::unique_ptr<FusedHead> frozen(const NetworkPredictor& network, const std::string& name, Precision precision);
 
-/// W = [W_1, .., W_n] / n and b = mean of b_k, on the blocks of all heads, which have no encoders: its outputs are the
-/// mean of theirs (Zhang and Bottou 2023).
+/// A source as it is: its own head on its raw features; of real targets, in the units of the target's. Throws
+/// ValueError where the head is not of the target's classes or real targets.
+std::unique_ptr<FusedHead> as_it_is(const FitContext& context, const FrozenSource& source);
+/// A copy of a network as an encoder with a head, whose outputs are the same.
+std::unique_ptr<FusedHead> encoder_with_head(const NetworkPredictor& network);
+
+/// W = [W_1, .., W_n] / n and b = mean of b_k, on the blocks of all heads, of which the first alone may have an
+/// encoder: its outputs are the mean of theirs (Zhang and Bottou 2023).
 std::unique_ptr<FusedHead> mean_of(const std::vector<std::unique_ptr<FusedHead>>& heads);
 /// The mean of their probabilities, or of their predictions of real targets; they are taken over.
 std::unique_ptr<Stack> mean_of(std::vector<std::unique_ptr<Predictor>> members, const Task& task);

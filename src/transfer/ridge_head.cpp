@@ -70,6 +70,13 @@ std::unique_ptr<FusedHead> ridge_head(std::vector<FrozenBlock> blocks, const sol
                                      Tensor::from(bias, {outputs}, device));
 }
 
+std::unique_ptr<FusedHead> copy_of(const FusedHead& head) {
+  std::vector<FrozenBlock> blocks;
+  for (const FrozenBlock& block : head.blocks()) blocks.push_back(block.clone());
+  return std::make_unique<FusedHead>(nullptr, head.normalization(), std::move(blocks), head.weight().clone(),
+                                     head.bias().clone());
+}
+
 Tensor side_by_side(const std::vector<Tensor>& features) {
   std::int64_t columns = 0;
   for (const Tensor& block : features) columns += block.extent(1);
@@ -111,6 +118,13 @@ CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& 
   return {ridge_head(std::move(blocks), fit, &scale), loss, alpha, scale.temperature};
 }
 
+std::unique_ptr<FusedHead> calibrated_head(std::vector<FrozenBlock> blocks, const solvers::RidgeFit& fit,
+                                           const RowTargets& targets, double temperature) {
+  if (targets.task.regression) return ridge_head(std::move(blocks), fit);
+  const HeadScale scale = around_priors(targets, temperature);
+  return ridge_head(std::move(blocks), fit, &scale);
+}
+
 std::unique_ptr<FusedHead> probe_with(std::vector<FrozenBlock> blocks, const Tensor& features,
                                       const RowTargets& targets, double alpha, double temperature) {
   const Device& device = features.device();
@@ -119,9 +133,7 @@ std::unique_ptr<FusedHead> probe_with(std::vector<FrozenBlock> blocks, const Ten
       solvers::ridge(device, features, targets.columns(device),
                      solvers::penalty_from_sklearn(alpha, static_cast<double>(targets.rows())),
                      {.sample_weights = weights.defined() ? weights.view() : ConstView()});
-  if (targets.task.regression) return ridge_head(std::move(blocks), fit);
-  const HeadScale scale = around_priors(targets, temperature);
-  return ridge_head(std::move(blocks), fit, &scale);
+  return calibrated_head(std::move(blocks), fit, targets, temperature);
 }
 
 }  // namespace rtl::transfer::detail

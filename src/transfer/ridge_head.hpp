@@ -18,6 +18,9 @@ struct HeadScale {
 std::unique_ptr<FusedHead> ridge_head(std::vector<FrozenBlock> blocks, const solvers::RidgeFit& fit,
                                       const HeadScale* scale = nullptr);
 
+/// Such a head with values of its own.
+std::unique_ptr<FusedHead> copy_of(const FusedHead& head);
+
 /// Features [n, p_k] of the blocks beside each other: f32 [n, sum of p_k].
 Tensor side_by_side(const std::vector<Tensor>& features);
 
@@ -32,8 +35,10 @@ struct CalibratedProbe {
 };
 CalibratedProbe calibrated_probe(std::vector<FrozenBlock> blocks, const Tensor& features, const RowTargets& targets);
 
-/// Such a probe of other rows, with a penalty and a temperature that are given: one factorisation by Cholesky instead
-/// of a path.
+/// Such a probe of other rows, `targets`, with a ridge regression and a temperature that are given.
+std::unique_ptr<FusedHead> calibrated_head(std::vector<FrozenBlock> blocks, const solvers::RidgeFit& fit,
+                                           const RowTargets& targets, double temperature);
+/// The same with a penalty that is given: one factorisation by Cholesky instead of a path.
 std::unique_ptr<FusedHead> probe_with(std::vector<FrozenBlock> blocks, const Tensor& features,
                                       const RowTargets& targets, double alpha, double temperature);
 

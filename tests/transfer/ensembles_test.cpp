@@ -71,6 +71,35 @@ TEST(LogitEnsemble, IsTheMeanOfItsMembers) {
   }
 }
 
+TEST(LogitEnsemble, OwnIsTheMeanOfScratchAndTheSourcesAsTheyAre) {
+  for (const Device& device : testing::devices()) {
+    const Setting s(device);
+    const std::vector<float> scratch = s.outputs("scratch", {}, quick());
+    const std::vector<float> a = numbers(s.first.logits(s.test)), b = numbers(s.second.logits(s.test));
+    const Fitted fitted = s.fit("logit-ensemble:own", {s.first, s.second}, quick());
+    std::vector<double> mean, mixture;
+    for (std::size_t i = 0; i < a.size(); ++i) mean.push_back((double{scratch[i]} + a[i] + b[i]) / 3);
+    expect_near(numbers(fitted.outputs(s.test)), mean, 1e-5);
+    EXPECT_EQ(fitted.trainable_parameters(), s.fit("scratch", {}, quick()).trainable_parameters());
+
+    const std::vector<double> p = softmax(scratch), q = softmax(a), r = softmax(b);
+    for (std::size_t i = 0; i < p.size(); ++i) mixture.push_back(std::log((p[i] + q[i] + r[i]) / 3));
+    expect_near(s.outputs("logit-ensemble:own:probabilities", {s.first, s.second}, quick()), mixture, 1e-4);
+
+    const testing::Folder folder;
+    fitted.save(folder / "fitted.safetensors");
+    EXPECT_TRUE(testing::same_bytes(numbers(Fitted::load(folder / "fitted.safetensors", device).outputs(s.test)),
+                                    numbers(fitted.outputs(s.test))));
+  }
+}
+
+TEST(LogitEnsemble, OwnNeedsTheTargetsClasses) {
+  const Device device = Device::cpu(1);
+  const Setting s(device);
+  const FrozenSource other(testing::make("mlp", "7", {5}, classes + 1, 1, device));
+  EXPECT_THROW(s.fit("logit-ensemble:own", {s.first, other}, quick()), ValueError);
+}
+
 TEST(LogitEnsemble, CopiesNeedNetworks) {
   for (const char* name : {"logit-ensemble:copies", "cat-two-stage"}) {
     const Device device = Device::cpu(1);

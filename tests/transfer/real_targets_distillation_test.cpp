@@ -132,6 +132,23 @@ TEST(RealTargetsDistillation, LearnsTheTeacherAlone) {
   }
 }
 
+/// The sources' own heads beside a network from scratch, in the target's units.
+TEST(RealTargetsEnsemble, OwnIsTheMeanOfWhatIsPredicted) {
+  const Device device = Device::cpu(1);
+  const Setting s(device);
+  const std::vector<float> scratch = s.fit("scratch", {}, quick(5)).outputs(s.train).to_vector<float>();
+  const std::vector<float> found =
+      s.fit("logit-ensemble:own", {s.first, s.second}, quick(5)).outputs(s.train).to_vector<float>();
+  const std::vector<double> first = s.taught(s.first), second = s.taught(s.second);
+  const Task task = Task::of(s.train);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto predicted = [&](double z) { return task.mean[i % 2] + task.deviation[i % 2] * z; };
+    EXPECT_NEAR(found[i], (scratch[i] + predicted(first[i]) + predicted(second[i])) / 3, 1e-4) << i;
+  }
+  const FrozenSource untold(testing::make("mlp", "12", {5}, 2, 3, device));
+  EXPECT_THROW(s.fit("logit-ensemble:own", {s.first, untold}, quick(1)), ValueError);
+}
+
 TEST(RealTargetsDistillation, NeedsASourceOfSuchTargets) {
   const Device device = Device::cpu(1);
   const Setting s(device);

@@ -91,7 +91,8 @@ struct RidgeFit {
 /// eigenvectors), n^2 p + 9 n^3 for the dual one; leave-one-out then takes 2 n p^2 once in the primal form (the
 /// rotation X V; nothing in the dual form) and 2 n r k s for all penalties together, s <= L being the numerical rank of
 /// the filters 1 / (e_j + n penalty_l), about 10 to 40; no coefficient matrix per penalty is formed. Memory: the
-/// smaller Gram matrix, and a block of rows.
+/// smaller Gram matrix twice, a block of rows, and the rotated rows where these are no more than 128 MiB: else the
+/// residuals of a penalty rotate them again.
 class RidgePath {
  public:
   /// x [n, p] and y [n, k] or [n]; f32 or f64, rows contiguous; on `device`. Factorises, and scores the penalties, of
@@ -129,7 +130,7 @@ class RidgePath {
   /// In f64 every single coefficient is right, however differently the columns of x are scaled: to a few roundings
   /// times the condition of X with its columns scaled to one size (the penalty's share included), for columns that lie
   /// 16 and more orders of magnitude apart. 2 p r k FLOP where eigenvalues lie within a factor of 1000 and columns
-  /// within one of 100; elsewhere the penalty is solved for again: n p^2 + p^3 / 3 + 12 n p k FLOP (p < n: Cholesky of
+  /// within one of 100; elsewhere the penalty is solved for again: p^3 / 3 + 12 n p k FLOP (p < n: Cholesky of
   /// the equilibrated normal equations, refined by residuals of the rows) or 6 n p k a step and, if columns differ
   /// much, 6 n^2 p (p >= n: docs/solvers.md). If that fails, because columns depend on each other to rounding even when
   /// they are scaled, the eigenvectors' coefficients stand. With f32 arithmetic they always do.

@@ -136,6 +136,13 @@ class FitContext {
     std::vector<kernels::StoredFeatures> features;
   };
   Blocks blocks(FeatureScaling scaling, double scale);
+  /// What fits on the same rows have in common, under a name of the recipe's own: made by the first that asks for it,
+  /// and of fits on rows of their own by each.
+  template <typename Value>
+  std::shared_ptr<const Value> shared(const std::string& name, const std::function<Value()>& make) const {
+    return std::static_pointer_cast<const Value>(
+        shared_value(name, [&] { return std::make_shared<const Value>(make()); }));
+  }
   /// Takes over a tensor for as long as the fit lasts.
   ConstView retain(Tensor tensor);
 
@@ -163,6 +170,10 @@ class FitContext {
  private:
   friend class FitGroup;
   const FeatureTable& table(std::size_t source) const;
+  /// On all rows of the group's data set, and not on some of them.
+  bool on_shared_rows() const;
+  std::shared_ptr<const void> shared_value(const std::string& name,
+                                           const std::function<std::shared_ptr<const void>()>& make) const;
   void number_checkpoints(std::vector<Replica>& replicas);
   std::shared_ptr<Shared> shared_;
   Inputs inputs_;

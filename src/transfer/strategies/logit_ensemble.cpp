@@ -1,4 +1,5 @@
-// The mean of what models of several sources say, each fitted to the target alone.
+// The mean of what models of several sources say, each fitted to the target alone, or of what the sources and a network
+// from scratch say.
 #include <limits>
 
 #include "rtl/transfer/strategy.hpp"
@@ -7,7 +8,7 @@
 namespace rtl::transfer::recipes {
 namespace {
 
-enum class Members : std::uint8_t { probes, copies };
+enum class Members : std::uint8_t { probes, copies, own };
 enum class Mean : std::uint8_t { logits, probabilities };
 
 struct Options {
@@ -18,7 +19,10 @@ struct Options {
   HeadStart head_start = HeadStart::fresh;
 
   void visit(OptionVisitor& option) {
-    option("member_kind", member_kind, {"probes", "copies"}, "linear heads on frozen features, or fine-tuned copies");
+    option(
+        "member_kind", member_kind, {"probes", "copies", "own"},
+        "linear heads on frozen features; fine-tuned copies; or the sources as they are, with their own heads, and a "
+        "network from scratch");
     option("mean_of", mean_of, {"logits", "probabilities"}, "what is averaged; of real targets the predictions");
     option("feature_scaling", feature_scaling, feature_scaling_choices(), "what is done to frozen features of probes");
     option("feature_scale", feature_scale, Range::above(0), "c of balance (features / deviation * c / sqrt(p))");
@@ -33,6 +37,11 @@ Recipe fit(FitContext& context, Options options) {
     FitContext::Blocks given = context.blocks(options.feature_scaling, options.feature_scale);
     members = detail::probes_of(context, std::move(given.blocks));
     co_await context.train_all(detail::trainings_of(context, members, given.features));
+  } else if (options.member_kind == Members::own) {
+    for (const FrozenSource& source : context.sources()) members.push_back(detail::as_it_is(context, source));
+    NetworkPredictor scratch(context.new_network(), context.fitted_normalization());
+    co_await context.train(scratch, scratch.normalization());
+    members.insert(members.begin(), detail::encoder_with_head(scratch));
   } else {
     const auto copies = detail::copies_of_sources(context, options.head_start);
     co_await context.train_all(detail::trainings_of(context, copies));
@@ -52,7 +61,9 @@ Recipe fit(FitContext& context, Options options) {
 const Strategy& logit_ensemble() {
   static const StrategyOf<Options> strategy(
       {.name = "logit-ensemble",
-       .summary = "the mean of the outputs of one probe, or fine-tuned copy, for each source",
+       .summary = "the mean of the outputs of one probe, or fine-tuned copy, for each source, or of the sources' own "
+                  "heads and "
+                  "scratch",
        .reference = "Hansen and Salamon 1990; Xu et al. 2025, Ensemble",
        .most_sources = std::numeric_limits<std::int64_t>::max(),
        .uses_features = true},

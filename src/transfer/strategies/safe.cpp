@@ -12,8 +12,8 @@
 #include "rtl/kernels/gather.hpp"
 #include "rtl/kernels/pointwise.hpp"
 #include "rtl/transfer/strategy.hpp"
+#include "transfer/feature_probes.hpp"
 #include "transfer/read_out_weights.hpp"
-#include "transfer/ridge_head.hpp"
 
 namespace rtl::transfer::recipes {
 namespace {
@@ -46,9 +46,8 @@ struct Options {
 };
 
 using Rows = std::vector<std::int64_t>;
+using Probes = std::vector<detail::FeatureProbe>;
 
-/// More sources than this have no probe each, beside that on all.
-constexpr std::size_t most_own_probes = 8;
 constexpr double held_out_share = 0.25;
 constexpr std::size_t network_read_outs = 2;
 constexpr std::int64_t few_rows = 10;
@@ -67,13 +66,6 @@ struct Part {
   std::vector<std::vector<float>> outputs = {};  ///< of each read-out on the rows left out
 };
 
-/// A probe of some sources, fitted to all rows.
-struct Probe {
-  std::vector<std::size_t> sources;
-  bool standardized;
-  detail::CalibratedProbe fit;
-};
-
 /// Too few rows, or one class.
 struct NotTrainable {};
 
@@ -88,9 +80,11 @@ void check_trainable(const data::Dataset& dataset) {
 class SafeFit {
  public:
   SafeFit(FitContext& context, const Options& options)
-      : context_(context), options_(options), targets_(detail::RowTargets::of(context)) {
-    for (std::size_t k = 0; k < context.sources().size(); ++k) raw_.push_back(context.features(k));
-  }
+      : context_(context),
+        options_(options),
+        targets_(detail::RowTargets::of(context)),
+        raw_(features_of(context)),
+        probes_(context.sources(), raw_, targets_, options.clip) {}
 
   /// Rows that are left out of each fit; none, where they are too few for that.
   std::vector<Rows> left_out() const {
@@ -111,8 +105,8 @@ class SafeFit {
     return parts;
   }
 
-  /// The network and probes of one fit; throws NotTrainable where the rows that are left cannot be trained on.
-  Part prepare(Rows left_out, std::size_t number, const std::vector<Probe>& all_probes) const {
+  /// The network of one fit; throws NotTrainable where the rows that are left cannot be trained on.
+  Part prepare(Rows left_out, std::size_t number) const {
     const Rows kept = others(left_out);
     const bool whole = left_out.empty();
     Part part{nullptr, &context_.train(), context_.training(), nullptr, {}, std::move(left_out)};
@@ -135,7 +129,6 @@ class SafeFit {
       part.transforms.push_back(
           FeatureTable::plain_transform(blocks.back().shift, blocks.back().factor, context_.device()));
     }
-    if (!whole) part.probes = probes_of(kept, all_probes);
     part.network =
         std::make_unique<FusedHead>(context_.new_network(part.training.seed),
                                     data::fit_normalization(*part.dataset, context_.options().normalization),
@@ -144,16 +137,21 @@ class SafeFit {
     return part;
   }
 
-  /// That on all sources and, if `each`, one on each where there are several, fitted to all rows.
-  std::vector<Probe> probes(bool each) const {
-    std::vector<std::size_t> all(raw_.size());
-    std::iota(all.begin(), all.end(), 0);
-    const Tensor order = order_of(others({}));
-    std::vector<Probe> probes;
-    probes.push_back(probe(std::move(all), order));
-    const bool several = raw_.size() > 1 && raw_.size() <= most_own_probes;
-    for (std::size_t k = 0; each && several && k < raw_.size(); ++k) probes.push_back(probe({k}, order));
-    return probes;
+  /// Fitted to all rows: that on all sources and, if `each`, one on each where there are several. Fits that see the
+  /// same rows and labels share them.
+  std::shared_ptr<const Probes> probes(bool each) const {
+    const TrainingOptions& training = context_.training();
+    const std::uint64_t flips = training.label_flips > 0 ? training.flip_seed.value_or(training.seed) : 0;
+    return context_.shared<Probes>(fmt::format("probes {} {} {}", each, training.label_flips, flips),
+                                   [&] { return probes_.of_all_rows(each); });
+  }
+
+  /// Those of the rows that each part was trained on.
+  void fit_probes(std::vector<Part>& parts, const Probes& all_rows) const {
+    std::vector<Rows> left_out;
+    for (const Part& part : parts) left_out.push_back(part.left_out);
+    auto heads = probes_.without(left_out, all_rows);
+    for (std::size_t k = 0; k < parts.size(); ++k) parts[k].probes = std::move(heads[k]);
   }
 
   Replica replica(Part& part) const {
@@ -254,6 +252,12 @@ class SafeFit {
   }
 
  private:
+  static std::vector<Tensor> features_of(const FitContext& context) {
+    std::vector<Tensor> raw;
+    for (std::size_t k = 0; k < context.sources().size(); ++k) raw.push_back(context.features(k));
+    return raw;
+  }
+
   static void append(const std::vector<float>& from, std::vector<float>& to) {
     to.insert(to.end(), from.begin(), from.end());
   }
@@ -315,49 +319,6 @@ class SafeFit {
     return Tensor::from(rows, {static_cast<std::int64_t>(rows.size())}, context_.device());
   }
 
-  /// The features of these rows, side by side, and what makes them of raw ones: standardised and clipped, or centred.
-  std::pair<std::vector<FrozenBlock>, Tensor> probe_features(const std::vector<std::size_t>& sources, bool standardized,
-                                                             const Tensor& order) const {
-    std::vector<FrozenBlock> blocks;
-    std::vector<Tensor> features;
-    for (const std::size_t k : sources) {
-      Tensor raw = gathered(k, order);
-      const FrozenSource& source = context_.sources()[k];
-      blocks.push_back(standardized ? FrozenBlock::fit(source, raw, FeatureScaling::standardize, 1, options_.clip)
-                                    : FrozenBlock::fit_centred(source, raw));
-      features.push_back(blocks.back().scaled(std::move(raw)));
-    }
-    return {std::move(blocks), detail::side_by_side(features)};
-  }
-
-  /// Of these sources' features, standardised and clipped; of classes, if their exact leave-one-out loss is smaller,
-  /// all in one scale: where most of the features tell little, what they are worth may be in their deviations.
-  Probe probe(std::vector<std::size_t> sources, const Tensor& order) const {
-    const auto fitted = [&](bool standardized) {
-      auto [blocks, features] = probe_features(sources, standardized, order);
-      return detail::calibrated_probe(std::move(blocks), features, targets_);
-    };
-    Probe best{sources, true, fitted(true)};
-    if (!targets_.task.regression) {
-      detail::CalibratedProbe centred = fitted(false);
-      if (centred.loss < best.fit.loss) best = {sources, false, std::move(centred)};
-    }
-    return best;
-  }
-
-  /// The probes fitted to some of the rows: scaling, coefficients and prior are theirs; form, penalty and temperature,
-  /// few numbers, stay those of all rows.
-  std::vector<std::unique_ptr<FusedHead>> probes_of(const Rows& rows, const std::vector<Probe>& all_probes) const {
-    const Tensor order = order_of(rows);
-    const detail::RowTargets targets = targets_.subset(rows);
-    std::vector<std::unique_ptr<FusedHead>> heads;
-    for (const Probe& probe : all_probes) {
-      auto [blocks, features] = probe_features(probe.sources, probe.standardized, order);
-      heads.push_back(detail::probe_with(std::move(blocks), features, targets, probe.fit.alpha, probe.fit.temperature));
-    }
-    return heads;
-  }
-
   Tensor gathered(std::size_t source, const Tensor& rows) const {
     Tensor out({rows.count(), raw_[source].extent(1)}, DType::f32, context_.device());
     kernels::gather_rows(context_.device(), raw_[source], rows, out);
@@ -391,30 +352,38 @@ class SafeFit {
   FitContext& context_;
   const Options& options_;
   const detail::RowTargets targets_;
-  std::vector<Tensor> raw_;  ///< features of all training rows
+  const std::vector<Tensor> raw_;  ///< features of all training rows
+  const detail::FeatureProbes probes_;
 };
 
 /// A part for each of the rows left out; none, where what is left cannot be trained on: too few rows, or one class.
-std::vector<Part> prepare_all(const SafeFit& safe, const std::vector<Probe>& probes) {
+std::vector<Part> prepare_all(const SafeFit& safe) {
   std::vector<Part> parts;
   try {
-    for (Rows& rows : safe.left_out()) parts.push_back(safe.prepare(std::move(rows), parts.size(), probes));
+    for (Rows& rows : safe.left_out()) parts.push_back(safe.prepare(std::move(rows), parts.size()));
   } catch (const NotTrainable&) {
     parts.clear();
   }
   return parts;
 }
 
+std::vector<Replica> replicas_of(const SafeFit& safe, std::vector<Part>& parts) {
+  std::vector<Replica> replicas;
+  replicas.reserve(parts.size());
+  for (Part& part : parts) replicas.push_back(safe.replica(part));
+  return replicas;
+}
+
+/// Networks first: fits that are trained together then share the probes, which need no gradients.
 Recipe fit(FitContext& context, Options options) {
   const SafeFit safe(context, options);
-  std::vector<Probe> probes = safe.probes(options.fits != Fits::one);
-  std::vector<Part> parts = prepare_all(safe, probes);
+  std::vector<Part> parts = prepare_all(safe);
+  std::shared_ptr<const Probes> probes;
   std::vector<ReadOut> read_outs;
   if (!parts.empty()) {
-    std::vector<Replica> replicas;
-    replicas.reserve(parts.size());
-    for (Part& part : parts) replicas.push_back(safe.replica(part));
-    const auto divergences = co_await context.train_each(std::move(replicas));
+    const auto divergences = co_await context.train_each(replicas_of(safe, parts));
+    probes = safe.probes(true);
+    safe.fit_probes(parts, *probes);
     safe.drop_failed(parts, divergences);
     read_outs = safe.weigh(parts);
     safe.warn(parts, read_outs);
@@ -423,18 +392,15 @@ Recipe fit(FitContext& context, Options options) {
   }
   if (parts.empty() || options.fits == Fits::two) {
     parts.clear();
-    parts.push_back(safe.prepare({}, 0, probes));
-    std::vector<Replica> replicas{safe.replica(parts.front())};
-    co_await context.train_all(std::move(replicas));
+    parts.push_back(safe.prepare({}, 0));
+    co_await context.train_all(replicas_of(safe, parts));
     safe.finish(parts.front());
   }
-  if (read_outs.empty()) {
-    probes.erase(probes.begin() + 1, probes.end());
-    read_outs = safe.alike(network_read_outs + probes.size());
-  }
+  if (!probes) probes = safe.probes(false);
+  if (read_outs.empty()) read_outs = safe.alike(network_read_outs + probes->size());
   std::vector<std::unique_ptr<FusedHead>> networks, heads;
   for (Part& part : parts) networks.push_back(std::move(part.network));
-  for (Probe& probe : probes) heads.push_back(std::move(probe.fit.head));
+  for (const detail::FeatureProbe& probe : *probes) heads.push_back(detail::copy_of(*probe.fit.head));
   context.report(read_outs);
   co_return std::make_unique<ReadOuts>(context.task().regression, std::move(networks), std::move(heads),
                                        std::move(read_outs));
