@@ -29,8 +29,9 @@ struct Fit {
 Fit fit(const CheckpointNames& names, const Architecture& architecture);
 
 /// The architecture that fits, with the shape of one input if it is known (else null) and the variant that the file
-/// says, if it does. Classes are 0 if the file has no head. Throws ValueError as the public recognise.
+/// says, if it does, and the attention heads that a file beside it says, or 0. Classes are 0 if the file has no head.
+/// Throws ValueError as the public recognise.
 Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input,
-              const std::string& variant = {});
+              const std::string& variant = {}, std::int64_t heads = 0);
 
 }  // namespace rtl::layers

@@ -128,6 +128,7 @@ Recognised recognise(const CheckpointTensors& tensors) {
   Recognised found{.fault = reader.fault()};
   if (!found.fault.empty()) return found;
   std::int64_t size = usual_head_size(width);
+  if (tensors.heads > 0) size = std::max<std::int64_t>(1, width / tensors.heads);
   if (!tensors.variant.empty()) {
     Architecture said{"llama", tensors.variant, {}, 0};
     size = std::max<std::int64_t>(1, width / parse(said).heads);
@@ -147,6 +148,7 @@ const Model& llama() {
                            .variants = "[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf]]",
                            .help = "Llama of token ids, with llama2.c's or Hugging Face's names",
                            .head = "score",
+                           .spare = {"lm_head."},
                            .tokens = true,
                            .build = build,
                            .recognise = recognise};
