@@ -55,7 +55,7 @@ Fit fit_of(const CheckpointFile& file, const CheckpointNames& names, const std::
   Fit found;
   try {
     const ModelConfig config = said.architecture ? ModelConfig{} : model_config_beside(file.path());
-    found = recognise(names, name, said.input ? &*said.input : nullptr, variant, config.heads);
+    found = recognise(names, name, said.input ? &*said.input : nullptr, variant, config);
     config.check(found.architecture.name);
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());

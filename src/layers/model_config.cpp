@@ -22,10 +22,11 @@ struct Setting {
 };
 
 const std::vector<Setting>& checked_settings() {
-  static const std::vector<Setting> all{
-      {"bert", "hidden_act", {"gelu"}},   {"bert", "position_embedding_type", {"absolute"}},
-      {"vit", "hidden_act", {"gelu"}},    {"llama", "hidden_act", {"silu"}},
-      {"llama", "rope_theta", {"10000"}}, {"llama", "rope_type", {"default"}}};
+  static const std::vector<Setting> all{{"bert", "hidden_act", {"gelu"}},
+                                        {"bert", "position_embedding_type", {"absolute"}},
+                                        {"vit", "hidden_act", {"gelu"}},
+                                        {"llama", "hidden_act", {"silu"}},
+                                        {"llama", "rope_type", {"default"}}};
   return all;
 }
 
@@ -40,6 +41,12 @@ void read_settings(const io::Json& object, ModelConfig& config) {
     const auto found = object.find(setting.name);
     if (found != object.end() && !found->is_null()) config.settings[std::string(setting.name)] = text_of(*found);
   }
+  const auto read_number = [&](const char* name, double& value) {
+    const auto found = object.find(name);
+    if (found != object.end() && found->is_number()) value = found->get<double>();
+  };
+  read_number("rope_theta", config.rotary_theta);
+  read_number("rms_norm_eps", config.norm_epsilon);
   for (const char* name : {"rope_parameters", "rope_scaling"}) {
     const auto found = object.find(name);
     if (found != object.end() && found->is_object()) read_settings(*found, config);

@@ -78,11 +78,13 @@ std::string listed(const char* what, const std::vector<std::string>& names) {
 
 /// How the tensors fit the sizes that a model reads from them.
 Fit fit_of(const CheckpointNames& names, const Model& model, const Shape* input, const std::string& variant,
-           std::int64_t heads) {
+           const ModelConfig& config) {
   CheckpointTensors tensors = tensors_for(names, model.head);
   if (input != nullptr) tensors.input = *input;
   tensors.variant = variant;
-  tensors.heads = heads;
+  tensors.heads = config.heads;
+  tensors.rotary_theta = config.rotary_theta;
+  tensors.norm_epsilon = config.norm_epsilon;
   Recognised found;
   try {
     found = model.recognise(tensors);
@@ -160,12 +162,12 @@ Fit fit(const CheckpointNames& names, const Architecture& architecture) {
 }
 
 Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input, const std::string& variant,
-              std::int64_t heads) {
+              const ModelConfig& config) {
   std::vector<const Model*> models = all_architectures();
   if (!name.empty()) models = {&architecture_named(name)};
   std::vector<Fit> fits;
   for (const Model* model : models) {
-    Fit one = fit_of(names, *model, input, variant, heads);
+    Fit one = fit_of(names, *model, input, variant, config);
     if (one.good()) return one;
     fits.push_back(std::move(one));
   }
