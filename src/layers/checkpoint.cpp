@@ -9,6 +9,7 @@
 
 #include "core/joined.hpp"
 #include "layers/checkpoint_file.hpp"
+#include "layers/model_config.hpp"
 #include "layers/recognise.hpp"
 #include "layers/stored_network.hpp"
 #include "rtl/io/safetensors.hpp"
@@ -53,7 +54,9 @@ Fit fit_of(const CheckpointFile& file, const CheckpointNames& names, const std::
   }
   Fit found;
   try {
-    found = recognise(names, name, said.input ? &*said.input : nullptr, variant);
+    const ModelConfig config = said.architecture ? ModelConfig{} : model_config_beside(file.path());
+    found = recognise(names, name, said.input ? &*said.input : nullptr, variant, config);
+    config.check(found.architecture.name);
   } catch (const ValueError& error) {
     throw FormatError(file.path(), error.what());
   }

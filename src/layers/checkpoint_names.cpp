@@ -69,7 +69,20 @@ bool ends_as_input_statistic(const Name& name) {
   return count >= 2 && is_input_statistic(name.words[count - 2] + "." + name.words[count - 1]);
 }
 
+/// Of what language models predict tokens with, which lies beside the network and not within it.
+bool is_token_head(const Name& name) {
+  return name.words.size() > 1 && is_one_of(name.words.front(), {"cls", "lm_head"});
+}
+
+/// BERT's first files have the names that TensorFlow gives to the numbers of layer norms.
+void take_tensorflow_names(Words& words) {
+  if (words.size() < 2 || words[words.size() - 2] != "LayerNorm") return;
+  if (words.back() == "gamma") words.back() = "weight";
+  if (words.back() == "beta") words.back() = "bias";
+}
+
 bool is_head(const Name& name) {
+  if (is_token_head(name)) return true;
   const std::string text = name.text();
   return std::any_of(head_names().begin(), head_names().end(),
                      [&](const std::string& head) { return text == head + ".weight" || text == head + ".bias"; });
@@ -128,7 +141,8 @@ CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors) {
   std::vector<Name> plain, averaged, optimizer;
   for (const StoredTensor& tensor : tensors) {
     Name name{&tensor, words_of(tensor.name)};
-    if (name.words.back() == "num_batches_tracked") continue;
+    if (is_one_of(name.words.back(), {"num_batches_tracked", "inv_freq"})) continue;
+    take_tensorflow_names(name.words);
     if (is_one_of(name.words.front(), {"optimizer", "optimizers", "optimizer_states", "optim", "lr_scheduler"})) {
       optimizer.push_back(std::move(name));
       continue;

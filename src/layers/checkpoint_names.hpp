@@ -30,7 +30,8 @@ struct CheckpointNames {
 
 /// The rule for all architectures: `_orig_mod` and `module` are dropped wherever they stand, and any sequence of
 /// `model`, `backbone`, `net`, `network`, `encoder`, `state_dict` in front; then a first word that all names share, but
-/// for a head's and `input.mean` and `input.deviation`. Batch counters and an optimizer's state are left out, and
+/// for a head's and `input.mean` and `input.deviation`. Batch counters, the
+/// frequencies of rotary positions and an optimizer's state are left out, and
 /// averaged copies (`ema.`, `model_ema.`, `.._averaged`, ..) where there are plain tensors beside them. Throws
 /// ValueError where two names become one.
 CheckpointNames canonical_names(const std::vector<StoredTensor>& tensors);

@@ -77,10 +77,14 @@ std::string listed(const char* what, const std::vector<std::string>& names) {
 }
 
 /// How the tensors fit the sizes that a model reads from them.
-Fit fit_of(const CheckpointNames& names, const Model& model, const Shape* input, const std::string& variant) {
+Fit fit_of(const CheckpointNames& names, const Model& model, const Shape* input, const std::string& variant,
+           const ModelConfig& config) {
   CheckpointTensors tensors = tensors_for(names, model.head);
   if (input != nullptr) tensors.input = *input;
   tensors.variant = variant;
+  tensors.heads = config.heads;
+  tensors.rotary_theta = config.rotary_theta;
+  tensors.norm_epsilon = config.norm_epsilon;
   Recognised found;
   try {
     found = model.recognise(tensors);
@@ -157,12 +161,13 @@ Fit fit(const CheckpointNames& names, const Architecture& architecture) {
   return result;
 }
 
-Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input, const std::string& variant) {
+Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input, const std::string& variant,
+              const ModelConfig& config) {
   std::vector<const Model*> models = all_architectures();
   if (!name.empty()) models = {&architecture_named(name)};
   std::vector<Fit> fits;
   for (const Model* model : models) {
-    Fit one = fit_of(names, *model, input, variant);
+    Fit one = fit_of(names, *model, input, variant, config);
     if (one.good()) return one;
     fits.push_back(std::move(one));
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "layers/checkpoint_names.hpp"
+#include "layers/model_config.hpp"
 #include "rtl/layers/checkpoint.hpp"
 
 namespace rtl::layers {
@@ -29,8 +30,9 @@ struct Fit {
 Fit fit(const CheckpointNames& names, const Architecture& architecture);
 
 /// The architecture that fits, with the shape of one input if it is known (else null) and the variant that the file
-/// says, if it does. Classes are 0 if the file has no head. Throws ValueError as the public recognise.
+/// says, if it does, and what a file beside it says. Classes are 0 if the file has no head.
+/// Throws ValueError as the public recognise.
 Fit recognise(const CheckpointNames& names, const std::string& name, const Shape* input,
-              const std::string& variant = {});
+              const std::string& variant = {}, const ModelConfig& config = {});
 
 }  // namespace rtl::layers

@@ -44,6 +44,10 @@ struct CheckpointTensors {
   std::optional<Shape> input = {};
   /// What the file says of the variant, for what no shape shows; "" if it says nothing.
   std::string variant = "";
+  /// Attention heads, which no shape shows, where a `config.json` beside the file says them; 0 if none does.
+  std::int64_t heads = 0;
+  double rotary_theta = 0;  ///< of rotary positions (`rope_theta`), likewise
+  double norm_epsilon = 0;  ///< of root-mean-square norms (`rms_norm_eps`), likewise
 };
 
 /// An architecture, or why the tensors are none of its.

@@ -4,10 +4,11 @@
 //   BERT of token ids, with Hugging Face's names; MiniLM. POOLING is pooler (tanh of a linear layer of the first
 //   position), mean (over real positions; a pooler in the file is left out) or first. Features: WIDTH. Tensors:
 //   embeddings, encoder.layer.0.., pooler, classifier.
-// * `llama[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf]]`:
+// * `llama[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf][-epsDIGITS][-thetaTHETA]]`:
 //   Llama of token ids, with llama2.c's or Hugging Face's names ("-hf", whose rotary positions pair the halves of a
-//   head). Features: WIDTH, the mean over real positions behind the last norm. Tensors: tok_embeddings, layers.0..,
-//   norm, score.
+//   head). Norms have the epsilon 1e-5 unless "-eps6" says 1e-6, rotary positions the theta 10000 unless
+//   "-theta500000" says otherwise. Features: WIDTH, the mean over real positions behind the last norm. Tensors:
+//   tok_embeddings, layers.0.., norm, score.
 // * `densenet[:121|161|169|201]`: densely connected network of Huang et al. 2017, named as in torchvision. Without a
 //   variant 121. Features: 1024 (161: 2208, 169: 1664, 201: 1920), pooled. Tensors: features.conv0 .. features.norm5,
 //   classifier.
@@ -36,9 +37,11 @@
 //   the Transformers of the REFINE paper, of images or token ids (whose padding is zeros, and is seen). Features:
 //   FEATURES, behind a ReLU, dropout 0.5. Tensors: patch_embed or embedding, cls_token, pos_embed, layers.0.., fc,
 //   head.
-// * `vit[:ti16|s16|b16|ti4|s4|b4|PATCH-WIDTH-LAYERS-HEADS-HIDDEN]`:
-//   vision transformer of Dosovitskiy et al. 2021, and DeiT, with timm's names. Without a variant ti4. Features: WIDTH,
-//   the class token behind the last norm. Tensors: patch_embed.proj, cls_token, pos_embed, blocks.0.., norm, head.
+// * `vit[:ti16|s16|b16|ti4|s4|b4|PATCH-WIDTH-LAYERS-HEADS-HIDDEN[-hf|-torchvision]]`:
+//   vision transformer of Dosovitskiy et al. 2021, and DeiT, with timm's names, or Hugging Face's ("-hf") or
+//   torchvision's ("-torchvision", and "-torchvision011" of files that older releases wrote). Without a variant ti4.
+//   Features: WIDTH, the class token behind the last norm. Tensors: patch_embed.proj, cls_token, pos_embed, blocks.0..,
+//   norm, head.
 // * `vgg[:11|13|16|19[-bn]]`: plain convolutional network of Simonyan and Zisserman 2015, named as in torchvision.
 //   Without a variant 16. Features: 4096, behind a ReLU, dropout 0.5. Tensors: features.0.., classifier.0,
 //   classifier.3, classifier.6.

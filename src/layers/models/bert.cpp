@@ -157,6 +157,7 @@ Recognised recognise(const CheckpointTensors& tensors) {
   Recognised found{.fault = reader.fault()};
   if (!found.fault.empty()) return found;
   Sizes sizes = with_conventions({layers, width, 1, hidden, words[0], ""}, has_pooler);
+  if (tensors.heads > 0) sizes.heads = tensors.heads;
   if (!tensors.variant.empty()) {
     Architecture said{"bert", tensors.variant, {}, 0};
     const Sizes given = parse(said);
@@ -175,7 +176,7 @@ const Model& bert() {
                            .variants = "[:base|minilm|LAYERS-WIDTH-HEADS-HIDDEN-VOCABULARY-POOLING]",
                            .help = "BERT of token ids, with Hugging Face's names; MiniLM",
                            .head = "classifier",
-                           .spare = {"pooler."},
+                           .spare = {"pooler.", "cls."},
                            .tokens = true,
                            .build = build,
                            .recognise = recognise};

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "layers/model_parts.hpp"
 #include "rtl/core/error.hpp"
 #include "rtl/graph/operations.hpp"
@@ -10,7 +13,9 @@
 namespace rtl::layers::architectures {
 namespace {
 
-constexpr double epsilon = 1e-5, deviation = 0.02;
+constexpr double deviation = 0.02;
+/// Of llama2.c and Llama 2; others are said by a variant's words "eps6" (1e-6) and "theta500000".
+constexpr std::int64_t usual_epsilon_digits = 5, usual_theta = 10000;
 constexpr std::string_view stories = "5-64-8-4-172-512";
 /// Of files that do not say it: Llama 2 was trained on 4,096 positions, llama2.c's models on 512 or fewer.
 constexpr std::int64_t usual_positions = 512;
@@ -43,20 +48,36 @@ const Naming& naming_of(bool hugging_face) {
 struct Sizes {
   std::int64_t layers, width, heads, key_heads, hidden, vocabulary;
   bool hugging_face;
+  std::int64_t theta = usual_theta;                    ///< of rotary positions
+  std::int64_t epsilon_digits = usual_epsilon_digits;  ///< norms have the epsilon 10^-digits
+  double epsilon() const { return 1 / std::pow(10., static_cast<double>(epsilon_digits)); }
   std::string text() const {
-    return fmt::format("{}-{}-{}-{}-{}-{}{}", layers, width, heads, key_heads, hidden, vocabulary,
-                       hugging_face ? "-hf" : "");
+    return fmt::format("{}-{}-{}-{}-{}-{}{}{}{}", layers, width, heads, key_heads, hidden, vocabulary,
+                       hugging_face ? "-hf" : "",
+                       epsilon_digits == usual_epsilon_digits ? "" : fmt::format("-eps{}", epsilon_digits),
+                       theta == usual_theta ? "" : fmt::format("-theta{}", theta));
   }
 };
+
+/// Takes a last word "eps6" or "theta500000" off, and returns its number; `usual` if there is none.
+std::int64_t take_number(const Architecture& architecture, std::vector<std::string>& words, const std::string& name,
+                         std::int64_t usual) {
+  if (words.empty() || !words.back().starts_with(name)) return usual;
+  const std::string number = words.back().substr(name.size());
+  words.pop_back();
+  return parse_sizes(architecture, {number}, 1)[0];
+}
 
 Sizes parse(Architecture& architecture) {
   std::string text = architecture.variant;
   if (text.empty() || text == "stories260k") text = stories;
   std::vector<std::string> words = variant_words(text);
-  const bool hugging_face = words.back() == "hf";
+  const std::int64_t theta = take_number(architecture, words, "theta", usual_theta);
+  const std::int64_t digits = take_number(architecture, words, "eps", usual_epsilon_digits);
+  const bool hugging_face = !words.empty() && words.back() == "hf";
   if (hugging_face) words.pop_back();
   const std::vector<std::int64_t> n = parse_sizes(architecture, words, 6);
-  const Sizes sizes{n[0], n[1], n[2], n[3], n[4], n[5], hugging_face};
+  const Sizes sizes{n[0], n[1], n[2], n[3], n[4], n[5], hugging_face, theta, digits};
   architecture.vocabulary = sizes.vocabulary;
   architecture.variant = sizes.text() == stories ? "stories260k" : sizes.text();
   return sizes;
@@ -70,13 +91,13 @@ TransformerBlockOptions block_options(const Sizes& sizes) {
                     .key_heads = sizes.key_heads,
                     .causal = true,
                     .output_bias = false,
-                    .rotary = RotaryOptions{.pairs = naming.pairs},
+                    .rotary = RotaryOptions{.pairs = naming.pairs, .theta = static_cast<double>(sizes.theta)},
                     .names = {.weights = {naming.query + ".weight", naming.key + ".weight", naming.value + ".weight"},
                               .biases = {},
                               .output = naming.output}},
       .hidden = sizes.hidden,
       .norm = NormKind::rms,
-      .epsilon = epsilon,
+      .epsilon = sizes.epsilon(),
       .bias = false,
       .names = {.attention = naming.attention,
                 .attention_norm = naming.attention_norm,
@@ -99,7 +120,7 @@ Trunk build(Architecture& architecture, const Construction& construction) {
     const std::string name = fmt::format("layers.{}", i);
     trunk->add(name, std::make_unique<TransformerBlock>(block_options(sizes), construction.child(name)));
   }
-  trunk->add("norm", std::make_unique<RmsNorm>(sizes.width, epsilon, construction.child("norm")));
+  trunk->add("norm", std::make_unique<RmsNorm>(sizes.width, sizes.epsilon(), construction.child("norm")));
   trunk->add(std::make_unique<MeanPooling>());
   return {.modules = std::move(trunk), .features = sizes.width};
 }
@@ -109,6 +130,24 @@ std::int64_t usual_head_size(std::int64_t width) {
   if (width < 256) return 8;
   if (width == 288) return 48;
   return width < 3072 ? 64 : 128;
+}
+
+/// Theta and epsilon, where a file beside the tensors says them. Returns why they are none that a variant can say.
+std::string read_numbers(const CheckpointTensors& tensors, Sizes& sizes) {
+  if (tensors.rotary_theta > 0) {
+    sizes.theta = static_cast<std::int64_t>(std::clamp(std::round(tensors.rotary_theta), 1., 1048576.));
+    if (static_cast<double>(sizes.theta) != tensors.rotary_theta) {
+      return fmt::format("rope_theta = {} is no whole number up to 1048576", tensors.rotary_theta);
+    }
+  }
+  if (tensors.norm_epsilon > 0) {
+    sizes.epsilon_digits =
+        static_cast<std::int64_t>(std::clamp(std::round(-std::log10(tensors.norm_epsilon)), 1., 12.));
+    if (std::abs(sizes.epsilon() / tensors.norm_epsilon - 1) > 1e-6) {
+      return fmt::format("rms_norm_eps = {} is no power of ten from 1e-12 to 0.1", tensors.norm_epsilon);
+    }
+  }
+  return "";
 }
 
 Recognised recognise(const CheckpointTensors& tensors) {
@@ -128,13 +167,18 @@ Recognised recognise(const CheckpointTensors& tensors) {
   Recognised found{.fault = reader.fault()};
   if (!found.fault.empty()) return found;
   std::int64_t size = usual_head_size(width);
+  if (tensors.heads > 0) size = std::max<std::int64_t>(1, width / tensors.heads);
+  Sizes sizes{layers, width, 1, 1, hidden, words[0], hugging_face};
+  found.fault = read_numbers(tensors, sizes);
   if (!tensors.variant.empty()) {
     Architecture said{"llama", tensors.variant, {}, 0};
-    size = std::max<std::int64_t>(1, width / parse(said).heads);
+    const Sizes given = parse(said);
+    size = std::max<std::int64_t>(1, width / given.heads);
+    sizes.theta = given.theta;
+    sizes.epsilon_digits = given.epsilon_digits;
   }
-  const Sizes sizes{
-      layers,   width,       std::max<std::int64_t>(1, width / size), std::max<std::int64_t>(1, keys / size), hidden,
-      words[0], hugging_face};
+  sizes.heads = std::max<std::int64_t>(1, width / size);
+  sizes.key_heads = std::max<std::int64_t>(1, keys / size);
   found.architecture = {"llama", sizes.text(), tensors.input.value_or(Shape{usual_positions}), tensors.classes};
   parse(found.architecture);
   return found;
@@ -143,13 +187,15 @@ Recognised recognise(const CheckpointTensors& tensors) {
 }  // namespace
 
 const Model& llama() {
-  static const Model model{.name = "llama",
-                           .variants = "[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf]]",
-                           .help = "Llama of token ids, with llama2.c's or Hugging Face's names",
-                           .head = "score",
-                           .tokens = true,
-                           .build = build,
-                           .recognise = recognise};
+  static const Model model{
+      .name = "llama",
+      .variants = "[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf][-epsDIGITS][-thetaTHETA]]",
+      .help = "Llama of token ids, with llama2.c's or Hugging Face's names",
+      .head = "score",
+      .spare = {"lm_head."},
+      .tokens = true,
+      .build = build,
+      .recognise = recognise};
   return model;
 }
 
