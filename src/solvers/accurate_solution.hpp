@@ -20,8 +20,8 @@ struct ColumnSolution {
 /// Solves (X'X + total) W = X'Y + total C by Cholesky of D (X'X + total) D, D being powers of two that make its
 /// diagonal about 1, and refines W by residuals of the rows themselves. Scaling the columns of X and C changes nothing
 /// but the exponents of W where the penalty does not matter. `gram` is [X Y]'[X Y] [p + k, p + k], lower triangle,
-/// where that is known. n p^2 (of `gram`, if it is not) + p^3 / 3 + 12 n p k FLOP. Nothing where D (..) D is singular to
-/// rounding; throws ValueError, naming `call`, for entries that are not finite.
+/// where that is known. n p^2 (of `gram`, if it is not) + p^3 / 3 + 12 n p k FLOP. Nothing where D (..) D is singular
+/// to rounding; throws ValueError, naming `call`, for entries that are not finite.
 std::optional<ColumnSolution> solve_by_columns(std::string_view call, const RidgeRows& rows, double total,
                                                const Tensor* gram = nullptr);
 

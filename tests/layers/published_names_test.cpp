@@ -154,7 +154,13 @@ TEST_F(PublishedNames, OfTokenHeadsAreLeftOut) {
   Values values = values_of(*network_of(llama));
   values.emplace("lm_head.weight", matrix.clone());
   values.emplace("layers.0.self_attn.rotary_emb.inv_freq", Tensor::zeros({4}, DType::f32, device_));
-  EXPECT_EQ(load_network(write(values, "model."), device_).network->architecture().variant, llama.variant);
+  const auto untied = load_network(write(values, "model."), device_).network;
+  EXPECT_EQ(untied->architecture().variant, llama.variant + "-untied");
+  graph::Graph graph(device_);
+  EXPECT_THROW(models::language_logits(*untied, graph.input("ids", {2, 5}, DType::i32), {}), ValueError);
+  const std::string own = folder_ / "own.safetensors";
+  save_network(own, *untied, {});
+  EXPECT_EQ(load_network(own, device_).network->architecture(), untied->architecture());
   values = values_of(*network_of(bert));
   Values old;  // as in the first published files of BERT
   for (const auto& [name, tensor] : values) {

@@ -207,7 +207,8 @@ TEST_P(RefinePart, RunsOnSmallImagesAndGoesOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RefinePart,
-                         testing::Values("noise", "big-source", "confusion", "imbalance", "encoder", "head", "sources"));
+                         testing::Values("noise", "big-source", "confusion", "imbalance", "encoder", "head",
+                                         "sources"));
 
 TEST(Refine, SeesOtherDataSets) {
   const TemporaryFolder folder;

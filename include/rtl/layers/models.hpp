@@ -4,11 +4,12 @@
 //   BERT of token ids, with Hugging Face's names; MiniLM. POOLING is pooler (tanh of a linear layer of the first
 //   position), mean (over real positions; a pooler in the file is left out) or first. Features: WIDTH. Tensors:
 //   embeddings, encoder.layer.0.., pooler, classifier.
-// * `llama[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf][-epsDIGITS][-thetaTHETA]]`:
+// * `llama[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf][-epsDIGITS][-thetaTHETA][-untied]]`:
 //   Llama of token ids, with llama2.c's or Hugging Face's names ("-hf", whose rotary positions pair the halves of a
 //   head). Norms have the epsilon 1e-5 unless "-eps6" says 1e-6, rotary positions the theta 10000 unless
-//   "-theta500000" says otherwise. Features: WIDTH, the mean over real positions behind the last norm. Tensors:
-//   tok_embeddings, layers.0.., norm, score.
+//   "-theta500000" says otherwise; "-untied" that the file had a language head of its own, lm_head, which is left out:
+//   features do without it, and language_logits refuses. Features: WIDTH, the mean over real positions behind the last
+//   norm. Tensors: tok_embeddings, layers.0.., norm, score.
 // * `densenet[:121|161|169|201]`: densely connected network of Huang et al. 2017, named as in torchvision. Without a
 //   variant 121. Features: 1024 (161: 2208, 169: 1664, 201: 1920), pooled. Tensors: features.conv0 .. features.norm5,
 //   classifier.
@@ -163,7 +164,8 @@ struct LlamaOptions {
 std::unique_ptr<layers::Network> llama(const LlamaOptions& options, const Device& device);
 
 /// The scores of the token that follows each position, [N, T, vocabulary], of a llama: products with the vectors of the
-/// tokens ("tied output"), f32 from bf16. Throws ValueError for another architecture.
+/// tokens ("tied output"), f32 from bf16. Throws ValueError for another architecture, and where the file had a language
+/// head of its own.
 graph::Value language_logits(layers::Network& network, const graph::Value& ids, const layers::ForwardContext& context);
 
 /// Names of the sizes of paper_cnn and their widths: {"", "32-64-64-512"}, {"h0", "16-32-32-128"}, ...

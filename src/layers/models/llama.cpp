@@ -50,14 +50,22 @@ struct Sizes {
   bool hugging_face;
   std::int64_t theta = usual_theta;                    ///< of rotary positions
   std::int64_t epsilon_digits = usual_epsilon_digits;  ///< norms have the epsilon 10^-digits
+  bool untied = false;                                 ///< the file has a language head of its own, which is left out
   double epsilon() const { return 1 / std::pow(10., static_cast<double>(epsilon_digits)); }
   std::string text() const {
-    return fmt::format("{}-{}-{}-{}-{}-{}{}{}{}", layers, width, heads, key_heads, hidden, vocabulary,
+    return fmt::format("{}-{}-{}-{}-{}-{}{}{}{}{}", layers, width, heads, key_heads, hidden, vocabulary,
                        hugging_face ? "-hf" : "",
                        epsilon_digits == usual_epsilon_digits ? "" : fmt::format("-eps{}", epsilon_digits),
-                       theta == usual_theta ? "" : fmt::format("-theta{}", theta));
+                       theta == usual_theta ? "" : fmt::format("-theta{}", theta), untied ? "-untied" : "");
   }
 };
+
+/// Takes a last word off if it is this one.
+bool take_word(std::vector<std::string>& words, std::string_view word) {
+  const bool found = !words.empty() && words.back() == word;
+  if (found) words.pop_back();
+  return found;
+}
 
 /// Takes a last word "eps6" or "theta500000" off, and returns its number; `usual` if there is none.
 std::int64_t take_number(const Architecture& architecture, std::vector<std::string>& words, const std::string& name,
@@ -72,12 +80,12 @@ Sizes parse(Architecture& architecture) {
   std::string text = architecture.variant;
   if (text.empty() || text == "stories260k") text = stories;
   std::vector<std::string> words = variant_words(text);
+  const bool untied = take_word(words, "untied");
   const std::int64_t theta = take_number(architecture, words, "theta", usual_theta);
   const std::int64_t digits = take_number(architecture, words, "eps", usual_epsilon_digits);
-  const bool hugging_face = !words.empty() && words.back() == "hf";
-  if (hugging_face) words.pop_back();
+  const bool hugging_face = take_word(words, "hf");
   const std::vector<std::int64_t> n = parse_sizes(architecture, words, 6);
-  const Sizes sizes{n[0], n[1], n[2], n[3], n[4], n[5], hugging_face, theta, digits};
+  const Sizes sizes{n[0], n[1], n[2], n[3], n[4], n[5], hugging_face, theta, digits, untied};
   architecture.vocabulary = sizes.vocabulary;
   architecture.variant = sizes.text() == stories ? "stories260k" : sizes.text();
   return sizes;
@@ -169,6 +177,7 @@ Recognised recognise(const CheckpointTensors& tensors) {
   std::int64_t size = usual_head_size(width);
   if (tensors.heads > 0) size = std::max<std::int64_t>(1, width / tensors.heads);
   Sizes sizes{layers, width, 1, 1, hidden, words[0], hugging_face};
+  sizes.untied = tensors.shapes.contains("lm_head.weight");
   found.fault = read_numbers(tensors, sizes);
   if (!tensors.variant.empty()) {
     Architecture said{"llama", tensors.variant, {}, 0};
@@ -176,6 +185,7 @@ Recognised recognise(const CheckpointTensors& tensors) {
     size = std::max<std::int64_t>(1, width / given.heads);
     sizes.theta = given.theta;
     sizes.epsilon_digits = given.epsilon_digits;
+    sizes.untied = given.untied;
   }
   sizes.heads = std::max<std::int64_t>(1, width / size);
   sizes.key_heads = std::max<std::int64_t>(1, keys / size);
@@ -189,7 +199,8 @@ Recognised recognise(const CheckpointTensors& tensors) {
 const Model& llama() {
   static const Model model{
       .name = "llama",
-      .variants = "[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf][-epsDIGITS][-thetaTHETA]]",
+      .variants =
+          "[:stories260k|LAYERS-WIDTH-HEADS-KEY_HEADS-HIDDEN-VOCABULARY[-hf][-epsDIGITS][-thetaTHETA][-untied]]",
       .help = "Llama of token ids, with llama2.c's or Hugging Face's names",
       .head = "score",
       .spare = {"lm_head."},
@@ -209,10 +220,14 @@ std::unique_ptr<layers::Network> llama(const LlamaOptions& options, const Device
 }
 
 graph::Value language_logits(layers::Network& network, const graph::Value& ids, const layers::ForwardContext& context) {
-  const std::vector<std::string> layers = network.layer_names();
   if (network.architecture().name != "llama") {
     throw ValueError(
         fmt::format("language_logits: {} is no language model; llama is one", network.architecture().to_string()));
+  }
+  if (network.architecture().variant.ends_with("-untied")) {
+    throw ValueError(
+        "language_logits: the network's file had lm_head.weight, a language head of its own, which is not kept; a file "
+        "whose head is its embedding does without that tensor");
   }
   const graph::Value last = network.output_of("norm", ids, context);
   layers::ModuleState trunk;
