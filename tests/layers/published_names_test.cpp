@@ -8,6 +8,7 @@
 #include "rtl/core/error.hpp"
 #include "rtl/io/safetensors.hpp"
 #include "rtl/layers/checkpoint.hpp"
+#include "rtl/layers/models.hpp"
 #include "support/devices.hpp"
 #include "support/random_tensor.hpp"
 #include "support/recorded.hpp"
