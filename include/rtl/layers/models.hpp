@@ -39,8 +39,8 @@
 //   FEATURES, behind a ReLU, dropout 0.5. Tensors: patch_embed or embedding, cls_token, pos_embed, layers.0.., fc,
 //   head.
 // * `vit[:ti16|s16|b16|ti4|s4|b4|PATCH-WIDTH-LAYERS-HEADS-HIDDEN[-hf|-torchvision]]`:
-//   vision transformer of Dosovitskiy et al. 2021, and DeiT, with timm's names, or Hugging Face's ("-hf") or
-//   torchvision's ("-torchvision", and "-torchvision011" of files that older releases wrote). Without a variant ti4.
+//   vision transformer of Dosovitskiy et al. 2021, and DeiT, with timm's, Hugging Face's or torchvision's names
+//   ("-hf"; "-torchvision", and "-torchvision011" of files that older releases wrote). Without a variant ti4.
 //   Features: WIDTH, the class token behind the last norm. Tensors: patch_embed.proj, cls_token, pos_embed, blocks.0..,
 //   norm, head.
 // * `vgg[:11|13|16|19[-bn]]`: plain convolutional network of Simonyan and Zisserman 2015, named as in torchvision.
