@@ -2,7 +2,11 @@
 // transferred to several subsets of a target: table 2 of the paper in its sizes of networks, on the images there are.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
 
 #include "rtl/core/random.hpp"
 #include "rtl/layers/checkpoint.hpp"
